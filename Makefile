@@ -1,0 +1,45 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help java setup demo test test-faults check format build clean
+
+help:  ## Print these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+java:
+	@major=$$(java -version 2>&1 | sed -nE 's/.*version "([0-9]+).*/\1/p' | head -1); \
+	case "$$major" in 17|21) exit 0;; esac; \
+	if [ -z "$$major" ] && [ -e /etc/debian_version ] && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && apt-get install -y -qq openjdk-17-jre-headless; exit; \
+	fi; \
+	echo "Spark needs Java 17 or 21; found: $${major:-none}. Install it with one of"; \
+	echo "    sudo apt-get install openjdk-17-jre-headless"; \
+	echo "    sudo dnf install java-17-openjdk-headless"; \
+	echo "    brew install openjdk@17"; \
+	echo "and make sure that 'java -version' shows it."; exit 1
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Emberline needs Python 3.11 or later; run: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: java .venv/installed  ## Check Java and Python, install everything into .venv
+
+test: setup  ## Run the tests (under 10 minutes on 2 cores)
+	$(BIN)/python -m pytest -m "not faults"
+
+test-faults: setup  ## Run the long fault tests
+	$(BIN)/python -m pytest -m faults
+
+check: setup  ## Format, lint, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup  ## Format and sort imports
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .

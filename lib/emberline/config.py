@@ -1,0 +1,319 @@
+"""The pipeline file as frozen models: one section per stage, and a section being there is what makes its stage run.
+
+Fields marked `where()` say where and how fast something is computed; all others say what, and enter the stage's fingerprint.
+"""
+
+import codecs
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from emberline.errors import ConfigError
+from emberline.logs import is_secret
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def where(default: Any = ..., **constraints: Any) -> Any:
+    """A field that changes where or how fast a stage computes, but not what: it is logged, not fingerprinted."""
+    return Field(default, json_schema_extra={"where": True}, **constraints)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    def what(self) -> dict[str, Any]:
+        """The settings that decide the result, as JSON-ready values."""
+        return {
+            name: value.what() if isinstance(value, _Model) else _plain(value)
+            for name, value in self
+            if not (type(self).model_fields[name].json_schema_extra or {}).get("where")  # type: ignore[union-attr]
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [item.what() if isinstance(item, _Model) else item for item in value]
+    return value
+
+
+class SparkConfig(_Model):
+    """Where Spark runs when `emberline run` starts it; under spark-submit the cluster's own settings come first."""
+
+    master: str = where("local[*]")
+    driver_memory: str = where("2g", pattern=r"^\d+[kmgt]$")
+    shuffle_partitions: Positive | None = where(None)
+    conf: dict[str, str] = where({})
+
+
+class ShopConfig(_Model):
+    """A generated shop, for the demo: items with pictures and titles, customers with tastes, a log of purchases."""
+
+    num_items: Annotated[int, Field(ge=10)] = 1500
+    num_users: Annotated[int, Field(ge=10)] = 3000
+    num_events: Annotated[int, Field(ge=100)] = 120_000
+    seed: Seed = 1
+
+
+class ColumnsConfig(_Model):
+    """Which input column is which: a name, or, for CSV without a header, a position counted from 1."""
+
+    user_id: str | Positive
+    item_id: str | Positive
+    value: str | Positive | None = None
+    timestamp: str | Positive | None = None
+    title: str | Positive | None = None
+
+
+class RejectRule(_Model):
+    """Rows whose `column` matches the regular expression `pattern` are rejected, for `reason`."""
+
+    column: str | Positive
+    pattern: str
+    reason: Annotated[str, Field(min_length=1)]
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_regular_expression(cls, pattern: str) -> str:
+        try:
+            return re.compile(pattern).pattern
+        except re.error as error:
+            raise ValueError(f"not a regular expression ({error})") from None
+
+
+class HoldoutConfig(_Model):
+    """Which ratings are withheld from training.
+
+    `fraction` of each user's, chosen by hash; those `after` a time or of the `last_days` before the newest; the last `n` of each
+    user. Independently, `cold_items` is the share of items, chosen by hash, of which every event is withheld.
+    """
+
+    by: Literal["none", "fraction", "time", "last"] = "none"
+    fraction: Fraction | None = None
+    after: str | None = None
+    last_days: Annotated[float, Field(gt=0)] | None = None
+    n: Positive | None = None
+    cold_items: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @field_validator("after")
+    @classmethod
+    def _is_time(cls, after: str | None) -> str | None:
+        try:
+            return None if after is None else datetime.fromisoformat(after).isoformat(sep=" ")
+        except ValueError:
+            raise ValueError("expected a time such as 2011-11-01 or 2011-11-01 08:00:00") from None
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Self:
+        wanted = {"none": (), "fraction": ("fraction",), "time": ("after", "last_days"), "last": ("n",)}
+        given = [key for key in ("fraction", "after", "last_days", "n") if getattr(self, key) is not None]
+        allowed = wanted[self.by]
+        if len(given) != min(len(allowed), 1) or not set(given) <= set(allowed):
+            need = " or ".join(allowed) or "none of fraction, after, last_days, n"
+            raise ValueError(f'by = "{self.by}" goes with {need}, found {", ".join(given) or "nothing"}')
+        return self
+
+
+class RawConfig(_Model):
+    """Where raw records are and how their files are written. CSV and JSON hold one record per line."""
+
+    path: str = where()
+    format: Literal["auto", "csv", "json", "parquet"] = "auto"
+    separator: Annotated[str, Field(min_length=1)] = ","
+    header: bool = True
+    quote: Annotated[str, Field(max_length=1)] = '"'
+    comment: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    encoding: str = "utf-8"
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, name: str) -> str:
+        try:
+            return codecs.lookup(name).name
+        except LookupError:
+            raise ValueError("unknown encoding") from None
+
+
+class RatingsConfig(RawConfig):
+    """What the raw interactions look like, what counts as clean, and what is held out."""
+
+    columns: ColumnsConfig
+    user_ids: Literal["text", "integer"] = "text"
+    item_ids: Literal["text", "integer"] = "text"
+    value: Literal["rating", "count", "one"] = "rating"
+    min_value: float | None = None
+    max_value: float | None = None
+    timestamp_format: str = "seconds"
+    reject: Annotated[tuple[RejectRule, ...], Field(strict=False)] = ()
+    keep: Literal["latest", "sum", "max"] = "latest"
+    min_user_ratings: Positive = 1
+    min_item_ratings: Positive = 1
+    holdout: HoldoutConfig = HoldoutConfig()
+    seed: Seed = 1
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.value == "rating" and self.columns.value is None:
+            raise ValueError('value = "rating" needs columns.value (use value = "one" to count every event as 1)')
+        if self.value == "one" and self.columns.value is not None:
+            raise ValueError('value = "one" ignores columns.value: remove it, or use value = "count"')
+        if self.columns.timestamp is None and (self.holdout.by in ("time", "last")):
+            raise ValueError(f'holdout.by = "{self.holdout.by}" needs columns.timestamp')
+        mapped = [*self.columns.what().values(), *(rule.column for rule in self.reject)]
+        if not self.header and any(isinstance(column, str) for column in mapped):
+            raise ValueError("without a header, columns are positions counted from 1, not names")
+        return self
+
+
+class AlsConfig(_Model):
+    """Alternating least squares. `feedback = "auto"` is implicit for counted events, explicit for ratings."""
+
+    feedback: Literal["auto", "explicit", "implicit"] = "auto"
+    rank: Positive = 32
+    iterations: Positive = 10
+    reg_param: Annotated[float, Field(ge=0)] = 0.1
+    alpha: Annotated[float, Field(gt=0)] = 1.0
+    confidence: Literal["linear", "log"] = "linear"
+    nonnegative: bool = False
+    seed: Seed = 1
+    blocks: Positive = where(10)
+
+
+class CosineConfig(_Model):
+    """Cosine neighbours of items, of users, or of both: the `top_k` most similar of each."""
+
+    sides: Annotated[tuple[Literal["items", "users"], ...], Field(strict=False, min_length=1)] = ("items", "users")
+    top_k: Positive = 50
+
+
+class RecommendConfig(_Model):
+    """Top-k lists for every user: by `model` where it has an answer, filled up with what is popular."""
+
+    model: Literal["als", "item-neighbors", "user-neighbors"] = "als"
+    top_k: Positive = 10
+
+
+class EvaluateConfig(_Model):
+    """How recommendations are measured on the holdout: at which `k`, and from which value on a held-out rating is relevant."""
+
+    k: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (10,)
+    relevant_from: float | None = None
+    seed: Seed = 1
+
+
+class Config(_Model):
+    """A whole pipeline. A section that is there is a stage that runs."""
+
+    root: str = where("runs")
+    spark: SparkConfig = where(SparkConfig())
+    shop: ShopConfig | None = None
+    ratings: RatingsConfig | None = None
+    als: AlsConfig | None = None
+    cosine: CosineConfig | None = None
+    recommend: RecommendConfig | None = None
+    evaluate: EvaluateConfig | None = None
+
+    @model_validator(mode="after")
+    def _sections_fit(self) -> Self:
+        if self.recommend:
+            self._recommend_fits(self.recommend)
+        if self.evaluate:
+            self._evaluate_fits(self.evaluate)
+        return self
+
+    def _recommend_fits(self, recommend: RecommendConfig) -> None:
+        if recommend.model == "als" and not self.als:
+            raise ValueError('recommend.model = "als" needs a section [als]')
+        side = recommend.model.replace("-neighbors", "s")
+        if recommend.model != "als" and (not self.cosine or side not in self.cosine.sides):
+            raise ValueError(f'recommend.model = "{recommend.model}" needs a section [cosine] whose sides hold "{side}"')
+
+    def _evaluate_fits(self, evaluate: EvaluateConfig) -> None:
+        if not self.recommend:
+            raise ValueError("[evaluate] measures recommendations: it needs a section [recommend]")
+        if max(evaluate.k) > self.recommend.top_k:
+            raise ValueError(f"evaluate.k = {max(evaluate.k)} is more than recommend.top_k = {self.recommend.top_k}")
+        if self.ratings and self.ratings.holdout.by == "none":
+            raise ValueError("[evaluate] needs held-out ratings: set ratings.holdout.by")
+
+
+def load(path: Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a pipeline file and apply `section.key=value` overrides. Raises ConfigError naming every wrong key."""
+    content = _read_toml(path)
+    for override in overrides:
+        _apply(content, override)
+    content.setdefault("root", f"runs/{path.stem}")
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError("; ".join(f"{path.name}: {_explain(dict(item))}" for item in error.errors())) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise ConfigError(f"{path} is not a file; give the path of a pipeline, such as jobs/pipelines/demo.toml") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path.name} is not UTF-8 text ({error.reason} at byte {error.start})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path.name} is not valid TOML: {error}") from None
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {key}: expected section.key=value")
+    *sections, last = key.strip().split(".")
+    if sections[:2] == ["spark", "conf"]:
+        sections, last = ["spark", "conf"], ".".join([*sections[2:], last])
+    place = content
+    for section in sections:
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {key}: {section} is a value, not a section")
+    place[last] = _value(text.strip())
+
+
+def _value(text: str) -> Any:
+    """A TOML value where the text is one, the text itself otherwise, so that paths need no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(error: dict[str, Any]) -> str:
+    names = [str(part) for part in error["loc"] if not (isinstance(part, str) and part in ("str", "constrained-int"))]
+    key = ".".join(names)
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {key}{_suggestion(names)}"
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    found = "" if error["type"] == "value_error" or is_secret(key) else f", found {error['input']!r}"
+    return f"{key}: {message}{found}" if key else message
+
+
+def _suggestion(names: list[str]) -> str:
+    model: Any = Config
+    for name in names[:-1]:
+        field = model.model_fields.get(name)
+        model = field and _model_of(field.annotation)
+        if model is None:
+            return ""
+    close = difflib.get_close_matches(names[-1], list(model.model_fields), n=1)
+    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(model.model_fields)})"
+
+
+def _model_of(annotation: Any) -> type[_Model] | None:
+    options = [annotation, *getattr(annotation, "__args__", ())]
+    return next((option for option in options if isinstance(option, type) and issubclass(option, _Model)), None)

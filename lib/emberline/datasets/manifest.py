@@ -1,0 +1,210 @@
+"""A dataset's manifest: the one file that says which parts, of which run, are the dataset.
+
+    <root>/<name>/manifest.json
+    <root>/<name>/<fingerprint, 16 digits>-<run_id>/part-00000-<random>.parquet
+
+Parts are written once and never changed; the manifest is replaced last, in one step. No manifest, no dataset.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from emberline.datasets import storage
+from emberline.datasets.schema import TABLES, fields_of
+from emberline.errors import DataError, ManifestError, SchemaError
+
+FORMAT_VERSION = 1
+FILE_NAME = "manifest.json"
+_RUN_FOLDER = re.compile(r"[0-9a-f]{16}-\d{8}T\d{6}-[0-9a-f]{8}")
+Kind = Literal["table", "artifact"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a dataset; `path` is relative to the dataset's folder, `rows` and `row_groups` are 0 for other than Parquet."""
+
+    path: str
+    rows: int
+    row_groups: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ProducedBy:
+    """Where a dataset comes from.
+
+    `config` is the stage's WHAT settings; `inputs` maps each input's name to its fingerprint and run_id; `previous` does so for
+    earlier outputs that the run continued (the id maps) and that do not enter the fingerprint; `code` is the hash of the
+    package's sources.
+    """
+
+    stage: str
+    fingerprint: str
+    run_id: str
+    config: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
+    previous: dict[str, Any] = field(default_factory=dict)
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What one committed dataset consists of; `info` holds the producing stage's own facts, such as counts by reason."""
+
+    name: str
+    kind: Kind
+    fields: list[dict[str, Any]]
+    rows: int
+    parts: list[Part]
+    produced_by: ProducedBy
+    rank: int | None = None
+    seed: int | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+    format: int = FORMAT_VERSION
+
+    def identity(self) -> dict[str, str]:
+        """What another dataset's lineage says of this one."""
+        return {"fingerprint": self.produced_by.fingerprint, "run_id": self.produced_by.run_id}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A committed dataset at its place."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def rows(self) -> int:
+        return self.manifest.rows
+
+    @property
+    def paths(self) -> list[Path]:
+        """The parts, in the manifest's order."""
+        return [storage.inside(self.folder, part.path) for part in self.manifest.parts]
+
+
+def run_folder(fingerprint: str, run_id: str) -> str:
+    """The name of the folder, below the dataset's, that one run writes its parts to."""
+    return f"{fingerprint[:16]}-{run_id}"
+
+
+def is_run_folder(name: str) -> bool:
+    """Whether a folder's name is one that `run_folder` gives."""
+    return _RUN_FOLDER.fullmatch(name) is not None
+
+
+def commit(root: Path, manifest: Manifest) -> None:
+    """Make `manifest` the dataset: from here on, readers find these parts."""
+    text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False, sort_keys=False)
+    storage.replace_file(root / manifest.name / FILE_NAME, text.encode())
+
+
+def exists(root: Path, name: str) -> bool:
+    """Whether a dataset of this name has been committed."""
+    return (root / name / FILE_NAME).is_file()
+
+
+def load(root: Path, name: str) -> Dataset:
+    """Open a dataset and check version, fields, and every part's presence and size.
+
+    Raises ManifestError, or SchemaError where the fields are not those that this version of Emberline reads.
+    """
+    dataset = _parse(root, name)
+    _check_fields(dataset)
+    for part, path in zip(dataset.manifest.parts, dataset.paths, strict=True):
+        _check_part(dataset, part, path)
+    return dataset
+
+
+def verify(dataset: Dataset) -> None:
+    """Read every part again and compare its sha256. Raises ManifestError naming the first part that differs."""
+    for part, path in zip(dataset.manifest.parts, dataset.paths, strict=True):
+        if sha256_of(path) != part.sha256:
+            raise ManifestError(
+                f"{dataset.folder.name}/{part.path} was altered: its sha256 is not the manifest's; {_remedy(dataset.manifest)}"
+            )
+
+
+def sha256_of(path: Path) -> str:
+    """The file's sha256 as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_same_run(datasets: Iterable[Dataset]) -> None:
+    """Raises ManifestError where two datasets of one stage were written by different runs of it."""
+    seen: dict[str, Dataset] = {}
+    for dataset in datasets:
+        produced_by = dataset.manifest.produced_by
+        other = seen.setdefault(produced_by.stage, dataset)
+        if other.manifest.produced_by.run_id != produced_by.run_id:
+            raise ManifestError(
+                f"{other.name} (run {other.manifest.produced_by.run_id}) and {dataset.name} (run {produced_by.run_id}) "
+                f"come from different runs of {produced_by.stage} in {dataset.folder.parent}; rerun {produced_by.stage}"
+            )
+
+
+def _parse(root: Path, name: str) -> Dataset:
+    folder = root / name
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise ManifestError(
+            f"{folder} has no {FILE_NAME}, so there is no dataset {name} in {root}; run the pipeline that writes it"
+        )
+    try:
+        content = json.loads(path.read_bytes())
+        version = content["format"]
+        if version != FORMAT_VERSION:
+            raise ManifestError(
+                f"{path}: format version {version}, expected {FORMAT_VERSION}; rerun the stage that writes {name}"
+            )
+        parts = [Part(**part) for part in content.pop("parts")]
+        produced_by = ProducedBy(**content.pop("produced_by"))
+        manifest = Manifest(parts=parts, produced_by=produced_by, **content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ManifestError(f"{path} is not a manifest ({error}); rerun the stage that writes {name}") from error
+    if manifest.name != name:
+        raise ManifestError(f"{path} is the manifest of {manifest.name}, not of {name}")
+    return Dataset(folder, manifest)
+
+
+def _check_fields(dataset: Dataset) -> None:
+    manifest = dataset.manifest
+    schema = TABLES.get(manifest.name)
+    if manifest.kind == "table" and schema is not None and manifest.fields != fields_of(schema):
+        raise SchemaError(
+            f"{dataset.folder / FILE_NAME}: fields {_names(manifest.fields)} are not those expected "
+            f"({_names(fields_of(schema))}); {_remedy(manifest)}"
+        )
+
+
+def _names(fields: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{f.get('name')} {f.get('type')}{'?' if f.get('nullable') else ''}" for f in fields)
+
+
+def _check_part(dataset: Dataset, part: Part, path: Path) -> None:
+    manifest = dataset.manifest
+    where = f"{dataset.folder.name}/{FILE_NAME} lists {len(manifest.parts)} parts but {part.path}"
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise ManifestError(f"{where} is missing; {_remedy(manifest)}") from None
+    except OSError as error:
+        raise DataError(f"{where} cannot be read: {error}") from error
+    if size != part.bytes:
+        raise ManifestError(f"{where} has {size} bytes instead of {part.bytes}; {_remedy(manifest)}")
+
+
+def _remedy(manifest: Manifest) -> str:
+    return f"rerun {manifest.produced_by.stage}"

@@ -1,0 +1,125 @@
+"""Write the parts of a dataset where they will stay, hashed on the way.
+
+`write_parts` runs on executors, one call per partition. A task that fails or is repeated leaves a file that no manifest names;
+only what the successful task returns is committed.
+"""
+
+import hashlib
+import io
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emberline.datasets import storage
+from emberline.datasets.manifest import Part
+
+PARTITION = "_partition"
+WRITTEN_PARTS = pa.schema(
+    [
+        (PARTITION, pa.int32()),
+        ("path", pa.string()),
+        ("rows", pa.int64()),
+        ("row_groups", pa.int32()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+    ]
+)
+_ROW_GROUP_ROWS = 131_072
+_ROW_GROUP_BYTES = 64 << 20
+
+
+class _HashingFile(io.RawIOBase):
+    """A new file that knows the sha256 and the number of the bytes written to it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file = path.open("xb")
+        self._hash = hashlib.sha256()
+        self.bytes = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes | memoryview, /) -> int:  # type: ignore[override]
+        size = self._file.write(data)
+        self._hash.update(data)
+        self.bytes += size
+        return size
+
+    def tell(self) -> int:
+        return self.bytes
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        super().close()
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def write_parts(batches: Iterator[pa.RecordBatch], folder: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Write one partition's batches as one Parquet part; yields its row of WRITTEN_PARTS, or nothing for an empty partition.
+
+    The batches have the schema's columns after a first column, PARTITION, which holds the partition's number.
+    """
+    first = next(batches, None)
+    if first is None:
+        return
+    partition = first.column(0)[0].as_py()
+    tables = (pa.Table.from_batches([batch]).drop_columns([PARTITION]).cast(schema) for batch in _chain(first, batches))
+    part = write_part(tables, Path(folder), f"part-{partition:05d}", schema)
+    row = {PARTITION: partition, "path": part.path, "rows": part.rows}
+    row |= {"row_groups": part.row_groups, "bytes": part.bytes, "sha256": part.sha256}
+    yield pa.RecordBatch.from_pylist([row], schema=WRITTEN_PARTS)
+
+
+def write_part(tables: Iterable[pa.Table], folder: Path, stem: str, schema: pa.Schema) -> Part:
+    """Write tables as one Parquet file `<stem>-<random>.parquet`; the part's path is relative to the folder's parent."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{stem}-{uuid.uuid4().hex[:8]}.parquet"
+    rows = row_groups = 0
+    with (
+        _HashingFile(path) as file,
+        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        for group in _row_groups(tables, schema):
+            writer.write_table(group, row_group_size=group.num_rows)
+            rows += group.num_rows
+            row_groups += 1
+    return Part(f"{folder.name}/{path.name}", rows, row_groups, file.bytes, file.hexdigest())
+
+
+def write_file(content: bytes, folder: Path, name: str) -> Part:
+    """Write an artifact's file below `folder`; `name` may hold folders. Raises DataError where it would leave the folder."""
+    path = storage.inside(folder, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _HashingFile(path) as file:
+        file.write(content)
+    return Part(f"{folder.name}/{name}", 0, 0, file.bytes, file.hexdigest())
+
+
+def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield first
+    yield from rest
+
+
+def _row_groups(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Small tables joined until they make a row group worth its metadata."""
+    waiting: list[pa.Table] = []
+    rows = size = 0
+    for table in tables:
+        waiting.append(table)
+        rows += table.num_rows
+        size += table.nbytes
+        if rows >= _ROW_GROUP_ROWS or size >= _ROW_GROUP_BYTES:
+            yield pa.concat_tables(waiting)
+            waiting, rows, size = [], 0, 0
+    if rows:
+        yield pa.concat_tables(waiting)

@@ -1,0 +1,57 @@
+"""Remove what no manifest names: the run folders that later runs replaced and killed runs left."""
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from emberline.datasets import manifest as manifests
+from emberline.errors import ConfigError, EmberlineError
+from emberline.logs import event
+
+log = logging.getLogger(__name__)
+
+
+def prune(root: Path, keep: int, older_than: float) -> list[Path]:
+    """Remove run folders that no manifest names; returns them.
+
+    Kept are, for each dataset, the folder that its manifest names and the newest others up to `keep` in all, and whatever was
+    changed less than `older_than` seconds ago, since a running stage or a slow reader may still need it. A dataset whose manifest
+    cannot be read is left alone. Raises ConfigError where there is no root.
+    """
+    if not root.is_dir():
+        raise ConfigError(f"{root} is not a folder; give the root of a pipeline")
+    now = time.time()
+    removed = []
+    for dataset in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("_")):
+        named = _named_folders(root, dataset.name)
+        if named is None:
+            continue
+        others = sorted(_run_folders(dataset, named), key=lambda path: path.name.partition("-")[2], reverse=True)
+        for folder in others[max(keep - 1, 0) :]:
+            if now - _last_change(folder) >= older_than:
+                shutil.rmtree(folder)
+                removed.append(folder)
+    return removed
+
+
+def _named_folders(root: Path, name: str) -> set[str] | None:
+    """The run folders that the manifest names; empty without a manifest; None where the manifest cannot be read: touch nothing."""
+    if not manifests.exists(root, name):
+        return set()
+    try:
+        return {Path(part.path).parts[0] for part in manifests.load(root, name).manifest.parts}
+    except EmberlineError as error:
+        log.warning(event("prune_skipped", dataset=name, because=error))
+        return None
+
+
+def _run_folders(dataset: Path, named: set[str]) -> Iterator[Path]:
+    for path in dataset.iterdir():
+        if path.is_dir() and not path.is_symlink() and manifests.is_run_folder(path.name) and path.name not in named:
+            yield path
+
+
+def _last_change(folder: Path) -> float:
+    return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))

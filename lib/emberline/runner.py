@@ -1,0 +1,381 @@
+"""What every stage needs, once: inputs checked, what is up to date skipped, the rest run, committed and reported.
+
+A stage is a function `run(stage_run, ...)` named in the table of `emberline.stages`; it writes parts and calls `StageRun.add`;
+the runner commits all of the stage's manifests, under one run_id, after the function has returned.
+"""
+
+import fnmatch
+import functools
+import hashlib
+import importlib
+import importlib.resources
+import json
+import logging
+import os
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from emberline.config import Config
+from emberline.datasets import manifest as manifests
+from emberline.datasets import storage
+from emberline.datasets.manifest import Dataset, Kind, Manifest, Part, ProducedBy
+from emberline.datasets.schema import TABLES, fields_of
+from emberline.datasets.storage import RawFile
+from emberline.errors import EmberlineError, ManifestError
+from emberline.logs import event
+from emberline.stages import Stage, producer, split_dataset_path
+
+log = logging.getLogger(__name__)
+
+WORK = "_work"
+STATUS = "_status"
+SPARK_ENGINE = "emberline.spark.session:Engine"
+
+
+class Engine(AbstractContextManager["Engine"], Protocol):
+    """What a framework's stages share within one process; `call` runs one stage's function."""
+
+    def call(self, function: Callable[..., None], run: "StageRun") -> None: ...
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a stage has something to do, and why."""
+
+    stage: Stage
+    action: Literal["run", "skip"]
+    reason: str
+
+
+@dataclass
+class Outcome:
+    """How one stage ended: `rows` per dataset written (or found up to date), `metrics` as the stage reported them."""
+
+    stage: Stage
+    action: Literal["run", "skip"]
+    reason: str
+    seconds: float
+    rows: dict[str, int]
+    metrics: dict[str, Any]
+
+
+class Listener(Protocol):
+    """Somebody who wants to see stages begin and end."""
+
+    def started(self, decision: Decision, position: int, total: int) -> None: ...
+    def finished(self, outcome: Outcome, position: int, total: int) -> None: ...
+
+
+@dataclass
+class StageRun:
+    """One run of one stage, as its function sees it."""
+
+    config: Config
+    stage: Stage
+    root: Path
+    inputs: dict[str, Dataset]
+    fingerprint: str
+    run_id: str
+    metrics: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Manifest] = field(default_factory=dict)
+    continued: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Any:
+        """The stage's own section of the config."""
+        return self.stage.settings(self.config)
+
+    @property
+    def work(self) -> Path:
+        """A folder that survives a killed attempt at the same fingerprint, and is removed after the commit."""
+        return self.root / WORK / self.stage.name / self.fingerprint[:16]
+
+    def folder(self, name: str) -> Path:
+        """Where this run writes the parts of its output `name`."""
+        return self.root / name / manifests.run_folder(self.fingerprint, self.run_id)
+
+    def previous(self, name: str) -> Dataset | None:
+        """The output `name` as committed by an earlier run that this one continues, recorded as lineage; None at first."""
+        if not manifests.exists(self.root, name):
+            return None
+        dataset = manifests.load(self.root, name)
+        self.continued[name] = dataset.manifest.identity()
+        return dataset
+
+    def raw_files(self, path: str) -> list[RawFile]:
+        """The input files that a setting names: a path, a folder, a glob, or files of an artifact (`dataset:shop/*.csv`)."""
+        source = split_dataset_path(path)
+        if source is None:
+            return storage.list_files(path)
+        name, pattern = source
+        return _files_of(self.inputs[name], pattern)
+
+    def add(self, name: str, parts: Sequence[Part], rank: int | None = None, seed: int | None = None, **info: Any) -> None:
+        """Announce the finished parts of an output; it becomes a dataset when the stage's function has returned."""
+        schema = TABLES.get(name)
+        kind: Kind = "artifact" if schema is None else "table"
+        produced_by = ProducedBy(
+            stage=self.stage.name,
+            fingerprint=self.fingerprint,
+            run_id=self.run_id,
+            config=self.settings.what(),
+            inputs={key: dataset.manifest.identity() for key, dataset in self.inputs.items()},
+            previous=self.continued,
+            code=code_hash(),
+        )
+        fields = fields_of(schema) if schema is not None else []
+        rows = sum(part.rows for part in parts)
+        self.outputs[name] = Manifest(name, kind, fields, rows, list(parts), produced_by, rank, seed, info)
+
+    def written(self, name: str) -> Dataset:
+        """An output that this run has added, before it is committed, for reading it again."""
+        return Dataset(self.root / name, self.outputs[name])
+
+
+def new_run_id() -> str:
+    """An id that sorts by time and that no other run has."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+
+
+@functools.cache
+def code_hash() -> str:
+    """The sha256 of the package's Python sources, whether they lie in a folder or in a zip."""
+    digest = hashlib.sha256()
+    for name, content in sorted(_sources(importlib.resources.files("emberline"), "")):
+        digest.update(name.encode() + b"\0" + content + b"\0")
+    return digest.hexdigest()
+
+
+def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _sources(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".py"):
+            yield prefix + entry.name, entry.read_bytes()
+
+
+def plan(config: Config, root: Path, stages: Sequence[Stage], force: bool = False) -> list[Decision]:
+    """Say for each stage whether it would run, and why, reading manifests and listing raw files but computing nothing."""
+    decisions: list[Decision] = []
+    changing: dict[str, str] = {}
+    for stage in stages:
+        upstream = next((changing[name] for name in stage.reads(config) if name in changing), None)
+        if upstream:
+            decision = Decision(stage, "run", f"{upstream} runs before")
+        else:
+            decision = _decide(config, root, stage, _open_inputs(config, root, stage), force)
+        if decision.action == "run":
+            changing |= dict.fromkeys(stage.writes(config), stage.name)
+        decisions.append(decision)
+    return decisions
+
+
+def run(config: Config, root: Path, stages: Sequence[Stage], listener: Listener, force: bool = False) -> list[Outcome]:
+    """Run the stages that are not up to date, in order, in one session per engine."""
+    outcomes = []
+    with ExitStack() as stack:
+        engine = functools.cache(lambda path: stack.enter_context(_resolve(path)(config)))
+        for position, stage in enumerate(stages, start=1):
+            inputs = _open_inputs(config, root, stage)
+            decision = _decide(config, root, stage, inputs, force)
+            listener.started(decision, position, len(stages))
+            began = time.monotonic()
+            finished = _skip(config, root, stage) if decision.action == "skip" else _execute(config, root, stage, inputs, engine)
+            rows = {name: manifest.rows for name, manifest in finished.outputs.items()}
+            outcome = Outcome(stage, decision.action, decision.reason, time.monotonic() - began, rows, finished.metrics)
+            listener.finished(outcome, position, len(stages))
+            outcomes.append(outcome)
+    return outcomes
+
+
+def _open_inputs(config: Config, root: Path, stage: Stage) -> dict[str, Dataset]:
+    inputs = {}
+    for name in stage.reads(config):
+        if not manifests.exists(root, name):
+            raise ManifestError(f"{stage.name} reads {name}, which is not in {root}; run {producer(config, name)} first")
+        inputs[name] = manifests.load(root, name)
+    manifests.check_same_run(inputs.values())
+    return inputs
+
+
+def _decide(config: Config, root: Path, stage: Stage, inputs: dict[str, Dataset], force: bool) -> Decision:
+    if force:
+        return Decision(stage, "run", "forced")
+    reason = _why_run(config, root, stage, inputs)
+    return Decision(stage, "run", reason) if reason else Decision(stage, "skip", "up to date")
+
+
+def _why_run(config: Config, root: Path, stage: Stage, inputs: dict[str, Dataset]) -> str | None:
+    """Why the stage's outputs are not what it would write now; None where they are."""
+    names = stage.writes(config)
+    missing = [name for name in names if not manifests.exists(root, name)]
+    if missing:
+        return "never run here" if len(missing) == len(names) else f"{', '.join(missing)} missing"
+    try:
+        outputs = [manifests.load(root, name) for name in names]
+        manifests.check_same_run(outputs)
+    except EmberlineError as error:
+        return str(error)
+    produced_by = outputs[0].manifest.produced_by
+    if produced_by.fingerprint == _fingerprint(config, stage, inputs):
+        return None
+    return _what_changed(config, stage, inputs, produced_by)
+
+
+def _what_changed(config: Config, stage: Stage, inputs: dict[str, Dataset], before: ProducedBy) -> str:
+    now = _flatten(stage.settings(config).what(), stage.section)
+    then = _flatten(before.config, stage.section)
+    changes = [f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in now | then if now.get(key) != then.get(key)]
+    changes += [f"{name} is new" for name, dataset in inputs.items() if before.inputs.get(name) != dataset.manifest.identity()]
+    if before.code != code_hash():
+        changes.append("emberline's code changed")
+    return "; ".join(changes) or "the raw input files changed"
+
+
+def _flatten(settings: dict[str, Any], prefix: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flatten(value, f"{prefix}.{key}") if isinstance(value, dict) else {f"{prefix}.{key}": value}
+    return flat
+
+
+def _fingerprint(config: Config, stage: Stage, inputs: dict[str, Dataset]) -> str:
+    """sha256 of all that decides the stage's result."""
+    raw = stage.raw(config)
+    content = {
+        "stage": stage.name,
+        "config": stage.settings(config).what(),
+        "inputs": {name: dataset.manifest.identity() for name, dataset in inputs.items()},
+        "raw": [[file.relative, file.size, file.modified] for file in storage.list_files(raw)] if raw else [],
+        "code": code_hash(),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _files_of(dataset: Dataset, pattern: str) -> list[RawFile]:
+    files = []
+    for path in dataset.paths:
+        relative = Path(*path.relative_to(dataset.folder).parts[1:]).as_posix()
+        if fnmatch.fnmatch(relative, pattern):
+            stat = path.stat()
+            files.append(RawFile(path, relative, stat.st_size, stat.st_mtime_ns))
+    if not files:
+        raise ManifestError(f"no file of {dataset.name} matches {pattern!r}")
+    return files
+
+
+def _skip(config: Config, root: Path, stage: Stage) -> StageRun:
+    outputs = {name: manifests.load(root, name).manifest for name in stage.writes(config)}
+    run_id = next(iter(outputs.values())).produced_by.run_id
+    found = StageRun(config, stage, root, {}, "", run_id, outputs=outputs)
+    status = _read_status(root, stage)
+    found.metrics = status.get("metrics", {}) if status.get("run_id") == run_id else {}
+    return found
+
+
+def _execute(config: Config, root: Path, stage: Stage, inputs: dict[str, Dataset], engine: Callable[[str], Engine]) -> StageRun:
+    this = StageRun(config, stage, root, inputs, _fingerprint(config, stage, inputs), new_run_id())
+    log.info(
+        event("stage_started", stage=stage.name, run_id=this.run_id, fingerprint=this.fingerprint[:16], **_where(config, stage))
+    )
+    began = time.monotonic()
+    _write_status(this, "running", 0.0)
+    try:
+        function = _resolve(stage.target)
+        if stage.engine == "spark":
+            engine(SPARK_ENGINE).call(function, this)
+        else:
+            function(this)
+        _commit(this)
+    except BaseException as error:
+        _clean_up(this)
+        _write_status(this, "failed", time.monotonic() - began, error)
+        raise
+    shutil.rmtree(this.work, ignore_errors=True)
+    _write_status(this, "succeeded", time.monotonic() - began)
+    rows = {name: manifest.rows for name, manifest in this.outputs.items()}
+    log.info(event("stage_finished", stage=stage.name, run_id=this.run_id, seconds=time.monotonic() - began, **rows))
+    return this
+
+
+def _where(config: Config, stage: Stage) -> dict[str, Any]:
+    """The settings that are logged instead of fingerprinted."""
+    settings = stage.settings(config)
+    what = settings.what()
+    return {name: value for name, value in settings if name not in what}
+
+
+def _commit(this: StageRun) -> None:
+    promised = set(this.stage.writes(this.config))
+    if set(this.outputs) != promised:
+        raise AssertionError(f"{this.stage.name} wrote {sorted(this.outputs)}, its row of the table says {sorted(promised)}")
+    for manifest in this.outputs.values():
+        manifests.commit(this.root, manifest)
+
+
+def _clean_up(this: StageRun) -> None:
+    """Remove what a failed run wrote, but nothing that it may already have committed."""
+    for name in this.stage.writes(this.config):
+        committed = manifests.exists(this.root, name) and _run_of(this.root, name) == this.run_id
+        if not committed:
+            shutil.rmtree(this.folder(name), ignore_errors=True)
+
+
+def _run_of(root: Path, name: str) -> str | None:
+    try:
+        return manifests.load(root, name).manifest.produced_by.run_id
+    except EmberlineError:
+        return None
+
+
+def _status_file(root: Path, stage: Stage) -> Path:
+    return root / STATUS / f"{stage.name}.json"
+
+
+def _read_status(root: Path, stage: Stage) -> dict[str, Any]:
+    try:
+        content = json.loads(_status_file(root, stage).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _write_status(this: StageRun, state: str, seconds: float, error: BaseException | None = None) -> None:
+    """What a scheduler reads where exit codes are lost (YARN's cluster mode)."""
+    status = {
+        "stage": this.stage.name,
+        "state": state,
+        "exit_code": exit_code(error) if error else None if state == "running" else 0,
+        "error": None if error is None else str(error) if isinstance(error, EmberlineError) else type(error).__name__,
+        "run_id": this.run_id,
+        "fingerprint": this.fingerprint,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "updated": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "rows": {name: manifest.rows for name, manifest in this.outputs.items()} if state == "succeeded" else {},
+        "metrics": this.metrics,
+    }
+    storage.replace_file(_status_file(this.root, this.stage), json.dumps(status, indent=1).encode())
+
+
+def exit_code(error: BaseException) -> int:
+    """What the process ends with when it fails with this error."""
+    if isinstance(error, EmberlineError):
+        return error.exit_code
+    return 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def _resolve(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function

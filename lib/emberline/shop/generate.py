@@ -1,0 +1,30 @@
+"""The stage generate-shop: the demo's raw files, `events.csv` and `pictures.parquet`, as the artifact `shop`."""
+
+import pyarrow as pa
+
+from emberline.config import ShopConfig
+from emberline.datasets.parts import write_file, write_part
+from emberline.runner import StageRun
+from emberline.shop.catalogue import Catalogue, make_catalogue
+from emberline.shop.events import make_events
+from emberline.shop.pictures import draw, encode_png
+
+_PICTURES = pa.schema([("item_id", pa.string()), ("title", pa.string()), ("picture", pa.binary())])
+
+
+def run(run: StageRun) -> None:
+    """Generate the catalogue, draw it, and let customers buy."""
+    config: ShopConfig = run.settings
+    catalogue = make_catalogue(config.num_items, config.seed)
+    events = make_events(catalogue, config.num_users, config.num_events, config.seed)
+    folder = run.folder("shop")
+    parts = [
+        write_file(events.csv, folder, "events.csv"),
+        write_part([_pictures(catalogue)], folder, "pictures", _PICTURES),
+    ]
+    run.add("shop", parts, seed=config.seed, generated=True, dirty_lines=events.dirty_counts)
+
+
+def _pictures(catalogue: Catalogue) -> pa.Table:
+    columns = [list(catalogue.item_ids), list(catalogue.titles), encode_png(draw(catalogue))]
+    return pa.table(columns, schema=_PICTURES)

@@ -1,0 +1,182 @@
+"""The stage evaluate: what was recommended and predicted against what was held out, beside trivial answers to the same question.
+
+Every metric stands under one protocol: which ratings were withheld, who is counted, which items compete, what is relevant. The
+protocol is written out and hashed, so that two numbers can be compared only if they measure the same thing.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from emberline.cf import tasks
+from emberline.cf.metrics import Sums, ranking_names
+from emberline.config import EvaluateConfig
+from emberline.datasets.parts import write_file
+from emberline.errors import EmptyDatasetError
+from emberline.runner import StageRun
+from emberline.spark import frames
+from emberline.spark.als import is_implicit
+from emberline.spark.frames import spark_schema
+from emberline.spark.recommend import constant_blocks, popularity, popularity_blocks, top_unseen
+
+_USERS_PER_BLOCK = 8192
+Row = dict[str, Any]
+
+
+def run(run: StageRun, spark: SparkSession) -> None:
+    """Measure the recommendations, and the predicted ratings of explicit feedback; write `metrics.json`."""
+    config: EvaluateConfig = run.settings
+    tables = {name: frames.read(spark, dataset) for name, dataset in run.inputs.items()}
+    withheld = tables["holdout"].where(~F.col("cold")).persist()
+    rows = [*_ranking(run, tables, withheld), *_rating_errors(run, tables, withheld)]
+    protocol = _protocol(run)
+    content: Row = {"protocol": protocol, "metrics": rows}
+    text = json.dumps(content, indent=1).encode()
+    run.add("metrics", [write_file(text, run.folder("metrics"), "metrics.json")], seed=config.seed, **content)
+    run.metrics |= content
+
+
+def _protocol(run: StageRun) -> Row:
+    config: EvaluateConfig = run.settings
+    facts = {
+        "holdout": run.inputs["holdout"].manifest.info["protocol"],
+        "users": "those with a relevant held-out rating of an item that is not withheld whole",
+        "candidates": "all items rated in training but those that the user rated in training",
+        "relevant": "every held-out rating" if config.relevant_from is None else f"held-out value >= {config.relevant_from:g}",
+    }
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    holdout = facts["holdout"]
+    return {"name": f"{holdout['by']} holdout, seed {holdout['seed']}", "hash": digest, **facts}
+
+
+# ---------------------------------------------------------------------------------------------------------------- ranking
+
+
+def _ranking(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
+    config: EvaluateConfig = run.settings
+    ratings = tables["ratings"].persist()
+    is_relevant = F.lit(True) if config.relevant_from is None else F.col("value") >= config.relevant_from
+    relevant = withheld.where(is_relevant).select("user", "item").persist()
+    users = relevant.select("user").distinct().persist()
+    if relevant.isEmpty():
+        raise EmptyDatasetError(
+            "no held-out rating is relevant; withhold more in ratings.holdout or lower evaluate.relevant_from"
+        )
+    counts = popularity(ratings).persist()
+    for subject, lists in _contestants(run, tables, users, ratings, counts):
+        yield from ranking_rows(subject, lists, relevant, config.k)
+        yield from coverage_rows(subject, lists, counts.count(), config.k)
+
+
+def _contestants(
+    run: StageRun, tables: dict[str, DataFrame], users: DataFrame, ratings: DataFrame, counts: DataFrame
+) -> Iterator[tuple[str, DataFrame]]:
+    """The published lists, the most popular items (ties broken at random, with the seed), and items drawn at random."""
+    config: EvaluateConfig = run.settings
+    assert run.config.recommend is not None
+    seen = ratings.join(users, "user", "left_semi").select("user", "item")
+    left, top_k = constant_blocks(users).persist(), max(config.k)
+    yield run.config.recommend.model, tables["recommendations"].join(users, "user", "left_semi").persist()
+    shuffled = counts.withColumn("popularity", (F.col("popularity") + _uniform(config.seed)).cast("float"))
+    yield "most-popular", top_unseen(left, popularity_blocks(shuffled), seen, top_k).persist()
+    yield "random", top_unseen(left, popularity_blocks(counts), seen, top_k, random_seed=config.seed).persist()
+
+
+def _uniform(seed: int) -> Column:
+    """A number in [0, 0.5) that depends on the seed and the item only."""
+    return F.pmod(F.xxhash64(F.lit(seed), "item"), F.lit(1 << 20)) / float(1 << 21)
+
+
+def ranking_rows(subject: str, lists: DataFrame, relevant: DataFrame, ks: tuple[int, ...]) -> Iterator[Row]:
+    """One row per metric; lists: user, item, rank; relevant: user, item."""
+    block = F.floor(F.col("user") / _USERS_PER_BLOCK).cast("int").alias("block")
+    counts = relevant.groupBy("user").agg(F.count("*").cast("int").alias("relevant")).select("*", block)
+    hits = lists.join(relevant, ["user", "item"]).select("user", "rank", block)
+    blocks = counts.groupBy("block").cogroup(hits.groupBy("block"))
+
+    def sum_up(relevant: pa.Table, hits: pa.Table) -> pa.Table:  # a partial hides the type hints that applyInArrow needs
+        return tasks.ranking_sums(relevant, hits, ks)
+
+    states = blocks.applyInArrow(sum_up, spark_schema(tasks.SUMS)).collect()
+    names = ranking_names(ks)
+    sums = Sums.empty(len(names))
+    for state in states:
+        sums = sums.merge(Sums(state["users"], np.array(state["totals"]), np.array(state["squares"])))
+    for name, value, error in zip(names, sums.mean(), sums.standard_error(), strict=True):
+        yield _row(subject, name, value, error, users=sums.count)
+
+
+def coverage_rows(subject: str, lists: DataFrame, num_items: int, ks: tuple[int, ...]) -> Iterator[Row]:
+    """The share of the items rated in training that are in somebody's list."""
+    for k in ks:
+        recommended = lists.where(F.col("rank") <= k).select("item").distinct().count()
+        yield {"subject": subject, "metric": f"coverage@{k}", "value": recommended / num_items, "items": num_items}
+
+
+def _row(subject: str, metric: str, value: float, error: float, **count: int) -> Row:
+    return {"subject": subject, "metric": metric, "value": float(value), "standard_error": _or_none(error), **count}
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+# ---------------------------------------------------------------------------------------------------------------- ratings
+
+
+def _rating_errors(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
+    assert run.config.recommend is not None
+    if run.config.recommend.model != "als" or is_implicit(run.config) or withheld.isEmpty():
+        return
+    predicted = predict(withheld, tables["user_factors"], tables["item_factors"])
+    both = predicted.join(baselines(withheld, tables["ratings"]), ["user", "item"]).persist()
+    fallback = both.where("predicted is null").count()
+    both = both.withColumn("predicted", F.coalesce("predicted", "item_mean"))
+    for subject, column in (
+        ("als", "predicted"),
+        ("item-mean", "item_mean"),
+        ("user-mean", "user_mean"),
+        ("global-mean", "global_mean"),
+    ):
+        note = {"answered_by_item_mean": fallback} if subject == "als" else {}
+        yield from (row | note for row in error_rows(subject, both, column))
+
+
+def predict(pairs: DataFrame, user_factors: DataFrame, item_factors: DataFrame) -> DataFrame:
+    """Columns user, item, value and predicted, the factors' dot product; null where a side has no factors."""
+    known = pairs.select("user", "item", "value")
+    joined = known.join(user_factors.withColumnRenamed("factors", "user_factors"), "user")
+    joined = joined.join(item_factors.withColumnRenamed("factors", "item_factors"), "item")
+    ordered = joined.select("user", "item", "user_factors", "item_factors")
+    products = ordered.mapInArrow(tasks.dot_products, "user int, item int, predicted float")
+    return known.join(products, ["user", "item"], "left")
+
+
+def baselines(pairs: DataFrame, ratings: DataFrame) -> DataFrame:
+    """Columns user, item, item_mean, user_mean and global_mean, of the training ratings; the global one where a side has none."""
+    overall = ratings.agg(F.avg("value").alias("global_mean"))
+    items = ratings.groupBy("item").agg(F.avg("value").alias("item_mean"))
+    users = ratings.groupBy("user").agg(F.avg("value").alias("user_mean"))
+    joined = pairs.select("user", "item").join(items, "item", "left").join(users, "user", "left").crossJoin(overall)
+    means = [F.coalesce(name, "global_mean").alias(name) for name in ("item_mean", "user_mean")]
+    return joined.select("user", "item", *means, "global_mean")
+
+
+def error_rows(subject: str, pairs: DataFrame, column: str) -> Iterator[Row]:
+    """Root mean squared and mean absolute error of one column against `value`; the RMSE's standard error by the delta method."""
+    error = F.col(column) - F.col("value")
+    moments = [F.avg(error**2), F.stddev(error**2), F.avg(F.abs(error)), F.stddev(F.abs(error)), F.count("*")]
+    found = pairs.agg(*moments).first()
+    assert found is not None
+    mean_square, spread_square, mean_absolute, spread_absolute, count = found
+    rmse = float(np.sqrt(mean_square))
+    nan = float("nan")
+    square_error = nan if spread_square is None or rmse == 0 else spread_square / np.sqrt(count) / (2 * rmse)
+    yield _row(subject, "rmse", rmse, square_error, ratings=count)
+    yield _row(subject, "mae", mean_absolute, nan if spread_absolute is None else spread_absolute / np.sqrt(count), ratings=count)

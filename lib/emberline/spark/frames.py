@@ -1,0 +1,85 @@
+"""DataFrames at the border between Spark and datasets: read, checked against the schema, written as hashed parts."""
+
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from emberline.datasets import storage
+from emberline.datasets.manifest import Dataset, Part
+from emberline.datasets.parts import PARTITION, WRITTEN_PARTS, write_parts
+from emberline.datasets.schema import TABLES
+from emberline.errors import SchemaError
+from emberline.runner import StageRun
+
+_SPARK_TYPES: dict[pa.DataType, T.DataType] = {
+    pa.bool_(): T.BooleanType(),
+    pa.int32(): T.IntegerType(),
+    pa.int64(): T.LongType(),
+    pa.float32(): T.FloatType(),
+    pa.float64(): T.DoubleType(),
+    pa.string(): T.StringType(),
+    pa.binary(): T.BinaryType(),
+    pa.timestamp("us", tz="UTC"): T.TimestampType(),
+}
+
+
+def spark_schema(schema: pa.Schema) -> T.StructType:
+    """The same columns in Spark's types."""
+    return T.StructType([T.StructField(field.name, _spark_type(field.type), field.nullable) for field in schema])
+
+
+def _spark_type(kind: pa.DataType) -> T.DataType:
+    if pa.types.is_list(kind):
+        return T.ArrayType(_spark_type(kind.value_type))
+    return _SPARK_TYPES[kind]
+
+
+def conform(frame: DataFrame, schema: pa.Schema, name: str) -> DataFrame:
+    """The schema's columns in its order. Raises SchemaError where one is missing or has another type."""
+    found = {field.name: field.dataType for field in frame.schema}
+    for field in spark_schema(schema):
+        if field.name not in found:
+            raise SchemaError(f"{name}: column {field.name} is missing (found: {', '.join(found)})")
+        if found[field.name].simpleString() != field.dataType.simpleString():
+            kind = found[field.name].simpleString()
+            raise SchemaError(f"{name}: column {field.name} is {kind}, expected {field.dataType.simpleString()}")
+    return frame.select(schema.names)
+
+
+def read(spark: SparkSession, dataset: Dataset) -> DataFrame:
+    """A dataset's rows, of exactly the parts that its manifest names; factors are checked to be as long as its rank says."""
+    schema = TABLES[dataset.name]
+    paths = [storage.for_spark(path) for path in dataset.paths]
+    if not paths:
+        return spark.createDataFrame([], spark_schema(schema))
+    frame = spark.read.schema(spark_schema(schema)).parquet(*paths)
+    if dataset.manifest.rank is not None:
+        _check_rank(frame, dataset)
+    return conform(frame, schema, dataset.name)
+
+
+def _check_rank(frame: DataFrame, dataset: Dataset) -> None:
+    size = F.size("factors")
+    shortest, longest = frame.agg(F.min(size), F.max(size)).first() or (None, None)
+    if not shortest == longest == dataset.manifest.rank:
+        found = f"{shortest} to {longest}" if shortest != longest else f"{shortest}"
+        raise SchemaError(f"{dataset.name}: factors of length {found} where the manifest says rank {dataset.manifest.rank}")
+
+
+def write(frame: DataFrame, run: StageRun, name: str, rank: int | None = None, seed: int | None = None, **info: Any) -> Dataset:
+    """Write a frame as the output `name` of this run: the executors write its parts, the driver sees one row per part."""
+    schema = TABLES[name]
+    task = partial(write_parts, folder=str(run.folder(name)), schema=schema)
+    numbered = conform(frame, schema, name).select(F.spark_partition_id().alias(PARTITION), "*")
+    written = numbered.mapInArrow(task, spark_schema(WRITTEN_PARTS)).collect()
+    parts = [_part(row.asDict()) for row in sorted(written, key=lambda row: row[PARTITION])]
+    run.add(name, parts, rank=rank, seed=seed, **info)
+    return run.written(name)
+
+
+def _part(row: dict[str, Any]) -> Part:
+    return Part(**{key: value for key, value in row.items() if key != PARTITION})

@@ -1,0 +1,244 @@
+"""The stage prepare-ratings: raw interactions become clean ratings under dense ids, and every row is accounted for.
+
+    read = kept + merged + rejected + filtered
+
+Kept rows are in `ratings` or `holdout`; the others are in `rejected_ratings` with their file, their text and the reason.
+"""
+
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from emberline.config import RatingsConfig
+from emberline.datasets.manifest import Dataset
+from emberline.errors import DataError, EmptyDatasetError
+from emberline.runner import StageRun
+from emberline.spark import frames, ids
+from emberline.spark.raw import read_raw
+from emberline.spark.split import mark_holdout
+
+_PAIR = ["user_id", "item_id"]
+_OUTCOMES = ("merged", "rejected", "filtered")
+_FLOAT_MAX = 3.4028234e38
+_MICROS_MIN, _MICROS_MAX = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999
+_MERGED = {"latest": "duplicate of a later event", "sum": "added to the pair's sum", "max": "not the pair's maximum"}
+
+
+def run(run: StageRun, spark: SparkSession) -> None:
+    """Read, clean, merge, filter, number, split and write."""
+    config: RatingsConfig = run.settings
+    raw = read_raw(spark, run.raw_files(config.path), config, _wanted(config), config.timestamp_format)
+    parsed = parse(raw, config).persist()
+    good = parsed.where("reason is null")
+    merged = merge_duplicates(good, config.keep).persist()
+    survivors = merged.where("_row = 1")
+    core = drop_rare(survivors.select(_PAIR), config.min_user_ratings, config.min_item_ratings)
+    kept = survivors.join(core, _PAIR, "left_semi").transform(mark_holdout, config.holdout, config.seed).persist()
+
+    left_out = rejected(parsed).unionByName(duplicates(merged, config.keep)).unionByName(rare(survivors, core, config))
+    accounts = frames.write(left_out, run, "rejected_ratings")
+    users, items = _write_ids(run, spark, kept, good)
+    _write_kept(run, spark, kept, users, items)
+    _account(run, spark, raw.count(), accounts)
+
+
+def _wanted(config: RatingsConfig) -> dict[str, str | int]:
+    columns = {name: column for name, column in config.columns if column is not None}
+    return columns | {f"_rule_{i}": rule.column for i, rule in enumerate(config.reject)}
+
+
+def parse(raw: DataFrame, config: RatingsConfig) -> DataFrame:
+    """Columns source_file, raw, user_id, item_id, value, timestamp, title and `reason`, which is null for a good row."""
+    user, item = _id("user_id", config.user_ids), _id("item_id", config.item_ids)
+    value, time = _number(config), _timestamp(config)
+    title = F.lit(None).cast("string") if config.columns.title is None else _text("title")
+    return raw.select(
+        "source_file",
+        "raw",
+        user.alias("user_id"),
+        item.alias("item_id"),
+        value.cast("float").alias("value"),
+        time.alias("timestamp"),
+        title.alias("title"),
+        F.coalesce(*_reasons(config, user, item, value, time)).alias("reason"),
+    )
+
+
+def _text(column: str) -> Column:
+    """The text without surrounding blanks; null where nothing is left."""
+    return F.nullif(F.trim(column), F.lit(""))
+
+
+def _id(column: str, kind: str) -> Column:
+    """An id as text; with `integer`, "17850.0" and "017850" are "17850", and what is no integer is null."""
+    if kind == "text":
+        return _text(column)
+    whole = F.regexp_extract(column, r"^\s*(-?\d{1,38})(\.0*)?\s*$", 1)
+    return F.nullif(whole, F.lit("")).cast("decimal(38,0)").cast("string")
+
+
+def _number(config: RatingsConfig) -> Column:
+    return F.lit(1.0) if config.columns.value is None else _text("value").try_cast("double")
+
+
+def _timestamp(config: RatingsConfig) -> Column:
+    if config.columns.timestamp is None:
+        return F.lit(None).cast("timestamp")
+    if config.timestamp_format not in ("seconds", "milliseconds"):
+        return F.try_to_timestamp(_text("timestamp"), F.lit(config.timestamp_format))
+    scale = 1_000_000 if config.timestamp_format == "seconds" else 1_000
+    micros = (_text("timestamp").try_cast("decimal(28,6)") * scale).try_cast("long")
+    in_range = micros.between(_MICROS_MIN, _MICROS_MAX)
+    return F.when(in_range, F.timestamp_micros(micros))
+
+
+def _reasons(config: RatingsConfig, user: Column, item: Column, value: Column, time: Column) -> list[Column]:
+    """Each reason why a row is rejected, or null, in the order in which they are looked for."""
+    rules = [F.when(F.rlike(f"_rule_{i}", F.lit(rule.pattern)), F.lit(rule.reason)) for i, rule in enumerate(config.reject)]
+    return [
+        F.col("problem"),
+        *rules,
+        _missing("user_id", "user_id"),
+        _missing("item_id", "item_id"),
+        F.when(user.isNull(), F.lit("user_id is not an integer")),
+        F.when(item.isNull(), F.lit("item_id is not an integer")),
+        *([] if config.columns.value is None else _value_reasons(config, value)),
+        *([] if config.columns.timestamp is None else _time_reasons(config, time)),
+    ]
+
+
+def _missing(column: str, name: str) -> Column:
+    return F.when(_text(column).isNull(), F.lit(f"{name} is missing"))
+
+
+def _value_reasons(config: RatingsConfig, value: Column) -> list[Column]:
+    reasons = [
+        _missing("value", "value"),
+        F.when(value.isNull() | F.isnan(value), F.lit("value is not a number")),
+        F.when(F.abs(value) > _FLOAT_MAX, F.lit("value does not fit a float32")),
+    ]
+    if config.value == "count":
+        reasons.append(F.when(value <= 0, F.lit("count is not positive")))
+    if config.min_value is not None:
+        reasons.append(F.when(value < config.min_value, F.lit(f"value is below {config.min_value:g}")))
+    if config.max_value is not None:
+        reasons.append(F.when(value > config.max_value, F.lit(f"value is above {config.max_value:g}")))
+    return reasons
+
+
+def _time_reasons(config: RatingsConfig, time: Column) -> list[Column]:
+    return [
+        _missing("timestamp", "timestamp"),
+        F.when(time.isNull(), F.lit(f"timestamp is not {config.timestamp_format}")),
+    ]
+
+
+def merge_duplicates(good: DataFrame, keep: str) -> DataFrame:
+    """Number the rows of each (user, item) by `_row`, the latest being 1, with the pair's merged value in each of them."""
+    pair = Window.partitionBy(*_PAIR)
+    latest = pair.orderBy(F.desc_nulls_last("timestamp"), F.desc("value"), "source_file", "raw")
+    merged = good.withColumn("_row", F.row_number().over(latest))
+    if keep == "latest":
+        return merged
+    total = F.sum("value") if keep == "sum" else F.max("value")
+    return merged.withColumn("value", total.over(pair).cast("float"))
+
+
+def drop_rare(pairs: DataFrame, min_user_ratings: int, min_item_ratings: int) -> DataFrame:
+    """The pairs left when users and items under their minimum are dropped, again and again, until none is.
+
+    Each round is cached and counted; the number of rounds depends on the data, and is below ten on most.
+    """
+    if min_user_ratings == min_item_ratings == 1:
+        return pairs
+    before, left = -1, pairs.persist()
+    while (after := left.count()) != before:
+        before = after
+        left = left.transform(_drop_under, "user_id", min_user_ratings).transform(_drop_under, "item_id", min_item_ratings)
+        left = left.persist()
+    return left
+
+
+def _drop_under(pairs: DataFrame, column: str, minimum: int) -> DataFrame:
+    enough = pairs.groupBy(column).count().where(F.col("count") >= minimum)
+    return pairs.join(enough, column, "left_semi")
+
+
+# ---------------------------------------------------------------------------------------------- rows that are not kept
+
+
+def rejected(parsed: DataFrame) -> DataFrame:
+    """Rows that do not hold a usable rating."""
+    return _left_out(parsed.where("reason is not null"), "rejected", F.col("reason"))
+
+
+def duplicates(merged: DataFrame, keep: str) -> DataFrame:
+    """Rows that went into another row of the same user and item."""
+    return _left_out(merged.where("_row > 1"), "merged", F.lit(_MERGED[keep]))
+
+
+def rare(survivors: DataFrame, core: DataFrame, config: RatingsConfig) -> DataFrame:
+    """Rows of users and items that stay under their minimum."""
+    users = core.select("user_id").distinct().withColumn("_known", F.lit(True))
+    reason = F.when(F.col("_known").isNull(), F.lit(f"user has fewer than {config.min_user_ratings} ratings")).otherwise(
+        F.lit(f"item has fewer than {config.min_item_ratings} ratings")
+    )
+    dropped = survivors.join(core, _PAIR, "left_anti").join(users, "user_id", "left")
+    return _left_out(dropped, "filtered", reason)
+
+
+def _left_out(rows: DataFrame, outcome: str, reason: Column) -> DataFrame:
+    return rows.select("source_file", F.lit(outcome).alias("outcome"), reason.alias("reason"), "raw")
+
+
+# ---------------------------------------------------------------------------------------------------------------- writing
+
+
+def latest_titles(good: DataFrame) -> DataFrame:
+    """Columns item_id and title: each item's newest title."""
+    newest = F.max_by("title", F.struct("timestamp", "title"))
+    return good.where("title is not null").groupBy("item_id").agg(newest.alias("title"))
+
+
+def _write_ids(run: StageRun, spark: SparkSession, kept: DataFrame, good: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """Extend both id maps; returns them as written."""
+    known_users, known_items = _previous(run, spark, "users"), _previous(run, spark, "items")
+    users = ids.extend(known_users, kept, "user_id", "user")
+    items = ids.extend(known_items, kept, "item_id", "item").join(latest_titles(good), "item_id", "left")
+    if known_items is not None:
+        before = known_items.select("item_id", F.col("title").alias("_before"))
+        items = items.join(before, "item_id", "left").withColumn("title", F.coalesce("title", "_before"))
+    written_users = frames.write(users.sortWithinPartitions("user"), run, "users")
+    written_items = frames.write(items.sortWithinPartitions("item"), run, "items")
+    return frames.read(spark, written_users), frames.read(spark, written_items)
+
+
+def _previous(run: StageRun, spark: SparkSession, name: str) -> DataFrame | None:
+    dataset = run.previous(name)
+    return None if dataset is None else frames.read(spark, dataset)
+
+
+def _write_kept(run: StageRun, spark: SparkSession, kept: DataFrame, users: DataFrame, items: DataFrame) -> None:
+    config: RatingsConfig = run.settings
+    numbered = kept.join(users, "user_id").join(items.drop("title"), "item_id").repartition("user").persist()
+    training = numbered.where(~F.col("held") & ~F.col("cold")).sortWithinPartitions("user", "item")
+    withheld = numbered.where(F.col("held") | F.col("cold")).sortWithinPartitions("user", "item")
+    frames.write(training, run, "ratings", seed=config.seed)
+    frames.write(withheld, run, "holdout", seed=config.seed, protocol=config.holdout.what() | {"seed": config.seed})
+
+
+def _account(run: StageRun, spark: SparkSession, read: int, left_out: Dataset) -> None:
+    """Compare what was read, counted by itself, with what was written. Raises DataError where a row is missing or twice there."""
+    by_reason = frames.read(spark, left_out).groupBy("outcome", "reason").count().orderBy(F.desc("count"), "reason").collect()
+    reasons = {f"{row['outcome']}: {row['reason']}": row["count"] for row in by_reason}
+    ratings, holdout = run.outputs["ratings"].rows, run.outputs["holdout"].rows
+    totals = {outcome: sum(row["count"] for row in by_reason if row["outcome"] == outcome) for outcome in _OUTCOMES}
+    accounts: dict[str, Any] = {"read": read, "kept": ratings + holdout, **totals, "ratings": ratings, "holdout": holdout}
+    if read != accounts["kept"] + sum(totals.values()):
+        raise DataError(f"the rows do not add up: {accounts}; were the input files changed while they were read? Run it again")
+    if ratings == 0:
+        top = "; ".join(f"{count} {reason}" for reason, count in list(reasons.items())[:3]) or "all of them are held out"
+        raise EmptyDatasetError(f"{run.settings.path}: of {read} rows none is left to train on ({top})")
+    run.metrics |= {"accounts": accounts, "reasons": reasons}
+    run.outputs["ratings"].info.update(accounts=accounts, reasons=reasons)

@@ -1,0 +1,91 @@
+"""The one Spark session of a process."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pyspark import SparkConf
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from emberline.config import Config, SparkConfig
+from emberline.errors import ConfigError
+from emberline.runner import StageRun
+
+Settings = dict[str, bool | float | int | str | None]
+
+# What Emberline's results depend on, whoever started Spark.
+_REQUIRED: Settings = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    # Any encoding that Java knows, with U+FFFD for bytes that do not belong to it; such rows are then rejected.
+    "spark.sql.legacy.javaCharsets": "true",
+    "spark.sql.legacy.codingErrorAction": "true",
+}
+
+
+class Engine:
+    """Starts Spark for the first stage that needs it, stops it after the last, and forgets each stage's cached data."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config.spark
+
+    def __enter__(self) -> Self:
+        self.session = start(self._config)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.session.stop()
+
+    def call(self, function: Callable[[StageRun, SparkSession], None], run: StageRun) -> None:
+        """Run one stage's function."""
+        try:
+            function(run, self.session)
+        finally:
+            self.session.catalog.clearCache()
+
+
+def start(config: SparkConfig) -> SparkSession:
+    """The session: what spark-submit was told, else `config`, and always the settings that results depend on.
+
+    Raises ConfigError where Java is missing or a setting is refused.
+    """
+    builder = SparkSession.builder.appName("emberline")
+    if not _under_spark_submit():
+        _use_this_python()
+        builder = builder.config(map=_local_settings(config))
+    try:
+        session = builder.config(map=_REQUIRED).getOrCreate()
+    except (PySparkException, FileNotFoundError) as error:
+        raise ConfigError(f"Spark does not start: {error}; check that Java 17 or 21 is on the PATH or in JAVA_HOME") from error
+    for key, value in _REQUIRED.items():
+        session.conf.set(key, str(value))
+    return session
+
+
+def _under_spark_submit() -> bool:
+    return SparkConf().contains("spark.master") or "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def _use_this_python() -> None:
+    """Python workers start the `python3` of the PATH unless told otherwise, which need not be the one with pyarrow."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def _local_settings(config: SparkConfig) -> Settings:
+    log4j = Path(__file__).with_name("log4j2.properties")
+    partitions = config.shuffle_partitions or 4 * (os.cpu_count() or 2)
+    return {
+        "spark.master": config.master,
+        "spark.driver.memory": config.driver_memory,
+        "spark.sql.shuffle.partitions": str(partitions),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",
+        **({"spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j.as_uri()}"} if log4j.is_file() else {}),
+        **config.conf,
+    }
