@@ -11,7 +11,7 @@ _SECRET = re.compile(r"secret|password|passwd|token|credential|(access|account|p
 
 
 class _Formatter(logging.Formatter):
-    converter = staticmethod(time.gmtime)  # type: ignore[assignment]
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 

@@ -37,7 +37,7 @@ def prune(root: Path, keep: int, older_than: float) -> list[Path]:
 
 
 def _named_folders(root: Path, name: str) -> set[str] | None:
-    """The run folders that the manifest names; empty without a manifest; None where the manifest cannot be read: touch nothing."""
+    """The run folders that the manifest names; empty without a manifest; None where it cannot be read: touch nothing."""
     if not manifests.exists(root, name):
         return set()
     try:

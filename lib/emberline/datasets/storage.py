@@ -1,6 +1,7 @@
 """The few file operations that datasets need, on a path or a `file://` URI.
 
-Local storage only, so far: everything else in Emberline goes through these functions, so that other schemes have one place to arrive.
+Local storage only, so far: everything else in Emberline goes through these functions, so that other schemes have one place to
+arrive.
 """
 
 import glob
@@ -33,7 +34,7 @@ def local_path(uri: str | Path) -> Path:
     """The absolute path that a plain path or a `file://` URI names. Raises ConfigError for a scheme that is not supported."""
     text = str(uri)
     if not _SCHEME.match(text):
-        return Path(os.path.abspath(os.path.expanduser(text)))
+        return Path(text).expanduser().absolute()
     parts = urlsplit(text)
     if parts.scheme not in SCHEMES:
         raise ConfigError(f"{text}: scheme {parts.scheme}:// is not supported (supported: a plain path, file://)")
