@@ -35,9 +35,9 @@ def _packed(rows: pa.Table, block: Block) -> pa.Table:
 def score_pairs(pairs: Iterator[pa.RecordBatch], k: int, random_seed: int | None = None) -> Iterator[pa.RecordBatch]:
     """The k best columns of each row within each pair of blocks.
 
-    """One block of sparse rows: columns block, row, column and value to a row of BLOCKS."""
-    the blocks' product, or, with a `random_seed`, uniform draws that depend on the seed and the blocks' numbers only. Products of
-    sparse blocks count only where they are positive: two rows without a common entry are no candidates for each other.
+    A pair has BLOCKS' columns, again with EXCLUDED before their names (null where nothing is excluded), and with RIGHT.
+    Scores are the blocks' product, or, with a `random_seed`, uniform draws that depend on the seed and the blocks' numbers
+    only. Products of sparse blocks count only where they are positive: two rows without a common entry are no candidates for each other.
     """
     for batch in pairs:
         for pair in batch.to_pylist():  # one row is one pair of blocks, thousands of rows of the matrices
