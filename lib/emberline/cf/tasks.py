@@ -37,7 +37,8 @@ def score_pairs(pairs: Iterator[pa.RecordBatch], k: int, random_seed: int | None
 
     A pair has BLOCKS' columns, again with EXCLUDED before their names (null where nothing is excluded), and with RIGHT.
     Scores are the blocks' product, or, with a `random_seed`, uniform draws that depend on the seed and the blocks' numbers
-    only. Products of sparse blocks count only where they are positive: two rows without a common entry are no candidates for each other.
+    only. Products of sparse blocks count only where they are positive: two rows without a common entry are no
+    candidates for each other.
     """
     for batch in pairs:
         for pair in batch.to_pylist():  # one row is one pair of blocks, thousands of rows of the matrices
