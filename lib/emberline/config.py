@@ -221,6 +221,13 @@ class Config(_Model):
     recommend: RecommendConfig | None = None
     evaluate: EvaluateConfig | None = None
 
+    @property
+    def is_implicit(self) -> bool:
+        """Whether no rating means "not interested, with low confidence" (implicit feedback) or nothing at all (explicit)."""
+        if self.als and self.als.feedback != "auto":
+            return self.als.feedback == "implicit"
+        return self.ratings is None or self.ratings.value != "rating"
+
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:
         if self.recommend:

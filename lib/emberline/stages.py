@@ -72,7 +72,8 @@ def _recommend_reads(config: Config) -> Names:
 
 
 def _evaluate_reads(config: Config) -> Names:
-    return (*_recommend_reads(config), "holdout", "recommendations")
+    predicts_ratings = config.als is not None and not config.is_implicit
+    return ("ratings", "holdout", "recommendations", *(MODEL_TABLES["als"] if predicts_ratings else ()))
 
 
 STAGES: tuple[Stage, ...] = (

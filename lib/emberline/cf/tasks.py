@@ -11,7 +11,9 @@ from emberline.cf.blocks import BLOCK_FIELDS, Block, Float32, decode, dense_bloc
 BLOCKS = pa.schema([("block", pa.int32()), *BLOCK_FIELDS])
 CANDIDATES = pa.schema([("block", pa.int32()), ("row", pa.int32()), ("column", pa.int32()), ("score", pa.float32())])
 BEST = pa.schema([("row", pa.int32()), ("column", pa.int32()), ("score", pa.float32()), ("rank", pa.int32())])
-SUMS = pa.schema([("users", pa.int64()), ("totals", pa.list_(pa.float64())), ("squares", pa.list_(pa.float64()))])
+SUMS = pa.schema(
+    [("subject", pa.string()), ("users", pa.int64()), ("totals", pa.list_(pa.float64())), ("squares", pa.list_(pa.float64()))]
+)
 EXCLUDED = "excluded_"
 RIGHT = "right_"
 
@@ -65,12 +67,12 @@ def merge_candidates(candidates: pa.Table, k: int) -> pa.Table:
 
 
 def ranking_sums(relevant: pa.Table, hits: pa.Table, ks: tuple[int, ...]) -> pa.Table:
-    """One block of users to one row of SUMS: relevant has columns user and relevant (a count), hits user and rank."""
+    """One subject's block of users to one row of SUMS: relevant has subject, user and relevant (a count), hits user and rank."""
     users, order = np.unique(relevant["user"].to_numpy(), return_index=True)
     counts = relevant["relevant"].to_numpy()[order]
     positions = np.searchsorted(users, hits["user"].to_numpy())
     sums = metrics.Sums.of(metrics.per_user(counts, positions, hits["rank"].to_numpy(), ks))
-    return pa.table([[sums.count], [sums.total], [sums.squares]], schema=SUMS)
+    return pa.table([relevant["subject"][:1], [sums.count], [sums.total], [sums.squares]], schema=SUMS)
 
 
 def dot_products(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

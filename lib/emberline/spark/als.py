@@ -9,7 +9,7 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.config import AlsConfig, Config
+from emberline.config import AlsConfig
 from emberline.runner import StageRun
 from emberline.spark import frames
 
@@ -19,18 +19,10 @@ def run(run: StageRun, spark: SparkSession) -> None:
     config: AlsConfig = run.settings
     ratings = frames.read(spark, run.inputs["ratings"])
     spark.sparkContext.setCheckpointDir(str(run.work))
-    model = _solver(config, is_implicit(run.config)).fit(weigh(ratings, config))
+    model = _solver(config, run.config.is_implicit).fit(weigh(ratings, config))
     for side in ("user", "item"):
         factors = getattr(model, f"{side}Factors").select(F.col("id").alias(side), F.col("features").alias("factors"))
         frames.write(factors.sortWithinPartitions(side), run, f"{side}_factors", rank=config.rank, seed=config.seed)
-
-
-def is_implicit(config: Config) -> bool:
-    """Whether a missing rating means "not interested, with low confidence" (implicit) or nothing (explicit)."""
-    assert config.als is not None
-    if config.als.feedback != "auto":
-        return config.als.feedback == "implicit"
-    return config.ratings is None or config.ratings.value != "rating"
 
 
 def weigh(ratings: DataFrame, config: AlsConfig) -> DataFrame:

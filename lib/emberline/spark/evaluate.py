@@ -7,6 +7,7 @@ protocol is written out and hashed, so that two numbers can be compared only if 
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark import frames
-from emberline.spark.als import is_implicit
 from emberline.spark.frames import spark_schema
 from emberline.spark.recommend import constant_blocks, popularity, popularity_blocks, top_unseen
 
@@ -63,29 +63,35 @@ def _ranking(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -
     ratings = tables["ratings"].persist()
     is_relevant = F.lit(True) if config.relevant_from is None else F.col("value") >= config.relevant_from
     relevant = withheld.where(is_relevant).select("user", "item").persist()
-    users = relevant.select("user").distinct().persist()
     if relevant.isEmpty():
         raise EmptyDatasetError(
             "no held-out rating is relevant; withhold more in ratings.holdout or lower evaluate.relevant_from"
         )
     counts = popularity(ratings).persist()
-    for subject, lists in _contestants(run, tables, users, ratings, counts):
-        yield from ranking_rows(subject, lists, relevant, config.k)
-        yield from coverage_rows(subject, lists, counts.count(), config.k)
+    contestants = _contestants(run, tables["recommendations"], relevant.select("user").distinct().persist(), ratings, counts)
+    lists = reduce(DataFrame.unionByName, [frame.withColumn("subject", F.lit(name)) for name, frame in contestants.items()])
+    lists = frames.checkpoint(lists, run, "lists")
+    yield from sorted(
+        [*ranking_rows(lists, list(contestants), relevant, config.k), *coverage_rows(lists, counts.count(), config.k)],
+        key=lambda row: list(contestants).index(row["subject"]),
+    )
 
 
 def _contestants(
-    run: StageRun, tables: dict[str, DataFrame], users: DataFrame, ratings: DataFrame, counts: DataFrame
-) -> Iterator[tuple[str, DataFrame]]:
+    run: StageRun, published: DataFrame, users: DataFrame, ratings: DataFrame, counts: DataFrame
+) -> dict[str, DataFrame]:
     """The published lists, the most popular items (ties broken at random, with the seed), and items drawn at random."""
     config: EvaluateConfig = run.settings
     assert run.config.recommend is not None
     seen = ratings.join(users, "user", "left_semi").select("user", "item")
     left, top_k = constant_blocks(users).persist(), max(config.k)
-    yield run.config.recommend.model, tables["recommendations"].join(users, "user", "left_semi").persist()
     shuffled = counts.withColumn("popularity", (F.col("popularity") + _uniform(config.seed)).cast("float"))
-    yield "most-popular", top_unseen(left, popularity_blocks(shuffled), seen, top_k).persist()
-    yield "random", top_unseen(left, popularity_blocks(counts), seen, top_k, random_seed=config.seed).persist()
+    lists = {
+        run.config.recommend.model: published.join(users, "user", "left_semi"),
+        "most-popular": top_unseen(left, popularity_blocks(shuffled), seen, top_k),
+        "random": top_unseen(left, popularity_blocks(counts), seen, top_k, random_seed=config.seed),
+    }
+    return {name: frame.select("user", "item", "rank") for name, frame in lists.items()}
 
 
 def _uniform(seed: int) -> Column:
@@ -93,30 +99,33 @@ def _uniform(seed: int) -> Column:
     return F.pmod(F.xxhash64(F.lit(seed), "item"), F.lit(1 << 20)) / float(1 << 21)
 
 
-def ranking_rows(subject: str, lists: DataFrame, relevant: DataFrame, ks: tuple[int, ...]) -> Iterator[Row]:
-    """One row per metric; lists: user, item, rank; relevant: user, item."""
+def ranking_rows(lists: DataFrame, subjects: list[str], relevant: DataFrame, ks: tuple[int, ...]) -> Iterator[Row]:
+    """One row per subject and metric; lists: subject, user, item, rank; relevant: user, item."""
     block = F.floor(F.col("user") / _USERS_PER_BLOCK).cast("int").alias("block")
-    counts = relevant.groupBy("user").agg(F.count("*").cast("int").alias("relevant")).select("*", block)
-    hits = lists.join(relevant, ["user", "item"]).select("user", "rank", block)
-    blocks = counts.groupBy("block").cogroup(hits.groupBy("block"))
+    counts = relevant.groupBy("user").agg(F.count("*").cast("int").alias("relevant"))
+    counts = counts.select(F.explode(F.array(*map(F.lit, subjects))).alias("subject"), "user", "relevant", block)
+    hits = lists.join(relevant, ["user", "item"]).select("subject", "user", "rank", block)
+    blocks = counts.groupBy("subject", "block").cogroup(hits.groupBy("subject", "block"))
 
     def sum_up(relevant: pa.Table, hits: pa.Table) -> pa.Table:  # a partial hides the type hints that applyInArrow needs
         return tasks.ranking_sums(relevant, hits, ks)
 
-    states = blocks.applyInArrow(sum_up, spark_schema(tasks.SUMS)).collect()
     names = ranking_names(ks)
-    sums = Sums.empty(len(names))
-    for state in states:
-        sums = sums.merge(Sums(state["users"], np.array(state["totals"]), np.array(state["squares"])))
-    for name, value, error in zip(names, sums.mean(), sums.standard_error(), strict=True):
-        yield _row(subject, name, value, error, users=sums.count)
+    sums = {subject: Sums.empty(len(names)) for subject in subjects}
+    for state in blocks.applyInArrow(sum_up, spark_schema(tasks.SUMS)).collect():
+        part = Sums(state["users"], np.array(state["totals"]), np.array(state["squares"]))
+        sums[state["subject"]] = sums[state["subject"]].merge(part)
+    for subject, whole in sums.items():
+        for name, value, error in zip(names, whole.mean(), whole.standard_error(), strict=True):
+            yield _row(subject, name, value, error, users=whole.count)
 
 
-def coverage_rows(subject: str, lists: DataFrame, num_items: int, ks: tuple[int, ...]) -> Iterator[Row]:
-    """The share of the items rated in training that are in somebody's list."""
-    for k in ks:
-        recommended = lists.where(F.col("rank") <= k).select("item").distinct().count()
-        yield {"subject": subject, "metric": f"coverage@{k}", "value": recommended / num_items, "items": num_items}
+def coverage_rows(lists: DataFrame, num_items: int, ks: tuple[int, ...]) -> Iterator[Row]:
+    """The share of the items rated in training that are in somebody's list; one row per subject and k."""
+    distinct = [F.countDistinct(F.when(F.col("rank") <= k, F.col("item"))).alias(f"coverage@{k}") for k in ks]
+    for counts in lists.groupBy("subject").agg(*distinct).collect():
+        for name in counts.asDict().keys() - {"subject"}:
+            yield {"subject": counts["subject"], "metric": name, "value": counts[name] / num_items, "items": num_items}
 
 
 def _row(subject: str, metric: str, value: float, error: float, **count: int) -> Row:
@@ -131,11 +140,12 @@ def _or_none(value: float) -> float | None:
 
 
 def _rating_errors(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
-    assert run.config.recommend is not None
-    if run.config.recommend.model != "als" or is_implicit(run.config) or withheld.isEmpty():
+    """How far predicted ratings are from held-out ones, where the pipeline has factors of explicit feedback."""
+    if "user_factors" not in tables or withheld.isEmpty():
         return
     predicted = predict(withheld, tables["user_factors"], tables["item_factors"])
-    both = predicted.join(baselines(withheld, tables["ratings"]), ["user", "item"]).persist()
+    both = predicted.join(baselines(withheld, tables["ratings"]), ["user", "item"])
+    both = frames.checkpoint(both, run, "predicted")
     fallback = both.where("predicted is null").count()
     both = both.withColumn("predicted", F.coalesce("predicted", "item_mean"))
     for subject, column in (

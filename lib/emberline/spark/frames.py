@@ -1,5 +1,6 @@
 """DataFrames at the border between Spark and datasets: read, checked against the schema, written as hashed parts."""
 
+import uuid
 from functools import partial
 from typing import Any
 
@@ -79,6 +80,17 @@ def write(frame: DataFrame, run: StageRun, name: str, rank: int | None = None, s
     parts = [_part(row.asDict()) for row in sorted(written, key=lambda row: row[PARTITION])]
     run.add(name, parts, rank=rank, seed=seed, **info)
     return run.written(name)
+
+
+def checkpoint(frame: DataFrame, run: StageRun, name: str) -> DataFrame:
+    """The same rows, written to the run's work folder and read back from there.
+
+    Computed once, on disk, and with a short plan from here on: in every job that uses a cached frame Spark analyses and optimises
+    again all that led to it, which costs more than the work itself where a dozen steps follow each other.
+    """
+    path = run.work / f"{name}-{uuid.uuid4().hex}"
+    frame.write.parquet(str(path))
+    return frame.sparkSession.read.schema(frame.schema).parquet(storage.for_spark(path))
 
 
 def _part(row: dict[str, Any]) -> Part:

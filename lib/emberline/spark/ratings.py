@@ -5,6 +5,8 @@
 Kept rows are in `ratings` or `holdout`; the others are in `rejected_ratings` with their file, their text and the reason.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
@@ -29,17 +31,19 @@ def run(run: StageRun, spark: SparkSession) -> None:
     """Read, clean, merge, filter, number, split and write."""
     config: RatingsConfig = run.settings
     raw = read_raw(spark, run.raw_files(config.path), config, _wanted(config), config.timestamp_format)
-    parsed = parse(raw, config).persist()
+    parsed = frames.checkpoint(parse(raw, config), run, "parsed")
     good = parsed.where("reason is null")
-    merged = merge_duplicates(good, config.keep).persist()
+    merged = frames.checkpoint(merge_duplicates(good, config.keep), run, "merged")
     survivors = merged.where("_row = 1")
-    core = drop_rare(survivors.select(_PAIR), config.min_user_ratings, config.min_item_ratings)
-    kept = survivors.join(core, _PAIR, "left_semi").transform(mark_holdout, config.holdout, config.seed).persist()
+    store = partial(frames.checkpoint, run=run, name="core")
+    core = drop_rare(survivors.select(_PAIR), config.min_user_ratings, config.min_item_ratings, store)
+    kept = survivors.select(*_PAIR, "value", "timestamp").join(core, _PAIR, "left_semi")
+    kept = frames.checkpoint(kept.transform(mark_holdout, config.holdout, config.seed), run, "kept")
 
     left_out = rejected(parsed).unionByName(duplicates(merged, config.keep)).unionByName(rare(survivors, core, config))
     accounts = frames.write(left_out, run, "rejected_ratings")
     users, items = _write_ids(run, spark, kept, good)
-    _write_kept(run, spark, kept, users, items)
+    _write_kept(run, kept, users, items)
     _account(run, spark, raw.count(), accounts)
 
 
@@ -145,22 +149,24 @@ def merge_duplicates(good: DataFrame, keep: str) -> DataFrame:
     return merged.withColumn("value", total.over(pair).cast("float"))
 
 
-def drop_rare(pairs: DataFrame, min_user_ratings: int, min_item_ratings: int) -> DataFrame:
+def drop_rare(
+    pairs: DataFrame, min_user_ratings: int, min_item_ratings: int, store: Callable[[DataFrame], DataFrame]
+) -> DataFrame:
     """The pairs left when users and items under their minimum are dropped, again and again, until none is.
 
-    Each round is cached and counted; the number of rounds depends on the data, and is below ten on most.
+    `store` keeps what is left after each round; the number of rounds depends on the data, and is below ten on most.
     """
-    if min_user_ratings == min_item_ratings == 1:
-        return pairs
-    before, left = -1, pairs.persist()
-    while (after := left.count()) != before:
-        before = after
+    before, left = -1, pairs
+    while (count := left.count()) != before:
+        before = count
         left = left.transform(_drop_under, "user_id", min_user_ratings).transform(_drop_under, "item_id", min_item_ratings)
-        left = left.persist()
+        left = store(left)
     return left
 
 
 def _drop_under(pairs: DataFrame, column: str, minimum: int) -> DataFrame:
+    if minimum == 1:
+        return pairs
     enough = pairs.groupBy(column).count().where(F.col("count") >= minimum)
     return pairs.join(enough, column, "left_semi")
 
@@ -219,7 +225,7 @@ def _previous(run: StageRun, spark: SparkSession, name: str) -> DataFrame | None
     return None if dataset is None else frames.read(spark, dataset)
 
 
-def _write_kept(run: StageRun, spark: SparkSession, kept: DataFrame, users: DataFrame, items: DataFrame) -> None:
+def _write_kept(run: StageRun, kept: DataFrame, users: DataFrame, items: DataFrame) -> None:
     config: RatingsConfig = run.settings
     numbered = kept.join(users, "user_id").join(items.drop("title"), "item_id").repartition("user").persist()
     training = numbered.where(~F.col("held") & ~F.col("cold")).sortWithinPartitions("user", "item")
