@@ -35,12 +35,11 @@ def run(run: StageRun, spark: SparkSession) -> None:
     good = parsed.where("reason is null")
     merged = frames.checkpoint(merge_duplicates(good, config.keep), run, "merged")
     survivors = merged.where("_row = 1")
-    store = partial(frames.checkpoint, run=run, name="core")
-    core = drop_rare(survivors.select(_PAIR), config.min_user_ratings, config.min_item_ratings, store)
-    kept = survivors.select(*_PAIR, "value", "timestamp").join(core, _PAIR, "left_semi")
-    kept = frames.checkpoint(kept.transform(mark_holdout, config.holdout, config.seed), run, "kept")
+    store = partial(frames.checkpoint, run=run, name="frequent")
+    frequent = drop_rare(survivors.select(*_PAIR, "value", "timestamp"), config.min_user_ratings, config.min_item_ratings, store)
+    kept = frames.checkpoint(frequent.transform(mark_holdout, config.holdout, config.seed), run, "kept")
 
-    left_out = rejected(parsed).unionByName(duplicates(merged, config.keep)).unionByName(rare(survivors, core, config))
+    left_out = rejected(parsed).unionByName(duplicates(merged, config.keep)).unionByName(rare(survivors, kept, config))
     accounts = frames.write(left_out, run, "rejected_ratings")
     users, items = _write_ids(run, spark, kept, good)
     _write_kept(run, kept, users, items)
@@ -150,13 +149,15 @@ def merge_duplicates(good: DataFrame, keep: str) -> DataFrame:
 
 
 def drop_rare(
-    pairs: DataFrame, min_user_ratings: int, min_item_ratings: int, store: Callable[[DataFrame], DataFrame]
+    ratings: DataFrame, min_user_ratings: int, min_item_ratings: int, store: Callable[[DataFrame], DataFrame]
 ) -> DataFrame:
-    """The pairs left when users and items under their minimum are dropped, again and again, until none is.
+    """The ratings left when users and items under their minimum are dropped, again and again, until none is.
 
     `store` keeps what is left after each round; the number of rounds depends on the data, and is below ten on most.
     """
-    before, left = -1, pairs
+    if min_user_ratings == min_item_ratings == 1:
+        return ratings
+    before, left = -1, ratings
     while (count := left.count()) != before:
         before = count
         left = left.transform(_drop_under, "user_id", min_user_ratings).transform(_drop_under, "item_id", min_item_ratings)
@@ -164,11 +165,9 @@ def drop_rare(
     return left
 
 
-def _drop_under(pairs: DataFrame, column: str, minimum: int) -> DataFrame:
-    if minimum == 1:
-        return pairs
-    enough = pairs.groupBy(column).count().where(F.col("count") >= minimum)
-    return pairs.join(enough, column, "left_semi")
+def _drop_under(ratings: DataFrame, column: str, minimum: int) -> DataFrame:
+    enough = ratings.groupBy(column).count().where(F.col("count") >= minimum)
+    return ratings.join(enough, column, "left_semi")
 
 
 # ---------------------------------------------------------------------------------------------- rows that are not kept
@@ -184,13 +183,13 @@ def duplicates(merged: DataFrame, keep: str) -> DataFrame:
     return _left_out(merged.where("_row > 1"), "merged", F.lit(_MERGED[keep]))
 
 
-def rare(survivors: DataFrame, core: DataFrame, config: RatingsConfig) -> DataFrame:
+def rare(survivors: DataFrame, kept: DataFrame, config: RatingsConfig) -> DataFrame:
     """Rows of users and items that stay under their minimum."""
-    users = core.select("user_id").distinct().withColumn("_known", F.lit(True))
+    users = kept.select("user_id").distinct().withColumn("_known", F.lit(True))
     reason = F.when(F.col("_known").isNull(), F.lit(f"user has fewer than {config.min_user_ratings} ratings")).otherwise(
         F.lit(f"item has fewer than {config.min_item_ratings} ratings")
     )
-    dropped = survivors.join(core, _PAIR, "left_anti").join(users, "user_id", "left")
+    dropped = survivors.join(kept, _PAIR, "left_anti").join(users, "user_id", "left")
     return _left_out(dropped, "filtered", reason)
 
 
