@@ -28,6 +28,10 @@ java:
 
 setup: java .venv/installed  ## Check Java and Python, install everything into .venv
 
+demo: setup  ## Generate a shop and run the whole pipeline on it, into runs/demo
+	$(BIN)/emberline run jobs/pipelines/demo.toml
+	@echo "Try: $(BIN)/emberline recommend runs/demo --user C00001"
+
 test: setup  ## Run the tests (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "not faults"
 
@@ -43,3 +47,11 @@ check: setup  ## Format, lint, types and layers
 format: setup  ## Format and sort imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+build: setup  ## Make dist/emberline.zip for spark-submit --py-files, and a wheel
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	@cd dist && rm -f emberline.zip && cp emberline-*.whl emberline.zip
+	@ls -l dist
+
+clean:  ## Remove what make and the pipelines have written here, the environment included
+	rm -rf .venv dist runs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -179,7 +179,9 @@ def plan(config: Config, root: Path, stages: Sequence[Stage], force: bool = Fals
     return decisions
 
 
-def run(config: Config, root: Path, stages: Sequence[Stage], listener: Listener, force: bool = False) -> list[Outcome]:
+def run(
+    config: Config, root: Path, stages: Sequence[Stage], listener: Listener | None = None, force: bool = False
+) -> list[Outcome]:
     """Run the stages that are not up to date, in order, in one session per engine."""
     outcomes = []
     with ExitStack() as stack:
@@ -187,12 +189,14 @@ def run(config: Config, root: Path, stages: Sequence[Stage], listener: Listener,
         for position, stage in enumerate(stages, start=1):
             inputs = _open_inputs(config, root, stage)
             decision = _decide(config, root, stage, inputs, force)
-            listener.started(decision, position, len(stages))
+            if listener:
+                listener.started(decision, position, len(stages))
             began = time.monotonic()
             finished = _skip(config, root, stage) if decision.action == "skip" else _execute(config, root, stage, inputs, engine)
-            rows = {name: manifest.rows for name, manifest in finished.outputs.items()}
+            rows = {name: finished.outputs[name].rows for name in stage.writes(config)}
             outcome = Outcome(stage, decision.action, decision.reason, time.monotonic() - began, rows, finished.metrics)
-            listener.finished(outcome, position, len(stages))
+            if listener:
+                listener.finished(outcome, position, len(stages))
             outcomes.append(outcome)
     return outcomes
 
@@ -274,6 +278,7 @@ def _files_of(dataset: Dataset, pattern: str) -> list[RawFile]:
 
 
 def _skip(config: Config, root: Path, stage: Stage) -> StageRun:
+    log.info(event("stage_skipped", stage=stage.name, reason="up to date"))
     outputs = {name: manifests.load(root, name).manifest for name in stage.writes(config)}
     run_id = next(iter(outputs.values())).produced_by.run_id
     found = StageRun(config, stage, root, {}, "", run_id, outputs=outputs)

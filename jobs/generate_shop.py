@@ -1,0 +1,10 @@
+"""Generate the demo's shop: the stage generate-shop, for spark-submit.
+
+    spark-submit --properties-file spark-conf/local.conf --py-files dist/emberline.zip jobs/generate_shop.py \\
+        --config PIPELINE.toml --root DIR [--set section.key=value]... [--force]
+"""
+
+from emberline.cli import run_stage
+
+if __name__ == "__main__":
+    run_stage("generate-shop")

@@ -1,0 +1,10 @@
+"""Turn raw interactions into clean ratings under dense ids, with a holdout: the stage prepare-ratings, for spark-submit.
+
+    spark-submit --properties-file spark-conf/local.conf --py-files dist/emberline.zip jobs/prepare_ratings.py \\
+        --config PIPELINE.toml --root DIR [--set section.key=value]... [--force]
+"""
+
+from emberline.cli import run_stage
+
+if __name__ == "__main__":
+    run_stage("prepare-ratings")

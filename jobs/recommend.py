@@ -1,0 +1,10 @@
+"""Publish every user's top-k: the stage recommend, for spark-submit.
+
+    spark-submit --properties-file spark-conf/local.conf --py-files dist/emberline.zip jobs/recommend.py \\
+        --config PIPELINE.toml --root DIR [--set section.key=value]... [--force]
+"""
+
+from emberline.cli import run_stage
+
+if __name__ == "__main__":
+    run_stage("recommend")

@@ -1,0 +1,159 @@
+"""The `emberline` command, and the one function that every script in `jobs/` calls."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from emberline import config as configs
+from emberline import display, logs, runner, stages
+from emberline.config import Config
+from emberline.datasets import lookup, storage
+from emberline.datasets import manifest as manifests
+from emberline.datasets.manifest import Dataset
+from emberline.datasets.prune import prune as prune_root
+from emberline.errors import ConfigError, EmberlineError
+
+app = typer.Typer(
+    help="From a log of who liked what to recommendations, by Spark and TensorFlow.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Pipeline = Annotated[Path, typer.Argument(metavar="PIPELINE.toml", help="The pipeline file.")]
+Root = Annotated[str | None, typer.Option(metavar="DIR", help="Where datasets go; the file's `root`, else runs/<its name>.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting of the file.")]
+Only = Annotated[str | None, typer.Option(metavar="STAGE", help="This stage alone.")]
+From = Annotated[str | None, typer.Option("--from", metavar="STAGE", help="This stage and those after it.")]
+Force = Annotated[bool, typer.Option("--force", help="Run what is up to date, too.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step to standard error.")]
+DatasetFolder = Annotated[Path, typer.Argument(metavar="DATASET", help="The dataset's folder, such as runs/demo/ratings.")]
+RootFolder = Annotated[Path, typer.Argument(metavar="ROOT", help="The pipeline's root, such as runs/demo.")]
+
+
+def main() -> None:
+    """Run the command line; an error that has a message ends in one line and its exit code."""
+    _guard(app)
+
+
+@app.command()
+def run(
+    pipeline: Pipeline,
+    root: Root = None,
+    set_: Set = None,
+    only: Only = None,
+    from_: From = None,
+    force: Force = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run the stages that are not up to date."""
+    logs.configure("INFO" if verbose else "WARNING")
+    config = configs.load(pipeline, set_ or ())
+    console = display.make_console()
+    if config.shop:
+        console.print("This pipeline's shop is generated: its items, customers and purchases are made up.")
+    progress = display.Progress(console)
+    try:
+        outcomes = runner.run(config, _root(config, root), stages.select(config, only, from_), progress, force)
+    finally:
+        progress.stop()
+    display.show_outcomes(console, outcomes)
+
+
+@app.command()
+def plan(
+    pipeline: Pipeline,
+    root: Root = None,
+    set_: Set = None,
+    only: Only = None,
+    from_: From = None,
+    force: Force = False,
+    style: Annotated[Literal["text", "json"], typer.Option("--format", help="text or json")] = "text",
+) -> None:
+    """Say which stages would run, and why, without running them."""
+    config = configs.load(pipeline, set_ or ())
+    decisions = runner.plan(config, _root(config, root), stages.select(config, only, from_), force)
+    display.show_plan(display.make_console(), decisions, style)
+
+
+@app.command()
+def show(dataset: DatasetFolder, rows: Annotated[int, typer.Option(min=0, help="How many rows to print.")] = 5) -> None:
+    """Print a dataset's manifest and its first rows."""
+    opened = _open(dataset)
+    first = lookup.head(opened, rows) if opened.manifest.kind == "table" else None
+    display.show_manifest(display.make_console(), opened.manifest, first)
+
+
+@app.command()
+def verify(dataset: DatasetFolder) -> None:
+    """Read a dataset's parts again and compare every one with its manifest's hash."""
+    opened = _open(dataset)
+    manifests.verify(opened)
+    size = sum(part.bytes for part in opened.manifest.parts)
+    typer.echo(f"{opened.name}: {len(opened.manifest.parts)} parts, {opened.rows:,} rows, {size:,} bytes, every sha256 is right")
+
+
+@app.command()
+def prune(
+    root: RootFolder,
+    keep: Annotated[int, typer.Option(min=1, help="Runs to keep of each dataset, the current one included.")],
+    older_than: Annotated[float, typer.Option(min=0, metavar="HOURS", help="Spare what was changed since.")] = 1.0,
+) -> None:
+    """Remove old runs, and what killed runs have left; never what a manifest names."""
+    logs.configure("WARNING")
+    removed = prune_root(storage.local_path(root), keep, older_than * 3600)
+    for folder in removed:
+        typer.echo(f"removed {folder}")
+    typer.echo(f"{len(removed)} folders removed; spared are the current runs and what changed in the last {older_than:g} hours")
+
+
+@app.command()
+def recommend(
+    root: RootFolder,
+    user: Annotated[str, typer.Option(metavar="ID", help="The user's id, as in the input.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
+) -> None:
+    """Print a user's published recommendations."""
+    best = lookup.recommendations_of(storage.local_path(root), user, k)
+    display.show_recommendations(display.make_console(), user, best)
+
+
+def run_stage(name: str) -> None:
+    """The whole of a script in `jobs/`: run one stage, under spark-submit or not, and log what a scheduler's operator needs."""
+
+    def job(
+        pipeline: Annotated[Path, typer.Option("--config", metavar="PIPELINE.toml", help="The pipeline file.")],
+        root: Root = None,
+        set_: Set = None,
+        force: Force = False,
+    ) -> None:
+        logs.configure("INFO")
+        config = configs.load(pipeline, set_ or ())
+        runner.run(config, _root(config, root), stages.select(config, only=name), force=force)
+
+    job.__doc__ = f"Run the stage {name} unless it is up to date."
+    script = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    script.command()(job)
+    _guard(script)
+
+
+def _guard(command: Callable[[], Any]) -> None:
+    try:
+        command()
+    except EmberlineError as error:
+        typer.echo(f"emberline: error: {display.one_line(error)}", err=True)
+        sys.exit(error.exit_code)
+
+
+def _root(config: Config, given: str | None) -> Path:
+    return storage.local_path(given or config.root)
+
+
+def _open(folder: Path) -> Dataset:
+    path = storage.local_path(folder)
+    if not path.is_dir():
+        raise ConfigError(f"{path} is not a folder; give a dataset's folder, such as runs/demo/ratings")
+    return manifests.load(path.parent, path.name)

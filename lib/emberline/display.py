@@ -1,0 +1,196 @@
+"""What the command line shows people: one line per stage while a pipeline runs, and tables at its end.
+
+Text that comes from data is shown with its control characters escaped, so that a title cannot write to the terminal.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+import pyarrow as pa
+from rich import box
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from emberline.datasets.lookup import Recommendation
+from emberline.datasets.manifest import Manifest
+from emberline.runner import Decision, Outcome
+
+_PIPE_WIDTH = 130  # of tables that go to a file or another program, where there is no terminal to ask
+_LONGEST_CELL = 60
+
+
+def make_console(stderr: bool = False) -> Console:
+    """A console as wide as the terminal."""
+    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=_PIPE_WIDTH)
+
+
+def one_line(value: Any) -> str:
+    """A value from data as one line of text: control and invisible characters escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(value))
+
+
+def printable(value: Any) -> Text:
+    """A value from data for a table's cell: on one line, cut where it is very long, and no markup."""
+    text = one_line(value)
+    return Text(text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 3] + "...")
+
+
+class Progress:
+    """Listens to a run: a spinner for the stage at work where there is a terminal, and a line for each that ended."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status: Status | None = None
+
+    def started(self, decision: Decision, position: int, total: int) -> None:
+        if decision.action == "run":
+            self._status = self._console.status(f"{_count(position, total)} {decision.stage.name} ...")
+            self._status.start()
+
+    def finished(self, outcome: Outcome, position: int, total: int) -> None:
+        self.stop()
+        line = Text(f"{_count(position, total)} {outcome.stage.name:<16}")
+        if outcome.action == "skip":
+            self._console.print(line.append(" skipped", "dim").append(f": {outcome.reason}", "dim"))
+            return
+        self._console.print(line.append(f" {outcome.seconds:6.1f} s  ").append(_rows(outcome)), end="")
+        self._console.print(Text(f"  ({outcome.reason})", "dim"))
+
+    def stop(self) -> None:
+        """Remove the spinner, also after a failure."""
+        if self._status:
+            self._status.stop()
+            self._status = None
+
+
+def _count(position: int, total: int) -> str:
+    return f"[{position}/{total}]"
+
+
+def _rows(outcome: Outcome) -> str:
+    return ", ".join(f"{name} {rows:,}" if rows else name for name, rows in outcome.rows.items())
+
+
+def show_plan(console: Console, decisions: Sequence[Decision], style: Literal["text", "json"]) -> None:
+    """What would run, and why."""
+    rows = [{"stage": d.stage.name, "action": d.action, "reason": d.reason} for d in decisions]
+    if style == "json":
+        console.out(json.dumps(rows, indent=1), highlight=False)
+        return
+    table = _table("stage", "action", "reason")
+    for row in rows:
+        table.add_row(row["stage"], row["action"], Text(row["reason"]), style="dim" if row["action"] == "skip" else None)
+    console.print(table)
+
+
+def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
+    """The summary: what ran, how the input rows are accounted for, and how good the recommendations are."""
+    ran = [outcome for outcome in outcomes if outcome.action == "run"]
+    if not ran:
+        console.print(f"Nothing to do: all {len(outcomes)} stages are up to date.")
+    else:
+        console.print(_summary(outcomes))
+    metrics: dict[str, Any] = {}
+    for outcome in outcomes:
+        metrics |= outcome.metrics
+    if "accounts" in metrics:
+        _show_accounts(console, metrics["accounts"], metrics["reasons"])
+    if "metrics" in metrics:
+        _show_metrics(console, metrics["protocol"], metrics["metrics"])
+
+
+def _summary(outcomes: Sequence[Outcome]) -> Table:
+    table = _table("stage", "result", ">seconds", "written")
+    for outcome in outcomes:
+        if outcome.action == "skip":
+            table.add_row(outcome.stage.name, "up to date", "", "", style="dim")
+        else:
+            table.add_row(outcome.stage.name, "done", f"{outcome.seconds:.1f}", _rows(outcome))
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    table.add_section()
+    table.add_row("all stages", "", f"{seconds:.1f}", "")
+    return table
+
+
+def _show_accounts(console: Console, accounts: dict[str, int], reasons: dict[str, int]) -> None:
+    parts = " + ".join(f"{accounts[name]:,} {name}" for name in ("kept", "merged", "rejected", "filtered"))
+    console.print(f"\nInput rows: {accounts['read']:,} read = {parts}")
+    for reason, count in reasons.items():
+        console.print(Text(f"  {count:>11,}  ").append(printable(reason)))
+
+
+def _show_metrics(console: Console, protocol: dict[str, Any], rows: Iterable[dict[str, Any]]) -> None:
+    """One table per unit counted (users, items, ratings): subjects down, metrics across."""
+    groups: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows:
+        unit = next(name for name in ("users", "items", "ratings") if name in row)
+        error = row.get("standard_error")
+        shown = f"{row['value']:.4f}" + (f" ±{error:.4f}" if error is not None else "")
+        groups.setdefault(f"{row[unit]:,} {unit}", {}).setdefault(row["subject"], {})[row["metric"]] = shown
+    console.print(f"\nMeasured on: {protocol['name']} (protocol {protocol['hash']}); ± is one standard error")
+    for count, subjects in groups.items():
+        names = list(next(iter(subjects.values())))
+        table = _table(f"over {count}", *(f">{name}" for name in names))
+        for subject, values in subjects.items():
+            table.add_row(subject, *(values[name] for name in names))
+        console.print(table)
+
+
+def show_manifest(console: Console, manifest: Manifest, first: pa.Table | None) -> None:
+    """A dataset's facts and its first rows."""
+    facts = _table("", "", header=False)
+    for name, value in _facts(manifest).items():
+        facts.add_row(name, Text(str(value)))
+    console.print(facts)
+    if first is not None and first.num_rows:
+        table = _table(*first.column_names)
+        for row in first.to_pylist():
+            table.add_row(*("" if value is None else printable(_short(value)) for value in row.values()))
+        console.print(table)
+
+
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    by = manifest.produced_by
+    fields = ", ".join(f"{f['name']} {f['type']}{'?' if f['nullable'] else ''}" for f in manifest.fields)
+    facts: dict[str, Any] = {
+        "name": f"{manifest.name} ({manifest.kind})",
+        "fields": fields or "-",
+        "rows": f"{manifest.rows:,} in {len(manifest.parts)} parts, {sum(part.bytes for part in manifest.parts):,} bytes",
+        "written by": f"{by.stage}, run {by.run_id}",
+        "fingerprint": by.fingerprint,
+        "config": json.dumps(by.config, ensure_ascii=True),
+        "inputs": ", ".join(f"{name} of run {identity['run_id']}" for name, identity in by.inputs.items()) or "-",
+    }
+    if manifest.rank is not None:
+        facts["rank"] = manifest.rank
+    return facts | {name: json.dumps(value, ensure_ascii=True)[:2000] for name, value in manifest.info.items()}
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, list):
+        return f"[{', '.join(f'{number:.4f}' for number in value[:4])}{', ...' if len(value) > 4 else ''}]"
+    return f"{value:.4f}" if isinstance(value, float) else value
+
+
+def show_recommendations(console: Console, user_id: str, best: Sequence[Recommendation]) -> None:
+    """A user's list."""
+    table = _table(">rank", "item", "title", ">score", "rung", title=Text("for user ").append(printable(user_id)))
+    for row in map(asdict, best):
+        table.add_row(
+            str(row["rank"]), printable(row["item_id"]), printable(row["title"] or ""), f"{row['score']:.4f}", row["rung"]
+        )
+    console.print(table)
+
+
+def _table(*columns: str, header: bool = True, title: Text | None = None) -> Table:
+    """A table in the one style of all; a column whose name starts with > is set flush right."""
+    table = Table(box=box.SIMPLE_HEAD, show_header=header, title=title, title_justify="left", pad_edge=False)
+    for name in columns:
+        right = name.startswith(">")
+        table.add_column(Text(name.removeprefix(">")), justify="right" if right else "left", overflow="fold")
+    return table
