@@ -30,7 +30,7 @@ setup: java .venv/installed  ## Check Java and Python, install everything into .
 
 demo: setup  ## Generate a shop and run the whole pipeline on it, into runs/demo
 	$(BIN)/emberline run jobs/pipelines/demo.toml
-	@echo "Try: $(BIN)/emberline recommend runs/demo --user C00001"
+	@echo "Try: $(BIN)/emberline recommend runs/demo --user c10041"
 
 test: setup  ## Run the tests (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "not faults"
@@ -49,8 +49,9 @@ format: setup  ## Format and sort imports
 	$(BIN)/ruff check --fix .
 
 build: setup  ## Make dist/emberline.zip for spark-submit --py-files, and a wheel
+	rm -rf dist
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
-	@cd dist && rm -f emberline.zip && cp emberline-*.whl emberline.zip
+	@cd dist && cp emberline-*.whl emberline.zip
 	@ls -l dist
 
 clean:  ## Remove what make and the pipelines have written here, the environment included

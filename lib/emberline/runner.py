@@ -17,7 +17,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources.abc import Traversable
@@ -28,6 +28,7 @@ from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets import storage
 from emberline.datasets.manifest import Dataset, Kind, Manifest, Part, ProducedBy
+from emberline.datasets.prune import WORK
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.datasets.storage import RawFile
 from emberline.errors import EmberlineError, ManifestError
@@ -36,7 +37,6 @@ from emberline.stages import Stage, producer, split_dataset_path
 
 log = logging.getLogger(__name__)
 
-WORK = "_work"
 STATUS = "_status"
 SPARK_ENGINE = "emberline.spark.session:Engine"
 
@@ -98,6 +98,11 @@ class StageRun:
     def work(self) -> Path:
         """A folder that survives a killed attempt at the same fingerprint, and is removed after the commit."""
         return self.root / WORK / self.stage.name / self.fingerprint[:16]
+
+    @property
+    def scratch(self) -> Path:
+        """A folder that is removed when the run ends, well or not."""
+        return self.work / self.run_id
 
     def folder(self, name: str) -> Path:
         """Where this run writes the parts of its output `name`."""
@@ -329,6 +334,9 @@ def _commit(this: StageRun) -> None:
 
 def _clean_up(this: StageRun) -> None:
     """Remove what a failed run wrote, but nothing that it may already have committed."""
+    shutil.rmtree(this.scratch, ignore_errors=True)
+    with suppress(OSError):  # not empty: what an attempt at the same fingerprint can continue from
+        this.work.rmdir()
     for name in this.stage.writes(this.config):
         committed = manifests.exists(this.root, name) and _run_of(this.root, name) == this.run_id
         if not committed:

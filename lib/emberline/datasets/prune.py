@@ -1,4 +1,4 @@
-"""Remove what no manifest names: the run folders that later runs replaced and killed runs left."""
+"""Remove what no manifest names: the run folders that later runs replaced, and what killed runs left of theirs."""
 
 import logging
 import shutil
@@ -10,11 +10,12 @@ from emberline.datasets import manifest as manifests
 from emberline.errors import ConfigError, EmberlineError
 from emberline.logs import event
 
+WORK = "_work"
 log = logging.getLogger(__name__)
 
 
 def prune(root: Path, keep: int, older_than: float) -> list[Path]:
-    """Remove run folders that no manifest names; returns them.
+    """Remove run folders that no manifest names, and work folders; returns what was removed.
 
     Kept are, for each dataset, the folder that its manifest names and the newest others up to `keep` in all, and whatever was
     changed less than `older_than` seconds ago, since a running stage or a slow reader may still need it. A dataset whose manifest
@@ -22,18 +23,21 @@ def prune(root: Path, keep: int, older_than: float) -> list[Path]:
     """
     if not root.is_dir():
         raise ConfigError(f"{root} is not a folder; give the root of a pipeline")
-    now = time.time()
-    removed = []
+    spared_since = time.time() - older_than
+    removed = [folder for folder in _superfluous(root, keep) if _last_change(folder) <= spared_since]
+    for folder in removed:
+        shutil.rmtree(folder)
+    return removed
+
+
+def _superfluous(root: Path, keep: int) -> Iterator[Path]:
+    """The folders to remove, however new they are."""
     for dataset in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("_")):
         named = _named_folders(root, dataset.name)
-        if named is None:
-            continue
-        others = sorted(_run_folders(dataset, named), key=lambda path: path.name.partition("-")[2], reverse=True)
-        for folder in others[max(keep - 1, 0) :]:
-            if now - _last_change(folder) >= older_than:
-                shutil.rmtree(folder)
-                removed.append(folder)
-    return removed
+        if named is not None:
+            others = sorted(_run_folders(dataset, named), key=lambda path: path.name.partition("-")[2], reverse=True)
+            yield from others[max(keep - 1, 0) :]
+    yield from sorted(path for path in (root / WORK).glob("*/*") if path.is_dir() and not path.is_symlink())
 
 
 def _named_folders(root: Path, name: str) -> set[str] | None:

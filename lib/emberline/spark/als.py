@@ -18,7 +18,7 @@ def run(run: StageRun, spark: SparkSession) -> None:
     """Fit and write both sides' factors."""
     config: AlsConfig = run.settings
     ratings = frames.read(spark, run.inputs["ratings"])
-    spark.sparkContext.setCheckpointDir(str(run.work))
+    spark.sparkContext.setCheckpointDir(str(run.scratch))
     model = _solver(config, run.config.is_implicit).fit(weigh(ratings, config))
     for side in ("user", "item"):
         factors = getattr(model, f"{side}Factors").select(F.col("id").alias(side), F.col("features").alias("factors"))

@@ -83,12 +83,12 @@ def write(frame: DataFrame, run: StageRun, name: str, rank: int | None = None, s
 
 
 def checkpoint(frame: DataFrame, run: StageRun, name: str) -> DataFrame:
-    """The same rows, written to the run's work folder and read back from there.
+    """The same rows, written to the run's scratch folder and read back from there.
 
     Computed once, on disk, and with a short plan from here on: in every job that uses a cached frame Spark analyses and optimises
     again all that led to it, which costs more than the work itself where a dozen steps follow each other.
     """
-    path = run.work / f"{name}-{uuid.uuid4().hex}"
+    path = run.scratch / f"{name}-{uuid.uuid4().hex}"
     frame.write.parquet(str(path))
     return frame.sparkSession.read.schema(frame.schema).parquet(storage.for_spark(path))
 

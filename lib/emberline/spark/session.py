@@ -1,18 +1,21 @@
 """The one Spark session of a process."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pyspark import SparkConf
+from py4j.protocol import Py4JJavaError
+from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from emberline.config import Config, SparkConfig
-from emberline.errors import ConfigError
+from emberline.datasets import storage
+from emberline.errors import ConfigError, DataError
 from emberline.runner import StageRun
 
 Settings = dict[str, bool | float | int | str | None]
@@ -25,6 +28,8 @@ _REQUIRED: Settings = {
     "spark.sql.legacy.javaCharsets": "true",
     "spark.sql.legacy.codingErrorAction": "true",
 }
+# Spark's error class for a file that cannot be opened, decompressed or decoded, with the file's name in its message.
+_UNREADABLE = re.compile(r"\[FAILED_READ_FILE[^\]]*\] Encountered error while reading file (\S+?)\.(?:\s|$)")
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 
@@ -42,9 +47,14 @@ class Engine:
         self.session.stop()
 
     def call(self, function: Callable[[StageRun, SparkSession], None], run: StageRun) -> None:
-        """Run one stage's function."""
+        """Run one stage's function. Raises DataError for a file that Spark cannot read."""
         try:
             function(run, self.session)
+        except (PySparkException, Py4JJavaError) as error:
+            if unreadable := _UNREADABLE.search(str(error)):
+                file = storage.local_path(unreadable[1])
+                raise DataError(f"{file} cannot be read: it is damaged, or was changed while it was read") from error
+            raise
         finally:
             self.session.catalog.clearCache()
 
@@ -56,8 +66,9 @@ def start(config: SparkConfig) -> SparkSession:
     """
     builder = SparkSession.builder.appName("emberline")
     if not _under_spark_submit():
-        _use_this_python()
         builder = builder.config(map=_local_settings(config))
+    if _master(config).startswith("local"):
+        _use_this_python()
     try:
         session = builder.config(map=_REQUIRED).getOrCreate()
     except (PySparkException, FileNotFoundError) as error:
@@ -68,7 +79,14 @@ def start(config: SparkConfig) -> SparkSession:
 
 
 def _under_spark_submit() -> bool:
-    return SparkConf().contains("spark.master") or "PYSPARK_GATEWAY_PORT" in os.environ
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def _master(config: SparkConfig) -> str:
+    if not _under_spark_submit():
+        return config.master
+    SparkContext._ensure_initialized()  # what spark-submit was told is known to its JVM only; this connects to it
+    return str(SparkConf().get("spark.master", ""))
 
 
 def _use_this_python() -> None:
