@@ -34,17 +34,23 @@ _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 
 class Engine:
-    """Starts Spark for the first stage that needs it, stops it after the last, and forgets each stage's cached data."""
+    """Starts Spark for the first stage that needs it, stops it after the last, and forgets each stage's cached data.
+
+    Where Spark is running already, as in a notebook, it is used, in a session of its own, and left running.
+    """
 
     def __init__(self, config: Config) -> None:
         self._config = config.spark
 
     def __enter__(self) -> Self:
-        self.session = start(self._config)
+        running = SparkSession.getActiveSession()
+        self._is_ours = running is None
+        self.session = _with_required(running.newSession()) if running else start(self._config)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.session.stop()
+        if self._is_ours:
+            self.session.stop()
 
     def call(self, function: Callable[[StageRun, SparkSession], None], run: StageRun) -> None:
         """Run one stage's function. Raises DataError for a file that Spark cannot read."""
@@ -73,6 +79,10 @@ def start(config: SparkConfig) -> SparkSession:
         session = builder.config(map=_REQUIRED).getOrCreate()
     except (PySparkException, FileNotFoundError) as error:
         raise ConfigError(f"Spark does not start: {error}; check that Java 17 or 21 is on the PATH or in JAVA_HOME") from error
+    return _with_required(session)
+
+
+def _with_required(session: SparkSession) -> SparkSession:
     for key, value in _REQUIRED.items():
         session.conf.set(key, str(value))
     return session

@@ -1,0 +1,87 @@
+"""What the tests share: one Spark session for all of them, and the ways to run a pipeline."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from emberline import config as configs
+from emberline import runner, stages
+from emberline.config import SparkConfig
+from emberline.datasets import manifest as manifests
+from emberline.runner import Outcome
+from emberline.spark import session
+
+# Small data, so that most of the time is Java warming up: let it optimise less, and cut less finely.
+SPARK = SparkConfig(
+    master="local[2]",
+    driver_memory="1g",
+    shuffle_partitions=3,
+    conf={"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1", "spark.sql.codegen.wholeStage": "false"},
+)
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+Run = Callable[..., list[Outcome]]
+Read = Callable[[str], pa.Table]
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """The one session; a test that changes its settings changes them back."""
+    started = session.start(SPARK)
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the checkout; without it the test is skipped."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"{SHARED_DATA} is not there")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def run(spark: SparkSession, tmp_path: Path, root: Path) -> Run:
+    """`run(toml, *overrides, only=None, force=False)` runs a pipeline in the shared session, with its datasets in `root`."""
+
+    def run_pipeline(toml: str, *overrides: str, only: str | None = None, force: bool = False) -> list[Outcome]:
+        path = tmp_path / "pipeline.toml"
+        path.write_text(toml, encoding="utf-8")
+        config = configs.load(path, overrides)
+        return runner.run(config, root, stages.select(config, only), force=force)
+
+    return run_pipeline
+
+
+@pytest.fixture
+def read(root: Path) -> Read:
+    """`read(name)` is a dataset's rows, read without Spark, in the order of its parts."""
+
+    def read_dataset(name: str) -> pa.Table:
+        return pa.concat_tables([pq.read_table(path) for path in manifests.load(root, name).paths])
+
+    return read_dataset
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """`command(*arguments)` runs the `emberline` command in a process of its own, in the test's folder."""
+
+    def run_command(*arguments: Any) -> "subprocess.CompletedProcess[str]":
+        program = [sys.executable, "-c", "from emberline.cli import main; main()", *map(str, arguments)]
+        return subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    return run_command
