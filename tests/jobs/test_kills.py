@@ -1,0 +1,129 @@
+"""Runs killed with SIGKILL, Python, JVM and workers together: nothing half is left, and the next run completes the rest."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from emberline.config import Config
+from emberline.datasets import manifest as manifests
+from emberline.stages import STAGES, Stage
+
+NUM_RANDOM_KILLS = 20
+KEYS = {
+    "ratings": ["user", "item"],
+    "holdout": ["user", "item"],
+    "users": ["user"],
+    "items": ["item"],
+    "rejected_ratings": ["source_file", "outcome", "reason", "raw"],
+    "user_factors": ["user"],
+    "item_factors": ["item"],
+    "item_neighbors": ["item", "similarity", "neighbor"],
+    "user_neighbors": ["user", "similarity", "neighbor"],
+    "recommendations": ["user", "rank"],
+}
+SCORES = {"factors", "similarity", "score"}
+Process = subprocess.Popen[bytes]
+
+
+def start(pipeline: Path, root: Path) -> Process:
+    program = [sys.executable, "-c", "from emberline.cli import main; main()", "run", str(pipeline), "--root", str(root)]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(program, stdout=quiet, stderr=quiet, start_new_session=True)
+
+
+def kill_when(condition: Callable[[], bool], process: Process, seconds: float) -> bool:
+    """Kill the process and its children as soon as the condition holds; False where it ended before."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if process.poll() is not None:
+            return False
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return True
+
+
+def complete(pipeline: Path, root: Path) -> None:
+    assert start(pipeline, root).wait(timeout=300) == 0
+
+
+def table(root: Path, name: str) -> pa.Table:
+    whole = pa.concat_tables([pq.read_table(path) for path in manifests.load(root, name).paths])
+    return whole.sort_by([(key, "ascending") for key in KEYS[name]])
+
+
+def assert_whole(root: Path) -> None:
+    """Every dataset that is there is there with all its parts, and no two stages' outputs are mixed up."""
+    datasets = [manifests.load(root, path.parent.name) for path in root.glob("*/manifest.json")]
+    for dataset in datasets:
+        manifests.verify(dataset)
+
+
+def assert_equal_results(root: Path, expected: Path) -> None:
+    for name in KEYS:
+        left, right = table(root, name), table(expected, name)
+        assert left.num_rows == right.num_rows > 0, name
+        for column in left.column_names:
+            if column in SCORES:
+                values = (numbers(t[column]) for t in (left, right))
+                np.testing.assert_allclose(*values, atol=1e-4, err_msg=f"{name}.{column}")
+            elif not (name == "recommendations" and column == "item") and column != "neighbor":
+                assert left[column].equals(right[column]), f"{name}.{column}"
+        assert manifests.load(root, name).manifest.info == manifests.load(expected, name).manifest.info
+
+
+def numbers(column: pa.ChunkedArray) -> np.ndarray:
+    flat = column.combine_chunks()
+    return np.asarray((flat.flatten() if pa.types.is_list(flat.type) else flat).to_numpy())
+
+
+def has_begun_to_write(stage: Stage, config: Config, root: Path) -> Callable[[], bool]:
+    """Whether parts of the stage's outputs are there; of `metrics`, written in an instant, what it is computed from."""
+    folders = ["_work/evaluate/*"] if stage.name == "evaluate" else stage.writes(config)
+    return lambda: any(next(root.glob(f"{folder}/*/*"), None) for folder in folders)
+
+
+def test_a_run_killed_while_each_stage_writes_is_completed_by_the_next(
+    config: Config, pipeline: Path, finished: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    for stage in STAGES:
+        process = start(pipeline, root)
+        assert kill_when(has_begun_to_write(stage, config, root), process, 120), f"{stage.name} ended before it was killed"
+        assert_whole(root)
+    complete(pipeline, root)
+    assert_whole(root)
+    assert_equal_results(root, finished)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", range(NUM_RANDOM_KILLS))
+def test_a_run_killed_at_a_random_point_is_completed_with_equal_results(
+    number: int, pipeline: Path, finished: Path, tmp_path: Path, typical_seconds: float
+) -> None:
+    root = tmp_path / "root"
+    moment = time.monotonic() + random.Random(number).uniform(0.5, typical_seconds)
+    kill_when(lambda: time.monotonic() > moment, start(pipeline, root), 300)
+    assert_whole(root)
+    complete(pipeline, root)
+    assert_whole(root)
+    assert_equal_results(root, finished)
+
+
+@pytest.fixture(scope="module")
+def typical_seconds(pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """How long an undisturbed run of the pipeline takes here."""
+    began = time.monotonic()
+    complete(pipeline, tmp_path_factory.mktemp("undisturbed"))
+    return time.monotonic() - began
