@@ -35,7 +35,7 @@ demo: setup  ## Generate a shop and run the whole pipeline on it, into runs/demo
 test: setup  ## Run the tests (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "not faults"
 
-test-faults: setup  ## Run the long fault tests
+test-faults: setup  ## Run the long tests: real data, and killed processes
 	$(BIN)/python -m pytest -m faults
 
 check: setup  ## Format, lint, types and layers
