@@ -30,8 +30,8 @@ Only = Annotated[str | None, typer.Option(metavar="STAGE", help="This stage alon
 From = Annotated[str | None, typer.Option("--from", metavar="STAGE", help="This stage and those after it.")]
 Force = Annotated[bool, typer.Option("--force", help="Run what is up to date, too.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step to standard error.")]
-DatasetFolder = Annotated[Path, typer.Argument(metavar="DATASET", help="The dataset's folder, such as runs/demo/ratings.")]
-RootFolder = Annotated[Path, typer.Argument(metavar="ROOT", help="The pipeline's root, such as runs/demo.")]
+DatasetFolder = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's folder, such as runs/demo/ratings.")]
+RootFolder = Annotated[str, typer.Argument(metavar="ROOT", help="The pipeline's root, such as runs/demo.")]
 
 
 def main() -> None:
@@ -152,7 +152,7 @@ def _root(config: Config, given: str | None) -> Path:
     return storage.local_path(given or config.root)
 
 
-def _open(folder: Path) -> Dataset:
+def _open(folder: str) -> Dataset:
     path = storage.local_path(folder)
     if not path.is_dir():
         raise ConfigError(f"{path} is not a folder; give a dataset's folder, such as runs/demo/ratings")

@@ -8,7 +8,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -28,7 +28,7 @@ def where(default: Any = ..., **constraints: Any) -> Any:
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     def what(self) -> dict[str, Any]:
         """The settings that decide the result, as JSON-ready values."""
@@ -52,6 +52,13 @@ class SparkConfig(_Model):
     driver_memory: str = where("2g", pattern=r"^\d+[kmgt]$")
     shuffle_partitions: Positive | None = where(None)
     conf: dict[str, str] = where({})
+
+    @field_validator("master")
+    @classmethod
+    def _is_master(cls, master: str) -> str:
+        if not re.match(r"local(\[|$)|local-cluster\[|yarn$|spark://|k8s://", master):
+            raise ValueError(f"expected local[*], spark://HOST:PORT, yarn or k8s://HOST:PORT, found {master!r}")
+        return master
 
 
 class ShopConfig(_Model):
@@ -102,6 +109,11 @@ class HoldoutConfig(_Model):
     last_days: Annotated[float, Field(gt=0)] | None = None
     n: Positive | None = None
     cold_items: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @field_validator("after", mode="before")
+    @classmethod
+    def _toml_time(cls, after: Any) -> Any:
+        return after.isoformat() if isinstance(after, date) else after
 
     @field_validator("after")
     @classmethod
@@ -267,7 +279,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (FileNotFoundError, IsADirectoryError):
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise ConfigError(f"{path} is not a file; give the path of a pipeline, such as jobs/pipelines/demo.toml") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path.name} is not UTF-8 text ({error.reason} at byte {error.start})") from None
@@ -287,7 +299,9 @@ def _apply(content: dict[str, Any], override: str) -> None:
         place = place.setdefault(section, {})
         if not isinstance(place, dict):
             raise ConfigError(f"--set {key}: {section} is a value, not a section")
-    place[last] = _value(text.strip())
+    value = _value(text.strip())
+    is_spark_text = sections == ["spark", "conf"] and not isinstance(value, str)  # Spark's settings are all texts: 8, true
+    place[last] = text.strip() if is_spark_text else value
 
 
 def _value(text: str) -> Any:
@@ -306,13 +320,20 @@ def _explain(error: dict[str, Any]) -> str:
     if error["type"] == "missing":
         return f"{key} is missing"
     message = str(error["msg"]).removeprefix("Value error, ")
-    found = "" if error["type"] == "value_error" or is_secret(key) else f", found {error['input']!r}"
+    found = "" if error["type"] == "value_error" or is_secret(key) else f", found {_found(error['input'])}"
     return f"{key}: {message}{found}" if key else message
+
+
+def _found(value: Any) -> str:
+    """What to show of a wrong value: nothing of what a table or a list holds, which may be a secret."""
+    return "a table" if isinstance(value, dict) else "a list" if isinstance(value, list) else repr(value)
 
 
 def _suggestion(names: list[str]) -> str:
     model: Any = Config
     for name in names[:-1]:
+        if name.isdecimal():  # the place in a list
+            continue
         field = model.model_fields.get(name)
         model = field and _model_of(field.annotation)
         if model is None:

@@ -17,7 +17,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources.abc import Traversable
@@ -109,10 +109,19 @@ class StageRun:
         return self.root / name / manifests.run_folder(self.fingerprint, self.run_id)
 
     def previous(self, name: str) -> Dataset | None:
-        """The output `name` as committed by an earlier run that this one continues, recorded as lineage; None at first."""
+        """The output `name` as committed by an earlier run that this one continues, recorded as lineage; None at first.
+
+        Raises ManifestError where it is damaged: to start anew is for people to decide, since what builds on it would not fit.
+        """
         if not manifests.exists(self.root, name):
             return None
-        dataset = manifests.load(self.root, name)
+        try:
+            dataset = manifests.load(self.root, name)
+        except EmberlineError as error:
+            raise ManifestError(
+                f"{self.stage.name} continues {name}, which is damaged ({error}). Restore {self.root / name} from a backup; "
+                f"or, to start anew, remove {', '.join(self.stage.writes(self.config))} from {self.root} and run everything again"
+            ) from error
         self.continued[name] = dataset.manifest.identity()
         return dataset
 
@@ -192,8 +201,9 @@ def run(
     with ExitStack() as stack:
         engine = functools.cache(lambda path: stack.enter_context(_resolve(path)(config)))
         for position, stage in enumerate(stages, start=1):
-            inputs = _open_inputs(config, root, stage)
-            decision = _decide(config, root, stage, inputs, force)
+            with _failure_in_status(config, root, stage):
+                inputs = _open_inputs(config, root, stage)
+                decision = _decide(config, root, stage, inputs, force)
             if listener:
                 listener.started(decision, position, len(stages))
             began = time.monotonic()
@@ -259,15 +269,21 @@ def _flatten(settings: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 def _fingerprint(config: Config, stage: Stage, inputs: dict[str, Dataset]) -> str:
     """sha256 of all that decides the stage's result."""
-    raw = stage.raw(config)
     content = {
         "stage": stage.name,
         "config": stage.settings(config).what(),
         "inputs": {name: dataset.manifest.identity() for name, dataset in inputs.items()},
-        "raw": [[file.relative, file.size, file.modified] for file in storage.list_files(raw)] if raw else [],
+        "raw": _raw_identity(stage.raw(config)),
         "code": code_hash(),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _raw_identity(path: str) -> list[Any]:
+    """What a stage knows of its raw files before it reads them; of an artifact's, which they are: the rest is its identity."""
+    if not path or split_dataset_path(path):
+        return [path]
+    return [[file.relative, file.size, file.modified] for file in storage.list_files(path)]
 
 
 def _files_of(dataset: Dataset, pattern: str) -> list[RawFile]:
@@ -293,7 +309,8 @@ def _skip(config: Config, root: Path, stage: Stage) -> StageRun:
 
 
 def _execute(config: Config, root: Path, stage: Stage, inputs: dict[str, Dataset], engine: Callable[[str], Engine]) -> StageRun:
-    this = StageRun(config, stage, root, inputs, _fingerprint(config, stage, inputs), new_run_id())
+    with _failure_in_status(config, root, stage):
+        this = StageRun(config, stage, root, inputs, _fingerprint(config, stage, inputs), new_run_id())
     log.info(
         event("stage_started", stage=stage.name, run_id=this.run_id, fingerprint=this.fingerprint[:16], **_where(config, stage))
     )
@@ -362,6 +379,16 @@ def _read_status(root: Path, stage: Stage) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+@contextmanager
+def _failure_in_status(config: Config, root: Path, stage: Stage) -> Iterator[None]:
+    """What fails before a stage begins is in its status, too; else the last run's success would stay there."""
+    try:
+        yield
+    except EmberlineError as error:
+        _write_status(StageRun(config, stage, root, {}, "", new_run_id()), "failed", 0.0, error)
+        raise
+
+
 def _write_status(this: StageRun, state: str, seconds: float, error: BaseException | None = None) -> None:
     """What a scheduler reads where exit codes are lost (YARN's cluster mode)."""
     status = {
@@ -378,7 +405,11 @@ def _write_status(this: StageRun, state: str, seconds: float, error: BaseExcepti
         "rows": {name: manifest.rows for name, manifest in this.outputs.items()} if state == "succeeded" else {},
         "metrics": this.metrics,
     }
-    storage.replace_file(_status_file(this.root, this.stage), json.dumps(status, indent=1).encode())
+    text = json.dumps(status, indent=1)
+    try:
+        storage.replace_file(_status_file(this.root, this.stage), text.encode())
+    except OSError as failure:  # a full disk must not hide what ended the stage
+        log.warning(event("status_not_written", stage=this.stage.name, because=failure))
 
 
 def exit_code(error: BaseException) -> int:

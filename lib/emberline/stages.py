@@ -18,7 +18,7 @@ DATASET_PREFIX = "dataset:"
 
 @dataclass(frozen=True)
 class Stage:
-    """One row of the table. `raw` names the files that the stage reads from outside the root."""
+    """One row of the table. `raw` names the files that the stage reads: outside the root, or of an artifact."""
 
     name: str
     section: str
@@ -26,7 +26,7 @@ class Stage:
     target: str
     reads: Callable[[Config], Names]
     writes: Callable[[Config], Names]
-    raw: Callable[[Config], str | None] = lambda config: None
+    raw: Callable[[Config], str] = lambda config: ""
 
     def settings(self, config: Config) -> Any:
         """The stage's own section of the config."""
@@ -48,11 +48,6 @@ def _ratings_path(config: Config) -> str:
 def _ratings_reads(config: Config) -> Names:
     source = split_dataset_path(_ratings_path(config))
     return (source[0],) if source else ()
-
-
-def _ratings_raw(config: Config) -> str | None:
-    path = _ratings_path(config)
-    return None if split_dataset_path(path) else path
 
 
 def _cosine_writes(config: Config) -> Names:
@@ -92,7 +87,7 @@ STAGES: tuple[Stage, ...] = (
         "emberline.spark.ratings:run",
         reads=_ratings_reads,
         writes=lambda config: ("ratings", "holdout", "users", "items", "rejected_ratings"),
-        raw=_ratings_raw,
+        raw=_ratings_path,
     ),
     Stage(
         "train-als",

@@ -1,5 +1,7 @@
 """One user's published recommendations, read without Spark."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,15 +43,18 @@ def recommendations_of(root: Path, user_id: str, k: int) -> list[Recommendation]
 
 
 def head(dataset: Dataset, rows: int) -> pa.Table:
-    """The first rows of a table, reading no more row groups than they need."""
+    """The first rows of a table, reading no more parts and row groups than they need. Raises DataError for a damaged part."""
     found: list[pa.Table] = []
     missing = rows
     for path in dataset.paths:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
-        for group in range(file.num_row_groups):
-            if missing > 0:
-                found.append(file.read_row_group(group).slice(0, missing))
-                missing -= found[-1].num_rows
+        if missing <= 0:
+            break
+        with _damage_explained(dataset, path):
+            file = pq.ParquetFile(path, page_checksum_verification=True)
+            for group in range(file.num_row_groups):
+                if missing > 0:
+                    found.append(file.read_row_group(group).slice(0, missing))
+                    missing -= found[-1].num_rows
     return pa.concat_tables(found) if found else pa.table({})
 
 
@@ -63,5 +68,17 @@ def _index_of(users: Dataset, user_id: str) -> list[int]:
 
 def _rows(dataset: Dataset, column: str, values: list[int] | list[str]) -> pa.Table:
     """The rows whose column is one of the values; row groups that cannot hold one are not read."""
-    kept = pc.field(column).isin(values)
-    return pa.concat_tables([pq.read_table(path, filters=kept, page_checksum_verification=True) for path in dataset.paths])
+    found = []
+    for path in dataset.paths:
+        with _damage_explained(dataset, path):
+            found.append(pq.read_table(path, filters=pc.field(column).isin(values), page_checksum_verification=True))
+    return pa.concat_tables(found)
+
+
+@contextmanager
+def _damage_explained(dataset: Dataset, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowInvalid) as error:
+        stage = dataset.manifest.produced_by.stage
+        raise DataError(f"{path} cannot be read ({error}); rerun {stage} with --force") from error

@@ -105,9 +105,12 @@ def is_run_folder(name: str) -> bool:
 
 
 def commit(root: Path, manifest: Manifest) -> None:
-    """Make `manifest` the dataset: from here on, readers find these parts."""
+    """Make `manifest` the dataset: from here on, readers find these parts, also after a power cut."""
+    for folder in {(root / manifest.name / part.path).parent for part in manifest.parts}:
+        storage.sync_folder(folder)
     text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False, sort_keys=False)
     storage.replace_file(root / manifest.name / FILE_NAME, text.encode())
+    storage.sync_folder(root)
 
 
 def exists(root: Path, name: str) -> bool:
@@ -132,7 +135,8 @@ def verify(dataset: Dataset) -> None:
     for part, path in zip(dataset.manifest.parts, dataset.paths, strict=True):
         if sha256_of(path) != part.sha256:
             raise ManifestError(
-                f"{dataset.folder.name}/{part.path} was altered: its sha256 is not the manifest's; {_remedy(dataset.manifest)}"
+                f"{dataset.folder.name}/{part.path} was altered: its sha256 is not the manifest's; "
+                f"{_remedy(dataset.manifest)} with --force"
             )
 
 
@@ -169,7 +173,7 @@ def _parse(root: Path, name: str) -> Dataset:
             raise ManifestError(
                 f"{path}: format version {version}, expected {FORMAT_VERSION}; rerun the stage that writes {name}"
             )
-        parts = [Part(**part) for part in content.pop("parts")]
+        parts = [_part(part) for part in content.pop("parts")]
         produced_by = ProducedBy(**content.pop("produced_by"))
         manifest = Manifest(parts=parts, produced_by=produced_by, **content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -177,6 +181,14 @@ def _parse(root: Path, name: str) -> Dataset:
     if manifest.name != name:
         raise ManifestError(f"{path} is the manifest of {manifest.name}, not of {name}")
     return Dataset(folder, manifest)
+
+
+def _part(values: dict[str, Any]) -> Part:
+    part = Part(**values)
+    for name, kind in Part.__annotations__.items():
+        if type(getattr(part, name)) is not kind:
+            raise TypeError(f"a part's {name} is {getattr(part, name)!r}")
+    return part
 
 
 def _check_fields(dataset: Dataset) -> None:

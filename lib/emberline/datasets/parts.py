@@ -69,11 +69,12 @@ def write_parts(batches: Iterator[pa.RecordBatch], folder: str, schema: pa.Schem
 
     The batches have the schema's columns after a first column, PARTITION, which holds the partition's number.
     """
-    first = next(batches, None)
+    filled = (batch for batch in batches if batch.num_rows)
+    first = next(filled, None)
     if first is None:
         return
     partition = first.column(0)[0].as_py()
-    tables = (pa.Table.from_batches([batch]).drop_columns([PARTITION]).cast(schema) for batch in _chain(first, batches))
+    tables = (pa.Table.from_batches([batch]).drop_columns([PARTITION]).cast(schema) for batch in _chain(first, filled))
     part = write_part(tables, Path(folder), f"part-{partition:05d}", schema)
     row = {PARTITION: partition, "path": part.path, "rows": part.rows}
     row |= {"row_groups": part.row_groups, "bytes": part.bytes, "sha256": part.sha256}

@@ -1,6 +1,7 @@
 """Remove what no manifest names: the run folders that later runs replaced, and what killed runs left of theirs."""
 
 import logging
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from emberline.errors import ConfigError, EmberlineError
 from emberline.logs import event
 
 WORK = "_work"
+_WORK_FOLDER = re.compile(r"[0-9a-f]{16}")
 log = logging.getLogger(__name__)
 
 
@@ -37,7 +39,7 @@ def _superfluous(root: Path, keep: int) -> Iterator[Path]:
         if named is not None:
             others = sorted(_run_folders(dataset, named), key=lambda path: path.name.partition("-")[2], reverse=True)
             yield from others[max(keep - 1, 0) :]
-    yield from sorted(path for path in (root / WORK).glob("*/*") if path.is_dir() and not path.is_symlink())
+    yield from sorted(path for path in (root / WORK).glob("*/*") if _WORK_FOLDER.fullmatch(path.name) and _is_folder(path))
 
 
 def _named_folders(root: Path, name: str) -> set[str] | None:
@@ -53,8 +55,12 @@ def _named_folders(root: Path, name: str) -> set[str] | None:
 
 def _run_folders(dataset: Path, named: set[str]) -> Iterator[Path]:
     for path in dataset.iterdir():
-        if path.is_dir() and not path.is_symlink() and manifests.is_run_folder(path.name) and path.name not in named:
+        if manifests.is_run_folder(path.name) and path.name not in named and _is_folder(path):
             yield path
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _last_change(folder: Path) -> float:

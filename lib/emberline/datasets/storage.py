@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from emberline.errors import ConfigError, DataError
 
@@ -35,10 +35,12 @@ def local_path(uri: str | Path) -> Path:
     text = str(uri)
     if not _SCHEME.match(text):
         return Path(text).expanduser().absolute()
-    parts = urlsplit(text)
-    if parts.scheme not in SCHEMES:
-        raise ConfigError(f"{text}: scheme {parts.scheme}:// is not supported (supported: a plain path, file://)")
-    return Path(unquote(parts.path))
+    scheme, _, path = text.partition("://")
+    if scheme.lower() not in SCHEMES:
+        raise ConfigError(f"{text}: scheme {scheme}:// is not supported (supported: a plain path, file://)")
+    if not path.startswith("/"):
+        raise ConfigError(f"{text}: a file URI has three slashes and an absolute path: file:///{path}")
+    return Path(unquote(path))
 
 
 def list_files(uri: str | Path) -> list[RawFile]:
@@ -55,7 +57,7 @@ def list_files(uri: str | Path) -> list[RawFile]:
         base = _base_of_glob(path)
         found = [p for p in map(Path, glob.glob(str(path), recursive=True)) if p.is_file() and _is_data(p.relative_to(base))]
     else:
-        raise DataError(f"{path} does not exist")
+        raise DataError(f"{path} does not exist; put the data there, or set the path to where it is")
     if not found:
         raise DataError(f"{path} holds no files (names starting with _ or . do not count)")
     return sorted((_raw_file(p, base) for p in found), key=lambda file: file.relative)

@@ -1,0 +1,171 @@
+"""Paths, URIs, listings and the one-step replacement of a file, on files made here."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from emberline.datasets import storage
+from emberline.datasets.storage import RawFile
+from emberline.errors import ConfigError, DataError
+
+
+def _make_files(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+
+
+def _listed(uri: str | Path) -> list[str]:
+    return [file.relative for file in storage.list_files(uri)]
+
+
+def test_a_plain_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert storage.local_path("some/where") == tmp_path / "some" / "where"
+    assert storage.local_path(tmp_path / "there") == tmp_path / "there"
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert storage.local_path("~/ratings.csv") == tmp_path / "ratings.csv"
+
+
+@pytest.mark.parametrize("path", ["/data/a", "/data/a b", "/data/a#b", "/data/50%", "/data/é/ü.csv"])
+def test_a_file_uri_names_the_path_that_python_made_it_from(path: str) -> None:
+    assert storage.local_path(Path(path).as_uri()) == Path(path)
+
+
+def test_a_file_uri_may_hold_what_a_person_would_type() -> None:
+    assert storage.local_path("file:///data/2025-0?/#1/*.csv") == Path("/data/2025-0?/#1/*.csv")
+
+
+def test_a_file_uri_with_two_slashes_is_refused_instead_of_losing_its_first_folder() -> None:
+    with pytest.raises(ConfigError, match="file:///data/ratings"):
+        storage.local_path("file://data/ratings")
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/key", "s3a://bucket/key", "hdfs://name/path", "https://a.b/c"])
+def test_another_scheme_is_refused_by_name(uri: str) -> None:
+    with pytest.raises(ConfigError, match=f"scheme {uri.partition('://')[0]}:// is not supported"):
+        storage.local_path(uri)
+
+
+def test_a_colon_in_a_plain_path_is_no_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert storage.local_path("2025:01/a.csv") == tmp_path / "2025:01" / "a.csv"
+
+
+def test_a_single_file_is_listed_under_its_own_name(tmp_path: Path) -> None:
+    _make_files(tmp_path, "a.csv", "b.csv")
+    os.utime(tmp_path / "a.csv", ns=(0, 1_700_000_000_123_456_000))
+    found = storage.list_files(tmp_path / "a.csv")
+    assert found == [RawFile(tmp_path / "a.csv", "a.csv", size=5, modified=1_700_000_000_123_456_000)]
+
+
+def test_a_folder_is_listed_at_all_levels_in_order_without_hidden_names(tmp_path: Path) -> None:
+    _make_files(tmp_path, "b.csv", "a/z.csv", "a/deep/y.csv", "_SUCCESS", ".a.csv.crc", "a/_x.csv", "_temporary/t.csv", ".git/g")
+    assert _listed(tmp_path) == ["a/deep/y.csv", "a/z.csv", "b.csv"]
+
+
+def test_a_folder_below_hidden_ones_is_listed_all_the_same(tmp_path: Path) -> None:
+    _make_files(tmp_path, "_raw/.today/a.csv", "_raw/.today/_b.csv")
+    assert _listed(tmp_path / "_raw" / ".today") == ["a.csv"]
+    assert _listed(tmp_path / "_raw" / ".today" / "*.csv") == ["a.csv"]
+
+
+def test_a_glob_is_listed_relative_to_its_first_plain_folder(tmp_path: Path) -> None:
+    _make_files(tmp_path, "2025/01/a.csv", "2025/02/a.csv", "2025/02/a.json", "2025/_02/a.csv", "2024/01/a.csv")
+    assert _listed(f"{tmp_path}/2025/*/*.csv") == ["01/a.csv", "02/a.csv"]
+    assert _listed(f"{tmp_path}/**/*.csv") == ["2024/01/a.csv", "2025/01/a.csv", "2025/02/a.csv"]
+
+
+def test_a_glob_in_a_file_uri_works_too(tmp_path: Path) -> None:
+    _make_files(tmp_path, "a1.csv", "a2.csv", "b1.csv")
+    assert _listed(f"file://{tmp_path}/a?.csv") == ["a1.csv", "a2.csv"]
+
+
+def test_a_name_with_brackets_is_found_before_it_is_taken_for_a_glob(tmp_path: Path) -> None:
+    _make_files(tmp_path, "a[1].csv", "a1.csv")
+    assert _listed(tmp_path / "a[1].csv") == ["a[1].csv"]
+
+
+def test_nothing_found_says_what_was_looked_for(tmp_path: Path) -> None:
+    _make_files(tmp_path, "only/_hidden.csv")
+    with pytest.raises(DataError, match=r"gone does not exist"):
+        storage.list_files(tmp_path / "gone")
+    with pytest.raises(DataError, match=r"only holds no files \(names starting with _ or \. do not count\)"):
+        storage.list_files(tmp_path / "only")
+    with pytest.raises(DataError, match=r"\*\.json holds no files"):
+        storage.list_files(tmp_path / "*.json")
+
+
+def test_what_hadoop_would_take_for_a_glob_is_escaped() -> None:
+    assert storage.for_spark(Path("/data/plain-1_2.csv")) == "/data/plain-1_2.csv"
+    assert storage.for_spark(Path("/data/a[1]{x,y}*?.csv")) == r"/data/a\[1\]\{x\,y\}\*\?.csv"
+    assert storage.for_spark(Path("/data/a\\b")) == r"/data/a\\b"
+
+
+def test_a_place_inside_is_the_joined_path() -> None:
+    assert storage.inside(Path("/data"), "run/part.parquet") == Path("/data/run/part.parquet")
+
+
+@pytest.mark.parametrize("relative", ["/etc/passwd", "../other", "a/../../other", "a/..", "..", ""])
+def test_a_place_outside_is_refused(relative: str) -> None:
+    with pytest.raises(DataError, match="does not name a place inside /data"):
+        storage.inside(Path("/data"), relative)
+
+
+@given(st.lists(st.sampled_from(["..", ".", "", "a", "b.c", "/", "~", "...", "é"]), max_size=6).map("/".join))
+@example("//x")
+@settings(max_examples=100)
+def test_no_name_leads_outside_the_folder(relative: str) -> None:
+    try:
+        path = storage.inside(Path("/data/here"), relative)
+    except DataError:
+        return
+    assert os.path.commonpath(["/data/here", os.path.normpath(path)]) == "/data/here"
+
+
+def test_replacing_makes_the_folders_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "manifest.json"
+    storage.replace_file(path, b"one")
+    storage.replace_file(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [p.name for p in path.parent.iterdir()] == ["manifest.json"]
+
+
+def test_who_has_the_old_file_open_reads_the_old_bytes_to_their_end(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    storage.replace_file(path, b"the old bytes")
+    with path.open("rb") as file:
+        beginning = file.read(4)
+        storage.replace_file(path, b"new")
+        assert beginning + file.read() == b"the old bytes"
+    assert path.read_bytes() == b"new"
+
+
+def test_the_old_file_is_there_until_the_new_one_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "manifest.json"
+    storage.replace_file(path, b"old")
+
+    def lose_power(*_: Path) -> None:
+        raise OSError("no power")
+
+    monkeypatch.setattr(Path, "replace", lose_power)
+    with pytest.raises(OSError, match="no power"):
+        storage.replace_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_a_replacement_that_fails_leaves_the_old_file_and_no_scrap(tmp_path: Path) -> None:
+    path = tmp_path / "status"
+    path.mkdir()
+    (path / "inside").touch()
+    with pytest.raises(OSError):
+        storage.replace_file(path, b"a folder is in the way")
+    assert [p.name for p in tmp_path.iterdir()] == ["status"]

@@ -1,0 +1,328 @@
+"""The `emberline` command: what it prints, how it ends, and what it does not import."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from emberline import cli
+from emberline.datasets import manifest as manifests
+from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
+from emberline.datasets.parts import write_file, write_part
+from emberline.datasets.schema import TABLES, fields_of
+
+PIPELINE = """
+[ratings]
+path = "data/ratings.csv"
+columns = { user_id = "u", item_id = "i", value = "v" }
+[als]
+[recommend]
+"""
+SHOP = "[shop]\nnum_items = 10\nnum_users = 10\nnum_events = 100\n"
+RUN_ID = "20250101T000000-00000000"
+Rows = Sequence[tuple[object, ...]]
+ImportedBy = Callable[..., set[str]]
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Emberline = Callable[..., Ended]
+
+
+@pytest.fixture
+def emberline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own_logging: None
+) -> Emberline:
+    """`emberline(*arguments)` is the command, run in this process and in the test's folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_command(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["emberline", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code or 0
+        assert isinstance(code, int)
+        return Ended(code, *capsys.readouterr())
+
+    return run_command
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """The command sends log lines to this test's standard error; later tests must not find that."""
+    logger = logging.getLogger("emberline")
+    before = logger.handlers[:], logger.propagate, logger.level
+    logger.handlers.clear()
+    yield
+    logger.handlers[:], logger.propagate = before[:2]
+    logger.setLevel(before[2])
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    path = tmp_path / "night.toml"
+    path.write_text(PIPELINE)
+    return path
+
+
+def _publish(root: Path, name: str, rows: Rows, stage: str = "prepare-ratings", run_id: str = RUN_ID) -> Dataset:
+    schema = TABLES[name]
+    folder = root / name / manifests.run_folder("0" * 16, run_id)
+    table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
+    part = write_part([table], folder, "part-00000", schema)
+    produced_by = ProducedBy(stage, "0" * 64, run_id)
+    manifests.commit(root, Manifest(name, "table", fields_of(schema), len(rows), [part], produced_by))
+    return manifests.load(root, name)
+
+
+@pytest.fixture
+def published(root: Path) -> Path:
+    """A root with recommendations for one user, and an artifact."""
+    _publish(root, "users", [(0, "anna"), (1, "bo")])
+    _publish(root, "items", [(5, "i5", "Five [red]\x1b[31m"), (6, "i6", None)])
+    _publish(root, "recommendations", [(0, 1, 6, 0.75, "als"), (0, 2, 5, 0.5, "popular")], stage="recommend")
+    folder = root / "shop" / manifests.run_folder("0" * 16, RUN_ID)
+    part = write_file(b"a,b\n", folder, "events.csv")
+    manifests.commit(root, Manifest("shop", "artifact", [], 0, [part], ProducedBy("generate-shop", "0" * 64, RUN_ID)))
+    return root
+
+
+def _assert_one_line(ended: Ended, code: int, *parts: str) -> None:
+    """An error with a message is one line on standard error, without a traceback, and its exit code."""
+    assert ended.code == code
+    assert ended.out == ""
+    assert ended.err.startswith("emberline: error: ")
+    assert ended.err.endswith("\n")
+    assert len(ended.err.splitlines()) == 1
+    assert "Traceback" not in ended.err
+    for part in parts:
+        assert part in ended.err
+
+
+@pytest.fixture
+def imported_by(command: Command, monkeypatch: pytest.MonkeyPatch) -> ImportedBy:
+    """`imported_by(*arguments)` is the set of the frameworks that the command imports, by Python's own account."""
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+
+    def run_command(*arguments: object) -> set[str]:
+        done = command(*arguments)
+        assert done.returncode == 0, done.stderr
+        lines = done.stderr.splitlines()
+        return {line.split("|")[-1].strip().partition(".")[0] for line in lines if line.startswith("import time:")}
+
+    return run_command
+
+
+def test_no_command_imports_a_framework_that_it_does_not_use(
+    imported_by: ImportedBy, pipeline: Path, published: Path, tmp_path: Path
+) -> None:
+    for arguments in (
+        ("plan", pipeline, "--root", tmp_path / "new"),
+        ("show", published / "users"),
+        ("recommend", published, "--user", "anna"),
+    ):
+        imported = imported_by(*arguments)
+        assert {"emberline", "pyarrow", "typer"} <= imported
+        assert not imported & {"pyspark", "py4j", "tensorflow", "keras"}
+
+
+def test_a_plan_is_a_table(emberline: Emberline, pipeline: Path) -> None:
+    ended = emberline("plan", pipeline)
+    assert (ended.code, ended.err) == (0, "")
+    assert [line.split()[:2] for line in ended.out.splitlines() if "run" in line] == [
+        ["prepare-ratings", "run"],
+        ["train-als", "run"],
+        ["recommend", "run"],
+    ]
+
+
+def test_a_plan_may_be_json(emberline: Emberline, pipeline: Path) -> None:
+    ended = emberline("plan", pipeline, "--format", "json")
+    assert json.loads(ended.out) == [
+        {"stage": "prepare-ratings", "action": "run", "reason": "never run here"},
+        {"stage": "train-als", "action": "run", "reason": "prepare-ratings runs before"},
+        {"stage": "recommend", "action": "run", "reason": "prepare-ratings runs before"},
+    ]
+
+
+def test_a_plan_may_begin_at_a_stage_or_be_of_one(emberline: Emberline, tmp_path: Path, pipeline: Path) -> None:
+    root = tmp_path / "runs" / "night"
+    for name in ("ratings", "users", "items"):
+        _publish(root, name, [])
+    planned = json.loads(emberline("plan", pipeline, "--format", "json", "--from", "train-als").out)
+    assert [row["stage"] for row in planned] == ["train-als", "recommend"]
+    planned = json.loads(emberline("plan", pipeline, "--format", "json", "--only", "train-als").out)
+    assert [row["stage"] for row in planned] == ["train-als"]
+
+
+def test_the_root_is_the_option_then_the_file_then_its_name(emberline: Emberline, pipeline: Path, tmp_path: Path) -> None:
+    for root, arguments in (
+        ("runs/night", ()),
+        ("in/file", ("--set", "root=in/file")),
+        ("in/option", ("--set", "root=in/file", "--root", "in/option")),
+        ("in/uri", ("--root", (tmp_path / "in" / "uri").as_uri())),
+    ):
+        ended = emberline("plan", pipeline, "--only", "train-als", *arguments)
+        _assert_one_line(ended, 3, f"train-als reads ratings, which is not in {tmp_path / root}; run prepare-ratings first")
+
+
+def test_a_run_runs_and_a_second_one_has_nothing_to_do(emberline: Emberline, tmp_path: Path) -> None:
+    (tmp_path / "shop.toml").write_text(SHOP)
+    first = emberline("run", "shop.toml")
+    assert (first.code, first.err) == (0, "")
+    assert "This pipeline's shop is generated" in first.out
+    assert "(never run here)" in first.out
+    assert manifests.exists(tmp_path / "runs" / "shop", "shop")
+    second = emberline("run", "shop.toml")
+    assert "Nothing to do: all 1 stages are up to date." in second.out
+    forced = emberline("run", "shop.toml", "--force", "--verbose")
+    assert "(forced)" in forced.out
+    assert "stage_finished stage=generate-shop" in forced.err
+
+
+def test_a_script_for_spark_submit_runs_its_stage_and_logs_it(
+    emberline: Emberline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop.toml").write_text(SHOP)
+    monkeypatch.setattr(cli, "main", lambda: cli.run_stage("generate-shop"))
+    ended = emberline("--config", "shop.toml", "--root", "there", "--set", "shop.seed=2")
+    assert ended.code == 0
+    assert ended.out == ""
+    assert "stage_finished stage=generate-shop" in ended.err
+    assert manifests.load(tmp_path / "there", "shop").manifest.seed == 2
+
+
+def test_mistakes_in_a_pipeline_end_with_2(emberline: Emberline, pipeline: Path) -> None:
+    _assert_one_line(emberline("plan", pipeline, "--set", "als.rnak=5"), 2, "unknown key als.rnak (did you mean rank?)")
+    _assert_one_line(emberline("run", pipeline, "--set", "als.rank=no"), 2, "night.toml: als.rank", "found 'no'")
+    _assert_one_line(emberline("run", "gone.toml"), 2, "gone.toml is not a file")
+    _assert_one_line(emberline("run", pipeline, "--only", "evaluate"), 2, "evaluate is not a stage of this pipeline")
+    _assert_one_line(emberline("run", pipeline, "--root", "s3://b/k"), 2, "scheme s3:// is not supported")
+
+
+def test_missing_input_ends_with_3(emberline: Emberline, pipeline: Path) -> None:
+    _assert_one_line(emberline("run", pipeline), 3, "data/ratings.csv does not exist")
+    _assert_one_line(emberline("run", pipeline, "--only", "recommend"), 3, "run prepare-ratings first")
+
+
+def test_a_message_of_several_lines_is_told_on_one(emberline: Emberline, pipeline: Path) -> None:
+    _assert_one_line(emberline("run", pipeline, "--set", "ratings.path=two\nlines\x1b"), 3, r"two\nlines\x1b does not exist")
+
+
+def test_what_is_no_folder_of_ours_is_told(emberline: Emberline, root: Path) -> None:
+    _assert_one_line(emberline("show", root / "users"), 2, "root/users is not a folder; give a dataset's folder")
+    _assert_one_line(emberline("verify", "s3://bucket/users"), 2, "s3://bucket/users: scheme s3:// is not supported")
+    _assert_one_line(emberline("prune", root, "--keep", 1), 2, "root is not a folder; give the root of a pipeline")
+    (root / "users").mkdir(parents=True)
+    for name in ("show", "verify"):
+        _assert_one_line(emberline(name, root / "users"), 3, "users has no manifest.json")
+    _assert_one_line(emberline("recommend", root, "--user", "anna"), 3, "there is no dataset recommendations")
+
+
+def test_wrong_usage_ends_with_2(emberline: Emberline, published: Path) -> None:
+    for arguments in (("shwo",), ("show", published / "users", "--rows", "-1"), ("prune", published, "--keep", "0")):
+        ended = emberline(*arguments)
+        assert ended.code == 2
+        assert "Traceback" not in ended.err
+
+
+def test_an_error_nobody_expected_keeps_its_traceback_and_ends_with_1(command: Command, tmp_path: Path, root: Path) -> None:
+    (tmp_path / "shop.toml").write_text(SHOP)
+    root.mkdir()
+    (root / "shop").write_text("a file where a folder should be")
+    ended = command("run", "shop.toml", "--root", root)
+    assert ended.returncode == 1
+    assert "Traceback" in ended.stderr
+    assert "FileExistsError" in ended.stderr
+
+
+def test_show_prints_the_facts_and_the_first_rows(emberline: Emberline, published: Path) -> None:
+    ended = emberline("show", published / "items", "--rows", 1)
+    assert (ended.code, ended.err) == (0, "")
+    assert "items (table)" in ended.out
+    assert "2 in 1 parts" in ended.out
+    assert r"Five [red]\x1b[31m" in ended.out
+    assert "i6" not in ended.out
+
+
+def test_show_takes_a_uri_and_a_slash_at_the_end(emberline: Emberline, published: Path) -> None:
+    for folder in ((published / "items").as_uri(), f"{published}/items/"):
+        assert "items (table)" in emberline("show", folder).out
+
+
+def test_show_prints_no_rows_of_an_artifact(emberline: Emberline, published: Path) -> None:
+    ended = emberline("show", published / "shop")
+    assert ended.code == 0
+    assert "shop (artifact)" in ended.out
+
+
+def test_verify_counts_what_is_right(emberline: Emberline, published: Path) -> None:
+    size = manifests.load(published, "users").paths[0].stat().st_size
+    ended = emberline("verify", published / "users")
+    assert (ended.code, ended.out) == (0, f"users: 1 parts, 2 rows, {size:,} bytes, every sha256 is right\n")
+
+
+def test_verify_names_the_part_in_which_a_bit_was_flipped(emberline: Emberline, published: Path) -> None:
+    path = manifests.load(published, "users").paths[0]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    _assert_one_line(emberline("verify", published / "users"), 3, f"users/{path.parent.name}/{path.name} was altered")
+
+
+def test_a_damaged_part_is_told_in_one_line(emberline: Emberline, published: Path) -> None:
+    path = manifests.load(published, "users").paths[0]
+    path.write_bytes(bytes(path.stat().st_size))
+    _assert_one_line(emberline("show", published / "users"), 3, f"{path} cannot be read")
+    _assert_one_line(emberline("recommend", published, "--user", "anna"), 3, f"{path} cannot be read")
+
+
+def test_prune_removes_old_runs_and_says_which(emberline: Emberline, published: Path) -> None:
+    old = manifests.load(published, "users").paths[0].parent
+    _publish(published, "users", [(0, "anna")], run_id="20250102T000000-00000000")
+    _age(old, minutes=50)
+    spared = emberline("prune", published, "--keep", 1)
+    assert spared.out == "0 folders removed; spared are the current runs and what changed in the last 1 hours\n"
+    _age(old, minutes=70)
+    ended = emberline("prune", published, "--keep", 1)
+    assert (ended.code, ended.out.splitlines()[:2]) == (0, [f"removed {old}", spared.out.strip().replace("0 f", "1 f", 1)])
+    assert not old.exists()
+    assert emberline("verify", published / "users").code == 0
+
+
+def _age(folder: Path, minutes: float) -> None:
+    for path in (*folder.iterdir(), folder):
+        os.utime(path, (time.time() - 60 * minutes,) * 2)
+
+
+def test_recommend_prints_a_users_list(emberline: Emberline, published: Path) -> None:
+    ended = emberline("recommend", published, "--user", "anna")
+    assert (ended.code, ended.err) == (0, "")
+    assert "for user anna" in ended.out
+    assert [line.split() for line in ended.out.splitlines() if line.split()[:1] in (["1"], ["2"])] == [
+        ["1", "i6", "0.7500", "als"],
+        ["2", "i5", "Five", r"[red]\x1b[31m", "0.5000", "popular"],
+    ]
+    assert "i5" not in emberline("recommend", published, "--user", "anna", "-k", 1).out
+
+
+def test_recommend_for_an_unknown_user_says_which_ids_look_right(emberline: Emberline, published: Path) -> None:
+    _assert_one_line(emberline("recommend", published, "--user", "zoe"), 3, "no user 'zoe'", "(such as 'anna', 'bo')")
+    _assert_one_line(emberline("recommend", published, "--user", "bo"), 3, "user 'bo' has no recommendations")

@@ -1,0 +1,181 @@
+"""What people see, rendered into text and searched for what must and must not be in it."""
+
+import json
+from dataclasses import replace
+from typing import Any, Literal
+
+import pyarrow as pa
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from emberline import display
+from emberline.datasets.lookup import Recommendation
+from emberline.datasets.manifest import Manifest, Part, ProducedBy
+from emberline.runner import Decision, Outcome
+from emberline.stages import STAGES, Stage
+
+STAGE: dict[str, Stage] = {stage.name: stage for stage in STAGES}
+MANIFEST = Manifest(
+    name="items",
+    kind="table",
+    fields=[{"name": "item", "type": "int32", "nullable": False}, {"name": "title", "type": "string", "nullable": True}],
+    rows=1234,
+    parts=[Part("f-r/0", 1000, 1, 5000, "ab"), Part("f-r/1", 234, 1, 1500, "cd")],
+    produced_by=ProducedBy("prepare-ratings", "f1", "r1", {"keep": "sum"}, {"shop": {"fingerprint": "f0", "run_id": "r0"}}),
+)
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(record=True, width=130, highlight=False)
+
+
+def _shown(console: Console) -> str:
+    return console.export_text()
+
+
+def _words(console: Console) -> list[list[str]]:
+    """The words of each line."""
+    return [line.split() for line in _shown(console).splitlines()]
+
+
+def _outcome(name: str, action: Literal["run", "skip"] = "run", **values: Any) -> Outcome:
+    outcome = Outcome(STAGE[name], "run", "never run here", 1.5, {"ratings": 98_765}, {})
+    return replace(outcome, action=action, **values)
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("plain, é, 日本, 😀", "plain, é, 日本, 😀"),
+        ("two\nlines\tand\r", r"two\nlines\tand\r"),
+        ("\x1b[31mred\x07\x9b", r"\x1b[31mred\x07\x9b"),
+        ("\u202egnp.exe\u200b", r"\u202egnp.exe\u200b"),
+        ("\ud800", r"\ud800"),
+        (12, "12"),
+        (None, "None"),
+    ],
+)
+def test_control_and_invisible_characters_are_escaped(value: Any, line: str) -> None:
+    assert display.one_line(value) == line
+
+
+def test_a_long_cell_is_cut_and_says_so() -> None:
+    assert display.printable("x" * 60).plain == "x" * 60
+    assert display.printable("x" * 61).plain == "x" * 57 + "..."
+    assert display.printable("\n" * 40).plain == (r"\n" * 40)[:57] + "..."
+
+
+def test_markup_in_data_is_text(console: Console) -> None:
+    best = [Recommendation(1, "[red]i1[/red]", "[link=http://evil]click[/link] \x1b]8;;", 0.51234, "als")]
+    display.show_recommendations(console, "[bold]u1\n", best)
+    shown = _shown(console)
+    assert r"for user [bold]u1\n" in shown
+    assert r"[red]i1[/red]" in shown
+    assert r"[link=http://evil]click[/link] \x1b]8;;" in shown
+    assert "0.5123" in shown
+
+
+def test_no_escape_sequence_of_data_reaches_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    display.show_recommendations(display.make_console(), "\x1b[2J", [Recommendation(1, "\x1b[31m", "\r\n", 1.0, "als")])
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\r" not in out
+
+
+def test_an_item_without_a_title_has_an_empty_cell(console: Console) -> None:
+    display.show_recommendations(console, "u1", [Recommendation(1, "i1", None, 1.0, "als")])
+    assert "None" not in _shown(console)
+
+
+def test_a_plan_as_json_is_json_whatever_the_width(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "als.rank was 24, is 32; " * 20 + "[red]"
+    decisions = [Decision(STAGE["train-als"], "run", long), Decision(STAGE["recommend"], "skip", "up to date")]
+    display.show_plan(Console(width=20), decisions, "json")
+    assert json.loads(capsys.readouterr().out) == [
+        {"stage": "train-als", "action": "run", "reason": long},
+        {"stage": "recommend", "action": "skip", "reason": "up to date"},
+    ]
+
+
+def test_a_plan_as_a_table_shows_reasons_as_they_are(console: Console) -> None:
+    display.show_plan(console, [Decision(STAGE["train-als"], "run", "ratings.columns was [1], is [red]")], "text")
+    assert "ratings.columns was [1], is [red]" in _shown(console)
+
+
+def test_a_stage_that_ended_is_one_line_with_its_position_and_rows(console: Console) -> None:
+    progress = display.Progress(console)
+    progress.finished(_outcome("prepare-ratings"), 2, 6)
+    progress.finished(_outcome("recommend", "skip", reason="up to date"), 3, 6)
+    assert [line.rstrip() for line in _shown(console).splitlines()] == [
+        "[2/6] prepare-ratings     1.5 s  ratings 98,765  (never run here)",
+        "[3/6] recommend        skipped: up to date",
+    ]
+
+
+def test_nothing_to_do_is_said_in_a_sentence(console: Console) -> None:
+    display.show_outcomes(console, [_outcome("train-als", "skip"), _outcome("recommend", "skip")])
+    assert _shown(console).strip() == "Nothing to do: all 2 stages are up to date."
+
+
+def test_the_summary_adds_the_seconds(console: Console) -> None:
+    display.show_outcomes(console, [_outcome("prepare-ratings"), _outcome("train-als", seconds=2.5)])
+    assert ["all", "stages", "4.0"] in _words(console)
+
+
+def test_input_rows_are_accounted_for(console: Console) -> None:
+    accounts = {"read": 1500, "kept": 1000, "merged": 250, "rejected": 150, "filtered": 100}
+    metrics = {"accounts": accounts, "reasons": {"not a [number]\n": 150}}
+    display.show_outcomes(console, [_outcome("prepare-ratings", metrics=metrics)])
+    assert "Input rows: 1,500 read = 1,000 kept + 250 merged + 150 rejected + 100 filtered" in _shown(console)
+
+
+def test_reasons_are_shown_literally(console: Console) -> None:
+    accounts = dict.fromkeys(("read", "kept", "merged", "rejected", "filtered"), 1)
+    metrics = {"accounts": accounts, "reasons": {"not a [red]number\n": 150}}
+    display.show_outcomes(console, [_outcome("prepare-ratings", metrics=metrics)])
+    assert r"150  not a [red]number\n" in _shown(console)
+
+
+def test_metrics_stand_in_one_table_per_unit_with_their_errors(console: Console) -> None:
+    rows = [
+        {"subject": "als", "metric": "recall@10", "value": 0.25, "users": 1200, "standard_error": 0.0123},
+        {"subject": "popular", "metric": "recall@10", "value": 0.125, "users": 1200, "standard_error": 0.0045},
+        {"subject": "als", "metric": "coverage@10", "value": 0.5, "items": 300},
+    ]
+    metrics = {"protocol": {"name": "fraction 0.2", "hash": "c0ffee"}, "metrics": rows}
+    display.show_outcomes(console, [_outcome("evaluate", metrics=metrics)])
+    lines = _words(console)
+    assert ["Measured", "on:", "fraction", "0.2", "(protocol", "c0ffee);", "±", "is", "one", "standard", "error"] in lines
+    assert ["over", "1,200", "users", "recall@10"] in lines
+    assert ["als", "0.2500", "±0.0123"] in lines
+    assert ["popular", "0.1250", "±0.0045"] in lines
+    assert ["over", "300", "items", "coverage@10"] in lines
+    assert ["als", "0.5000"] in lines
+
+
+def test_a_manifest_is_shown_with_what_it_comes_from(console: Console) -> None:
+    display.show_manifest(console, MANIFEST, None)
+    shown = _shown(console)
+    for fact in (
+        "items (table)",
+        "item int32, title string?",
+        "1,234 in 2 parts, 6,500 bytes",
+        "prepare-ratings, run r1",
+        '{"keep": "sum"}',
+        "shop of run r0",
+    ):
+        assert fact in shown
+
+
+def test_first_rows_show_numbers_short_and_text_literally(console: Console) -> None:
+    rows = {"item": [7], "title": ["[b]\x07"], "none": [None], "score": [0.123456], "factors": [[0.5, 1.0, 2.0, 3.0, 4.0]]}
+    display.show_manifest(console, MANIFEST, pa.table(rows))
+    assert ["7", r"[b]\x07", "0.1235", "[0.5000,", "1.0000,", "2.0000,", "3.0000,", "...]"] in _words(console)
+
+
+def test_a_pipe_gets_tables_of_fixed_width_without_colours(capsys: pytest.CaptureFixture[str]) -> None:
+    console = display.make_console()
+    console.print(Text("x" * 131, "red"))
+    assert capsys.readouterr().out == "x" * 130 + "\nx\n"

@@ -1,0 +1,147 @@
+"""The table of stages, checked against the code, the schemas and the scripts that it is about."""
+
+import ast
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+from emberline import stages
+from emberline.config import Config
+from emberline.datasets.schema import TABLES
+from emberline.errors import ConfigError
+from emberline.stages import STAGES, Stage
+
+JOBS = Path(__file__).parents[1] / "jobs"
+RATINGS = {"path": "dataset:shop/*.csv", "columns": {"user_id": "u", "item_id": "i", "value": "v"}}
+SECTIONS = {
+    "shop": {},
+    "ratings": RATINGS | {"holdout": {"by": "fraction", "fraction": 0.2}},
+    "als": {"feedback": "explicit"},
+    "cosine": {},
+    "recommend": {},
+    "evaluate": {},
+}
+EVERY_MODEL = [Config.model_validate(SECTIONS | {"recommend": {"model": model}}) for model in stages.MODEL_TABLES]
+FULL = EVERY_MODEL[0]
+
+
+def _config(*sections: str) -> Config:
+    return Config.model_validate({name: SECTIONS[name] for name in sections})
+
+
+def _names(chosen: list[Stage]) -> list[str]:
+    return [stage.name for stage in chosen]
+
+
+def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() -> None:
+    everything = ["generate-shop", "prepare-ratings", "train-als", "train-cosine", "recommend", "evaluate"]
+    assert _names(stages.select(FULL)) == everything
+    assert _names(stages.select(_config("cosine", "shop"))) == ["generate-shop", "train-cosine"]
+
+
+def test_only_chooses_one_stage_and_from_the_rest() -> None:
+    assert _names(stages.select(FULL, only="train-als")) == ["train-als"]
+    assert _names(stages.select(FULL, start="train-cosine")) == ["train-cosine", "recommend", "evaluate"]
+    assert _names(stages.select(FULL, start="generate-shop")) == _names(stages.select(FULL))
+
+
+def test_only_and_from_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="--only and --from exclude each other"):
+        stages.select(FULL, only="train-als", start="train-als")
+
+
+@pytest.mark.parametrize("name", ["trane-als", "als", "evaluate"])
+def test_a_stage_that_is_not_in_the_pipeline_is_answered_with_those_that_are(name: str) -> None:
+    config = _config("shop", "als")
+    expected = rf"{name} is not a stage of this pipeline \(its stages: generate-shop, train-als\)"
+    with pytest.raises(ConfigError, match=expected):
+        stages.select(config, only=name)
+    with pytest.raises(ConfigError, match=expected):
+        stages.select(config, start=name)
+
+
+def test_a_pipeline_without_a_stage_is_a_mistake() -> None:
+    with pytest.raises(ConfigError, match="no stage: add one of the sections shop, ratings, als, cosine, recommend, evaluate"):
+        stages.select(_config())
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_every_target_is_a_function_that_takes_what_its_engine_gives(stage: Stage) -> None:
+    module, _, name = stage.target.partition(":")
+    function = getattr(importlib.import_module(module), name)
+    arguments = {"spark": ["run", "spark"], "python": ["run"]}[stage.engine]
+    assert list(inspect.signature(function).parameters) == arguments
+
+
+@pytest.mark.parametrize("config", EVERY_MODEL, ids=stages.MODEL_TABLES)
+def test_every_dataset_read_is_written_by_an_earlier_stage(config: Config) -> None:
+    written: set[str] = set()
+    for stage in STAGES:
+        assert set(stage.reads(config)) <= written, stage.name
+        written |= set(stage.writes(config))
+
+
+def test_no_dataset_is_written_by_two_stages() -> None:
+    written = [name for stage in STAGES for name in stage.writes(FULL)]
+    assert len(written) == len(set(written))
+
+
+def test_every_table_is_written_by_a_stage() -> None:
+    assert set(TABLES) <= {name for stage in STAGES for name in stage.writes(FULL)}
+
+
+def test_every_stage_has_a_section_of_its_own() -> None:
+    assert [stage.section for stage in STAGES] == list(SECTIONS)
+    assert all(stage.settings(FULL) is getattr(FULL, stage.section) for stage in STAGES)
+
+
+def test_no_stage_is_named_like_another() -> None:
+    assert len({stage.name for stage in STAGES}) == len(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_every_stage_has_a_script_that_runs_it_and_nothing_else(stage: Stage) -> None:
+    tree = ast.parse((JOBS / f"{stage.name.replace('-', '_')}.py").read_text())
+    calls = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert calls == [f"run_stage('{stage.name}')"]
+    assert f"the stage {stage.name}, for spark-submit" in (ast.get_docstring(tree) or "")
+
+
+def test_there_is_no_script_without_a_stage() -> None:
+    assert {path.stem for path in JOBS.glob("*.py")} == {stage.name.replace("-", "_") for stage in STAGES}
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("dataset:shop/events.csv", ("shop", "events.csv")),
+        ("dataset:shop/days/*.csv", ("shop", "days/*.csv")),
+        ("dataset:shop", ("shop", "*")),
+        ("data/ratings.csv", None),
+        ("/dataset:shop/events.csv", None),
+    ],
+)
+def test_a_path_may_name_files_of_an_artifact(path: str, found: tuple[str, str] | None) -> None:
+    assert stages.split_dataset_path(path) == found
+
+
+@pytest.mark.parametrize(("path", "reads"), [("dataset:shop/events.csv", ("shop",)), ("data/events.csv", ())])
+def test_prepare_ratings_reads_the_artifact_that_its_path_names(path: str, reads: tuple[str, ...]) -> None:
+    stage = next(stage for stage in STAGES if stage.name == "prepare-ratings")
+    config = Config.model_validate({"ratings": RATINGS | {"path": path}})
+    assert (stage.reads(config), stage.raw(config)) == (reads, path)
+
+
+def test_cosine_writes_the_sides_that_were_asked_for() -> None:
+    stage = next(stage for stage in STAGES if stage.name == "train-cosine")
+    sides = [("items",), ("users",), ("users", "items")]
+    written = [stage.writes(Config.model_validate({"cosine": {"sides": side}})) for side in sides]
+    assert written == [("item_neighbors",), ("user_neighbors",), ("item_neighbors", "user_neighbors")]
+
+
+def test_a_datasets_producer_is_known_by_name() -> None:
+    assert stages.producer(FULL, "item_factors") == "train-als"
+    assert stages.producer(FULL, "rejected_ratings") == "prepare-ratings"
+    assert stages.producer(FULL, "no_such_thing") == "the stage that writes no_such_thing"
