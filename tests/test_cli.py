@@ -250,7 +250,7 @@ def test_an_error_nobody_expected_keeps_its_traceback_and_ends_with_1(command: C
     ended = command("run", "shop.toml", "--root", root)
     assert ended.returncode == 1
     assert "Traceback" in ended.stderr
-    assert "FileExistsError" in ended.stderr
+    assert "NotADirectoryError" in ended.stderr
 
 
 def test_show_prints_the_facts_and_the_first_rows(emberline: Emberline, published: Path) -> None:
