@@ -122,10 +122,10 @@ def ranking_rows(lists: DataFrame, subjects: list[str], relevant: DataFrame, ks:
 
 def coverage_rows(lists: DataFrame, num_items: int, ks: tuple[int, ...]) -> Iterator[Row]:
     """The share of the items rated in training that are in somebody's list; one row per subject and k."""
-    distinct = [F.countDistinct(F.when(F.col("rank") <= k, F.col("item"))).alias(f"coverage@{k}") for k in ks]
-    for counts in lists.groupBy("subject").agg(*distinct).collect():
-        for name in counts.asDict().keys() - {"subject"}:
-            yield {"subject": counts["subject"], "metric": name, "value": counts[name] / num_items, "items": num_items}
+    distinct = [F.countDistinct(F.when(F.col("rank") <= k, F.col("item"))) for k in ks]
+    for subject, *counts in lists.groupBy("subject").agg(*distinct).collect():
+        for k, count in zip(ks, counts, strict=True):
+            yield {"subject": subject, "metric": f"coverage@{k}", "value": count / num_items, "items": num_items}
 
 
 def _row(subject: str, metric: str, value: float, error: float, **count: int) -> Row:

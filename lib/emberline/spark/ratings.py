@@ -9,12 +9,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from emberline.config import RatingsConfig
 from emberline.datasets.manifest import Dataset
-from emberline.errors import DataError, EmptyDatasetError
+from emberline.errors import ConfigError, DataError, EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark import frames, ids
 from emberline.spark.raw import read_raw
@@ -22,14 +23,17 @@ from emberline.spark.split import mark_holdout
 
 _PAIR = ["user_id", "item_id"]
 _OUTCOMES = ("merged", "rejected", "filtered")
-_FLOAT_MAX = 3.4028234e38
+_FLOAT_MAX = 3.4028235e38
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"  # Java also takes 5d, 1f and 0x1p3 for numbers
 _MICROS_MIN, _MICROS_MAX = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999
+_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000}  # in microseconds
 _MERGED = {"latest": "duplicate of a later event", "sum": "added to the pair's sum", "max": "not the pair's maximum"}
 
 
 def run(run: StageRun, spark: SparkSession) -> None:
     """Read, clean, merge, filter, number, split and write."""
     config: RatingsConfig = run.settings
+    _check_patterns(spark, config)
     raw = read_raw(spark, run.raw_files(config.path), config, _wanted(config), config.timestamp_format)
     parsed = frames.checkpoint(parse(raw, config), run, "parsed")
     good = parsed.where("reason is null")
@@ -44,6 +48,24 @@ def run(run: StageRun, spark: SparkSession) -> None:
     users, items = _write_ids(run, spark, kept, good)
     _write_kept(run, kept, users, items)
     _account(run, spark, raw.count(), accounts)
+
+
+def _check_patterns(spark: SparkSession, config: RatingsConfig) -> None:
+    """Raises ConfigError for a pattern that Java does not know, before a row is read."""
+    tries = {
+        f"reject rule {rule.reason!r}: pattern {rule.pattern!r}": F.rlike(F.lit(""), F.lit(rule.pattern))
+        for rule in config.reject
+    }
+    if config.timestamp_format not in _UNITS:
+        text = F.lit("2011-11-01 08:00:00")
+        tries[f"timestamp_format {config.timestamp_format!r}"] = F.try_to_timestamp(text, F.lit(config.timestamp_format))
+    for setting, column in tries.items():
+        try:
+            spark.range(1).select(column).collect()
+        except PySparkException as error:
+            raise ConfigError(
+                f"{setting} is not understood by Spark; it wants Java's regular expressions and times such as yyyy-MM-dd HH:mm:ss"
+            ) from error
 
 
 def _wanted(config: RatingsConfig) -> dict[str, str | int]:
@@ -82,16 +104,17 @@ def _id(column: str, kind: str) -> Column:
 
 
 def _number(config: RatingsConfig) -> Column:
-    return F.lit(1.0) if config.columns.value is None else _text("value").try_cast("double")
+    if config.columns.value is None:
+        return F.lit(1.0)
+    return F.when(F.rlike(_text("value"), F.lit(_NUMBER)), _text("value")).try_cast("double")
 
 
 def _timestamp(config: RatingsConfig) -> Column:
     if config.columns.timestamp is None:
         return F.lit(None).cast("timestamp")
-    if config.timestamp_format not in ("seconds", "milliseconds"):
+    if config.timestamp_format not in _UNITS:
         return F.try_to_timestamp(_text("timestamp"), F.lit(config.timestamp_format))
-    scale = 1_000_000 if config.timestamp_format == "seconds" else 1_000
-    micros = (_text("timestamp").try_cast("decimal(28,6)") * scale).try_cast("long")
+    micros = (_text("timestamp").try_cast("decimal(28,6)") * _UNITS[config.timestamp_format]).try_cast("long")
     in_range = micros.between(_MICROS_MIN, _MICROS_MAX)
     return F.when(in_range, F.timestamp_micros(micros))
 
@@ -118,11 +141,11 @@ def _missing(column: str, name: str) -> Column:
 def _value_reasons(config: RatingsConfig, value: Column) -> list[Column]:
     reasons = [
         _missing("value", "value"),
-        F.when(value.isNull() | F.isnan(value), F.lit("value is not a number")),
+        F.when(value.isNull(), F.lit("value is not a number")),
         F.when(F.abs(value) > _FLOAT_MAX, F.lit("value does not fit a float32")),
     ]
     if config.value == "count":
-        reasons.append(F.when(value <= 0, F.lit("count is not positive")))
+        reasons.append(F.when(value.cast("float") <= 0, F.lit("count is not positive")))
     if config.min_value is not None:
         reasons.append(F.when(value < config.min_value, F.lit(f"value is below {config.min_value:g}")))
     if config.max_value is not None:
@@ -209,8 +232,9 @@ def latest_titles(good: DataFrame) -> DataFrame:
 def _write_ids(run: StageRun, spark: SparkSession, kept: DataFrame, good: DataFrame) -> tuple[DataFrame, DataFrame]:
     """Extend both id maps; returns them as written."""
     known_users, known_items = _previous(run, spark, "users"), _previous(run, spark, "items")
-    users = ids.extend(known_users, kept, "user_id", "user")
-    items = ids.extend(known_items, kept, "item_id", "item").join(latest_titles(good), "item_id", "left")
+    store = partial(frames.checkpoint, run=run, name="ids")
+    users = ids.extend(known_users, kept, "user_id", "user", store)
+    items = ids.extend(known_items, kept, "item_id", "item", store).join(latest_titles(good), "item_id", "left")
     if known_items is not None:
         before = known_items.select("item_id", F.col("title").alias("_before"))
         items = items.join(before, "item_id", "left").withColumn("title", F.coalesce("title", "_before"))
@@ -243,7 +267,8 @@ def _account(run: StageRun, spark: SparkSession, read: int, left_out: Dataset) -
     if read != accounts["kept"] + sum(totals.values()):
         raise DataError(f"the rows do not add up: {accounts}; were the input files changed while they were read? Run it again")
     if ratings == 0:
-        top = "; ".join(f"{count} {reason}" for reason, count in list(reasons.items())[:3]) or "all of them are held out"
+        withheld = {"held out": holdout} if holdout else {}
+        top = "; ".join(f"{count} {reason}" for reason, count in list((withheld | reasons).items())[:3])
         raise EmptyDatasetError(f"{run.settings.path}: of {read} rows none is left to train on ({top})")
     run.metrics |= {"accounts": accounts, "reasons": reasons}
     run.outputs["ratings"].info.update(accounts=accounts, reasons=reasons)

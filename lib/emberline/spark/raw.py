@@ -6,12 +6,15 @@ nothing is guessed: a line that does not parse keeps its text and gets a `proble
 
 import csv
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -22,12 +25,16 @@ from emberline.errors import ConfigError, DataError, SchemaError
 
 _HEAD_BYTES = 1 << 20
 _MAX_FIELDS = 20_000
+_LINE_ENDS = r"\r\n|\n|\r"  # Spark's; Python's splitlines knows more
 _ONE_CHARACTER = "\x1f"  # stands for a separator of several characters where Python's csv module takes only one
 _EXTENSIONS = {".csv": "csv", ".tsv": "csv", ".dat": "csv", ".txt": "csv", ".data": "csv", ".json": "json", ".jsonl": "json"}
 _EXTENSIONS |= {".ndjson": "json", ".parquet": "parquet", ".pq": "parquet"}
 _COMPRESSIONS = (".gz", ".bz2", ".zst")
 _MAGICS = {b"PAR1": "Parquet", b"\x89PNG": "a PNG picture", b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
 _MAGICS |= {b"\xff\xd8\xff": "a JPEG picture", b"%PDF": "a PDF", b"SQLite format": "an SQLite database"}
+_JAVA_NAMES = {"utf-8-sig": "utf-8", "utf-16-le": "utf-16le", "utf-16-be": "utf-16be"}
+_JAVA_NAMES |= {"utf-32-le": "utf-32le", "utf-32-be": "utf-32be"}
+_WHOLE_DOUBLE = r"^-?\d\.\d+E\d+$"  # how Java writes 10^7 and more
 
 Wanted = Mapping[str, str | int]
 
@@ -46,15 +53,27 @@ def read_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: 
 
     Raises DataError for a file that is not what it claims, SchemaError for a missing column.
     """
+    for file in files:
+        _check_name(file)
     kind = raw.format if raw.format != "auto" else _kind_of(files)
     if kind == "parquet":
         return _read_parquet(spark, files, wanted, timestamp_format)
+    _check_encoding(spark, raw.encoding)
     heads = [head for file in files if (head := _head(file, kind, raw))]
     if not heads:
         raise DataError(f"none of the {len(files)} files of {raw.path} holds a line of data")
     if kind == "json":
         return _read_json(spark, heads, raw, wanted)
     return _union([_read_csv(spark, group, raw, header, wanted) for header, group in _by_header(heads, raw).items()])
+
+
+def _check_name(file: RawFile) -> None:
+    """Raises DataError for a name that Spark passes over without a word, or that Hadoop takes for a URI."""
+    name = file.path.name
+    if name.startswith(("_", ".")) or name.endswith("._COPYING_") or ":" in name:
+        raise DataError(
+            f"{file.path}: Spark does not read files whose names start with _ or ., hold a colon or end in ._COPYING_; rename it"
+        )
 
 
 def _kind_of(files: list[RawFile]) -> str:
@@ -92,7 +111,8 @@ def _head(file: RawFile, kind: str, raw: RawConfig) -> _Head | None:
     except OSError as error:
         raise DataError(f"{file.path} cannot be read: {error}") from None
     _check_is_text(file, kind, start, raw)
-    lines = start.decode(raw.encoding, errors="replace").removeprefix("\ufeff").splitlines()
+    text = start.decode(raw.encoding, errors="replace").removeprefix("\ufeff")
+    lines = re.split(_LINE_ENDS, text)
     comments = (raw.comment,) if raw.comment and kind == "csv" else ()
     first = next((line for line in lines if line.strip() and not line.startswith(comments)), None)
     if first is not None and kind == "json" and not first.lstrip().startswith("{"):
@@ -108,6 +128,17 @@ def _check_is_text(file: RawFile, kind: str, start: bytes, raw: RawConfig) -> No
         raise DataError(f"{file.path} is not {kind.upper()} text but {name}; set format or path to what it is")
 
 
+def _check_encoding(spark: SparkSession, encoding: str) -> None:
+    """Raises ConfigError for an encoding that Python knows and Java does not."""
+    java = cast(Any, spark._jvm).java
+    if not java.nio.charset.Charset.isSupported(_java_name(encoding)):
+        raise ConfigError(f"Java does not know the encoding {encoding}; convert the files to utf-8")
+
+
+def _java_name(encoding: str) -> str:
+    return _JAVA_NAMES.get(encoding, encoding)
+
+
 def _is_wide(encoding: str) -> bool:
     """Whether a line feed is more than one byte, so that lines cannot be cut before decoding."""
     return encoding.startswith(("utf-16", "utf-32"))
@@ -117,20 +148,20 @@ def _lines(spark: SparkSession, files: list[RawFile], raw: RawConfig) -> DataFra
     """Columns source_file and raw: every line, decoded; bytes that do not belong to the encoding are U+FFFD."""
     paths = [storage.for_spark(file.path) for file in files]
     if not _is_wide(raw.encoding):
-        text = F.decode(F.col("value").cast("binary"), raw.encoding)
+        text = F.decode(F.col("value").cast("binary"), _java_name(raw.encoding))
         lines = spark.read.text(paths).select(_source_file(files).alias("source_file"), text.alias("raw"))
     else:
         if any(file.path.name.endswith(_COMPRESSIONS) for file in files):
             raise ConfigError(f"compressed files in {raw.encoding} are not supported; decompress them or convert them to utf-8")
-        split = F.explode(F.split(F.decode("content", raw.encoding), "\r\n|\n|\r"))
+        split = F.explode(F.split(F.decode("content", _java_name(raw.encoding)), _LINE_ENDS))
         whole = spark.read.format("binaryFile").load(paths)
         lines = whole.select(_source_file(files).alias("source_file"), split.alias("raw"))
     return lines.withColumn("raw", F.regexp_replace("raw", "^\ufeff|\r$", "")).where(F.trim("raw") != "")
 
 
 def _source_file(files: list[RawFile]) -> Column:
-    """The path below the input folder. Spark gives a URI, whose escapes are undone (`+` is no escape in a path)."""
-    base = len(str(files[0].path)) - len(files[0].relative)
+    """The path below the input folder. Spark gives a URI, without `..`, whose escapes are undone (`+` is no escape in a path)."""
+    base = len(os.path.normpath(files[0].path)) - len(files[0].relative)
     path = F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B")))
     return F.substring(F.regexp_replace(path, "^file:(//)?", ""), base + 1, 1 << 20)
 
@@ -149,14 +180,19 @@ def _by_header(heads: list[_Head], raw: RawConfig) -> dict[str, list[_Head]]:
     return groups
 
 
-def _split(line: str, raw: RawConfig) -> list[str]:
+def _split(line: str, file: RawFile, raw: RawConfig) -> list[str]:
+    """A line's fields, as names. Raises DataError for a line that no header can be."""
     single = raw.separator if len(raw.separator) == 1 else _ONE_CHARACTER
     quoting: dict[str, Any] = {"quotechar": raw.quote} if raw.quote else {"quoting": csv.QUOTE_NONE}
-    return next(csv.reader([line.replace(raw.separator, single)], delimiter=single, **quoting))
+    try:
+        fields = next(csv.reader([line.replace(raw.separator, single)], delimiter=single, **quoting))
+    except csv.Error as error:
+        raise DataError(f"{file.path}: its first line cannot be cut at {raw.separator!r}: {error}") from error
+    return [field.replace(single, raw.separator).strip() for field in fields]
 
 
 def _read_csv(spark: SparkSession, heads: list[_Head], raw: RawConfig, first_line: str, wanted: Wanted) -> DataFrame:
-    names = [name.strip() for name in _split(first_line, raw)]
+    names = _split(first_line, heads[0].file, raw)
     positions = {new: _position(names, column, heads[0].file, raw) for new, column in wanted.items()}
     lines = _lines(spark, [head.file for head in heads], raw)
     if raw.comment:
@@ -167,7 +203,7 @@ def _read_csv(spark: SparkSession, heads: list[_Head], raw: RawConfig, first_lin
     parsed = F.from_csv(_parsable(raw), ", ".join([*fields, "_malformed string"]), _csv_options(raw))
     problem = F.coalesce(
         _encoding_problem(raw.encoding),
-        F.when(_count_of(raw.quote) % 2 == 1, F.lit("unbalanced quotes")) if raw.quote else F.lit(None),
+        F.when(_is_unbalanced(raw), F.lit("unbalanced quotes")) if raw.quote else F.lit(None),
         F.when(
             F.col("_fields._malformed").isNotNull() | (_count_of(raw.separator) > _MAX_FIELDS), F.lit("wrong number of fields")
         ),
@@ -179,6 +215,12 @@ def _read_csv(spark: SparkSession, heads: list[_Head], raw: RawConfig, first_lin
 def _parsable(raw: RawConfig) -> Column:
     """The line, but for one with more fields than the parser can hold, which would end the job."""
     return F.when(_count_of(raw.separator) <= _MAX_FIELDS, F.col("raw"))
+
+
+def _is_unbalanced(raw: RawConfig) -> Column:
+    """Whether a quoted field may not be closed; a lone quote within an unquoted field (12" disc) is text."""
+    opens = rf"(^|\Q{raw.separator}\E)\s*\Q{raw.quote}\E"
+    return (_count_of(raw.quote) % 2 == 1) & F.rlike("raw", F.lit(opens))
 
 
 def _count_of(text: str) -> Column:
@@ -216,15 +258,22 @@ def _shorten(text: str) -> str:
 def _read_json(spark: SparkSession, heads: list[_Head], raw: RawConfig, wanted: Wanted) -> DataFrame:
     _names_only(wanted, "JSON")
     keys = list(dict.fromkeys(str(column) for column in wanted.values()))
-    schema = ", ".join([*(f"{_quote(key)} string" for key in keys), "_malformed string"])
-    parsed = F.from_json("raw", schema, {"columnNameOfCorruptRecord": "_malformed"})
-    problem = F.coalesce(
-        _encoding_problem(raw.encoding),
-        F.when(F.col("_fields").isNull() | F.col("_fields._malformed").isNotNull(), F.lit("not a JSON object")),
-    )
-    texts = [F.col("_fields")[str(column)].alias(new) for new, column in wanted.items()]
+    schema = ", ".join(f"{_quote(key)}: string" for key in keys)
+    # As an array of one: from_json stops after the first object, and would pass over another one on the same line.
+    parsed = F.from_json(F.concat(F.lit("["), "raw", F.lit("]")), f"array<struct<{schema}>>")
+    only = F.get("_objects", 0)
+    is_object = only.isNotNull() & (F.size("_objects") == 1)
+    problem = F.coalesce(_encoding_problem(raw.encoding), F.when(~is_object, F.lit("not a JSON object")))
+    texts = [_plain(only[str(column)]).alias(new) for new, column in wanted.items()]
     lines = _lines(spark, [head.file for head in heads], raw)
-    return lines.withColumn("_fields", parsed).select("source_file", "raw", problem.alias("problem"), *texts)
+    return lines.withColumn("_objects", parsed).select("source_file", "raw", problem.alias("problem"), *texts)
+
+
+def _plain(text: Column) -> Column:
+    """A whole number that Java writes as 1.2345678E7 as 12345678.0, as it looks below 10^7."""
+    number = text.try_cast("decimal(38,6)")
+    is_whole = F.rlike(text, F.lit(_WHOLE_DOUBLE)) & (number == F.floor(number))
+    return F.when(is_whole, number.cast("decimal(33,1)").cast("string")).otherwise(text)
 
 
 def _names_only(wanted: Wanted, kind: str) -> None:
@@ -243,11 +292,11 @@ def _read_parquet(spark: SparkSession, files: list[RawFile], wanted: Wanted, tim
     _names_only(wanted, "Parquet")
     groups: dict[str, list[RawFile]] = {}
     for file in files:
-        groups.setdefault(_types(file, wanted), []).append(file)
+        groups.setdefault(json.dumps(_types(file, wanted)), []).append(file)
     return _union([_read_parquet_group(spark, group, wanted, timestamp_format) for group in groups.values()])
 
 
-def _types(file: RawFile, wanted: Wanted) -> str:
+def _types(file: RawFile, wanted: Wanted) -> dict[str, str]:
     """The types of the wanted columns. Raises DataError for what is not Parquet, SchemaError for a column that cannot be used."""
     try:
         schema = pq.read_schema(file.path)
@@ -261,11 +310,15 @@ def _types(file: RawFile, wanted: Wanted) -> str:
             )
         if pa.types.is_nested(schema.field(str(column)).type):
             raise SchemaError(f"{file.path}: column {column!r} is {schema.field(str(column)).type}, expected a single value")
-    return json.dumps([str(schema.field(str(column)).type) for column in wanted.values()])
+    return {str(column): str(schema.field(str(column)).type) for column in wanted.values()}
 
 
 def _read_parquet_group(spark: SparkSession, files: list[RawFile], wanted: Wanted, timestamp_format: str) -> DataFrame:
-    frame = spark.read.parquet(*[storage.for_spark(file.path) for file in files])
+    try:
+        frame = spark.read.parquet(*[storage.for_spark(file.path) for file in files])
+    except AnalysisException as error:
+        raise SchemaError(f"{files[0].path}: Spark cannot read its columns: {error}") from error
+    frame = frame.withColumns({name: _from_nanoseconds(name) for name in _nanoseconds(frame, files[0], wanted)})
     types = dict(frame.dtypes)
     used = [F.col(_quote(str(column))) for column in dict.fromkeys(wanted.values())]
     texts = [_as_text(str(column), types[str(column)], timestamp_format).alias(new) for new, column in wanted.items()]
@@ -275,8 +328,20 @@ def _read_parquet_group(spark: SparkSession, files: list[RawFile], wanted: Wante
     )
 
 
+def _nanoseconds(frame: DataFrame, file: RawFile, wanted: Wanted) -> list[str]:
+    """The timestamps that Spark reads as integers because they are in nanoseconds, as pandas writes them."""
+    integers = {name for name, kind in frame.dtypes if kind == "bigint"}
+    return [name for name, kind in _types(file, wanted).items() if name in integers and kind.startswith("timestamp[ns")]
+
+
+def _from_nanoseconds(column: str) -> Column:
+    return F.timestamp_micros(F.expr(f"{_quote(column)} div 1000"))
+
+
 def _as_text(column: str, kind: str, timestamp_format: str) -> Column:
     value = F.col(_quote(column))
+    if kind in ("float", "double"):
+        return _plain(value.cast("string"))
     if kind not in ("timestamp", "timestamp_ntz", "date"):
         return value.cast("string")
     moment = value.cast("timestamp")

@@ -27,6 +27,9 @@ _REQUIRED: Settings = {
     # Any encoding that Java knows, with U+FFFD for bytes that do not belong to it; such rows are then rejected.
     "spark.sql.legacy.javaCharsets": "true",
     "spark.sql.legacy.codingErrorAction": "true",
+    # Parquet files hold names that differ only in case, and times in nanoseconds, as pandas writes them.
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
 }
 # Spark's error class for a file that cannot be opened, decompressed or decoded, with the file's name in its message.
 _UNREADABLE = re.compile(r"\[FAILED_READ_FILE[^\]]*\] Encountered error while reading file (\S+?)\.(?:\s|$)")

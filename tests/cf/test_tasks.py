@@ -1,0 +1,174 @@
+"""What Spark's Python workers run, called here with Arrow tables made by hand."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from emberline.cf import tasks
+from emberline.cf.blocks import Block, decode, dense_block, sparse_block
+
+Scores = dict[tuple[int, int], float]
+
+FLOATS = pa.list_(pa.float32())
+LEFT_IDS, RIGHT_IDS = np.array([1, 4, 6], np.int32), np.array([0, 2, 3, 8, 9], np.int32)
+
+
+def dense(ids: np.ndarray, seed: int, width: int = 3) -> Block:
+    return dense_block(ids, np.random.default_rng(seed).standard_normal((len(ids), width)).astype(np.float32))
+
+
+def sparse(ids: np.ndarray, matrix: np.ndarray) -> Block:
+    """A sparse block of the places of `matrix` that are not zero."""
+    rows, columns = np.nonzero(matrix)
+    return sparse_block(ids[rows], columns.astype(np.int32), matrix[rows, columns])
+
+
+def places(pairs: Iterable[tuple[int, int]]) -> Block:
+    """A sparse block with entries at `pairs`, their values being zero."""
+    rows, columns = np.array(list(pairs), np.int32).T
+    return sparse_block(rows, columns, np.zeros(len(rows), np.float32))
+
+
+def pair_of(left: Block, right: Block, excluded: Block | None = None, numbers: tuple[int, int] = (0, 0)) -> pa.RecordBatch:
+    """One row of what score_pairs reads."""
+    none = dict.fromkeys(tasks.BLOCKS.names[1:])
+    parts = {"": left.encode(), tasks.EXCLUDED: none if excluded is None else excluded.encode(), tasks.RIGHT: right.encode()}
+    row = {prefix + name: value for prefix, part in parts.items() for name, value in part.items()}
+    row |= {"block": numbers[0], f"{tasks.RIGHT}block": numbers[1]}
+    fields = [pa.field(name, pa.int32() if name.endswith("block") else pa.binary()) for name in row]
+    return pa.RecordBatch.from_pylist([row], schema=pa.schema(fields))
+
+
+def scored(pairs: Iterable[pa.RecordBatch], k: int, seed: int | None = None) -> Scores:
+    found = pa.Table.from_batches(tasks.score_pairs(iter(pairs), k, seed), tasks.CANDIDATES)
+    rows = found.to_pylist()
+    scores = {(row["row"], row["column"]): row["score"] for row in rows}
+    assert len(scores) == len(rows)
+    return scores
+
+
+def best_of(matrix: np.ndarray, k: int, gone: Iterable[tuple[int, int]] = (), above: float = -np.inf) -> Scores:
+    """The k largest of each row of `matrix`, whose rows and columns are LEFT_IDS and RIGHT_IDS."""
+    best: Scores = {}
+    for row, values in zip(LEFT_IDS.tolist(), matrix.tolist(), strict=True):
+        candidates = [(-value, column) for column, value in zip(RIGHT_IDS.tolist(), values, strict=True)]
+        kept = sorted(pair for pair in candidates if (row, pair[1]) not in gone and -pair[0] > above)
+        best |= {(row, column): pytest.approx(-negative, abs=1e-5) for negative, column in kept[:k]}
+    return best
+
+
+@pytest.mark.parametrize("cut", [lambda table: table, lambda table: pa.concat_tables([table.slice(0, 1), table.slice(1)])])
+def test_dense_rows_are_packed_in_the_order_of_their_ids(cut: Callable[[pa.Table], pa.Table]) -> None:
+    table = pa.table({"block": [7, 7, 7], "row": pa.array([5, 3, 4], pa.int32()), "factors": [[5, 50], [3, 30], [4, 40]]})
+    table = table.cast(pa.schema([("block", pa.int32()), ("row", pa.int32()), ("factors", FLOATS)]))
+    packed = tasks.pack_dense(cut(table))
+    assert packed.schema == tasks.BLOCKS
+    (row,) = packed.to_pylist()
+    assert row["block"] == 7
+    assert decode(row).ids.tolist() == [3, 4, 5]
+    assert decode(row).dense().tolist() == [[3, 30], [4, 40], [5, 50]]
+
+
+def test_sparse_entries_are_packed_in_the_order_of_row_and_column() -> None:
+    numbers = {"row": [5, 3, 5], "column": [2, 9, 0]}
+    columns = {name: pa.array(values, pa.int32()) for name, values in ({"block": [2, 2, 2]} | numbers).items()}
+    packed = tasks.pack_sparse(pa.table(columns | {"value": pa.array([52, 39, 50], pa.float32())}))
+    assert packed.schema == tasks.BLOCKS
+    (row,) = packed.to_pylist()
+    assert row["block"] == 2
+    assert decode(row).ids.tolist() == [3, 5]
+    assert decode(row).sparse(10).toarray()[:, [0, 2, 9]].tolist() == [[0, 0, 39], [50, 52, 0]]
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_pairs_of_dense_blocks_are_scored_by_their_product(k: int) -> None:
+    left, right = dense(LEFT_IDS, 1), dense(RIGHT_IDS, 2)
+    assert scored([pair_of(left, right)], k) == best_of(left.dense() @ right.dense().T, k)
+
+
+def test_excluded_pairs_are_no_candidates() -> None:
+    left, right = dense(LEFT_IDS, 1), dense(RIGHT_IDS, 2)
+    gone = [(1, 0), (1, 8), (6, 9), (6, 7), (5, 3), *((4, column) for column in RIGHT_IDS.tolist())]
+    found = scored([pair_of(left, right, places(gone))], 4)
+    assert found == best_of(left.dense() @ right.dense().T, 4, gone)
+    assert {row for row, _ in found} == {1, 6}
+
+
+def test_sparse_rows_are_candidates_where_their_product_is_positive() -> None:
+    left = np.array([[1, 0, 0, 2], [0, 3, 0, 0], [0, 0, -1, 0]], np.float32)
+    right = np.array([[1, 1, 0, 0], [0, 0, 5, 0], [2, 0, 0, 1], [-1, -1, -1, -1], [0, 0, 0, 1]], np.float32)
+    found = scored([pair_of(sparse(LEFT_IDS, left), sparse(RIGHT_IDS, right))], 10)
+    assert found == best_of(left @ right.T, 10, above=0)
+    assert found == {(1, 0): 1, (1, 3): 4, (1, 9): 2, (4, 0): 3, (6, 8): 1}
+
+
+def test_random_scores_depend_only_on_the_seed_and_the_blocks_numbers() -> None:
+    def draw(seed: int, numbers: tuple[int, int], width: int = 3) -> Scores:
+        return scored([pair_of(dense(LEFT_IDS, width, width), dense(RIGHT_IDS, 9, width), numbers=numbers)], 5, seed)
+
+    drawn = draw(1, (3, 5))
+    assert draw(1, (3, 5), width=1) == drawn
+    others = [draw(2, (3, 5)), draw(1, (4, 5)), draw(1, (3, 6)), draw(1, (5, 3))]
+    assert all(other.keys() == drawn.keys() for other in others)
+    assert len({tuple(sorted(scores.items())) for scores in [drawn, *others]}) == 5
+
+
+def test_random_scores_are_uniform_and_leave_out_the_excluded() -> None:
+    ids = np.arange(100, dtype=np.int32)
+    gone = [(row, column) for row in range(100) for column in range(0, 100, 2)]
+    found = scored([pair_of(dense(ids, 1), dense(ids, 2), places(gone))], 100, seed=1)
+    assert {column % 2 for _, column in found} == {1}
+    scores = np.array(list(found.values()))
+    counts, _ = np.histogram(scores, bins=10, range=(0, 1))
+    assert counts.sum() == 5000
+    assert np.all(np.abs(counts - 500) < 4 * np.sqrt(450))
+
+
+def test_candidates_of_several_blocks_are_merged_and_ranked() -> None:
+    columns = {"block": [0] * 5, "row": [4, 1, 4, 4, 4], "column": [9, 2, 5, 7, 1]}
+    ids = {name: pa.array(values, pa.int32()) for name, values in columns.items()}
+    table = pa.table(ids | {"score": pa.array([0.5, 0.1, 0.5, 0.75, 0.25], pa.float32())})
+    merged = tasks.merge_candidates(table, 3)
+    assert merged.schema == tasks.BEST
+    assert [list(row.values()) for row in merged.to_pylist()] == [
+        [1, 2, pytest.approx(0.1), 1],
+        [4, 7, 0.75, 1],
+        [4, 5, 0.5, 2],
+        [4, 9, 0.5, 3],
+    ]
+
+
+def test_ranking_sums_of_a_block_count_users_without_hits() -> None:
+    """Users 30 and 10 have 2 and 1 relevant items; 30 has hits at ranks 1 and 3, 10 at rank 2, 20 none."""
+    users = {"user": pa.array([30, 10, 20], pa.int32()), "relevant": pa.array([2, 1, 4], pa.int32())}
+    hits = pa.table({"user": pa.array([30, 10, 30], pa.int32()), "rank": pa.array([3, 2, 1], pa.int32())})
+    found = tasks.ranking_sums(pa.table({"subject": ["als"] * 3} | users), hits, (2,))
+    assert found.schema == tasks.SUMS
+    (row,) = found.to_pylist()
+    assert (row["subject"], row["users"]) == ("als", 3)
+    log3 = np.log2(3)
+    each = np.array([[1 / 2, 1 / 2, 1 / 2, 1, 1 / (1 + 1 / log3), 1 / 2], [1 / 2, 1, 1, 1, 1 / log3, 1 / 2], [0] * 6])
+    np.testing.assert_allclose(row["totals"], each.sum(axis=0))
+    np.testing.assert_allclose(row["squares"], (each**2).sum(axis=0))
+
+
+def test_a_block_without_hits_has_sums_of_zero() -> None:
+    users = pa.table({"subject": ["als"], "user": pa.array([3], pa.int32()), "relevant": pa.array([2], pa.int32())})
+    hits = pa.table({"user": pa.array([], pa.int32()), "rank": pa.array([], pa.int32())})
+    assert tasks.ranking_sums(users, hits, (1,)).to_pylist() == [
+        {"subject": "als", "users": 1, "totals": [0.0] * 6, "squares": [0.0] * 6}
+    ]
+
+
+def test_dot_products_are_numpys_also_of_slices() -> None:
+    left, right = (np.random.default_rng(seed).standard_normal((6, 4)).astype(np.float32) for seed in (1, 2))
+    batch = pa.record_batch(
+        [pa.array(range(6), pa.int32()), pa.array(list(left), FLOATS), pa.array(list(right), FLOATS)],
+        names=["user", "user_factors", "item_factors"],
+    )
+    found = pa.Table.from_batches(tasks.dot_products(iter([batch.slice(0, 2), batch.slice(2)])))
+    assert found.column_names == ["user", "predicted"]
+    assert found["user"].to_pylist() == list(range(6))
+    np.testing.assert_allclose(found["predicted"].to_numpy(), np.diag(left @ right.T), rtol=1e-5)

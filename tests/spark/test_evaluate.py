@@ -1,0 +1,290 @@
+"""Metrics of lists and predictions written by hand, beside plain Python."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from emberline import runner, stages
+from emberline.config import Config
+from emberline.datasets import manifest as manifests
+from emberline.datasets.manifest import Manifest, ProducedBy, commit, run_folder
+from emberline.datasets.parts import write_part
+from emberline.datasets.schema import TABLES, fields_of
+from emberline.errors import EmptyDatasetError
+from emberline.runner import StageRun
+from emberline.spark.evaluate import _protocol, error_rows, predict
+
+Row = dict[str, Any]
+Report = dict[str, Any]
+Lists = dict[int, list[int]]
+Pairs = dict[tuple[int, int], float]
+
+HOLDOUT = {"by": "fraction", "fraction": 0.2, "cold_items": 0.0, "seed": 1}
+
+
+# ---------------------------------------------------------------------------------------------------------- inputs by hand
+
+
+def publish(root: Path, stage: str, name: str, rows: list[Row], **info: Any) -> None:
+    """Make a dataset of the rows, as if a run of the stage had written it."""
+    run_id = "20250101T000000-00000000"
+    table = pa.Table.from_pylist(rows, schema=TABLES[name])
+    part = write_part([table], root / name / run_folder("0" * 64, run_id), "part-00000", TABLES[name])
+    produced_by = ProducedBy(stage, "0" * 64, run_id)
+    commit(root, Manifest(name, "table", fields_of(TABLES[name]), len(rows), [part], produced_by, info=info))
+
+
+def publish_all(root: Path, training: Pairs, withheld: Pairs, cold: Pairs, lists: Lists, protocol: Row) -> None:
+    """Publish what every evaluation reads."""
+    held = [_rating(pair, value) | {"cold": False} for pair, value in withheld.items()]
+    held += [_rating(pair, value) | {"cold": True} for pair, value in cold.items()]
+    publish(root, "prepare-ratings", "ratings", [_rating(pair, value) for pair, value in training.items()])
+    publish(root, "prepare-ratings", "holdout", held, protocol=protocol)
+    publish(root, "recommend", "recommendations", [row for user, items in lists.items() for row in _list(user, items)])
+
+
+def _rating(pair: tuple[int, int], value: float) -> Row:
+    return {"user": pair[0], "item": pair[1], "value": value}
+
+
+def _list(user: int, items: list[int]) -> list[Row]:
+    return [
+        {"user": user, "item": item, "rank": rank, "score": -float(rank), "rung": "popular"} for rank, item in enumerate(items, 1)
+    ]
+
+
+def evaluated(root: Path, sections: dict[str, Row]) -> Report:
+    """What the stage publishes; `by_name` holds its rows by subject and metric."""
+    config = Config.model_validate(sections)
+    runner.run(config, root, stages.select(config, "evaluate"))
+    report: Report = json.loads(manifests.load(root, "metrics").paths[0].read_text())
+    by_name = {(row["subject"], row["metric"]): row for row in report["metrics"]}
+    assert len(by_name) == len(report["metrics"])
+    return report | {"by_name": by_name}
+
+
+# ------------------------------------------------------------------------------------------- a shop: lists beside loops
+
+# Ids with gaps, in several blocks of users. The i-th item has 6 + i ratings: no two items are equally popular.
+USERS = [300 * i for i in range(60)]
+ITEMS = [7 * i for i in range(25)]
+NEWCOMER, ONLY_COLD = 30_000, 30_001
+KS = (2, 5)
+_RNG = np.random.default_rng(1)
+TRAINING: Pairs = {
+    (user, item): 1.0 for i, item in enumerate(ITEMS) for user in _RNG.choice(USERS, 6 + i, replace=False).tolist()
+}
+WITHHELD: Pairs = {
+    (user, item): float(_RNG.integers(1, 6))
+    for user in [*USERS, NEWCOMER]
+    for item in ITEMS
+    if (user, item) not in TRAINING and _RNG.random() < 0.15
+}
+COLD: Pairs = {(user, 1000 + i): 5.0 for i, user in enumerate([*USERS[:20], ONLY_COLD])}
+# Users from the 50th on have no list, and some lists are short or empty.
+LISTS: Lists = {user: _RNG.permutation(ITEMS)[: _RNG.integers(0, 7)].tolist() for user in [*USERS[:50], ONLY_COLD]}
+LISTS[USERS[0]] = [1000, 0]  # a cold item in a list is no hit
+SHOP: dict[str, Row] = {"cosine": {}, "recommend": {"model": "item-neighbors"}, "evaluate": {"k": KS}}
+
+
+@pytest.fixture(scope="module")
+def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Report]:
+    """`shop(**settings)` evaluates the lists of the shop with these settings."""
+    root = tmp_path_factory.mktemp("shop")
+    publish_all(root, TRAINING, WITHHELD, COLD, LISTS, HOLDOUT)
+    return lambda **settings: evaluated(root, SHOP | {"evaluate": SHOP["evaluate"] | settings})
+
+
+@pytest.fixture(scope="module")
+def report(shop: Callable[..., Report]) -> Report:
+    return shop()
+
+
+@pytest.fixture(scope="module")
+def of_fours(shop: Callable[..., Report]) -> Report:
+    return shop(relevant_from=4.0)
+
+
+def relevant_items(least: float) -> dict[int, set[int]]:
+    relevant: dict[int, set[int]] = {}
+    for (user, item), value in WITHHELD.items():
+        if value >= least:
+            relevant.setdefault(user, set()).add(item)
+    return relevant
+
+
+def naive(relevant: set[int], items: list[int], k: int) -> dict[str, float]:
+    """Four of the definitions, for one user, with loops."""
+    hits = [rank for rank, item in enumerate(items[:k], 1) if item in relevant]
+    ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(k, len(relevant)) + 1))
+    return {
+        f"precision@{k}": len(hits) / k,
+        f"recall@{k}/n": len(hits) / len(relevant),
+        f"hit_rate@{k}": float(bool(hits)),
+        f"ndcg@{k}": sum(1 / math.log2(rank + 1) for rank in hits) / ideal,
+    }
+
+
+def assert_measured(report: Report, subject: str, lists: Lists, least: float = 0) -> None:
+    """The subject's rows are those of the lists."""
+    relevant = relevant_items(least)
+    for k in KS:
+        each = [naive(items, lists.get(user, []), k) for user, items in relevant.items()]
+        for metric in each[0]:
+            values = np.array([user[metric] for user in each])
+            row = report["by_name"][subject, metric]
+            assert row["users"] == len(relevant)
+            assert row["value"] == pytest.approx(values.mean())
+            assert row["standard_error"] == pytest.approx(values.std(ddof=1) / math.sqrt(len(values)))
+        shown = {item for user in relevant for item in lists.get(user, [])[:k]}
+        coverage = report["by_name"][subject, f"coverage@{k}"]
+        assert (coverage["value"], coverage["items"]) == (pytest.approx(len(shown) / len(ITEMS)), len(ITEMS))
+
+
+def popular_lists() -> Lists:
+    counts = Counter(item for _, item in TRAINING)
+    ranked = sorted(ITEMS, key=lambda item: -counts[item])
+    return {user: [item for item in ranked if (user, item) not in TRAINING] for user in [*USERS, NEWCOMER]}
+
+
+def test_published_lists_measure_as_a_loop_over_them_says(report: Report) -> None:
+    assert_measured(report, "item-neighbors", LISTS)
+
+
+def test_the_most_popular_items_measure_as_a_loop_over_them_says(report: Report) -> None:
+    assert_measured(report, "most-popular", popular_lists())
+
+
+def test_only_held_out_values_from_the_threshold_on_are_relevant(of_fours: Report) -> None:
+    assert_measured(of_fours, "item-neighbors", LISTS, least=4)
+    assert_measured(of_fours, "most-popular", popular_lists(), least=4)
+
+
+def test_random_lists_are_near_their_expectation(report: Report) -> None:
+    relevant = relevant_items(0)
+    unseen = {user: sum((user, item) not in TRAINING for item in ITEMS) for user in relevant}
+    for k in KS:
+        row = report["by_name"]["random", f"precision@{k}"]
+        expected = np.mean([len(items) / unseen[user] for user, items in relevant.items()])
+        assert row["value"] == pytest.approx(expected, abs=4 * row["standard_error"])
+        assert 0 < row["standard_error"] < 0.05
+
+
+def test_users_of_cold_items_only_are_not_counted(report: Report) -> None:
+    assert ONLY_COLD not in relevant_items(0)
+    counted = {row["users"] for row in report["metrics"] if "users" in row}
+    assert counted == {len(relevant_items(0))}
+
+
+def test_rows_come_by_subject_and_every_subject_has_every_metric(report: Report) -> None:
+    subjects = [row["subject"] for row in report["metrics"]]
+    assert list(dict.fromkeys(subjects)) == ["item-neighbors", "most-popular", "random"]
+    assert subjects == sorted(subjects)
+    metrics = {subject: [row["metric"] for row in report["metrics"] if row["subject"] == subject] for subject in subjects}
+    assert metrics["item-neighbors"] == metrics["most-popular"] == metrics["random"]
+    assert metrics["random"][-2:] == ["coverage@2", "coverage@5"]
+
+
+def protocol_hash(root: Path, sections: dict[str, Row], holdout: Row = HOLDOUT) -> str:
+    """The protocol's hash of a stage that is configured like this and has not run."""
+    publish(root, "prepare-ratings", "holdout", [], protocol=holdout)
+    config = Config.model_validate(sections)
+    (stage,) = stages.select(config, "evaluate")
+    return str(_protocol(StageRun(config, stage, root, {"holdout": manifests.load(root, "holdout")}, "", ""))["hash"])
+
+
+def test_the_protocols_hash_changes_with_the_protocol_only(report: Report, tmp_path: Path) -> None:
+    same = report["protocol"]["hash"]
+    assert protocol_hash(tmp_path, SHOP) == same
+    assert protocol_hash(tmp_path, {"als": {}, "recommend": {"top_k": 20}, "evaluate": {"k": (1, 20), "seed": 9}}) == same
+    others = [
+        protocol_hash(tmp_path, SHOP | {"evaluate": {"relevant_from": 3.0}}),
+        protocol_hash(tmp_path, SHOP | {"evaluate": {"relevant_from": 4.0}}),
+        protocol_hash(tmp_path, SHOP, HOLDOUT | {"fraction": 0.3}),
+        protocol_hash(tmp_path, SHOP, HOLDOUT | {"seed": 2}),
+    ]
+    assert len({same, *others}) == 5
+
+
+def test_the_protocol_says_what_was_withheld_and_what_is_relevant(report: Report, of_fours: Report) -> None:
+    assert report["protocol"]["name"] == of_fours["protocol"]["name"] == "fraction holdout, seed 1"
+    assert report["protocol"]["holdout"] == HOLDOUT
+    assert report["protocol"]["relevant"] == "every held-out rating"
+    assert of_fours["protocol"]["relevant"] == "held-out value >= 4"
+
+
+def test_nothing_relevant_is_an_error(shop: Callable[..., Report]) -> None:
+    with pytest.raises(EmptyDatasetError, match="no held-out rating is relevant"):
+        shop(relevant_from=5.5)
+
+
+# ------------------------------------------------------------------------------------------ explicit feedback, by hand
+
+RATED: Pairs = {(0, 0): 5, (0, 1): 3, (1, 0): 1, (1, 2): 4}  # means: all 3.25; items 3, 3, 4; users 4, 2.5
+HELD: Pairs = {(0, 2): 4, (1, 1): 2, (2, 0): 5, (0, 7): 1}  # user 2 and item 7 have no factors
+FACTORS = {"user": {0: [1.0, 1.0], 1: [1.0, 0.5]}, "item": {0: [1.0, 1.0], 1: [2.0, 1.0], 2: [2.0, 1.5]}}
+ERRORS = {  # for each of HELD, in its order
+    "als": [3.5 - 4, 2.5 - 2, 3 - 5, 3.25 - 1],
+    "item-mean": [4 - 4, 3 - 2, 3 - 5, 3.25 - 1],
+    "user-mean": [4 - 4, 2.5 - 2, 3.25 - 5, 4 - 1],
+    "global-mean": [3.25 - 4, 3.25 - 2, 3.25 - 5, 3.25 - 1],
+}
+
+
+@pytest.fixture(scope="module")
+def explicit(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Relevant from 4 on: item 2 to user 0, item 0 to user 2; user 1 has a list but nothing relevant."""
+    root = tmp_path_factory.mktemp("explicit")
+    publish_all(root, RATED, HELD, {(1, 9): 5.0}, {0: [1, 2], 1: [2], 2: [0]}, HOLDOUT)
+    for side, factors in FACTORS.items():
+        publish(root, "train-als", f"{side}_factors", [{side: id_, "factors": vector} for id_, vector in factors.items()])
+    sections: dict[str, Row] = {"als": {"feedback": "explicit", "rank": 2}, "recommend": {}}
+    return evaluated(root, sections | {"evaluate": {"k": (1, 2), "relevant_from": 4.0}})
+
+
+@pytest.mark.parametrize("subject", list(ERRORS))
+def test_rating_errors_are_those_computed_by_hand(explicit: Report, subject: str) -> None:
+    errors = np.array(ERRORS[subject])
+    rmse, mae = (explicit["by_name"][subject, metric] for metric in ("rmse", "mae"))
+    assert rmse["ratings"] == mae["ratings"] == 4
+    assert rmse["value"] == pytest.approx(math.sqrt(sum(error**2 for error in errors) / 4))
+    assert mae["value"] == pytest.approx(sum(map(abs, errors)) / 4)
+    assert rmse["standard_error"] == pytest.approx(np.std(errors**2, ddof=1) / 2 / (2 * rmse["value"]))
+    assert mae["standard_error"] == pytest.approx(np.std(np.abs(errors), ddof=1) / 2)
+
+
+def test_ratings_without_factors_are_counted(explicit: Report) -> None:
+    assert explicit["by_name"]["als", "rmse"]["answered_by_item_mean"] == 2
+    assert "answered_by_item_mean" not in explicit["by_name"]["item-mean", "rmse"]
+
+
+def test_ranking_metrics_are_those_computed_by_hand(explicit: Report) -> None:
+    """User 0 has the hit at rank 2, user 2 at rank 1; three items are rated in training."""
+    measured = {metric: row["value"] for (subject, metric), row in explicit["by_name"].items() if subject == "als"}
+    at_two = {"precision@2": 1 / 2, "recall@2/n": 1, "recall@2/min(k,n)": 1, "hit_rate@2": 1}
+    at_two |= {"ndcg@2": (1 / math.log2(3) + 1) / 2, "map@2/min(k,n)": (1 / 2 + 1) / 2}
+    at_one = dict.fromkeys(("precision@1", "recall@1/n", "recall@1/min(k,n)", "hit_rate@1", "ndcg@1", "map@1/min(k,n)"), 1 / 2)
+    expected = at_one | at_two | {"coverage@1": 2 / 3, "coverage@2": 1}
+    assert {metric: measured[metric] for metric in expected} == pytest.approx(expected)
+
+
+def test_pairs_without_any_factors_are_predicted_null(spark: SparkSession) -> None:
+    pairs = spark.createDataFrame([(8, 0, 1.0), (0, 8, 2.0)], "user int, item int, value float")
+    sides = [
+        spark.createDataFrame(list(factors.items()), f"{side} int, factors array<float>") for side, factors in FACTORS.items()
+    ]
+    assert sorted(map(tuple, predict(pairs, *sides).collect())) == [(0, 8, 2.0, None), (8, 0, 1.0, None)]
+
+
+def test_one_rating_has_an_error_without_a_standard_error(spark: SparkSession) -> None:
+    pair = spark.createDataFrame([(3.5, 5.0)], "predicted float, value float")
+    shared = {"subject": "als", "value": 1.5, "standard_error": None, "ratings": 1}
+    assert list(error_rows("als", pair, "predicted")) == [shared | {"metric": "rmse"}, shared | {"metric": "mae"}]

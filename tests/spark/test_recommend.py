@@ -1,0 +1,283 @@
+"""Every user's list, beside the models' formulas on whole matrices and a sort."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import reduce
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from emberline.datasets.manifest import Manifest, ProducedBy, commit, run_folder
+from emberline.datasets.parts import write_part
+from emberline.datasets.schema import TABLES, fields_of
+from emberline.errors import EmptyDatasetError
+from emberline.spark.recommend import fill_up, model_blocks, top_unseen
+
+Row = dict[str, Any]
+Lists = dict[int, list[tuple[int, float, str]]]
+Pairs = dict[tuple[int, int], float]
+Run = Callable[..., Any]
+Read = Callable[[str], pa.Table]
+
+K = 4
+TOP_K = {"als": 50, "item-neighbors": K, "user-neighbors": K}  # there are fewer than 50 items
+SEEN_ALL, NEW, ONE_RATING, NO_FACTORS = 3, 1040, 1031, 1032
+USERS = [0, 1, 2, SEEN_ALL, 7, 1023, ONE_RATING, NO_FACTORS, NEW]
+ITEMS = [0, 1, 2, 5, 4095, 4096, 4097, 9000]
+TWINS = (1, 4096)  # items with the same factors
+
+
+@contextmanager
+def shuffling_into(spark: SparkSession, partitions: int) -> Iterator[None]:
+    """Spark's shuffles make this many partitions meanwhile."""
+    key = "spark.sql.shuffle.partitions"
+    before = str(spark.conf.get(key))
+    spark.conf.set(key, partitions)
+    try:
+        yield
+    finally:
+        spark.conf.set(key, before)
+
+
+def make_ratings() -> Pairs:
+    rng = np.random.default_rng(1)
+    ratings = {(user, item): float(rng.integers(1, 6)) for user in USERS for item in ITEMS if rng.random() < 0.4}
+    ratings = {(user, item): value for (user, item), value in ratings.items() if user not in (NEW, ONE_RATING)}
+    return ratings | {(SEEN_ALL, item): 3.0 for item in ITEMS} | {(ONE_RATING, 5): 4.0}
+
+
+def make_neighbors(ids: list[int], seed: int) -> Pairs:
+    """Similarities of random neighbours, as if by a model that found few; most of them belong to others."""
+    rng = np.random.default_rng(seed)
+    pairs = [(own, other) for own in ids for other in ids if own != other and rng.random() < 0.3]
+    return {pair: float(np.float32(rng.random())) for pair in pairs}
+
+
+RATINGS = make_ratings()
+ITEM_NEIGHBORS, USER_NEIGHBORS = make_neighbors(ITEMS, 2), make_neighbors(USERS[:-1], 3)
+_RNG = np.random.default_rng(4)
+USER_FACTORS = {user: _RNG.standard_normal(3).astype(np.float32) for user in USERS if user not in (NEW, NO_FACTORS)}
+ITEM_FACTORS = {item: _RNG.standard_normal(3).astype(np.float32) for item in ITEMS}
+ITEM_FACTORS[TWINS[1]] = ITEM_FACTORS[TWINS[0]]
+
+
+# ------------------------------------------------------------------------------------------------------------ expectations
+
+
+def scores_of(model: str) -> Pairs:
+    """The model's formula for each user and item for which it has an answer."""
+    if model == "als":
+        return {(user, item): float(p @ q) for user, p in USER_FACTORS.items() for item, q in ITEM_FACTORS.items()}
+    if model == "item-neighbors":
+        terms = [((u, i), r * s) for (u, rated), r in RATINGS.items() for (i, near), s in ITEM_NEIGHBORS.items() if near == rated]
+    else:
+        terms = [((u, i), s * r) for (u, near), s in USER_NEIGHBORS.items() for (v, i), r in RATINGS.items() if v == near]
+    return {pair: sum(term for other, term in terms if other == pair) for pair, _ in terms}
+
+
+def sorted_lists(scores: Pairs, ratings: Pairs, users: list[int], model: str, top_k: int) -> Lists:
+    """The unseen items of each user, by the model's score, then those it has none for by their number of ratings."""
+    counts = Counter(item for _, item in ratings)
+    lists = {}
+    for user in users:
+        own = sorted((-round(s, 5), item) for (u, item), s in scores.items() if u == user and (u, item) not in ratings)
+        answered = [(item, -negative, model) for negative, item in own][:top_k]
+        given = {item for item, _, _ in answered}
+        rest = sorted((-count, item) for item, count in counts.items() if item not in given and (user, item) not in ratings)
+        lists[user] = (answered + [(item, float(-negative), "popular") for negative, item in rest])[:top_k]
+    return {user: items for user, items in lists.items() if items}
+
+
+def approximately(lists: Lists) -> dict[int, Any]:
+    return {user: [(item, pytest.approx(s, abs=2e-5), rung) for item, s, rung in items] for user, items in lists.items()}
+
+
+# ------------------------------------------------------------------------------------------------------------------ frames
+
+
+def pairs_frame(spark: SparkSession, pairs: Pairs, names: list[str]) -> DataFrame:
+    first, second = (pa.array([pair[side] for pair in pairs], pa.int32()) for side in (0, 1))
+    return spark.createDataFrame(pa.table([first, second, pa.array(pairs.values(), pa.float32())], names=names))
+
+
+def factors_frame(spark: SparkSession, factors: dict[int, np.ndarray], name: str) -> DataFrame:
+    ids, vectors = pa.array(factors, pa.int32()), pa.array(list(factors.values()), pa.list_(pa.float32()))
+    return spark.createDataFrame(pa.table([ids, vectors], names=[name, "factors"]))
+
+
+def tables_of(spark: SparkSession) -> dict[str, DataFrame]:
+    return {
+        "ratings": pairs_frame(spark, RATINGS, ["user", "item", "value"]),
+        "users": spark.createDataFrame(pa.table({"user": pa.array(USERS, pa.int32())})),
+        "user_factors": factors_frame(spark, USER_FACTORS, "user"),
+        "item_factors": factors_frame(spark, ITEM_FACTORS, "item"),
+        "item_neighbors": pairs_frame(spark, ITEM_NEIGHBORS, ["item", "neighbor", "similarity"]),
+        "user_neighbors": pairs_frame(spark, USER_NEIGHBORS, ["user", "neighbor", "similarity"]),
+    }
+
+
+@pytest.fixture(scope="module")
+def found(spark: SparkSession) -> dict[int, dict[str, Lists]]:
+    """Lists by number of partitions and model; filled up all of them, which takes long, for one number of partitions only."""
+    filled = {1: ["item-neighbors"], 3: list(TOP_K), 7: ["item-neighbors"]}
+    return {partitions: lists_by_model(spark, partitions, models) for partitions, models in filled.items()}
+
+
+def lists_by_model(spark: SparkSession, partitions: int, filled: list[str]) -> dict[str, Lists]:
+    with shuffling_into(spark, partitions):
+        tables = {name: table.repartition(partitions) for name, table in tables_of(spark).items()}
+        ratings, users = tables["ratings"], tables["users"]
+        frames = {
+            model: top_unseen(*model_blocks(model, tables), ratings.select("user", "item"), top_k).withColumn(
+                "rung", F.lit(model)
+            )
+            for model, top_k in TOP_K.items()
+        }
+        best = fetched(frames)
+        short = {model: spark.createDataFrame(best[model], frames[model].schema).repartition(partitions) for model in filled}
+        popular = fetched({model: fill_up(frame, users, ratings, TOP_K[model]) for model, frame in short.items()})
+    spark.catalog.clearCache()
+    return {model: lists_of(best[model] + popular.get(model, [])) for model in TOP_K}
+
+
+def fetched(frames: dict[str, DataFrame]) -> dict[str, list[Row]]:
+    """The rows of frames of the same columns, all of them in one Spark job."""
+    rows = reduce(DataFrame.unionByName, [frame.withColumn("name", F.lit(name)) for name, frame in frames.items()]).collect()
+    found: dict[str, list[Row]] = {name: [] for name in frames}
+    for row in rows:
+        found[row["name"]].append({key: value for key, value in row.asDict().items() if key != "name"})
+    return found
+
+
+def lists_of(rows: list[Row]) -> Lists:
+    """Each user's rows in the order of their ranks, which are 1, 2, 3, ..."""
+    lists: Lists = {}
+    for row in sorted(rows, key=lambda row: row["rank"]):
+        items = lists.setdefault(row["user"], [])
+        items.append((row["item"], row["score"], row["rung"]))
+        assert row["rank"] == len(items)
+    return lists
+
+
+# ------------------------------------------------------------------------------------------------------------------- tests
+
+
+@pytest.mark.parametrize("model", list(TOP_K))
+def test_lists_are_those_of_the_models_formula(found: dict[int, dict[str, Lists]], model: str) -> None:
+    assert found[3][model] == approximately(sorted_lists(scores_of(model), RATINGS, USERS, model, TOP_K[model]))
+
+
+@pytest.mark.parametrize("partitions", [1, 7])
+def test_the_number_of_partitions_does_not_matter(found: dict[int, dict[str, Lists]], partitions: int) -> None:
+    assert found[partitions]["item-neighbors"] == found[3]["item-neighbors"]
+    for model in TOP_K:
+        own, other = (of_rung(found[number][model], model) for number in (partitions, 3))
+        assert own == other
+        assert own
+
+
+def of_rung(lists: Lists, rung: str) -> set[tuple[int, int, float]]:
+    return {(user, item, score) for user, items in lists.items() for item, score, row_rung in items if row_rung == rung}
+
+
+def test_nothing_is_recommended_that_the_user_has_rated_or_twice(found: dict[int, dict[str, Lists]]) -> None:
+    for lists in found[3].values():
+        pairs = [(user, item) for user, items in lists.items() for item, _, _ in items]
+        assert len(set(pairs)) == len(pairs)
+        assert not RATINGS.keys() & set(pairs)
+
+
+def test_too_short_lists_are_filled_with_popular_items(found: dict[int, dict[str, Lists]]) -> None:
+    for model in ("item-neighbors", "user-neighbors"):
+        rungs = [[rung for _, _, rung in items] for items in found[3][model].values()]
+        mixed = [rung for rung in rungs if len(set(rung)) == 2]
+        assert mixed
+        assert all(rung == sorted(rung, key=["popular", model].index, reverse=True) for rung in rungs)
+
+
+@pytest.mark.parametrize("user", [NEW, NO_FACTORS])
+def test_users_without_factors_get_what_is_popular_and_new_to_them(found: dict[int, dict[str, Lists]], user: int) -> None:
+    counts = Counter(item for _, item in RATINGS)
+    popular = sorted((item for item in ITEMS if (user, item) not in RATINGS), key=lambda item: (-counts[item], item))
+    assert found[3]["als"][user] == [(item, counts[item], "popular") for item in popular]
+
+
+def test_a_user_without_any_rating_has_the_same_list_from_every_model(found: dict[int, dict[str, Lists]]) -> None:
+    assert found[3]["als"][NEW][:K] == found[3]["item-neighbors"][NEW] == found[3]["user-neighbors"][NEW]
+
+
+def test_who_has_rated_everything_gets_nothing(found: dict[int, dict[str, Lists]]) -> None:
+    assert all(SEEN_ALL not in lists for lists in found[3].values())
+    assert all(lists.keys() == set(USERS) - {SEEN_ALL} for lists in found[3].values())
+
+
+def test_ties_go_to_the_smaller_item(found: dict[int, dict[str, Lists]]) -> None:
+    orders = [[item for item, _, rung in items if item in TWINS and rung == "als"] for items in found[3]["als"].values()]
+    assert list(TWINS) in orders
+    assert list(reversed(TWINS)) not in orders
+    popular = [(-score, item) for item, score, _ in found[3]["als"][NEW]]
+    assert popular == sorted(popular)
+    assert len({score for score, _ in popular}) < len(ITEMS)
+
+
+def test_a_list_longer_than_there_are_items_has_all_that_are_new_to_the_user(found: dict[int, dict[str, Lists]]) -> None:
+    for user, items in found[3]["als"].items():
+        assert {item for item, _, _ in items} == {item for item in ITEMS if (user, item) not in RATINGS}
+
+
+PIPELINE = """
+[cosine]
+[recommend]
+model = "item-neighbors"
+top_k = 4
+"""
+
+
+def publish(root: Path, stage: str, tables: dict[str, pa.Table]) -> None:
+    """Make datasets of the tables, as if one run of the stage had written them."""
+    run_id = "20250101T000000-00000000"
+    for name, table in tables.items():
+        part = write_part([table], root / name / run_folder("0" * 64, run_id), "part-00000", TABLES[name])
+        produced_by = ProducedBy(stage, "0" * 64, run_id)
+        commit(root, Manifest(name, "table", fields_of(TABLES[name]), table.num_rows, [part], produced_by))
+
+
+def pairs_table(pairs: Pairs, schema: pa.Schema) -> pa.Table:
+    """The pairs and their numbers as the schema's first three columns, the others being null."""
+    rows = [dict(zip(schema.names, (*pair, value), strict=False)) for pair, value in pairs.items()]
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def prepared(root: Path, ratings: Pairs, users: list[int]) -> None:
+    """Publish all that recommending by ITEM_NEIGHBORS reads."""
+    names = {
+        "users": pa.table([users, [str(user) for user in users]], schema=TABLES["users"]),
+        "items": TABLES["items"].empty_table(),
+    }
+    publish(root, "prepare-ratings", {"ratings": pairs_table(ratings, TABLES["ratings"]), **names})
+    publish(root, "train-cosine", {"item_neighbors": pairs_table(ITEM_NEIGHBORS, TABLES["item_neighbors"])})
+
+
+def test_the_published_lists_are_whole_and_in_order(run: Run, read: Read, root: Path) -> None:
+    prepared(root, RATINGS, USERS)
+    run(PIPELINE, only="recommend")
+    published = read("recommendations")
+    assert published.schema == TABLES["recommendations"]
+    rows = published.to_pylist()
+    expected = sorted_lists(scores_of("item-neighbors"), RATINGS, USERS, "item-neighbors", K)
+    assert lists_of(rows) == approximately(expected)
+    places = [(row["user"], row["rank"]) for row in rows]
+    assert all(place[1] == 1 or place == (before[0], before[1] + 1) for before, place in pairwise(places))
+
+
+def test_nothing_to_recommend_is_an_error(run: Run, root: Path) -> None:
+    prepared(root, {(user, item): 1.0 for user in (0, 1) for item in ITEMS}, [0, 1])
+    with pytest.raises(EmptyDatasetError, match="every user has rated every item"):
+        run(PIPELINE, only="recommend")
