@@ -36,14 +36,16 @@ TWINS = (1, 4096)  # items with the same factors
 
 @contextmanager
 def shuffling_into(spark: SparkSession, partitions: int) -> Iterator[None]:
-    """Spark's shuffles make this many partitions meanwhile."""
-    key = "spark.sql.shuffle.partitions"
-    before = str(spark.conf.get(key))
-    spark.conf.set(key, partitions)
+    """Spark's shuffles make exactly this many partitions meanwhile, however small they are."""
+    settings = {"spark.sql.shuffle.partitions": str(partitions), "spark.sql.adaptive.coalescePartitions.enabled": "false"}
+    before = {key: str(spark.conf.get(key)) for key in settings}
+    for key, value in settings.items():
+        spark.conf.set(key, value)
     try:
         yield
     finally:
-        spark.conf.set(key, before)
+        for key, value in before.items():
+            spark.conf.set(key, value)
 
 
 def make_ratings() -> Pairs:

@@ -61,7 +61,7 @@ def _check_patterns(spark: SparkSession, config: RatingsConfig) -> None:
         tries[f"timestamp_format {config.timestamp_format!r}"] = F.try_to_timestamp(text, F.lit(config.timestamp_format))
     for setting, column in tries.items():
         try:
-            spark.range(1).select(column).collect()
+            spark.sql("SELECT 1").select(column).collect()  # answered by the optimiser, without a job
         except PySparkException as error:
             raise ConfigError(
                 f"{setting} is not understood by Spark; it wants Java's regular expressions and times such as yyyy-MM-dd HH:mm:ss"
@@ -74,76 +74,76 @@ def _wanted(config: RatingsConfig) -> dict[str, str | int]:
 
 
 def parse(raw: DataFrame, config: RatingsConfig) -> DataFrame:
-    """Columns source_file, raw, user_id, item_id, value, timestamp, title and `reason`, which is null for a good row."""
-    user, item = _id("user_id", config.user_ids), _id("item_id", config.item_ids)
-    value, time = _number(config), _timestamp(config)
-    title = F.lit(None).cast("string") if config.columns.title is None else _text("title")
-    return raw.select(
-        "source_file",
-        "raw",
-        user.alias("user_id"),
-        item.alias("item_id"),
-        value.cast("float").alias("value"),
-        time.alias("timestamp"),
-        title.alias("title"),
-        F.coalesce(*_reasons(config, user, item, value, time)).alias("reason"),
+    """Columns source_file, raw, user_id, item_id, value, timestamp, title and `reason`, which is null for a good row.
+
+    In three steps, texts, values and reasons, so that nothing is parsed again for each reason that asks for it.
+    """
+    mapped = [name for name, column in config.columns if column is not None]
+    texts = raw.withColumns({f"{name}_text": F.nullif(F.trim(name), F.lit("")) for name in mapped})
+    values = texts.withColumns(
+        {
+            "user_id": _id("user_id_text", config.user_ids),
+            "item_id": _id("item_id_text", config.item_ids),
+            "value": _number(config),
+            "timestamp": _timestamp(config),
+            "title": F.col("title_text") if "title" in mapped else F.lit(None).cast("string"),
+        }
     )
+    value, reason = F.col("value").cast("float").alias("value"), F.coalesce(*_reasons(config)).alias("reason")
+    return values.select("source_file", "raw", "user_id", "item_id", value, "timestamp", "title", reason)
 
 
-def _text(column: str) -> Column:
-    """The text without surrounding blanks; null where nothing is left."""
-    return F.nullif(F.trim(column), F.lit(""))
-
-
-def _id(column: str, kind: str) -> Column:
+def _id(text: str, kind: str) -> Column:
     """An id as text; with `integer`, "17850.0" and "017850" are "17850", and what is no integer is null."""
     if kind == "text":
-        return _text(column)
-    whole = F.regexp_extract(column, r"^\s*(-?\d{1,38})(\.0*)?\s*$", 1)
+        return F.col(text)
+    whole = F.regexp_extract(text, r"^\s*(-?\d{1,38})(\.0*)?\s*$", 1)
     return F.nullif(whole, F.lit("")).cast("decimal(38,0)").cast("string")
 
 
 def _number(config: RatingsConfig) -> Column:
     if config.columns.value is None:
         return F.lit(1.0)
-    return F.when(F.rlike(_text("value"), F.lit(_NUMBER)), _text("value")).try_cast("double")
+    return F.when(F.rlike("value_text", F.lit(_NUMBER)), F.col("value_text")).try_cast("double")
 
 
 def _timestamp(config: RatingsConfig) -> Column:
     if config.columns.timestamp is None:
         return F.lit(None).cast("timestamp")
     if config.timestamp_format not in _UNITS:
-        return F.try_to_timestamp(_text("timestamp"), F.lit(config.timestamp_format))
-    micros = (_text("timestamp").try_cast("decimal(28,6)") * _UNITS[config.timestamp_format]).try_cast("long")
+        return F.try_to_timestamp("timestamp_text", F.lit(config.timestamp_format))
+    micros = (F.col("timestamp_text").try_cast("decimal(28,6)") * _UNITS[config.timestamp_format]).try_cast("long")
     in_range = micros.between(_MICROS_MIN, _MICROS_MAX)
     return F.when(in_range, F.timestamp_micros(micros))
 
 
-def _reasons(config: RatingsConfig, user: Column, item: Column, value: Column, time: Column) -> list[Column]:
+def _reasons(config: RatingsConfig) -> list[Column]:
     """Each reason why a row is rejected, or null, in the order in which they are looked for."""
     rules = [F.when(F.rlike(f"_rule_{i}", F.lit(rule.pattern)), F.lit(rule.reason)) for i, rule in enumerate(config.reject)]
     return [
         F.col("problem"),
         *rules,
-        _missing("user_id", "user_id"),
-        _missing("item_id", "item_id"),
-        F.when(user.isNull(), F.lit("user_id is not an integer")),
-        F.when(item.isNull(), F.lit("item_id is not an integer")),
-        *([] if config.columns.value is None else _value_reasons(config, value)),
-        *([] if config.columns.timestamp is None else _time_reasons(config, time)),
+        _missing("user_id"),
+        _missing("item_id"),
+        _unusable("user_id", "an integer"),
+        _unusable("item_id", "an integer"),
+        *([] if config.columns.value is None else _value_reasons(config)),
+        *([] if config.columns.timestamp is None else _time_reasons(config)),
     ]
 
 
-def _missing(column: str, name: str) -> Column:
-    return F.when(_text(column).isNull(), F.lit(f"{name} is missing"))
+def _missing(column: str) -> Column:
+    return F.when(F.col(f"{column}_text").isNull(), F.lit(f"{column} is missing"))
 
 
-def _value_reasons(config: RatingsConfig, value: Column) -> list[Column]:
-    reasons = [
-        _missing("value", "value"),
-        F.when(value.isNull(), F.lit("value is not a number")),
-        F.when(F.abs(value) > _FLOAT_MAX, F.lit("value does not fit a float32")),
-    ]
+def _unusable(column: str, expected: str) -> Column:
+    return F.when(F.col(column).isNull(), F.lit(f"{column} is not {expected}"))
+
+
+def _value_reasons(config: RatingsConfig) -> list[Column]:
+    value = F.col("value")
+    too_large = F.when(F.abs(value) > _FLOAT_MAX, F.lit("value does not fit a float32"))
+    reasons = [_missing("value"), _unusable("value", "a number"), too_large]
     if config.value == "count":
         reasons.append(F.when(value.cast("float") <= 0, F.lit("count is not positive")))
     if config.min_value is not None:
@@ -153,11 +153,8 @@ def _value_reasons(config: RatingsConfig, value: Column) -> list[Column]:
     return reasons
 
 
-def _time_reasons(config: RatingsConfig, time: Column) -> list[Column]:
-    return [
-        _missing("timestamp", "timestamp"),
-        F.when(time.isNull(), F.lit(f"timestamp is not {config.timestamp_format}")),
-    ]
+def _time_reasons(config: RatingsConfig) -> list[Column]:
+    return [_missing("timestamp"), _unusable("timestamp", config.timestamp_format)]
 
 
 def merge_duplicates(good: DataFrame, keep: str) -> DataFrame:
