@@ -176,6 +176,7 @@ def test_random_lists_are_near_their_expectation(report: Report) -> None:
         expected = np.mean([len(items) / unseen[user] for user, items in relevant.items()])
         assert row["value"] == pytest.approx(expected, abs=4 * row["standard_error"])
         assert 0 < row["standard_error"] < 0.05
+        assert report["by_name"]["random", f"coverage@{k}"]["value"] == pytest.approx(1, abs=0.05)
 
 
 def test_users_of_cold_items_only_are_not_counted(report: Report) -> None:

@@ -21,6 +21,8 @@ from emberline.runner import Outcome
 Pair = tuple[str, str]
 PIPELINES = Path(__file__).parents[2] / "jobs" / "pipelines"
 
+pytestmark = pytest.mark.faults
+
 
 def _core(pairs: set[Pair], minimum: int) -> set[Pair]:
     """The pairs left when users and items with fewer than `minimum` go, until all have as many."""

@@ -25,8 +25,12 @@ COLUMNS = [1, 2, 7, 300, 4095, 4096, 4097, 6000, 20_000, 20_001]
 
 @contextmanager
 def shuffling_into(spark: SparkSession, partitions: int) -> Iterator[None]:
-    """Spark's shuffles make exactly this many partitions meanwhile, however small they are."""
-    settings = {"spark.sql.shuffle.partitions": str(partitions), "spark.sql.adaptive.coalescePartitions.enabled": "false"}
+    """Spark's shuffles make exactly this many partitions meanwhile, and its joins broadcast nothing, however small it is."""
+    settings = {
+        "spark.sql.shuffle.partitions": str(partitions),
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",
+        "spark.sql.autoBroadcastJoinThreshold": "-1",
+    }
     before = {key: str(spark.conf.get(key)) for key in settings}
     for key, value in settings.items():
         spark.conf.set(key, value)
