@@ -295,6 +295,12 @@ def test_feedback_is_implicit_for_counted_events_unless_said_otherwise(load: Loa
     assert load(toml).is_implicit is implicit
 
 
+def test_explicit_ratings_are_not_predicted_on_a_logarithmic_scale(load: Load) -> None:
+    with pytest.raises(ConfigError, match="explicit ratings are predicted as they are"):
+        load(RATINGS + '[als]\nconfidence = "log"')
+    assert load(RATINGS + 'value = "count"\n[als]\nconfidence = "log"').als
+
+
 @pytest.mark.parametrize(
     "toml",
     [

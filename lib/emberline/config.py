@@ -242,11 +242,17 @@ class Config(_Model):
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:
+        if self.als:
+            self._als_fits(self.als)
         if self.recommend:
             self._recommend_fits(self.recommend)
         if self.evaluate:
             self._evaluate_fits(self.evaluate)
         return self
+
+    def _als_fits(self, als: AlsConfig) -> None:
+        if als.confidence == "log" and not self.is_implicit:
+            raise ValueError('als.confidence = "log" weighs events; explicit ratings are predicted as they are: remove it')
 
     def _recommend_fits(self, recommend: RecommendConfig) -> None:
         if recommend.model == "als" and not self.als:

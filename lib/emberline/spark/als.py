@@ -1,8 +1,9 @@
 """The stage train-als: factors of users and items by alternating least squares (MLlib's, for now).
 
-Explicit feedback is ALS-WR (Zhou et al. 2008): squared error of the known ratings, the regularisation of a row multiplied by its
-number of ratings. Implicit feedback is Hu, Koren and Volinsky (2008): preference 1 where there was an event, 0 elsewhere, with
-confidence `c = 1 + alpha * value`, or `c = 1 + alpha * log(1 + value)` (their equation 6 with epsilon = 1).
+Explicit feedback is ALS-WR (Zhou et al. 2008): squared error of the known ratings. Implicit feedback is Hu, Koren and Volinsky
+(2008): preference 1 where there was an event, 0 elsewhere, with confidence `c = 1 + alpha * value`, or
+`c = 1 + alpha * log(1 + value)` (their equation 6 with epsilon = 1). In both, MLlib multiplies the regularisation of a row by its
+number of ratings, as Zhou et al. do and Hu et al. do not.
 """
 
 from pyspark.ml.recommendation import ALS
