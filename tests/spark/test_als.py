@@ -1,6 +1,6 @@
 """Factors by alternating least squares, on matrices whose factors are known, and beside a plain NumPy solver."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +13,28 @@ from pyspark.sql import SparkSession
 from emberline import runner, stages
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
-from emberline.datasets.manifest import Manifest, ProducedBy, commit, run_folder
-from emberline.datasets.parts import write_part
-from emberline.datasets.schema import RATINGS, fields_of
 
 Factors = dict[int, np.ndarray]
 Both = tuple[Factors, Factors]
 Rating = tuple[int, int, float]
+Fit = Callable[..., Both]
 
 NUM_USERS, NUM_ITEMS = 60, 40
 
 
-def publish_ratings(root: Path, ratings: Iterable[Rating]) -> None:
-    """Make the dataset `ratings`, as if prepare-ratings had written it."""
-    run_id = "20250101T000000-00000000"
-    rows = [{"user": user, "item": item, "value": value} for user, item, value in ratings]
-    part = write_part([pa.Table.from_pylist(rows, schema=RATINGS)], root / "ratings" / run_folder("0" * 64, run_id), "p", RATINGS)
-    produced_by = ProducedBy("prepare-ratings", "0" * 64, run_id)
-    commit(root, Manifest("ratings", "table", fields_of(RATINGS), len(rows), [part], produced_by))
+@pytest.fixture
+def fit(spark: SparkSession, root: Path, publish: Callable[..., None]) -> Fit:
+    """`fit(ratings, raw, **als)`: the factors that train-als writes; `raw` says what kind of ratings they are."""
 
+    def fit_factors(ratings: Iterable[Rating], raw: dict[str, Any] | None = None, **als: Any) -> Both:
+        publish(
+            root, "prepare-ratings", "ratings", [{"user": user, "item": item, "value": value} for user, item, value in ratings]
+        )
+        config = Config.model_validate({"als": {"blocks": 2} | als} | ({"ratings": raw} if raw else {}))
+        runner.run(config, root, stages.select(config, "train-als"), force=True)
+        return factors_of(root, "user"), factors_of(root, "item")
 
-def fit(root: Path, ratings: Iterable[Rating], raw: dict[str, Any] | None = None, **als: Any) -> Both:
-    """The factors that train-als writes for the ratings; `raw` is the section that says what kind of ratings they are."""
-    publish_ratings(root, ratings)
-    config = Config.model_validate({"als": {"blocks": 2} | als} | ({"ratings": raw} if raw else {}))
-    runner.run(config, root, stages.select(config, "train-als"), force=True)
-    return factors_of(root, "user"), factors_of(root, "item")
+    return fit_factors
 
 
 def factors_of(root: Path, side: str) -> Factors:
@@ -73,9 +69,9 @@ def rmse(predicted: np.ndarray, matrix: np.ndarray, places: np.ndarray) -> float
     return float(np.sqrt(np.mean((predicted - matrix)[places] ** 2)))
 
 
-def test_held_out_entries_of_a_low_rank_matrix_are_recovered(spark: SparkSession, tmp_path: Path) -> None:
+def test_held_out_entries_of_a_low_rank_matrix_are_recovered(fit: Fit) -> None:
     matrix, places = low_rank(1)
-    users, items = stacked(fit(tmp_path, known(matrix, places), feedback="explicit", rank=2, iterations=10, reg_param=0.0005))
+    users, items = stacked(fit(known(matrix, places), feedback="explicit", rank=2, iterations=10, reg_param=0.0005))
     item_means = np.broadcast_to(np.nanmean(np.where(places, matrix, np.nan), axis=0), matrix.shape)
     error = rmse(users @ items.T, matrix, ~places)
     assert error < 0.01
@@ -96,12 +92,12 @@ def loss(users: np.ndarray, items: np.ndarray, matrix: np.ndarray, places: np.nd
     return float(squared + reg * (places.sum(1) @ (users**2).sum(1) + places.sum(0) @ (items**2).sum(1)))
 
 
-def test_the_explicit_loss_is_that_of_a_plain_solver(spark: SparkSession, tmp_path: Path) -> None:
+def test_the_explicit_loss_is_that_of_a_plain_solver(fit: Fit) -> None:
     """Regularisation is multiplied by a row's number of ratings (Zhou et al. 2008); the last half-step is the users'."""
     reg = 0.05
     matrix, places = low_rank(2)
     matrix = matrix + np.random.default_rng(3).normal(0, 0.3, matrix.shape)
-    users, items = stacked(fit(tmp_path, known(matrix, places), feedback="explicit", rank=2, iterations=10, reg_param=reg))
+    users, items = stacked(fit(known(matrix, places), feedback="explicit", rank=2, iterations=10, reg_param=reg))
     np.testing.assert_allclose(users, half_step(items, matrix, places, reg * places.sum(1)), atol=1e-4)
 
     plain_items = np.random.default_rng(4).random((NUM_ITEMS, 2))
@@ -111,14 +107,14 @@ def test_the_explicit_loss_is_that_of_a_plain_solver(spark: SparkSession, tmp_pa
     assert loss(users, items, matrix, places, reg) == pytest.approx(loss(plain_users, plain_items, matrix, places, reg), rel=0.05)
 
 
-def test_implicit_factors_keep_to_the_users_taste(spark: SparkSession, tmp_path: Path) -> None:
+def test_implicit_factors_keep_to_the_users_taste(fit: Fit) -> None:
     """Even users take even items only, odd users odd ones; how often is the confidence's part of the normal equations."""
     rng, alpha, reg = np.random.default_rng(5), 10.0, 0.1
     counts = np.zeros((30, 20))
     for user in range(30):
         counts[user, user % 2 + 2 * rng.choice(10, 5, replace=False)] = rng.integers(1, 4, 5)
     taken = counts > 0
-    factors = fit(tmp_path, known(counts, taken), feedback="implicit", rank=2, iterations=6, alpha=alpha, reg_param=reg)
+    factors = fit(known(counts, taken), feedback="implicit", rank=2, iterations=6, alpha=alpha, reg_param=reg)
     users, items = stacked(factors)
     np.testing.assert_allclose(users, half_step(items, taken * 1.0, 1 + alpha * counts, reg * taken.sum(1)), atol=1e-4)
     best = np.argsort(-np.where(taken, -np.inf, users @ items.T), axis=1)[:, :5]
@@ -130,27 +126,27 @@ QUICK: dict[str, Any] = {"rank": 3, "iterations": 2}
 RAW: dict[str, Any] = {"path": "", "columns": {"user_id": "user", "item_id": "item", "value": "value"}}
 
 
-def test_the_same_seed_gives_the_same_factors_of_the_length_rank(spark: SparkSession, tmp_path: Path) -> None:
-    first = fit(tmp_path, FEW, **QUICK, seed=7)
+def test_the_same_seed_gives_the_same_factors_of_the_length_rank(fit: Fit, root: Path) -> None:
+    first = fit(FEW, **QUICK, seed=7)
     assert [side.keys() for side in first] == [{user for user, _, _ in FEW}, {item for _, item, _ in FEW}]
     assert {len(vector) for side in first for vector in side.values()} == {3}
-    assert {manifests.load(tmp_path, f"{side}_factors").manifest.rank for side in ("user", "item")} == {3}
-    assert same(fit(tmp_path, FEW, **QUICK, seed=7), first)
-    assert not same(fit(tmp_path, FEW, **QUICK, seed=8), first)
+    assert {manifests.load(root, f"{side}_factors").manifest.rank for side in ("user", "item")} == {3}
+    assert same(fit(FEW, **QUICK, seed=7), first)
+    assert not same(fit(FEW, **QUICK, seed=8), first)
 
 
-def test_feedback_is_explicit_for_ratings_and_implicit_for_events_unless_told(spark: SparkSession, tmp_path: Path) -> None:
-    explicit, implicit = (fit(tmp_path, FEW, **QUICK, feedback=feedback) for feedback in ("explicit", "implicit"))
+def test_feedback_is_explicit_for_ratings_and_implicit_for_events_unless_told(fit: Fit) -> None:
+    explicit, implicit = (fit(FEW, **QUICK, feedback=feedback) for feedback in ("explicit", "implicit"))
     assert not same(explicit, implicit)
-    assert same(fit(tmp_path, FEW, RAW | {"value": "rating"}, **QUICK), explicit)
-    assert same(fit(tmp_path, FEW, RAW | {"value": "count"}, **QUICK), implicit)
+    assert same(fit(FEW, RAW | {"value": "rating"}, **QUICK), explicit)
+    assert same(fit(FEW, RAW | {"value": "count"}, **QUICK), implicit)
 
 
-def test_alpha_multiplies_the_logarithm_of_one_plus_the_value(spark: SparkSession, tmp_path: Path) -> None:
+def test_alpha_multiplies_the_logarithm_of_one_plus_the_value(fit: Fit) -> None:
     """Half of alpha on twice the logarithm is the same confidence."""
     doubled = [(user, item, 2 * float(np.log1p(value))) for user, item, value in FEW]
-    configured = fit(tmp_path, FEW, **QUICK, feedback="implicit", alpha=5.0, confidence="log")
-    by_hand = fit(tmp_path, doubled, **QUICK, feedback="implicit", alpha=2.5)
+    configured = fit(FEW, **QUICK, feedback="implicit", alpha=5.0, confidence="log")
+    by_hand = fit(doubled, **QUICK, feedback="implicit", alpha=2.5)
     for left, right in zip(configured, by_hand, strict=True):
         assert left.keys() == right.keys()
         assert all(left[key] == pytest.approx(right[key], abs=1e-5) for key in right)

@@ -1,7 +1,7 @@
 """Neighbours by cosine, beside the textbook's formula on one matrix."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from emberline.spark.cosine import neighbors
 
 Ratings = dict[tuple[int, int], float]
 Neighbors = list[tuple[int, int, Any]]
+ShufflingInto = Callable[[int], AbstractContextManager[None]]
 
 FEW, ALL = 3, 100
 LOYAL, LONELY, ZERO, TWIN = 2000, 3000, 4000, 4200  # ids of users and of items alike
@@ -33,20 +34,6 @@ def make_ratings() -> Ratings:
 
 
 RATINGS = make_ratings()
-
-
-@contextmanager
-def shuffling_into(spark: SparkSession, partitions: int) -> Iterator[None]:
-    """Spark's shuffles make exactly this many partitions meanwhile, however small they are."""
-    settings = {"spark.sql.shuffle.partitions": str(partitions), "spark.sql.adaptive.coalescePartitions.enabled": "false"}
-    before = {key: str(spark.conf.get(key)) for key in settings}
-    for key, value in settings.items():
-        spark.conf.set(key, value)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            spark.conf.set(key, value)
 
 
 def frame_of(spark: SparkSession, ratings: Ratings) -> DataFrame:
@@ -71,17 +58,20 @@ def textbook(side: int, top_k: int) -> Neighbors:
 
 
 @pytest.fixture(scope="module")
-def found(spark: SparkSession) -> dict[int, dict[str, Neighbors]]:
+def found(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[str, Neighbors]]:
     """Neighbours by number of partitions and side: few of each item's and all of each user's."""
-    return {partitions: neighbors_of_both(spark, partitions) for partitions in (1, 3, 7)}
+    found = {}
+    for partitions in (1, 3, 7):
+        with shuffling_into(partitions):
+            found[partitions] = neighbors_of_both(spark, partitions)
+    return found
 
 
 def neighbors_of_both(spark: SparkSession, partitions: int) -> dict[str, Neighbors]:
-    with shuffling_into(spark, partitions):
-        ratings = frame_of(spark, RATINGS).repartition(partitions)
-        items = neighbors(ratings, "item", "user", FEW).withColumnRenamed("item", "own").withColumn("side", F.lit("item"))
-        users = neighbors(ratings, "user", "item", ALL).withColumnRenamed("user", "own").withColumn("side", F.lit("user"))
-        rows = items.unionByName(users).collect()
+    ratings = frame_of(spark, RATINGS).repartition(partitions)
+    items = neighbors(ratings, "item", "user", FEW).withColumnRenamed("item", "own").withColumn("side", F.lit("item"))
+    users = neighbors(ratings, "user", "item", ALL).withColumnRenamed("user", "own").withColumn("side", F.lit("user"))
+    rows = items.unionByName(users).collect()
     spark.catalog.clearCache()
     ordered = sorted((row["own"], -row["similarity"], row["neighbor"], row["side"]) for row in rows)
     return {side: [(own, other, -negative) for own, negative, other, s in ordered if s == side] for side in ("item", "user")}

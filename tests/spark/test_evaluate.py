@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
 from emberline import runner, stages
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
-from emberline.datasets.manifest import Manifest, ProducedBy, commit, run_folder
-from emberline.datasets.parts import write_part
-from emberline.datasets.schema import TABLES, fields_of
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark.evaluate import _protocol, error_rows, predict
@@ -26,6 +22,7 @@ Row = dict[str, Any]
 Report = dict[str, Any]
 Lists = dict[int, list[int]]
 Pairs = dict[tuple[int, int], float]
+Publish = Callable[..., None]
 
 HOLDOUT = {"by": "fraction", "fraction": 0.2, "cold_items": 0.0, "seed": 1}
 
@@ -33,16 +30,7 @@ HOLDOUT = {"by": "fraction", "fraction": 0.2, "cold_items": 0.0, "seed": 1}
 # ---------------------------------------------------------------------------------------------------------- inputs by hand
 
 
-def publish(root: Path, stage: str, name: str, rows: list[Row], **info: Any) -> None:
-    """Make a dataset of the rows, as if a run of the stage had written it."""
-    run_id = "20250101T000000-00000000"
-    table = pa.Table.from_pylist(rows, schema=TABLES[name])
-    part = write_part([table], root / name / run_folder("0" * 64, run_id), "part-00000", TABLES[name])
-    produced_by = ProducedBy(stage, "0" * 64, run_id)
-    commit(root, Manifest(name, "table", fields_of(TABLES[name]), len(rows), [part], produced_by, info=info))
-
-
-def publish_all(root: Path, training: Pairs, withheld: Pairs, cold: Pairs, lists: Lists, protocol: Row) -> None:
+def publish_all(publish: Publish, root: Path, training: Pairs, withheld: Pairs, cold: Pairs, lists: Lists, protocol: Row) -> None:
     """Publish what every evaluation reads."""
     held = [_rating(pair, value) | {"cold": False} for pair, value in withheld.items()]
     held += [_rating(pair, value) | {"cold": True} for pair, value in cold.items()]
@@ -96,10 +84,10 @@ SHOP: dict[str, Row] = {"cosine": {}, "recommend": {"model": "item-neighbors"}, 
 
 
 @pytest.fixture(scope="module")
-def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Report]:
+def shop(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Report]:
     """`shop(**settings)` evaluates the lists of the shop with these settings."""
     root = tmp_path_factory.mktemp("shop")
-    publish_all(root, TRAINING, WITHHELD, COLD, LISTS, HOLDOUT)
+    publish_all(publish, root, TRAINING, WITHHELD, COLD, LISTS, HOLDOUT)
     return lambda **settings: evaluated(root, SHOP | {"evaluate": SHOP["evaluate"] | settings})
 
 
@@ -194,7 +182,7 @@ def test_rows_come_by_subject_and_every_subject_has_every_metric(report: Report)
     assert metrics["random"][-2:] == ["coverage@2", "coverage@5"]
 
 
-def protocol_hash(root: Path, sections: dict[str, Row], holdout: Row = HOLDOUT) -> str:
+def protocol_hash(publish: Publish, root: Path, sections: dict[str, Row], holdout: Row = HOLDOUT) -> str:
     """The protocol's hash of a stage that is configured like this and has not run."""
     publish(root, "prepare-ratings", "holdout", [], protocol=holdout)
     config = Config.model_validate(sections)
@@ -202,15 +190,17 @@ def protocol_hash(root: Path, sections: dict[str, Row], holdout: Row = HOLDOUT) 
     return str(_protocol(StageRun(config, stage, root, {"holdout": manifests.load(root, "holdout")}, "", ""))["hash"])
 
 
-def test_the_protocols_hash_changes_with_the_protocol_only(report: Report, tmp_path: Path) -> None:
+def test_the_protocols_hash_changes_with_the_protocol_only(report: Report, publish: Publish, tmp_path: Path) -> None:
     same = report["protocol"]["hash"]
-    assert protocol_hash(tmp_path, SHOP) == same
-    assert protocol_hash(tmp_path, {"als": {}, "recommend": {"top_k": 20}, "evaluate": {"k": (1, 20), "seed": 9}}) == same
+    assert protocol_hash(publish, tmp_path, SHOP) == same
+    assert (
+        protocol_hash(publish, tmp_path, {"als": {}, "recommend": {"top_k": 20}, "evaluate": {"k": (1, 20), "seed": 9}}) == same
+    )
     others = [
-        protocol_hash(tmp_path, SHOP | {"evaluate": {"relevant_from": 3.0}}),
-        protocol_hash(tmp_path, SHOP | {"evaluate": {"relevant_from": 4.0}}),
-        protocol_hash(tmp_path, SHOP, HOLDOUT | {"fraction": 0.3}),
-        protocol_hash(tmp_path, SHOP, HOLDOUT | {"seed": 2}),
+        protocol_hash(publish, tmp_path, SHOP | {"evaluate": {"relevant_from": 3.0}}),
+        protocol_hash(publish, tmp_path, SHOP | {"evaluate": {"relevant_from": 4.0}}),
+        protocol_hash(publish, tmp_path, SHOP, HOLDOUT | {"fraction": 0.3}),
+        protocol_hash(publish, tmp_path, SHOP, HOLDOUT | {"seed": 2}),
     ]
     assert len({same, *others}) == 5
 
@@ -241,10 +231,10 @@ ERRORS = {  # for each of HELD, in its order
 
 
 @pytest.fixture(scope="module")
-def explicit(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Report:
+def explicit(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """Relevant from 4 on: item 2 to user 0, item 0 to user 2; user 1 has a list but nothing relevant."""
     root = tmp_path_factory.mktemp("explicit")
-    publish_all(root, RATED, HELD, {(1, 9): 5.0}, {0: [1, 2], 1: [2], 2: [0]}, HOLDOUT)
+    publish_all(publish, root, RATED, HELD, {(1, 9): 5.0}, {0: [1, 2], 1: [2], 2: [0]}, HOLDOUT)
     for side, factors in FACTORS.items():
         publish(root, "train-als", f"{side}_factors", [{side: id_, "factors": vector} for id_, vector in factors.items()])
     sections: dict[str, Row] = {"als": {"feedback": "explicit", "rank": 2}, "recommend": {}}

@@ -1,8 +1,8 @@
 """Every user's list, beside the models' formulas on whole matrices and a sort."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +14,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.datasets.manifest import Manifest, ProducedBy, commit, run_folder
-from emberline.datasets.parts import write_part
-from emberline.datasets.schema import TABLES, fields_of
+from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.spark.recommend import fill_up, model_blocks, top_unseen
 
@@ -25,6 +23,8 @@ Lists = dict[int, list[tuple[int, float, str]]]
 Pairs = dict[tuple[int, int], float]
 Run = Callable[..., Any]
 Read = Callable[[str], pa.Table]
+Publish = Callable[..., None]
+ShufflingInto = Callable[[int], AbstractContextManager[None]]
 
 K = 4
 TOP_K = {"als": 50, "item-neighbors": K, "user-neighbors": K}  # there are fewer than 50 items
@@ -32,20 +32,6 @@ SEEN_ALL, NEW, ONE_RATING, NO_FACTORS = 3, 1040, 1031, 1032
 USERS = [0, 1, 2, SEEN_ALL, 7, 1023, ONE_RATING, NO_FACTORS, NEW]
 ITEMS = [0, 1, 2, 5, 4095, 4096, 4097, 9000]
 TWINS = (1, 4096)  # items with the same factors
-
-
-@contextmanager
-def shuffling_into(spark: SparkSession, partitions: int) -> Iterator[None]:
-    """Spark's shuffles make exactly this many partitions meanwhile, however small they are."""
-    settings = {"spark.sql.shuffle.partitions": str(partitions), "spark.sql.adaptive.coalescePartitions.enabled": "false"}
-    before = {key: str(spark.conf.get(key)) for key in settings}
-    for key, value in settings.items():
-        spark.conf.set(key, value)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            spark.conf.set(key, value)
 
 
 def make_ratings() -> Pairs:
@@ -126,25 +112,26 @@ def tables_of(spark: SparkSession) -> dict[str, DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def found(spark: SparkSession) -> dict[int, dict[str, Lists]]:
+def found(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[str, Lists]]:
     """Lists by number of partitions and model; filled up all of them, which takes long, for one number of partitions only."""
     filled = {1: ["item-neighbors"], 3: list(TOP_K), 7: ["item-neighbors"]}
-    return {partitions: lists_by_model(spark, partitions, models) for partitions, models in filled.items()}
+    found = {}
+    for partitions, models in filled.items():
+        with shuffling_into(partitions):
+            found[partitions] = lists_by_model(spark, partitions, models)
+    return found
 
 
 def lists_by_model(spark: SparkSession, partitions: int, filled: list[str]) -> dict[str, Lists]:
-    with shuffling_into(spark, partitions):
-        tables = {name: table.repartition(partitions) for name, table in tables_of(spark).items()}
-        ratings, users = tables["ratings"], tables["users"]
-        frames = {
-            model: top_unseen(*model_blocks(model, tables), ratings.select("user", "item"), top_k).withColumn(
-                "rung", F.lit(model)
-            )
-            for model, top_k in TOP_K.items()
-        }
-        best = fetched(frames)
-        short = {model: spark.createDataFrame(best[model], frames[model].schema).repartition(partitions) for model in filled}
-        popular = fetched({model: fill_up(frame, users, ratings, TOP_K[model]) for model, frame in short.items()})
+    tables = {name: table.repartition(partitions) for name, table in tables_of(spark).items()}
+    ratings, users = tables["ratings"], tables["users"]
+    frames = {
+        model: top_unseen(*model_blocks(model, tables), ratings.select("user", "item"), top_k).withColumn("rung", F.lit(model))
+        for model, top_k in TOP_K.items()
+    }
+    best = fetched(frames)
+    short = {model: spark.createDataFrame(best[model], frames[model].schema).repartition(partitions) for model in filled}
+    popular = fetched({model: fill_up(frame, users, ratings, TOP_K[model]) for model, frame in short.items()})
     spark.catalog.clearCache()
     return {model: lists_of(best[model] + popular.get(model, [])) for model in TOP_K}
 
@@ -242,33 +229,22 @@ top_k = 4
 """
 
 
-def publish(root: Path, stage: str, tables: dict[str, pa.Table]) -> None:
-    """Make datasets of the tables, as if one run of the stage had written them."""
-    run_id = "20250101T000000-00000000"
-    for name, table in tables.items():
-        part = write_part([table], root / name / run_folder("0" * 64, run_id), "part-00000", TABLES[name])
-        produced_by = ProducedBy(stage, "0" * 64, run_id)
-        commit(root, Manifest(name, "table", fields_of(TABLES[name]), table.num_rows, [part], produced_by))
-
-
 def pairs_table(pairs: Pairs, schema: pa.Schema) -> pa.Table:
     """The pairs and their numbers as the schema's first three columns, the others being null."""
     rows = [dict(zip(schema.names, (*pair, value), strict=False)) for pair, value in pairs.items()]
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def prepared(root: Path, ratings: Pairs, users: list[int]) -> None:
+def prepared(publish: Publish, root: Path, ratings: Pairs, users: list[int]) -> None:
     """Publish all that recommending by ITEM_NEIGHBORS reads."""
-    names = {
-        "users": pa.table([users, [str(user) for user in users]], schema=TABLES["users"]),
-        "items": TABLES["items"].empty_table(),
-    }
-    publish(root, "prepare-ratings", {"ratings": pairs_table(ratings, TABLES["ratings"]), **names})
-    publish(root, "train-cosine", {"item_neighbors": pairs_table(ITEM_NEIGHBORS, TABLES["item_neighbors"])})
+    publish(root, "prepare-ratings", "ratings", pairs_table(ratings, TABLES["ratings"]))
+    publish(root, "prepare-ratings", "users", pa.table([users, [str(user) for user in users]], schema=TABLES["users"]))
+    publish(root, "prepare-ratings", "items", [])
+    publish(root, "train-cosine", "item_neighbors", pairs_table(ITEM_NEIGHBORS, TABLES["item_neighbors"]))
 
 
-def test_the_published_lists_are_whole_and_in_order(run: Run, read: Read, root: Path) -> None:
-    prepared(root, RATINGS, USERS)
+def test_the_published_lists_are_whole_and_in_order(run: Run, read: Read, publish: Publish, root: Path) -> None:
+    prepared(publish, root, RATINGS, USERS)
     run(PIPELINE, only="recommend")
     published = read("recommendations")
     assert published.schema == TABLES["recommendations"]
@@ -279,7 +255,7 @@ def test_the_published_lists_are_whole_and_in_order(run: Run, read: Read, root: 
     assert all(place[1] == 1 or place == (before[0], before[1] + 1) for before, place in pairwise(places))
 
 
-def test_nothing_to_recommend_is_an_error(run: Run, root: Path) -> None:
-    prepared(root, {(user, item): 1.0 for user in (0, 1) for item in ITEMS}, [0, 1])
+def test_nothing_to_recommend_is_an_error(run: Run, publish: Publish, root: Path) -> None:
+    prepared(publish, root, {(user, item): 1.0 for user in (0, 1) for item in ITEMS}, [0, 1])
     with pytest.raises(EmptyDatasetError, match="every user has rated every item"):
         run(PIPELINE, only="recommend")

@@ -1,7 +1,7 @@
 """Top-k of products of partitioned matrices, beside NumPy's product of the same matrices on one machine."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import reduce
 from typing import Any
 
@@ -15,30 +15,13 @@ from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, dense_blocks
 
 Best = dict[tuple[int, int], tuple[Any, int]]  # score and rank
 Pairs = set[tuple[int, int]]
+ShufflingInto = Callable[[int], AbstractContextManager[None]]
 
 K = 4
 RANK = 3
 # Four blocks of rows and three of columns, with gaps within and between them.
 ROWS = [0, 3, 4, 1022, 1023, 1024, 1025, 5000, 5001, 7000]
 COLUMNS = [1, 2, 7, 300, 4095, 4096, 4097, 6000, 20_000, 20_001]
-
-
-@contextmanager
-def shuffling_into(spark: SparkSession, partitions: int) -> Iterator[None]:
-    """Spark's shuffles make exactly this many partitions meanwhile, and its joins broadcast nothing, however small it is."""
-    settings = {
-        "spark.sql.shuffle.partitions": str(partitions),
-        "spark.sql.adaptive.coalescePartitions.enabled": "false",
-        "spark.sql.autoBroadcastJoinThreshold": "-1",
-    }
-    before = {key: str(spark.conf.get(key)) for key in settings}
-    for key, value in settings.items():
-        spark.conf.set(key, value)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            spark.conf.set(key, value)
 
 
 def matrix_of(ids: list[int], seed: int) -> np.ndarray:
@@ -108,16 +91,19 @@ def products_of(spark: SparkSession, partitions: int) -> dict[str, DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def found(spark: SparkSession) -> dict[int, dict[str, Best]]:
+def found(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[str, Best]]:
     """The products by number of partitions and name, each number's in one Spark job."""
-    return {partitions: best_by_name(spark, partitions) for partitions in (1, 3, 7)}
+    found = {}
+    for partitions in (1, 3, 7):
+        with shuffling_into(partitions):
+            found[partitions] = best_by_name(spark, partitions)
+    return found
 
 
 def best_by_name(spark: SparkSession, partitions: int) -> dict[str, Best]:
-    with shuffling_into(spark, partitions):
-        products = products_of(spark, partitions)
-        named = [best.withColumn("name", F.lit(name)) for name, best in products.items()]
-        rows = reduce(DataFrame.unionByName, named).collect()
+    products = products_of(spark, partitions)
+    named = [best.withColumn("name", F.lit(name)) for name, best in products.items()]
+    rows = reduce(DataFrame.unionByName, named).collect()
     spark.catalog.clearCache()
     best: dict[str, Best] = {name: {} for name in products}
     for row in rows:
