@@ -33,7 +33,7 @@ demo: setup  ## Generate a shop and run the whole pipeline on it, into runs/demo
 	@echo "Try: $(BIN)/emberline recommend runs/demo --user c10041"
 
 test: setup  ## Run the tests (under 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -m "not faults"
+	$(BIN)/python -m pytest -m "not faults" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup  ## Run the long tests: real data, and killed processes
 	$(BIN)/python -m pytest -m faults

@@ -271,7 +271,7 @@ def test_an_encoding_has_one_name(load: Load) -> None:
         ("[recommend]\n", 'recommend.model = "als" needs a section [als]'),
         ('[als]\n[recommend]\nmodel = "item-neighbors"', 'needs a section [cosine] whose sides hold "items"'),
         ('[cosine]\nsides = ["items"]\n[recommend]\nmodel = "user-neighbors"', '[cosine] whose sides hold "users"'),
-        ("[evaluate]\n", "[evaluate] measures recommendations: it needs a section [recommend]"),
+        ("[evaluate]\n", "[evaluate] measures recommendations or classes: it needs a section [recommend] or [predict]"),
         (PIPELINE + "[evaluate]\n", "[evaluate] needs held-out ratings: set ratings.holdout.by"),
         ("[als]\n[recommend]\ntop_k = 5\n[evaluate]\nk = [1, 6]", "evaluate.k = 6 is more than recommend.top_k = 5"),
     ],

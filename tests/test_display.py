@@ -144,7 +144,7 @@ def test_metrics_stand_in_one_table_per_unit_with_their_errors(console: Console)
         {"subject": "popular", "metric": "recall@10", "value": 0.125, "users": 1200, "standard_error": 0.0045},
         {"subject": "als", "metric": "coverage@10", "value": 0.5, "items": 300},
     ]
-    metrics = {"protocol": {"name": "fraction 0.2", "hash": "c0ffee"}, "metrics": rows}
+    metrics = {"reports": {"holdout": {"protocol": {"name": "fraction 0.2", "hash": "c0ffee"}, "metrics": rows}}}
     display.show_outcomes(console, [_outcome("evaluate", metrics=metrics)])
     lines = _words(console)
     assert ["Measured", "on:", "fraction", "0.2", "(protocol", "c0ffee);", "±", "is", "one", "standard", "error"] in lines
@@ -171,8 +171,10 @@ def test_a_manifest_is_shown_with_what_it_comes_from(console: Console) -> None:
 
 def test_first_rows_show_numbers_short_and_text_literally(console: Console) -> None:
     rows = {"item": [7], "title": ["[b]\x07"], "none": [None], "score": [0.123456], "factors": [[0.5, 1.0, 2.0, 3.0, 4.0]]}
+    rows |= {"genres": [["War", "[Noir]"]], "pixels": [bytes(3072)]}
     display.show_manifest(console, MANIFEST, pa.table(rows))
-    assert ["7", r"[b]\x07", "0.1235", "[0.5000,", "1.0000,", "2.0000,", "3.0000,", "...]"] in _words(console)
+    numbers = ["[0.5000,", "1.0000,", "2.0000,", "3.0000,", "...]"]
+    assert ["7", r"[b]\x07", "0.1235", *numbers, "[War,", "[Noir]]", "3,072", "bytes"] in _words(console)
 
 
 def test_a_pipe_gets_tables_of_fixed_width_without_colours(capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,6 +88,11 @@ def copy_status(run: StageRun) -> None:
     _yield(run, "plants", "plants.txt", (run.root / "_status" / "grow.json").read_text())
 
 
+def grow_slowly(run: StageRun) -> None:
+    run.progress("half grown")
+    grow(run)
+
+
 def read_raw(run: StageRun) -> None:
     files = run.raw_files(run.settings.path)
     _yield(run, "plants", "plants.txt", " ".join(f"{file.relative}={file.path.read_text()}" for file in files))
@@ -125,7 +130,7 @@ COOK = _stage("cook", "cosine", cook, reads=("plants", "soil"), writes=("meal",)
 FARM = (SOW, GROW, COOK)
 GROW_ALONE = replace(_does(GROW, append), reads=lambda _: ())
 READ_RAW = replace(
-    _stage("read", "ratings", read_raw, (), ("plants",)), raw=lambda config: config.ratings.path if config.ratings else ""
+    _stage("read", "ratings", read_raw, (), ("plants",)), raw=lambda config: (config.ratings.path,) if config.ratings else ()
 )
 
 
@@ -436,15 +441,19 @@ def test_a_listener_hears_every_stage_begin_and_end(root: Path) -> None:
         def started(self, decision: Decision, position: int, total: int) -> None:
             heard.append(("started", decision.stage.name, decision.action, position, total))
 
+        def progressed(self, text: str) -> None:
+            heard.append(("progressed", text))
+
         def finished(self, outcome: Outcome, position: int, total: int) -> None:
             heard.append(("finished", outcome.stage.name, outcome.action, position, total))
 
     runner.run(_config(), root, [SOW])
-    runner.run(_config(), root, [SOW, GROW], Listener())
+    runner.run(_config(), root, [SOW, _does(GROW, grow_slowly)], Listener())
     assert heard == [
         ("started", "sow", "skip", 1, 2),
         ("finished", "sow", "skip", 1, 2),
         ("started", "grow", "run", 2, 2),
+        ("progressed", "half grown"),
         ("finished", "grow", "run", 2, 2),
     ]
 

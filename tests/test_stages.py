@@ -15,16 +15,27 @@ from emberline.stages import STAGES, Stage
 
 JOBS = Path(__file__).parents[1] / "jobs"
 RATINGS = {"path": "dataset:shop/*.csv", "columns": {"user_id": "u", "item_id": "i", "value": "v"}}
+PICTURES = {"path": "dataset:shop/*.parquet", "columns": {"item_id": "i", "image": "p"}}
+SOURCE = {"path": "dataset:shop/*.parquet", "columns": {"id": "i", "label": "l"}}
 SECTIONS = {
     "shop": {},
-    "ratings": RATINGS | {"holdout": {"by": "fraction", "fraction": 0.2}},
+    "ratings": RATINGS | {"holdout": {"by": "fraction", "fraction": 0.2, "cold_items": 0.2}},
+    "attributes": {"items": SOURCE, "users": [SOURCE, SOURCE]},
+    "images": PICTURES,
     "als": {"feedback": "explicit"},
     "cosine": {},
+    "shards": {"task": "factors"},
+    "cnn": {},
+    "predict": {},
+    "forest": {},
     "recommend": {},
     "evaluate": {},
+    "report": {},
 }
-EVERY_MODEL = [Config.model_validate(SECTIONS | {"recommend": {"model": model}}) for model in stages.MODEL_TABLES]
+NO_FOREST = {name: content for name, content in SECTIONS.items() if name != "forest"}
+EVERY_MODEL = [Config.model_validate(NO_FOREST | {"recommend": {"model": model}}) for model in stages.MODEL_TABLES]
 FULL = EVERY_MODEL[0]
+CLASSES = Config.model_validate(SECTIONS | {"shards": {"task": "class"}})
 
 
 def _config(*sections: str) -> Config:
@@ -36,14 +47,16 @@ def _names(chosen: list[Stage]) -> list[str]:
 
 
 def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() -> None:
-    everything = ["generate-shop", "prepare-ratings", "train-als", "train-cosine", "recommend", "evaluate"]
-    assert _names(stages.select(FULL)) == everything
+    prepared = ["generate-shop", "prepare-ratings", "prepare-items", "prepare-images", "train-als", "train-cosine"]
+    learnt = ["export-shards", "train-cnn", "predict-items"]
+    assert _names(stages.select(FULL)) == [*prepared, *learnt, "recommend", "evaluate", "report"]
+    assert _names(stages.select(CLASSES)) == [*prepared, *learnt, "train-forest", "recommend", "evaluate", "report"]
     assert _names(stages.select(_config("cosine", "shop"))) == ["generate-shop", "train-cosine"]
 
 
 def test_only_chooses_one_stage_and_from_the_rest() -> None:
     assert _names(stages.select(FULL, only="train-als")) == ["train-als"]
-    assert _names(stages.select(FULL, start="train-cosine")) == ["train-cosine", "recommend", "evaluate"]
+    assert _names(stages.select(FULL, start="recommend")) == ["recommend", "evaluate", "report"]
     assert _names(stages.select(FULL, start="generate-shop")) == _names(stages.select(FULL))
 
 
@@ -63,7 +76,7 @@ def test_a_stage_that_is_not_in_the_pipeline_is_answered_with_those_that_are(nam
 
 
 def test_a_pipeline_without_a_stage_is_a_mistake() -> None:
-    with pytest.raises(ConfigError, match="no stage: add one of the sections shop, ratings, als, cosine, recommend, evaluate"):
+    with pytest.raises(ConfigError, match=f"no stage: add one of the sections {', '.join(SECTIONS)}"):
         stages.select(_config())
 
 
@@ -71,14 +84,14 @@ def test_a_pipeline_without_a_stage_is_a_mistake() -> None:
 def test_every_target_is_a_function_that_takes_what_its_engine_gives(stage: Stage) -> None:
     module, _, name = stage.target.partition(":")
     function = getattr(importlib.import_module(module), name)
-    arguments = {"spark": ["run", "spark"], "python": ["run"]}[stage.engine]
+    arguments = {"spark": ["run", "spark"], "python": ["run"], "tensorflow": ["run"]}[stage.engine]
     assert list(inspect.signature(function).parameters) == arguments
 
 
-@pytest.mark.parametrize("config", EVERY_MODEL, ids=stages.MODEL_TABLES)
+@pytest.mark.parametrize("config", [*EVERY_MODEL, CLASSES], ids=[*stages.MODEL_TABLES, "classes"])
 def test_every_dataset_read_is_written_by_an_earlier_stage(config: Config) -> None:
     written: set[str] = set()
-    for stage in STAGES:
+    for stage in stages.in_pipeline(config):
         assert set(stage.reads(config)) <= written, stage.name
         written |= set(stage.writes(config))
 
@@ -89,7 +102,7 @@ def test_no_dataset_is_written_by_two_stages() -> None:
 
 
 def test_every_table_is_written_by_a_stage() -> None:
-    assert set(TABLES) <= {name for stage in STAGES for name in stage.writes(FULL)}
+    assert set(TABLES) <= {name for config in (FULL, CLASSES) for stage in STAGES for name in stage.writes(config)}
 
 
 def test_every_stage_has_a_section_of_its_own() -> None:
@@ -131,7 +144,7 @@ def test_a_path_may_name_files_of_an_artifact(path: str, found: tuple[str, str] 
 def test_prepare_ratings_reads_the_artifact_that_its_path_names(path: str, reads: tuple[str, ...]) -> None:
     stage = next(stage for stage in STAGES if stage.name == "prepare-ratings")
     config = Config.model_validate({"ratings": RATINGS | {"path": path}})
-    assert (stage.reads(config), stage.raw(config)) == (reads, path)
+    assert (stage.reads(config), stage.raw(config)) == (reads, (path,))
 
 
 def test_cosine_writes_the_sides_that_were_asked_for() -> None:

@@ -61,6 +61,8 @@ def run(
     finally:
         progress.stop()
     display.show_outcomes(console, outcomes)
+    if any(outcome.stage.name == "report" for outcome in outcomes):
+        console.print(f"\nReport: {manifests.load(_root(config, root), 'report').paths[0]}", soft_wrap=True)
 
 
 @app.command()

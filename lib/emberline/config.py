@@ -185,6 +185,82 @@ class RatingsConfig(RawConfig):
         return self
 
 
+class AttributeColumnsConfig(_Model):
+    """Which input column is which; `genres` and `tags` hold several words, cut at the section's `list_separator`."""
+
+    id: str | Positive
+    title: str | Positive | None = None
+    text: str | Positive | None = None
+    label: str | Positive | None = None
+    genres: str | Positive | None = None
+    tags: str | Positive | None = None
+
+
+class AttributeSourceConfig(RawConfig):
+    """One source of attributes; an id may have several rows, whose lists are joined."""
+
+    columns: AttributeColumnsConfig
+    ids: Literal["text", "integer"] = "text"
+    numbers: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    list_separator: Annotated[str, Field(min_length=1)] = "|"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        mapped = [*self.columns.what().values(), *self.numbers]
+        if not self.header and any(isinstance(column, str) for column in mapped):
+            raise ValueError("without a header, columns are positions counted from 1, not names")
+        return self
+
+
+Sources = Annotated[tuple[AttributeSourceConfig, ...], Field(strict=False)]
+
+
+class AttributesConfig(_Model):
+    """What is known of items and of users besides ratings: one source or several of each."""
+
+    items: Sources = ()
+    users: Sources = ()
+
+    @field_validator("items", "users", mode="before")
+    @classmethod
+    def _one_or_several(cls, sources: Any) -> Any:
+        return [sources] if isinstance(sources, dict) else sources
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if not self.items and not self.users:
+            raise ValueError("needs a section [attributes.items] or [attributes.users]")
+        return self
+
+
+class ImageColumnsConfig(_Model):
+    """Which Parquet column is which; `image` holds encoded bytes: PNG, JPEG, ..."""
+
+    item_id: str
+    image: str
+    label: str | None = None
+
+
+class ImagesConfig(_Model):
+    """Where pictures are, and the fixed size they get.
+
+    `format = "files"` is a folder tree of pictures. There, with `labels = "folder"` a picture's folder is its label and its path
+    its item id; with `labels = "none"` its file name without the extension is its item id. `label_names` names the classes of
+    collections that only number them.
+    """
+
+    path: str = where()
+    format: Literal["auto", "files", "parquet", "cifar10", "idx"] = "auto"
+    labels: Literal["none", "folder"] = "none"
+    columns: ImageColumnsConfig | None = None
+    label_names: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    height: Positive = 32
+    width: Positive = 32
+    channels: Literal[1, 3] = 3
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    max_pixels: Positive = 50_000_000
+
+
 class AlsConfig(_Model):
     """Alternating least squares. `feedback = "auto"` is implicit for counted events, explicit for ratings."""
 
@@ -206,18 +282,117 @@ class CosineConfig(_Model):
     top_k: Positive = 50
 
 
+class ShardsConfig(_Model):
+    """What the trainer reads: pictures with their `class`, or with the item's ALS `factors`, split by item.
+
+    `test` is the share for measuring classes, of the pictures that do not say themselves whether they are for that; with
+    factors, the cold items are for measuring. `val` is the share of all others which is set aside for choosing the model.
+    """
+
+    task: Literal["class", "factors"]
+    val: Fraction = 0.1
+    test: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    rows_per_shard: Positive = 10_000
+    seed: Seed = 1
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.task == "factors" and self.test:
+            raise ValueError('with task = "factors" the items of ratings.holdout.cold_items are tested on: remove test')
+        return self
+
+
+class CnnConfig(_Model):
+    """The network and how it is trained.
+
+    For factors, the targets are the `components` main components of the standardised factors. Early stopping waits `patience`
+    epochs for a better validation loss; the best epoch's weights are kept in any case. While training, pictures are mirrored at
+    random with `flip`, and moved by up to `shift` pixels. An epoch is cut into `streams`, and rows are permuted within pools of
+    `pool` row groups.
+    """
+
+    model: Literal["cifar", "resnet"] = "cifar"
+    epochs: Positive = 10
+    global_batch_size: Positive = 32
+    optimizer: Literal["sgd", "adam", "adamw"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 0.001
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    patience: Positive | None = None
+    flip: bool = False
+    shift: Annotated[int, Field(ge=0)] = 0
+    components: Positive = 8
+    streams: Positive = 8
+    pool: Positive = 8
+    deterministic: bool = True
+    seed: Seed = 1
+    replicas: Positive = where(1)
+    checkpoint_steps: Positive = where(500)
+    cache_mib: Positive = where(1024)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.global_batch_size % self.streams:
+            near = _nearest(self.global_batch_size, self.streams)
+            raise ValueError(
+                f"streams = {self.streams} does not divide global_batch_size = {self.global_batch_size}; the nearest are {near}"
+            )
+        if self.streams % self.replicas:
+            near = " and ".join(str(n) for n in range(1, self.streams + 1) if self.streams % n == 0)
+            raise ValueError(f"replicas = {self.replicas} does not divide streams = {self.streams}; {near} do")
+        return self
+
+
+def _nearest(size: int, streams: int) -> str:
+    below = size // streams * streams
+    return " and ".join(str(n) for n in (below, below + streams) if n)
+
+
+class PredictConfig(_Model):
+    """What the trained network says of every item with a picture."""
+
+    batch_size: Positive = where(256)
+
+
+class ForestConfig(_Model):
+    """A random forest on the network's embeddings."""
+
+    num_trees: Positive = 50
+    max_depth: Annotated[int, Field(ge=1, le=30)] = 12
+    seed: Seed = 1
+
+
 class RecommendConfig(_Model):
-    """Top-k lists for every user: by `model` where it has an answer, filled up with what is popular."""
+    """Top-k lists for every user: by `model` where it has an answer, filled up with what is popular.
+
+    Where the pipeline predicts factors, items without ratings compete by those, and `cold_share` of each list's places are set
+    aside for them.
+    """
 
     model: Literal["als", "item-neighbors", "user-neighbors"] = "als"
     top_k: Positive = 10
+    cold_share: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class EvaluateConfig(_Model):
-    """How recommendations are measured on the holdout: at which `k`, and from which value on a held-out rating is relevant."""
+    """How recommendations are measured on the holdout: at which `k`, and from which value on a held-out rating is relevant.
+
+    `cold_k` is for the lists of cold items only, by the factors that their pictures predict.
+    """
 
     k: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (10,)
+    cold_k: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (20,)
     relevant_from: float | None = None
+    seed: Seed = 1
+
+
+class ReportConfig(_Model):
+    """One HTML page about the run; `users` people are shown with their history and their recommendations."""
+
+    title: str = "Emberline report"
+    users: Annotated[int, Field(ge=0)] = 6
     seed: Seed = 1
 
 
@@ -228,10 +403,17 @@ class Config(_Model):
     spark: SparkConfig = where(SparkConfig())
     shop: ShopConfig | None = None
     ratings: RatingsConfig | None = None
+    attributes: AttributesConfig | None = None
+    images: ImagesConfig | None = None
     als: AlsConfig | None = None
     cosine: CosineConfig | None = None
+    shards: ShardsConfig | None = None
+    cnn: CnnConfig | None = None
+    predict: PredictConfig | None = None
+    forest: ForestConfig | None = None
     recommend: RecommendConfig | None = None
     evaluate: EvaluateConfig | None = None
+    report: ReportConfig | None = None
 
     @property
     def is_implicit(self) -> bool:
@@ -240,10 +422,26 @@ class Config(_Model):
             return self.als.feedback == "implicit"
         return self.ratings is None or self.ratings.value != "rating"
 
+    @property
+    def predicts_factors(self) -> bool:
+        """Whether the pipeline predicts ALS factors from pictures."""
+        return self.predict is not None and self.shards is not None and self.shards.task == "factors"
+
+    @property
+    def predicts_classes(self) -> bool:
+        """Whether the pipeline predicts classes from pictures."""
+        return self.predict is not None and self.shards is not None and self.shards.task == "class"
+
+    @property
+    def measures_cold_items(self) -> bool:
+        """Whether factors predicted from pictures can be measured on items that were withheld whole."""
+        return self.predicts_factors and self.ratings is not None and self.ratings.holdout.cold_items > 0
+
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:
         if self.als:
             self._als_fits(self.als)
+        self._network_fits()
         if self.recommend:
             self._recommend_fits(self.recommend)
         if self.evaluate:
@@ -254,19 +452,43 @@ class Config(_Model):
         if als.confidence == "log" and not self.is_implicit:
             raise ValueError('als.confidence = "log" weighs events; explicit ratings are predicted as they are: remove it')
 
+    def _network_fits(self) -> None:
+        """Each section from the pictures to the forest needs those before it."""
+        if self.shards:
+            self._needs("shards", "images")
+            if self.shards.task == "factors":
+                self._needs('shards.task = "factors"', "als", "ratings")
+        if self.cnn:
+            self._needs("cnn", "shards")
+        if self.predict:
+            self._needs("predict", "cnn")
+        if self.forest:
+            self._needs("forest", "predict")
+            if not self.predicts_classes:
+                raise ValueError('[forest] learns classes: it needs shards.task = "class"')
+
+    def _needs(self, what: str, *sections: str) -> None:
+        for section in sections:
+            if getattr(self, section) is None:
+                raise ValueError(f"{what if '=' in what else f'[{what}]'} needs a section [{section}]")
+
     def _recommend_fits(self, recommend: RecommendConfig) -> None:
         if recommend.model == "als" and not self.als:
             raise ValueError('recommend.model = "als" needs a section [als]')
         side = recommend.model.replace("-neighbors", "s")
         if recommend.model != "als" and (not self.cosine or side not in self.cosine.sides):
             raise ValueError(f'recommend.model = "{recommend.model}" needs a section [cosine] whose sides hold "{side}"')
+        if recommend.cold_share and not (self.predicts_factors and recommend.model == "als"):
+            raise ValueError(
+                'recommend.cold_share needs recommend.model = "als", shards.task = "factors" and a section [predict]'
+            )
 
     def _evaluate_fits(self, evaluate: EvaluateConfig) -> None:
-        if not self.recommend:
-            raise ValueError("[evaluate] measures recommendations: it needs a section [recommend]")
-        if max(evaluate.k) > self.recommend.top_k:
+        if not (self.recommend or self.measures_cold_items or self.predicts_classes):
+            raise ValueError("[evaluate] measures recommendations or classes: it needs a section [recommend] or [predict]")
+        if self.recommend and max(evaluate.k) > self.recommend.top_k:
             raise ValueError(f"evaluate.k = {max(evaluate.k)} is more than recommend.top_k = {self.recommend.top_k}")
-        if self.ratings and self.ratings.holdout.by == "none":
+        if self.recommend and self.ratings and self.ratings.holdout.by == "none":
             raise ValueError("[evaluate] needs held-out ratings: set ratings.holdout.by")
 
 

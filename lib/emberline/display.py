@@ -46,11 +46,18 @@ class Progress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._status: Status | None = None
+        self._label = ""
 
     def started(self, decision: Decision, position: int, total: int) -> None:
         if decision.action == "run":
-            self._status = self._console.status(f"{_count(position, total)} {decision.stage.name} ...")
+            self._label = f"{_count(position, total)} {decision.stage.name} ..."
+            self._status = self._console.status(self._label)
             self._status.start()
+
+    def progressed(self, text: str) -> None:
+        """Show how far the stage at work is."""
+        if self._status:
+            self._status.update(f"{self._label} {text}")
 
     def finished(self, outcome: Outcome, position: int, total: int) -> None:
         self.stop()
@@ -100,8 +107,8 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
         metrics |= outcome.metrics
     if "accounts" in metrics:
         _show_accounts(console, metrics["accounts"], metrics["reasons"])
-    if "metrics" in metrics:
-        _show_metrics(console, metrics["protocol"], metrics["metrics"])
+    for report in metrics.get("reports", {}).values():
+        _show_metrics(console, report["protocol"], report["metrics"])
 
 
 def _summary(outcomes: Sequence[Outcome]) -> Table:
@@ -128,7 +135,7 @@ def _show_metrics(console: Console, protocol: dict[str, Any], rows: Iterable[dic
     """One table per unit counted (users, items, ratings): subjects down, metrics across."""
     groups: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
-        unit = next(name for name in ("users", "items", "ratings") if name in row)
+        unit = next(name for name in ("users", "items", "ratings", "pictures") if name in row)
         error = row.get("standard_error")
         shown = f"{row['value']:.4f}" + (f" ±{error:.4f}" if error is not None else "")
         groups.setdefault(f"{row[unit]:,} {unit}", {}).setdefault(row["subject"], {})[row["metric"]] = shown
@@ -137,7 +144,7 @@ def _show_metrics(console: Console, protocol: dict[str, Any], rows: Iterable[dic
         names = list(next(iter(subjects.values())))
         table = _table(f"over {count}", *(f">{name}" for name in names))
         for subject, values in subjects.items():
-            table.add_row(subject, *(values[name] for name in names))
+            table.add_row(subject, *(values.get(name, "") for name in names))
         console.print(table)
 
 
@@ -172,8 +179,10 @@ def _facts(manifest: Manifest) -> dict[str, Any]:
 
 
 def _short(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
     if isinstance(value, list):
-        return f"[{', '.join(f'{number:.4f}' for number in value[:4])}{', ...' if len(value) > 4 else ''}]"
+        return f"[{', '.join(str(_short(element)) for element in value[:4])}{', ...' if len(value) > 4 else ''}]"
     return f"{value:.4f}" if isinstance(value, float) else value
 
 

@@ -19,7 +19,7 @@ class _Formatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
 
 
-def configure(level: str = "INFO") -> None:
+def configure(level: str | int = "INFO") -> None:
     """Send the log lines of `emberline.*` at `level` and above to standard error; calling it again changes the level."""
     logger = logging.getLogger("emberline")
     if not logger.handlers:

@@ -17,7 +17,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources.abc import Traversable
@@ -38,13 +38,27 @@ from emberline.stages import Stage, producer, split_dataset_path
 log = logging.getLogger(__name__)
 
 STATUS = "_status"
-SPARK_ENGINE = "emberline.spark.session:Engine"
+ENGINES = {
+    "spark": "emberline.spark.session:Engine",
+    "tensorflow": "emberline.cnn.engine:Engine",
+    "python": "emberline.runner:PythonEngine",
+}
 
 
 class Engine(AbstractContextManager["Engine"], Protocol):
-    """What a framework's stages share within one process; `call` runs one stage's function."""
+    """What a framework's stages share; `call` runs one stage's function, here or in a process that has the framework."""
 
-    def call(self, function: Callable[..., None], run: "StageRun") -> None: ...
+    def call(self, run: "StageRun") -> None: ...
+
+
+class PythonEngine(nullcontext["PythonEngine"]):
+    """Runs a stage's function as it is."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(self)
+
+    def call(self, run: "StageRun") -> None:
+        resolve(run.stage.target)(run)
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,7 @@ class Listener(Protocol):
     """Somebody who wants to see stages begin and end."""
 
     def started(self, decision: Decision, position: int, total: int) -> None: ...
+    def progressed(self, text: str) -> None: ...
     def finished(self, outcome: Outcome, position: int, total: int) -> None: ...
 
 
@@ -88,6 +103,7 @@ class StageRun:
     metrics: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Manifest] = field(default_factory=dict)
     continued: dict[str, dict[str, str]] = field(default_factory=dict)
+    progress: Callable[[str], None] = lambda text: None
 
     @property
     def settings(self) -> Any:
@@ -162,7 +178,7 @@ def new_run_id() -> str:
 
 @functools.cache
 def code_hash() -> str:
-    """The sha256 of the package's Python sources, whether they lie in a folder or in a zip."""
+    """The sha256 of the package's sources and templates, whether they lie in a folder or in a zip."""
     digest = hashlib.sha256()
     for name, content in sorted(_sources(importlib.resources.files("emberline"), "")):
         digest.update(name.encode() + b"\0" + content + b"\0")
@@ -173,7 +189,7 @@ def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
     for entry in folder.iterdir():
         if entry.is_dir():
             yield from _sources(entry, f"{prefix}{entry.name}/")
-        elif entry.name.endswith(".py"):
+        elif entry.name.endswith((".py", ".j2", ".css")):
             yield prefix + entry.name, entry.read_bytes()
 
 
@@ -199,7 +215,8 @@ def run(
     """Run the stages that are not up to date, in order, in one session per engine."""
     outcomes = []
     with ExitStack() as stack:
-        engine = functools.cache(lambda path: stack.enter_context(_resolve(path)(config)))
+        engine = functools.cache(lambda name: stack.enter_context(resolve(ENGINES[name])(config)))
+        progress = listener.progressed if listener else lambda text: None
         for position, stage in enumerate(stages, start=1):
             with _failure_in_status(config, root, stage):
                 inputs = _open_inputs(config, root, stage)
@@ -207,7 +224,10 @@ def run(
             if listener:
                 listener.started(decision, position, len(stages))
             began = time.monotonic()
-            finished = _skip(config, root, stage) if decision.action == "skip" else _execute(config, root, stage, inputs, engine)
+            if decision.action == "skip":
+                finished = _skip(config, root, stage)
+            else:
+                finished = _execute(config, root, stage, inputs, engine, progress)
             rows = {name: finished.outputs[name].rows for name in stage.writes(config)}
             outcome = Outcome(stage, decision.action, decision.reason, time.monotonic() - began, rows, finished.metrics)
             if listener:
@@ -273,7 +293,7 @@ def _fingerprint(config: Config, stage: Stage, inputs: dict[str, Dataset]) -> st
         "stage": stage.name,
         "config": stage.settings(config).what(),
         "inputs": {name: dataset.manifest.identity() for name, dataset in inputs.items()},
-        "raw": _raw_identity(stage.raw(config)),
+        "raw": [_raw_identity(path) for path in stage.raw(config)],
         "code": code_hash(),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -281,7 +301,7 @@ def _fingerprint(config: Config, stage: Stage, inputs: dict[str, Dataset]) -> st
 
 def _raw_identity(path: str) -> list[Any]:
     """What a stage knows of its raw files before it reads them; of an artifact's, which they are: the rest is its identity."""
-    if not path or split_dataset_path(path):
+    if split_dataset_path(path):
         return [path]
     return [[file.relative, file.size, file.modified] for file in storage.list_files(path)]
 
@@ -308,20 +328,23 @@ def _skip(config: Config, root: Path, stage: Stage) -> StageRun:
     return found
 
 
-def _execute(config: Config, root: Path, stage: Stage, inputs: dict[str, Dataset], engine: Callable[[str], Engine]) -> StageRun:
+def _execute(
+    config: Config,
+    root: Path,
+    stage: Stage,
+    inputs: dict[str, Dataset],
+    engine: Callable[[str], Engine],
+    progress: Callable[[str], None],
+) -> StageRun:
     with _failure_in_status(config, root, stage):
-        this = StageRun(config, stage, root, inputs, _fingerprint(config, stage, inputs), new_run_id())
+        this = StageRun(config, stage, root, inputs, _fingerprint(config, stage, inputs), new_run_id(), progress=progress)
     log.info(
         event("stage_started", stage=stage.name, run_id=this.run_id, fingerprint=this.fingerprint[:16], **_where(config, stage))
     )
     began = time.monotonic()
     _write_status(this, "running", 0.0)
     try:
-        function = _resolve(stage.target)
-        if stage.engine == "spark":
-            engine(SPARK_ENGINE).call(function, this)
-        else:
-            function(this)
+        engine(stage.engine).call(this)
         _commit(this)
     except BaseException as error:
         _clean_up(this)
@@ -419,7 +442,8 @@ def exit_code(error: BaseException) -> int:
     return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
-def _resolve(target: str) -> Callable[..., Any]:
+def resolve(target: str) -> Callable[..., Any]:
+    """The object that `module:name` names."""
     module, _, name = target.partition(":")
     function: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return function

@@ -18,7 +18,7 @@ DATASET_PREFIX = "dataset:"
 
 @dataclass(frozen=True)
 class Stage:
-    """One row of the table. `raw` names the files that the stage reads: outside the root, or of an artifact."""
+    """One row of the table. `raw` names the files that the stage reads: outside the root, or of an artifact (`dataset:...`)."""
 
     name: str
     section: str
@@ -26,7 +26,7 @@ class Stage:
     target: str
     reads: Callable[[Config], Names]
     writes: Callable[[Config], Names]
-    raw: Callable[[Config], str] = lambda config: ""
+    raw: Callable[[Config], Names] = lambda config: ()
 
     def settings(self, config: Config) -> Any:
         """The stage's own section of the config."""
@@ -41,13 +41,22 @@ def split_dataset_path(path: str) -> tuple[str, str] | None:
     return name, pattern or "*"
 
 
-def _ratings_path(config: Config) -> str:
-    return config.ratings.path if config.ratings else ""
+def _ratings_raw(config: Config) -> Names:
+    return (config.ratings.path,) if config.ratings else ()
 
 
-def _ratings_reads(config: Config) -> Names:
-    source = split_dataset_path(_ratings_path(config))
-    return (source[0],) if source else ()
+def _attributes_raw(config: Config) -> Names:
+    attributes = config.attributes
+    return tuple(source.path for source in (*attributes.items, *attributes.users)) if attributes else ()
+
+
+def _images_raw(config: Config) -> Names:
+    return (config.images.path,) if config.images else ()
+
+
+def _artifacts(paths: Names) -> Names:
+    """The artifacts that some of the paths name."""
+    return tuple(dict.fromkeys(source[0] for path in paths if (source := split_dataset_path(path))))
 
 
 def _cosine_writes(config: Config) -> Names:
@@ -62,14 +71,49 @@ MODEL_TABLES: dict[str, Names] = {
 }
 
 
+def _attributes_writes(config: Config) -> Names:
+    sides = config.attributes and {"item_attributes": config.attributes.items, "user_attributes": config.attributes.users}
+    return tuple(name for name, sources in (sides or {}).items() if sources)
+
+
+def _shards_reads(config: Config) -> Names:
+    if config.shards and config.shards.task == "factors":
+        return ("images", "item_factors", "holdout")
+    has_labels = config.attributes is not None and any(source.columns.label for source in config.attributes.items)
+    return ("images", "item_attributes") if has_labels else ("images",)
+
+
+def _predict_writes(config: Config) -> Names:
+    return ("predicted_classes" if config.predicts_classes else "predicted_factors", "embeddings")
+
+
 def _recommend_reads(config: Config) -> Names:
-    return ("ratings", "users", "items", *(MODEL_TABLES[config.recommend.model] if config.recommend else ()))
+    if not config.recommend:
+        return ()
+    is_cold = config.predicts_factors and config.recommend.model == "als"
+    return ("ratings", "users", "items", *MODEL_TABLES[config.recommend.model], *(("predicted_factors",) if is_cold else ()))
 
 
 def _evaluate_reads(config: Config) -> Names:
-    predicts_ratings = config.als is not None and not config.is_implicit
-    return ("ratings", "holdout", "recommendations", *(MODEL_TABLES["als"] if predicts_ratings else ()))
+    names: Names = ()
+    if config.recommend:
+        predicts_ratings = config.als is not None and not config.is_implicit
+        names += ("ratings", "holdout", "recommendations", *(MODEL_TABLES["als"] if predicts_ratings else ()))
+    if config.measures_cold_items:
+        names += ("ratings", "holdout", *MODEL_TABLES["als"], "predicted_factors", "shards_all")
+    if config.predicts_classes:
+        names += ("shards_all", "predicted_classes", *(("forest_classes",) if config.forest else ()))
+    return tuple(dict.fromkeys(names))
 
+
+def _report_reads(config: Config) -> Names:
+    """All that the other stages of the pipeline write, but what only machines read."""
+    unread = {"user_neighbors", "item_neighbors", "embeddings", "shards_train", "shards_val", "shards_test", "shards_all", "shop"}
+    written = (name for stage in STAGES if stage.settings(config) is not None for name in stage.writes(config))
+    return tuple(name for name in written if name not in {*unread, "report"})
+
+
+SHARDS = ("shards_train", "shards_val", "shards_test", "shards_all")
 
 STAGES: tuple[Stage, ...] = (
     Stage(
@@ -85,9 +129,31 @@ STAGES: tuple[Stage, ...] = (
         "ratings",
         "spark",
         "emberline.spark.ratings:run",
-        reads=_ratings_reads,
+        reads=lambda config: _artifacts(_ratings_raw(config)),
         writes=lambda config: ("ratings", "holdout", "users", "items", "rejected_ratings"),
-        raw=_ratings_path,
+        raw=_ratings_raw,
+    ),
+    Stage(
+        "prepare-items",
+        "attributes",
+        "spark",
+        "emberline.spark.attributes:run",
+        reads=lambda config: (*_artifacts(_attributes_raw(config)), *(("users", "items") if config.ratings else ())),
+        writes=lambda config: (*_attributes_writes(config), "rejected_attributes"),
+        raw=_attributes_raw,
+    ),
+    Stage(
+        "prepare-images",
+        "images",
+        "spark",
+        "emberline.spark.images:run",
+        reads=lambda config: (
+            *_artifacts(_images_raw(config)),
+            *(("items",) if config.ratings else ()),
+            *(name for name in _attributes_writes(config) if name == "item_attributes"),
+        ),
+        writes=lambda config: ("images", "rejected_images"),
+        raw=_images_raw,
     ),
     Stage(
         "train-als",
@@ -95,7 +161,7 @@ STAGES: tuple[Stage, ...] = (
         "spark",
         "emberline.spark.als:run",
         reads=lambda config: ("ratings",),
-        writes=lambda config: ("user_factors", "item_factors"),
+        writes=lambda config: MODEL_TABLES["als"],
     ),
     Stage(
         "train-cosine",
@@ -104,6 +170,38 @@ STAGES: tuple[Stage, ...] = (
         "emberline.spark.cosine:run",
         reads=lambda config: ("ratings",),
         writes=_cosine_writes,
+    ),
+    Stage(
+        "export-shards",
+        "shards",
+        "spark",
+        "emberline.spark.shards:run",
+        reads=_shards_reads,
+        writes=lambda config: SHARDS,
+    ),
+    Stage(
+        "train-cnn",
+        "cnn",
+        "tensorflow",
+        "emberline.cnn.train:run",
+        reads=lambda config: ("shards_train", "shards_val"),
+        writes=lambda config: ("cnn",),
+    ),
+    Stage(
+        "predict-items",
+        "predict",
+        "tensorflow",
+        "emberline.cnn.predict:run",
+        reads=lambda config: ("cnn", "shards_all"),
+        writes=_predict_writes,
+    ),
+    Stage(
+        "train-forest",
+        "forest",
+        "spark",
+        "emberline.spark.forest:run",
+        reads=lambda config: ("embeddings", "shards_all"),
+        writes=lambda config: ("forest", "forest_classes"),
     ),
     Stage(
         "recommend",
@@ -120,6 +218,14 @@ STAGES: tuple[Stage, ...] = (
         "emberline.spark.evaluate:run",
         reads=_evaluate_reads,
         writes=lambda config: ("metrics",),
+    ),
+    Stage(
+        "report",
+        "report",
+        "python",
+        "emberline.report.page:run",
+        reads=_report_reads,
+        writes=lambda config: ("report",),
     ),
 )
 

@@ -1,12 +1,13 @@
 """Ranking metrics beside numbers computed by hand and beside a plain-Python implementation."""
 
+import json
 import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from emberline.cf.metrics import Sums, per_user, ranking_names
+from emberline.cf.metrics import Sums, per_class, per_user, protocol, ranking_names
 
 LOG3 = math.log2(3)
 
@@ -107,3 +108,38 @@ def test_nothing_has_no_mean_and_one_value_no_standard_error() -> None:
     one = Sums.of(np.array([[3.0, 4.0]]))
     assert one.mean().tolist() == [3, 4]
     assert np.isnan(one.standard_error()).all()
+
+
+def test_classes_are_measured_by_their_row_and_column_of_the_confusion() -> None:
+    """Class 1 is never predicted, class 2 never true."""
+    confusion = np.array([[6, 0, 2], [3, 0, 1], [0, 0, 0]], np.float64)
+    precision, recall = 6 / 9, 6 / 8
+    first = [precision, recall, 2 / (1 / precision + 1 / recall)]
+    assert per_class(confusion).tolist() == [pytest.approx(first), [0, 0, 0], [0, 0, 0]]
+
+
+def test_classes_that_are_always_right_measure_one_and_those_always_wrong_zero() -> None:
+    assert per_class(np.diag([1.0, 5.0, 2.0])).tolist() == [[1, 1, 1]] * 3
+    assert per_class(np.array([[0.0, 3.0], [4.0, 0.0]])).tolist() == [[0, 0, 0]] * 2
+
+
+def test_each_class_has_the_precision_and_recall_of_its_pairs() -> None:
+    rng = np.random.default_rng(3)
+    true, predicted = rng.integers(0, 4, 500), rng.integers(0, 4, 500)
+    confusion = np.zeros((4, 4))
+    np.add.at(confusion, (true, predicted), 1)
+    for number, (precision, recall, f1) in enumerate(per_class(confusion).tolist()):
+        hits = sum(t == p == number for t, p in zip(true, predicted, strict=True))
+        assert precision == pytest.approx(hits / (predicted == number).sum())
+        assert recall == pytest.approx(hits / (true == number).sum())
+        assert f1 == pytest.approx(hits / (hits + ((true == number) != (predicted == number)).sum() / 2))
+
+
+def test_a_protocols_hash_hangs_on_its_facts_and_not_on_their_order() -> None:
+    facts = {"users": "all", "holdout": {"by": "time", "seed": 1}}
+    found = protocol("by time", facts)
+    assert {key: value for key, value in found.items() if key != "hash"} == {"name": "by time", **facts}
+    assert len(found["hash"]) == 12
+    assert protocol("other", {"holdout": {"seed": 1, "by": "time"}, "users": "all"})["hash"] == found["hash"]
+    assert protocol("by time", {"users": "all", "holdout": {"by": "time", "seed": 2}})["hash"] != found["hash"]
+    assert json.loads(json.dumps(found)) == found

@@ -172,3 +172,121 @@ def test_dot_products_are_numpys_also_of_slices() -> None:
     assert found.column_names == ["user", "predicted"]
     assert found["user"].to_pylist() == list(range(6))
     np.testing.assert_allclose(found["predicted"].to_numpy(), np.diag(left @ right.T), rtol=1e-5)
+
+
+def places_pair(left: Block, right: Block, wanted: Block, subject: str = "als") -> pa.RecordBatch:
+    """One row of what count_places reads."""
+    parts = {"": left, tasks.WANTED: wanted, tasks.RIGHT: right}
+    row = {prefix + name: value for prefix, block in parts.items() for name, value in block.encode().items()}
+    fields = [pa.field(name, pa.binary()) for name in row]
+    schema = pa.schema([("block", pa.int32()), ("subject", pa.string()), *fields])
+    return pa.RecordBatch.from_pylist([{"block": 0, "subject": subject} | row], schema=schema)
+
+
+def counted(pairs: Iterable[pa.RecordBatch]) -> dict[tuple[int, int], tuple[int, int]]:
+    """How many are above and how many equal, by user and item, summed over the pairs."""
+    found = pa.Table.from_batches(tasks.count_places(iter(pairs)), tasks.PLACES)
+    sums: dict[tuple[int, int], tuple[int, int]] = {}
+    for row in found.to_pylist():
+        above, equal = sums.get((row["user"], row["item"]), (0, 0))
+        sums[row["user"], row["item"]] = (above + row["above"], equal + row["equal"])
+    return sums
+
+
+def wanted_scores(scores: np.ndarray, users: np.ndarray, items: list[tuple[int, int]]) -> Block:
+    """The scores of wanted (user, item) pairs; scores: (users, items), items being their columns."""
+    rows, columns = np.array(items, np.int32).T
+    return sparse_block(rows, columns, scores[np.searchsorted(users, rows), columns].astype(np.float32))
+
+
+def test_places_are_counted_over_all_blocks_of_items_with_ties() -> None:
+    """Factors of small whole numbers have many equal scores, which float32 holds exactly."""
+    rng = np.random.default_rng(1)
+    users, items = np.array([2, 3, 5, 8], np.int32), np.arange(40, dtype=np.int32)
+    user_factors, item_factors = (rng.integers(-2, 3, (n, 3)).astype(np.float32) for n in (4, 40))
+    scores = user_factors @ item_factors.T
+    wanted = [(5, 7), (2, 0), (5, 39), (5, 20), (8, 12)]
+    left, block = dense_block(users, user_factors), wanted_scores(scores, users, wanted)
+    cuts = [slice(0, 15), slice(15, 16), slice(16, 40)]
+    pairs = [places_pair(left, dense_block(items[cut], item_factors[cut]), block) for cut in cuts]
+    expected = {}
+    for user, item in wanted:
+        row = scores[users.tolist().index(user)].tolist()
+        expected[user, item] = (sum(score > row[item] for score in row), sum(score == row[item] for score in row))
+    assert max(equal for _, equal in expected.values()) > 3
+    assert counted(pairs) == counted(reversed(pairs)) == expected
+
+
+def test_scores_that_rounding_makes_differ_are_equal() -> None:
+    """The wanted score was computed elsewhere, in another order of additions."""
+    factors = np.array([[100.0], [100.00001], [100.00004], [100.001], [99.999]], np.float32)
+    one = dense_block(np.array([0], np.int32), np.ones((1, 1), np.float32))
+    wanted = sparse_block(np.array([0], np.int32), np.array([0], np.int32), np.array([100.00002], np.float32))
+    assert counted([places_pair(one, dense_block(np.arange(5, dtype=np.int32), factors), wanted)]) == {(0, 0): (1, 3)}
+
+
+def test_places_bear_their_subject() -> None:
+    left, right = dense(LEFT_IDS, 1), dense(RIGHT_IDS, 2)
+    wanted = wanted_scores(left.dense() @ right.dense().T, LEFT_IDS, [(4, 1)])
+    (batch,) = tasks.count_places(iter([places_pair(left, right, wanted, "cnn")]))
+    assert batch["subject"].to_pylist() == ["cnn"]
+
+
+def lists(matrix: np.ndarray) -> pa.Array:
+    return pa.array(list(matrix.astype(np.float32)), FLOATS)
+
+
+def test_gramians_of_batches_add_up_to_the_gramian_of_all() -> None:
+    factors = np.random.default_rng(1).standard_normal((7, 3)).astype(np.float32)
+    batch = pa.record_batch([lists(factors)], names=["factors"])
+    found = pa.Table.from_batches(tasks.sum_gramians(iter([batch.slice(0, 2), batch.slice(2)])), tasks.GRAMIANS)
+    assert found.num_rows == 2
+    total = sum(np.frombuffer(content) for content in found["gramian"].to_pylist())
+    np.testing.assert_allclose(total.reshape(3, 3), sum(np.outer(row, row) for row in factors.astype(float)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_an_item_is_folded_in_from_its_ratings(implicit: bool) -> None:
+    """Beside the normal equations of all users, of whom only the raters count where feedback is explicit."""
+    users = np.random.default_rng(1).standard_normal((20, 3)).astype(np.float32).astype(float)
+    raters, values = [4, 9, 11], np.array([2.0, 1.0, 0.5])
+    table = pa.table(
+        {"item": pa.array([77] * 3, pa.int32()), "value": pa.array(values, pa.float32()), "factors": lists(users[raters])}
+    )
+    table = pa.concat_tables([table.slice(0, 1), table.slice(1)])
+    confidence, wanted = np.ones(20) if implicit else np.zeros(20), np.zeros(20)
+    confidence[raters] = 1 + 2 * values if implicit else 1
+    wanted[raters] = 1 if implicit else values
+    weighted = users.T * confidence
+    expected = np.linalg.solve(weighted @ users + 0.1 * 3 * np.eye(3), weighted @ wanted)
+    found = tasks.fold_in(table, users.T @ users if implicit else None, alpha=2, reg_param=0.1)
+    assert found.schema == tasks.ITEM_FACTORS
+    assert found["item"].to_pylist() == [77]
+    np.testing.assert_allclose(found["factors"].to_pylist(), [expected], rtol=1e-5)
+
+
+def test_moments_are_summed_by_split() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((9, 2)).astype(np.float32), rng.standard_normal((9, 4)).astype(np.float32)
+    splits = np.array(["train", "val", "train"] * 3)
+    batch = pa.record_batch([pa.array(splits), lists(x), lists(y)], names=["split", "features", "factors"])
+    found = pa.Table.from_batches(tasks.sum_moments(iter([batch.slice(0, 4), batch.slice(4)])), tasks.MOMENTS)
+    assert found.num_rows == 4
+    for split in ("train", "val"):
+        mine = np.column_stack([x, np.ones(9)])[splits == split].astype(float)
+        rows = [row for row in found.to_pylist() if row["split"] == split]
+        sums = {name: sum(np.frombuffer(row[name]) for row in rows) for name in ("xx", "xy", "yy")}
+        assert sum(row["count"] for row in rows) == (splits == split).sum()
+        np.testing.assert_allclose(sums["xx"], (mine.T @ mine).ravel(), rtol=1e-10)
+        np.testing.assert_allclose(sums["xy"], (mine.T @ y[splits == split].astype(float)).ravel(), rtol=1e-10)
+        np.testing.assert_allclose(sums["yy"], np.square(y[splits == split].astype(float)).sum(axis=0), rtol=1e-10)
+
+
+def test_weights_are_applied_to_features_and_the_last_added() -> None:
+    rng = np.random.default_rng(1)
+    x, weights = rng.standard_normal((5, 2)).astype(np.float32), rng.standard_normal((3, 4))
+    batch = pa.record_batch([pa.array(range(5), pa.int32()), lists(x)], names=["item", "features"])
+    found = pa.Table.from_batches(tasks.apply_weights(iter([batch.slice(0, 2), batch.slice(2)]), weights))
+    assert found.schema == tasks.ITEM_FACTORS
+    assert found["item"].to_pylist() == list(range(5))
+    np.testing.assert_allclose(found["factors"].to_pylist(), x @ weights[:2] + weights[2], rtol=1e-4, atol=1e-6)

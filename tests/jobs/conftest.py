@@ -1,4 +1,4 @@
-"""A small shop's whole pipeline, run once for the tests of this folder."""
+"""A small shop's whole pipeline, and one of classes, each run once for the tests of this folder."""
 
 import shutil
 from pathlib import Path
@@ -27,6 +27,15 @@ def finished(spark: SparkSession, config: Config, tmp_path_factory: pytest.TempP
     root = tmp_path_factory.mktemp("finished")
     runner.run(config, root, stages.select(config))
     return root
+
+
+@pytest.fixture(scope="session")
+def classes(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The pipeline of classes, and a root in which all of its stages have run."""
+    pipeline, root = Path(__file__).with_name("classes.toml"), tmp_path_factory.mktemp("classes")
+    config = configs.load(pipeline)
+    runner.run(config, root, stages.select(config))
+    return pipeline, root
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.faults
 
 def metrics(root: Path) -> Values:
     (path,) = manifests.load(root, "metrics").paths
-    rows: list[dict[str, Any]] = json.loads(path.read_text())["metrics"]
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["reports"]["holdout"]["metrics"]
     return {(row["subject"], row["metric"]): row["value"] for row in rows}
 
 

@@ -50,10 +50,12 @@ def _list(user: int, items: list[int]) -> list[Row]:
 
 
 def evaluated(root: Path, sections: dict[str, Row]) -> Report:
-    """What the stage publishes; `by_name` holds its rows by subject and metric."""
+    """What the stage publishes of the holdout; `by_name` holds its rows by subject and metric."""
     config = Config.model_validate(sections)
     runner.run(config, root, stages.select(config, "evaluate"))
-    report: Report = json.loads(manifests.load(root, "metrics").paths[0].read_text())
+    reports: dict[str, Report] = json.loads(manifests.load(root, "metrics").paths[0].read_text())["reports"]
+    assert list(reports) == ["holdout"]
+    report = reports["holdout"]
     by_name = {(row["subject"], row["metric"]): row for row in report["metrics"]}
     assert len(by_name) == len(report["metrics"])
     return report | {"by_name": by_name}

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
@@ -10,13 +11,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from emberline import runner, stages
+from emberline.config import Config
+from emberline.datasets import manifest as manifests
+from emberline.datasets.lookup import recommendations_of
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
-from emberline.spark.recommend import fill_up, model_blocks, top_unseen
+from emberline.spark.recommend import fill_up, mix, model_blocks, top_unseen
 
 Row = dict[str, Any]
 Lists = dict[int, list[tuple[int, float, str]]]
@@ -259,3 +265,109 @@ def test_nothing_to_recommend_is_an_error(run: Run, publish: Publish, root: Path
     prepared(publish, root, {(user, item): 1.0 for user in (0, 1) for item in ITEMS}, [0, 1])
     with pytest.raises(EmptyDatasetError, match="every user has rated every item"):
         run(PIPELINE, only="recommend")
+
+
+# -------------------------------------------------------------------------------------------------- items that nobody has rated
+
+# One user per case: length of the list and share of its places, the items of the warm and of the cold list with their scores, and
+# the items of the mixed list.
+Scored = list[tuple[int, int]]
+MIXED: dict[str, tuple[int, float, Scored, Scored, list[int]]] = {
+    "two of four places are reserved": (4, 0.5, [(1, 9), (2, 8), (3, 7), (4, 6)], [(51, 2), (52, 1), (53, 0)], [1, 2, 51, 52]),
+    "more cold items win by score": (4, 0.5, [(1, 9), (2, 3), (3, 2), (4, 1)], [(51, 8), (52, 7), (53, 6)], [1, 51, 52, 53]),
+    "the cold list is short": (4, 0.5, [(1, 9), (2, 8), (3, 7), (4, 6)], [(51, 2)], [1, 2, 3, 51]),
+    "there is no cold list": (4, 0.5, [(1, 9), (2, 8), (3, 7), (4, 6)], [], [1, 2, 3, 4]),
+    "both are short": (4, 0.5, [(1, 9)], [(51, 10)], [51, 1]),
+    "half a place is one": (5, 0.3, [(1, 9), (2, 8), (3, 7), (4, 6), (5, 5)], [(51, 2), (52, 1), (53, 0)], [1, 2, 3, 51, 52]),
+    "less than half is none": (4, 0.1, [(1, 9), (2, 8), (3, 7), (4, 6)], [(51, 2)], [1, 2, 3, 4]),
+    "nothing reserved, scores decide": (3, 0.0, [(1, 5), (2, 1)], [(51, 7), (52, 3)], [51, 1, 52]),
+    "there is no warm list": (3, 0.0, [], [(51, 2), (52, 1)], [51, 52]),
+    "ties go to the smaller item": (3, 0.0, [(5, 4), (53, 4)], [(52, 4), (54, 4)], [5, 52, 53]),
+}
+
+
+def test_cold_items_get_their_places_and_what_their_scores_win(spark: SparkSession) -> None:
+    expected, frames = {}, []
+    for top_k, share in {case[:2] for case in MIXED.values()}:
+        cases = {user: case for user, case in enumerate(MIXED.values()) if case[:2] == (top_k, share)}
+        warm = scored_frame(spark, {user: case[2] for user, case in cases.items()}, "als")
+        cold = scored_frame(spark, {user: case[3] for user, case in cases.items()}, "cnn")
+        frames.append(mix(warm, cold, top_k, share))
+        for user, case in cases.items():
+            scores = dict(case[2]) | dict(case[3])
+            expected[user] = [(item, float(scores[item]), "cnn" if item in dict(case[3]) else "als") for item in case[4]]
+    rows = [row.asDict() for row in reduce(DataFrame.unionByName, frames).collect()]
+    assert lists_of(rows) == expected
+
+
+def scored_frame(spark: SparkSession, lists: dict[int, Scored], rung: str) -> DataFrame:
+    rows = [(u, i, float(score), rank, rung) for u, items in lists.items() for rank, (i, score) in enumerate(items, 1)]
+    return spark.createDataFrame(rows, "user int, item int, score float, rank int, rung string")
+
+
+COLD_SECTIONS: Row = {
+    "ratings": {"path": "unread", "value": "one", "columns": {"user_id": "u", "item_id": "i"}},
+    "als": {"rank": 3},
+    "images": {"path": "unread"},
+    "shards": {"task": "factors"},
+    "cnn": {},
+    "predict": {},
+    "recommend": {"top_k": 5, "cold_share": 0.4},
+}
+COLD_ITEMS = {item: _RNG.standard_normal(3).astype(np.float32) for item in (3, 10_000, 10_001)}
+
+
+@pytest.fixture(scope="module")
+def pictured(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a pipeline that predicts the factors of cold items, and others for rated items, 100 times as large."""
+    root = tmp_path_factory.mktemp("pictured")
+    ids = pa.table([USERS, [str(user) for user in USERS]], schema=TABLES["users"])
+    publish(root, "prepare-ratings", "ratings", pairs_table(RATINGS, TABLES["ratings"]))
+    publish(root, "prepare-ratings", "users", ids)
+    titled = [{"item": item, "item_id": f"rated {item}", "title": f"Title {item}"} for item in ITEMS]
+    publish(root, "prepare-ratings", "items", titled)
+    predicted = {item: 100 * factors for item, factors in ITEM_FACTORS.items()} | COLD_ITEMS
+    tables = {"user_factors": USER_FACTORS, "item_factors": ITEM_FACTORS, "predicted_factors": predicted}
+    for name, factors in tables.items():
+        side, stage = ("user" if name == "user_factors" else "item"), ("predict-items" if factors is predicted else "train-als")
+        publish(root, stage, name, [{side: id_, "factors": vector.tolist()} for id_, vector in factors.items()])
+        manifests.commit(root, replace(manifests.load(root, name).manifest, rank=3))
+    config = Config.model_validate(COLD_SECTIONS)
+    runner.run(config, root, stages.select(config, "recommend"))
+    return root
+
+
+def recommended(root: Path) -> Lists:
+    return lists_of([row for path in manifests.load(root, "recommendations").paths for row in pq.read_table(path).to_pylist()])
+
+
+def test_items_that_nobody_has_rated_are_recommended_by_their_pictures_and_no_others(pictured: Path) -> None:
+    """Of five places two are reserved for them."""
+    known = [user for user in USERS if user in USER_FACTORS]
+    expected = {}
+    for user in known:
+        scores = {item: float(USER_FACTORS[user] @ factors) for item, factors in (ITEM_FACTORS | COLD_ITEMS).items()}
+        scores = {item: score for item, score in scores.items() if (user, item) not in RATINGS}
+        best = sorted(scores, key=lambda item: (-round(scores[item], 5), item))
+        reserved = [item for item in best if item in COLD_ITEMS][:2]
+        chosen = reserved + [item for item in best if item not in reserved][: 5 - len(reserved)]
+        places = sorted(chosen, key=best.index)
+        expected[user] = [(item, scores[item], "cnn" if item in COLD_ITEMS else "als") for item in places]
+    lists = recommended(pictured)
+    assert {user: lists[user] for user in known} == approximately(expected)
+    assert {rung for user in (NEW, NO_FACTORS) for _, _, rung in lists[user]} == {"popular"}
+    assert all((item in COLD_ITEMS) == (rung == "cnn") for items in lists.values() for item, _, rung in items)
+
+
+def test_items_that_only_attributes_or_pictures_name_are_found_by_their_ids(pictured: Path, publish: Publish) -> None:
+    described = {"item": 3, "item_id": "described", "title": "Three", "genres": [], "tags": [], "numbers": []}
+    publish(pictured, "prepare-items", "item_attributes", [described])
+    publish(pictured, "prepare-images", "images", [{"item": i, "item_id": f"seen {i}", "pixels": b"."} for i in COLD_ITEMS])
+    names: dict[int, tuple[str, str | None]] = {item: (f"rated {item}", f"Title {item}") for item in ITEMS}
+    names |= {item: (f"seen {item}", None) for item in COLD_ITEMS}
+    names[3] = ("described", "Three")
+    lists = recommended(pictured)
+    assert {item for items in lists.values() for item, _, rung in items if rung == "cnn"} == COLD_ITEMS.keys()
+    for user, items in lists.items():
+        found = [(row.item_id, row.title) for row in recommendations_of(pictured, str(user), 5)]
+        assert found == [names[item] for item, _, _ in items]

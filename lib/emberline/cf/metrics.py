@@ -12,8 +12,10 @@ For a user with the set R of relevant held-out items and a list of recommended i
 A list shorter than k counts as if filled with irrelevant items.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +52,20 @@ def _at_k(relevant: Int32, hit_users: Int32, hit_ranks: Int32, k: int) -> list[F
     ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(1, k + 1) + 1))])
     reachable = np.minimum(relevant, k)
     return [hits / k, hits / relevant, hits / reachable, (hits > 0) * 1.0, gain / ideal[reachable], precisions / reachable]
+
+
+def protocol(name: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """A protocol's name, hash and facts, JSON-ready: two numbers can be compared only under the same hash."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    return {"name": name, "hash": digest, **facts}
+
+
+def per_class(confusion: Float64) -> Float64:
+    """(classes, 3): precision, recall and F1 of counts (true class, predicted class); 0 where there is nothing to divide by."""
+    right, predicted, true = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
+    precision, recall = right / np.maximum(predicted, 1), right / np.maximum(true, 1)
+    both = precision + recall
+    return np.column_stack([precision, recall, np.where(both > 0, 2 * precision * recall / np.where(both > 0, both, 1), 0)])
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from emberline.cf import metrics, topk
+from emberline.cf import als, metrics, ridge, topk
 from emberline.cf.blocks import BLOCK_FIELDS, Block, Float32, decode, dense_block, product, sparse_block
 
 BLOCKS = pa.schema([("block", pa.int32()), *BLOCK_FIELDS])
@@ -14,6 +16,16 @@ BEST = pa.schema([("row", pa.int32()), ("column", pa.int32()), ("score", pa.floa
 SUMS = pa.schema(
     [("subject", pa.string()), ("users", pa.int64()), ("totals", pa.list_(pa.float64())), ("squares", pa.list_(pa.float64()))]
 )
+PLACES = pa.schema(
+    [("subject", pa.string()), ("user", pa.int32()), ("item", pa.int32()), ("above", pa.int64()), ("equal", pa.int64())]
+)
+ITEM_FACTORS = pa.schema([("item", pa.int32()), ("factors", pa.list_(pa.float32()))])
+GRAMIANS = pa.schema([("gramian", pa.binary())])
+MOMENTS = pa.schema(
+    [("split", pa.string()), ("count", pa.int64()), ("xx", pa.binary()), ("xy", pa.binary()), ("yy", pa.binary())]
+)
+WANTED = "wanted_"
+_TIE = 1e-6  # scores this near to each other, as shares of the larger of 1 and the score, are equal
 EXCLUDED = "excluded_"
 RIGHT = "right_"
 
@@ -73,6 +85,66 @@ def ranking_sums(relevant: pa.Table, hits: pa.Table, ks: tuple[int, ...]) -> pa.
     positions = np.searchsorted(users, hits["user"].to_numpy())
     sums = metrics.Sums.of(metrics.per_user(counts, positions, hits["rank"].to_numpy(), ks))
     return pa.table([relevant["subject"][:1], [sums.count], [sums.total], [sums.squares]], schema=SUMS)
+
+
+def count_places(pairs: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """For each wanted entry of a user block, how many columns of an item block score above it, and how many like it.
+
+    A pair has BLOCKS' columns, with WANTED before their names (a sparse block: users, items and their scores), with RIGHT, and
+    a subject. An entry whose own item is in the item block is counted among those that score like it.
+    """
+    for batch in pairs:
+        for pair in batch.to_pylist():  # one row is one pair of blocks
+            left, right, wanted = decode(pair), decode(pair, RIGHT), decode(pair, WANTED)
+            scores = np.sort(product(left, right), axis=1)[np.searchsorted(left.ids, wanted.ids)]
+            places = [_places(row, own) for row, own in zip(scores, np.split(wanted.values, wanted.indptr[1:-1]), strict=True)]
+            above, equal = (np.concatenate(counts) for counts in zip(*places, strict=True))
+            users = np.repeat(wanted.ids, np.diff(wanted.indptr))
+            yield pa.record_batch([[pair["subject"]] * len(users), users, wanted.indices, above, equal], schema=PLACES)
+
+
+def _places(ascending: Float32, scores: Float32) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """For each of one user's scores (n,), how many of all its scores (m,) are above, and how many equal."""
+    width = _TIE * np.maximum(1, np.abs(scores))
+    first, after = np.searchsorted(ascending, scores - width, "left"), np.searchsorted(ascending, scores + width, "right")
+    return len(ascending) - after, after - first
+
+
+def sum_gramians(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Column factors to one row of GRAMIANS per batch."""
+    for batch in batches:
+        total = als.gramian(_matrix(batch.column(0), batch.num_rows))
+        yield pa.RecordBatch.from_pylist([{"gramian": total.tobytes()}], schema=GRAMIANS)
+
+
+def fold_in(ratings: pa.Table, gramian: npt.NDArray[np.float64] | None, alpha: float, reg_param: float) -> pa.Table:
+    """One item's ratings (columns item, value and factors, the user's) to its row of ITEM_FACTORS; explicit without a gramian."""
+    raters = _matrix(ratings["factors"].combine_chunks(), ratings.num_rows)
+    values = ratings["value"].to_numpy()
+    if gramian is None:
+        factors = als.fold_in_explicit(raters, values, reg_param)
+    else:
+        factors = als.fold_in_implicit(raters, values, gramian, alpha, reg_param)
+    return pa.table([ratings["item"][:1], [factors.astype(np.float32)]], schema=ITEM_FACTORS)
+
+
+def sum_moments(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Columns split, features and factors to a row of MOMENTS per batch and split."""
+    for batch in batches:
+        table = pa.Table.from_batches([batch])
+        for split in table["split"].unique():
+            rows = table.filter(pc.equal(table["split"], split))
+            x, y = (_matrix(rows[name].combine_chunks(), rows.num_rows) for name in ("features", "factors"))
+            moments = ridge.Moments.of(x, y)
+            row = {name: getattr(moments, name).tobytes() for name in ("xx", "xy", "yy")}
+            yield pa.RecordBatch.from_pylist([{"split": split.as_py(), "count": moments.count, **row}], schema=MOMENTS)
+
+
+def apply_weights(batches: Iterator[pa.RecordBatch], weights: npt.NDArray[np.float64]) -> Iterator[pa.RecordBatch]:
+    """Columns item and features to ITEM_FACTORS by `features @ weights`, the last weights being the constant's."""
+    for batch in batches:
+        predicted = ridge.with_one(_matrix(batch["features"], batch.num_rows)) @ weights
+        yield pa.record_batch([batch["item"], list(predicted.astype(np.float32))], schema=ITEM_FACTORS)
 
 
 def dot_products(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

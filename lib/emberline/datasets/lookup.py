@@ -1,7 +1,5 @@
 """One user's published recommendations, read without Spark."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +33,21 @@ def recommendations_of(root: Path, user_id: str, k: int) -> list[Recommendation]
     best = _rows(published, "user", _index_of(users, user_id)).sort_by("rank").slice(0, k).to_pylist()
     if not best:
         raise DataError(f"user {user_id!r} has no recommendations in {root}; rerun recommend")
-    known = {row["item"]: row for row in _rows(items, "item", [row["item"] for row in best]).to_pylist()}
-    return [
-        Recommendation(row["rank"], known[row["item"]]["item_id"], known[row["item"]]["title"], row["score"], row["rung"])
-        for row in best
-    ]
+    known = _names(root, items, [row["item"] for row in best])
+    return [Recommendation(row["rank"], *known[row["item"]], row["score"], row["rung"]) for row in best]
+
+
+def _names(root: Path, items: Dataset, wanted: list[int]) -> dict[int, tuple[str, str | None]]:
+    """Outside id and title of items, from their attributes where there are any; of those that have a picture alone, the id."""
+    found: dict[int, tuple[str, str | None]] = {}
+    for name in ("items", "item_attributes", "images"):
+        missing = [item for item in wanted if item not in found or found[item][1] is None]
+        if missing and manifests.exists(root, name):
+            dataset = items if name == "items" else manifests.load(root, name)
+            columns = ["item", "item_id", *(["title"] if name != "images" else [])]
+            rows = _rows(dataset, "item", missing, columns).to_pylist()
+            found |= {row["item"]: (row["item_id"], row.get("title")) for row in rows}
+    return found
 
 
 def head(dataset: Dataset, rows: int) -> pa.Table:
@@ -49,7 +57,7 @@ def head(dataset: Dataset, rows: int) -> pa.Table:
     for path in dataset.paths:
         if missing <= 0:
             break
-        with _damage_explained(dataset, path):
+        with manifests.damage_explained(dataset, path):
             file = pq.ParquetFile(path, page_checksum_verification=True)
             for group in range(file.num_row_groups):
                 if missing > 0:
@@ -66,19 +74,11 @@ def _index_of(users: Dataset, user_id: str) -> list[int]:
     return found
 
 
-def _rows(dataset: Dataset, column: str, values: list[int] | list[str]) -> pa.Table:
+def _rows(dataset: Dataset, column: str, values: list[int] | list[str], columns: list[str] | None = None) -> pa.Table:
     """The rows whose column is one of the values; row groups that cannot hold one are not read."""
     found = []
     for path in dataset.paths:
-        with _damage_explained(dataset, path):
-            found.append(pq.read_table(path, filters=pc.field(column).isin(values), page_checksum_verification=True))
+        with manifests.damage_explained(dataset, path):
+            rows = pq.read_table(path, columns=columns, filters=pc.field(column).isin(values), page_checksum_verification=True)
+            found.append(rows)
     return pa.concat_tables(found)
-
-
-@contextmanager
-def _damage_explained(dataset: Dataset, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, pa.ArrowInvalid) as error:
-        stage = dataset.manifest.produced_by.stage
-        raise DataError(f"{path} cannot be read ({error}); rerun {stage} with --force") from error

@@ -9,10 +9,13 @@ Parts are written once and never changed; the manifest is replaced last, in one 
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
+
+import pyarrow as pa
 
 from emberline.datasets import storage
 from emberline.datasets.schema import TABLES, fields_of
@@ -67,6 +70,12 @@ class Manifest:
     seed: int | None = None
     info: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT_VERSION
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """The manifest that `asdict` made this of. Raises TypeError or KeyError for what is none."""
+        parts = [_part(part) for part in content["parts"]]
+        return cls(**content | {"parts": parts, "produced_by": ProducedBy(**content["produced_by"])})
 
     def identity(self) -> dict[str, str]:
         """What another dataset's lineage says of this one."""
@@ -140,6 +149,15 @@ def verify(dataset: Dataset) -> None:
             )
 
 
+@contextmanager
+def damage_explained(dataset: Dataset, path: Path) -> Iterator[None]:
+    """Raises DataError where a part cannot be read."""
+    try:
+        yield
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path} cannot be read ({error}); {_remedy(dataset.manifest)} with --force") from error
+
+
 def sha256_of(path: Path) -> str:
     """The file's sha256 as hexadecimal digits."""
     with path.open("rb") as file:
@@ -173,9 +191,7 @@ def _parse(root: Path, name: str) -> Dataset:
             raise ManifestError(
                 f"{path}: format version {version}, expected {FORMAT_VERSION}; rerun the stage that writes {name}"
             )
-        parts = [_part(part) for part in content.pop("parts")]
-        produced_by = ProducedBy(**content.pop("produced_by"))
-        manifest = Manifest(parts=parts, produced_by=produced_by, **content)
+        manifest = Manifest.from_json(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ManifestError(f"{path} is not a manifest ({error}); rerun the stage that writes {name}") from error
     if manifest.name != name:

@@ -64,7 +64,9 @@ class _HashingFile(io.RawIOBase):
         return self._hash.hexdigest()
 
 
-def write_parts(batches: Iterator[pa.RecordBatch], folder: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def write_parts(
+    batches: Iterator[pa.RecordBatch], folder: str, schema: pa.Schema, group_rows: int | None = None
+) -> Iterator[pa.RecordBatch]:
     """Write one partition's batches as one Parquet part; yields its row of WRITTEN_PARTS, or nothing for an empty partition.
 
     The batches have the schema's columns after a first column, PARTITION, which holds the partition's number.
@@ -75,14 +77,17 @@ def write_parts(batches: Iterator[pa.RecordBatch], folder: str, schema: pa.Schem
         return
     partition = first.column(0)[0].as_py()
     tables = (pa.Table.from_batches([batch]).drop_columns([PARTITION]).cast(schema) for batch in _chain(first, filled))
-    part = write_part(tables, Path(folder), f"part-{partition:05d}", schema)
+    part = write_part(tables, Path(folder), f"part-{partition:05d}", schema, group_rows)
     row = {PARTITION: partition, "path": part.path, "rows": part.rows}
     row |= {"row_groups": part.row_groups, "bytes": part.bytes, "sha256": part.sha256}
     yield pa.RecordBatch.from_pylist([row], schema=WRITTEN_PARTS)
 
 
-def write_part(tables: Iterable[pa.Table], folder: Path, stem: str, schema: pa.Schema) -> Part:
-    """Write tables as one Parquet file `<stem>-<random>.parquet`; the part's path is relative to the folder's parent."""
+def write_part(tables: Iterable[pa.Table], folder: Path, stem: str, schema: pa.Schema, group_rows: int | None = None) -> Part:
+    """Write tables as one Parquet file `<stem>-<random>.parquet`; the part's path is relative to the folder's parent.
+
+    With `group_rows`, every row group but the last has exactly so many rows.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{stem}-{uuid.uuid4().hex[:8]}.parquet"
     rows = row_groups = 0
@@ -90,7 +95,7 @@ def write_part(tables: Iterable[pa.Table], folder: Path, stem: str, schema: pa.S
         _HashingFile(path) as file,
         pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
     ):
-        for group in _row_groups(tables, schema):
+        for group in _row_groups(tables) if group_rows is None else _equal_row_groups(tables, group_rows):
             writer.write_table(group, row_group_size=group.num_rows)
             rows += group.num_rows
             row_groups += 1
@@ -111,7 +116,7 @@ def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa
     yield from rest
 
 
-def _row_groups(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Small tables joined until they make a row group worth its metadata."""
     waiting: list[pa.Table] = []
     rows = size = 0
@@ -124,3 +129,15 @@ def _row_groups(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Ta
             waiting, rows, size = [], 0, 0
     if rows:
         yield pa.concat_tables(waiting)
+
+
+def _equal_row_groups(tables: Iterable[pa.Table], group_rows: int) -> Iterator[pa.Table]:
+    """The tables' rows cut anew, every `group_rows`."""
+    waiting = None
+    for table in tables:
+        waiting = table if waiting is None else pa.concat_tables([waiting, table])
+        while waiting.num_rows >= group_rows:
+            yield waiting.slice(0, group_rows)
+            waiting = waiting.slice(group_rows)
+    if waiting is not None and waiting.num_rows:
+        yield waiting

@@ -8,20 +8,45 @@ import pyarrow as pa
 
 USER = pa.field("user", pa.int32(), nullable=False)
 ITEM = pa.field("item", pa.int32(), nullable=False)
+_USER_ID = pa.field("user_id", pa.string(), nullable=False)
+_ITEM_ID = pa.field("item_id", pa.string(), nullable=False)
 _FACTORS = pa.field("factors", pa.list_(pa.float32()), nullable=False)
 _VALUE = pa.field("value", pa.float32(), nullable=False)
 _TIMESTAMP = pa.field("timestamp", pa.timestamp("us", tz="UTC"))
 
 RATINGS = pa.schema([USER, ITEM, _VALUE, _TIMESTAMP])
 HOLDOUT = pa.schema([USER, ITEM, _VALUE, _TIMESTAMP, pa.field("cold", pa.bool_(), nullable=False)])
-USERS = pa.schema([USER, pa.field("user_id", pa.string(), nullable=False)])
-ITEMS = pa.schema([ITEM, pa.field("item_id", pa.string(), nullable=False), pa.field("title", pa.string())])
+USERS = pa.schema([USER, _USER_ID])
+ITEMS = pa.schema([ITEM, _ITEM_ID, pa.field("title", pa.string())])
 REJECTED_RATINGS = pa.schema(
     [
         pa.field("source_file", pa.string(), nullable=False),
         pa.field("outcome", pa.string(), nullable=False),  # rejected, merged or filtered
         pa.field("reason", pa.string(), nullable=False),
         pa.field("raw", pa.string(), nullable=False),
+    ]
+)
+ATTRIBUTES = [
+    pa.field("title", pa.string()),
+    pa.field("text", pa.string()),
+    pa.field("label", pa.string()),
+    pa.field("genres", pa.list_(pa.string()), nullable=False),
+    pa.field("tags", pa.list_(pa.string()), nullable=False),
+    pa.field("numbers", pa.list_(pa.float64()), nullable=False),  # in the order of the manifest's `numbers`; null where missing
+]
+ITEM_ATTRIBUTES = pa.schema([ITEM, _ITEM_ID, *ATTRIBUTES])
+USER_ATTRIBUTES = pa.schema([USER, _USER_ID, *ATTRIBUTES])
+REJECTED_ATTRIBUTES = pa.schema([pa.field("side", pa.string(), nullable=False), *REJECTED_RATINGS])
+_LABEL = pa.field("label", pa.string())
+_PIXELS = pa.field("pixels", pa.binary(), nullable=False)  # height x width x channels uint8, row-major; sizes in the manifest
+IMAGES = pa.schema([ITEM, _ITEM_ID, _LABEL, pa.field("split", pa.string()), _PIXELS])
+REJECTED_IMAGES = pa.schema(
+    [
+        pa.field("source_file", pa.string(), nullable=False),
+        pa.field("position", pa.int64(), nullable=False),  # of the picture in a file that holds several; 0 in others
+        pa.field("item_id", pa.string()),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
     ]
 )
 USER_FACTORS = pa.schema([USER, _FACTORS])
@@ -32,13 +57,33 @@ ITEM_NEIGHBORS = pa.schema(
 USER_NEIGHBORS = pa.schema(
     [USER, pa.field("neighbor", pa.int32(), nullable=False), pa.field("similarity", pa.float32(), nullable=False)]
 )
+SHARDS = pa.schema(
+    [
+        ITEM,
+        _ITEM_ID,
+        pa.field("split", pa.string(), nullable=False),  # train, val, test, or none: neither trained on nor measured
+        pa.field("label", pa.int32()),  # its place in the manifest's `classes`
+        pa.field("factors", pa.list_(pa.float32())),
+        _PIXELS,
+    ]
+)
+PREDICTED_FACTORS = pa.schema([ITEM, _FACTORS])
+_CLASS_COLUMNS = [
+    ITEM,
+    pa.field("predicted", pa.int32(), nullable=False),  # its place in the manifest's `classes`
+    pa.field("probability", pa.float32(), nullable=False),
+    pa.field("top", pa.list_(pa.int32()), nullable=False),  # up to five classes, the most probable first
+]
+PREDICTED_CLASSES = pa.schema(_CLASS_COLUMNS)
+FOREST_CLASSES = pa.schema(_CLASS_COLUMNS)
+EMBEDDINGS = pa.schema([ITEM, pa.field("embedding", pa.list_(pa.float32()), nullable=False)])
 RECOMMENDATIONS = pa.schema(
     [
         USER,
         pa.field("rank", pa.int32(), nullable=False),  # 1 is the best
         ITEM,
         pa.field("score", pa.float32(), nullable=False),
-        pa.field("rung", pa.string(), nullable=False),  # als, item-neighbors, user-neighbors or popular
+        pa.field("rung", pa.string(), nullable=False),  # als, cnn, item-neighbors, user-neighbors or popular
     ]
 )
 
@@ -48,10 +93,23 @@ TABLES: dict[str, pa.Schema] = {
     "users": USERS,
     "items": ITEMS,
     "rejected_ratings": REJECTED_RATINGS,
+    "item_attributes": ITEM_ATTRIBUTES,
+    "user_attributes": USER_ATTRIBUTES,
+    "rejected_attributes": REJECTED_ATTRIBUTES,
+    "images": IMAGES,
+    "rejected_images": REJECTED_IMAGES,
     "user_factors": USER_FACTORS,
     "item_factors": ITEM_FACTORS,
     "item_neighbors": ITEM_NEIGHBORS,
     "user_neighbors": USER_NEIGHBORS,
+    "shards_train": SHARDS,
+    "shards_val": SHARDS,
+    "shards_test": SHARDS,
+    "shards_all": SHARDS,
+    "predicted_factors": PREDICTED_FACTORS,
+    "predicted_classes": PREDICTED_CLASSES,
+    "embeddings": EMBEDDINGS,
+    "forest_classes": FOREST_CLASSES,
     "recommendations": RECOMMENDATIONS,
 }
 

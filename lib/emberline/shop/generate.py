@@ -5,11 +5,11 @@ import pyarrow as pa
 from emberline.config import ShopConfig
 from emberline.datasets.parts import write_file, write_part
 from emberline.runner import StageRun
-from emberline.shop.catalogue import Catalogue, make_catalogue
+from emberline.shop.catalogue import SHAPES, Catalogue, make_catalogue
 from emberline.shop.events import make_events
 from emberline.shop.pictures import draw, encode_png
 
-_PICTURES = pa.schema([("item_id", pa.string()), ("title", pa.string()), ("picture", pa.binary())])
+_PICTURES = pa.schema([("item_id", pa.string()), ("title", pa.string()), ("shape", pa.string()), ("picture", pa.binary())])
 
 
 def run(run: StageRun) -> None:
@@ -26,5 +26,6 @@ def run(run: StageRun) -> None:
 
 
 def _pictures(catalogue: Catalogue) -> pa.Table:
-    columns = [list(catalogue.item_ids), list(catalogue.titles), encode_png(draw(catalogue))]
+    shapes = [SHAPES[index] for index in catalogue.shape]
+    columns = [list(catalogue.item_ids), list(catalogue.titles), shapes, encode_png(draw(catalogue))]
     return pa.table(columns, schema=_PICTURES)

@@ -4,7 +4,6 @@ Every metric stands under one protocol: which ratings were withheld, who is coun
 protocol is written out and hashed, so that two numbers can be compared only if they measure the same thing.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from functools import reduce
@@ -16,12 +15,12 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.cf import tasks
-from emberline.cf.metrics import Sums, ranking_names
+from emberline.cf.metrics import Sums, protocol, ranking_names
 from emberline.config import EvaluateConfig
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
-from emberline.spark import frames
+from emberline.spark import classes, cold, frames
 from emberline.spark.frames import spark_schema
 from emberline.spark.recommend import constant_blocks, popularity, popularity_blocks, top_unseen
 
@@ -30,16 +29,32 @@ Row = dict[str, Any]
 
 
 def run(run: StageRun, spark: SparkSession) -> None:
-    """Measure the recommendations, and the predicted ratings of explicit feedback; write `metrics.json`."""
+    """Measure what the pipeline recommends and predicts; write `metrics.json`."""
     config: EvaluateConfig = run.settings
     tables = {name: frames.read(spark, dataset) for name, dataset in run.inputs.items()}
-    withheld = tables["holdout"].where(~F.col("cold")).persist()
-    rows = [*_ranking(run, tables, withheld), *_rating_errors(run, tables, withheld)]
-    protocol = _protocol(run)
-    content: Row = {"protocol": protocol, "metrics": rows}
+    reports: dict[str, Row] = {}
+    if run.config.recommend:
+        reports["holdout"] = _holdout_report(run, tables)
+    if run.config.measures_cold_items:
+        reports["cold items"] = cold.report(run, spark, tables, _relevant(tables["holdout"].where("cold"), config))
+    if run.config.predicts_classes:
+        reports["classes"] = classes.report(run, tables)
+    content: Row = {"reports": reports}
     text = json.dumps(content, indent=1).encode()
     run.add("metrics", [write_file(text, run.folder("metrics"), "metrics.json")], seed=config.seed, **content)
     run.metrics |= content
+
+
+def _holdout_report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
+    """Recommendations, and the predicted ratings of explicit feedback, against ratings held out of each user's history."""
+    withheld = tables["holdout"].where(~F.col("cold")).persist()
+    return {"protocol": _protocol(run), "metrics": [*_ranking(run, tables, withheld), *_rating_errors(run, tables, withheld)]}
+
+
+def _relevant(withheld: DataFrame, config: EvaluateConfig) -> DataFrame:
+    """Columns user and item: what a good list would hold."""
+    is_relevant = F.lit(True) if config.relevant_from is None else F.col("value") >= config.relevant_from
+    return withheld.where(is_relevant).select("user", "item")
 
 
 def _protocol(run: StageRun) -> Row:
@@ -50,9 +65,8 @@ def _protocol(run: StageRun) -> Row:
         "candidates": "all items rated in training but those that the user rated in training",
         "relevant": "every held-out rating" if config.relevant_from is None else f"held-out value >= {config.relevant_from:g}",
     }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     holdout = facts["holdout"]
-    return {"name": f"{holdout['by']} holdout, seed {holdout['seed']}", "hash": digest, **facts}
+    return protocol(f"{holdout['by']} holdout, seed {holdout['seed']}", facts)
 
 
 # ---------------------------------------------------------------------------------------------------------------- ranking
@@ -61,8 +75,7 @@ def _protocol(run: StageRun) -> Row:
 def _ranking(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
     config: EvaluateConfig = run.settings
     ratings = tables["ratings"].persist()
-    is_relevant = F.lit(True) if config.relevant_from is None else F.col("value") >= config.relevant_from
-    relevant = withheld.where(is_relevant).select("user", "item").persist()
+    relevant = _relevant(withheld, config).persist()
     if relevant.isEmpty():
         raise EmptyDatasetError(
             "no held-out rating is relevant; withhold more in ratings.holdout or lower evaluate.relevant_from"
@@ -141,7 +154,7 @@ def _or_none(value: float) -> float | None:
 
 def _rating_errors(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
     """How far predicted ratings are from held-out ones, where the pipeline has factors of explicit feedback."""
-    if "user_factors" not in tables or withheld.isEmpty():
+    if run.config.als is None or run.config.is_implicit or withheld.isEmpty():
         return
     predicted = predict(withheld, tables["user_factors"], tables["item_factors"])
     both = predicted.join(baselines(withheld, tables["ratings"]), ["user", "item"])

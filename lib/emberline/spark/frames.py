@@ -71,10 +71,21 @@ def _check_rank(frame: DataFrame, dataset: Dataset) -> None:
         raise SchemaError(f"{dataset.name}: factors of length {found} where the manifest says rank {dataset.manifest.rank}")
 
 
-def write(frame: DataFrame, run: StageRun, name: str, rank: int | None = None, seed: int | None = None, **info: Any) -> Dataset:
-    """Write a frame as the output `name` of this run: the executors write its parts, the driver sees one row per part."""
+def write(
+    frame: DataFrame,
+    run: StageRun,
+    name: str,
+    rank: int | None = None,
+    seed: int | None = None,
+    group_rows: int | None = None,
+    **info: Any,
+) -> Dataset:
+    """Write a frame as the output `name` of this run: the executors write its parts, the driver sees one row per part.
+
+    With `group_rows`, every row group of a part but its last has exactly so many rows.
+    """
     schema = TABLES[name]
-    task = partial(write_parts, folder=str(run.folder(name)), schema=schema)
+    task = partial(write_parts, folder=str(run.folder(name)), schema=schema, group_rows=group_rows)
     numbered = conform(frame, schema, name).select(F.spark_partition_id().alias(PARTITION), "*")
     written = numbered.mapInArrow(task, spark_schema(WRITTEN_PARTS)).collect()
     parts = [_part(row.asDict()) for row in sorted(written, key=lambda row: row[PARTITION])]

@@ -18,13 +18,12 @@ from emberline.datasets.manifest import Dataset
 from emberline.errors import ConfigError, DataError, EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark import frames, ids
-from emberline.spark.raw import read_raw
+from emberline.spark.raw import NUMBER, id_column, read_raw
 from emberline.spark.split import mark_holdout
 
 _PAIR = ["user_id", "item_id"]
 _OUTCOMES = ("merged", "rejected", "filtered")
 _FLOAT_MAX = 3.4028235e38
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"  # Java also takes 5d, 1f and 0x1p3 for numbers
 _MICROS_MIN, _MICROS_MAX = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999
 _UNITS = {"seconds": 1_000_000, "milliseconds": 1_000}  # in microseconds
 _MERGED = {"latest": "duplicate of a later event", "sum": "added to the pair's sum", "max": "not the pair's maximum"}
@@ -82,8 +81,8 @@ def parse(raw: DataFrame, config: RatingsConfig) -> DataFrame:
     texts = raw.withColumns({f"{name}_text": F.nullif(F.trim(name), F.lit("")) for name in mapped})
     values = texts.withColumns(
         {
-            "user_id": _id("user_id_text", config.user_ids),
-            "item_id": _id("item_id_text", config.item_ids),
+            "user_id": id_column("user_id_text", config.user_ids),
+            "item_id": id_column("item_id_text", config.item_ids),
             "value": _number(config),
             "timestamp": _timestamp(config),
             "title": F.col("title_text") if "title" in mapped else F.lit(None).cast("string"),
@@ -93,18 +92,10 @@ def parse(raw: DataFrame, config: RatingsConfig) -> DataFrame:
     return values.select("source_file", "raw", "user_id", "item_id", value, "timestamp", "title", reason)
 
 
-def _id(text: str, kind: str) -> Column:
-    """An id as text; with `integer`, "17850.0" and "017850" are "17850", and what is no integer is null."""
-    if kind == "text":
-        return F.col(text)
-    whole = F.regexp_extract(text, r"^\s*(-?\d{1,38})(\.0*)?\s*$", 1)
-    return F.nullif(whole, F.lit("")).cast("decimal(38,0)").cast("string")
-
-
 def _number(config: RatingsConfig) -> Column:
     if config.columns.value is None:
         return F.lit(1.0)
-    return F.when(F.rlike("value_text", F.lit(_NUMBER)), F.col("value_text")).try_cast("double")
+    return F.when(F.rlike("value_text", F.lit(NUMBER)), F.col("value_text")).try_cast("double")
 
 
 def _timestamp(config: RatingsConfig) -> Column:
@@ -227,22 +218,29 @@ def latest_titles(good: DataFrame) -> DataFrame:
 
 
 def _write_ids(run: StageRun, spark: SparkSession, kept: DataFrame, good: DataFrame) -> tuple[DataFrame, DataFrame]:
-    """Extend both id maps; returns them as written."""
-    known_users, known_items = _previous(run, spark, "users"), _previous(run, spark, "items")
-    store = partial(frames.checkpoint, run=run, name="ids")
-    users = ids.extend(known_users, kept, "user_id", "user", store)
-    items = ids.extend(known_items, kept, "item_id", "item", store).join(latest_titles(good), "item_id", "left")
-    if known_items is not None:
-        before = known_items.select("item_id", F.col("title").alias("_before"))
-        items = items.join(before, "item_id", "left").withColumn("title", F.coalesce("title", "_before"))
+    """Extend both id maps by what is rated; returns them as written."""
+    known = {side: ids.known(run, spark, side) for side in ("user", "item")}
+    users, items = (_rated(run, spark, kept, side, before) for side, before in known.items())
+    items = items.join(latest_titles(good), "item_id", "left")
+    if before := run.previous("items"):
+        titles = frames.read(spark, before).select("item_id", F.col("title").alias("_before"))
+        items = items.join(titles, "item_id", "left").withColumn("title", F.coalesce("title", "_before"))
     written_users = frames.write(users.sortWithinPartitions("user"), run, "users")
     written_items = frames.write(items.sortWithinPartitions("item"), run, "items")
+    for side, before_ in known.items():
+        ids.record_end(run, spark, f"{side}s", side, before_)
     return frames.read(spark, written_users), frames.read(spark, written_items)
 
 
-def _previous(run: StageRun, spark: SparkSession, name: str) -> DataFrame | None:
-    dataset = run.previous(name)
-    return None if dataset is None else frames.read(spark, dataset)
+def _rated(run: StageRun, spark: SparkSession, kept: DataFrame, side: str, known: ids.Known) -> DataFrame:
+    """Columns `side` and `<side>_id` of the previous map and of what is rated now, also where another stage has numbered it."""
+    extended = ids.extend(known, kept, f"{side}_id", side, partial(frames.checkpoint, run=run, name="ids"))
+    if run.continued.keys() <= {"users", "items"}:
+        return extended
+    wanted = kept.select(f"{side}_id")
+    if before := run.previous(f"{side}s"):
+        wanted = wanted.unionByName(frames.read(spark, before).select(f"{side}_id"))
+    return extended.join(wanted, f"{side}_id", "left_semi")
 
 
 def _write_kept(run: StageRun, kept: DataFrame, users: DataFrame, items: DataFrame) -> None:

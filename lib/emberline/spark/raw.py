@@ -23,6 +23,7 @@ from emberline.datasets import storage
 from emberline.datasets.storage import RawFile
 from emberline.errors import ConfigError, DataError, SchemaError
 
+NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"  # Java also takes 5d, 1f and 0x1p3 for numbers
 _HEAD_BYTES = 1 << 20
 _MAX_FIELDS = 20_000
 _LINE_ENDS = r"\r\n|\n|\r"  # Spark's; Python's splitlines knows more
@@ -54,7 +55,7 @@ def read_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: 
     Raises DataError for a file that is not what it claims, SchemaError for a missing column.
     """
     for file in files:
-        _check_name(file)
+        check_name(file)
     kind = raw.format if raw.format != "auto" else _kind_of(files)
     if kind == "parquet":
         return _read_parquet(spark, files, wanted, timestamp_format)
@@ -67,7 +68,15 @@ def read_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: 
     return _union([_read_csv(spark, group, raw, header, wanted) for header, group in _by_header(heads, raw).items()])
 
 
-def _check_name(file: RawFile) -> None:
+def id_column(text: str, kind: str) -> Column:
+    """An id as text; with `integer`, "17850.0" and "017850" are "17850", and what is no integer is null."""
+    if kind == "text":
+        return F.col(text)
+    whole = F.regexp_extract(text, r"^\s*(-?\d{1,38})(\.0*)?\s*$", 1)
+    return F.nullif(whole, F.lit("")).cast("decimal(38,0)").cast("string")
+
+
+def check_name(file: RawFile) -> None:
     """Raises DataError for a name that Spark passes over without a word, or that Hadoop takes for a URI."""
     name = file.path.name
     if name.startswith(("_", ".")) or name.endswith("._COPYING_") or ":" in name:
@@ -149,17 +158,17 @@ def _lines(spark: SparkSession, files: list[RawFile], raw: RawConfig) -> DataFra
     paths = [storage.for_spark(file.path) for file in files]
     if not _is_wide(raw.encoding):
         text = F.decode(F.col("value").cast("binary"), _java_name(raw.encoding))
-        lines = spark.read.text(paths).select(_source_file(files).alias("source_file"), text.alias("raw"))
+        lines = spark.read.text(paths).select(source_file(files).alias("source_file"), text.alias("raw"))
     else:
         if any(file.path.name.endswith(_COMPRESSIONS) for file in files):
             raise ConfigError(f"compressed files in {raw.encoding} are not supported; decompress them or convert them to utf-8")
         split = F.explode(F.split(F.decode("content", _java_name(raw.encoding)), _LINE_ENDS))
         whole = spark.read.format("binaryFile").load(paths)
-        lines = whole.select(_source_file(files).alias("source_file"), split.alias("raw"))
+        lines = whole.select(source_file(files).alias("source_file"), split.alias("raw"))
     return lines.withColumn("raw", F.regexp_replace("raw", "^\ufeff|\r$", "")).where(F.trim("raw") != "")
 
 
-def _source_file(files: list[RawFile]) -> Column:
+def source_file(files: list[RawFile]) -> Column:
     """The path below the input folder. Spark gives a URI, without `..`, whose escapes are undone (`+` is no escape in a path)."""
     base = len(os.path.normpath(files[0].path)) - len(files[0].relative)
     path = F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B")))
@@ -324,7 +333,7 @@ def _read_parquet_group(spark: SparkSession, files: list[RawFile], wanted: Wante
     texts = [_as_text(str(column), types[str(column)], timestamp_format).alias(new) for new, column in wanted.items()]
     raw = F.to_json(F.struct(*used))
     return frame.select(
-        _source_file(files).alias("source_file"), raw.alias("raw"), F.lit(None).cast("string").alias("problem"), *texts
+        source_file(files).alias("source_file"), raw.alias("raw"), F.lit(None).cast("string").alias("problem"), *texts
     )
 
 

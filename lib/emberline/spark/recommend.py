@@ -4,12 +4,13 @@ The first rung is the configured model; users it has no (or not enough) answers 
 factors or history `left` and the items' rows `right`, every model's score is `left @ right.T`:
 
     als             user factors            item factors
+    cnn             user factors            factors predicted from pictures, of items without ratings
     item-neighbors  the user's ratings      each item's similarity to its neighbours (Sarwar et al. 2001, unnormalised)
     user-neighbors  similarity to users     each item's ratings by those users (Herlocker et al. 1999, unnormalised)
     popular         1                       number of ratings
 """
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from emberline.config import RecommendConfig
@@ -19,6 +20,7 @@ from emberline.spark import frames
 from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, dense_blocks, sparse_blocks, top_products
 
 POPULAR = "popular"
+COLD = "cnn"
 
 
 def run(run: StageRun, spark: SparkSession) -> None:
@@ -26,10 +28,16 @@ def run(run: StageRun, spark: SparkSession) -> None:
     config: RecommendConfig = run.settings
     tables = {name: frames.read(spark, dataset) for name, dataset in run.inputs.items()}
     ratings, users = tables["ratings"].persist(), tables["users"]
+    seen = ratings.select("user", "item")
     left, right = model_blocks(config.model, tables)
-    best = top_unseen(left, right, ratings.select("user", "item"), config.top_k)
-    best = best.withColumn("rung", F.lit(config.model)).persist()
-    filled = best.unionByName(fill_up(best, users, ratings, config.top_k))
+    best = top_unseen(left, right, seen, config.top_k).withColumn("rung", F.lit(config.model))
+    if "predicted_factors" in tables:
+        unrated = tables["predicted_factors"].join(tables["item_factors"], "item", "left_anti")
+        fresh = top_unseen(left, dense_blocks(unrated, "item", COLUMNS_PER_BLOCK), seen, config.top_k)
+        best = mix(best, fresh.withColumn("rung", F.lit(COLD)), config.top_k, config.cold_share)
+    best = frames.checkpoint(best, run, "best")
+    is_full = best.count() == config.top_k * run.inputs["users"].rows
+    filled = best if is_full else best.unionByName(fill_up(best, users, ratings, config.top_k))
     written = frames.write(filled.repartition("user").sortWithinPartitions("user", "rank"), run, "recommendations")
     if written.rows == 0:
         raise EmptyDatasetError("there is nothing to recommend: every user has rated every item")
@@ -53,6 +61,19 @@ def top_unseen(left: DataFrame, right: DataFrame, seen: DataFrame, top_k: int, r
     excluded = sparse_blocks(seen, "user", "item", None, ROWS_PER_BLOCK)
     best = top_products(left, excluded, right, top_k, random_seed)
     return best.withColumnsRenamed({"row": "user", "column": "item"})
+
+
+def mix(warm: DataFrame, cold: DataFrame, top_k: int, cold_share: float) -> DataFrame:
+    """The best `top_k` of two lists of user, item, score, rank and rung; `cold_share` of the places go to the cold list.
+
+    Half a place counts as one. Where the cold list is shorter than its places, the warm one takes them.
+    """
+    reserved = F.col("rank") <= int(top_k * cold_share + 0.5 + 1e-9)  # 50 times 0.29 is a little less than 14.5
+    both = warm.withColumn("_kept", F.lit(False)).unionByName(cold.withColumn("_kept", reserved))
+    user = Window.partitionBy("user")
+    chosen = both.withColumn("_place", F.row_number().over(user.orderBy(F.desc("_kept"), F.desc("score"), "item")))
+    ranked = chosen.where(F.col("_place") <= top_k).withColumn("rank", F.row_number().over(user.orderBy(F.desc("score"), "item")))
+    return ranked.select("user", "item", "score", "rank", "rung")
 
 
 def fill_up(best: DataFrame, users: DataFrame, ratings: DataFrame, top_k: int) -> DataFrame:

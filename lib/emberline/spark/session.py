@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +15,7 @@ from pyspark.sql import SparkSession
 from emberline.config import Config, SparkConfig
 from emberline.datasets import storage
 from emberline.errors import ConfigError, DataError
-from emberline.runner import StageRun
+from emberline.runner import StageRun, resolve
 
 Settings = dict[str, bool | float | int | str | None]
 
@@ -30,6 +29,8 @@ _REQUIRED: Settings = {
     # Parquet files hold names that differ only in case, and times in nanoseconds, as pandas writes them.
     "spark.sql.caseSensitive": "true",
     "spark.sql.legacy.parquet.nanosAsLong": "true",
+    # A batch of pictures has to fit a Python worker.
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
 }
 # Spark's error class for a file that cannot be opened, decompressed or decoded, with the file's name in its message.
 _UNREADABLE = re.compile(r"\[FAILED_READ_FILE[^\]]*\] Encountered error while reading file (\S+?)\.(?:\s|$)")
@@ -55,10 +56,10 @@ class Engine:
         if self._is_ours:
             self.session.stop()
 
-    def call(self, function: Callable[[StageRun, SparkSession], None], run: StageRun) -> None:
+    def call(self, run: StageRun) -> None:
         """Run one stage's function. Raises DataError for a file that Spark cannot read."""
         try:
-            function(run, self.session)
+            resolve(run.stage.target)(run, self.session)
         except (PySparkException, Py4JJavaError) as error:
             if unreadable := _UNREADABLE.search(str(error)):
                 file = storage.local_path(unreadable[1])

@@ -19,7 +19,7 @@ COLUMNS_PER_BLOCK = 4096
 
 def dense_blocks(factors: DataFrame, id_column: str, block_size: int) -> DataFrame:
     """Blocks of rows (id, factors)."""
-    rows = factors.select(_block(id_column, block_size), F.col(id_column).alias("row"), "factors")
+    rows = factors.select(block_of(id_column, block_size), F.col(id_column).alias("row"), "factors")
     return rows.groupBy("block").applyInArrow(tasks.pack_dense, spark_schema(tasks.BLOCKS))
 
 
@@ -27,12 +27,13 @@ def sparse_blocks(entries: DataFrame, row: str, column: str, value: str | None, 
     """Blocks of a sparse matrix given by its entries; without a `value`, of its places only."""
     values = F.lit(0.0).cast("float") if value is None else F.col(value)
     renamed = entries.select(
-        _block(row, block_size), F.col(row).alias("row"), F.col(column).alias("column"), values.alias("value")
+        block_of(row, block_size), F.col(row).alias("row"), F.col(column).alias("column"), values.alias("value")
     )
     return renamed.groupBy("block").applyInArrow(tasks.pack_sparse, spark_schema(tasks.BLOCKS))
 
 
-def _block(column: str, block_size: int) -> Column:
+def block_of(column: str, block_size: int) -> Column:
+    """The number of the block that a dense index is in."""
     return F.floor(F.col(column) / block_size).cast("int").alias("block")
 
 

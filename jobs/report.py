@@ -1,0 +1,10 @@
+"""Write the report: the stage report, for spark-submit.
+
+    spark-submit --properties-file spark-conf/local.conf --py-files dist/emberline.zip jobs/report.py \\
+        --config PIPELINE.toml --root DIR [--set section.key=value]... [--force]
+"""
+
+from emberline.cli import run_stage
+
+if __name__ == "__main__":
+    run_stage("report")

@@ -1,0 +1,75 @@
+"""Checkpoints: one file each with everything that training needs to go on exactly where it was.
+
+A checkpoint is an `.npz` of arrays alone, which executes nothing when it is read. It is replaced in one step; the last ones are
+kept, and one that cannot be read is passed over.
+"""
+
+import io
+import json
+import logging
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from emberline.datasets import storage
+from emberline.logs import event
+
+log = logging.getLogger(__name__)
+_NAME = re.compile(r"step-(\d{10})\.npz")
+_KEEP = 2
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`variables`: of model and optimizer, in their order. `best`: the model's at its best epoch, empty within the first.
+
+    `state`: the training loop's numbers, JSON-ready.
+    """
+
+    variables: list[Array]
+    best: list[Array]
+    state: dict[str, Any]
+
+
+def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
+    """Write the checkpoint of a step, and remove all but the last ones."""
+    named = {f"variable_{i}": value for i, value in enumerate(checkpoint.variables)}
+    named |= {f"best_{i}": value for i, value in enumerate(checkpoint.best)}
+    content = io.BytesIO()
+    counts = np.array([len(checkpoint.variables), len(checkpoint.best)])
+    np.savez(content, state=np.array(json.dumps(checkpoint.state)), counts=counts, **named)  # type: ignore[arg-type]
+    storage.replace_file(folder / f"step-{step:010d}.npz", content.getvalue())
+    for path in _files(folder)[:-_KEEP]:
+        path.unlink()
+
+
+def load_latest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that can be read; None where there is none."""
+    for path in reversed(_files(folder)):
+        try:
+            return _load(path)
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+            log.warning(event("checkpoint_damaged", path=path, because=error))
+    return None
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("step-*.npz") if _NAME.fullmatch(path.name))
+
+
+def _load(path: Path) -> Checkpoint:
+    with np.load(path, allow_pickle=False) as content:
+        state = json.loads(str(content["state"]))
+        variables, best = content["counts"].tolist()  # a damaged directory may have lost names
+        return Checkpoint(_numbered(content, "variable", variables), _numbered(content, "best", best), state)
+
+
+def _numbered(content: Any, prefix: str, count: int) -> list[Array]:
+    return [content[f"{prefix}_{i}"] for i in range(count)]

@@ -1,0 +1,97 @@
+"""The stage predict-items: classes or factors, and the embedding, of every item with a picture, batch by batch."""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import tensorflow as tf
+
+from emberline.cnn.model import with_embedding
+from emberline.cnn.reader import Rows, Shards
+from emberline.cnn.train import MODEL_FILE
+from emberline.config import PredictConfig
+from emberline.datasets.manifest import Dataset, Part
+from emberline.datasets.parts import write_part
+from emberline.datasets.schema import TABLES
+from emberline.errors import SchemaError
+from emberline.runner import StageRun
+
+_TOP = 5
+
+Float32 = npt.NDArray[np.float32]
+
+
+def run(run: StageRun) -> None:
+    """Load the model, read every shard once, and write both tables."""
+    config: PredictConfig = run.settings
+    model = with_embedding(load_model(run.inputs["cnn"]))
+    shards = Shards(run.inputs["shards_all"], cache_bytes=0)
+    _check_shape(model, shards)
+    info = shards.dataset.manifest.info
+    predict = tf.function(partial(model, training=False), reduce_retracing=True)
+    name = "predicted_classes" if info["task"] == "class" else "predicted_factors"
+    to_table = classes_table if info["task"] == "class" else factors_table
+    parts: dict[str, list[Part]] = {name: [], "embeddings": []}
+    done = 0
+    for number, rows in enumerate(_parts(shards)):
+        tables: dict[str, list[pa.Table]] = {name: [], "embeddings": []}
+        for items, group in rows:
+            outputs, embedding = _in_batches(predict, group.pixels, config.batch_size)
+            tables[name].append(to_table(items, outputs))
+            tables["embeddings"].append(_lists(items, embedding, "embeddings"))
+            done += len(group)
+            run.progress(f"{done:,} of {len(shards):,} pictures")
+        for table, found in tables.items():
+            parts[table].append(write_part(found, run.folder(table), f"part-{number:05d}", TABLES[table]))
+    classes = {"classes": info["classes"]} if "classes" in info else {}
+    run.add(name, parts[name], rank=run.inputs["cnn"].manifest.rank, **classes)
+    run.add("embeddings", parts["embeddings"])
+
+
+def load_model(cnn: Dataset) -> keras.Model:
+    """The trained model; loading runs no code from the file."""
+    path = next(path for path in cnn.paths if path.name == MODEL_FILE)
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def _check_shape(model: keras.Model, shards: Shards) -> None:
+    if tuple(model.input_shape[1:]) != shards.shape:
+        raise SchemaError(f"the model takes pictures of {model.input_shape[1:]}, shards_all has {shards.shape}; rerun train-cnn")
+
+
+def _parts(shards: Shards) -> Iterator[Iterator[tuple[Any, Rows]]]:
+    """The items and rows of each row group, part by part."""
+    groups = enumerate(shards.in_order())
+    for part in shards.dataset.manifest.parts:
+        yield ((shards.items(number), rows) for number, rows in islice(groups, part.row_groups))
+
+
+def _in_batches(predict: Any, pixels: npt.NDArray[np.uint8], size: int) -> tuple[Float32, Float32]:
+    pieces = [predict(tf.convert_to_tensor(pixels[first : first + size])) for first in range(0, len(pixels), size)]
+    outputs, embedding = (np.concatenate([piece[side].numpy() for piece in pieces]) for side in (0, 1))
+    return outputs, embedding
+
+
+def classes_table(items: pa.Array, logits: Float32) -> pa.Table:
+    """Items and logits (n, classes) as rows of PREDICTED_CLASSES; of equal logits the smaller class comes first."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    best = np.argsort(-logits, axis=1, kind="stable")[:, :_TOP].astype(np.int32)
+    probability = np.take_along_axis(shifted, best[:, :1].astype(np.int64), axis=1)[:, 0] / shifted.sum(axis=1)
+    columns = [items, best[:, 0], probability.astype(np.float32), pa.array(list(best))]
+    return pa.table(columns, names=TABLES["predicted_classes"].names).cast(TABLES["predicted_classes"])
+
+
+def factors_table(items: pa.Array, factors: Float32) -> pa.Table:
+    """Items and factors (n, rank) as rows of PREDICTED_FACTORS."""
+    return _lists(items, factors, "predicted_factors")
+
+
+def _lists(items: pa.Array, matrix: Float32, name: str) -> pa.Table:
+    offsets = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
+    lists = pa.ListArray.from_arrays(offsets, np.ascontiguousarray(matrix, np.float32).ravel())
+    return pa.table([items, lists], schema=TABLES[name])

@@ -1,0 +1,205 @@
+"""Pictures as fixed-size uint8 arrays, or a reason why not.
+
+Brightness is taken as stored. Grey of 16 bits loses its lower 8; Pillow's mode I counts as 16 bits too, since 16-bit PGM files
+come in it; floating point goes from black at 0 to white at 1. Numbers outside these ranges are refused, not clipped. What is
+transparent shows white.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+# Raster formats that Pillow decodes in this process; others, such as EPS, start foreign programs on what they are given.
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")  # too long to be an accident
+
+_BICUBIC = Image.Resampling.BICUBIC  # averages when shrinking, is smooth when enlarging, and rings less than Lanczos
+_ORIENTATION = 0x0112  # the EXIF tag
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class UnusablePictureError(Exception):
+    """The bytes give no picture; the one argument is a short reason, the same for every file with that fault."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What pictures become: height, width in pixels, channels 1 (grey) or 3 (RGB).
+
+    fit: "crop" covers the target and cuts the middle, "pad" is contained in it, centred on white, "stretch" ignores proportions.
+    max_pixels: larger pictures are refused before they are decoded; Pillow by itself refuses more than 357,913,940.
+    """
+
+    height: int
+    width: int
+    channels: int
+    fit: Literal["crop", "pad", "stretch"]
+    max_pixels: int
+
+
+def decode(content: bytes, shape: Shape) -> NDArray[np.uint8]:
+    """(height, width, channels): the picture, or the first frame, in a file's bytes, turned upright as its EXIF data say.
+
+    Raises UnusablePictureError whatever is wrong with the bytes. For one thread at a time: Pillow's warnings are silenced
+    meanwhile, and that switch is the process's.
+    """
+    if not content:
+        raise UnusablePictureError("empty file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            picture = flatten(_read(content, shape))
+        except UnusablePictureError:
+            raise
+        except Exception as error:  # Pillow's readers promise no type of exception for bytes that break the rules
+            raise UnusablePictureError(_reason(error, content, shape)) from error
+    return fit_picture(picture, shape)
+
+
+def _read(content: bytes, shape: Shape) -> Image.Image:
+    """The picture, decoded and upright, in any mode; its size is checked before it is decoded."""
+    with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+        if picture.width * picture.height > shape.max_pixels:
+            raise UnusablePictureError(_too_large(shape))
+        # JPEG decodes straight to a half, a quarter or an eighth, which is faster. Asked for a square of twice the target's
+        # longer side, neither side gets shorter than that, so that whatever the fit and the turn, bicubic still shrinks by two or
+        # more. Pictures of less than four times the target are decoded whole.
+        side = 2 * max(shape.height, shape.width)
+        picture.draft(None, (side, side))
+        picture.load()
+        if picture.format == "PNG":
+            _check_sums(content)
+            _cut_transparent_colour(picture, content)
+        return _upright(picture)
+
+
+def _check_sums(content: bytes) -> None:
+    """Raises what Pillow raises for a chunk of a PNG file whose checksum is wrong; decoding alone skips those of the pixels."""
+    with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+        picture.verify()
+
+
+def _cut_transparent_colour(picture: Image.Image, content: bytes) -> None:
+    """Cuts the colour that stands for transparent to 8 bits, as the pixels were; Pillow 13 compares them with its lower bytes."""
+    depth = content[24]  # bits per sample, always at this place
+    if depth == 16 and picture.mode == "RGB" and "transparency" in picture.info:
+        picture.info["transparency"] = tuple(value >> 8 for value in picture.info["transparency"])
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF orientation says; EXIF data that cannot be read are no reason to lose the pixels."""
+    try:
+        method = _UPRIGHT.get(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        method = None
+    return picture if method is None else picture.transpose(method)
+
+
+def _reason(error: Exception, content: bytes, shape: Shape) -> str:
+    """Why Pillow gave up, in few words and without what is particular to the file."""
+    if isinstance(error, UnidentifiedImageError):
+        return "damaged: header" if content.startswith(_SIGNATURES) else "not a picture"
+    if isinstance(error, Image.DecompressionBombError):
+        return _too_large(shape)
+    if isinstance(error, EOFError) or "truncated" in str(error).lower():
+        return "damaged: truncated"
+    kind = type(error)
+    return f"damaged: {kind.__name__}" if kind.__module__ == "builtins" else f"damaged: {kind.__module__}.{kind.__name__}"
+
+
+def _too_large(shape: Shape) -> str:
+    return f"larger than {min(shape.max_pixels, 357_913_940):,} pixels"
+
+
+def flatten(picture: Image.Image) -> Image.Image:
+    """A picture of any mode as L (8-bit grey) or RGB, on white where it is transparent.
+
+    Raises UnusablePictureError where numbers cannot be read as brightness.
+    """
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        picture = _eight_bits(picture)
+    if picture.mode in ("La", "RGBa"):  # Pillow converts these, of premultiplied colours, to nothing but their straight forms
+        picture = picture.convert(picture.mode.upper())
+    if picture.has_transparency_data:
+        return _on_white(picture.convert("RGBA"))
+    if picture.mode in ("L", "RGB"):
+        return picture
+    return picture.convert("L" if picture.mode == "1" else "RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Modes I;16 (either byte order), I and F as L, or as LA where one brightness stands for transparent."""
+    values = np.asarray(picture)
+    white = 1 if picture.mode == "F" else 65_535
+    if not np.all((values >= 0) & (values <= white)):
+        raise UnusablePictureError(f"brightness outside 0 to {white:,}")
+    grey = Image.fromarray((np.rint(values * 255) if picture.mode == "F" else values >> 8).astype(np.uint8))
+    if "transparency" not in picture.info:
+        return grey
+    opaque = np.where(values == picture.info["transparency"], 0, 255).astype(np.uint8)
+    return Image.merge("LA", (grey, Image.fromarray(opaque)))
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    canvas = Image.new("RGBA", picture.size, "white")
+    canvas.alpha_composite(picture)
+    return canvas.convert("RGB")
+
+
+def fit_picture(picture: Image.Image, shape: Shape) -> NDArray[np.uint8]:
+    """(height, width, channels): a picture of any mode, resized; one that has the size already keeps its pixels exactly.
+
+    Raises UnusablePictureError if a side has no pixels.
+    """
+    if 0 in picture.size:
+        raise UnusablePictureError("no pixels")
+    picture = flatten(picture).convert("L" if shape.channels == 1 else "RGB")
+    fitted = {"crop": _crop, "pad": _pad, "stretch": _stretch}[shape.fit](picture, shape.width, shape.height)
+    return np.array(fitted).reshape(shape.height, shape.width, shape.channels)
+
+
+def _stretch(picture: Image.Image, width: int, height: int) -> Image.Image:
+    return picture.resize((width, height), _BICUBIC)
+
+
+def _crop(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """The largest part of the target's proportions, cut from the middle; to whole pixels of the target, lest the cut blurs."""
+    scale = min(picture.width / width, picture.height / height)
+    left = round((picture.width / scale - width) / 2) * scale
+    top = round((picture.height / scale - height) / 2) * scale
+    return picture.resize((width, height), _BICUBIC, (left, top, left + width * scale, top + height * scale))
+
+
+def _pad(picture: Image.Image, width: int, height: int) -> Image.Image:
+    scale = max(picture.width / width, picture.height / height)
+    inner = picture.resize((max(1, round(picture.width / scale)), max(1, round(picture.height / scale))), _BICUBIC)
+    canvas = Image.new(picture.mode, (width, height), "white")
+    canvas.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
+    return canvas
+
+
+def fit_array(pixels: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
+    """(height, width, channels), a copy: pixels (h, w) of grey or (h, w, 3) of RGB, resized like pictures from files.
+
+    Raises UnusablePictureError if a side has no pixels, ValueError for an array of other dimensions.
+    """
+    if pixels.ndim != 2 and pixels.shape[2:] != (3,):
+        raise ValueError(f"expected pixels (h, w) or (h, w, 3), found {pixels.shape}")
+    whole = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    if whole.shape == (shape.height, shape.width, shape.channels):
+        return whole.copy()
+    return fit_picture(Image.fromarray(pixels), shape)

@@ -1,0 +1,82 @@
+"""Pixels in Arrow columns and in batches: binary to arrays, and the random changes that training makes to them."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Pixels = npt.NDArray[np.uint8]
+UInt64 = npt.NDArray[np.uint64]
+Float32 = npt.NDArray[np.float32]
+
+_ROWS = 3  # what is drawn: datasets.sharding has 1 and 2
+
+
+def pixel_array(column: pa.Array) -> Pixels:
+    """(rows, bytes per picture) uint8, without a copy, of a binary column of equally long values without nulls."""
+    if len(column) == 0:
+        return np.empty((0, 0), np.uint8)
+    offsets = np.frombuffer(column.buffers()[1], np.int64 if pa.types.is_large_binary(column.type) else np.int32)
+    offsets = offsets[column.offset : column.offset + len(column) + 1]
+    data = np.frombuffer(column.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+    return data.reshape(len(column), -1)
+
+
+def pooled(pixels: Pixels, side: int) -> Float32:
+    """(n, features), 0..1: pictures (n, h, w, c) averaged over rectangles, at most `side` of them across and down."""
+    count, height, width, channels = pixels.shape
+    down, across = -(-height // side), -(-width // side)
+    cut = pixels[:, : height // down * down, : width // across * across]
+    blocks = cut.reshape(count, height // down, down, width // across, across, channels)
+    means: Float32 = blocks.mean(axis=(2, 4), dtype=np.float32) / np.float32(255)
+    return means.reshape(count, -1)
+
+
+def histograms(pixels: Pixels, levels: int) -> Float32:
+    """(n, levels^c): the share of each colour in pictures (n, h, w, c), every channel cut into `levels` equal parts."""
+    count, channels = len(pixels), pixels.shape[3]
+    levels_of = pixels.reshape(count, -1, channels).astype(np.int64) * levels // 256
+    colour = levels_of @ levels ** np.arange(channels)
+    bins = levels**channels
+    counts = np.bincount((colour + bins * np.arange(count)[:, None]).ravel(), minlength=count * bins)
+    shares: Float32 = (counts.reshape(count, bins) / colour.shape[1]).astype(np.float32)
+    return shares
+
+
+def directions(rows: Float32) -> Float32:
+    """Rows (n, d) less their means, divided by their lengths, so that products are correlations; zeros for a constant row."""
+    centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)  # exactly zero for a constant row
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    unit: Float32 = (centred / np.where(length > 0, length, 1)).astype(np.float32)
+    return unit
+
+
+def row_keys(seed: int, epoch: int, rows: npt.NDArray[np.int64]) -> UInt64:
+    """(rows,) 64 random bits of each row's own, that depend on (seed, epoch, row) only: SplitMix64 (Steele et al. 2014)."""
+    start = np.random.SeedSequence([seed, epoch, _ROWS]).generate_state(1, np.uint64)
+    return _mix(start + rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+
+
+def _mix(state: UInt64) -> UInt64:
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
+
+
+def augment(pixels: Pixels, keys: UInt64, flip: bool, shift: int) -> Pixels:
+    """(n, h, w, c): each picture mirrored or not, and moved by up to `shift` pixels, as its key (n,) says.
+
+    What a move uncovers repeats the picture's edge.
+    """
+    if not flip and not shift:
+        return pixels
+    count, height, width, _ = pixels.shape
+    rows, columns = np.arange(height)[None, :], np.arange(width)[None, :]
+    if flip:
+        mirrored = (keys & np.uint64(1)).astype(bool)[:, None]
+        columns = np.where(mirrored, width - 1 - columns, columns)
+    reach = np.uint64(2 * shift + 1)
+    down, right = ((keys >> np.uint64(bits)) % reach for bits in (8, 32))
+    rows = np.clip(rows + (down.astype(np.int64) - shift)[:, None], 0, height - 1)
+    columns = np.clip(columns + (right.astype(np.int64) - shift)[:, None], 0, width - 1)
+    changed: Pixels = pixels[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return changed

@@ -1,0 +1,146 @@
+"""People: a few users with what they rated and what is recommended to them, in pictures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emberline.datasets.manifest import Dataset
+from emberline.report.pictures import pictures_of
+from emberline.report.tables import batches, rows_where
+
+_MOST_RATED = 8
+_BADGES = {
+    "als": "Factors",
+    "cnn": "New: recommended by its picture",
+    "item-neighbors": "Similar items",
+    "user-neighbors": "Similar users",
+    "popular": "Popular",
+}
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Item:
+    """How an item is shown; `picture` is a `data:` URI."""
+
+    title: str
+    item_id: str
+    picture: str | None
+
+
+@dataclass(frozen=True)
+class Rated:
+    """One rating in a user's history."""
+
+    item: Item
+    value: str
+    when: str
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """One line of a user's list; `is_hit` where the user has rated the item among the ratings held out."""
+
+    item: Item
+    rank: int
+    score: str
+    rung: str
+    badge: str
+    is_hit: bool
+
+
+@dataclass(frozen=True)
+class Person:
+    """One user; `num_ratings` counts the ratings in training."""
+
+    user_id: str
+    num_ratings: int
+    history: list[Rated]
+    recommendations: list[Recommended]
+
+
+def people(inputs: Mapping[str, Dataset], count: int, seed: int, is_implicit: bool) -> list[Person]:
+    """`count` users drawn, with the seed, among those who have recommendations."""
+    if not count or "recommendations" not in inputs:
+        return []
+    users = draw(inputs["recommendations"], count, seed)
+    ids = {row["user"]: row["user_id"] for row in rows_where(inputs["users"], "user", users, ["user_id"]).to_pylist()}
+    ratings = _by_user(inputs["ratings"], users, ["item", "value", "timestamp"])
+    lists = _by_user(inputs["recommendations"], users, ["item", "rank", "score", "rung"])
+    hits = _held_out(inputs, users)
+    histories = {user: sorted(ratings[user], key=_implicit_order if is_implicit else _explicit_order) for user in users}
+    shown = {row["item"] for user in users for row in (*histories[user][:_MOST_RATED], *lists[user])}
+    items = items_of(inputs, shown)
+    return [
+        Person(
+            ids[user],
+            len(ratings[user]),
+            [_rated(row, items, is_implicit) for row in histories[user][:_MOST_RATED]],
+            [_recommended(row, items, hits) for row in sorted(lists[user], key=lambda row: row["rank"])],
+        )
+        for user in users
+    ]
+
+
+def draw(recommendations: Dataset, count: int, seed: int) -> list[int]:
+    """`count` of the users in the table, or all where they are fewer, by index."""
+    has_list = np.zeros(0, bool)
+    for batch in batches(recommendations, ["user"]):
+        users = batch["user"].to_numpy()
+        has_list = np.pad(has_list, (0, max(0, users.max(initial=-1) + 1 - len(has_list))))
+        has_list[users] = True
+    users = np.flatnonzero(has_list)
+    chosen = np.random.default_rng(seed).choice(users, min(count, len(users)), replace=False)
+    return sorted(chosen.tolist())
+
+
+def items_of(inputs: Mapping[str, Dataset], wanted: set[int]) -> dict[int, Item]:
+    """Titles from the attributes, else from the ratings, else the outside id, which may be known from pictures only."""
+    known: dict[int, Row] = {item: {"item_id": f"item {item}", "title": None} for item in wanted}
+    for name, columns in (("images", ["item_id"]), ("items", ["item_id", "title"]), ("item_attributes", ["item_id", "title"])):
+        for row in rows_where(inputs[name], "item", wanted, columns).to_pylist() if name in inputs else ():
+            known[row["item"]] |= {column: row[column] for column in columns if row[column]}
+    pictures = pictures_of(inputs["images"], wanted) if "images" in inputs else {}
+    return {item: Item(row["title"] or row["item_id"], row["item_id"], pictures.get(item)) for item, row in known.items()}
+
+
+def _by_user(dataset: Dataset, users: list[int], columns: list[str]) -> dict[int, list[Row]]:
+    found: dict[int, list[Row]] = {user: [] for user in users}
+    for row in rows_where(dataset, "user", users, columns).to_pylist():
+        found[row["user"]].append(row)
+    return found
+
+
+def _held_out(inputs: Mapping[str, Dataset], users: list[int]) -> set[tuple[int, int]]:
+    if "holdout" not in inputs:
+        return set()
+    rows = rows_where(inputs["holdout"], "user", users, ["item"]).to_pylist()
+    return {(row["user"], row["item"]) for row in rows}
+
+
+def _time(row: Row) -> float:
+    return row["timestamp"].timestamp() if row["timestamp"] else 0.0
+
+
+def _implicit_order(row: Row) -> tuple[float, float, int]:
+    """The latest first."""
+    return -_time(row), -row["value"], row["item"]
+
+
+def _explicit_order(row: Row) -> tuple[float, float, int]:
+    """The highest rated first."""
+    return -row["value"], -_time(row), row["item"]
+
+
+def _rated(row: Row, items: dict[int, Item], is_implicit: bool) -> Rated:
+    value = f"{row['value']:,g}" if row["value"] < 1e6 else f"{row['value']:.3g}"
+    when = f"{row['timestamp']:%Y-%m-%d}" if row["timestamp"] else ""
+    return Rated(items[row["item"]], f"× {value}" if is_implicit else f"★ {value}", when)
+
+
+def _recommended(row: Row, items: dict[int, Item], hits: set[tuple[int, int]]) -> Recommended:
+    rung: str = row["rung"]
+    is_hit = (row["user"], row["item"]) in hits
+    return Recommended(items[row["item"]], row["rank"], f"{row['score']:.3f}", rung, _BADGES.get(rung, rung), is_hit)

@@ -1,0 +1,34 @@
+"""Items' pictures as `data:` URIs, from the pixels of the dataset `images`."""
+
+import base64
+import io
+from collections.abc import Collection
+
+from PIL import Image
+
+from emberline.datasets.manifest import Dataset
+from emberline.report.tables import rows_where
+
+LARGEST = 96  # pixels on the longer side; a larger picture is made smaller, or the page would weigh megabytes
+
+
+def pictures_of(images: Dataset, items: Collection[int]) -> dict[int, str]:
+    """The pictures of those items that have one, as PNG, by item."""
+    info = images.manifest.info
+    shape = (info["height"], info["width"], info["channels"])
+    rows = rows_where(images, "item", items, ["pixels"]).to_pylist()
+    return {row["item"]: _data_uri(_png(row["pixels"], shape)) for row in rows}
+
+
+def _png(pixels: bytes, shape: tuple[int, int, int]) -> bytes:
+    """Pixels, uint8 of (height, width, channels), as PNG."""
+    height, width, channels = shape
+    picture = Image.frombytes("L" if channels == 1 else "RGB", (width, height), pixels)
+    picture.thumbnail((LARGEST, LARGEST))
+    buffer = io.BytesIO()
+    picture.save(buffer, "png", optimize=True)
+    return buffer.getvalue()
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -1,0 +1,66 @@
+"""How a model's training went, epoch by epoch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from emberline.datasets.manifest import Dataset
+from emberline.report import charts
+from emberline.report.text import measure
+
+_MODELS = {"user_factors": "Matrix factorisation (ALS)", "cnn": "Convolutional network"}
+_CURVES = {  # a chart's title, and the columns of a history that it shows
+    "Loss": ("loss", "val_loss"),
+    "Accuracy": ("accuracy", "val_accuracy"),
+    "Learning rate": ("learning_rate",),
+}
+_NAMES = {"loss": "training", "val_loss": "validation", "accuracy": "training", "val_accuracy": "validation"}
+History = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One chart."""
+
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """One model's curves, and a sentence about them."""
+
+    title: str
+    sentence: str
+    charts: list[Curve]
+
+
+def trainings(inputs: Mapping[str, Dataset]) -> list[Training]:
+    """The models whose manifests have a history."""
+    found = ((title, inputs[name].manifest.info) for name, title in _MODELS.items() if name in inputs)
+    return [_training(title, info) for title, info in found if info.get("history")]
+
+
+def _training(title: str, info: dict[str, Any]) -> Training:
+    history: History = info["history"]
+    epochs = [row.get("epoch", place) for place, row in enumerate(history, start=1)]
+    best = info.get("best_epoch")
+    drawn = []
+    for name, wanted in _CURVES.items():
+        series = {_NAMES.get(key, key): [row[key] for row in history] for key in wanted if all(key in row for row in history)}
+        if series:
+            svg = charts.lines(f"{title}: {name.lower()}", epochs, series, None if name == "Learning rate" else best)
+            drawn.append(Curve(name, svg))
+    return Training(title, _sentence(history, best, info), drawn)
+
+
+def _sentence(history: History, best: int | None, info: dict[str, Any]) -> str:
+    parts = [f"{len(history):,} epochs"]
+    chosen = next((row for row in history if row.get("epoch") == best), None)
+    if chosen and "val_loss" in chosen:
+        parts.append(f"the best is epoch {best}, with a validation loss of {measure(chosen['val_loss'])}")
+    if chosen and "val_accuracy" in chosen:
+        parts[-1] += f" and an accuracy of {measure(chosen['val_accuracy'])}"
+    if "seconds" in info:
+        parts.append(f"{info['seconds']:,.0f} s of training")
+    return "; ".join(parts) + "."

@@ -1,0 +1,273 @@
+"""How well items that nobody has rated are ranked: by factors that their pictures predict, beside simpler ways to such factors.
+
+Only the withheld items compete with each other, and only those with a picture. A user's score for one is the product of their
+factors. Each subject is a table of the items' factors; all else is the same for all of them:
+
+    cnn                   what the network predicts
+    neighbors-pixels      the mean factors of the ten items in training whose pictures are most alike, averaged over squares
+    neighbors-histogram   the same, alike by their colours
+    linear-pixels         a ridge regression on the averaged pixels, its strength chosen on the validation items
+    mean-factors          the mean of the items in training: the same for all
+    random                nothing: all scores are equal
+    oracle                the factors that the withheld ratings themselves give, the users' being as they are
+"""
+
+from collections.abc import Iterator
+from functools import partial, reduce
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from emberline.cf import tasks
+from emberline.cf.blocks import BLOCK_FIELDS
+from emberline.cf.metrics import protocol
+from emberline.cf.ridge import Moments, choose
+from emberline.config import EvaluateConfig
+from emberline.errors import EmptyDatasetError
+from emberline.images import tasks as image_tasks
+from emberline.runner import StageRun
+from emberline.spark import frames
+from emberline.spark.als import weigh
+from emberline.spark.frames import spark_schema
+from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, block_of, dense_blocks, sparse_blocks, top_products
+
+_NEIGHBORS = 10
+_SHARE = "share"  # of a user that one of their relevant items stands for
+_STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+Row = dict[str, Any]
+
+
+def report(run: StageRun, spark: SparkSession, tables: dict[str, DataFrame], relevant: DataFrame) -> Row:
+    """The protocol, and a row per subject and metric; relevant: user, item of withheld ratings of cold items."""
+    config: EvaluateConfig = run.settings
+    examples = tables["shards_all"].select("item", "split", "pixels")
+    candidates = examples.where("split = 'test'").select("item").persist()
+    counted = relevant.join(candidates, "item", "left_semi").join(tables["user_factors"].select("user"), "user", "left_semi")
+    counted = frames.checkpoint(counted.select("user", "item"), run, "relevant")
+    num_candidates = candidates.count()
+    if counted.isEmpty():
+        raise EmptyDatasetError(
+            f"none of the {num_candidates} cold items with a picture has a relevant rating; raise ratings.holdout.cold_items"
+        )
+    factors = frames.checkpoint(_subjects(run, spark, tables, examples, candidates), run, "subjects")
+    ranks = frames.checkpoint(ranks_of(counted, tables["user_factors"], factors, config.seed), run, "ranks")
+    rows = metric_rows(ranks, num_candidates, config.cold_k)
+    return {"protocol": _protocol(run, num_candidates), "metrics": list(rows)}
+
+
+def _protocol(run: StageRun, num_candidates: int) -> Row:
+    config: EvaluateConfig = run.settings
+    facts = {
+        "holdout": run.inputs["holdout"].manifest.info["protocol"],
+        "users": "those with factors and a relevant rating of a candidate",
+        "candidates": "the items withheld whole that have a picture",
+        "relevant": "every withheld rating" if config.relevant_from is None else f"withheld value >= {config.relevant_from:g}",
+    }
+    return protocol(f"{num_candidates} cold items among each other", facts)
+
+
+# --------------------------------------------------------------------------------------------------------------- subjects
+
+
+def _subjects(
+    run: StageRun, spark: SparkSession, tables: dict[str, DataFrame], examples: DataFrame, candidates: DataFrame
+) -> DataFrame:
+    """Columns subject, item and factors: of every candidate, by every subject; zeros where a subject has no answer."""
+    info, rank = run.inputs["shards_all"].manifest.info, run.inputs["item_factors"].manifest.rank or 0
+    shape = (info["height"], info["width"], info["channels"])
+    features = examples.where("split <> 'none'").mapInArrow(
+        partial(image_tasks.plain_features, shape=shape), spark_schema(image_tasks.FEATURES)
+    )
+    features = frames.checkpoint(features, run, "features")
+    warm = tables["item_factors"].join(features.where("split <> 'test'").select("item"), "item", "left_semi").persist()
+    zeros = F.array(*[F.lit(0.0).cast("float")] * rank)
+    answers = {
+        "cnn": tables["predicted_factors"],
+        "neighbors-pixels": neighbor_means(features, "pixel_direction", warm),
+        "neighbors-histogram": neighbor_means(features, "colour_direction", warm),
+        "linear-pixels": linear(features, warm),
+        "mean-factors": candidates.crossJoin(_mean(warm, rank)),
+        "random": candidates.withColumn("factors", zeros),
+        "oracle": oracle(run, spark, tables),
+    }
+    whole = [
+        candidates.join(frame.select("item", "factors"), "item", "left").select(F.lit(name).alias("subject"), "item", "factors")
+        for name, frame in answers.items()
+    ]
+    return reduce(DataFrame.unionByName, whole).withColumn("factors", F.coalesce("factors", zeros))
+
+
+def _mean(factors: DataFrame, rank: int) -> DataFrame:
+    means = [F.avg(F.get("factors", i)).cast("float") for i in range(rank)]
+    return factors.agg(F.array(*means).alias("factors"))
+
+
+def neighbor_means(features: DataFrame, column: str, warm: DataFrame) -> DataFrame:
+    """Columns item and factors: of each test item, the mean factors of the nearest items in training by cosine."""
+    unit = features.select("item", "split", F.col(column).alias("factors"))
+    cold = dense_blocks(unit.where("split = 'test'"), "item", ROWS_PER_BLOCK)
+    known = dense_blocks(unit.where("split <> 'test'"), "item", COLUMNS_PER_BLOCK)
+    nobody = sparse_blocks(warm.select("item", F.col("item").alias("other")).limit(0), "item", "other", None, ROWS_PER_BLOCK)
+    nearest = top_products(cold, nobody, known, _NEIGHBORS).withColumnsRenamed({"row": "cold", "column": "item"})
+    places = nearest.join(warm, "item").select("cold", F.posexplode("factors").alias("place", "value"))
+    means = places.groupBy("cold", "place").agg(F.avg("value").alias("value"))
+    ordered = F.array_sort(F.collect_list(F.struct("place", "value")))
+    factors = F.transform(ordered, lambda pair: pair["value"].cast("float"))
+    return means.groupBy("cold").agg(factors.alias("factors")).withColumnRenamed("cold", "item")
+
+
+def linear(features: DataFrame, warm: DataFrame) -> DataFrame:
+    """Columns item and factors of the test items, by ridge regression on the averaged pixels."""
+    known = features.where("split <> 'test'").join(warm, "item").select("split", F.col("pixels").alias("features"), "factors")
+    moments: dict[str, Moments] = {}
+    for row in known.mapInArrow(tasks.sum_moments, spark_schema(tasks.MOMENTS)).toLocalIterator():
+        found = _moments(row)
+        moments[row["split"]] = moments[row["split"]].merge(found) if row["split"] in moments else found
+    weights = choose(moments["train"], moments["val"], _STRENGTHS)
+    cold = features.where("split = 'test'").select("item", F.col("pixels").alias("features"))
+    return cold.mapInArrow(partial(tasks.apply_weights, weights=weights), spark_schema(tasks.ITEM_FACTORS))
+
+
+def _moments(row: Any) -> Moments:
+    yy = np.frombuffer(row["yy"])
+    xy = np.frombuffer(row["xy"]).reshape(-1, len(yy))
+    return Moments(row["count"], np.frombuffer(row["xx"]).reshape(len(xy), len(xy)), xy, yy)
+
+
+def oracle(run: StageRun, spark: SparkSession, tables: dict[str, DataFrame]) -> DataFrame:
+    """Columns item and factors of the cold items, solved from their withheld ratings as train-als would have."""
+    config = run.config.als
+    assert config is not None
+    ratings = weigh(tables["holdout"].where("cold"), config).select("user", "item", "value")
+    rated = ratings.join(tables["user_factors"], "user").select("item", "value", "factors")
+    solve = partial(tasks.fold_in, gramian=_gramian(run, tables["user_factors"]), alpha=config.alpha, reg_param=config.reg_param)
+
+    def fold_in(ratings: pa.Table) -> pa.Table:  # a partial hides the type hints that applyInArrow needs
+        return solve(ratings)
+
+    return rated.groupBy("item").applyInArrow(fold_in, spark_schema(tasks.ITEM_FACTORS))
+
+
+def _gramian(run: StageRun, user_factors: DataFrame) -> np.ndarray | None:
+    """The users' gramian; None for explicit feedback, where users who have not rated an item do not count."""
+    if not run.config.is_implicit:
+        return None
+    states = user_factors.select("factors").mapInArrow(tasks.sum_gramians, spark_schema(tasks.GRAMIANS)).toLocalIterator()
+    total: np.ndarray = sum(np.frombuffer(state["gramian"]) for state in states)  # type: ignore[assignment]
+    rank = round(len(total) ** 0.5)
+    return total.reshape(rank, rank)
+
+
+# ------------------------------------------------------------------------------------------------------------------ ranks
+
+
+def ranks_of(relevant: DataFrame, user_factors: DataFrame, factors: DataFrame, seed: int) -> DataFrame:
+    """Columns subject, user, item and rank (from 1) of each relevant item among all items of its subject, by the user's scores.
+
+    Among items of equal score a place is drawn, with the seed. factors: subject, item, factors.
+    """
+    users = user_factors.join(relevant.select("user").distinct(), "user", "left_semi")
+    scored = relevant.join(users.withColumnRenamed("factors", "user_factors"), "user")
+    scored = scored.join(factors.withColumnRenamed("factors", "item_factors"), "item")
+    scored = scored.select("subject", "user", "item", "user_factors", "item_factors")
+    wanted = scored.mapInArrow(tasks.dot_products, "subject string, user int, item int, predicted float")
+    pairs = _pairs(users, factors, wanted)
+    counts = pairs.mapInArrow(tasks.count_places, spark_schema(tasks.PLACES))
+    totals = counts.groupBy("subject", "user", "item").agg(F.sum("above").alias("above"), F.sum("equal").alias("equal"))
+    draw = F.pmod(F.xxhash64(F.lit(seed), F.lit("ties"), "user", "item"), F.greatest("equal", F.lit(1)))
+    return totals.select("subject", "user", "item", (1 + F.col("above") + draw).cast("int").alias("rank"))
+
+
+def _pairs(users: DataFrame, factors: DataFrame, wanted: DataFrame) -> DataFrame:
+    """Every block of users with its wanted entries and every block of items, subject by subject."""
+    left = dense_blocks(users, "user", ROWS_PER_BLOCK)
+    right = blocks_by_subject(factors.withColumnRenamed("item", "row"), tasks.pack_dense, COLUMNS_PER_BLOCK)
+    entries = wanted.withColumnsRenamed({"user": "row", "item": "column", "predicted": "value"})
+    packed = blocks_by_subject(entries, tasks.pack_sparse, ROWS_PER_BLOCK)
+    packed = packed.select("subject", "block", *[F.col(name).alias(tasks.WANTED + name) for name, _ in BLOCK_FIELDS])
+    right = right.select("subject", *[F.col(name).alias(tasks.RIGHT + name) for name in right.columns if name != "subject"])
+    return left.join(packed, "block").join(right, "subject")
+
+
+def blocks_by_subject(rows: DataFrame, pack: Any, block_size: int) -> DataFrame:
+    """Blocks of each subject's rows (column row, and what `pack` takes)."""
+    schema = spark_schema(pa.schema([("subject", pa.string()), *tasks.BLOCKS]))
+
+    def packed(table: pa.Table) -> pa.Table:
+        block = pack(table)
+        return block.add_column(0, "subject", table["subject"][:1].combine_chunks())
+
+    return rows.withColumn("block", block_of("row", block_size)).groupBy("subject", "block").applyInArrow(packed, schema)
+
+
+def metric_rows(ranks: DataFrame, num_candidates: int, ks: tuple[int, ...]) -> Iterator[Row]:
+    """Recall, NDCG and the area under the ROC curve, averaged over users.
+
+    Each is a sum over a user's relevant items. The standard error is the larger of two: over users, and over items, since these
+    are few and users share them.
+    """
+    terms = _terms(num_candidates, ks)
+    parts = ranks.select("subject", "user", "item", *(term.alias(name) for name, term in terms.items())).persist()
+    by_user, by_item = _user_errors(parts, list(terms)), _item_errors(parts, list(terms))
+    for subject in sorted(by_user, key=lambda subject: -by_user[subject]["auc"][0]):
+        for name in [name for name in terms if name != _SHARE]:
+            value, error = by_user[subject][name]
+            errors = [found for found in (error, by_item[subject][name]) if found is not None]
+            counts = {"users": int(by_user[subject]["users"][0])}
+            yield {"subject": subject, "metric": name, "value": value, "standard_error": max(errors, default=None), **counts}
+
+
+def _terms(num_candidates: int, ks: tuple[int, ...]) -> dict[str, Column]:
+    """What each row of user, item and rank adds to its user's metrics, and to the number of users."""
+    user = Window.partitionBy("subject", "user")
+    relevant, rank = F.count("*").over(user), F.col("rank")
+    place = F.row_number().over(user.orderBy("rank", "item"))  # rank - place irrelevant items are above
+    terms = {
+        _SHARE: 1 / relevant,
+        "auc": (1 - (rank - place) / F.greatest(F.lit(num_candidates) - relevant, F.lit(1))) / relevant,
+    }
+    for k in ks:
+        hit, reachable = (rank <= k).cast("double"), F.least(relevant, F.lit(k)).cast("int")
+        best = np.cumsum(1 / np.log2(np.arange(1, k + 1) + 1)).tolist()
+        terms[f"recall@{k}/n"] = hit / relevant
+        terms[f"recall@{k}/min(k,n)"] = hit / reachable
+        terms[f"ndcg@{k}"] = hit / F.log2(rank + 1) / F.get(F.array(*map(F.lit, best)), reachable - 1)
+    return terms
+
+
+def _user_errors(parts: DataFrame, names: list[str]) -> dict[str, dict[str, tuple[float, float | None]]]:
+    """Each subject's means over users with their standard errors; `users` is how many."""
+    totals = parts.groupBy("subject", "user").agg(*(F.sum(_quoted(name)).alias(f"_{i}") for i, name in enumerate(names)))
+    moments = [moment(f"_{i}") for i in range(len(names)) for moment in (F.avg, F.stddev)]
+    found: dict[str, dict[str, tuple[float, float | None]]] = {}
+    for subject, users, *values in totals.groupBy("subject").agg(F.count("*"), *moments).collect():
+        pairs = zip(names, values[::2], values[1::2], strict=True)
+        found[subject] = {name: (mean, None if spread is None else spread / users**0.5) for name, mean, spread in pairs}
+        found[subject]["users"] = (users, None)
+    return found
+
+
+def _item_errors(parts: DataFrame, names: list[str]) -> dict[str, dict[str, float | None]]:
+    """The standard errors of the same means with the items as the sample.
+
+    A mean over users is the ratio of two sums over items, of their terms c and of their shares w of the users; its variance is
+    about `n / (n - 1) * sum (c - ratio w)^2 / (sum w)^2` (Cochran 1977, section 2.11).
+    """
+    totals = parts.groupBy("subject", "item").agg(*(F.sum(_quoted(name)).alias(name) for name in names))
+    share = F.col(_SHARE)
+    moments = [sum_ for name in names for c in [_quoted(name)] for sum_ in (F.sum(c), F.sum(c * c), F.sum(c * share))]
+    found: dict[str, dict[str, float | None]] = {}
+    for subject, items, *values in totals.groupBy("subject").agg(F.count("*"), *moments).collect():
+        w, ww, _ = values[:3]
+        found[subject] = {}
+        for name, c, cc, cw in zip(names, values[::3], values[1::3], values[2::3], strict=True):
+            square = cc - 2 * (c / w) * cw + (c / w) ** 2 * ww
+            found[subject][name] = (max(square, 0) * items / (items - 1)) ** 0.5 / w if items > 1 else None
+    return found
+
+
+def _quoted(name: str) -> Column:
+    return F.col(f"`{name}`")

@@ -1,0 +1,79 @@
+"""The stage train-forest: a random forest on the network's embeddings, to see how much of what it knows is in them.
+
+The forest learns from the pictures that the network learnt from, and answers for those that both are tested on.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pyspark.ml.classification import RandomForestClassificationModel, RandomForestClassifier
+from pyspark.ml.functions import array_to_vector, vector_to_array
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from emberline.config import ForestConfig
+from emberline.datasets.parts import write_file
+from emberline.errors import EmptyDatasetError
+from emberline.runner import StageRun
+from emberline.spark import frames
+
+_TOP = 5
+
+
+def run(run: StageRun, spark: SparkSession) -> None:
+    """Fit, classify the test pictures, and write the model, its importances and its answers."""
+    config: ForestConfig = run.settings
+    classes = run.inputs["shards_all"].manifest.info["classes"]
+    labels = frames.read(spark, run.inputs["shards_all"]).select("item", "split", "label").where("label is not null")
+    vectors = frames.read(spark, run.inputs["embeddings"]).select("item", array_to_vector(F.col("embedding")).alias("features"))
+    examples = frames.checkpoint(labels.join(vectors, "item"), run, "examples")
+    if examples.where("split = 'test'").isEmpty():
+        raise EmptyDatasetError("no picture with a label is for testing; set shards.test, such as 0.2")
+    forest = RandomForestClassifier(
+        labelCol="label", featuresCol="features", numTrees=config.num_trees, maxDepth=config.max_depth, seed=config.seed
+    )
+    label = F.col("label").cast("double").alias("label", metadata=_nominal(len(classes)))
+    model = forest.fit(examples.where("split = 'train'").select(label, "features"))
+    frames.write(answers(model, examples.where("split = 'test'")), run, "forest_classes", classes=classes)
+    _write_model(run, model, config)
+
+
+def _nominal(num_classes: int) -> dict[str, Any]:
+    """A label column's metadata: MLlib counts the classes by itself only up to 100."""
+    return {"ml_attr": {"type": "nominal", "num_vals": num_classes}}
+
+
+def answers(model: RandomForestClassificationModel, examples: DataFrame) -> DataFrame:
+    """Columns item, predicted, probability and top: of equal probabilities the smaller class comes first."""
+    answered = model.transform(examples.select("item", "features"))
+    pairs = F.transform(vector_to_array(F.col("probability")), _negated)
+    best = answered.select("item", F.slice(F.array_sort(pairs), 1, _TOP).alias("_best"))
+    first = F.get("_best", 0)
+    return best.select(
+        "item",
+        first["label"].alias("predicted"),
+        (-first["minus"]).cast("float").alias("probability"),
+        F.transform("_best", lambda pair: pair["label"]).alias("top"),
+    )
+
+
+def _negated(probability: Column, label: Column) -> Column:
+    return F.struct((-probability).alias("minus"), label.alias("label"))
+
+
+def _write_model(run: StageRun, model: RandomForestClassificationModel, config: ForestConfig) -> None:
+    """MLlib's own files below `model/`, and the importance of each of the embedding's dimensions."""
+    place = run.scratch / "model"
+    model.write().save(str(place))
+    importances = [float(value) for value in model.featureImportances.toArray()]
+    facts: dict[str, Any] = {"importances": importances, "num_trees": model.getNumTrees, "num_features": model.numFeatures}
+    folder = run.folder("forest")
+    files = sorted(path for path in place.rglob("*") if path.is_file() and not path.name.endswith(".crc"))
+    parts = [write_file(path.read_bytes(), folder, _below(path, place)) for path in files]
+    parts.append(write_file(json.dumps(facts, indent=1).encode(), folder, "importances.json"))
+    run.add("forest", parts, seed=config.seed, **facts)
+
+
+def _below(path: Path, place: Path) -> str:
+    return "model/" + path.relative_to(place).as_posix()

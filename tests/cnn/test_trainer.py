@@ -1,0 +1,147 @@
+"""Steps of training, beside the same arithmetic on one device, in NumPy, or by hand."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emberline.cnn.reader import Batch
+from emberline.config import CnnConfig
+from emberline.errors import ConfigError, TrainingError
+
+SHAPE = (20, 20, 1)
+CLASSES = 3
+
+
+def batch(rows: int, seed: int, weights: list[float] | None = None) -> Batch:
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (rows, *SHAPE)).astype(np.uint8)
+    weight = np.array([1.0] * rows if weights is None else weights, np.float32)
+    return Batch(pixels, rng.integers(0, CLASSES, rows).astype(np.int32), weight, float(weight.sum()))
+
+
+def split(whole: Batch, replicas: int) -> list[Batch]:
+    parts = [
+        [np.array_split(array, replicas)[r] for array in (whole.pixels, whole.targets, whole.weights)] for r in range(replicas)
+    ]
+    return [Batch(*part, whole.total) for part in parts]
+
+
+@pytest.fixture(scope="module")
+def make(tensorflow: Any) -> Any:
+    """`make(replicas, task, **settings)`: a trainer of a fresh model, the same weights each time."""
+    from emberline.cnn.model import build
+    from emberline.cnn.strategy import make_strategy
+    from emberline.cnn.trainer import Trainer, make_optimizer
+
+    strategies = {replicas: make_strategy(replicas, deterministic=True) for replicas in (1, 2)}  # two at once mix up their sums
+
+    def make_trainer(replicas: int = 1, task: str = "class", steps: int = 10, **settings: Any) -> Trainer:
+        config = CnnConfig.model_validate({"optimizer": "sgd", "learning_rate": 0.05, "replicas": replicas} | settings)
+        strategy = strategies[replicas]
+        with strategy.scope():
+            return Trainer(strategy, build(config, SHAPE, [0.5], [0.25], CLASSES), make_optimizer(config, steps), task)
+
+    return make_trainer
+
+
+@pytest.mark.parametrize("model", ["cifar", "resnet"])
+def test_two_replicas_learn_what_one_learns(make: Any, model: str) -> None:
+    batches = [batch(16, seed) for seed in range(10)]
+    one, two = (make(replicas, model=model, learning_rate=0.01) for replicas in (1, 2))
+    first, second = one.train([[whole] for whole in batches], 10), two.train([split(whole, 2) for whole in batches], 10)
+    assert first == pytest.approx(second, rel=1e-4)
+    for left, right in zip(one.values(), two.values(), strict=True):
+        np.testing.assert_allclose(left, right, rtol=0, atol=1e-5)
+
+
+def test_rows_of_weight_zero_do_not_count(make: Any) -> None:
+    filled = batch(8, 1, weights=[1, 1, 1, 1, 1, 0, 0, 0])
+    alone = Batch(filled.pixels[:5], filled.targets[:5], filled.weights[:5], 5.0)
+    left, right = make(), make()
+    assert left.train([[filled]], 1) == pytest.approx(right.train([[alone]], 1), rel=1e-6)
+    for values in zip(left.values(), right.values(), strict=True):
+        np.testing.assert_allclose(*values, atol=1e-6)
+
+
+def test_the_loss_is_the_mean_cross_entropy_of_the_batch(make: Any) -> None:
+    trainer, whole = make(), batch(6, 2)
+    logits = trainer.outputs(whole.pixels).astype(np.float64)
+    entropy = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(6), whole.targets]
+    assert trainer.train([[whole]], 1) == pytest.approx((entropy.sum(), 6.0), rel=1e-5)
+
+
+def test_the_loss_of_factors_is_the_squared_error_summed_over_components(make: Any) -> None:
+    trainer, whole = make(task="factors"), batch(6, 2)
+    targets = np.random.default_rng(3).normal(size=(6, CLASSES)).astype(np.float32)
+    error = ((trainer.outputs(whole.pixels) - targets) ** 2).sum()
+    assert trainer.train([[Batch(whole.pixels, targets, whole.weights, 6.0)]], 1)[0] == pytest.approx(error, rel=1e-5)
+
+
+def test_a_step_of_plain_gradient_descent_is_the_gradients(make: Any, tensorflow: Any) -> None:
+    """Of the last layer's bias, whose gradient is known: probabilities less ones at the true classes, over the rows."""
+    trainer, whole = make(momentum=0.0), batch(4, 5)
+    logits = trainer.outputs(whole.pixels).astype(np.float64)
+    probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    gradient = (probability - np.eye(CLASSES)[whole.targets]).mean(axis=0)
+    before = trainer.model.get_layer("outputs").bias.numpy()
+    trainer.train([[whole]], 1)
+    np.testing.assert_allclose(trainer.model.get_layer("outputs").bias.numpy(), before - 0.05 * gradient, atol=1e-6)
+
+
+def test_a_loss_that_is_not_finite_ends_training(make: Any) -> None:
+    with pytest.raises(TrainingError, match=r"the loss is (nan|inf).*lower cnn.learning_rate"):
+        make(learning_rate=1e30).train([[batch(8, seed)] for seed in range(5)], 5)
+
+
+def test_weight_decay_spares_biases(make: Any) -> None:
+    """With decay, a step shrinks the kernels besides; biases move as without it."""
+    plain, decayed, whole = make(momentum=0.0), make(momentum=0.0, weight_decay=0.1), batch(8, 1)
+    start = dict(zip((v.path for v in plain.model.variables), plain.model_values(), strict=True))
+    for trainer in (plain, decayed):
+        trainer.train([[whole]], 1)
+    for left, right in zip(plain.model.trainable_variables, decayed.model.trainable_variables, strict=True):
+        shrunk = 0.05 * 0.1 * start[left.path] if "kernel" in left.path else 0.0
+        np.testing.assert_allclose(left.numpy() - right.numpy(), shrunk, atol=2e-6, err_msg=left.path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"schedule": "constant"}, {0: 1.0, 50: 1.0, 99: 1.0}),
+        ({"schedule": "constant", "warmup_steps": 4}, {0: 0.25, 1: 0.5, 3: 1.0, 50: 1.0}),
+        ({"schedule": "cosine"}, {0: 1.0, 25: (1 + math.cos(math.pi / 4)) / 2, 50: 0.5, 100: 0.0}),
+        ({"schedule": "step"}, {0: 1.0, 49: 1.0, 50: 0.1, 74: 0.1, 75: 0.01, 99: 0.01}),
+        ({"schedule": "cosine", "warmup_steps": 10}, {4: 0.5, 9: 1.0, 55: 0.5, 100: 0.0}),
+    ],
+)
+def test_the_learning_rate_follows_its_schedule(make: Any, settings: dict[str, Any], expected: dict[int, float]) -> None:
+    optimizer = make(epochs=10, steps=10, **settings).optimizer
+    found = {}
+    for step in expected:
+        optimizer.iterations.assign(step)
+        found[step] = float(optimizer.learning_rate.numpy()) / 0.05
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("model", ["cifar", "resnet"])
+def test_a_model_scales_pixels_and_gives_its_embedding(make: Any, model: str) -> None:
+    from emberline.cnn.model import with_embedding, with_frozen_layer
+
+    trainer, pixels = make(model=model), batch(4, 1).pixels
+    scaled = trainer.model.get_layer("scaled")(pixels).numpy()
+    np.testing.assert_allclose(scaled, (pixels / 255 - 0.5) / 0.25, atol=1e-5)
+    outputs, embedding = (array.numpy() for array in with_embedding(trainer.model)(pixels))
+    last = trainer.model.get_layer("outputs")
+    np.testing.assert_allclose(outputs, embedding @ last.kernel.numpy() + last.bias.numpy(), atol=1e-5)
+    kernel, bias = np.ones((CLASSES, 2), np.float32), np.array([1, -1], np.float32)
+    mapped = with_frozen_layer(trainer.model, kernel, bias)(pixels).numpy()
+    np.testing.assert_allclose(mapped, outputs @ kernel + bias, atol=1e-5)
+
+
+def test_pictures_that_are_too_small_are_refused(tensorflow: Any) -> None:
+    from emberline.cnn.model import build
+
+    with pytest.raises(ConfigError, match=r'cnn.model = "cifar" needs pictures of at least 18 pixels on a side, found 16 x 20'):
+        build(CnnConfig(), (16, 20, 3), [0.5] * 3, [0.2] * 3, 2)

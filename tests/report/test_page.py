@@ -1,0 +1,239 @@
+"""The page as a browser would read it: what is said, what is not, and that nothing in the data can change its shape."""
+
+import itertools
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Report = Callable[..., Any]
+Write = Callable[..., None]
+LIB = Path(__file__).parents[2] / "lib"
+CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def headings(page: Any) -> list[tuple[str, str]]:
+    return [(e.tag, " ".join(e.text.split())) for e in page.elements if re.fullmatch("h[1-6]", e.tag)]
+
+
+# ------------------------------------------------------------------------------------------------------------------ text
+
+
+def test_a_title_is_shown_as_it_is_and_never_becomes_markup(whole: Any) -> None:
+    assert 'A "fine" <new> <script>alert(1)</script> & co, Größe 5' in whole.texts("bdi")
+    assert not whole.find("script") and not whole.find("new")
+
+
+def test_the_reports_own_title_and_a_users_id_are_escaped(whole: Any) -> None:
+    assert whole.texts("h1") == whole.texts("title")[:1] == ["Tom & Jerry's <shop>"]
+    assert whole.texts("h3")[-2:] == ["User ann", "User b<o>b"]
+    assert not whole.find("shop") and not whole.find("o")
+
+
+def test_a_classs_name_is_escaped(classified: Any) -> None:
+    assert "<cat>" in classified.texts("th", scope="col") and not classified.find("cat")
+
+
+def test_characters_that_reorder_or_ring_are_written_out(whole: Any) -> None:
+    assert "abc[U+202E]fed[U+2069] [U+0007]end" in whole.texts("bdi")
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\u0007]", whole.html)
+
+
+def test_an_attribute_cannot_be_left_by_a_quote(whole: Any) -> None:
+    assert 'Picture of A "fine" <new> <script>alert(1)</script> & co, Größe 5' in whole.pictures()
+
+
+# ------------------------------------------------------------------------------------------------------ nothing outside
+
+
+@pytest.mark.parametrize("page", ["whole", "classified"])
+def test_the_page_refers_to_nothing_outside_it(page: str, request: pytest.FixtureRequest) -> None:
+    found = request.getfixturevalue(page)
+    every = [v for e in found.elements for n, v in e.attributes.items() if n in ("href", "src", "xlink:href", "srcset", "action")]
+    assert every and all(value.startswith(("#", "data:image/png;base64,")) for value in every)
+    assert "://" not in found.html and "@import" not in found.html
+    assert all(target.startswith("#") for target in re.findall(r"url\(\s*['\"]?([^)]*)", found.html))
+    assert {"link", "script", "iframe", "object", "form", "base"}.isdisjoint(e.tag for e in found.elements)
+    assert [e.attributes["content"] for e in found.find("meta", **{"http-equiv": "Content-Security-Policy"})] == [CSP]
+
+
+def test_every_link_in_a_chart_has_its_target(whole: Any) -> None:
+    ids = {e.attributes["id"] for e in whole.elements if "id" in e.attributes}
+    targets = set(re.findall(r"url\(#([^)]*)\)", whole.html))
+    targets |= {e.attributes["xlink:href"][1:] for e in whole.elements if "xlink:href" in e.attributes}
+    assert targets and targets <= ids
+
+
+# --------------------------------------------------------------------------------------------------------- the same bytes
+
+
+def test_the_same_inputs_give_the_same_bytes(report: Report, tmp_path: Path, write_ratings: Write, write_pictures: Write) -> None:
+    pages = []
+    for place in ("one", "other"):
+        root = tmp_path / place / "shop-root"
+        write_ratings(root)
+        write_pictures(root)
+        pages.append(report("pictures", root).html)
+    assert pages[0] == pages[1]
+
+
+# ------------------------------------------------------------------------------------------------------------ what is said
+
+
+def test_the_accounts_are_there_with_every_reason(whole: Any) -> None:
+    rows = whole.texts("tr")
+    assert "merged into another row 34,560 2.8%" in rows  # 34,560 / 1,234,567
+    assert "rejected 1,200,000 97.2%" in rows
+    assert "for training 5 <0.1%" in rows and "held out for measuring 2 <0.1%" in rows
+    assert "filtered: too few ratings 0 0.0%" in rows
+    assert "rejected: value is not a number 1,200,000" in rows
+    assert "kept 4 66.7%" in rows and "not a picture 2" in rows  # of six pictures
+
+
+def test_bars_are_as_long_as_their_shares(whole: Any) -> None:
+    bars = [span.attributes["style"] for span in whole.find("span", class_="bar")]
+    assert bars == ["width:100.0%", "width:2.88%", "width:100.0%"]  # of the largest reason: 34,560 / 1,200,000; alone
+    rails = [piece.attributes["style"] for piece in whole.find("i")]
+    assert rails == ["flex:5", "flex:2", "flex:34560", "flex:1200000", "flex:4", "flex:2"]
+
+
+def test_metrics_stand_beside_their_baselines_with_the_protocol(whole: Any) -> None:
+    rows = whole.texts("tr")
+    assert "Metric als random Over" in rows
+    assert "ndcg@3 0.250 ± 0.013 0.125 ± 0.002 2,500 users" in rows
+    assert "coverage@3 0.750 1.000 4 items" in rows
+    assert "50% of each user's ratings, chosen by hash; all ratings of 20% of the items (seed 7)" in whole.texts("dd")
+    assert whole.texts("span", class_="hash") == ["0123456789ab"]
+    assert whole.texts("td", class_="best") == ["0.250 ± 0.013", "0.500"]
+
+
+def test_the_head_compares_the_model_with_its_best_baseline(whole: Any) -> None:
+    assert "0.250 ndcg@3 of als; the best baseline, random, has 0.125" in whole.texts("dd")
+
+
+def test_every_chart_says_in_words_what_it_shows(whole: Any) -> None:
+    labels = [svg.attributes["aria-label"] for svg in whole.find("svg")]
+    assert "Held-out ratings: ndcg@3; als 0.250, random 0.125" in labels
+    assert all(labels) and len(whole.find("title")) == 1 + len(labels)
+
+
+def test_runs_and_fingerprints_are_those_of_the_manifests(whole: Any) -> None:
+    assert "recommendations 3 rows recommend 20250102T030405-00000000 abcdef012345" in whole.texts("tr")
+    assert "train-als 2 Jan 2025, 03:04 UTC 20250102T030405-00000000" in whole.texts("li")
+
+
+def test_generated_data_is_called_so_and_without_users_there_are_no_people(
+    report: Report, root: Path, write_ratings: Write
+) -> None:
+    write_ratings(root, inputs={"shop": {"fingerprint": "f", "run_id": "r"}})
+    page = report("ratings", root, "report.users=0")
+    assert page.texts("p", class_="generated") == ["The data is generated: no real person, no real item."]
+    assert "#people" not in [a.attributes["href"] for a in page.find("a")] and not page.find("article")
+
+
+def test_other_data_is_not_called_generated(whole: Any) -> None:
+    assert not whole.find("p", class_="generated")
+
+
+def test_the_confusion_matrix_counts_by_true_class(classified: Any) -> None:
+    assert "dog 2 2" in classified.texts("tr") and "<cat> 6 0" in classified.texts("tr")
+    assert "dog <cat> 2 50.0%" in classified.texts("tr")  # the most frequent mistake
+    assert "dog 1.000 0.500 0.667 4" in classified.texts("tr")
+    tints = [td.attributes["style"] for td in classified.find("td") if "--tint" in td.attributes.get("style", "")]
+    assert tints == ["--tint:1.0", "--tint:0.0", "--tint:0.707", "--tint:0.707"]  # roots of 1, 0, 1/2 and 1/2
+
+
+def test_training_names_the_best_epoch(classified: Any) -> None:
+    assert "2 epochs; the best is epoch 2, with a validation loss of 1.250 and an accuracy of 0.750; 61 s of training." in (
+        classified.texts("p")
+    )
+    labels = [svg.attributes["aria-label"].partition(": ")[2] for svg in classified.find("svg")]
+    assert labels[:3] == ["loss", "accuracy", "learning rate"]
+
+
+# ------------------------------------------------------------------------------------------------------------------ people
+
+
+def test_pictures_have_the_datasets_pixels(whole: Any) -> None:
+    pictures = whole.pictures()
+    assert pictures["Picture of Plain"] == ((3, 2), bytes(40 + place for place in range(18)))
+    assert pictures["Picture of From the attributes"] == ((3, 2), bytes(120 + place for place in range(18)))
+
+
+def test_a_list_shows_rank_score_badge_and_hits(whole: Any) -> None:
+    lines = [text for text in whole.texts("li") if "score" in text]
+    assert lines == [
+        "1 From the attributes score 1.000 Factors a hit",
+        "no picture 2 New thing score 0.500 New: recommended by its picture",
+        '1 A "fine" <new> <script>alert(1)</script> & co, Größe 5 score 1.000 Factors',
+    ]
+
+
+def test_explicit_histories_begin_with_the_best_and_latest(whole: Any) -> None:
+    history = [text for text in whole.texts("li") if "★" in text]
+    assert history == [
+        "abc[U+202E]fed[U+2069] [U+0007]end ★ 5 2024-05-03",
+        "Plain ★ 5 2024-05-02",
+        'A "fine" <new> <script>alert(1)</script> & co, Größe 5 ★ 3 2024-05-01',
+        "Plain ★ 4",
+        "abc[U+202E]fed[U+2069] [U+0007]end ★ 1",
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------- what is not there
+
+
+def test_a_pipeline_without_pictures_shows_placeholders(report: Report, root: Path, write_ratings: Write) -> None:
+    write_ratings(root)
+    page = report("ratings", root)
+    assert not page.find("img") and len(page.find("span", class_="empty")) == 5 + 3  # histories and lists
+    assert "i-3" in page.texts("bdi")  # no title anywhere
+    assert "Pictures" not in page.texts("h3") and "Item attributes" not in page.texts("h3")
+
+
+def test_a_pipeline_without_ratings_has_neither_people_nor_ratings(classified: Any) -> None:
+    assert [a.attributes["href"] for a in classified.find("a")] == ["#data", "#training", "#metrics", "#classes", "#lineage"]
+    assert not {"Ratings", "Users"} & {text for _, text in headings(classified)}
+
+
+@pytest.mark.parametrize("page", ["whole", "classified"])
+def test_no_heading_is_empty_or_out_of_order_and_the_contents_are_the_sections(page: str, request: pytest.FixtureRequest) -> None:
+    found = request.getfixturevalue(page)
+    levels = [int(tag[1]) for tag, _ in headings(found)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert all(text for _, text in headings(found))
+    sections = found.find("section")
+    assert [f"#{section.attributes['id']}" for section in sections] == [a.attributes["href"] for a in found.find("a")]
+    assert all(len(section.text.split()) > 8 for section in sections)
+
+
+def test_table_headers_have_a_scope(whole: Any) -> None:
+    assert {th.attributes.get("scope") for th in whole.find("th")} == {"row", "col"}
+
+
+# -------------------------------------------------------------------------------------------------------------------- zip
+
+
+def test_the_page_is_rendered_from_a_zip(tmp_path: Path) -> None:
+    archive = tmp_path / "emberline.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(LIB.rglob("*")):
+            if path.suffix in (".py", ".j2", ".css"):
+                file.write(path, path.relative_to(LIB))
+    program = (
+        "from emberline.report.page import Content, __file__, render\n"
+        "page = render(Content('Zipped', 'r', False, [], [], [], [], None, [], [], None, [], []))\n"
+        "print(__file__, '<h1>Zipped</h1>' in page, '--accent' in page)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(archive)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == [f"{archive}/emberline/report/page.py", "True", "True"], done.stderr

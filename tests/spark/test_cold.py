@@ -1,0 +1,412 @@
+"""How cold items are ranked and measured, beside loops, pair counting and dense systems of equations."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from emberline import runner, stages
+from emberline.config import Config
+from emberline.datasets import manifest as manifests
+from emberline.errors import EmptyDatasetError
+from emberline.runner import StageRun
+from emberline.spark import cold
+from emberline.spark.cold import linear, metric_rows, neighbor_means, oracle, ranks_of
+
+Row = dict[str, Any]
+Place = tuple[str, int, int]  # subject, user, item
+Factors = dict[int, np.ndarray]
+Publish = Callable[..., None]
+ShufflingInto = Callable[[int], AbstractContextManager[None]]
+
+RNG = np.random.default_rng(7)
+FLOATS = pa.list_(pa.float32())
+
+
+def factors_table(factors: Factors, name: str) -> pa.Table:
+    vectors = pa.array([vector.tolist() for vector in factors.values()], FLOATS)
+    return pa.table([pa.array(list(factors), pa.int32()), vectors], names=[name, "factors"])
+
+
+def vectors(ids: list[int], rank: int) -> Factors:
+    return {id_: RNG.standard_normal(rank).astype(np.float32) for id_ in ids}
+
+
+# ------------------------------------------------------------------------------------------------------------------- ranks
+
+# Ids with gaps, over three blocks of users and five of items.
+USERS = [3 * n for n in range(400)]
+ITEMS = [2 * n for n in range(10)]
+USER_FACTORS = vectors([*USERS, 5000], 2)
+SUBJECTS = {
+    "random": vectors(ITEMS, 2),
+    "coarse": {item: np.round(vector).astype(np.float32) for item, vector in vectors(ITEMS, 2).items()},
+    "nothing": {item: np.zeros(2, np.float32) for item in ITEMS},
+}
+RELEVANT = [(user, item) for user in USERS for item in RNG.choice(ITEMS, 1 + (user == 6) * 3, replace=False).tolist()]
+
+
+def ranks_with(spark: SparkSession, partitions: int, seed: int = 1) -> dict[Place, int]:
+    both = [factors_table(factors, "item").append_column("subject", [[name] * len(ITEMS)]) for name, factors in SUBJECTS.items()]
+    pairs = [pa.array([pair[side] for pair in RELEVANT], pa.int32()) for side in (0, 1)]
+    tables = [pa.table(pairs, names=["user", "item"]), factors_table(USER_FACTORS, "user")]
+    relevant, users, items = (spark.createDataFrame(table).repartition(partitions) for table in (*tables, pa.concat_tables(both)))
+    rows = ranks_of(relevant, users, items, seed).collect()
+    assert len(rows) == len(SUBJECTS) * len(RELEVANT)
+    return {(row["subject"], row["user"], row["item"]): row["rank"] for row in rows}
+
+
+@pytest.fixture(scope="module")
+def ranks(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[Place, int]]:
+    """Ranks by the number of partitions, of blocks so small that there are many."""
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cold, "COLUMNS_PER_BLOCK", 4)
+        patch.setattr(cold, "ROWS_PER_BLOCK", 500)
+        found[3] = ranks_with(spark, 3)
+        for partitions in (1, 7):
+            with shuffling_into(partitions):
+                found[partitions] = ranks_with(spark, partitions)
+    return found
+
+
+def places_of(subject: str, user: int, item: int) -> range:
+    """The ranks that the item can have: one, or several where other items have its score."""
+    scores = {other: float(USER_FACTORS[user] @ factors) for other, factors in SUBJECTS[subject].items()}
+    above = sum(score > scores[item] + 1e-5 for score in scores.values())
+    equal = sum(abs(score - scores[item]) <= 1e-5 for score in scores.values())
+    return range(1 + above, 1 + above + equal)
+
+
+def test_an_items_rank_is_one_more_than_the_items_with_better_scores(ranks: dict[int, dict[Place, int]]) -> None:
+    expected = {place: places_of(*place) for place in ranks[3]}
+    assert {place for place, rank in ranks[3].items() if rank not in expected[place]} == set()
+    assert sum(len(places) == 1 for (subject, _, _), places in expected.items() if subject == "random") > 0.99 * len(RELEVANT)
+    assert {len(places) for (subject, _, _), places in expected.items() if subject == "coarse"} >= {1, 2}
+
+
+def test_ties_take_every_place_about_equally_often(ranks: dict[int, dict[Place, int]]) -> None:
+    counts = np.bincount([rank for (subject, _, _), rank in ranks[3].items() if subject == "nothing"], minlength=11)[1:]
+    expected = len(RELEVANT) / 10
+    assert len(counts) == 10
+    assert ((counts - expected) ** 2 / expected).sum() < 27.9  # chi-squared with 9 degrees of freedom, 1 in 1000
+
+
+@pytest.mark.parametrize("partitions", [1, 7])
+def test_ranks_do_not_depend_on_partitions(ranks: dict[int, dict[Place, int]], partitions: int) -> None:
+    assert ranks[partitions] == ranks[3]
+
+
+def test_another_seed_draws_other_places(ranks: dict[int, dict[Place, int]], spark: SparkSession) -> None:
+    """Here in one block of items."""
+    other = ranks_with(spark, 2, seed=2)
+    assert all(rank in places_of(*place) for place, rank in other.items())
+    assert sum(other[place] != ranks[3][place] for place in other if place[0] == "nothing") > len(RELEVANT) / 2
+
+
+# ----------------------------------------------------------------------------------------------------------------- metrics
+
+CANDIDATES = 12
+KS = (1, 5)
+
+
+def drawn(num_users: int, items: list[int], wanted: Callable[[int], int], pull: float) -> dict[int, dict[int, int]]:
+    """Each user's ranks by relevant item: a random order, in which small items are the better the stronger the pull."""
+    found = {}
+    for user in range(num_users):
+        keys = RNG.random(CANDIDATES) + pull * np.arange(CANDIDATES)
+        places = dict(zip(range(CANDIDATES), (np.argsort(np.argsort(keys)) + 1).tolist(), strict=True))
+        found[user] = {item: places[item] for item in RNG.choice(items, wanted(user), replace=False).tolist()}
+    return found
+
+
+MEASURED = {
+    "many-items": drawn(9, list(range(CANDIDATES)), lambda user: 1 + user % 4, pull=0.02),
+    "few-items": drawn(60, [0, 5, 11], lambda user: 1 + user % 2, pull=0.3),
+    "one-user": drawn(1, list(range(CANDIDATES)), lambda user: 3, pull=0.5),
+    "one-item": drawn(5, [3], lambda user: 1, pull=0.0),
+    "all-relevant": drawn(2, list(range(CANDIDATES)), lambda user: CANDIDATES, pull=0.0),
+}
+
+
+@pytest.fixture(scope="module")
+def measured(spark: SparkSession) -> list[Row]:
+    rows = [
+        (subject, user, item, rank)
+        for subject, users in MEASURED.items()
+        for user, items in users.items()
+        for item, rank in items.items()
+    ]
+    return list(metric_rows(spark.createDataFrame(rows, "subject string, user int, item int, rank int"), CANDIDATES, KS))
+
+
+def auc(ranks: list[int]) -> float:
+    """The share of pairs of a relevant and another item that are in the right order, counted."""
+    others = set(range(1, CANDIDATES + 1)) - set(ranks)
+    pairs = [own < other for own in ranks for other in others]
+    return sum(pairs) / len(pairs) if pairs else 1.0
+
+
+def per_user(ranks: list[int]) -> dict[str, float]:
+    found = {"auc": auc(ranks)}
+    for k in KS:
+        hits = [rank for rank in ranks if rank <= k]
+        ideal = sum(1 / np.log2(place + 1) for place in range(1, min(k, len(ranks)) + 1))
+        found[f"recall@{k}/n"] = len(hits) / len(ranks)
+        found[f"recall@{k}/min(k,n)"] = len(hits) / min(k, len(ranks))
+        found[f"ndcg@{k}"] = sum(1 / np.log2(rank + 1) for rank in hits) / ideal
+    return found
+
+
+@pytest.mark.parametrize("subject", list(MEASURED))
+def test_metrics_are_those_of_loops_over_users(measured: list[Row], subject: str) -> None:
+    each = [per_user(list(items.values())) for items in MEASURED[subject].values()]
+    expected = {name: np.mean([user[name] for user in each]) for name in each[0]}
+    assert {row["metric"]: row["value"] for row in measured if row["subject"] == subject} == pytest.approx(expected)
+    assert {row["users"] for row in measured if row["subject"] == subject} == {len(each)}
+
+
+def user_error(subject: str, metric: str) -> float | None:
+    """None for one user."""
+    values = [per_user(list(items.values()))[metric] for items in MEASURED[subject].values()]
+    return None if len(values) < 2 else float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def item_error(subject: str, metric: str) -> float | None:
+    """Of the ratio of what the items add to the users' recalls to the items' shares of the users."""
+    k = int(metric.removeprefix("recall@").removesuffix("/n"))
+    users = MEASURED[subject].values()
+    items = sorted({item for ranks in users for item in ranks})
+    parts = np.array([[(ranks.get(i, k + 1) <= k) / len(ranks) for ranks in users] for i in items]).sum(axis=1)
+    shares = np.array([[(i in ranks) / len(ranks) for ranks in users] for i in items]).sum(axis=1)
+    n, ratio = len(items), parts.sum() / shares.sum()
+    return None if n < 2 else float(np.sqrt(n / (n - 1) * ((parts - ratio * shares) ** 2).sum()) / shares.sum())
+
+
+@pytest.mark.parametrize("subject", list(MEASURED))
+@pytest.mark.parametrize("metric", ["recall@1/n", "recall@5/n"])
+def test_the_standard_error_is_the_larger_of_that_over_users_and_that_over_items(
+    measured: list[Row], subject: str, metric: str
+) -> None:
+    (row,) = [row for row in measured if (row["subject"], row["metric"]) == (subject, metric)]
+    errors = [error for error in (user_error(subject, metric), item_error(subject, metric)) if error is not None]
+    assert row["standard_error"] == pytest.approx(max(errors), abs=1e-12)
+
+
+def test_either_sample_can_be_the_uncertain_one() -> None:
+    few, many = (
+        (user_error(name, "recall@5/n") or 0, item_error(name, "recall@5/n") or 0) for name in ("few-items", "many-items")
+    )
+    assert 0 < few[0] < few[1]
+    assert many[0] > many[1] > 0
+    assert user_error("one-user", "recall@5/n") is None is item_error("one-item", "recall@5/n")
+
+
+def test_the_subject_with_the_largest_area_comes_first(measured: list[Row]) -> None:
+    areas = [row["value"] for row in measured if row["metric"] == "auc"]
+    assert areas == sorted(areas, reverse=True)
+    assert len(areas) == len(MEASURED)
+
+
+# -------------------------------------------------------------------------------------------------------- simple predictors
+
+TRAIN, VAL, COLD = list(range(0, 60, 2)), list(range(1, 40, 2)), list(range(100, 108))
+WIDTH, RANK = 6, 3
+PIXELS = {item: RNG.random(WIDTH).astype(np.float32) for item in [*TRAIN, *VAL, *COLD]}
+_WEIGHTS = RNG.standard_normal((WIDTH, RANK))
+WARM = {item: (PIXELS[item] @ _WEIGHTS + 5 + RNG.standard_normal(RANK)).astype(np.float32) for item in [*TRAIN, *VAL]}
+
+
+def direction(pixels: np.ndarray) -> np.ndarray:
+    centred = pixels - pixels.mean()
+    unit: np.ndarray = centred / np.linalg.norm(centred)
+    return unit
+
+
+@pytest.fixture(scope="module")
+def features(spark: SparkSession) -> DataFrame:
+    splits = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val") | dict.fromkeys(COLD, "test")
+    rows = [(item, splits[item], PIXELS[item].tolist(), direction(PIXELS[item]).tolist()) for item in PIXELS]
+    return spark.createDataFrame(rows, "item int, split string, pixels array<float>, pixel_direction array<float>")
+
+
+@pytest.fixture(scope="module")
+def warm(spark: SparkSession) -> DataFrame:
+    return spark.createDataFrame(factors_table(WARM, "item"))
+
+
+def collected(frame: DataFrame) -> Factors:
+    rows = frame.select("item", "factors").collect()
+    assert len({row["item"] for row in rows}) == len(rows)
+    return {row["item"]: np.array(row["factors"]) for row in rows}
+
+
+def assert_near(found: Factors, expected: Factors, tolerance: float = 1e-4) -> None:
+    assert found.keys() == expected.keys()
+    for item, factors in expected.items():
+        np.testing.assert_allclose(found[item], factors, atol=tolerance, err_msg=str(item))
+
+
+def test_neighbours_lend_the_mean_of_their_factors(features: DataFrame, warm: DataFrame) -> None:
+    expected = {}
+    for item in COLD:
+        likeness = {other: float(direction(PIXELS[item]) @ direction(PIXELS[other])) for other in WARM}
+        nearest = sorted(likeness, key=lambda other: -likeness[other])[:10]
+        expected[item] = np.mean([WARM[other] for other in nearest], axis=0)
+    assert_near(collected(neighbor_means(features, "pixel_direction", warm)), expected)
+
+
+def test_linear_factors_are_those_of_ridge_regression_with_the_strength_that_validates_best(
+    features: DataFrame, warm: DataFrame
+) -> None:
+    x, y = np.array([PIXELS[item] for item in TRAIN], float), np.array([WARM[item] for item in TRAIN], float)
+    held_x, held_y = np.array([PIXELS[item] for item in VAL], float), np.array([WARM[item] for item in VAL], float)
+    fits = {}
+    for strength in (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0):  # penalties as rows of zeros to be met, after centring
+        size = np.sqrt(strength * np.trace(x.T @ x) / WIDTH)
+        centre, level = x.mean(axis=0), y.mean(axis=0)
+        rows, goals = np.vstack([x - centre, size * np.eye(WIDTH)]), np.vstack([y - level, np.zeros((WIDTH, RANK))])
+        slopes = np.linalg.lstsq(rows, goals)[0]
+        fits[strength] = partial(lambda new, w, c, m: (new - c) @ w + m, w=slopes, c=centre, m=level)
+    best = min(fits, key=lambda strength: ((fits[strength](held_x) - held_y) ** 2).sum())
+    assert best not in (0.01, 1000.0)
+    assert_near(collected(linear(features, warm)), {item: fits[best](PIXELS[item]) for item in COLD})
+
+
+RATERS = vectors(list(range(0, 40, 2)), RANK)
+HELD = [
+    {"user": user, "item": item, "value": float(RNG.integers(1, 6)), "cold": True}
+    for item in COLD
+    for user in sorted(RNG.choice(range(45), 6 + item % 5, replace=False).tolist())
+]
+ALS: Row = {"reg_param": 0.3, "alpha": 2.5, "rank": RANK}
+
+
+@pytest.mark.parametrize(("feedback", "confidence"), [("implicit", "linear"), ("implicit", "log"), ("explicit", "linear")])
+def test_the_oracle_solves_the_whole_normal_equations(spark: SparkSession, feedback: str, confidence: str) -> None:
+    config = Config.model_validate({"als": ALS | {"feedback": feedback, "confidence": confidence}})
+    run = StageRun(config, stages.select(config)[0], Path("unused"), {}, "", "")
+    warm = {"user": 0, "item": 1, "value": 3.0, "cold": False}
+    holdout = spark.createDataFrame([*HELD, warm], "user int, item int, value float, cold boolean")
+    found = oracle(run, spark, {"holdout": holdout, "user_factors": spark.createDataFrame(factors_table(RATERS, "user"))})
+    y = np.array(list(RATERS.values()), float)
+    expected = {}
+    for item in COLD:
+        values = {row["user"]: row["value"] for row in HELD if row["item"] == item}
+        r = np.array([values.get(user, 0.0) for user in RATERS])
+        rated = r > 0
+        c = 1 + ALS["alpha"] * (np.log1p(r) if confidence == "log" else r) if feedback == "implicit" else rated.astype(float)
+        p = rated.astype(float) if feedback == "implicit" else r
+        a = y.T @ np.diag(c) @ y + ALS["reg_param"] * rated.sum() * np.eye(RANK)
+        expected[item] = np.linalg.inv(a) @ y.T @ np.diag(c) @ p
+    assert_near(collected(found), expected)
+
+
+# ------------------------------------------------------------------------------------------------------------ the whole stage
+
+# Items 0 to 79 were trained on, 80 to 109 withheld whole, 110 to 114 are of nobody's; 2 x 2 grey pixels decide the factors.
+SHOP_USERS = vectors(list(range(60)), 4)
+SHOP_PIXELS = {item: RNG.integers(0, 256, 4, np.uint8) for item in range(115)}
+SHOP_ITEMS = {item: (pixels / 127.5 - 1).astype(np.float32) for item, pixels in SHOP_PIXELS.items()}
+NEWCOMER = 99
+SECTIONS: Row = {
+    "ratings": {
+        "path": "unread",
+        "columns": {"user_id": "u", "item_id": "i", "value": "v"},
+        "holdout": {"cold_items": 0.2},
+    },
+    "als": {"rank": 4},
+    "images": {"path": "unread"},
+    "shards": {"task": "factors"},
+    "cnn": {},
+    "predict": {},
+    "evaluate": {"cold_k": [5], "relevant_from": 4.0},
+}
+
+
+def withheld_ratings() -> list[Row]:
+    """Each user likes three of the ten cold items that suit them best, and hates one; a newcomer has no factors."""
+    rows = []
+    for user, factors in SHOP_USERS.items():
+        best = sorted(range(80, 110), key=lambda item: -float(factors @ SHOP_ITEMS[item]))
+        liked = RNG.choice(best[:10], 3, replace=False).tolist()
+        rows += [{"user": user, "item": item, "value": 5.0, "cold": True} for item in liked]
+        rows += [{"user": user, "item": best[-1], "value": 1.0, "cold": True}]
+        rows += [{"user": user, "item": 3, "value": 5.0, "cold": False}]
+    return [*rows, {"user": NEWCOMER, "item": 85, "value": 5.0, "cold": True}]
+
+
+def set_rank(root: Path, *names: str) -> None:
+    for name in names:
+        manifests.commit(root, replace(manifests.load(root, name).manifest, rank=4))
+
+
+def publish_shop(publish: Publish, root: Path, held: list[Row]) -> None:
+    split = {item: "train" if item < 70 else "val" if item < 80 else "test" if item < 110 else "none" for item in SHOP_PIXELS}
+    shards = [
+        {"item": item, "item_id": str(item), "split": split[item], "pixels": pixels.tobytes()}
+        for item, pixels in SHOP_PIXELS.items()
+    ]
+    publish(root, "export-shards", "shards_all", shards, height=2, width=2, channels=1)
+    publish(root, "prepare-ratings", "ratings", [])
+    publish(root, "prepare-ratings", "holdout", held, protocol={"cold_items": 0.2})
+    trained = {item: factors for item, factors in SHOP_ITEMS.items() if item < 80}
+    for stage, name, side, factors in (
+        ("train-als", "user_factors", "user", SHOP_USERS),
+        ("train-als", "item_factors", "item", trained),
+        ("predict-items", "predicted_factors", "item", SHOP_ITEMS),
+    ):
+        publish(root, stage, name, [{side: id_, "factors": vector.tolist()} for id_, vector in factors.items()])
+    set_rank(root, "user_factors", "item_factors", "predicted_factors")
+
+
+@pytest.fixture(scope="module")
+def report(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Row:
+    root = tmp_path_factory.mktemp("cold")
+    publish_shop(publish, root, withheld_ratings())
+    config = Config.model_validate(SECTIONS)
+    runner.run(config, root, stages.select(config, "evaluate"))
+    reports = json.loads(manifests.load(root, "metrics").paths[0].read_text())["reports"]
+    assert list(reports) == ["cold items"]
+    found: Row = reports["cold items"]
+    return found | {"auc": {row["subject"]: row for row in found["metrics"] if row["metric"] == "auc"}}
+
+
+def test_good_factors_rank_cold_items_well_and_none_rank_them_by_chance(report: Row) -> None:
+    areas = {subject: row["value"] for subject, row in report["auc"].items()}
+    assert areas.keys() == {
+        "cnn",
+        "neighbors-pixels",
+        "neighbors-histogram",
+        "linear-pixels",
+        "mean-factors",
+        "random",
+        "oracle",
+    }
+    assert areas["cnn"] > 0.8
+    assert areas["linear-pixels"] == pytest.approx(areas["cnn"], abs=0.01)  # the pixels are the factors
+    assert 0.6 < areas["neighbors-pixels"] < areas["cnn"]
+    for subject in ("random", "mean-factors"):
+        assert areas[subject] == pytest.approx(0.5, abs=4 * report["auc"][subject]["standard_error"])
+
+
+def test_who_is_counted_is_in_the_protocol(report: Row) -> None:
+    assert {row["users"] for row in report["metrics"]} == {len(SHOP_USERS)}
+    assert report["protocol"]["name"] == "30 cold items among each other"
+    assert report["protocol"]["relevant"] == "withheld value >= 4"
+    assert {row["metric"] for row in report["metrics"]} == {"auc", "recall@5/n", "recall@5/min(k,n)", "ndcg@5"}
+
+
+def test_no_relevant_cold_item_with_a_picture_is_an_error(spark: SparkSession, publish: Publish, root: Path) -> None:
+    publish_shop(publish, root, [{"user": NEWCOMER, "item": 85, "value": 5.0, "cold": True}])
+    config = Config.model_validate(SECTIONS)
+    with pytest.raises(EmptyDatasetError, match="none of the 30 cold items with a picture has a relevant rating"):
+        runner.run(config, root, stages.select(config, "evaluate"))
