@@ -23,7 +23,10 @@ SPARK = SparkConfig(
     master="local[2]",
     driver_memory="1g",
     shuffle_partitions=3,
-    conf={"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1", "spark.sql.codegen.wholeStage": "false"},
+    conf={
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
+        "spark.sql.codegen.wholeStage": "false",
+    },
 )
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
