@@ -228,6 +228,7 @@ def test_an_abandoned_epoch_leaves_no_thread(shards: Shards, threads: set[thread
     for _ in range(taken):
         next(asked)
     asked.close()  # type: ignore[attr-defined]
+    assert set(threading.enumerate()) <= threads
 
 
 def test_only_a_few_batches_are_read_ahead(root: Path, threads: set[threading.Thread]) -> None:

@@ -1,7 +1,6 @@
 """The child process of `emberline.cnn.engine`: runs the stages it is told to, one after the other."""
 
 import signal
-import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ def main() -> None:
 
 
 def _answer(request: dict[str, Any], requests: Requests) -> None:
+    """Run one stage; an error that is none of ours is a bug, and ends this process with its traceback."""
     try:
         logs.configure(request["verbosity"])
         run = _stage_run(request, requests)
@@ -32,9 +32,6 @@ def _answer(request: dict[str, Any], requests: Requests) -> None:
         requests.send(done=True, outputs=outputs, metrics=run.metrics)
     except EmberlineError as error:
         requests.send(done=True, error=error_message(error))
-    except BaseException:
-        traceback.print_exc()
-        raise SystemExit(1) from None
 
 
 def _stage_run(request: dict[str, Any], requests: Requests) -> StageRun:
