@@ -83,8 +83,8 @@ def read(root: Path) -> Read:
 def command(tmp_path: Path) -> Command:
     """`command(*arguments)` runs the `emberline` command in a process of its own, in the test's folder."""
 
-    def run_command(*arguments: Any) -> "subprocess.CompletedProcess[str]":
+    def run_command(*arguments: Any, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
         program = [sys.executable, "-c", "from emberline.cli import main; main()", *map(str, arguments)]
-        return subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        return subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=timeout)
 
     return run_command
