@@ -2,19 +2,23 @@
 
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from moto.server import ThreadedMotoServer
 from pyspark.sql import SparkSession
 
 from emberline import config as configs
 from emberline import runner, stages
 from emberline.config import SparkConfig
 from emberline.datasets import manifest as manifests
+from emberline.datasets.remote import RemotePath
 from emberline.runner import Outcome
 from emberline.spark import session
 
@@ -54,6 +58,30 @@ def shared_data() -> Path:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """A server on loopback that speaks S3, and the environment that leads there, for this process and its children."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", url)
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield url
+    server.stop()
+
+
+@pytest.fixture
+def s3_root(s3_server: str) -> RemotePath:
+    """A folder of a bucket of its own."""
+    bucket = f"shop-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3", endpoint_url=s3_server, region_name="us-east-1").create_bucket(Bucket=bucket)
+    return RemotePath("s3", bucket, PurePosixPath("/runs/nightly"))
 
 
 @pytest.fixture

@@ -214,7 +214,7 @@ def test_mistakes_in_a_pipeline_end_with_2(emberline: Emberline, pipeline: Path)
     _assert_one_line(emberline("run", pipeline, "--set", "als.rank=no"), 2, "night.toml: als.rank", "found 'no'")
     _assert_one_line(emberline("run", "gone.toml"), 2, "gone.toml is not a file")
     _assert_one_line(emberline("run", pipeline, "--only", "evaluate"), 2, "evaluate is not a stage of this pipeline")
-    _assert_one_line(emberline("run", pipeline, "--root", "s3://b/k"), 2, "scheme s3:// is not supported")
+    _assert_one_line(emberline("run", pipeline, "--root", "ftp://b/k"), 2, "scheme ftp:// is not supported")
 
 
 def test_missing_input_ends_with_3(emberline: Emberline, pipeline: Path) -> None:
@@ -228,7 +228,7 @@ def test_a_message_of_several_lines_is_told_on_one(emberline: Emberline, pipelin
 
 def test_what_is_no_folder_of_ours_is_told(emberline: Emberline, root: Path) -> None:
     _assert_one_line(emberline("show", root / "users"), 2, "root/users is not a folder; give a dataset's folder")
-    _assert_one_line(emberline("verify", "s3://bucket/users"), 2, "s3://bucket/users: scheme s3:// is not supported")
+    _assert_one_line(emberline("verify", "ftp://bucket/users"), 2, "scheme ftp:// is not supported")
     _assert_one_line(emberline("prune", root, "--keep", 1), 2, "root is not a folder; give the root of a pipeline")
     (root / "users").mkdir(parents=True)
     for name in ("show", "verify"):

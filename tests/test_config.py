@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,34 @@ def test_an_override_needs_no_quotes_for_text(load: Load) -> None:
     config = load(RATINGS, "ratings.path=/data/2025/*.csv", 'ratings.separator="\\t"', "ratings.columns.user_id = customer id")
     ratings = _settings(config, "ratings")
     assert (ratings.path, ratings.separator, ratings.columns.user_id) == ("/data/2025/*.csv", "\t", "customer id")
+
+
+def test_a_date_stands_where_the_texts_of_the_file_have_its_place(tmp_path: Path) -> None:
+    pipeline = _dated(tmp_path, 'root = "runs/{date}"', 'path = "s3://log/{date:%Y/%m}/{date}.csv"')
+    config = configs.load(pipeline, ["spark.conf.spark.app.name=nightly {date:%d}"], date(2025, 1, 31))
+    assert config.root == "runs/2025-01-31"
+    assert config.ratings is not None and config.ratings.path == "s3://log/2025/01/2025-01-31.csv"
+    assert config.spark.conf["spark.app.name"] == "nightly 31"
+    assert configs.is_dated(pipeline)
+
+
+def test_a_place_for_a_date_needs_one(tmp_path: Path) -> None:
+    pipeline = _dated(tmp_path, 'root = "runs/all"', 'path = "log/{date}.csv"')
+    with pytest.raises(ConfigError, match=r"ratings: path holds \{date\}; say which with --date YYYY-MM-DD"):
+        configs.load(pipeline)
+    assert not configs.is_dated(pipeline, ["ratings.path=log/all.csv"])
+
+
+def test_a_date_that_nothing_asks_for_changes_nothing(tmp_path: Path) -> None:
+    pipeline = _dated(tmp_path, 'root = "runs/all"', 'path = "log/{a,b}/{dated}.csv"')
+    assert configs.load(pipeline, (), date(2025, 1, 31)) == configs.load(pipeline)
+
+
+def _dated(tmp_path: Path, *lines: str) -> Path:
+    path = tmp_path / "nightly.toml"
+    columns = 'columns = { user_id = "u", item_id = "i", value = "v" }'
+    path.write_text("\n".join([lines[0], "[ratings]", columns, *lines[1:]]))
+    return path
 
 
 @pytest.mark.parametrize("path", ["s3://bucket/a=b", "C:/data", "a#b", "[x].csv", "dataset:shop/events.csv", "~/x y", "'", ""])

@@ -1,7 +1,9 @@
 """The `emberline` command, and the one function that every script in `jobs/` calls."""
 
+import json
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +12,7 @@ import typer
 from emberline import config as configs
 from emberline import display, logs, runner, stages
 from emberline.config import Config
-from emberline.datasets import lookup, storage
+from emberline.datasets import lookup, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.prune import prune as prune_root
@@ -28,6 +30,10 @@ Root = Annotated[str | None, typer.Option(metavar="DIR", help="Where datasets go
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting of the file.")]
 Only = Annotated[str | None, typer.Option(metavar="STAGE", help="This stage alone.")]
 From = Annotated[str | None, typer.Option("--from", metavar="STAGE", help="This stage and those after it.")]
+Day = Annotated[
+    datetime | None,
+    typer.Option("--date", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="What {date} stands for in the pipeline file."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Run what is up to date, too.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step to standard error.")]
 DatasetFolder = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's folder, such as runs/demo/ratings.")]
@@ -44,6 +50,7 @@ def run(
     pipeline: Pipeline,
     root: Root = None,
     set_: Set = None,
+    day: Day = None,
     only: Only = None,
     from_: From = None,
     force: Force = False,
@@ -51,18 +58,18 @@ def run(
 ) -> None:
     """Run the stages that are not up to date."""
     logs.configure("INFO" if verbose else "WARNING")
-    config = configs.load(pipeline, set_ or ())
+    config = _load(pipeline, root, set_, day)
     console = display.make_console()
     if config.shop:
         console.print("This pipeline's shop is generated: its items, customers and purchases are made up.")
     progress = display.Progress(console)
     try:
-        outcomes = runner.run(config, _root(config, root), stages.select(config, only, from_), progress, force)
+        outcomes = runner.run(config, storage.locate(config.root), stages.select(config, only, from_), progress, force)
     finally:
         progress.stop()
     display.show_outcomes(console, outcomes)
     if any(outcome.stage.name == "report" for outcome in outcomes):
-        console.print(f"\nReport: {manifests.load(_root(config, root), 'report').paths[0]}", soft_wrap=True)
+        console.print(f"\nReport: {manifests.load(storage.locate(config.root), 'report').paths[0]}", soft_wrap=True)
 
 
 @app.command()
@@ -70,22 +77,25 @@ def plan(
     pipeline: Pipeline,
     root: Root = None,
     set_: Set = None,
+    day: Day = None,
     only: Only = None,
     from_: From = None,
     force: Force = False,
     style: Annotated[Literal["text", "json"], typer.Option("--format", help="text or json")] = "text",
 ) -> None:
     """Say which stages would run, and why, without running them."""
-    config = configs.load(pipeline, set_ or ())
-    decisions = runner.plan(config, _root(config, root), stages.select(config, only, from_), force)
+    config = _load(pipeline, root, set_, day)
+    decisions = runner.plan(config, storage.locate(config.root), stages.select(config, only, from_), force)
     display.show_plan(display.make_console(), decisions, style)
 
 
 @app.command()
-def show(dataset: DatasetFolder, rows: Annotated[int, typer.Option(min=0, help="How many rows to print.")] = 5) -> None:
+def show(
+    dataset: DatasetFolder, count: Annotated[int, typer.Option("--rows", min=0, help="How many rows to print.")] = 5
+) -> None:
     """Print a dataset's manifest and its first rows."""
     opened = _open(dataset)
-    first = lookup.head(opened, rows) if opened.manifest.kind == "table" else None
+    first = rows.head(opened, count) if opened.manifest.kind == "table" else None
     display.show_manifest(display.make_console(), opened.manifest, first)
 
 
@@ -106,7 +116,7 @@ def prune(
 ) -> None:
     """Remove old runs, and what killed runs have left; never what a manifest names."""
     logs.configure("WARNING")
-    removed = prune_root(storage.local_path(root), keep, older_than * 3600)
+    removed = prune_root(storage.locate(root), keep, older_than * 3600)
     for folder in removed:
         typer.echo(f"removed {folder}")
     typer.echo(f"{len(removed)} folders removed; spared are the current runs and what changed in the last {older_than:g} hours")
@@ -119,7 +129,7 @@ def recommend(
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
 ) -> None:
     """Print a user's published recommendations."""
-    best = lookup.recommendations_of(storage.local_path(root), user, k)
+    best = lookup.recommendations_of(storage.locate(root), user, k)
     display.show_recommendations(display.make_console(), user, best)
 
 
@@ -130,11 +140,12 @@ def run_stage(name: str) -> None:
         pipeline: Annotated[Path, typer.Option("--config", metavar="PIPELINE.toml", help="The pipeline file.")],
         root: Root = None,
         set_: Set = None,
+        day: Day = None,
         force: Force = False,
     ) -> None:
         logs.configure("INFO")
-        config = configs.load(pipeline, set_ or ())
-        runner.run(config, _root(config, root), stages.select(config, only=name), force=force)
+        config = _load(pipeline, root, set_, day)
+        runner.run(config, storage.locate(config.root), stages.select(config, only=name), force=force)
 
     job.__doc__ = f"Run the stage {name} unless it is up to date."
     script = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
@@ -150,12 +161,13 @@ def _guard(command: Callable[[], Any]) -> None:
         sys.exit(error.exit_code)
 
 
-def _root(config: Config, given: str | None) -> Path:
-    return storage.local_path(given or config.root)
+def _load(pipeline: Path, root: str | None, overrides: list[str] | None, day: datetime | None) -> Config:
+    root_override = [f"root={json.dumps(root)}"] if root else []
+    return configs.load(pipeline, [*(overrides or ()), *root_override], day and day.date())
 
 
 def _open(folder: str) -> Dataset:
-    path = storage.local_path(folder)
+    path = storage.locate(folder)
     if not path.is_dir():
         raise ConfigError(f"{path} is not a folder; give a dataset's folder, such as runs/demo/ratings")
     return manifests.load(path.parent, path.name)

@@ -7,7 +7,7 @@ import codecs
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -19,6 +19,7 @@ from emberline.logs import is_secret
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
+_DATE = re.compile(r"\{date(?::([^{}]+))?\}")
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -492,16 +493,48 @@ class Config(_Model):
             raise ValueError("[evaluate] needs held-out ratings: set ratings.holdout.by")
 
 
-def load(path: Path, overrides: Iterable[str] = ()) -> Config:
-    """Read a pipeline file and apply `section.key=value` overrides. Raises ConfigError naming every wrong key."""
-    content = _read_toml(path)
-    for override in overrides:
-        _apply(content, override)
-    content.setdefault("root", f"runs/{path.stem}")
+def load(path: Path, overrides: Iterable[str] = (), day: date | None = None) -> Config:
+    """Read a pipeline file, apply `section.key=value` overrides, and write the day where its texts say `{date}`.
+
+    Raises ConfigError naming every wrong key.
+    """
+    content = _dated(_read(path, overrides), day, path.name)
     try:
         return Config.model_validate(content)
     except ValidationError as error:
         raise ConfigError("; ".join(f"{path.name}: {_explain(dict(item))}" for item in error.errors())) from None
+
+
+def is_dated(path: Path, overrides: Iterable[str] = ()) -> bool:
+    """Whether the pipeline reads other data, or writes to another place, each day."""
+    return any(_DATE.search(text) for text in _texts(_read(path, overrides)))
+
+
+def _read(path: Path, overrides: Iterable[str]) -> dict[str, Any]:
+    content = _read_toml(path)
+    for override in overrides:
+        _apply(content, override)
+    content.setdefault("root", f"runs/{path.stem}")
+    return content
+
+
+def _texts(content: Any) -> Iterator[str]:
+    values = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    for value in values:
+        yield from (value,) if isinstance(value, str) else _texts(value)
+
+
+def _dated(content: Any, day: date | None, name: str) -> Any:
+    """The same content, with `{date}` as 2025-11-22, and `{date:%Y/%m}` as strftime has it. Raises ConfigError without a day."""
+    if isinstance(content, dict):
+        return {key: _dated(value, day, f"{name}: {key}") for key, value in content.items()}
+    if isinstance(content, list):
+        return [_dated(value, day, name) for value in content]
+    if not isinstance(content, str) or not _DATE.search(content):
+        return content
+    if day is None:
+        raise ConfigError(f"{name} holds {{date}}; say which with --date YYYY-MM-DD")
+    return _DATE.sub(lambda found: day.strftime(found[1] or "%Y-%m-%d"), content)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

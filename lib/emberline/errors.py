@@ -6,6 +6,8 @@
     │   ├── SchemaError             a column is missing or has another type
     │   ├── ManifestError           a dataset is missing, torn, altered or mixed
     │   └── EmptyDatasetError       nothing is left to work on
+    ├── StorageError            1   an object store or HDFS does not answer, or refuses
+    ├── LockedError            75   another run works on the same root: try again when it has ended
     ├── TrainingError           4   the numbers went wrong (a loss that is not finite)
     └── Preempted              75   saved; run me again (EX_TEMPFAIL of sysexits.h)
 
@@ -43,6 +45,16 @@ class ManifestError(DataError):
 
 class EmptyDatasetError(DataError):
     """No row is left to work on."""
+
+
+class StorageError(EmberlineError, OSError):
+    """An object store or HDFS does not answer, or refuses; where a missing file is an OSError, so is this."""
+
+
+class LockedError(EmberlineError):
+    """Another run works on the same root."""
+
+    exit_code = 75
 
 
 class TrainingError(EmberlineError):

@@ -40,6 +40,12 @@ def is_secret(key: str) -> bool:
     return _SECRET.search(key) is not None
 
 
+def without_secret(setting: str) -> str:
+    """A setting such as `spark.conf.x=y`, with its value hidden where its name says that it is a secret."""
+    name, equals, _ = setting.partition("=")
+    return f"{name}=***" if equals and is_secret(name) else setting
+
+
 def _format(key: str, value: Any) -> str:
     if is_secret(key):
         return "***"

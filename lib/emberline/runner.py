@@ -13,24 +13,24 @@ import json
 import logging
 import os
 import secrets
-import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources.abc import Traversable
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any, Literal, Protocol
 
 from emberline.config import Config
+from emberline.datasets import lock, storage
 from emberline.datasets import manifest as manifests
-from emberline.datasets import storage
+from emberline.datasets.lock import Lock
 from emberline.datasets.manifest import Dataset, Kind, Manifest, Part, ProducedBy
 from emberline.datasets.prune import WORK
 from emberline.datasets.schema import TABLES, fields_of
-from emberline.datasets.storage import RawFile
+from emberline.datasets.storage import Location, RawFile
 from emberline.errors import EmberlineError, ManifestError
 from emberline.logs import event
 from emberline.stages import Stage, producer, split_dataset_path
@@ -96,7 +96,7 @@ class StageRun:
 
     config: Config
     stage: Stage
-    root: Path
+    root: Location
     inputs: dict[str, Dataset]
     fingerprint: str
     run_id: str
@@ -111,16 +111,16 @@ class StageRun:
         return self.stage.settings(self.config)
 
     @property
-    def work(self) -> Path:
+    def work(self) -> Location:
         """A folder that survives a killed attempt at the same fingerprint, and is removed after the commit."""
         return self.root / WORK / self.stage.name / self.fingerprint[:16]
 
     @property
-    def scratch(self) -> Path:
+    def scratch(self) -> Location:
         """A folder that is removed when the run ends, well or not."""
         return self.work / self.run_id
 
-    def folder(self, name: str) -> Path:
+    def folder(self, name: str) -> Location:
         """Where this run writes the parts of its output `name`."""
         return self.root / name / manifests.run_folder(self.fingerprint, self.run_id)
 
@@ -193,7 +193,7 @@ def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
             yield prefix + entry.name, entry.read_bytes()
 
 
-def plan(config: Config, root: Path, stages: Sequence[Stage], force: bool = False) -> list[Decision]:
+def plan(config: Config, root: Location, stages: Sequence[Stage], force: bool = False) -> list[Decision]:
     """Say for each stage whether it would run, and why, reading manifests and listing raw files but computing nothing."""
     decisions: list[Decision] = []
     changing: dict[str, str] = {}
@@ -210,11 +210,12 @@ def plan(config: Config, root: Path, stages: Sequence[Stage], force: bool = Fals
 
 
 def run(
-    config: Config, root: Path, stages: Sequence[Stage], listener: Listener | None = None, force: bool = False
+    config: Config, root: Location, stages: Sequence[Stage], listener: Listener | None = None, force: bool = False
 ) -> list[Outcome]:
-    """Run the stages that are not up to date, in order, in one session per engine."""
+    """Run the stages that are not up to date, in order, in one session per engine, while nobody else does so in this root."""
     outcomes = []
     with ExitStack() as stack:
+        held = stack.enter_context(lock.hold(root))
         engine = functools.cache(lambda name: stack.enter_context(resolve(ENGINES[name])(config)))
         progress = listener.progressed if listener else lambda text: None
         for position, stage in enumerate(stages, start=1):
@@ -227,7 +228,7 @@ def run(
             if decision.action == "skip":
                 finished = _skip(config, root, stage)
             else:
-                finished = _execute(config, root, stage, inputs, engine, progress)
+                finished = _execute(config, root, stage, inputs, engine, progress, held)
             rows = {name: finished.outputs[name].rows for name in stage.writes(config)}
             outcome = Outcome(stage, decision.action, decision.reason, time.monotonic() - began, rows, finished.metrics)
             if listener:
@@ -236,7 +237,7 @@ def run(
     return outcomes
 
 
-def _open_inputs(config: Config, root: Path, stage: Stage) -> dict[str, Dataset]:
+def _open_inputs(config: Config, root: Location, stage: Stage) -> dict[str, Dataset]:
     inputs = {}
     for name in stage.reads(config):
         if not manifests.exists(root, name):
@@ -246,14 +247,14 @@ def _open_inputs(config: Config, root: Path, stage: Stage) -> dict[str, Dataset]
     return inputs
 
 
-def _decide(config: Config, root: Path, stage: Stage, inputs: dict[str, Dataset], force: bool) -> Decision:
+def _decide(config: Config, root: Location, stage: Stage, inputs: dict[str, Dataset], force: bool) -> Decision:
     if force:
         return Decision(stage, "run", "forced")
     reason = _why_run(config, root, stage, inputs)
     return Decision(stage, "run", reason) if reason else Decision(stage, "skip", "up to date")
 
 
-def _why_run(config: Config, root: Path, stage: Stage, inputs: dict[str, Dataset]) -> str | None:
+def _why_run(config: Config, root: Location, stage: Stage, inputs: dict[str, Dataset]) -> str | None:
     """Why the stage's outputs are not what it would write now; None where they are."""
     names = stage.writes(config)
     missing = [name for name in names if not manifests.exists(root, name)]
@@ -308,8 +309,8 @@ def _raw_identity(path: str) -> list[Any]:
 
 def _files_of(dataset: Dataset, pattern: str) -> list[RawFile]:
     files = []
-    for path in dataset.paths:
-        relative = Path(*path.relative_to(dataset.folder).parts[1:]).as_posix()
+    for part, path in zip(dataset.manifest.parts, dataset.paths, strict=True):
+        relative = PurePosixPath(*PurePosixPath(part.path).parts[1:]).as_posix()
         if fnmatch.fnmatch(relative, pattern):
             stat = path.stat()
             files.append(RawFile(path, relative, stat.st_size, stat.st_mtime_ns))
@@ -318,7 +319,7 @@ def _files_of(dataset: Dataset, pattern: str) -> list[RawFile]:
     return files
 
 
-def _skip(config: Config, root: Path, stage: Stage) -> StageRun:
+def _skip(config: Config, root: Location, stage: Stage) -> StageRun:
     log.info(event("stage_skipped", stage=stage.name, reason="up to date"))
     outputs = {name: manifests.load(root, name).manifest for name in stage.writes(config)}
     run_id = next(iter(outputs.values())).produced_by.run_id
@@ -330,11 +331,12 @@ def _skip(config: Config, root: Path, stage: Stage) -> StageRun:
 
 def _execute(
     config: Config,
-    root: Path,
+    root: Location,
     stage: Stage,
     inputs: dict[str, Dataset],
     engine: Callable[[str], Engine],
     progress: Callable[[str], None],
+    held: Lock,
 ) -> StageRun:
     with _failure_in_status(config, root, stage):
         this = StageRun(config, stage, root, inputs, _fingerprint(config, stage, inputs), new_run_id(), progress=progress)
@@ -345,12 +347,13 @@ def _execute(
     _write_status(this, "running", 0.0)
     try:
         engine(stage.engine).call(this)
+        held.check()
         _commit(this)
     except BaseException as error:
         _clean_up(this)
         _write_status(this, "failed", time.monotonic() - began, error)
         raise
-    shutil.rmtree(this.work, ignore_errors=True)
+    storage.remove_folder(this.work)
     _write_status(this, "succeeded", time.monotonic() - began)
     rows = {name: manifest.rows for name, manifest in this.outputs.items()}
     log.info(event("stage_finished", stage=stage.name, run_id=this.run_id, seconds=time.monotonic() - began, **rows))
@@ -374,27 +377,26 @@ def _commit(this: StageRun) -> None:
 
 def _clean_up(this: StageRun) -> None:
     """Remove what a failed run wrote, but nothing that it may already have committed."""
-    shutil.rmtree(this.scratch, ignore_errors=True)
-    with suppress(OSError):  # not empty: what an attempt at the same fingerprint can continue from
-        this.work.rmdir()
+    storage.remove_folder(this.scratch)
+    storage.remove_if_empty(this.work)  # else it holds what an attempt at the same fingerprint can continue from
     for name in this.stage.writes(this.config):
         committed = manifests.exists(this.root, name) and _run_of(this.root, name) == this.run_id
         if not committed:
-            shutil.rmtree(this.folder(name), ignore_errors=True)
+            storage.remove_folder(this.folder(name))
 
 
-def _run_of(root: Path, name: str) -> str | None:
+def _run_of(root: Location, name: str) -> str | None:
     try:
         return manifests.load(root, name).manifest.produced_by.run_id
     except EmberlineError:
         return None
 
 
-def _status_file(root: Path, stage: Stage) -> Path:
+def _status_file(root: Location, stage: Stage) -> Location:
     return root / STATUS / f"{stage.name}.json"
 
 
-def _read_status(root: Path, stage: Stage) -> dict[str, Any]:
+def _read_status(root: Location, stage: Stage) -> dict[str, Any]:
     try:
         content = json.loads(_status_file(root, stage).read_bytes())
     except (OSError, ValueError):
@@ -403,7 +405,7 @@ def _read_status(root: Path, stage: Stage) -> dict[str, Any]:
 
 
 @contextmanager
-def _failure_in_status(config: Config, root: Path, stage: Stage) -> Iterator[None]:
+def _failure_in_status(config: Config, root: Location, stage: Stage) -> Iterator[None]:
     """What fails before a stage begins is in its status, too; else the last run's success would stay there."""
     try:
         yield

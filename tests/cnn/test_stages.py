@@ -22,6 +22,9 @@ from emberline import runner, stages
 from emberline.cnn import engine
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
+from emberline.datasets import rows, storage
+from emberline.datasets.remote import RemotePath
+from emberline.datasets.storage import Location
 from emberline.errors import DataError, TrainingError
 from emberline.launch.child import Child
 
@@ -43,7 +46,7 @@ def config_of(sections: dict[str, Any], **cnn: Any) -> Config:
     return Config.model_validate(sections | {"cnn": sections["cnn"] | cnn})
 
 
-def run(config: Config, root: Path, *names: str) -> list[runner.Outcome]:
+def run(config: Config, root: Location, *names: str) -> list[runner.Outcome]:
     chosen = [stage for stage in stages.in_pipeline(config) if stage.name in (names or ("train-cnn", "predict-items"))]
     return runner.run(config, root, chosen)
 
@@ -52,10 +55,10 @@ def table(root: Path, name: str) -> pa.Table:
     return pa.concat_tables([pq.read_table(path) for path in manifests.load(root, name).paths])
 
 
-def weights(root: Path) -> dict[str, np.ndarray]:
+def weights(root: Location) -> dict[str, np.ndarray]:
     """The model's arrays, read without Keras."""
     path = next(path for path in manifests.load(root, "cnn").paths if path.name == "model.keras")
-    with zipfile.ZipFile(path) as archive, h5py.File(BytesIO(archive.read("model.weights.h5"))) as file:
+    with zipfile.ZipFile(BytesIO(path.read_bytes())) as archive, h5py.File(BytesIO(archive.read("model.weights.h5"))) as file:
         found: dict[str, np.ndarray] = {}
         file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
         return found
@@ -116,6 +119,21 @@ def test_summaries_for_tensorboard_are_in_the_artifact(trained: tuple[Path, list
     parsed = [tensorflow.compat.v1.Event.FromString(record.numpy()) for record in records]
     points = {(value.tag, event.step) for event in parsed for value in event.summary.value}
     assert {("val_loss", epoch) for epoch in range(1, 7)} < points
+
+
+def test_trained_in_an_object_store_the_model_has_the_same_bits(
+    trained: tuple[Path, list[int]], s3_root: RemotePath, publish_shards: Publish
+) -> None:
+    publish_shards(s3_root)
+    config = config_of(SECTIONS, checkpoint_steps=4)
+    run(config, s3_root)
+    left, right = weights(trained[0]), weights(s3_root)
+    assert left.keys() == right.keys() and len(left) > 8
+    assert all(left[name].tobytes() == right[name].tobytes() for name in left)
+    assert {outcome.action for outcome in run(config, s3_root)} == {"skip"}
+    assert rows.head(manifests.load(s3_root, "embeddings"), 200).num_rows == 130
+    assert any(part.path.endswith(".v2") for part in manifests.load(s3_root, "cnn").manifest.parts)
+    assert storage.files_below(s3_root / "_work") == []
 
 
 def test_nothing_is_left_of_the_work(trained: tuple[Path, list[int]]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from emberline.datasets import lookup
+from emberline.datasets import lookup, rows
 from emberline.datasets import manifest as manifests
 from emberline.datasets.lookup import Recommendation
 from emberline.datasets.manifest import Manifest, ProducedBy
@@ -78,21 +78,21 @@ def test_id_maps_of_two_runs_are_not_joined(published: Path) -> None:
 
 @pytest.mark.parametrize(("wanted", "found"), [(0, []), (1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (9, [0, 1, 2])])
 def test_the_head_is_the_first_rows_across_parts(published: Path, wanted: int, found: list[int]) -> None:
-    head = lookup.head(manifests.load(published, "users"), wanted)
-    assert head.num_rows == len(found)
-    assert [row["user"] for row in head.to_pylist()] == found
+    first = rows.head(manifests.load(published, "users"), wanted)
+    assert first.num_rows == len(found)
+    assert [row["user"] for row in first.to_pylist()] == found
 
 
 def test_the_head_of_a_table_without_parts_has_no_rows(root: Path) -> None:
     _publish(root, "users")
-    assert lookup.head(manifests.load(root, "users"), 5).num_rows == 0
+    assert rows.head(manifests.load(root, "users"), 5).num_rows == 0
 
 
 def test_the_head_needs_no_part_beyond_the_last_it_shows(published: Path) -> None:
     users = manifests.load(published, "users")
     users.paths[1].write_bytes(b"\0" * users.paths[1].stat().st_size)
-    assert lookup.head(users, 0).num_rows == 0
-    assert lookup.head(users, 1).to_pylist() == [{"user": 0, "user_id": "anna"}]
+    assert rows.head(users, 0).num_rows == 0
+    assert rows.head(users, 1).to_pylist() == [{"user": 0, "user_id": "anna"}]
 
 
 @pytest.mark.parametrize("place", [30, -1], ids=["in a page", "in the footer"])
@@ -101,6 +101,6 @@ def test_a_flipped_bit_is_a_data_error_that_names_the_part(published: Path, plac
     content = bytearray(users.paths[0].read_bytes())
     content[place] ^= 1
     users.paths[0].write_bytes(content)
-    for look in (lambda: lookup.head(users, 1), lambda: lookup.recommendations_of(published, "anna", 1)):
+    for look in (lambda: rows.head(users, 1), lambda: lookup.recommendations_of(published, "anna", 1)):
         with pytest.raises(DataError, match=r"part-00000-\w+\.parquet cannot be read .*rerun prepare-ratings with --force"):
             look()

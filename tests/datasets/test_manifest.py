@@ -121,7 +121,7 @@ def test_a_part_that_cannot_be_looked_at_is_a_data_error(root: Path) -> None:
     folder = dataset.paths[0].parent
     folder.rename(root / "elsewhere")
     folder.write_text("a file where the folder was")
-    with pytest.raises(DataError, match=rf"{FOLDER}/0\.bin cannot be read: .*Not a directory"):
+    with pytest.raises(DataError, match=rf"cannot be read: .*Not a directory.*{FOLDER}/0\.bin"):
         manifests.load(root, "seeds")
 
 

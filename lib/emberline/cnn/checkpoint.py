@@ -10,13 +10,13 @@ import logging
 import re
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from emberline.datasets import storage
+from emberline.datasets.storage import Location
 from emberline.logs import event
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
+def save(folder: Location, step: int, checkpoint: Checkpoint) -> None:
     """Write the checkpoint of a step, and remove all but the last ones."""
     named = {f"variable_{i}": value for i, value in enumerate(checkpoint.variables)}
     named |= {f"best_{i}": value for i, value in enumerate(checkpoint.best)}
@@ -50,7 +50,7 @@ def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
         path.unlink()
 
 
-def load_latest(folder: Path) -> Checkpoint | None:
+def load_latest(folder: Location) -> Checkpoint | None:
     """The newest checkpoint that can be read; None where there is none."""
     for path in reversed(_files(folder)):
         try:
@@ -60,12 +60,12 @@ def load_latest(folder: Path) -> Checkpoint | None:
     return None
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("step-*.npz") if _NAME.fullmatch(path.name))
+def _files(folder: Location) -> list[Location]:
+    return [path for path in storage.children(folder) if _NAME.fullmatch(path.name)]
 
 
-def _load(path: Path) -> Checkpoint:
-    with np.load(path, allow_pickle=False) as content:
+def _load(path: Location) -> Checkpoint:
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as content:
         state = json.loads(str(content["state"]))
         variables, best = content["counts"].tolist()  # a damaged directory may have lost names
         return Checkpoint(_numbered(content, "variable", variables), _numbered(content, "best", best), state)

@@ -1,8 +1,10 @@
 """The stage predict-items: classes or factors, and the embedding, of every item with a picture, batch by batch."""
 
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -55,8 +57,11 @@ def run(run: StageRun) -> None:
 
 def load_model(cnn: Dataset) -> keras.Model:
     """The trained model; loading runs no code from the file."""
-    path = next(path for path in cnn.paths if path.name == MODEL_FILE)
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    content = next(path for path in cnn.paths if path.name == MODEL_FILE).read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / MODEL_FILE
+        path.write_bytes(content)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
 def _check_shape(model: keras.Model, shards: Shards) -> None:

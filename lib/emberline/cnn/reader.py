@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from emberline.config import CnnConfig
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
+from emberline.datasets.rows import open_parquet
 from emberline.datasets.sharding import Int64, Plan, Pool, groups_of
 from emberline.errors import SchemaError
 from emberline.images.pixels import Pixels, augment, pixel_array, row_keys
@@ -107,8 +107,8 @@ class Shards:
 
     def _read(self, number: int, columns: list[str]) -> pa.Table:
         path, group = self._places[number]
-        with manifests.damage_explained(self.dataset, path):
-            return pq.ParquetFile(path, page_checksum_verification=True).read_row_group(group, columns=columns)
+        with manifests.damage_explained(self.dataset, path), open_parquet(path) as file:
+            return file.read_row_group(group, columns=columns)
 
 
 def _targets(column: pa.ChunkedArray) -> Targets:

@@ -5,6 +5,7 @@ Training continues exactly where a killed attempt at the same fingerprint has le
 
 import json
 import logging
+import tempfile
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -76,13 +77,15 @@ class Training:
         self.progress = Progress()
         self.best: list[Any] = []
         self._folder = run.work / "checkpoints"
+        self._local = tempfile.TemporaryDirectory()
         self._events = tf.summary.create_file_writer(str(self.events_folder))
         self._saved_at = time.monotonic()
 
     @property
     def events_folder(self) -> Path:
-        """Where TensorBoard's summaries are while training goes on."""
-        return self._run.work / "tensorboard"
+        """Where TensorBoard's summaries are while training goes on: with the checkpoints, where TensorFlow can write there."""
+        work = self._run.work
+        return (work if isinstance(work, Path) else Path(self._local.name)) / "tensorboard"
 
     @property
     def is_over(self) -> bool:
@@ -194,8 +197,6 @@ class Training:
 
 def _export(run: StageRun, training: Training) -> None:
     config: CnnConfig = run.settings
-    path = run.work / MODEL_FILE
-    training.exported().save(path)
     progress = training.progress
     best = next(row for row in progress.history if row["epoch"] == progress.best_epoch)
     facts = {"task": training.task, "best_epoch": progress.best_epoch, "history": progress.history, "seconds": progress.seconds}
@@ -203,9 +204,17 @@ def _export(run: StageRun, training: Training) -> None:
     facts |= {name: info[name] for name in ("height", "width", "channels", "classes") if name in info}
     folder = run.folder("cnn")
     parts = [
-        write_file(path.read_bytes(), folder, MODEL_FILE),
+        write_file(_saved(training.exported()), folder, MODEL_FILE),
         write_file(json.dumps(facts, indent=1).encode(), folder, "history.json"),
         *(write_file(file.read_bytes(), folder, f"tensorboard/{file.name}") for file in sorted(training.events_folder.iterdir())),
     ]
     run.add("cnn", parts, rank=run.inputs["shards_train"].manifest.rank, seed=config.seed, **facts)
     run.metrics |= {"training": {"epochs": progress.epoch, **best}}
+
+
+def _saved(model: keras.Model) -> bytes:
+    """The model as a file's bytes; Keras itself writes only to this machine's files."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / MODEL_FILE
+        model.save(path)
+        return path.read_bytes()

@@ -2,12 +2,12 @@
 
 import signal
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from emberline import logs, runner
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
+from emberline.datasets import storage
 from emberline.errors import EmberlineError
 from emberline.launch.child import Requests, error_message
 from emberline.runner import StageRun
@@ -37,7 +37,7 @@ def _answer(request: dict[str, Any], requests: Requests) -> None:
 def _stage_run(request: dict[str, Any], requests: Requests) -> StageRun:
     config = Config.model_validate_json(request["config"])
     stage = next(stage for stage in STAGES if stage.name == request["stage"])
-    root = Path(request["root"])
+    root = storage.locate(request["root"])
     inputs = {name: manifests.load(root, name) for name in stage.reads(config)}
     manifests.check_same_run(inputs.values())
     return StageRun(

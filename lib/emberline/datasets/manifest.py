@@ -12,13 +12,13 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import pyarrow as pa
 
 from emberline.datasets import storage
 from emberline.datasets.schema import TABLES, fields_of
+from emberline.datasets.storage import Location
 from emberline.errors import DataError, ManifestError, SchemaError
 
 FORMAT_VERSION = 1
@@ -86,7 +86,7 @@ class Manifest:
 class Dataset:
     """A committed dataset at its place."""
 
-    folder: Path
+    folder: Location
     manifest: Manifest
 
     @property
@@ -98,7 +98,7 @@ class Dataset:
         return self.manifest.rows
 
     @property
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[Location]:
         """The parts, in the manifest's order."""
         return [storage.inside(self.folder, part.path) for part in self.manifest.parts]
 
@@ -113,7 +113,7 @@ def is_run_folder(name: str) -> bool:
     return _RUN_FOLDER.fullmatch(name) is not None
 
 
-def commit(root: Path, manifest: Manifest) -> None:
+def commit(root: Location, manifest: Manifest) -> None:
     """Make `manifest` the dataset: from here on, readers find these parts, also after a power cut."""
     for folder in {(root / manifest.name / part.path).parent for part in manifest.parts}:
         storage.sync_folder(folder)
@@ -122,20 +122,19 @@ def commit(root: Path, manifest: Manifest) -> None:
     storage.sync_folder(root)
 
 
-def exists(root: Path, name: str) -> bool:
+def exists(root: Location, name: str) -> bool:
     """Whether a dataset of this name has been committed."""
     return (root / name / FILE_NAME).is_file()
 
 
-def load(root: Path, name: str) -> Dataset:
+def load(root: Location, name: str) -> Dataset:
     """Open a dataset and check version, fields, and every part's presence and size.
 
     Raises ManifestError, or SchemaError where the fields are not those that this version of Emberline reads.
     """
     dataset = _parse(root, name)
     _check_fields(dataset)
-    for part, path in zip(dataset.manifest.parts, dataset.paths, strict=True):
-        _check_part(dataset, part, path)
+    _check_parts(dataset)
     return dataset
 
 
@@ -150,7 +149,7 @@ def verify(dataset: Dataset) -> None:
 
 
 @contextmanager
-def damage_explained(dataset: Dataset, path: Path) -> Iterator[None]:
+def damage_explained(dataset: Dataset, path: Location) -> Iterator[None]:
     """Raises DataError where a part cannot be read."""
     try:
         yield
@@ -158,9 +157,9 @@ def damage_explained(dataset: Dataset, path: Path) -> Iterator[None]:
         raise DataError(f"{path} cannot be read ({error}); {_remedy(dataset.manifest)} with --force") from error
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: Location) -> str:
     """The file's sha256 as hexadecimal digits."""
-    with path.open("rb") as file:
+    with storage.open_input(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -177,7 +176,7 @@ def check_same_run(datasets: Iterable[Dataset]) -> None:
             )
 
 
-def _parse(root: Path, name: str) -> Dataset:
+def _parse(root: Location, name: str) -> Dataset:
     folder = root / name
     path = folder / FILE_NAME
     if not path.is_file():
@@ -221,17 +220,18 @@ def _names(fields: list[dict[str, Any]]) -> str:
     return ", ".join(f"{f.get('name')} {f.get('type')}{'?' if f.get('nullable') else ''}" for f in fields)
 
 
-def _check_part(dataset: Dataset, part: Part, path: Path) -> None:
+def _check_parts(dataset: Dataset) -> None:
     manifest = dataset.manifest
-    where = f"{dataset.folder.name}/{FILE_NAME} lists {len(manifest.parts)} parts but {part.path}"
     try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise ManifestError(f"{where} is missing; {_remedy(manifest)}") from None
+        sizes = storage.sizes(dataset.paths)
     except OSError as error:
-        raise DataError(f"{where} cannot be read: {error}") from error
-    if size != part.bytes:
-        raise ManifestError(f"{where} has {size} bytes instead of {part.bytes}; {_remedy(manifest)}")
+        raise DataError(f"{dataset.folder} cannot be read: {error}") from error
+    for part, path in zip(manifest.parts, dataset.paths, strict=True):
+        where = f"{dataset.folder.name}/{FILE_NAME} lists {len(manifest.parts)} parts but {part.path}"
+        if path not in sizes:
+            raise ManifestError(f"{where} is missing; {_remedy(manifest)}")
+        if sizes[path] != part.bytes:
+            raise ManifestError(f"{where} has {sizes[path]} bytes instead of {part.bytes}; {_remedy(manifest)}")
 
 
 def _remedy(manifest: Manifest) -> str:

@@ -6,16 +6,15 @@ only what the successful task returns is committed.
 
 import hashlib
 import io
-import os
 import uuid
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberline.datasets import storage
 from emberline.datasets.manifest import Part
+from emberline.datasets.storage import Location
 
 PARTITION = "_partition"
 WRITTEN_PARTS = pa.schema(
@@ -35,9 +34,9 @@ _ROW_GROUP_BYTES = 64 << 20
 class _HashingFile(io.RawIOBase):
     """A new file that knows the sha256 and the number of the bytes written to it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         super().__init__()
-        self._file = path.open("xb")
+        self._file = storage.create(path)
         self._hash = hashlib.sha256()
         self.bytes = 0
 
@@ -45,7 +44,7 @@ class _HashingFile(io.RawIOBase):
         return True
 
     def write(self, data: bytes | memoryview, /) -> int:  # type: ignore[override]
-        size = self._file.write(data)
+        size: int = self._file.write(data)
         self._hash.update(data)
         self.bytes += size
         return size
@@ -55,8 +54,7 @@ class _HashingFile(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            storage.sync_file(self._file)
             self._file.close()
         super().close()
 
@@ -77,18 +75,18 @@ def write_parts(
         return
     partition = first.column(0)[0].as_py()
     tables = (pa.Table.from_batches([batch]).drop_columns([PARTITION]).cast(schema) for batch in _chain(first, filled))
-    part = write_part(tables, Path(folder), f"part-{partition:05d}", schema, group_rows)
+    part = write_part(tables, storage.locate(folder), f"part-{partition:05d}", schema, group_rows)
     row = {PARTITION: partition, "path": part.path, "rows": part.rows}
     row |= {"row_groups": part.row_groups, "bytes": part.bytes, "sha256": part.sha256}
     yield pa.RecordBatch.from_pylist([row], schema=WRITTEN_PARTS)
 
 
-def write_part(tables: Iterable[pa.Table], folder: Path, stem: str, schema: pa.Schema, group_rows: int | None = None) -> Part:
+def write_part(tables: Iterable[pa.Table], folder: Location, stem: str, schema: pa.Schema, group_rows: int | None = None) -> Part:
     """Write tables as one Parquet file `<stem>-<random>.parquet`; the part's path is relative to the folder's parent.
 
     With `group_rows`, every row group but the last has exactly so many rows.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(folder)
     path = folder / f"{stem}-{uuid.uuid4().hex[:8]}.parquet"
     rows = row_groups = 0
     with (
@@ -102,10 +100,10 @@ def write_part(tables: Iterable[pa.Table], folder: Path, stem: str, schema: pa.S
     return Part(f"{folder.name}/{path.name}", rows, row_groups, file.bytes, file.hexdigest())
 
 
-def write_file(content: bytes, folder: Path, name: str) -> Part:
+def write_file(content: bytes, folder: Location, name: str) -> Part:
     """Write an artifact's file below `folder`; `name` may hold folders. Raises DataError where it would leave the folder."""
     path = storage.inside(folder, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(path.parent)
     with _HashingFile(path) as file:
         file.write(content)
     return Part(f"{folder.name}/{name}", 0, 0, file.bytes, file.hexdigest())

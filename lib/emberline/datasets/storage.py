@@ -1,83 +1,140 @@
-"""The few file operations that datasets need, on a path or a `file://` URI.
+"""The few file operations that datasets need, on a path or a URI of any storage that Emberline knows.
 
-Local storage only, so far: everything else in Emberline goes through these functions, so that other schemes have one place to
-arrive.
+| URI | is read and written by | and by Spark as |
+|---|---|---|
+| a plain path, `file://` | Python | `file://` |
+| `s3://`, `s3a://` | pyarrow | `s3a://` |
+| `gs://` | pyarrow | `gs://` |
+| `hdfs://` | pyarrow, by Hadoop's libhdfs | `hdfs://` |
 """
 
+import fnmatch
 import glob
+import io
 import os
 import re
+import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any
 from urllib.parse import unquote
 
+from pyarrow import fs as arrow_fs
+
+from emberline.datasets.remote import SPARK_SCHEMES, RemotePath
 from emberline.errors import ConfigError, DataError
 
-SCHEMES = ("file",)
+Location = Path | RemotePath
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _HADOOP_GLOB = re.compile(r"([\\*?\[\]{},])")
+_ALIASES = {"s3a": "s3"}
 
 
 @dataclass(frozen=True)
 class RawFile:
     """One input file: where it is, its path below the input folder, its size in bytes and modification time in nanoseconds."""
 
-    path: Path
+    path: Location
     relative: str
     size: int
     modified: int
 
 
-def local_path(uri: str | Path) -> Path:
-    """The absolute path that a plain path or a `file://` URI names. Raises ConfigError for a scheme that is not supported."""
+def locate(uri: str | Location) -> Location:
+    """What a plain path, made absolute, or a URI names. Raises ConfigError for a scheme that is not supported."""
     text = str(uri)
     if not _SCHEME.match(text):
         return Path(text).expanduser().absolute()
     scheme, _, path = text.partition("://")
-    if scheme.lower() not in SCHEMES:
-        raise ConfigError(f"{text}: scheme {scheme}:// is not supported (supported: a plain path, file://)")
+    scheme = _ALIASES.get(scheme.lower(), scheme.lower())
+    if scheme in SPARK_SCHEMES:
+        return _remote(scheme, path)
+    if scheme != "file":
+        raise ConfigError(
+            f"scheme {scheme}:// is not supported (supported: a plain path, file://, s3://, s3a://, gs://, hdfs://); found {text}"
+        )
     if not path.startswith("/"):
         raise ConfigError(f"{text}: a file URI has three slashes and an absolute path: file:///{path}")
     return Path(unquote(path))
 
 
-def list_files(uri: str | Path) -> list[RawFile]:
+def _remote(scheme: str, path: str) -> RemotePath:
+    """Raises ConfigError where the bucket is missing, and, without saying them again, for credentials."""
+    authority, _, key = path.partition("/")
+    if "@" in authority:
+        raise ConfigError(
+            f"{scheme}://: a URI does not hold credentials; give them to the environment, as AWS's own tools read them"
+        )
+    if not authority:
+        raise ConfigError(f"{scheme}://{path}: expected {scheme}://{'NAME-NODE:PORT' if scheme == 'hdfs' else 'BUCKET'}/FOLDER")
+    if ".." in PurePosixPath(key).parts:
+        raise ConfigError(f"{scheme}://{path}: .. has no meaning there")
+    return RemotePath(scheme, authority, PurePosixPath("/") / key.lstrip("/"))
+
+
+def list_files(uri: str | Location) -> list[RawFile]:
     """The files that a path, a folder (all levels) or a glob names, sorted; names starting with `_` or `.` are not data.
 
     Raises DataError where there is none.
     """
-    path = local_path(uri)
-    if path.is_file():
-        base, found = path.parent, [path]
-    elif path.is_dir():
-        base, found = path, list(_walk(path))
-    elif glob.has_magic(str(path)):
-        base = _base_of_glob(path)
-        found = [p for p in map(Path, glob.glob(str(path), recursive=True)) if p.is_file() and _is_data(p.relative_to(base))]
-    else:
-        raise DataError(f"{path} does not exist; put the data there, or set the path to where it is")
+    location = locate(uri)
+    found = _list_local(location) if isinstance(location, Path) else _list_remote(location)
+    if found is None:
+        raise DataError(f"{location} does not exist; put the data there, or set the path to where it is")
     if not found:
-        raise DataError(f"{path} holds no files (names starting with _ or . do not count)")
-    return sorted((_raw_file(p, base) for p in found), key=lambda file: file.relative)
+        raise DataError(f"{location} holds no files (names starting with _ or . do not count)")
+    return sorted(found, key=lambda file: file.relative)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        if path.is_file() and _is_data(path.relative_to(folder)):
-            yield path
+def _list_local(path: Path) -> list[RawFile] | None:
+    if path.is_file():
+        return [_raw_file(path, path.parent)]
+    if path.is_dir():
+        base, found = path, list(path.rglob("*"))
+    elif glob.has_magic(str(path)):
+        base, found = Path(_base_of_glob(path)), list(map(Path, glob.iglob(str(path), recursive=True)))
+    else:
+        return None
+    return [_raw_file(p, base) for p in found if p.is_file() and _is_data(p.relative_to(base))]
 
 
-def _is_data(relative: Path) -> bool:
+def _list_remote(location: RemotePath) -> list[RawFile] | None:
+    if location.is_file():
+        stat = location.stat()
+        return [RawFile(location, location.name, stat.st_size, stat.st_mtime_ns)]
+    base, pattern = location, None
+    if glob.has_magic(str(location.key)):
+        base = RemotePath(location.scheme, location.authority, PurePosixPath(_base_of_glob(location.key)))
+        pattern = location.key.relative_to(base.key).parts
+    files = [RawFile(p, below(p, base), stat.st_size, stat.st_mtime_ns) for p, stat in base.files()]
+    found = [f for f in files if _is_data(PurePosixPath(f.relative)) and (pattern is None or _matches(f.relative, pattern))]
+    return found if found or pattern or location.is_dir() else None
+
+
+def _matches(relative: str, pattern: Sequence[str]) -> bool:
+    """Whether a path below a folder fits a glob, whose `**` stands for any number of folders."""
+
+    def fits(parts: Sequence[str], rest: Sequence[str]) -> bool:
+        if not rest:
+            return not parts
+        if rest[0] == "**":
+            return any(fits(parts[i:], rest[1:]) for i in range(len(parts) + 1))
+        return bool(parts) and fnmatch.fnmatchcase(parts[0], rest[0]) and fits(parts[1:], rest[1:])
+
+    return fits(relative.split("/"), pattern)
+
+
+def _is_data(relative: PurePath) -> bool:
     return not any(part.startswith(("_", ".")) for part in relative.parts)
 
 
-def _base_of_glob(path: Path) -> Path:
-    base = path
-    while glob.has_magic(str(base)):
-        base = base.parent
-    return base
+def _base_of_glob(path: PurePath) -> str:
+    while glob.has_magic(str(path)):
+        path = path.parent
+    return str(path)
 
 
 def _raw_file(path: Path, base: Path) -> RawFile:
@@ -85,38 +142,158 @@ def _raw_file(path: Path, base: Path) -> RawFile:
     return RawFile(path, path.relative_to(base).as_posix(), stat.st_size, stat.st_mtime_ns)
 
 
-def for_spark(path: Path) -> str:
+def spark_uri(location: Location) -> str:
+    """The name under which Spark writes here; a local path with its scheme, since a bare one means a cluster's own storage."""
+    if isinstance(location, Path):
+        return f"file://{location}"
+    return f"{SPARK_SCHEMES[location.scheme]}://{location.authority}{location.key}"
+
+
+def for_spark(location: Location) -> str:
     """The name under which Spark reads exactly this file: what Hadoop would take for a glob is escaped."""
-    return _HADOOP_GLOB.sub(r"\\\1", str(path))
+    return _HADOOP_GLOB.sub(r"\\\1", spark_uri(location))
 
 
-def inside(folder: Path, relative: str) -> Path:
+def for_arrow(location: Location) -> tuple[str, Any]:
+    """The path and the file system by which pyarrow reads this file."""
+    return (str(location), None) if isinstance(location, Path) else location.for_arrow()
+
+
+def is_local(location: Location) -> bool:
+    """Whether it is a path of this machine, or one that is mounted on it."""
+    return isinstance(location, Path)
+
+
+def inside(folder: Location, relative: str) -> Location:
     """`folder / relative`. Raises DataError where that would leave the folder: `relative` may come from a file."""
-    path = folder / relative
-    if Path(relative).is_absolute() or ".." in Path(relative).parts or not relative:
+    path = PurePosixPath(relative)
+    if path.is_absolute() or ".." in path.parts or not relative:
         raise DataError(f"{relative!r} does not name a place inside {folder}")
-    return path
+    return folder / relative
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Make `content` the whole of `path` in one step: a reader finds the old bytes or the new ones, also after a crash."""
+def children(folder: Location) -> list[Location]:
+    """The files and folders in a folder, by name; none where it is not there."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return sorted(folder.iterdir(), key=lambda path: path.name)
+    return []
+
+
+def files_below(folder: Location) -> Sequence[Location]:
+    """The files in a folder, at all levels, by path."""
+    if isinstance(folder, Path):
+        return sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path for path, _ in folder.files()]
+
+
+def below(location: Location, folder: Location) -> str:
+    """The path from a folder to what is below it, with `/` between the names. Raises ValueError for what is elsewhere."""
+    return PurePosixPath(str(location)).relative_to(PurePosixPath(str(folder))).as_posix()
+
+
+def last_change(folder: Location) -> float:
+    """When a folder, or anything below it, was last changed, in seconds since 1970."""
+    if isinstance(folder, Path):
+        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    return max((stat.st_mtime for _, stat in folder.files()), default=0.0)
+
+
+def sizes(locations: Iterable[Location]) -> dict[Location, int]:
+    """The sizes in bytes of those files that are there; of remote ones by one listing per folder."""
+    found: dict[Location, int] = {}
+    folders = {location.parent: None for location in locations if isinstance(location, RemotePath)}
+    for folder in folders:
+        found |= {path: stat.st_size for path, stat in folder.files()}
+    for location in locations:
+        if isinstance(location, Path):
+            with suppress(FileNotFoundError):
+                found[location] = location.stat().st_size
+    return found
+
+
+def make_folder(folder: Location) -> None:
+    """Make a folder and those above it; in an object store there is nothing to make."""
+    if isinstance(folder, Path):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def remove_folder(folder: Location) -> None:
+    """Remove a folder with all that is in it, as far as that can be done."""
+    if isinstance(folder, Path):
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            folder.remove_folder()
+
+
+def remove_if_empty(folder: Location) -> None:
+    """Remove a folder that holds nothing."""
+    if isinstance(folder, Path):
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def open_input(location: Location) -> Any:
+    """A file to read bytes from."""
+    return location.open("rb") if isinstance(location, Path) else location.open_input()
+
+
+def open_decompressed(location: Location) -> Any:
+    """A stream of the file's bytes, decompressed where its name ends as that of a compressed one."""
+    path, client = for_arrow(location)
+    return (client or arrow_fs.LocalFileSystem()).open_input_stream(path)
+
+
+def create(location: Location) -> Any:
+    """A new file to write bytes to. Raises FileExistsError where a local one is there."""
+    return location.open("xb") if isinstance(location, Path) else location.open_output()
+
+
+def sync_file(file: Any) -> None:
+    """Make what was written survive a power cut; a remote file does when it is closed."""
+    with suppress(io.UnsupportedOperation):
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_file(location: Location, content: bytes) -> None:
+    """Make `content` the whole of a file in one step: a reader finds the old bytes or the new ones, also after a crash.
+
+    HDFS's client cannot rename over a file: there, the old one is removed just before, and a crash between leaves none.
+    """
+    if isinstance(location, Path):
+        _replace_local(location, content)
+    elif location.scheme == "hdfs":
+        _replace_by_rename(location, content)
+    else:
+        location.write_bytes(content)
+
+
+def _replace_local(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            sync_file(file)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
+def _replace_by_rename(location: RemotePath, content: bytes) -> None:
+    temporary = location.with_name(f".{location.name}.{uuid.uuid4().hex}")
+    temporary.write_bytes(content)
+    location.unlink(missing_ok=True)
+    temporary.rename(location)
+
+
+def sync_folder(folder: Location) -> None:
     """Make the names in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if isinstance(folder, Path):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -66,7 +66,7 @@ def gather(run: StageRun, config: ReportConfig) -> Content:
     reports = _reports(inputs["metrics"]) if "metrics" in inputs else {}
     return Content(
         title=config.title,
-        root=run.root.resolve().name,
+        root=run.root.name,
         is_generated=lineage.is_generated(inputs),
         steps=lineage.steps(inputs),
         sizes=[(label, inputs[name].rows) for name, label in _SIZES.items() if name in inputs],

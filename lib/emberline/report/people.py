@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from emberline.datasets.manifest import Dataset
+from emberline.datasets.rows import batches, rows_where
 from emberline.report.pictures import pictures_of
-from emberline.report.tables import batches, rows_where
 
 _MOST_RATED = 8
 _BADGES = {

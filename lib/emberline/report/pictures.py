@@ -7,7 +7,7 @@ from collections.abc import Collection
 from PIL import Image
 
 from emberline.datasets.manifest import Dataset
-from emberline.report.tables import rows_where
+from emberline.datasets.rows import rows_where
 
 LARGEST = 96  # pixels on the longer side; a larger picture is made smaller, or the page would weigh megabytes
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from emberline.datasets.manifest import Dataset
+from emberline.datasets.rows import batches
 from emberline.report import charts
 from emberline.report.charts import Floats
-from emberline.report.tables import batches
 from emberline.report.text import percent
 
 _MOST_COLUMNS = 24

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.config import AlsConfig
+from emberline.datasets import storage
 from emberline.runner import StageRun
 from emberline.spark import frames
 
@@ -19,7 +20,7 @@ def run(run: StageRun, spark: SparkSession) -> None:
     """Fit and write both sides' factors."""
     config: AlsConfig = run.settings
     ratings = frames.read(spark, run.inputs["ratings"])
-    spark.sparkContext.setCheckpointDir(str(run.scratch))
+    spark.sparkContext.setCheckpointDir(storage.spark_uri(run.scratch))
     model = _solver(config, run.config.is_implicit).fit(weigh(ratings, config))
     for side in ("user", "item"):
         factors = getattr(model, f"{side}Factors").select(F.col("id").alias(side), F.col("features").alias("factors"))

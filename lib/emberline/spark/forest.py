@@ -4,7 +4,6 @@ The forest learns from the pictures that the network learnt from, and answers fo
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 from pyspark.ml.classification import RandomForestClassificationModel, RandomForestClassifier
@@ -13,6 +12,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.config import ForestConfig
+from emberline.datasets import storage
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
@@ -65,15 +65,11 @@ def _negated(probability: Column, label: Column) -> Column:
 def _write_model(run: StageRun, model: RandomForestClassificationModel, config: ForestConfig) -> None:
     """MLlib's own files below `model/`, and the importance of each of the embedding's dimensions."""
     place = run.scratch / "model"
-    model.write().save(str(place))
+    model.write().save(storage.spark_uri(place))
     importances = [float(value) for value in model.featureImportances.toArray()]
     facts: dict[str, Any] = {"importances": importances, "num_trees": model.getNumTrees, "num_features": model.numFeatures}
     folder = run.folder("forest")
-    files = sorted(path for path in place.rglob("*") if path.is_file() and not path.name.endswith(".crc"))
-    parts = [write_file(path.read_bytes(), folder, _below(path, place)) for path in files]
+    files = [path for path in storage.files_below(place) if not path.name.endswith(".crc")]
+    parts = [write_file(path.read_bytes(), folder, f"model/{storage.below(path, place)}") for path in files]
     parts.append(write_file(json.dumps(facts, indent=1).encode(), folder, "importances.json"))
     run.add("forest", parts, seed=config.seed, **facts)
-
-
-def _below(path: Path, place: Path) -> str:
-    return "model/" + path.relative_to(place).as_posix()

@@ -100,7 +100,7 @@ def checkpoint(frame: DataFrame, run: StageRun, name: str) -> DataFrame:
     again all that led to it, which costs more than the work itself where a dozen steps follow each other.
     """
     path = run.scratch / f"{name}-{uuid.uuid4().hex}"
-    frame.write.parquet(str(path))
+    frame.write.parquet(storage.spark_uri(path))
     return frame.sparkSession.read.schema(frame.schema).parquet(storage.for_spark(path))
 
 

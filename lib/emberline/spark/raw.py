@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
@@ -115,7 +116,7 @@ def _union(frames: list[DataFrame]) -> DataFrame:
 def _head(file: RawFile, kind: str, raw: RawConfig) -> _Head | None:
     """The file's first line that is neither blank nor a comment; None without one. Raises DataError for what is not text."""
     try:
-        with pa.input_stream(str(file.path), compression="detect") as stream:
+        with storage.open_decompressed(file.path) as stream:
             start = stream.read(_HEAD_BYTES)
     except OSError as error:
         raise DataError(f"{file.path} cannot be read: {error}") from None
@@ -170,7 +171,9 @@ def _lines(spark: SparkSession, files: list[RawFile], raw: RawConfig) -> DataFra
 
 def source_file(files: list[RawFile]) -> Column:
     """The path below the input folder. Spark gives a URI, without `..`, whose escapes are undone (`+` is no escape in a path)."""
-    base = len(os.path.normpath(files[0].path)) - len(files[0].relative)
+    first = files[0].path
+    name = os.path.normpath(first) if isinstance(first, Path) else storage.spark_uri(first)
+    base = len(name) - len(files[0].relative)
     path = F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B")))
     return F.substring(F.regexp_replace(path, "^file:(//)?", ""), base + 1, 1 << 20)
 
@@ -308,7 +311,8 @@ def _read_parquet(spark: SparkSession, files: list[RawFile], wanted: Wanted, tim
 def _types(file: RawFile, wanted: Wanted) -> dict[str, str]:
     """The types of the wanted columns. Raises DataError for what is not Parquet, SchemaError for a column that cannot be used."""
     try:
-        schema = pq.read_schema(file.path)
+        name, client = storage.for_arrow(file.path)
+        schema = pq.read_schema(name, filesystem=client)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{file.path} is not a whole Parquet file: {error}") from None
     for column in wanted.values():

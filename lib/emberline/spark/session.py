@@ -62,7 +62,7 @@ class Engine:
             resolve(run.stage.target)(run, self.session)
         except (PySparkException, Py4JJavaError) as error:
             if unreadable := _UNREADABLE.search(str(error)):
-                file = storage.local_path(unreadable[1])
+                file = storage.locate(unreadable[1])
                 raise DataError(f"{file} cannot be read: it is damaged, or was changed while it was read") from error
             raise
         finally:

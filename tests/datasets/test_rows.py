@@ -7,10 +7,10 @@ import pytest
 
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
 from emberline.datasets.parts import write_part
+from emberline.datasets.rows import batches, rows_where
 from emberline.datasets.schema import RATINGS, fields_of
 from emberline.errors import DataError
 from emberline.report import ratings
-from emberline.report.tables import batches, rows_where
 
 
 @pytest.fixture

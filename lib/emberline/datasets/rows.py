@@ -1,0 +1,77 @@
+"""Rows of a table, read without Spark and without holding the table."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from emberline.datasets import storage
+from emberline.datasets.manifest import Dataset, damage_explained
+from emberline.datasets.schema import TABLES
+from emberline.datasets.storage import Location
+
+
+def open_parquet(path: Location) -> pq.ParquetFile:
+    """A Parquet file whose pages are checked against their checksums as they are read; closed by `with`."""
+    name, client = storage.for_arrow(path)
+    return pq.ParquetFile(name, filesystem=client, page_checksum_verification=True)
+
+
+def batches(dataset: Dataset, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """The columns of all rows, a few thousand at a time. Raises DataError for a damaged part."""
+    for path in dataset.paths:
+        with _opened(dataset, path) as file:
+            yield from file.iter_batches(columns=columns)
+
+
+def head(dataset: Dataset, rows: int) -> pa.Table:
+    """The first rows, reading no more parts and row groups than they need. Raises DataError for a damaged part."""
+    found: list[pa.Table] = []
+    for path in dataset.paths:
+        if rows <= 0:
+            break
+        with _opened(dataset, path) as file:
+            for group in range(file.num_row_groups):
+                if rows > 0:
+                    found.append(file.read_row_group(group).slice(0, rows))
+                    rows -= found[-1].num_rows
+    return pa.concat_tables(found) if found else pa.table({})
+
+
+def rows_where(dataset: Dataset, key: str, values: Collection[int] | Collection[str], columns: list[str]) -> pa.Table:
+    """The rows whose `key` is one of the values, as `key` and the columns. Raises DataError for a damaged part.
+
+    Row groups whose least and greatest key exclude the values are not read; columns besides the key only where it has one.
+    """
+    schema = TABLES[dataset.name]
+    names = list(dict.fromkeys([key, *columns]))
+    found = [pa.schema([schema.field(name) for name in names]).empty_table()]
+    wanted = pa.array(sorted(values), schema.field(key).type)
+    for path in dataset.paths if values else ():
+        with _opened(dataset, path) as file:
+            found += _matching(file, key, wanted, names)
+    return pa.concat_tables(found)
+
+
+def _matching(file: pq.ParquetFile, key: str, wanted: pa.Array, names: list[str]) -> Iterator[pa.Table]:
+    for group in range(file.num_row_groups):
+        if _may_hold(file, group, key, wanted):
+            is_wanted = pc.is_in(file.read_row_group(group, [key])[key], wanted)
+            if pc.any(is_wanted).as_py():
+                yield file.read_row_group(group, names).filter(is_wanted).select(names)
+
+
+def _may_hold(file: pq.ParquetFile, group: int, key: str, wanted: pa.Array) -> bool:
+    """What the row group's statistics say, where it has any; `wanted` is sorted."""
+    statistics = file.metadata.row_group(group).column(file.schema_arrow.get_field_index(key)).statistics
+    if statistics is None or not statistics.has_min_max:
+        return True
+    return bool(statistics.min <= wanted[-1].as_py() and wanted[0].as_py() <= statistics.max)
+
+
+@contextmanager
+def _opened(dataset: Dataset, path: Location) -> Iterator[pq.ParquetFile]:
+    with damage_explained(dataset, path), open_parquet(path) as file:
+        yield file
