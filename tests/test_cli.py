@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from emberline import cli
+from emberline.datasets import lock
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
 from emberline.datasets.parts import write_file, write_part
@@ -326,3 +327,63 @@ def test_recommend_prints_a_users_list(emberline: Emberline, published: Path) ->
 def test_recommend_for_an_unknown_user_says_which_ids_look_right(emberline: Emberline, published: Path) -> None:
     _assert_one_line(emberline("recommend", published, "--user", "zoe"), 3, "no user 'zoe'", "(such as 'anna', 'bo')")
     _assert_one_line(emberline("recommend", published, "--user", "bo"), 3, "user 'bo' has no recommendations")
+
+
+def test_what_was_published_is_shown_and_read_where_it_was_published(
+    emberline: Emberline, published: Path, tmp_path: Path
+) -> None:
+    served = tmp_path / "served"
+    arguments = ("publish", published, "--to", served)
+    ended = emberline(*arguments, "--gate", "rows.recommendations >= 2", "--gate", "rows.users >= 0.5 * previous")
+    assert (ended.code, ended.err) == (0, "")
+    assert "rows.recommendations >= 2" in ended.out and "there is no previous release" in ended.out
+    assert "recommendations 2, users 2, items 2" in ended.out and "Before it: nothing" in ended.out
+    assert "Nothing to do" in emberline(*arguments).out
+    assert "i6" in emberline("recommend", served, "--user", "anna").out
+    assert "prepare-ratings" in emberline("show", served / "items").out
+
+
+def test_a_refused_publish_names_its_gate_and_ends_with_3(emberline: Emberline, published: Path, tmp_path: Path) -> None:
+    ended = emberline("publish", published, "--to", tmp_path / "served", "--gate", "rows.recommendations > 2")
+    _assert_one_line(ended, 3, "nothing is published there; rows.recommendations > 2: found 2, the limit is 2")
+
+
+def test_gates_and_place_may_come_from_the_pipeline_file(
+    emberline: Emberline, published: Path, pipeline: Path, tmp_path: Path
+) -> None:
+    served = tmp_path / "served-{date:%Y}"
+    pipeline.write_text(pipeline.read_text() + f'\n[publish]\nto = "{served}"\ngates = ["rows.users > 2"]\ntables = ["users"]\n')
+    arguments = ("publish", published, "--config", pipeline, "--date", "2025-03-01")
+    _assert_one_line(emberline(*arguments), 3, "rows.users > 2")
+    ended = emberline(*arguments, "--gate", "rows.users >= 2")
+    assert ended.code == 0 and "from" in ended.out and (tmp_path / "served-2025" / "current.json").is_file()
+    assert "users 2" in ended.out and "items" not in ended.out
+
+
+@pytest.mark.parametrize("arguments", [(), ("--to", "x"), ("root",), ("root", "--rollback", "--to", "x"), ("--rollback",)])
+def test_publish_says_what_it_needs(emberline: Emberline, arguments: tuple[str, ...]) -> None:
+    _assert_one_line(emberline("publish", *arguments), 2, "give ROOT --to DIR to publish, --rollback --to DIR to go back")
+
+
+def test_a_rollback_brings_back_what_was_before(emberline: Emberline, published: Path, tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    emberline("publish", published, "--to", served)
+    _publish(published, "recommendations", [(1, 1, 6, 0.5, "als")], stage="recommend", run_id="20250102T000000-00000000")
+    emberline("publish", published, "--to", served)
+    assert "i6" in emberline("recommend", served, "--user", "bo").out
+    assert emberline("publish", "--rollback", "--to", served).code == 0
+    _assert_one_line(emberline("recommend", served, "--user", "bo"), 3, "'bo' has no recommendations")
+
+
+def test_a_run_beside_another_is_told_who_holds_the_lock(emberline: Emberline, pipeline: Path, root: Path) -> None:
+    with lock.hold(root):
+        _assert_one_line(emberline("run", pipeline, "--root", root), 75, f"is in use by process {os.getpid()} on")
+
+
+def test_a_date_fills_the_texts_of_the_file_and_the_root(emberline: Emberline, pipeline: Path, tmp_path: Path) -> None:
+    pipeline.write_text(pipeline.read_text().replace("path = ", 'path = "{date}.csv" # '))
+    _assert_one_line(emberline("plan", pipeline), 2, "ratings: path holds {date}; say which with --date YYYY-MM-DD")
+    ended = emberline("run", pipeline, "--date", "2025-03-01", "--root", tmp_path / "{date:%d}")
+    _assert_one_line(ended, 3, "2025-03-01.csv does not exist")
+    assert (tmp_path / "01" / "_status" / "prepare-ratings.json").is_file()
+    assert emberline("plan", pipeline, "--date", "yesterday").code == 2

@@ -11,12 +11,13 @@ import typer
 
 from emberline import config as configs
 from emberline import display, logs, runner, stages
-from emberline.config import Config
+from emberline.config import Config, PublishConfig
 from emberline.datasets import lookup, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.prune import prune as prune_root
 from emberline.errors import ConfigError, EmberlineError
+from emberline.publish import gates, releases
 
 app = typer.Typer(
     help="From a log of who liked what to recommendations, by Spark and TensorFlow.",
@@ -128,9 +129,40 @@ def recommend(
     user: Annotated[str, typer.Option(metavar="ID", help="The user's id, as in the input.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
 ) -> None:
-    """Print a user's published recommendations."""
-    best = lookup.recommendations_of(storage.locate(root), user, k)
+    """Print a user's recommendations, from a pipeline's root or from where they were published."""
+    best = lookup.recommendations_of(releases.current_root(storage.locate(root)), user, k)
     display.show_recommendations(display.make_console(), user, best)
+
+
+@app.command()
+def publish(
+    root: Annotated[str | None, typer.Argument(metavar="ROOT", help="The pipeline's root, such as runs/demo.")] = None,
+    to: Annotated[str | None, typer.Option(metavar="DIR", help="Where the serving system reads.")] = None,
+    gate: Annotated[
+        list[str] | None, typer.Option(metavar="GATE", help="'ndcg@10 >= 0.9 * previous', 'rows.recommendations > 1000', ...")
+    ] = None,
+    table: Annotated[list[str] | None, typer.Option(metavar="NAME", help="This table; else all that are served.")] = None,
+    pipeline: Annotated[
+        Path | None, typer.Option("--config", metavar="PIPELINE.toml", help="Whose [publish] has what is not given here.")
+    ] = None,
+    day: Day = None,
+    keep: Annotated[int | None, typer.Option(min=1, help="Releases to keep, the new one included (3).")] = None,
+    new_baseline: Annotated[bool, typer.Option("--new-baseline", help="Compare with no previous release.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the release before the current one.")] = False,
+) -> None:
+    """Copy the tables that a serving system reads, checked, in one step, and only if every gate holds."""
+    logs.configure("WARNING")
+    settings = _load(pipeline, None, None, day).publish if pipeline else PublishConfig()
+    if (root is None) != rollback or not (to or settings.to):
+        raise ConfigError("give ROOT --to DIR to publish, --rollback --to DIR to go back (or --config with a publish.to)")
+    folder = storage.locate(to or str(settings.to))
+    if root is None:
+        release, is_new = releases.rollback(folder), True
+    else:
+        conditions = [gates.parse(text) for text in gate or settings.gates]
+        tables, kept = table or settings.tables, keep or settings.keep
+        release, is_new = releases.publish(storage.locate(root), folder, tables, conditions, kept, new_baseline)
+    display.show_release(display.make_console(), release, is_new)
 
 
 def run_stage(name: str) -> None:
@@ -168,6 +200,7 @@ def _load(pipeline: Path, root: str | None, overrides: list[str] | None, day: da
 
 def _open(folder: str) -> Dataset:
     path = storage.locate(folder)
-    if not path.is_dir():
+    root = releases.current_root(path.parent)
+    if not (root / path.name).is_dir():
         raise ConfigError(f"{path} is not a folder; give a dataset's folder, such as runs/demo/ratings")
-    return manifests.load(path.parent, path.name)
+    return manifests.load(root, path.name)

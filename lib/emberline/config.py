@@ -389,6 +389,15 @@ class EvaluateConfig(_Model):
     seed: Seed = 1
 
 
+class PublishConfig(_Model):
+    """What `emberline publish --config` does: no stage of the pipeline, but what comes after it."""
+
+    to: str | None = None
+    tables: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    gates: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    keep: Positive = 3
+
+
 class ReportConfig(_Model):
     """One HTML page about the run; `users` people are shown with their history and their recommendations."""
 
@@ -398,7 +407,7 @@ class ReportConfig(_Model):
 
 
 class Config(_Model):
-    """A whole pipeline. A section that is there is a stage that runs."""
+    """A whole pipeline. A section that is there is a stage that runs; `spark` says where, `publish` what follows."""
 
     root: str = where("runs")
     spark: SparkConfig = where(SparkConfig())
@@ -415,6 +424,7 @@ class Config(_Model):
     recommend: RecommendConfig | None = None
     evaluate: EvaluateConfig | None = None
     report: ReportConfig | None = None
+    publish: PublishConfig = where(PublishConfig())
 
     @property
     def is_implicit(self) -> bool:

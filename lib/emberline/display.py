@@ -17,6 +17,7 @@ from rich.text import Text
 
 from emberline.datasets.lookup import Recommendation
 from emberline.datasets.manifest import Manifest
+from emberline.publish.releases import Release
 from emberline.runner import Decision, Outcome
 
 _PIPE_WIDTH = 130  # of tables that go to a file or another program, where there is no terminal to ask
@@ -194,6 +195,22 @@ def show_recommendations(console: Console, user_id: str, best: Sequence[Recommen
             str(row["rank"]), printable(row["item_id"]), printable(row["title"] or ""), f"{row['score']:.4f}", row["rung"]
         )
     console.print(table)
+
+
+def show_release(console: Console, release: Release, is_new: bool) -> None:
+    """What is published, and by which gates it came."""
+    if not is_new:
+        console.print(f"Nothing to do: release {release.release} has these tables already.")
+        return
+    if release.gates:
+        table = _table("gate", ">found", ">limit", "")
+        for verdict in release.gates:
+            limit = "" if verdict.limit is None else f"{verdict.limit:.6g}"
+            table.add_row(Text(verdict.gate), f"{verdict.value:.6g}", limit, verdict.reason or "holds")
+        console.print(table)
+    counts = ", ".join(f"{name} {rows:,}" for name, rows in release.rows.items())
+    console.print(Text(f"Release {release.release} is current, of {release.published} from {one_line(release.source)}: {counts}"))
+    console.print(f"Before it: {release.previous or 'nothing'}")
 
 
 def _table(*columns: str, header: bool = True, title: Text | None = None) -> Table:

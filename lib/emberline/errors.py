@@ -5,7 +5,8 @@
     ├── DataError               3   what was read is not what it should be
     │   ├── SchemaError             a column is missing or has another type
     │   ├── ManifestError           a dataset is missing, torn, altered or mixed
-    │   └── EmptyDatasetError       nothing is left to work on
+    │   ├── EmptyDatasetError       nothing is left to work on
+    │   └── GateError               a release is worse than its gates allow
     ├── StorageError            1   an object store or HDFS does not answer, or refuses
     ├── LockedError            75   another run works on the same root: try again when it has ended
     ├── TrainingError           4   the numbers went wrong (a loss that is not finite)
@@ -55,6 +56,10 @@ class LockedError(EmberlineError):
     """Another run works on the same root."""
 
     exit_code = 75
+
+
+class GateError(DataError):
+    """A release is not published, because one of its gates does not hold."""
 
 
 class TrainingError(EmberlineError):

@@ -1,0 +1,119 @@
+"""Conditions under which a release replaces the one before: its measures against numbers, or against that one's.
+
+ndcg@10 >= 0.9 * previous          a metric of the published model
+cnn.recall@20/n > 0.2              of another subject
+cold items:random.auc < 0.55       of one report, where several have the name
+rows.recommendations >= 1000       the rows of a table
+"""
+
+import difflib
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from emberline.errors import ConfigError
+
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?"
+_GATE = re.compile(
+    rf"\s*(?P<name>.+?)\s*(?P<compare>[<>]=?)\s*(?:(?P<factor>{_NUMBER})\s*(?P<times>\*\s*previous)?|(?P<previous>previous))\s*"
+)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """`name compare factor`, or `factor` times the previous release's value."""
+
+    text: str
+    name: str
+    compare: str
+    factor: float
+    is_relative: bool
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of a release, and the hash of the protocol by which it was measured; counts have none."""
+
+    value: float
+    protocol: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate found: the release's value, the least or greatest that it allows, None without a previous release."""
+
+    gate: str
+    value: float
+    limit: float | None
+    holds: bool
+    reason: str = ""
+
+
+def parse(text: str) -> Gate:
+    """Raises ConfigError for what is no gate."""
+    found = _GATE.fullmatch(text)
+    if found is None:
+        raise ConfigError(f"gate {text!r}: expected something like 'ndcg@10 >= 0.9 * previous' or 'rows.recommendations >= 1000'")
+    is_relative = bool(found["times"] or found["previous"])
+    return Gate(text.strip(), found["name"], found["compare"], float(found["factor"] or 1), is_relative)
+
+
+def measures(reports: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Measure]:
+    """All numbers of a release under their full names, `<report>:<subject>.<metric>` and `rows.<table>`."""
+    measured = {
+        f"{name}:{row['subject']}.{row['metric']}": Measure(row["value"], report["protocol"]["hash"])
+        for name, report in reports.items()
+        for row in report["metrics"]
+    }
+    return measured | {f"rows.{table}": Measure(count) for table, count in rows.items()}
+
+
+def judge(
+    gates: Sequence[Gate], now: Mapping[str, Measure], before: Mapping[str, Measure] | None, subject: str | None
+) -> list[Verdict]:
+    """Each gate's verdict on a release of the model `subject`. Raises ConfigError for a name that is not measured."""
+    return [_judge(gate, resolve(gate.name, now, subject), now, before) for gate in gates]
+
+
+def resolve(name: str, known: Mapping[str, Measure], subject: str | None) -> str:
+    """The full name of what a gate names. Raises ConfigError where there is none, or more than one."""
+    wanted = [name, *([f"{subject}.{name}"] if subject else [])]
+    found = [full for full in known if full in wanted or full.partition(":")[2] in wanted]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigError(f"gate on {name!r}: that is one of {', '.join(map(repr, found))}; say which")
+    raise ConfigError(f"gate on {name!r}: that is not measured; {_nearest(name, known)}")
+
+
+def _nearest(name: str, known: Mapping[str, Measure]) -> str:
+    """The measures whose names are most like it."""
+    short = {full.partition(":")[2] or full: full for full in known}
+    close = difflib.get_close_matches(name, [*short, *(text.partition(".")[2] for text in short)], n=4, cutoff=0.4)
+    return f"what is, and has a name like it: {', '.join(dict.fromkeys(close))}" if close else f"there are {len(known)} measures"
+
+
+def _judge(gate: Gate, name: str, now: Mapping[str, Measure], before: Mapping[str, Measure] | None) -> Verdict:
+    measure = now[name]
+    if not gate.is_relative:
+        return _compared(gate, measure.value, gate.factor)
+    if before is None:
+        return Verdict(gate.text, measure.value, None, True, "there is no previous release")
+    if name not in before:
+        return Verdict(gate.text, measure.value, None, False, "the previous release does not have it")
+    if before[name].protocol != measure.protocol:
+        reason = f"measured by protocol {measure.protocol}, the previous release by {before[name].protocol}"
+        return Verdict(gate.text, measure.value, None, False, reason)
+    return _compared(gate, measure.value, gate.factor * before[name].value)
+
+
+def _compared(gate: Gate, value: float, limit: float) -> Verdict:
+    return Verdict(gate.text, value, limit, _COMPARE[gate.compare](value, limit))  # not a number fits no limit

@@ -1,0 +1,262 @@
+"""Releases: the tables that a serving system reads, copied out of a pipeline's root, one set replacing the other in one step.
+
+<folder>/current.json                       names the release to read; replaced last
+<folder>/releases/<id>/<table>/...          datasets as in any root: manifest and parts
+<folder>/releases/<id>/release.json         what the release is: tables, measures, gates
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from emberline.datasets import lock, storage
+from emberline.datasets import manifest as manifests
+from emberline.datasets.manifest import Dataset
+from emberline.datasets.storage import Location
+from emberline.errors import ConfigError, DataError, GateError, ManifestError
+from emberline.publish import gates
+from emberline.publish.gates import Gate, Measure, Verdict
+from emberline.runner import new_run_id
+
+SERVED = (
+    "recommendations",
+    "users",
+    "items",
+    "user_attributes",
+    "item_attributes",
+    "user_factors",
+    "item_factors",
+    "predicted_factors",
+    "predicted_classes",
+    "user_neighbors",
+    "item_neighbors",
+)
+CURRENT, RELEASES, RELEASE = "current.json", "releases", "release.json"
+FORMAT_VERSION = 1
+_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
+_CHUNK = 4 << 20
+
+
+@dataclass(frozen=True)
+class Release:
+    """One published set of tables; `datasets` maps each table's name to its fingerprint and run_id."""
+
+    release: str
+    previous: str | None
+    published: str
+    source: str
+    datasets: dict[str, dict[str, str]]
+    rows: dict[str, int]
+    measures: dict[str, Measure] = field(default_factory=dict)
+    gates: list[Verdict] = field(default_factory=list)
+    format: int = FORMAT_VERSION
+
+
+def publish(
+    root: Location,
+    folder: Location,
+    tables: Sequence[str] = (),
+    conditions: Sequence[Gate] = (),
+    keep: int = 3,
+    is_baseline: bool = False,
+) -> tuple[Release, bool]:
+    """Publish a root's tables, those named or all that are served, if every gate holds. Returns the release; whether it is new.
+
+    Every part is hashed while it is copied. The current release stays until the new one is whole. `is_baseline` compares with no
+    previous release. Raises GateError for a gate that does not hold, ManifestError for tables that do not belong together,
+    LockedError while another publish works on the folder.
+    """
+    datasets = _open(root, tables)
+    _check_lineage(root, datasets)
+    with lock.hold(folder) as held:
+        before = current(folder)
+        if before is not None and before.datasets == {dataset.name: dataset.manifest.identity() for dataset in datasets}:
+            _remove_old(folder, before, keep)  # as it would have, had it not been killed after the last step
+            return before, False
+        measures = gates.measures(_reports(root), {dataset.name: dataset.rows for dataset in datasets})
+        previous = None if before is None or is_baseline else before.measures
+        verdicts = gates.judge(conditions, measures, previous, _model(datasets))
+        _check_gates(verdicts, folder, before)
+        release = _describe(root, before, datasets, measures, verdicts)
+        _copy(datasets, _place(folder, release.release))
+        held.check()
+        _make_current(folder, release)
+        _remove_old(folder, release, keep)
+    return release, True
+
+
+def rollback(folder: Location) -> Release:
+    """Make the release before the current one current again, if it is whole. Raises DataError where there is none."""
+    if current(folder) is None:
+        raise DataError(f"{folder} has no {CURRENT}: nothing was published there")
+    with lock.hold(folder):
+        now = current(folder)
+        if now is None or now.previous is None:
+            raise DataError(f"the current release in {folder} has none before it to go back to")
+        place = _place(folder, now.previous)
+        if not (place / RELEASE).is_file():
+            raise DataError(f"release {now.previous} is not in {folder} any more; publish with a larger --keep")
+        release = _read(place / RELEASE)
+        for name in release.datasets:
+            manifests.load(place, name)
+        _write(folder / CURRENT, release)
+    return release
+
+
+def current(folder: Location) -> Release | None:
+    """The release that a folder says to read; None where nothing was published. Raises ManifestError for a damaged file."""
+    path = folder / CURRENT
+    return _read(path) if path.is_file() else None
+
+
+def current_root(folder: Location) -> Location:
+    """Where the datasets are: the current release's folder, or, where nothing was published, the folder itself."""
+    release = current(folder)
+    return folder if release is None else _place(folder, release.release)
+
+
+def _open(root: Location, tables: Sequence[str]) -> list[Dataset]:
+    unknown = [name for name in tables if name not in SERVED]
+    if unknown:
+        raise ConfigError(f"{', '.join(unknown)} cannot be published (what can: {', '.join(SERVED)})")
+    names = tables or [name for name in SERVED if manifests.exists(root, name)]
+    if not names:
+        raise ManifestError(f"{root} has no table to publish; run a pipeline there, or give the root of one")
+    return [manifests.load(root, name) for name in names]
+
+
+def _check_lineage(root: Location, datasets: Sequence[Dataset]) -> None:
+    """Raises ManifestError where a table, or the metrics, were made of something else than what is in the root now."""
+    manifests.check_same_run(datasets)
+    judged = [manifests.load(root, "metrics")] if manifests.exists(root, "metrics") else []
+    waiting, seen = [*datasets, *judged], {dataset.name for dataset in (*datasets, *judged)}
+    while waiting:
+        dataset = waiting.pop()
+        for name, identity in dataset.manifest.produced_by.inputs.items():
+            if not manifests.exists(root, name):
+                continue
+            source = manifests.load(root, name)
+            if source.manifest.identity() != identity:
+                raise ManifestError(
+                    f"{dataset.name} in {root} was made of {name} of run {identity['run_id']}, which has been replaced since; "
+                    "run the whole pipeline before publishing"
+                )
+            if name not in seen:
+                seen.add(name)
+                waiting.append(source)
+
+
+def _reports(root: Location) -> dict[str, Any]:
+    if not manifests.exists(root, "metrics"):
+        return {}
+    (path,) = manifests.load(root, "metrics").paths
+    reports: dict[str, Any] = json.loads(path.read_bytes())["reports"]
+    return reports
+
+
+def _model(datasets: Sequence[Dataset]) -> str | None:
+    """What made the published recommendations."""
+    configs = {dataset.name: dataset.manifest.produced_by.config for dataset in datasets}
+    model: str | None = configs.get("recommendations", {}).get("model")
+    return model
+
+
+def _check_gates(verdicts: Sequence[Verdict], folder: Location, before: Release | None) -> None:
+    failed = [
+        f"{verdict.gate}: {verdict.reason or f'found {verdict.value:.6g}, the limit is {verdict.limit:.6g}'}"
+        for verdict in verdicts
+        if not verdict.holds
+    ]
+    if failed:
+        stays = f"release {before.release} stays" if before else "nothing is published there"
+        raise GateError(f"not published to {folder}, {stays}; {'; '.join(failed)}")
+
+
+def _describe(
+    root: Location,
+    before: Release | None,
+    datasets: Sequence[Dataset],
+    measures: dict[str, Measure],
+    verdicts: list[Verdict],
+) -> Release:
+    return Release(
+        release=new_run_id(),
+        previous=before.release if before else None,
+        published=datetime.now(UTC).isoformat(timespec="seconds"),
+        source=str(root),
+        datasets={dataset.name: dataset.manifest.identity() for dataset in datasets},
+        rows={dataset.name: dataset.rows for dataset in datasets},
+        measures=measures,
+        gates=verdicts,
+    )
+
+
+def _place(folder: Location, release: str) -> Location:
+    return folder / RELEASES / release
+
+
+def _copy(datasets: Sequence[Dataset], place: Location) -> None:
+    for dataset in datasets:
+        for part, source in zip(dataset.manifest.parts, dataset.paths, strict=True):
+            if _copy_part(source, storage.inside(place / dataset.name, part.path)) != part.sha256:
+                stage = dataset.manifest.produced_by.stage
+                raise ManifestError(f"{source} was altered: its sha256 is not the manifest's; rerun {stage} with --force")
+        manifests.commit(place, dataset.manifest)
+
+
+def _copy_part(source: Location, target: Location) -> str:
+    """Copy a file; returns the sha256 of what was copied."""
+    digest = hashlib.sha256()
+    storage.make_folder(target.parent)
+    with storage.open_input(source) as read, storage.create(target) as written:
+        while chunk := read.read(_CHUNK):
+            digest.update(chunk)
+            written.write(chunk)
+        storage.sync_file(written)
+    return digest.hexdigest()
+
+
+def _make_current(folder: Location, release: Release) -> None:
+    place = _place(folder, release.release)
+    _write(place / RELEASE, release)
+    storage.sync_folder(place.parent)
+    storage.sync_folder(folder)
+    _write(folder / CURRENT, release)
+
+
+def _remove_old(folder: Location, release: Release, keep: int) -> None:
+    """Remove all but the newest `keep` releases, and what killed publishes left: the lock is held, so nobody is at work there."""
+    kept = {release.release, *_ancestors(folder, release, keep - 1)}
+    for place in storage.children(folder / RELEASES):
+        if _ID.fullmatch(place.name) and place.name not in kept:
+            storage.remove_folder(place)
+
+
+def _ancestors(folder: Location, release: Release, count: int) -> Iterator[str]:
+    """The releases before this one, the last first."""
+    while count > 0 and release.previous is not None and (_place(folder, release.previous) / RELEASE).is_file():
+        yield release.previous
+        release = _read(_place(folder, release.previous) / RELEASE)
+        count -= 1
+
+
+def _write(path: Location, release: Release) -> None:
+    storage.replace_file(path, json.dumps(asdict(release), indent=1).encode())
+
+
+def _read(path: Location) -> Release:
+    try:
+        content = json.loads(path.read_bytes())
+        content["measures"] = {name: Measure(**measure) for name, measure in content["measures"].items()}
+        content["gates"] = [Verdict(**verdict) for verdict in content["gates"]]
+        release = Release(**content)
+        names = [release.release, *filter(None, [release.previous])]
+        if release.format != FORMAT_VERSION or not all(_ID.fullmatch(name) for name in names):
+            raise ValueError(f"format {release.format}, release {release.release!r}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ManifestError(f"{path} is not a release of this version of Emberline ({error}); publish again elsewhere") from error
+    return release

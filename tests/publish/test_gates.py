@@ -1,0 +1,93 @@
+"""What a gate says, and what it lets through."""
+
+import math
+
+import pytest
+
+from emberline.errors import ConfigError
+from emberline.publish import gates
+from emberline.publish.gates import Gate, Measure
+
+REPORTS = {
+    "holdout": {
+        "protocol": {"hash": "aaa"},
+        "metrics": [
+            {"subject": "als", "metric": "ndcg@10", "value": 0.2},
+            {"subject": "als", "metric": "recall@10/min(k,n)", "value": 0.5},
+            {"subject": "random", "metric": "ndcg@10", "value": 0.01},
+        ],
+    },
+    "cold items": {"protocol": {"hash": "bbb"}, "metrics": [{"subject": "random", "metric": "ndcg@10", "value": 0.04}]},
+}
+NOW = gates.measures(REPORTS, {"recommendations": 3000})
+
+
+def holds(text: str, before: dict[str, Measure] | None = None) -> bool:
+    (verdict,) = gates.judge([gates.parse(text)], NOW, before, "als")
+    return verdict.holds
+
+
+def test_a_gate_has_a_name_a_comparison_and_a_limit() -> None:
+    assert gates.parse("ndcg@10 >= 0.9 * previous") == Gate("ndcg@10 >= 0.9 * previous", "ndcg@10", ">=", 0.9, True)
+    assert gates.parse(" ndcg@10>=previous ") == Gate("ndcg@10>=previous", "ndcg@10", ">=", 1.0, True)
+    assert gates.parse("rows.items < 1e6") == Gate("rows.items < 1e6", "rows.items", "<", 1e6, False)
+    assert gates.parse("cold items:cnn.recall@20/min(k,n) > .2").name == "cold items:cnn.recall@20/min(k,n)"
+
+
+@pytest.mark.parametrize("text", ["", "ndcg@10", "> 3", "ndcg@10 > ", "ndcg@10 > -1", "ndcg@10 > 1 previous", "a > b"])
+def test_what_is_no_gate_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"expected something like 'ndcg@10 >= 0\.9"):
+        gates.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ndcg@10 >= 0.2", True),
+        ("ndcg@10 > 0.2", False),
+        ("als.ndcg@10 <= 0.2", True),
+        ("ndcg@10 < 0.2", False),
+        ("recall@10/min(k,n) > 0.4", True),
+        ("holdout:random.ndcg@10 > 0.02", False),
+        ("cold items:random.ndcg@10 > 0.02", True),
+        ("rows.recommendations >= 3000", True),
+        ("rows.recommendations > 3000", False),
+    ],
+)
+def test_a_number_is_compared(text: str, expected: bool) -> None:
+    assert holds(text) is expected
+
+
+def test_the_previous_release_is_compared_where_there_is_one() -> None:
+    before = NOW | {"holdout:als.ndcg@10": Measure(0.22, "aaa")}
+    assert holds("ndcg@10 >= 0.9 * previous", before)
+    assert not holds("ndcg@10 >= 0.92 * previous", before)
+    assert holds("ndcg@10 >= 0.92 * previous", None)
+
+
+def test_another_protocol_is_not_compared() -> None:
+    before = NOW | {"holdout:als.ndcg@10": Measure(0.1, "old")}
+    (verdict,) = gates.judge([gates.parse("ndcg@10 >= previous")], NOW, before, "als")
+    assert not verdict.holds
+    assert verdict.reason == "measured by protocol aaa, the previous release by old"
+
+
+def test_what_the_previous_release_lacks_does_not_hold() -> None:
+    assert not holds("rows.recommendations >= 0.5 * previous", {})
+
+
+def test_not_a_number_passes_no_gate() -> None:
+    now = {"holdout:als.ndcg@10": Measure(math.nan, "aaa")}
+    for compare in ("<", "<=", ">", ">="):
+        (verdict,) = gates.judge([gates.parse(f"ndcg@10 {compare} 1")], now, None, "als")
+        assert not verdict.holds
+
+
+def test_a_name_that_is_not_measured_is_told_what_is_like_it() -> None:
+    with pytest.raises(ConfigError, match=r"gate on 'ndcg@20': that is not measured; .*ndcg@10"):
+        gates.resolve("ndcg@20", NOW, "als")
+
+
+def test_a_name_that_two_reports_have_is_told_which() -> None:
+    with pytest.raises(ConfigError, match=r"one of 'holdout:random\.ndcg@10', 'cold items:random\.ndcg@10'; say which"):
+        gates.resolve("random.ndcg@10", NOW, "als")
