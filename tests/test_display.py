@@ -1,6 +1,8 @@
 """What people see, rendered into text and searched for what must and must not be in it."""
 
+import io
 import json
+import re
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -181,3 +183,37 @@ def test_a_pipe_gets_tables_of_fixed_width_without_colours(capsys: pytest.Captur
     console = display.make_console()
     console.print(Text("x" * 131, "red"))
     assert capsys.readouterr().out == "x" * 130 + "\nx\n"
+
+
+def test_a_download_is_a_line_at_its_end_where_there_is_no_terminal(console: Console) -> None:
+    progress = display.FetchProgress(console)
+    for name, total in (("a.zip", 1_000_000), ("b.zip", 2000)):
+        for done in (0, total // 2, total):
+            progress.progressed(name, done, total)
+    progress.say("done [with] \x1b")
+    first, second, last = _shown(console).splitlines()
+    assert re.fullmatch(r"a\.zip: 1,000,000 of 1,000,000 bytes, \d+\.\d MB/s", first)
+    assert second.startswith("b.zip: 2,000 of 2,000 bytes")
+    assert last == r"done [with] \x1b"
+
+
+def test_a_long_download_is_a_line_now_and_then(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(display.FetchProgress, "_EVERY", 0.0)
+    progress = display.FetchProgress(console)
+    for done in (10, 20, 30):
+        progress.progressed("a.zip", done, 100)
+    assert [line.split(",")[0] for line in _shown(console).splitlines()] == [
+        f"a.zip: {done} of 100 bytes" for done in (10, 20, 30)
+    ]
+
+
+def test_a_download_is_a_bar_on_a_terminal_and_then_a_line() -> None:
+    screen = io.StringIO()
+    progress = display.FetchProgress(Console(file=screen, force_terminal=True, width=130, highlight=False))
+    progress.progressed("a.zip", 0, 5_000_000)
+    progress.say("the connection was cut")
+    progress.progressed("a.zip", 5_000_000, 5_000_000)
+    progress.stop()
+    assert "━━━━" in screen.getvalue()
+    assert "the connection was cut\n" in screen.getvalue()
+    assert re.search(r"a\.zip: 5,000,000 of 5,000,000 bytes, [\d.]+ MB/s\n$", screen.getvalue())

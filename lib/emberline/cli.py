@@ -17,6 +17,8 @@ from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.prune import prune as prune_root
 from emberline.errors import ConfigError, EmberlineError
+from emberline.fetch import catalogue
+from emberline.fetch import dataset as fetched
 from emberline.publish import gates, releases
 
 app = typer.Typer(
@@ -165,6 +167,23 @@ def publish(
     display.show_release(display.make_console(), release, is_new)
 
 
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(catalogue.NAMES)}.")],
+    to: Annotated[str, typer.Option(metavar="DIR", help="The folder in which the dataset gets a folder of its own.")] = "data",
+    mirror: Annotated[str | None, typer.Option(metavar="URL", help="Download from this folder, not from the publisher.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there already.")] = False,
+) -> None:
+    """Download a public dataset from its publisher, check it, and put it where the pipelines read it."""
+    source = catalogue.find(name)
+    progress = display.FetchProgress(display.make_console())
+    try:
+        folder = fetched.fetch(source, _local_folder(to), progress, mirror, force)
+    finally:
+        progress.stop()
+    progress.say(f"Try: {source.usage.command(folder)}")
+
+
 def run_stage(name: str) -> None:
     """The whole of a script in `jobs/`: run one stage, under spark-submit or not, and log what a scheduler's operator needs."""
 
@@ -196,6 +215,14 @@ def _guard(command: Callable[[], Any]) -> None:
 def _load(pipeline: Path, root: str | None, overrides: list[str] | None, day: datetime | None) -> Config:
     root_override = [f"root={json.dumps(root)}"] if root else []
     return configs.load(pipeline, [*(overrides or ()), *root_override], day and day.date())
+
+
+def _local_folder(text: str) -> Path:
+    """A folder of this machine, as pipelines name their data: relative to the working folder where it is below."""
+    path = storage.locate(text)
+    if not isinstance(path, Path):
+        raise ConfigError(f"{path} is not on this machine; fetch into a folder here, and copy the dataset from there")
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _open(folder: str) -> Dataset:
