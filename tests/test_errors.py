@@ -6,7 +6,7 @@ import re
 import pytest
 
 from emberline import errors
-from emberline.errors import DataError, EmberlineError, EmptyDatasetError, ManifestError, SchemaError
+from emberline.errors import DataError, EmberlineError, EmptyDatasetError, GateError, ManifestError, SchemaError
 
 EXIT_CODES = {
     "EmberlineError": 1,
@@ -15,6 +15,9 @@ EXIT_CODES = {
     "SchemaError": 3,
     "ManifestError": 3,
     "EmptyDatasetError": 3,
+    "GateError": 3,
+    "StorageError": 1,
+    "LockedError": 75,
     "TrainingError": 4,
     "Preempted": 75,
 }
@@ -34,7 +37,13 @@ def test_an_error_crosses_a_process_border_with_its_message(kind: type[Emberline
 
 
 def test_bad_data_of_any_kind_is_a_data_error() -> None:
-    assert {kind for kind in KINDS if issubclass(kind, DataError)} == {DataError, SchemaError, ManifestError, EmptyDatasetError}
+    assert {kind for kind in KINDS if issubclass(kind, DataError)} == {
+        DataError,
+        SchemaError,
+        ManifestError,
+        EmptyDatasetError,
+        GateError,
+    }
 
 
 def test_the_drawing_at_the_top_shows_the_exit_codes() -> None:

@@ -1,6 +1,7 @@
 """The `emberline` command, and the one function that every script in `jobs/` calls."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -16,6 +17,8 @@ from emberline.datasets import lookup, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.prune import prune as prune_root
+from emberline.doctor.examination import examine
+from emberline.doctor.pipeline import read_target
 from emberline.errors import ConfigError, EmberlineError
 from emberline.fetch import catalogue
 from emberline.fetch import dataset as fetched
@@ -184,6 +187,26 @@ def fetch(
     progress.say(f"Try: {source.usage.command(folder)}")
 
 
+@app.command()
+def doctor(
+    pipeline: Annotated[
+        Path | None, typer.Argument(metavar="PIPELINE.toml", help="What is to run; without it, the machine alone is looked at.")
+    ] = None,
+    root: Root = None,
+    set_: Set = None,
+    day: Day = None,
+    style: Annotated[Literal["text", "json"], typer.Option("--format", help="text or json")] = "text",
+) -> None:
+    """Say what on this machine is in the way of a run, and what to do about it."""
+    if (set_ or day) and pipeline is None:
+        raise ConfigError("--set and --date are for a pipeline: name its file, too")
+    with display.make_console(stderr=True).status("starting Java, Spark and TensorFlow ..."):
+        checks = examine(read_target(pipeline, root, _overrides(root, set_), day and day.date()), os.environ)
+    display.show_findings(display.make_console(), checks, style)
+    if any(check.state == "error" for check in checks):
+        raise typer.Exit(ConfigError.exit_code)
+
+
 def run_stage(name: str) -> None:
     """The whole of a script in `jobs/`: run one stage, under spark-submit or not, and log what a scheduler's operator needs."""
 
@@ -213,8 +236,11 @@ def _guard(command: Callable[[], Any]) -> None:
 
 
 def _load(pipeline: Path, root: str | None, overrides: list[str] | None, day: datetime | None) -> Config:
-    root_override = [f"root={json.dumps(root)}"] if root else []
-    return configs.load(pipeline, [*(overrides or ()), *root_override], day and day.date())
+    return configs.load(pipeline, _overrides(root, overrides), day and day.date())
+
+
+def _overrides(root: str | None, given: list[str] | None) -> list[str]:
+    return [*(given or ()), *([f"root={json.dumps(root)}"] if root else [])]
 
 
 def _local_folder(text: str) -> Path:

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 from rich import box
@@ -25,6 +25,7 @@ from emberline.runner import Decision, Outcome
 
 _PIPE_WIDTH = 130  # of tables that go to a file or another program, where there is no terminal to ask
 _LONGEST_CELL = 60
+_COLOURS = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 
 def make_console(stderr: bool = False) -> Console:
@@ -268,6 +269,40 @@ def show_release(console: Console, release: Release, is_new: bool) -> None:
     counts = ", ".join(f"{name} {rows:,}" for name, rows in release.rows.items())
     console.print(Text(f"Release {release.release} is current, of {release.published} from {one_line(release.source)}: {counts}"))
     console.print(f"Before it: {release.previous or 'nothing'}")
+
+
+class Finding(Protocol):
+    """A line of the doctor's table."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def state(self) -> Literal["ok", "warning", "error"]: ...
+    @property
+    def found(self) -> str: ...
+    @property
+    def remedy(self) -> str: ...
+
+
+def show_findings(console: Console, findings: Sequence[Finding], style: Literal["text", "json"]) -> None:
+    """What the doctor looked at, what it found, what to do, and how many lines ask for something."""
+    rows = [{"check": line.name, "state": line.state, "found": line.found, "remedy": line.remedy} for line in findings]
+    if style == "json":
+        console.out(json.dumps(rows, indent=1), highlight=False)
+        return
+    table = _table("state", "check", "found", "what to do")
+    for row in rows:
+        cells = [Text(one_line(row[column])) for column in ("check", "found", "remedy")]
+        table.add_row(Text(row["state"], _COLOURS[row["state"]]), *cells)
+    console.print(table)
+    counts = {state: sum(row["state"] == state for row in rows) for state in _COLOURS}
+    console.print(f"ok {counts['ok']}, warnings {counts['warning']}, errors {counts['error']}: {_verdict(counts)}")
+
+
+def _verdict(counts: dict[str, int]) -> str:
+    if counts["error"]:
+        return "a run will fail until the errors are dealt with"
+    return "a run will work, but see the warnings" if counts["warning"] else "nothing stands in the way of a run"
 
 
 def _table(*columns: str, header: bool = True, title: Text | None = None) -> Table:

@@ -51,6 +51,8 @@ class EmptyDatasetError(DataError):
 class StorageError(EmberlineError, OSError):
     """An object store or HDFS does not answer, or refuses; where a missing file is an OSError, so is this."""
 
+    exit_code = 1
+
 
 class LockedError(EmberlineError):
     """Another run works on the same root."""

@@ -82,7 +82,7 @@ def start(config: SparkConfig) -> SparkSession:
     try:
         session = builder.config(map=_REQUIRED).getOrCreate()
     except (PySparkException, FileNotFoundError) as error:
-        raise ConfigError(f"Spark does not start: {error}; check that Java 17 or 21 is on the PATH or in JAVA_HOME") from error
+        raise ConfigError(f"Spark does not start: {error}; run emberline doctor, which looks for the reason") from error
     return _with_required(session)
 
 

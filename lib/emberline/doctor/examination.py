@@ -1,0 +1,70 @@
+"""The whole of `emberline doctor`: every check, those that start processes side by side."""
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+
+from emberline.doctor import cgroups, clock, cores, java, limits, memory, network, packages, places, spark, tensorflow
+from emberline.doctor.check import Check
+from emberline.doctor.connectors import check_connectors
+from emberline.doctor.master import check_master
+from emberline.doctor.pipeline import Target, check_datasets, check_inputs
+from emberline.doctor.probes import Probes
+
+Look = Callable[[], list[Check]]
+
+
+def examine(read: tuple[Target, list[Check]], environment: Mapping[str, str]) -> list[Check]:
+    """The machine, and with a pipeline or a root also what they need. What is wrong is in the lines; nothing is raised."""
+    target, lines = read
+    control = cgroups.read_limits()
+    usable = cores.usable_cores(control.cores)
+    with ThreadPoolExecutor() as pool, Probes() as probes:
+        looks = (
+            packages.check_packages,
+            *_look_at_engines(probes, target, environment, usable),
+            lambda: _look_at_machine(target, environment, control, usable),
+            lambda: _look_at_places(target, environment),
+        )
+        return [*lines, *chain.from_iterable(pool.map(lambda look: look(), looks))]
+
+
+def _look_at_engines(probes: Probes, target: Target, environment: Mapping[str, str], usable: int) -> list[Look]:
+    """Spark and TensorFlow, where something runs on them."""
+    config = target.config
+    looks: list[Look] = []
+    if "spark" in target.engines:
+        looks += [
+            lambda: java.check_java(probes, environment),
+            lambda: [spark.check_spark_home(environment), spark.check_start(probes, environment)],
+            lambda: [spark.check_workers(probes, environment, config.spark.master), spark.check_blas(environment)],
+            lambda: [check_master(config.spark.master, environment), *check_connectors(target, environment)],
+        ]
+    if "tensorflow" in target.engines:
+        looks.append(lambda: tensorflow.check_tensorflow(probes, environment, config, usable))
+    return looks
+
+
+def _look_at_machine(target: Target, environment: Mapping[str, str], control: cgroups.Limits, usable: int) -> list[Check]:
+    return [
+        memory.check_memory(target.config, target.engines, usable, control.memory),
+        cores.check_cores(target.config.spark, usable, os.cpu_count() or 1),
+        limits.check_open_files(),
+        network.check_loopback(),
+        network.check_host_name(environment, socket.gethostname()),
+        clock.check_time_zone(environment),
+    ]
+
+
+def _look_at_places(target: Target, environment: Mapping[str, str]) -> list[Check]:
+    config = target.config.spark
+    checks = places.check_temporary(config, environment)
+    checks += places.check_native_code(config, places.JAVA, places.mount_flags(places.JAVA))
+    needs, size = check_inputs(target)
+    if target.root is not None:
+        needs += [places.check_root(target.root, size), places.check_checkpoints(target.root, config)]
+    if all(line.state != "error" for line in needs):
+        needs += check_datasets(target)
+    return checks + needs

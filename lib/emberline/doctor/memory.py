@@ -1,0 +1,74 @@
+"""Memory: what there is for a run, beside what it asks for."""
+
+import os
+import re
+from pathlib import Path
+
+from emberline.config import Config, SparkConfig
+from emberline.doctor.check import Check, error, ok, warning
+
+# What a run takes beside the heap of Spark's driver, in bytes.
+_JVM = 400 << 20  # code, threads, network buffers
+_WORKER = 256 << 20  # each Python worker of Spark: 90 MiB of imports, and a few batches of 64 MiB at most
+_TENSORFLOW = 640 << 20  # its import; the trainer's cache of row groups comes on top
+_SIZE = re.compile(r"(\d+)([kmgt]?)b?", re.IGNORECASE)
+_AVAILABLE = re.compile(r"^MemAvailable:\s+(\d+) kB", re.MULTILINE)
+
+
+def check_memory(config: Config, engines: set[str], cores: int, limit: int | None) -> Check:
+    """The machine's memory, or the control group's `limit` in bytes, beside the needs of the engines that run."""
+    heap = driver_heap(config.spark)
+    if heap is None:
+        given = config.spark.conf["spark.driver.memory"]
+        return error("memory", f"spark.driver.memory = {given!r} is not a size", "write it as 2g or 1500m")
+    if "spark" not in engines:
+        heap = 0
+    total = machine_memory()
+    place = "in this machine"
+    if limit is not None and limit < total:
+        total, place = limit, "within the control group's limit (a container's or a job's)"
+    return judge_memory(total, place, available_memory(), heap, need(config, engines, cores, heap))
+
+
+def judge_memory(total: int, place: str, available: int | None, heap: int, needed: int) -> Check:
+    """The verdict on `total` bytes in a `place`, of which `available` are free now where that is known."""
+    found = f"{_gib(total)} {place}, a run needs up to {_gib(needed)}"
+    lower = "set spark.driver_memory lower"
+    if total < heap:
+        return error("memory", f"{found}: less than the heap of Spark's driver ({_gib(heap)})", lower)
+    if total < needed:
+        return warning("memory", found, f"{lower}, or spark.master to fewer cores (local[2]), or cnn.cache_mib lower")
+    if available is not None and available < needed:
+        return warning("memory", f"{found}, {_gib(available)} are free now", "end what takes the rest, or wait for it")
+    return ok("memory", found)
+
+
+def need(config: Config, engines: set[str], cores: int, heap: int) -> int:
+    """Bytes that a run takes at most, roughly: Spark is still there while TensorFlow trains."""
+    is_local = config.spark.master.startswith("local")
+    spark = heap + _JVM + (cores * _WORKER if is_local else 0) if "spark" in engines else 0
+    cache = (config.cnn.cache_mib << 20) if config.cnn else 0
+    return spark + (_TENSORFLOW + cache if "tensorflow" in engines else 0)
+
+
+def driver_heap(config: SparkConfig) -> int | None:
+    """The heap of Spark's driver in bytes; None where its setting is not a size."""
+    size = _SIZE.fullmatch(config.conf.get("spark.driver.memory", config.driver_memory).strip())
+    return int(size[1]) << {"k": 10, "": 20, "m": 20, "g": 30, "t": 40}[size[2].lower()] if size else None
+
+
+def machine_memory() -> int:
+    """Bytes of memory that the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    """Bytes that a new process can get without swapping; None where the system does not say it."""
+    if not meminfo.is_file():
+        return None
+    found = _AVAILABLE.search(meminfo.read_text(encoding="ascii"))
+    return int(found[1]) << 10 if found else None
+
+
+def _gib(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GiB"

@@ -1,0 +1,79 @@
+"""A pipeline's own needs: its file, its inputs and the datasets that are there already."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from emberline import config as configs
+from emberline import runner, stages
+from emberline.config import Config
+from emberline.datasets import storage
+from emberline.datasets.storage import Location, RawFile
+from emberline.doctor.check import Check, error, ok
+from emberline.errors import EmberlineError
+from emberline.stages import Stage, split_dataset_path
+
+ENGINES = {"spark", "tensorflow"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to run, as far as it is known; without a pipeline file all defaults and every engine."""
+
+    config: Config = field(default_factory=Config)
+    root: Location | None = None
+    stages: Sequence[Stage] = ()
+    engines: set[str] = field(default_factory=lambda: set(ENGINES))
+
+
+def read_target(
+    pipeline: Path | None, root: str | None, overrides: Sequence[str], day: date | None
+) -> tuple[Target, list[Check]]:
+    """The target, and a line for the pipeline file; a file that is wrong leaves the machine to be looked at."""
+    try:
+        if pipeline is None:
+            return Target(root=storage.locate(root) if root else None), []
+        config = configs.load(pipeline, overrides, day)
+        selected = stages.select(config)
+        target = Target(config, storage.locate(config.root), selected, {stage.engine for stage in selected})
+    except EmberlineError as failure:
+        return Target(), [error("pipeline" if pipeline else "root", str(failure), "correct it and run emberline doctor again")]
+    return target, [ok("pipeline", f"{pipeline}, stages: {len(selected)}")]
+
+
+def check_inputs(target: Target) -> tuple[list[Check], int]:
+    """A line for each input that has to be there before the run, and their bytes together."""
+    checks, size = [], 0
+    for section, path in raw_paths(target):
+        name = f"{section}.path"
+        try:
+            files = storage.list_files(path)
+        except (EmberlineError, OSError) as failure:
+            checks.append(error(name, str(failure), f"correct {name}, or bring the files"))
+        else:
+            size += _bytes(files)
+            checks.append(ok(name, f"{path}: files {len(files):,}, bytes {_bytes(files):,}"))
+    return checks, size
+
+
+def raw_paths(target: Target) -> list[tuple[str, str]]:
+    """Sections and paths of the raw files that no stage makes."""
+    named = [(stage.section, path) for stage in target.stages for path in stage.raw(target.config)]
+    return [(section, path) for section, path in dict.fromkeys(named) if split_dataset_path(path) is None]
+
+
+def check_datasets(target: Target) -> list[Check]:
+    """What a run would do with the datasets that are in the root."""
+    if not target.stages or target.root is None:
+        return []
+    try:
+        decisions = runner.plan(target.config, target.root, target.stages)
+    except (EmberlineError, OSError) as failure:
+        return [error("datasets", str(failure), "emberline plan says more")]
+    todo = sum(decision.action == "run" for decision in decisions)
+    return [ok("datasets", f"stages with something to do {todo}, up to date {len(decisions) - todo}")]
+
+
+def _bytes(files: Sequence[RawFile]) -> int:
+    return sum(file.size for file in files)
