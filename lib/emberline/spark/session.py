@@ -34,6 +34,8 @@ _REQUIRED: Settings = {
 }
 # Spark's error class for a file that cannot be opened, decompressed or decoded, with the file's name in its message.
 _UNREADABLE = re.compile(r"\[FAILED_READ_FILE[^\]]*\] Encountered error while reading file (\S+?)\.(?:\s|$)")
+# Hadoop's, where the jars that read a storage are not on the classpath.
+_NO_CONNECTOR = re.compile(r"Class (\S+FileSystem) not found|No FileSystem for scheme \W?(\w+)")
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 
@@ -57,13 +59,18 @@ class Engine:
             self.session.stop()
 
     def call(self, run: StageRun) -> None:
-        """Run one stage's function. Raises DataError for a file that Spark cannot read."""
+        """Run one stage's function. Raises DataError for a file that Spark cannot read, ConfigError without jars for a storage."""
         try:
             resolve(run.stage.target)(run, self.session)
         except (PySparkException, Py4JJavaError) as error:
             if unreadable := _UNREADABLE.search(str(error)):
                 file = storage.locate(unreadable[1])
                 raise DataError(f"{file} cannot be read: it is damaged, or was changed while it was read") from error
+            if unknown := _NO_CONNECTOR.search(str(error)):
+                raise ConfigError(
+                    f"Spark does not find {unknown[1] or unknown[2]}, by which it reads this storage; "
+                    "add its jars: docs/storage.md says which"
+                ) from error
             raise
         finally:
             self.session.catalog.clearCache()
