@@ -59,7 +59,7 @@ class Engine:
             self.session.stop()
 
     def call(self, run: StageRun) -> None:
-        """Run one stage's function. Raises DataError for a file that Spark cannot read, ConfigError without jars for a storage."""
+        """Run one stage's function. Raises DataError for a file that Spark cannot read, ConfigError without a storage's jars."""
         try:
             resolve(run.stage.target)(run, self.session)
         except (PySparkException, Py4JJavaError) as error:
