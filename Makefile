@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help java setup demo test test-faults check format build clean
+.PHONY: help java setup demo test test-faults test-airflow check format build clean
 
 help:  ## Print these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,10 +33,18 @@ demo: setup  ## Generate a shop and run the whole pipeline on it, into runs/demo
 	@echo "Try: $(BIN)/emberline recommend runs/demo --user c10041"
 
 test: setup  ## Run the tests (under 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -m "not faults" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not faults and not airflow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup  ## Run the long tests: real data, and killed processes
 	$(BIN)/python -m pytest -m faults
+
+.venv-airflow/installed: tests/schedule/airflow.txt
+	$(PYTHON) -m venv .venv-airflow
+	.venv-airflow/bin/pip install --quiet --requirement $<
+	@touch $@
+
+test-airflow: setup .venv-airflow/installed  ## Run generated DAGs by a real Airflow, in an environment of its own
+	$(BIN)/python -m pytest -m airflow
 
 check: setup  ## Format, lint, types and layers
 	$(BIN)/ruff format --check .
@@ -55,4 +63,4 @@ build: setup  ## Make dist/emberline.zip for spark-submit --py-files, and a whee
 	@ls -l dist
 
 clean:  ## Remove what make and the pipelines have written here, the environment included
-	rm -rf .venv dist runs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-airflow dist runs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

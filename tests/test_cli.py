@@ -173,11 +173,64 @@ def test_a_plan_may_begin_at_a_stage_or_be_of_one(emberline: Emberline, tmp_path
     assert [row["stage"] for row in planned] == ["train-als"]
 
 
+def test_a_plan_for_a_scheduler_is_printed_or_written(emberline: Emberline, pipeline: Path, tmp_path: Path) -> None:
+    for style, first, names in (
+        ("airflow", '"""The Emberline pipeline night, every hour at :15 UTC', ["emberline_night.py"]),
+        ("cron", "# The Emberline pipeline night, every hour at :15", ["emberline-night.crontab"]),
+        ("systemd", "# emberline-night.service, made by", ["emberline-night.service", "emberline-night.timer"]),
+    ):
+        printed = emberline("plan", pipeline, "--format", style, "--at", ":15")
+        assert (printed.code, printed.err) == (0, "")
+        assert printed.out.startswith(first)
+        written = emberline("plan", pipeline, "--format", style, "--at", ":15", "--to", "units/new")
+        paths = [Path("units", "new", name) for name in names]
+        assert written.out.splitlines() == [f"wrote {path}" for path in paths]
+        assert "\n".join((tmp_path / path).read_text() for path in paths) == printed.out
+
+
+def test_a_schedule_runs_the_command_that_planned_it(emberline: Emberline, pipeline: Path) -> None:
+    program = Path(sys.executable).with_name("emberline")
+    line = emberline("plan", pipeline, "--format", "cron", "--set", "als.rank=8").out.splitlines()[-1]
+    assert line.startswith("0 3 * * * cd ")
+    assert f"{program} run {pipeline} --set als.rank=8; }} >> " in line
+
+
+def test_a_schedule_passes_the_day_on_to_a_pipeline_that_has_a_use_for_it(emberline: Emberline, pipeline: Path) -> None:
+    for arguments, dates in (
+        ((), {"airflow": "", "cron": "", "systemd": ""}),
+        (("--set", "ratings.path=in/{date}.csv"), {"airflow": '"--date", self.date', "cron": r"+\%F", "systemd": "+%%F"}),
+        (("--root", "in/{date}"), {"airflow": '"--date", self.date', "cron": r"+\%F", "systemd": "+%%F"}),
+    ):
+        for style, date in dates.items():
+            planned = emberline("plan", pipeline, "--format", style, *arguments)
+            assert planned.code == 0, planned.err
+            assert ("--date" in planned.out, date in planned.out) == (bool(date), True)
+            assert all(Path(word).name in planned.out for word in arguments[1:])
+
+
+def test_options_that_do_not_fit_the_form_of_a_plan_are_refused(emberline: Emberline, pipeline: Path) -> None:
+    for style, option, values in (
+        ("text", "--at", ["03:00"]),
+        ("json", "--to", ["there"]),
+        ("text", "--submit", ["spark-submit"]),
+        ("cron", "--only", ["train-als"]),
+        ("cron", "--date", ["2026-01-02"]),
+        ("systemd", "--from", ["train-als"]),
+        ("airflow", "--force", []),
+        ("cron", "--submit", ["spark-submit"]),
+    ):
+        ended = emberline("plan", pipeline, "--format", style, option, *values)
+        _assert_one_line(ended, 2, f"{option} does not go with --format {style}")
+    _assert_one_line(emberline("plan", pipeline, "--format", "cron", "--at", "noon"), 2, "--at noon: expected a time")
+    _assert_one_line(emberline("plan", pipeline, "--format", "cron", "--to", pipeline), 2, f"--to {pipeline}: ", "give a folder")
+
+
 def test_the_root_is_the_option_then_the_file_then_its_name(emberline: Emberline, pipeline: Path, tmp_path: Path) -> None:
     for root, arguments in (
         ("runs/night", ()),
         ("in/file", ("--set", "root=in/file")),
         ("in/option", ("--set", "root=in/file", "--root", "in/option")),
+        ('in/"\\🔥', ("--root", 'in/"\\🔥')),
         ("in/uri", ("--root", (tmp_path / "in" / "uri").as_uri())),
     ):
         ended = emberline("plan", pipeline, "--only", "train-als", *arguments)
@@ -358,9 +411,24 @@ def test_gates_and_place_may_come_from_the_pipeline_file(
     ended = emberline(*arguments, "--gate", "rows.users >= 2")
     assert ended.code == 0 and "from" in ended.out and (tmp_path / "served-2025" / "current.json").is_file()
     assert "users 2" in ended.out and "items" not in ended.out
+    in_file = (
+        "--config",
+        pipeline,
+        "--set",
+        f"root={published}",
+        "--set",
+        f"publish.to={tmp_path / 'other'}",
+        "--set",
+        "publish.gates=[]",
+    )
+    assert emberline("publish", *in_file).code == 0
+    assert (tmp_path / "other" / "current.json").is_file()
 
 
-@pytest.mark.parametrize("arguments", [(), ("--to", "x"), ("root",), ("root", "--rollback", "--to", "x"), ("--rollback",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--to", "x"), ("root",), ("root", "--rollback", "--to", "x"), ("--rollback",), ("r", "--to", "x", "--set", "a=1")],
+)
 def test_publish_says_what_it_needs(emberline: Emberline, arguments: tuple[str, ...]) -> None:
     _assert_one_line(emberline("publish", *arguments), 2, "give ROOT --to DIR to publish, --rollback --to DIR to go back")
 

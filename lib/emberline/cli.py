@@ -23,6 +23,10 @@ from emberline.errors import ConfigError, EmberlineError
 from emberline.fetch import catalogue
 from emberline.fetch import dataset as fetched
 from emberline.publish import gates, releases
+from emberline.schedule import files as schedules
+from emberline.schedule import job, programs
+from emberline.schedule.calendar import At
+from emberline.schedule.job import Job
 
 app = typer.Typer(
     help="From a log of who liked what to recommendations, by Spark and TensorFlow.",
@@ -87,9 +91,25 @@ def plan(
     only: Only = None,
     from_: From = None,
     force: Force = False,
-    style: Annotated[Literal["text", "json"], typer.Option("--format", help="text or json")] = "text",
+    style: Annotated[
+        Literal["text", "json", "airflow", "cron", "systemd"],
+        typer.Option("--format", help="text or json; or, instead of a plan, a file for a scheduler: airflow, cron or systemd."),
+    ] = "text",
+    at: Annotated[
+        str | None, typer.Option(metavar="TIME", help='For a scheduler: "HH:MM" (default 03:00), "Mon HH:MM" or ":MM" (hourly).')
+    ] = None,
+    to: Annotated[Path | None, typer.Option(metavar="DIR", help="For a scheduler: write its files there.")] = None,
+    submit: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help='For a scheduler: Spark\'s stages by "spark-submit ...", as scripts.')
+    ] = None,
 ) -> None:
-    """Say which stages would run, and why, without running them."""
+    """Say which stages would run, and why, without running them; or write what a scheduler needs to run them."""
+    if style != "text" and style != "json":
+        submitted = submit if style == "cron" else None  # a line that runs every stage by itself is too long for cron
+        _refuse(style, {"--date": day, "--only": only, "--from": from_, "--force": force or None, "--submit": submitted})
+        _deliver(schedules.SCHEDULERS[style](_job(pipeline, root, set_ or [], at or "03:00", submit)), to)
+        return
+    _refuse(style, {"--at": at, "--to": to, "--submit": submit})
     config = _load(pipeline, root, set_, day)
     decisions = runner.plan(config, storage.locate(config.root), stages.select(config, only, from_), force)
     display.show_plan(display.make_console(), decisions, style)
@@ -150,6 +170,7 @@ def publish(
     pipeline: Annotated[
         Path | None, typer.Option("--config", metavar="PIPELINE.toml", help="Whose [publish] has what is not given here.")
     ] = None,
+    set_: Set = None,
     day: Day = None,
     keep: Annotated[int | None, typer.Option(min=1, help="Releases to keep, the new one included (3).")] = None,
     new_baseline: Annotated[bool, typer.Option("--new-baseline", help="Compare with no previous release.")] = False,
@@ -157,16 +178,19 @@ def publish(
 ) -> None:
     """Copy the tables that a serving system reads, checked, in one step, and only if every gate holds."""
     logs.configure("WARNING")
-    settings = _load(pipeline, None, None, day).publish if pipeline else PublishConfig()
-    if (root is None) != rollback or not (to or settings.to):
-        raise ConfigError("give ROOT --to DIR to publish, --rollback --to DIR to go back (or --config with a publish.to)")
+    config = _load(pipeline, root, set_, day) if pipeline else None
+    settings, source = (config.publish, config.root) if config else (PublishConfig(), root)
+    if (root if rollback else source is None) or not (to or settings.to) or (set_ and not config):
+        raise ConfigError(
+            "give ROOT --to DIR to publish, --rollback --to DIR to go back (or --config with a publish.to; it also has a root)"
+        )
     folder = storage.locate(to or str(settings.to))
-    if root is None:
+    if rollback or source is None:
         release, is_new = releases.rollback(folder), True
     else:
         conditions = [gates.parse(text) for text in gate or settings.gates]
         tables, kept = table or settings.tables, keep or settings.keep
-        release, is_new = releases.publish(storage.locate(root), folder, tables, conditions, kept, new_baseline)
+        release, is_new = releases.publish(storage.locate(source), folder, tables, conditions, kept, new_baseline)
     display.show_release(display.make_console(), release, is_new)
 
 
@@ -240,7 +264,7 @@ def _load(pipeline: Path, root: str | None, overrides: list[str] | None, day: da
 
 
 def _overrides(root: str | None, given: list[str] | None) -> list[str]:
-    return [*(given or ()), *([f"root={json.dumps(root)}"] if root else [])]
+    return [*(given or ()), *([f"root={json.dumps(root, ensure_ascii=False)}"] if root else [])]
 
 
 def _local_folder(text: str) -> Path:
@@ -249,6 +273,28 @@ def _local_folder(text: str) -> Path:
     if not isinstance(path, Path):
         raise ConfigError(f"{path} is not on this machine; fetch into a folder here, and copy the dataset from there")
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _refuse(style: str, options: dict[str, Any]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ConfigError(f"{', '.join(given)} does not go with --format {style}: leave it out")
+
+
+def _job(pipeline: Path, root: str | None, overrides: list[str], at: str, submit: str | None) -> Job:
+    """The pipeline as a scheduler's job; its settings are checked as those of today."""
+    is_dated = configs.is_dated(pipeline, _overrides(root, overrides))
+    config = _load(pipeline, root, overrides, datetime.now())
+    return job.make(config, pipeline, At.parse(at), programs.find(submit), root, overrides, is_dated)
+
+
+def _deliver(files: dict[str, str], folder: Path | None) -> None:
+    """Print a scheduler's files, or write them and say where."""
+    if folder is None:
+        typer.echo("\n".join(files.values()), nl=False)
+    else:
+        for path in schedules.write(files, folder):
+            typer.echo(f"wrote {path}")
 
 
 def _open(folder: str) -> Dataset:

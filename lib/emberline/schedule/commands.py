@@ -1,0 +1,48 @@
+"""The commands that run a pipeline, its stages, and what follows them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emberline.errors import ConfigError
+from emberline.schedule.programs import Command, Programs
+from emberline.stages import Stage
+
+
+@dataclass(frozen=True)
+class Commands:
+    """How the pipeline file `pipeline` is run in `folder`, with the options `--root` and `--set` as they were given."""
+
+    programs: Programs
+    folder: Path
+    pipeline: str
+    root: str | None
+    overrides: Sequence[str]
+
+    @property
+    def run(self) -> Command:
+        """All stages."""
+        return (*self.programs.emberline, "run", self.pipeline, *self._options)
+
+    @property
+    def publish(self) -> Command:
+        """What its section [publish] says."""
+        place = (self.root,) if self.root else ()
+        return (*self.programs.emberline, "publish", *place, "--config", self.pipeline, *self._settings)
+
+    def stage(self, stage: Stage) -> Command:
+        """This stage alone. Raises ConfigError where there is no script to submit."""
+        if self.programs.submit is None or stage.engine != "spark":
+            return (*self.run, "--only", stage.name)
+        script = self.folder / "jobs" / f"{stage.name.replace('-', '_')}.py"
+        if not script.is_file():
+            raise ConfigError(f"--submit runs {script}, which is not there; plan in the folder that holds jobs/")
+        return (*self.programs.submit, str(script), "--config", self.pipeline, *self._options)
+
+    @property
+    def _options(self) -> Command:
+        return (*(("--root", self.root) if self.root else ()), *self._settings)
+
+    @property
+    def _settings(self) -> Command:
+        return tuple(word for override in self.overrides for word in ("--set", override))
