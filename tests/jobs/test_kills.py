@@ -67,7 +67,7 @@ def kill_when(condition: Callable[[], bool], process: Process, seconds: float) -
 
 
 def complete(pipeline: Path, root: Path, *more: str) -> None:
-    assert start(pipeline, root, *more).wait(timeout=300) == 0
+    assert start(pipeline, root, *more).wait(timeout=900) == 0
 
 
 def table(root: Path, name: str) -> pa.Table:
