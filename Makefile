@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help java setup demo test test-faults test-airflow check format build clean
+.PHONY: help java setup demo test test-faults test-airflow check format build cluster cluster-stop env-archive clean
 
 help:  ## Print these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,10 +57,21 @@ format: setup  ## Format and sort imports
 	$(BIN)/ruff check --fix .
 
 build: setup  ## Make dist/emberline.zip for spark-submit --py-files, and a wheel
-	rm -rf dist
+	rm -rf dist/emberline*
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 	@cd dist && cp emberline-*.whl emberline.zip
 	@ls -l dist
 
+cluster: setup  ## Start a Spark cluster on this machine: a master and 2 workers (WITH="--workers 3 --cores 2 --memory 4g")
+	@mkdir -p runs/spark-events
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python spark-conf/cluster.py start $(WITH)
+
+cluster-stop: .venv/installed  ## Stop that cluster
+	@$(BIN)/python spark-conf/cluster.py stop
+
+env-archive: setup  ## Pack Python and what executors import for spark.archives (FOR=driver: all but pyspark, for cluster mode)
+	$(BIN)/python spark-conf/archive.py --for $(or $(FOR),executors) dist/environment.tar.gz
+
 clean:  ## Remove what make and the pipelines have written here, the environment included
+	@test ! -e runs/cluster/cluster.json || $(MAKE) cluster-stop
 	rm -rf .venv .venv-airflow dist runs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,14 +1,52 @@
-"""A small shop's whole pipeline, and one of classes, each run once for the tests of this folder."""
+"""What these tests share: a small shop's whole pipeline and one of classes, each run once, and what equal results are."""
 
 import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
 from emberline import config as configs
 from emberline import runner, stages
 from emberline.config import Config
+from emberline.datasets import manifest as manifests
+from emberline.datasets.schema import TABLES
+
+# What a table is sorted by before it is compared.
+KEYS = {
+    "ratings": ["user", "item"],
+    "holdout": ["user", "item"],
+    "users": ["user"],
+    "items": ["item"],
+    "rejected_ratings": ["source_file", "outcome", "reason", "raw"],
+    "item_attributes": ["item"],
+    "rejected_attributes": ["source_file", "outcome", "reason", "raw"],
+    "images": ["item"],
+    "rejected_images": ["source_file", "position"],
+    "shards_train": ["item"],
+    "shards_val": ["item"],
+    "shards_test": ["item"],
+    "shards_all": ["item"],
+    "predicted_factors": ["item"],
+    "predicted_classes": ["item"],
+    "forest_classes": ["item"],
+    "embeddings": ["item"],
+    "user_factors": ["user"],
+    "item_factors": ["item"],
+}
+NUMBERS = {"factors", "embedding", "probability"}
+# The tables of lists: whose they are, what is in them, and the score that says where they are cut.
+LISTS = {
+    "item_neighbors": (["item"], "neighbor", "similarity"),
+    "user_neighbors": (["user"], "neighbor", "similarity"),
+    "recommendations": (["user", "rung"], "item", "score"),
+}
+AssertEqualResults = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +79,63 @@ def classes(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tu
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "root"))
+
+
+@pytest.fixture(scope="session")
+def assert_equal_results() -> AssertEqualResults:
+    """`assert_equal_results(root, expected, names, atol)`: those datasets, by default all that are expected, hold the same.
+
+    Numbers are equal up to `atol`. A list may have another member where its score is within 10 * atol of the last one.
+    """
+
+    def assert_equal(root: Path, expected: Path, names: Iterable[str] | None = None, atol: float = 1e-4) -> None:
+        there = names if names is not None else [path.parent.name for path in expected.glob("*/manifest.json")]
+        tables = [name for name in there if name in {*KEYS, *LISTS}]
+        assert tables
+        for name in tables:
+            left, right = (rows_of(place, name) for place in (root, expected))
+            assert left.num_rows == right.num_rows, name
+            (assert_equal_lists if name in LISTS else assert_equal_rows)(left, right, name, atol)
+            assert manifests.load(root, name).manifest.info == manifests.load(expected, name).manifest.info, name
+
+    return assert_equal
+
+
+def rows_of(root: Path, name: str) -> pa.Table:
+    return pa.concat_tables([TABLES[name].empty_table(), *map(pq.read_table, manifests.load(root, name).paths)])
+
+
+def assert_equal_rows(left: pa.Table, right: pa.Table, name: str, atol: float) -> None:
+    left, right = (rows.sort_by([(key, "ascending") for key in KEYS[name]]) for rows in (left, right))
+    for column in left.column_names:
+        if column in NUMBERS:
+            assert left[column].is_valid().equals(right[column].is_valid()), f"{name}.{column}"
+            np.testing.assert_allclose(
+                numbers(left[column]), numbers(right[column]), rtol=0, atol=atol, err_msg=f"{name}.{column}"
+            )
+        else:
+            assert left[column].equals(right[column]), f"{name}.{column}"
+
+
+def numbers(column: pa.ChunkedArray) -> np.ndarray:
+    flat = column.combine_chunks()
+    return np.asarray((flat.flatten() if pa.types.is_list(flat.type) else flat).to_numpy(zero_copy_only=False))
+
+
+def assert_equal_lists(left: pa.Table, right: pa.Table, name: str, atol: float) -> None:
+    ours, theirs = (lists(rows, *LISTS[name]) for rows in (left, right))
+    for key in ours.keys() | theirs.keys():
+        one, other = ours[key], theirs[key]
+        for member in one.keys() & other.keys():
+            assert abs(one[member] - other[member]) <= atol, f"{name}: {member} of {key}"
+        for member in one.keys() ^ other.keys():
+            scores = one if member in one else other
+            assert scores[member] - min(scores.values()) <= 10 * atol, f"{name}: {member} is in one list of {key} only"
+
+
+def lists(rows: pa.Table, owner: list[str], member: str, score: str) -> dict[tuple[object, ...], dict[int, float]]:
+    """Each owner's list, as its members' scores."""
+    found: dict[tuple[object, ...], dict[int, float]] = defaultdict(dict)
+    for row in rows.select([*owner, member, score]).to_pylist():
+        found[tuple(row[name] for name in owner)][row[member]] = row[score]
+    return found

@@ -11,11 +11,13 @@ import pytest
 from pyspark.ml.classification import RandomForestClassificationModel
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from emberline import runner, stages
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.errors import EmptyDatasetError
+from emberline.spark import forest
 
 Row = dict[str, Any]
 Publish = Callable[..., None]
@@ -70,6 +72,13 @@ def test_embeddings_that_can_be_told_apart_are_classified_perfectly(answers: lis
     assert {row["item"]: row["predicted"] for row in answers} == {item: LABELS[item] for item in range(0, 300, 10)}
     assert all(0.5 < row["probability"] <= 1 for row in answers)
     assert all(row["top"][0] == row["predicted"] and len(set(row["top"])) == len(row["top"]) == 5 for row in answers)
+
+
+def test_the_forest_learns_from_the_same_rows_in_the_same_order_however_they_come(spark: SparkSession) -> None:
+    items = [spark.range(0, 200, numPartitions=partitions).withColumnRenamed("id", "item") for partitions in (1, 7)]
+    one, other = (forest.cut_alike(frame).withColumn("partition", F.spark_partition_id()).collect() for frame in items)
+    assert one == other
+    assert len({row["partition"] for row in one}) > 1
 
 
 def test_the_importances_point_at_the_telling_dimension(root: Path) -> None:

@@ -19,6 +19,7 @@ from emberline.runner import StageRun
 from emberline.spark import frames
 
 _TOP = 5
+_PARTITIONS = 16
 
 
 def run(run: StageRun, spark: SparkSession) -> None:
@@ -34,9 +35,14 @@ def run(run: StageRun, spark: SparkSession) -> None:
         labelCol="label", featuresCol="features", numTrees=config.num_trees, maxDepth=config.max_depth, seed=config.seed
     )
     label = F.col("label").cast("double").alias("label", metadata=_nominal(len(classes)))
-    model = forest.fit(examples.where("split = 'train'").select(label, "features"))
+    model = forest.fit(examples.where("split = 'train'").transform(cut_alike).select(label, "features"))
     frames.write(answers(model, examples.where("split = 'test'")), run, "forest_classes", classes=classes)
     _write_model(run, model, config)
+
+
+def cut_alike(examples: DataFrame) -> DataFrame:
+    """The rows in the same partitions and order on any cluster: MLlib draws each tree's rows partition by partition."""
+    return examples.repartition(_PARTITIONS, "item").sortWithinPartitions("item")
 
 
 def _nominal(num_classes: int) -> dict[str, Any]:
