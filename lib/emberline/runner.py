@@ -180,15 +180,16 @@ def new_run_id() -> str:
 def code_hash() -> str:
     """The sha256 of the package's sources and templates, whether they lie in a folder or in a zip."""
     digest = hashlib.sha256()
-    for name, content in sorted(_sources(importlib.resources.files("emberline"), "")):
+    for name, content in sorted(sources()):
         digest.update(name.encode() + b"\0" + content + b"\0")
     return digest.hexdigest()
 
 
-def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
-    for entry in folder.iterdir():
+def sources(folder: Traversable | None = None, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    """The package's sources and templates: path below the package, and content."""
+    for entry in (folder or importlib.resources.files("emberline")).iterdir():
         if entry.is_dir():
-            yield from _sources(entry, f"{prefix}{entry.name}/")
+            yield from sources(entry, f"{prefix}{entry.name}/")
         elif entry.name.endswith((".py", ".j2", ".css")):
             yield prefix + entry.name, entry.read_bytes()
 

@@ -270,10 +270,35 @@ open(sys.argv[1], "w").write(json.dumps([json.loads(row["text"]) for row in rows
 """
 
 
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The executors' Python and packages; this project's is not among them."""
+    path = tmp_path_factory.mktemp("archive") / "environment.tar.gz"
+    subprocess.run([sys.executable, CONF / "archive.py", path], check=True, capture_output=True, env=CLEAN)
+    return path
+
+
+@pytest.mark.faults
+def test_the_command_alone_brings_its_package_to_a_cluster(
+    cluster: Cluster, archive: Path, pipeline: Path, finished: Path, tmp_path: Path, assert_equal_results: AssertEqualResults
+) -> None:
+    root = Path(shutil.copytree(finished, tmp_path / "root"))
+    own = {"archives": f"{archive}#environment", "pyspark.python": "./environment/bin/python3"}
+    settings = {"spark.master": cluster.master} | {f"spark.conf.spark.{key}": value for key, value in own.items()}
+    words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    program = [sys.executable, "-c", "from emberline.cli import main; main()", "run", pipeline, "--root", root, *words]
+    done = subprocess.run(
+        [*program, "--only", "prepare-images", "--force"], capture_output=True, text=True, env=CLEAN, timeout=900
+    )
+    assert done.returncode == 0, done.stderr
+    assert_equal_results(root, finished, ["images", "rejected_images"])
+
+
 @pytest.mark.faults
 def test_a_worker_without_python_runs_what_the_environment_archive_brings(
     cluster: Cluster,
     bare_path: Path,
+    archive: Path,
     pipeline: Path,
     finished: Path,
     tmp_path: Path,
@@ -282,8 +307,7 @@ def test_a_worker_without_python_runs_what_the_environment_archive_brings(
     for name in ("python", "python3"):
         looked_for = subprocess.run(["sh", "-c", f"command -v {name}"], env={"PATH": str(bare_path)}, capture_output=True)
         assert looked_for.returncode != 0
-    archive, job, seen, log = (tmp_path / name for name in ("environment.tar.gz", "look.py", "seen.json", "log"))
-    subprocess.run([sys.executable, CONF / "archive.py", archive], check=True, capture_output=True, env=CLEAN)
+    job, seen, log = (tmp_path / name for name in ("look.py", "seen.json", "log"))
     brought = {
         "spark_archives": f"{archive}#environment",
         "spark_pyspark_python": "./environment/bin/python3",

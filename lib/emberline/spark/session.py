@@ -1,8 +1,12 @@
 """The one Spark session of a process."""
 
+import atexit
 import os
 import re
+import shutil
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,7 +19,7 @@ from pyspark.sql import SparkSession
 from emberline.config import Config, SparkConfig
 from emberline.datasets import storage
 from emberline.errors import ConfigError, DataError
-from emberline.runner import StageRun, resolve
+from emberline.runner import StageRun, resolve, sources
 
 Settings = dict[str, bool | float | int | str | None]
 
@@ -82,12 +86,16 @@ def start(config: SparkConfig) -> SparkSession:
     Raises ConfigError where Java is missing or a setting is refused.
     """
     builder = SparkSession.builder.appName("emberline")
+    is_local = _master(config).startswith("local")
+    if is_local:
+        _use_python(sys.executable)
     if not _under_spark_submit():
-        builder = builder.config(map=_local_settings(config))
-    if _master(config).startswith("local"):
-        _use_this_python()
+        builder = builder.config(map=_own_settings(config))
+        _use_python(config.conf.get("spark.pyspark.python", "python3"))  # only spark-submit reads that setting itself
     try:
         session = builder.config(map=_REQUIRED).getOrCreate()
+        if not (is_local or _under_spark_submit()):
+            _ship_package(session)
     except (PySparkException, FileNotFoundError) as error:
         raise ConfigError(f"Spark does not start: {error}; run emberline doctor, which looks for the reason") from error
     return _with_required(session)
@@ -110,13 +118,23 @@ def _master(config: SparkConfig) -> str:
     return str(SparkConf().get("spark.master", ""))
 
 
-def _use_this_python() -> None:
+def _use_python(python: str) -> None:
     """Python workers start the `python3` of the PATH unless told otherwise, which need not be the one with pyarrow."""
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_PYTHON", python)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def _local_settings(config: SparkConfig) -> Settings:
+def _ship_package(session: SparkSession) -> None:
+    """Send this package to the cluster's executors, as `--py-files` does under spark-submit."""
+    folder = Path(tempfile.mkdtemp(prefix="emberline-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with zipfile.ZipFile(folder / "emberline.zip", "w") as package:
+        for name, content in sources():
+            package.writestr(f"emberline/{name}", content)
+    session.sparkContext.addPyFile(str(folder / "emberline.zip"))
+
+
+def _own_settings(config: SparkConfig) -> Settings:
     partitions = config.shuffle_partitions or 4 * (os.cpu_count() or 2)
     return {
         "spark.master": config.master,
