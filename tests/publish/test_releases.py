@@ -231,6 +231,13 @@ def test_what_cannot_be_published_is_a_mistake(root: Path, folder: Path) -> None
         releases.publish(root, folder, tables=["ratings"])
 
 
+@pytest.mark.parametrize("below", ["", "served"])
+def test_the_root_itself_is_no_place_to_publish_to(root: Path, below: str) -> None:
+    fill(root, 1)
+    with pytest.raises(ConfigError, match="is in the pipeline's own root; publish to a folder elsewhere"):
+        releases.publish(root, root / below)
+
+
 def test_a_file_of_releases_that_leaves_its_folder_is_refused(root: Path, folder: Path) -> None:
     fill(root, 1)
     releases.publish(root, folder)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 from emberline.datasets import lock, storage
@@ -70,6 +71,7 @@ def publish(
     previous release. Raises GateError for a gate that does not hold, ManifestError for tables that do not belong together,
     LockedError while another publish works on the folder.
     """
+    _check_apart(root, folder)
     datasets = _open(root, tables)
     _check_lineage(root, datasets)
     with lock.hold(folder) as held:
@@ -117,6 +119,12 @@ def current_root(folder: Location) -> Location:
     """Where the datasets are: the current release's folder, or, where nothing was published, the folder itself."""
     release = current(folder)
     return folder if release is None else _place(folder, release.release)
+
+
+def _check_apart(root: Location, folder: Location) -> None:
+    """Raises ConfigError for a folder in the root: who reads the root would be led to the release."""
+    if PurePosixPath(str(folder)).is_relative_to(PurePosixPath(str(root))):
+        raise ConfigError(f"{folder} is in the pipeline's own root; publish to a folder elsewhere")
 
 
 def _open(root: Location, tables: Sequence[str]) -> list[Dataset]:
