@@ -81,7 +81,7 @@ def test_a_root_in_which_nothing_can_be_written_is_a_mistake(tmp_path: Path) -> 
 def test_other_roots_are_not_held(tmp_path: Path, holder: Holder) -> None:
     holder(tmp_path / "one")
     with lock.hold(tmp_path / "two"):
-        pass
+        assert json.loads((tmp_path / "two" / "_lock").read_text())["pid"] == os.getpid()
 
 
 # ------------------------------------------------------------------------------------------------- storages without locks

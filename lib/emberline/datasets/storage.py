@@ -159,11 +159,6 @@ def for_arrow(location: Location) -> tuple[str, Any]:
     return (str(location), None) if isinstance(location, Path) else location.for_arrow()
 
 
-def is_local(location: Location) -> bool:
-    """Whether it is a path of this machine, or one that is mounted on it."""
-    return isinstance(location, Path)
-
-
 def inside(folder: Location, relative: str) -> Location:
     """`folder / relative`. Raises DataError where that would leave the folder: `relative` may come from a file."""
     path = PurePosixPath(relative)
