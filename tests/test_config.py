@@ -386,9 +386,17 @@ def test_what_decides_the_result_is_ready_for_json_and_leaves_out_where_it_runs(
         "rank": 32,
         "iterations": 10,
         "reg_param": 0.1,
+        "reg_exponent": 1.0,
         "alpha": 1.0,
         "confidence": "linear",
+        "unobserved_weight": None,
+        "biases": False,
         "nonnegative": False,
+        "solver": "cg",
+        "cg_steps": 3,
+        "subspace": 32,
+        "validation_users": 0,
+        "patience": None,
         "seed": 1,
     }
     ratings = _settings(config, "ratings").what()

@@ -263,17 +263,62 @@ class ImagesConfig(_Model):
 
 
 class AlsConfig(_Model):
-    """Alternating least squares. `feedback = "auto"` is implicit for counted events, explicit for ratings."""
+    """Alternating least squares. `feedback = "auto"` is implicit for counted events, explicit for ratings.
+
+    A row's regularisation is `reg_param * count ** reg_exponent`. The count is of its ratings, with implicit feedback of its
+    positive ones, and with an `unobserved_weight` w of its ratings plus w times the rows of the other side; 0 scales nothing, 1
+    is MLlib's.
+
+    Implicit feedback weighs a pair by `1 + alpha * value`, or by 1 plus alpha times the logarithm of 1 + value, where what was
+    not observed weighs 1; or, with an `unobserved_weight`, by 1, where what was not observed weighs that. With `biases`, explicit
+    ratings are predicted by the global mean, a bias of the user, one of the item, and the product of their factors.
+
+    Each half-step takes `cg_steps` of conjugate gradients, or solves exactly by `cholesky`, or in one pass over blocks of
+    `subspace` factors, which is the quickest for ranks of some hundreds. With `nonnegative`, factors are kept from being
+    negative, exactly.
+
+    A part of the ratings of `validation_users` users is withheld to measure each iteration by: explicit feedback by RMSE,
+    implicit feedback by AUC. With `patience`, training ends after so many iterations without a better one, and the best one is
+    kept.
+
+    `start_from` begins at the factors of an earlier run: "previous" is this root's own, anything else is another root. With
+    `iterations = 0` the items' factors stay as they were, and all users, new ones too, are folded in.
+
+    Both sides' factors are sent to all workers (`exchange = "broadcast"`), or to each the rows that it needs (`"shuffle"`);
+    "auto" does the first where the driver's memory allows it. Every `checkpoint_every` iterations, and at each best one, the
+    state is stored, and a killed run goes on from there. `blocks` is into how many parts each side is cut.
+    """
 
     feedback: Literal["auto", "explicit", "implicit"] = "auto"
     rank: Positive = 32
-    iterations: Positive = 10
+    iterations: Annotated[int, Field(ge=0)] = 10
     reg_param: Annotated[float, Field(ge=0)] = 0.1
+    reg_exponent: Annotated[float, Field(ge=0)] = 1.0
     alpha: Annotated[float, Field(gt=0)] = 1.0
     confidence: Literal["linear", "log"] = "linear"
+    unobserved_weight: Annotated[float, Field(gt=0)] | None = None
+    biases: bool = False
     nonnegative: bool = False
+    solver: Literal["cg", "cholesky", "subspace"] = "cg"
+    cg_steps: Positive = 3
+    subspace: Positive = 32
+    validation_users: Annotated[int, Field(ge=0)] = 0
+    patience: Positive | None = None
     seed: Seed = 1
-    blocks: Positive = where(10)
+    start_from: str | None = where(None)
+    exchange: Literal["auto", "broadcast", "shuffle"] = where("auto")
+    blocks: Annotated[int, Field(gt=0, le=65536)] | None = where(None)
+    checkpoint_every: Positive = where(5)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.patience and not self.validation_users:
+            raise ValueError("patience needs validation_users, by whose withheld ratings iterations are compared")
+        if not self.iterations and not self.start_from:
+            raise ValueError("iterations = 0 folds users into earlier factors: it needs start_from")
+        if self.biases and self.nonnegative:
+            raise ValueError("biases are negative where a row is below the mean: they exclude nonnegative")
+        return self
 
 
 class CosineConfig(_Model):
@@ -462,6 +507,10 @@ class Config(_Model):
     def _als_fits(self, als: AlsConfig) -> None:
         if als.confidence == "log" and not self.is_implicit:
             raise ValueError('als.confidence = "log" weighs events; explicit ratings are predicted as they are: remove it')
+        if als.unobserved_weight is not None and (not self.is_implicit or als.confidence == "log"):
+            raise ValueError("als.unobserved_weight goes with implicit feedback, each event of which then weighs 1: remove one")
+        if als.biases and self.is_implicit:
+            raise ValueError("als.biases predict explicit ratings; implicit feedback has none: remove it")
 
     def _network_fits(self) -> None:
         """Each section from the pictures to the forest needs those before it."""

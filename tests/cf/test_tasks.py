@@ -245,26 +245,6 @@ def test_gramians_of_batches_add_up_to_the_gramian_of_all() -> None:
     np.testing.assert_allclose(total.reshape(3, 3), sum(np.outer(row, row) for row in factors.astype(float)), rtol=1e-12)
 
 
-@pytest.mark.parametrize("implicit", [True, False])
-def test_an_item_is_folded_in_from_its_ratings(implicit: bool) -> None:
-    """Beside the normal equations of all users, of whom only the raters count where feedback is explicit."""
-    users = np.random.default_rng(1).standard_normal((20, 3)).astype(np.float32).astype(float)
-    raters, values = [4, 9, 11], np.array([2.0, 1.0, 0.5])
-    table = pa.table(
-        {"item": pa.array([77] * 3, pa.int32()), "value": pa.array(values, pa.float32()), "factors": lists(users[raters])}
-    )
-    table = pa.concat_tables([table.slice(0, 1), table.slice(1)])
-    confidence, wanted = np.ones(20) if implicit else np.zeros(20), np.zeros(20)
-    confidence[raters] = 1 + 2 * values if implicit else 1
-    wanted[raters] = 1 if implicit else values
-    weighted = users.T * confidence
-    expected = np.linalg.solve(weighted @ users + 0.1 * 3 * np.eye(3), weighted @ wanted)
-    found = tasks.fold_in(table, users.T @ users if implicit else None, alpha=2, reg_param=0.1)
-    assert found.schema == tasks.ITEM_FACTORS
-    assert found["item"].to_pylist() == [77]
-    np.testing.assert_allclose(found["factors"].to_pylist(), [expected], rtol=1e-5)
-
-
 def test_moments_are_summed_by_split() -> None:
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((9, 2)).astype(np.float32), rng.standard_normal((9, 4)).astype(np.float32)

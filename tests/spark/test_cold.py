@@ -296,7 +296,7 @@ def test_the_oracle_solves_the_whole_normal_equations(spark: SparkSession, feedb
     run = StageRun(config, stages.select(config)[0], Path("unused"), {}, "", "")
     warm = {"user": 0, "item": 1, "value": 3.0, "cold": False}
     holdout = spark.createDataFrame([*HELD, warm], "user int, item int, value float, cold boolean")
-    found = oracle(run, spark, {"holdout": holdout, "user_factors": spark.createDataFrame(factors_table(RATERS, "user"))})
+    found = oracle(run, {"holdout": holdout, "user_factors": spark.createDataFrame(factors_table(RATERS, "user"))})
     y = np.array(list(RATERS.values()), float)
     expected = {}
     for item in COLD:

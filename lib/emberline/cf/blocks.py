@@ -78,3 +78,9 @@ def product(left: Block, right: Block) -> Float32:
     num_columns = 1 + max(left.indices.max(initial=0), right.indices.max(initial=0))
     result: Float32 = (left.sparse(num_columns) @ right.sparse(num_columns).T).toarray()
     return result
+
+
+def matrix_of(lists: pa.ListArray, rows: int) -> Float32:
+    """(rows, d) of a column of lists of one length d."""
+    matrix: Float32 = lists.flatten().to_numpy().reshape(rows, -1)
+    return matrix

@@ -117,17 +117,6 @@ def sum_gramians(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist([{"gramian": total.tobytes()}], schema=GRAMIANS)
 
 
-def fold_in(ratings: pa.Table, gramian: npt.NDArray[np.float64] | None, alpha: float, reg_param: float) -> pa.Table:
-    """One item's ratings (columns item, value and factors, the user's) to its row of ITEM_FACTORS; explicit without a gramian."""
-    raters = _matrix(ratings["factors"].combine_chunks(), ratings.num_rows)
-    values = ratings["value"].to_numpy()
-    if gramian is None:
-        factors = als.fold_in_explicit(raters, values, reg_param)
-    else:
-        factors = als.fold_in_implicit(raters, values, gramian, alpha, reg_param)
-    return pa.table([ratings["item"][:1], [factors.astype(np.float32)]], schema=ITEM_FACTORS)
-
-
 def sum_moments(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Columns split, features and factors to a row of MOMENTS per batch and split."""
     for batch in batches:

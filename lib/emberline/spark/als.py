@@ -1,30 +1,57 @@
-"""The stage train-als: factors of users and items by alternating least squares (MLlib's, for now).
+"""The stage train-als: factors of users and items by alternating least squares, on blocks of ratings.
 
-Explicit feedback is ALS-WR (Zhou et al. 2008): squared error of the known ratings. Implicit feedback is Hu, Koren and Volinsky
-(2008): preference 1 where there was an event, 0 elsewhere, with confidence `c = 1 + alpha * value`, or
-`c = 1 + alpha * log(1 + value)` (their equation 6 with epsilon = 1). In both, MLlib multiplies the regularisation of a row by its
-number of ratings, as Zhou et al. do and Hu et al. do not.
+NumPy solves blocks (`cf/als.py`, which says what is minimised); Spark cuts and keeps them, moves factors to them, and repeats
+what is lost. An iteration solves the items from the users, then the users from the items. The last half-step solves the users
+exactly, so that each user's factors are the least-squares answer to the items'.
 """
 
-from pyspark.ml.recommendation import ALS
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from emberline.cf import als_tasks, tasks
+from emberline.cf.als import Float64, Loss, Objective, Solver
+from emberline.cf.als_tasks import Step
 from emberline.config import AlsConfig
+from emberline.datasets import manifest as manifests
 from emberline.datasets import storage
+from emberline.datasets.manifest import Dataset
+from emberline.datasets.storage import Location
+from emberline.errors import ConfigError
+from emberline.logs import event
 from emberline.runner import StageRun
-from emberline.spark import frames
+from emberline.spark import als_plan, frames, rating_blocks, validation
+from emberline.spark.als_checkpoint import Checkpoint
+from emberline.spark.exchange import Broadcasting, Exchange, Routing
+from emberline.spark.frames import spark_schema
+from emberline.spark.rating_blocks import RatingBlocks
+from emberline.spark.validation import Validation
+
+log = logging.getLogger(__name__)
+Row = dict[str, Any]
+Progress = Callable[[str], None]
 
 
 def run(run: StageRun, spark: SparkSession) -> None:
     """Fit and write both sides' factors."""
     config: AlsConfig = run.settings
-    ratings = frames.read(spark, run.inputs["ratings"])
-    spark.sparkContext.setCheckpointDir(storage.spark_uri(run.scratch))
-    model = _solver(config, run.config.is_implicit).fit(weigh(ratings, config))
+    ratings = weigh(frames.read(spark, run.inputs["ratings"]), config)
+    model = fit(ratings, config, run.config.is_implicit, run.work, run.scratch, earlier_factors(run, spark), run.progress)
+    facts = {"history": model.history, **model.final}
     for side in ("user", "item"):
-        factors = getattr(model, f"{side}Factors").select(F.col("id").alias(side), F.col("features").alias("factors"))
-        frames.write(factors.sortWithinPartitions(side), run, f"{side}_factors", rank=config.rank, seed=config.seed)
+        rows = model.factors(side).sortWithinPartitions(side)
+        frames.write(rows, run, f"{side}_factors", rank=model.rank, seed=config.seed, **facts)
+    run.metrics |= facts
+    model.close()
 
 
 def weigh(ratings: DataFrame, config: AlsConfig) -> DataFrame:
@@ -32,19 +59,239 @@ def weigh(ratings: DataFrame, config: AlsConfig) -> DataFrame:
     return ratings if config.confidence == "linear" else ratings.withColumn("value", F.log1p("value").cast("float"))
 
 
-def _solver(config: AlsConfig, implicit: bool) -> ALS:
-    return ALS(
-        userCol="user",
-        itemCol="item",
-        ratingCol="value",
-        rank=config.rank,
-        maxIter=config.iterations,
-        regParam=config.reg_param,
-        alpha=config.alpha,
-        implicitPrefs=implicit,
-        nonnegative=config.nonnegative,
-        seed=config.seed,
-        numUserBlocks=config.blocks,
-        numItemBlocks=config.blocks,
-        checkpointInterval=10,
+# -------------------------------------------------------------------------------------------------------------------- fit
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a fit came to: both sides' factors, each iteration's row of the history, and the parts of the loss at the end."""
+
+    exchange: Exchange
+    objective: Objective
+    history: list[Row]
+    final: Row
+    rank: int
+
+    def factors(self, side: str) -> DataFrame:
+        """A row per rated user or item: its index, and its factors as they are published."""
+        return _published(self.exchange.blocks(side), side, self.objective)
+
+    def close(self) -> None:
+        """Free the memory that the ratings and the factors take."""
+        self.exchange.close()
+        self.exchange.ratings.frame.unpersist()
+
+
+def _published(blocks: DataFrame, side: str, objective: Objective) -> DataFrame:
+    task = partial(als_tasks.publish, side=side, objective=objective)
+    return blocks.mapInArrow(task, f"{side} int, factors array<float>")
+
+
+def fit(
+    ratings: DataFrame,
+    config: AlsConfig,
+    implicit: bool,
+    work: Location,
+    scratch: Location,
+    earlier: dict[str, DataFrame] | None = None,
+    progress: Progress = lambda text: None,
+) -> Model:
+    """Factors for ratings (columns user, item and value).
+
+    `work` keeps the state for a next attempt, and `scratch` what only this one needs; `earlier` are published factors to begin
+    from. Raises EmptyDatasetError without ratings, DataError for values that are not finite and for repeated pairs.
+    """
+    spark = ratings.sparkSession
+    objective = _objective(config, implicit)
+    sizes = als_plan.measure(ratings, objective.width(config.rank))
+    plan = als_plan.choose(config, sizes, spark)
+    log.info(event("als_plan", ratings=sizes.ratings, users=sizes.users, items=sizes.items, **asdict(plan)))
+    checkpoint = Checkpoint(work / "als")
+    is_withheld = validation.withheld(sizes.users, config.validation_users, config.seed) if config.validation_users else None
+    kept = ratings if is_withheld is None else ratings.where(~is_withheld)
+    packed = rating_blocks.pack(kept, checkpoint.blocks or plan.blocks, plan.exchange == "shuffle")
+    objective = replace(objective, mean=packed.mean) if config.biases else objective
+    measured = None
+    if is_withheld is not None:
+        measured = validation.collect(ratings, is_withheld, objective, sizes.items, config.seed)
+    exchange = _exchange(plan.exchange, packed, sizes.width, scratch)
+    training = _Training(exchange, objective, config, checkpoint, measured, progress)
+    _begin(training, earlier)
+    final = training.run()
+    rank = config.rank + 2 * config.biases
+    return Model(exchange, objective, training.history, final, rank)
+
+
+def _objective(config: AlsConfig, implicit: bool) -> Objective:
+    return Objective(
+        implicit, config.reg_param, config.reg_exponent, config.alpha, config.unobserved_weight, config.biases and not implicit
     )
+
+
+def _exchange(name: str, packed: RatingBlocks, width: int, scratch: Location) -> Exchange:
+    return Broadcasting(packed, width) if name == "broadcast" else Routing(packed, width, scratch)
+
+
+@dataclass
+class _Training:
+    """The iterations of one fit."""
+
+    exchange: Exchange
+    objective: Objective
+    config: AlsConfig
+    checkpoint: Checkpoint
+    validation: Validation | None
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.history = list(self.checkpoint.history)
+        self.best = self.checkpoint.best
+        self.solver = Solver(self.config.solver, self.config.cg_steps, self.config.subspace, self.config.nonnegative)
+
+    def run(self) -> Row:
+        """Iterate, and solve the users exactly from the best items; the parts of the loss that this comes to."""
+        while len(self.history) < self.config.iterations and not self._has_stalled():
+            self._iterate()
+        if self.best not in (0, len(self.history)):
+            spark = self.exchange.ratings.frame.sparkSession
+            self.exchange.load("item", self.checkpoint.factors(spark, "item", self.best))
+        users = self.exchange.half_step("user", self.objective, replace(self.solver, name="cholesky"))
+        items = self.history[(self.best or len(self.history)) - 1]["item_regularisation"] if self.history else 0.0
+        return self._parts(users, items)
+
+    def _iterate(self) -> None:
+        began = time.monotonic()
+        items = self.exchange.half_step("item", self.objective, self.solver)
+        users = self.exchange.half_step("user", self.objective, self.solver)
+        row = {"iteration": len(self.history) + 1, **self._parts(users, items.penalty), "item_regularisation": items.penalty}
+        row |= self.validation.measure(self.exchange, self.objective) if self.validation else {}
+        self.history.append(row | {"seconds": time.monotonic() - began})
+        log.info(event("als_iteration", **self.history[-1]))
+        self.progress(f"iteration {row['iteration']} of {self.config.iterations}: loss {row['loss']:.5g}")
+        self._store()
+
+    def _store(self) -> None:
+        iteration = len(self.history)
+        is_best = self.validation is not None and (not self.best or self._measure(iteration) < self._measure(self.best))
+        self.best = iteration if is_best else self.best
+        if is_best or iteration % self.config.checkpoint_every == 0:
+            self.checkpoint.store(self.exchange, self.history, self.best)
+
+    def _has_stalled(self) -> bool:
+        patience = self.config.patience
+        return patience is not None and self.best > 0 and len(self.history) - self.best >= patience
+
+    def _measure(self, iteration: int) -> float:
+        """What is to be small."""
+        row = self.history[iteration - 1]
+        return float(row["rmse"] if "rmse" in row else -row["auc"])
+
+    def _parts(self, users: Loss, item_regularisation: float) -> Row:
+        parts = {
+            "observed": users.observed,
+            "unobserved": users.unobserved(self.objective),
+            "regularisation": users.penalty + item_regularisation,
+        }
+        return {"loss": sum(parts.values()), **parts}
+
+
+def _begin(training: _Training, earlier: dict[str, DataFrame] | None) -> None:
+    """Where the first iteration starts: where an attempt was killed, at earlier factors, or at random users."""
+    exchange, config, objective = training.exchange, training.config, training.objective
+    ratings = exchange.ratings
+    if training.history:
+        for side in als_tasks.SIDES:
+            exchange.load(side, training.checkpoint.factors(ratings.frame.sparkSession, side, len(training.history)))
+    elif earlier:
+        for side in als_tasks.SIDES:
+            exchange.load(side, _continued(ratings, side, earlier[side], objective, config.rank))
+        exchange.half_step("user", objective, training.solver)
+    else:
+        task = partial(als_tasks.begin, rank=config.rank, objective=objective, seed=config.seed, nonnegative=config.nonnegative)
+        exchange.load("user", ratings.of("user", "ids").mapInArrow(task, spark_schema(als_tasks.FACTORS)))
+
+
+def _continued(ratings: RatingBlocks, side: str, earlier: DataFrame, objective: Objective, rank: int) -> DataFrame:
+    """FACTORS of the rated rows of a side, from published ones; zeros for those that have none."""
+    before = earlier.select((F.col(side) % ratings.num_blocks).alias("block"), F.col(side).alias("id"), "factors")
+    width = objective.width(rank)
+
+    def join(packed: pa.Table, earlier: pa.Table) -> pa.Table:  # a partial hides the type hints that applyInArrow needs
+        return als_tasks.continue_from(packed, earlier, side, objective, width)
+
+    both = ratings.of(side, "ids").groupBy("block").cogroup(before.groupBy("block"))
+    return both.applyInArrow(join, spark_schema(als_tasks.FACTORS))
+
+
+# ---------------------------------------------------------------------------------------------------- from earlier factors
+
+
+def earlier_factors(run: StageRun, spark: SparkSession) -> dict[str, DataFrame] | None:
+    """Published factors to begin from, in this root's indices; None where the config names none, or "previous" has none that fit.
+
+    Raises ConfigError where another root's do not fit.
+    """
+    config: AlsConfig = run.settings
+    if config.start_from is None:
+        return None
+    if config.start_from == "previous":
+        found = {side: run.previous(f"{side}_factors") for side in als_tasks.SIDES}
+        reason = _why_not(config, list(found.values()))
+        if reason:
+            log.info(event("als_starts_cold", because=reason))
+            return None
+        return {side: frames.read(spark, dataset) for side, dataset in found.items() if dataset}
+    root = storage.locate(config.start_from)
+    return {side: _of_other_root(run, spark, root, side) for side in als_tasks.SIDES}
+
+
+def _why_not(config: AlsConfig, datasets: list[Dataset | None]) -> str | None:
+    """Why earlier factors cannot be begun from."""
+    known = [dataset.manifest.produced_by for dataset in datasets if dataset]
+    if len(known) < len(datasets):
+        return "there is no earlier run"
+    if len({producer.run_id for producer in known}) > 1:
+        return "the earlier factors are of two runs"
+    wanted = {"rank": config.rank, "biases": config.biases}
+    had = {key: known[0].config.get(key) for key in wanted}
+    return None if had == wanted else f"they have {_said(had)}, wanted are {_said(wanted)}"
+
+
+def _said(settings: Row) -> str:
+    return ", ".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
+
+
+def _of_other_root(run: StageRun, spark: SparkSession, root: Location, side: str) -> DataFrame:
+    """Another root's factors, by our indices: an id has another index there."""
+    theirs = {name: manifests.load(root, name) for name in (f"{side}_factors", f"{side}s")}
+    ours = run.previous(f"{side}s")
+    reason = _why_not(run.settings, [theirs[f"{side}_factors"]])
+    if reason or ours is None:
+        raise ConfigError(
+            f"als.start_from: {root} does not fit: {reason or 'this root has no ids'}; train it anew, or remove start_from"
+        )
+    run.continued[f"{root}/{side}_factors"] = theirs[f"{side}_factors"].manifest.identity()
+    factors, ids = (frames.read(spark, dataset) for dataset in theirs.values())
+    mine = frames.read(spark, ours).select(side, f"{side}_id")
+    return factors.join(ids.select(side, f"{side}_id"), side).drop(side).join(mine, f"{side}_id").select(side, "factors")
+
+
+def fold_in_items(ratings: DataFrame, user_factors: DataFrame, config: AlsConfig, implicit: bool, scratch: Location) -> DataFrame:
+    """Columns item and factors of the items that `ratings` (user, item, value) name, solved exactly from the users'."""
+    objective = _objective(config, implicit)  # without a mean: the users' published biases hold it
+    sizes = als_plan.measure(ratings, objective.width(config.rank))
+    plan = als_plan.choose(config, sizes, ratings.sparkSession)
+    packed = rating_blocks.pack(ratings, plan.blocks, plan.exchange == "shuffle")
+    exchange = _exchange(plan.exchange, packed, sizes.width, scratch)
+    exchange.load("user", _continued(packed, "user", user_factors, objective, config.rank))
+    solver = Solver("cholesky", nonnegative=config.nonnegative)
+    exchange.solve("item", Step(objective, solver, _gramian(user_factors, sizes.width), user_factors.count()))
+    return _published(exchange.blocks("item"), "item", objective)
+
+
+def _gramian(factors: DataFrame, width: int) -> Float64:
+    """Of published factors without biases; where there are biases, what was not observed weighs nothing."""
+    sums = factors.select("factors").mapInArrow(tasks.sum_gramians, spark_schema(tasks.GRAMIANS)).toLocalIterator()
+    total = sum((np.frombuffer(row["gramian"]) for row in sums), np.zeros(1))
+    side = round(len(total) ** 0.5)
+    return total.reshape(side, side)[:width, :width]

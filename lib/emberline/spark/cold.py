@@ -29,8 +29,7 @@ from emberline.config import EvaluateConfig
 from emberline.errors import EmptyDatasetError
 from emberline.images import tasks as image_tasks
 from emberline.runner import StageRun
-from emberline.spark import frames
-from emberline.spark.als import weigh
+from emberline.spark import als, frames
 from emberline.spark.frames import spark_schema
 from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, block_of, dense_blocks, sparse_blocks, top_products
 
@@ -91,7 +90,7 @@ def _subjects(
         "linear-pixels": linear(features, warm),
         "mean-factors": candidates.crossJoin(_mean(warm, rank)),
         "random": candidates.withColumn("factors", zeros),
-        "oracle": oracle(run, spark, tables),
+        "oracle": oracle(run, tables),
     }
     whole = [
         candidates.join(frame.select("item", "factors"), "item", "left").select(F.lit(name).alias("subject"), "item", "factors")
@@ -137,28 +136,13 @@ def _moments(row: Any) -> Moments:
     return Moments(row["count"], np.frombuffer(row["xx"]).reshape(len(xy), len(xy)), xy, yy)
 
 
-def oracle(run: StageRun, spark: SparkSession, tables: dict[str, DataFrame]) -> DataFrame:
+def oracle(run: StageRun, tables: dict[str, DataFrame]) -> DataFrame:
     """Columns item and factors of the cold items, solved from their withheld ratings as train-als would have."""
     config = run.config.als
     assert config is not None
-    ratings = weigh(tables["holdout"].where("cold"), config).select("user", "item", "value")
-    rated = ratings.join(tables["user_factors"], "user").select("item", "value", "factors")
-    solve = partial(tasks.fold_in, gramian=_gramian(run, tables["user_factors"]), alpha=config.alpha, reg_param=config.reg_param)
-
-    def fold_in(ratings: pa.Table) -> pa.Table:  # a partial hides the type hints that applyInArrow needs
-        return solve(ratings)
-
-    return rated.groupBy("item").applyInArrow(fold_in, spark_schema(tasks.ITEM_FACTORS))
-
-
-def _gramian(run: StageRun, user_factors: DataFrame) -> np.ndarray | None:
-    """The users' gramian; None for explicit feedback, where users who have not rated an item do not count."""
-    if not run.config.is_implicit:
-        return None
-    states = user_factors.select("factors").mapInArrow(tasks.sum_gramians, spark_schema(tasks.GRAMIANS)).toLocalIterator()
-    total: np.ndarray = sum(np.frombuffer(state["gramian"]) for state in states)  # type: ignore[assignment]
-    rank = round(len(total) ** 0.5)
-    return total.reshape(rank, rank)
+    users = tables["user_factors"]
+    ratings = als.weigh(tables["holdout"].where("cold"), config).join(users.select("user"), "user", "left_semi")
+    return als.fold_in_items(ratings, users, config, run.config.is_implicit, run.scratch)
 
 
 # ------------------------------------------------------------------------------------------------------------------ ranks

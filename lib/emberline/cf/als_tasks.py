@@ -1,0 +1,285 @@
+"""What Spark's Python workers run for alternating least squares: ratings into blocks, and half-steps over blocks.
+
+With B blocks a side, the user or item of id i is in block i % B. Ratings are put into chunks by block before Spark shuffles them,
+so that it moves a few large rows instead of one per rating. A packed block holds both sides' rows of its number.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import scipy.sparse as sp
+
+from emberline.cf import als
+from emberline.cf.als import Float64, Objective, Solver
+from emberline.cf.blocks import BLOCK_FIELDS, Block, Float32, Int32, decode, matrix_of
+
+SIDES = ("user", "item")
+CHUNKS = pa.schema(
+    [
+        ("block", pa.int32()),
+        ("side", pa.string()),
+        ("place", pa.int64()),  # in the order of which a block's chunks are joined, whichever comes first
+        ("rows", pa.binary()),
+        ("columns", pa.binary()),
+        ("values", pa.binary()),
+    ]
+)
+ACCOUNT = [
+    ("ratings", pa.int64()),
+    ("rows", pa.int64()),
+    ("last", pa.int32()),  # the largest id
+    ("total", pa.float64()),
+    ("not_finite", pa.int64()),
+    ("repeated", pa.int64()),
+]
+PACKED = pa.schema(
+    [
+        ("block", pa.int32()),
+        *((f"{side}_{name}", kind) for side in SIDES for name, kind in (*BLOCK_FIELDS, ("needed", pa.binary()), *ACCOUNT)),
+    ]
+)
+FACTORS = pa.schema([("block", pa.int32()), ("ids", pa.binary()), ("factors", pa.binary())])
+LOSS = ("ratings", "observed", "squares", "everywhere", "penalty")
+SOLVED = pa.schema([*FACTORS, ("gramian", pa.binary()), *((name, pa.float64()) for name in LOSS)])
+LINKS = pa.schema([("source", pa.int32()), ("block", pa.int32()), ("needed", pa.binary())])
+MESSAGES = pa.schema([("block", pa.int32()), ("source", pa.int32()), ("factors", pa.binary())])
+GRAMIANS = pa.schema([("gramian", pa.binary())])
+OWN = -1  # the source of a message that holds a block's own factors
+_CHUNK_RATINGS = 1 << 21
+_PLACES_PER_PARTITION = 1 << 32
+
+
+class Shared(Protocol):
+    """An array that all workers have: Spark's broadcast variable."""
+
+    @property
+    def value(self) -> Any: ...
+
+
+# ---------------------------------------------------------------------------------------------------------------- packing
+
+
+def chunk_ratings(batches: Iterator[pa.RecordBatch], num_blocks: int) -> Iterator[pa.RecordBatch]:
+    """Columns partition, user, item and value to CHUNKS: by the block of the user, and again by that of the item."""
+    for number, table in enumerate(_gathered(batches)):
+        place = table["partition"][0].as_py() * _PLACES_PER_PARTITION + number
+        user, item, value = (table[name].to_numpy() for name in ("user", "item", "value"))
+        for side, rows, columns in (("user", user, item), ("item", item, user)):
+            for chunk in _chunks(rows, columns, value, num_blocks):
+                yield pa.RecordBatch.from_pylist([{"side": side, "place": place, **chunk}], schema=CHUNKS)
+
+
+def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(each.num_rows for each in waiting) >= _CHUNK_RATINGS:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if sum(each.num_rows for each in waiting):
+        yield pa.Table.from_batches(waiting)
+
+
+def _chunks(rows: Int32, columns: Int32, values: Float32, num_blocks: int) -> Iterator[dict[str, Any]]:
+    blocks = (rows % num_blocks).astype(np.uint16)  # of 16 bits, so that NumPy sorts by radix
+    order = np.argsort(blocks, kind="stable")
+    ends = np.cumsum(np.bincount(blocks, minlength=num_blocks))
+    arrays = {"rows": rows[order], "columns": columns[order], "values": values[order]}
+    for block, (first, end) in enumerate(zip(np.concatenate([[0], ends]), ends, strict=False)):
+        if end > first:
+            yield {"block": block, **{name: array[first:end].tobytes() for name, array in arrays.items()}}
+
+
+def pack_blocks(batches: Iterator[pa.RecordBatch], num_blocks: int, routed: bool) -> Iterator[pa.RecordBatch]:
+    """The CHUNKS of one block to its row of PACKED.
+
+    With `routed`, columns are positions in `needed`, the other side's ids that the block's ratings name, in the order of their
+    block and then of their id; else they are ids.
+    """
+    chunks = list(_rows(batches))
+    if chunks:
+        packed: dict[str, Any] = {"block": chunks[0]["block"]}
+        for side in SIDES:
+            mine = sorted((chunk for chunk in chunks if chunk["side"] == side), key=lambda chunk: chunk["place"])
+            found = _pack(mine, packed["block"], num_blocks, routed)
+            packed |= {f"{side}_{name}": value for name, value in found.items()}
+        yield pa.RecordBatch.from_pylist([packed], schema=PACKED)
+
+
+def _pack(chunks: list[dict[str, Any]], block: int, num_blocks: int, routed: bool) -> dict[str, Any]:
+    """One side's columns of PACKED."""
+    rows, columns = (_joined(chunks, name, np.int32) for name in ("rows", "columns"))
+    values = _joined(chunks, "values", np.float32)
+    needed = np.empty(0, np.int32)
+    if routed:
+        needed, columns = _positions(columns, num_blocks)
+    shape = (1 + rows.max(initial=0) // num_blocks, 1 + columns.max(initial=0))
+    matrix = sp.coo_array((values, (rows // num_blocks, columns)), shape=shape).tocsr()
+    degrees = np.diff(matrix.indptr)
+    rated = np.flatnonzero(degrees)
+    ids = (rated * num_blocks + block).astype(np.int32)
+    indptr = np.concatenate([[0], np.cumsum(degrees[rated], dtype=np.int64)])
+    account = {
+        "ratings": len(values),
+        "rows": len(rated),
+        "last": rows.max(initial=-1),
+        "total": values.sum(dtype=np.float64),
+        "not_finite": len(values) - np.isfinite(values).sum(),
+        "repeated": len(values) - matrix.nnz,
+    }
+    encoded = Block(ids, indptr, matrix.indices.astype(np.int32, copy=False), matrix.data).encode()
+    return {**encoded, "needed": needed.tobytes(), **account}
+
+
+def _joined(chunks: list[dict[str, Any]], name: str, kind: type[np.generic]) -> npt.NDArray[Any]:
+    return np.concatenate([np.frombuffer(chunk[name], kind) for chunk in chunks] or [np.empty(0, kind)])
+
+
+def _positions(columns: Int32, num_blocks: int) -> tuple[Int32, Int32]:
+    """The distinct columns by block and id, and where each column stands among them."""
+    keys = (columns % num_blocks).astype(np.int64) << 32 | columns
+    distinct, positions = np.unique(keys, return_inverse=True)
+    return (distinct & 0xFFFFFFFF).astype(np.int32), positions.astype(np.int32)
+
+
+# ------------------------------------------------------------------------------------------------------------- half-steps
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a half-step is, whichever way the others' factors come; `gram` (width, width) is of all `num_others` rated ones."""
+
+    objective: Objective
+    solver: Solver
+    gram: Float64
+    num_others: int
+
+    def solve(self, number: int, block: Block, others: Float32, start: Float32) -> dict[str, Any]:
+        """One block's row of SOLVED."""
+        penalties = self.objective.penalties(block, self.num_others)
+        factors, loss = als.half_step(block, others, self.gram, penalties, start, self.objective, self.solver)
+        row = {"block": number, "ids": block.ids.tobytes(), "factors": factors.tobytes()}
+        return {**row, "gramian": als.gramian(factors).tobytes(), **asdict(loss)}
+
+
+def solve_shared(batches: Iterator[pa.RecordBatch], others: Shared, own: Shared, step: Step) -> Iterator[pa.RecordBatch]:
+    """One side's columns of PACKED, without its prefix, to SOLVED; others and own: (ids, width), all factors of either side."""
+    for row in _rows(batches):
+        block = decode(row)
+        solved = step.solve(row["block"], block, others.value, own.value[block.ids])
+        yield pa.RecordBatch.from_pylist([solved], schema=SOLVED)
+
+
+def solve_routed(packed: pa.Table, messages: pa.Table, step: Step) -> pa.Table:
+    """One side's columns of PACKED of one block, and the MESSAGES to it, to SOLVED.
+
+    The message from OWN, if there is one, holds the block's factors so far; else they are zeros.
+    """
+    rows = [row for row in packed.to_pylist() if row["ids"]]
+    if not rows:
+        return SOLVED.empty_table()
+    row, block = rows[0], decode(rows[0])
+    shape = (-1, len(step.gram))
+    parts = {each["source"]: np.frombuffer(each["factors"], np.float32).reshape(shape) for each in messages.to_pylist()}
+    start = parts.pop(OWN, np.zeros((len(block.ids), len(step.gram)), np.float32))
+    others = np.concatenate([parts[source] for source in sorted(parts)])
+    return pa.Table.from_pylist([step.solve(row["block"], block, others, start)], schema=SOLVED)
+
+
+def link_blocks(batches: Iterator[pa.RecordBatch], num_blocks: int) -> Iterator[pa.RecordBatch]:
+    """Columns block and needed of one side of PACKED to LINKS: which ids each block needs of each of the other side's blocks."""
+    for row in _rows(batches):
+        needed = np.frombuffer(row["needed"], np.int32)
+        sources, firsts = np.unique(needed % num_blocks, return_index=True)
+        parts = np.split(needed, firsts[1:])
+        for source, ids in zip(sources.tolist(), parts, strict=False):
+            link = {"source": source, "block": row["block"], "needed": ids.tobytes()}
+            yield pa.RecordBatch.from_pylist([link], schema=LINKS)
+
+
+def send_factors(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """LINKS with `ids` and `factors` of their source to MESSAGES."""
+    for row in _rows(batches):
+        ids, needed = np.frombuffer(row["ids"], np.int32), np.frombuffer(row["needed"], np.int32)
+        factors = np.frombuffer(row["factors"], np.float32).reshape(len(ids), -1)[np.searchsorted(ids, needed)]
+        message = {"block": row["block"], "source": row["source"], "factors": factors.tobytes()}
+        yield pa.RecordBatch.from_pylist([message], schema=MESSAGES)
+
+
+# ---------------------------------------------------------------------------------------------------------------- factors
+
+
+def begin(
+    batches: Iterator[pa.RecordBatch], rank: int, objective: Objective, seed: int, nonnegative: bool
+) -> Iterator[pa.RecordBatch]:
+    """Columns block and ids to FACTORS: random directions, biases of zero."""
+    for row in _rows(batches):
+        ids = np.frombuffer(row["ids"], np.int32)
+        factors = np.zeros((len(ids), objective.width(rank)), np.float32)
+        factors[:, :rank] = als.initial_factors(ids, rank, seed, nonnegative)
+        yield pa.RecordBatch.from_pylist([{**row, "factors": factors.tobytes()}], schema=FACTORS)
+
+
+def continue_from(packed: pa.Table, earlier: pa.Table, side: str, objective: Objective, width: int) -> pa.Table:
+    """Columns block and ids, and published factors (columns id and factors) of that block, to FACTORS; zeros for other ids."""
+    if not packed.num_rows or not packed["ids"][0].as_py():
+        return FACTORS.empty_table()
+    ids, known = np.frombuffer(packed["ids"][0].as_py(), np.int32), earlier["id"].to_numpy()
+    factors = np.zeros((len(ids), width), np.float32)
+    if len(known):
+        _, places, found = np.intersect1d(ids, known, assume_unique=True, return_indices=True)
+        before = matrix_of(earlier["factors"].combine_chunks(), len(known))
+        factors[places] = als.unpublished(before[found], side, objective)
+    row = {"block": packed["block"][0].as_py(), "ids": ids.tobytes(), "factors": factors.tobytes()}
+    return pa.Table.from_pylist([row], schema=FACTORS)
+
+
+def add_gramians(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """FACTORS to GRAMIANS."""
+    for row in _rows(batches):
+        yield pa.RecordBatch.from_pylist([{"gramian": als.gramian(_factors(row)).tobytes()}], schema=GRAMIANS)
+
+
+def pick_factors(batches: Iterator[pa.RecordBatch], wanted: Int32) -> Iterator[pa.RecordBatch]:
+    """FACTORS with the rows of `wanted` ids only."""
+    for row in _rows(batches):
+        ids = np.frombuffer(row["ids"], np.int32)
+        chosen = np.flatnonzero(np.isin(ids, wanted))
+        picked = {"block": row["block"], "ids": ids[chosen].tobytes(), "factors": _factors(row)[chosen].tobytes()}
+        yield pa.RecordBatch.from_pylist([picked], schema=FACTORS)
+
+
+def look_up(batches: Iterator[pa.RecordBatch], factors: Shared) -> Iterator[pa.RecordBatch]:
+    """Columns block and ids to FACTORS, from all factors of the side (ids, width)."""
+    for row in _rows(batches):
+        found = factors.value[np.frombuffer(row["ids"], np.int32)]
+        yield pa.RecordBatch.from_pylist([{**row, "factors": found.tobytes()}], schema=FACTORS)
+
+
+def publish(batches: Iterator[pa.RecordBatch], side: str, objective: Objective) -> Iterator[pa.RecordBatch]:
+    """FACTORS to a row per id: its id, named like the side, and its factors as they are published."""
+    for row in _rows(batches):
+        factors = als.published(_factors(row), side, objective)
+        lists = pa.ListArray.from_arrays(
+            np.arange(0, factors.size + 1, factors.shape[1], dtype=np.int32), pa.array(factors.ravel())
+        )
+        yield pa.record_batch([pa.array(np.frombuffer(row["ids"], np.int32)), lists], names=[side, "factors"])
+
+
+def _factors(row: dict[str, Any]) -> Float32:
+    ids = np.frombuffer(row["ids"], np.int32)
+    factors: Float32 = np.frombuffer(row["factors"], np.float32).reshape(len(ids), -1)
+    return factors
+
+
+def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+    """Rows of blocks, one after the other, but for those without ids; each is thousands of ratings or factors."""
+    for batch in batches:
+        for at in range(batch.num_rows):
+            row = batch.slice(at, 1).to_pylist()[0]
+            if row.get("ids") != b"":
+                yield row

@@ -1,0 +1,98 @@
+"""How a fit of alternating least squares is cut and exchanged, from an estimate of what each way takes."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from emberline.config import AlsConfig
+from emberline.errors import EmptyDatasetError
+
+_RATINGS_PER_BLOCK = 4_000_000  # 32 MiB a side
+_BYTES_PER_BLOCK = 128 << 20  # of the factors that a routed block needs
+_FLOAT = 4
+_MAX_BLOCKS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many ratings there are, how many indices each side has, and how many numbers a row's factors are."""
+
+    ratings: int
+    users: int
+    items: int
+    width: int
+
+    @property
+    def factors(self) -> int:
+        """Bytes of both sides' factors."""
+        return (self.users + self.items) * self.width * _FLOAT
+
+    @property
+    def larger_side(self) -> int:
+        """Bytes of the larger side's factors."""
+        return max(self.users, self.items) * self.width * _FLOAT
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The way chosen, and the bytes it takes: on the driver, in each Python worker, and sent between machines per iteration."""
+
+    exchange: Literal["broadcast", "shuffle"]
+    blocks: int
+    driver_bytes: int
+    worker_bytes: int
+    bytes_per_iteration: int
+
+
+def measure(ratings: DataFrame, width: int) -> Sizes:
+    """The sizes of ratings (user, item, value). Raises EmptyDatasetError where there are none."""
+    count, user, item = ratings.agg(F.count("*"), F.max("user"), F.max("item")).first() or (0, None, None)
+    if not count or user is None or item is None:
+        raise EmptyDatasetError("there are no ratings to learn from; look into rejected_ratings for what became of them")
+    return Sizes(count, user + 1, item + 1, width)
+
+
+def choose(config: AlsConfig, sizes: Sizes, spark: SparkSession) -> Plan:
+    """Broadcast where both sides' factors fit the driver and the workers, unless the config says."""
+    parallelism = spark.sparkContext.defaultParallelism
+    plans = {"broadcast": _broadcast(config, sizes, parallelism), "shuffle": _shuffle(config, sizes, parallelism)}
+    if config.exchange != "auto":
+        return plans[config.exchange]
+    return plans["broadcast" if _fits(sizes, spark) else "shuffle"]
+
+
+def _fits(sizes: Sizes, spark: SparkSession) -> bool:
+    heap, result = _setting(spark, "spark.driver.memory", "1g"), _setting(spark, "spark.driver.maxResultSize", "1g")
+    worker = _setting(spark, "spark.executor.pyspark.memory", "0")
+    results_fit = 2 * sizes.larger_side <= min(heap, result or heap)
+    return results_fit and (not worker or 3 * sizes.factors <= worker)
+
+
+def _setting(spark: SparkSession, name: str, default: str) -> int:
+    """A setting of Spark's in bytes."""
+    context = spark.sparkContext
+    assert context._jvm is not None
+    size: int = context._jvm.org.apache.spark.network.util.JavaUtils.byteStringAsBytes(context.getConf().get(name, default))
+    return size
+
+
+def _broadcast(config: AlsConfig, sizes: Sizes, parallelism: int) -> Plan:
+    blocks = config.blocks or _at_least(parallelism, sizes.ratings / _RATINGS_PER_BLOCK)
+    packed = 4 * _FLOAT * sizes.ratings // blocks
+    return Plan("broadcast", blocks, 2 * sizes.factors, sizes.factors + packed, (1 + parallelism) * sizes.factors)
+
+
+def _shuffle(config: AlsConfig, sizes: Sizes, parallelism: int) -> Plan:
+    row = sizes.width * _FLOAT
+    blocks = config.blocks or _at_least(parallelism, sizes.ratings * row / _BYTES_PER_BLOCK)
+    needed = sum(min(sizes.ratings / blocks, others) for others in (sizes.users, sizes.items)) * row
+    totals = blocks * sizes.width**2 * 2 * _FLOAT
+    return Plan("shuffle", blocks, totals, round(2 * needed), round(needed * blocks + 2 * sizes.factors))
+
+
+def _at_least(parallelism: int, parts: float) -> int:
+    """Blocks enough for `parts`, all cores with as many each."""
+    rounds = max(1, -(-parts // parallelism))
+    return int(min(_MAX_BLOCKS, rounds * parallelism))

@@ -1,0 +1,289 @@
+"""A fit on Spark beside the same fit in plain NumPy, however it is cut, exchanged, interrupted and begun."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from emberline.cf.als import initial_factors
+from emberline.config import AlsConfig
+from emberline.errors import DataError, EmptyDatasetError
+from emberline.spark import als, validation
+from emberline.spark.als import Model
+from emberline.spark.exchange import Exchange
+
+Factors = dict[str, dict[int, np.ndarray]]
+Fitted = tuple[Factors, list[dict[str, Any]], dict[str, Any]]
+Fit = Callable[..., Fitted]
+RANK, ITERATIONS, ALPHA, REG = 4, 3, 2.0, 0.1
+
+
+def likes(seed: int = 0, num_users: int = 50, num_items: int = 30) -> dict[tuple[int, int], float]:
+    """Counts by user and item, with gaps in the ids and one user and one item with everything."""
+    rng = np.random.default_rng(seed)
+    taste = rng.uniform(0, 1, (num_users, 3)) @ rng.uniform(0, 1, (3, num_items))
+    counts = rng.poisson(taste * (rng.random(taste.shape) < 0.3))
+    counts[7], counts[:, 11] = 1, 2
+    return {(3 * int(user), 2 * int(item) + 1): float(counts[user, item]) for user, item in np.argwhere(counts > 0)}
+
+
+LIKES = likes()
+
+
+def frame_of(spark: SparkSession, ratings: dict[tuple[int, int], float], partitions: int = 2) -> DataFrame:
+    user, item = (pa.array([pair[side] for pair in ratings], pa.int32()) for side in (0, 1))
+    table = pa.table([user, item, pa.array(ratings.values(), pa.float32())], names=["user", "item", "value"])
+    return spark.createDataFrame(table).repartition(partitions)
+
+
+@pytest.fixture
+def fit(spark: SparkSession, tmp_path: Path) -> Iterator[Fit]:
+    """`fit(ratings, implicit=True, partitions=2, earlier=None, **als)`: both sides' factors, the history, and the final loss."""
+
+    def fitted(
+        ratings: dict[tuple[int, int], float] = LIKES,
+        implicit: bool = True,
+        partitions: int = 2,
+        earlier: Factors | None = None,
+        work: str = "",
+        **settings: Any,
+    ) -> Fitted:
+        config = AlsConfig(**{"rank": RANK, "iterations": ITERATIONS, "alpha": ALPHA, "reg_param": REG, "blocks": 3} | settings)
+        folder = tmp_path / (work or uuid.uuid4().hex)
+        frames = earlier and {side: published(spark, side, factors) for side, factors in earlier.items()}
+        model = als.fit(frame_of(spark, ratings, partitions), config, implicit, folder, tmp_path / "scratch", frames)
+        found = collected(model), model.history, model.final
+        model.close()
+        return found
+
+    yield fitted
+    spark.catalog.clearCache()
+
+
+def published(spark: SparkSession, side: str, factors: dict[int, np.ndarray]) -> DataFrame:
+    lists = pa.array([vector.tolist() for vector in factors.values()], pa.list_(pa.float32()))
+    return spark.createDataFrame(pa.table([pa.array(list(factors), pa.int32()), lists], names=[side, "factors"]))
+
+
+def collected(model: Model) -> Factors:
+    sides = {side: model.factors(side).toArrow() for side in ("user", "item")}
+    return {
+        side: dict(zip(table[side].to_pylist(), np.array(table["factors"].to_pylist()), strict=True))
+        for side, table in sides.items()
+    }
+
+
+def assert_same(left: Factors, right: Factors, tolerance: float = 1e-4) -> None:
+    for side in ("user", "item"):
+        assert left[side].keys() == right[side].keys()
+        for index, vector in left[side].items():
+            size = np.abs(vector).max()
+            np.testing.assert_allclose(right[side][index], vector, atol=tolerance * max(size, 0.1), err_msg=f"{side} {index}")
+
+
+# --------------------------------------------------------------------------------------------------------- plain NumPy's fit
+
+
+def plain_fit(implicit: bool, iterations: int = ITERATIONS) -> tuple[Factors, float]:
+    """Items, then users, each solved exactly over all pairs (Hu et al., or ALS-WR); factors and the loss."""
+    users, items = (sorted({pair[side] for pair in LIKES}) for side in (0, 1))
+    values = np.zeros((len(users), len(items)))
+    for (user, item), value in LIKES.items():
+        values[users.index(user), items.index(item)] = value
+    known = values > 0
+    c, p = (1 + ALPHA * values, known * 1.0) if implicit else (known * 1.0, values)
+    x = initial_factors(np.array(users, np.int32), RANK, 1).astype(float)
+    for _ in range(iterations):
+        y = solve(x, c.T, p.T, REG * known.sum(0))
+        x = solve(y, c, p, REG * known.sum(1))
+    penalty = REG * (known.sum(1) @ (x**2).sum(1) + known.sum(0) @ (y**2).sum(1))
+    loss = (c * (p - x @ y.T) ** 2).sum() + penalty
+    return {"user": dict(zip(users, x, strict=True)), "item": dict(zip(items, y, strict=True))}, float(loss)
+
+
+def solve(others: np.ndarray, c: np.ndarray, p: np.ndarray, regs: np.ndarray) -> np.ndarray:
+    identity = np.eye(others.shape[1])
+    systems = zip(c, p, regs, strict=True)
+    return np.array([np.linalg.solve((others.T * w) @ others + reg * identity, (others.T * w) @ row) for w, row, reg in systems])
+
+
+@pytest.mark.parametrize("exchange", ["broadcast", "shuffle"])
+@pytest.mark.parametrize("implicit", [True, False])
+def test_an_exact_fit_is_plain_numpys(fit: Fit, implicit: bool, exchange: str) -> None:
+    factors, history, final = fit(implicit=implicit, solver="cholesky", exchange=exchange)
+    expected, loss = plain_fit(implicit)
+    assert_same(expected, factors, 1e-3)
+    assert [row["iteration"] for row in history] == [1, 2, 3]
+    assert history[-1]["loss"] == pytest.approx(loss, rel=1e-4)
+    assert final["loss"] == pytest.approx(loss, rel=1e-4)
+    assert final["loss"] == pytest.approx(final["observed"] + final["unobserved"] + final["regularisation"])
+    assert (final["unobserved"] > 0) == implicit
+
+
+@pytest.fixture(scope="module")
+def reference(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    """The default solver's fit, in 3 blocks of 2 partitions, all factors broadcast."""
+    folder = tmp_path_factory.mktemp("reference")
+    config = AlsConfig(rank=RANK, iterations=4, alpha=ALPHA, reg_param=REG, blocks=3, exchange="broadcast")
+    model = als.fit(frame_of(spark, LIKES), config, True, folder / "work", folder / "scratch")
+    return collected(model), model.history, model.final
+
+
+@pytest.mark.parametrize(("partitions", "blocks", "exchange"), [(1, 1, "broadcast"), (7, 7, "shuffle"), (3, 11, "broadcast")])
+def test_neither_partitions_nor_blocks_nor_the_exchange_change_factors(
+    fit: Fit, reference: Fitted, partitions: int, blocks: int, exchange: str
+) -> None:
+    factors, history, _ = fit(iterations=4, partitions=partitions, blocks=blocks, exchange=exchange)
+    assert_same(reference[0], factors)
+    assert [row["loss"] for row in history] == pytest.approx([row["loss"] for row in reference[1]], rel=1e-4)
+
+
+def test_the_loss_falls_and_users_are_at_last_the_exact_answer_to_the_items(reference: Fitted) -> None:
+    factors, history, final = reference
+    losses = [row["loss"] for row in history] + [final["loss"]]
+    assert losses == sorted(losses, reverse=True)
+    items = np.array(list(factors["item"].values()))
+    for user, vector in factors["user"].items():
+        values = np.array([LIKES.get((user, item), 0.0) for item in factors["item"]])
+        exact = solve(items, 1 + ALPHA * values[None], (values > 0)[None] * 1.0, REG * (values > 0)[None].sum(1))
+        np.testing.assert_allclose(vector, exact[0], atol=1e-4)
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("exchange", ["broadcast", "shuffle"])
+def test_a_killed_fit_goes_on_at_the_iteration_that_was_stored(
+    fit: Fit, reference: Fitted, exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+    half_step = Exchange.half_step
+
+    def counted(self: Exchange, *arguments: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps == 6:  # within the third iteration
+            raise Killed
+        return half_step(self, *arguments)
+
+    monkeypatch.setattr(Exchange, "half_step", counted)
+    with pytest.raises(Killed):
+        fit(iterations=4, checkpoint_every=2, exchange=exchange, work="killed")
+    factors, history, final = fit(iterations=4, checkpoint_every=2, exchange=exchange, work="killed", blocks=5)
+    assert steps == 6 + 2 * 2 + 1  # two iterations, and the last half-step
+    assert_same(reference[0], factors)
+    assert len(history) == 4
+    assert final["loss"] == pytest.approx(reference[2]["loss"], rel=1e-4)
+
+
+def test_a_warm_start_reaches_the_cold_starts_loss_in_fewer_iterations(fit: Fit) -> None:
+    """Yesterday's factors, for today's ratings: a tenth of them new, and new users and items among them."""
+    today = planted(6)
+    yesterday = {pair: value for at, (pair, value) in enumerate(today.items()) if at % 10 and pair[0] < 76 and pair[1] < 38}
+    settings = {"implicit": False, "rank": 3, "reg_param": 0.1}
+    before, _, _ = fit(yesterday, iterations=8, **settings)
+    _, cold, _ = fit(today, iterations=8, **settings)
+    factors, warm, _ = fit(today, iterations=3, earlier=before, **settings)
+    assert warm[2]["loss"] <= cold[7]["loss"] * 1.001
+    assert warm[0]["loss"] < cold[2]["loss"]
+    assert factors["user"].keys() == {user for user, _ in today}
+    assert factors["item"].keys() == {item for _, item in today}
+
+
+def test_without_iterations_new_users_are_folded_in_and_items_stay(fit: Fit, reference: Fitted) -> None:
+    today = LIKES | {(151, item): 1.0 for item in (1, 5, 23)}
+    factors, history, _ = fit(today, iterations=0, start_from="previous", earlier=reference[0])
+    assert history == []
+    assert_same({"item": reference[0]["item"], "user": {}}, {"item": factors["item"], "user": {}})
+    items = np.array(list(factors["item"].values()))
+    values = np.array([[today.get((151, item), 0.0) for item in factors["item"]]])
+    expected = solve(items, 1 + ALPHA * values, (values > 0) * 1.0, np.array([REG * 3]))
+    np.testing.assert_allclose(factors["user"][151], expected[0], atol=1e-4)
+
+
+def planted(seed: int, num_users: int = 80, num_items: int = 40) -> dict[tuple[int, int], float]:
+    """Ratings from two factors, a bias a side, and noise."""
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(0, 1, (num_users, 2)) @ rng.normal(0, 0.7, (2, num_items)) + rng.normal(0, 0.4, (num_users, num_items))
+    scores += 3 + rng.normal(0, 1, (num_users, 1)) + rng.normal(0, 1, num_items)
+    return {(int(u), int(i)): float(scores[u, i]) for u, i in np.argwhere(rng.random(scores.shape) < 0.4)}
+
+
+def test_validation_stops_early_and_keeps_the_best_iteration(fit: Fit) -> None:
+    """Ratings are noise: the sooner training ends, the better."""
+    rng = np.random.default_rng(7)
+    noise = {(int(user), int(item)): float(rng.normal(3, 1)) for user, item in np.argwhere(rng.random((80, 40)) < 0.4)}
+    settings = {"implicit": False, "biases": True, "reg_param": 0.05, "validation_users": 1000, "solver": "cholesky"}
+    _, history, final = fit(noise, iterations=12, patience=2, **settings)
+    errors = [row["rmse"] for row in history]
+    best = int(np.argmin(errors))
+    assert len(errors) == best + 1 + 2 < 12
+    assert final["loss"] == pytest.approx(history[best]["loss"], rel=1e-3)
+    assert final["loss"] > history[-1]["loss"]
+
+
+def test_the_validation_error_is_that_of_the_withheld_ratings(spark: SparkSession, fit: Fit) -> None:
+    ratings = planted(2)
+    factors, history, _ = fit(ratings, implicit=False, iterations=2, validation_users=30, solver="cholesky", biases=True, seed=3)
+    is_withheld = validation.withheld(1 + max(user for user, _ in ratings), 30, 3)
+    held = [(row["user"], row["item"], row["value"]) for row in frame_of(spark, ratings).where(is_withheld).collect()]
+    assert 0.03 < len(held) / len(ratings) < 0.13  # a fifth of the ratings of 30 of 80 users
+    errors = [factors["user"][user] @ factors["item"][item] - value for user, item, value in held]
+    assert history[-1]["rmse"] == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-4)
+
+
+def test_the_auc_of_a_model_that_knows_the_groups_is_high_and_is_reported(fit: Fit) -> None:
+    rng = np.random.default_rng(5)
+    groups = {(user, int(item)): 1.0 for user in range(60) for item in user % 2 + 2 * rng.choice(20, 8, replace=False)}
+    _, history, _ = fit(groups, rank=2, iterations=4, validation_users=60)
+    assert 0.7 < history[-1]["auc"] <= 1
+
+
+def test_biases_are_published_within_factors(fit: Fit) -> None:
+    """Without factors to speak of, the prediction is mean plus biases, and their least squares are known."""
+    ratings = planted(4)
+    factors, _, _ = fit(ratings, implicit=False, rank=1, iterations=20, biases=True, reg_param=0.02, solver="cholesky")
+    assert {len(vector) for side in factors.values() for vector in side.values()} == {3}
+    predicted = np.array([factors["user"][user] @ factors["item"][item] for user, item in ratings])
+    values = np.array(list(ratings.values()))
+    mean_only = values.std()
+    unbiased, _, _ = fit(ratings, implicit=False, rank=1, iterations=20, reg_param=0.02, solver="cholesky")
+    without = np.array([unbiased["user"][user] @ unbiased["item"][item] for user, item in ratings])
+    error = np.sqrt(np.mean((predicted - values) ** 2))
+    assert error < 0.8 * np.sqrt(np.mean((without - values) ** 2))
+    assert error < 0.6 * mean_only
+
+
+@pytest.mark.parametrize(
+    ("ratings", "error", "words"),
+    [
+        ({}, EmptyDatasetError, "no ratings"),
+        ({(1, 1): 1.0, (2, 1): float("nan"), (3, 1): float("inf")}, DataError, "2 values are NaN or infinite"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_refused(
+    fit: Fit, ratings: dict[tuple[int, int], float], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        fit(ratings)
+
+
+def test_a_pair_that_occurs_twice_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    twice = frame_of(spark, LIKES).unionByName(frame_of(spark, {(0, 23): 1.0, (3, 23): 1.0}))
+    with pytest.raises(DataError, match=r"2 of [\d,]+ rows repeat a pair"):
+        als.fit(twice, AlsConfig(), True, tmp_path, tmp_path)
+
+
+def test_one_rating_alone_and_a_rank_above_all_rows_give_finite_factors(fit: Fit) -> None:
+    for implicit in (True, False):
+        factors, _, final = fit({(5, 2): 3.0}, implicit=implicit, rank=8, iterations=4)
+        assert {side: list(rows) for side, rows in factors.items()} == {"user": [5], "item": [2]}
+        assert np.isfinite(final["loss"])
+        assert np.isfinite(factors["user"][5]).all()
+        assert 0 < factors["user"][5] @ factors["item"][2] <= 3
