@@ -22,7 +22,6 @@ CHUNKS = pa.schema(
     [
         ("block", pa.int32()),
         ("side", pa.string()),
-        ("place", pa.int64()),  # in the order of which a block's chunks are joined, whichever comes first
         ("rows", pa.binary()),
         ("columns", pa.binary()),
         ("values", pa.binary()),
@@ -50,7 +49,6 @@ MESSAGES = pa.schema([("block", pa.int32()), ("source", pa.int32()), ("factors",
 GRAMIANS = pa.schema([("gramian", pa.binary())])
 OWN = -1  # the source of a message that holds a block's own factors
 _CHUNK_RATINGS = 1 << 21
-_PLACES_PER_PARTITION = 1 << 32
 
 
 class Shared(Protocol):
@@ -64,23 +62,24 @@ class Shared(Protocol):
 
 
 def chunk_ratings(batches: Iterator[pa.RecordBatch], num_blocks: int) -> Iterator[pa.RecordBatch]:
-    """Columns partition, user, item and value to CHUNKS: by the block of the user, and again by that of the item."""
-    for number, table in enumerate(_gathered(batches)):
-        place = table["partition"][0].as_py() * _PLACES_PER_PARTITION + number
+    """Columns user, item and value to CHUNKS: by the block of the user, and again by that of the item."""
+    for table in _gathered(batches):
         user, item, value = (table[name].to_numpy() for name in ("user", "item", "value"))
         for side, rows, columns in (("user", user, item), ("item", item, user)):
             for chunk in _chunks(rows, columns, value, num_blocks):
-                yield pa.RecordBatch.from_pylist([{"side": side, "place": place, **chunk}], schema=CHUNKS)
+                yield pa.RecordBatch.from_pylist([{"side": side, **chunk}], schema=CHUNKS)
 
 
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
     waiting: list[pa.RecordBatch] = []
+    rows = 0
     for batch in batches:
         waiting.append(batch)
-        if sum(each.num_rows for each in waiting) >= _CHUNK_RATINGS:
+        rows += batch.num_rows
+        if rows >= _CHUNK_RATINGS:
             yield pa.Table.from_batches(waiting)
-            waiting = []
-    if sum(each.num_rows for each in waiting):
+            waiting, rows = [], 0
+    if rows:
         yield pa.Table.from_batches(waiting)
 
 
@@ -104,14 +103,13 @@ def pack_blocks(batches: Iterator[pa.RecordBatch], num_blocks: int, routed: bool
     if chunks:
         packed: dict[str, Any] = {"block": chunks[0]["block"]}
         for side in SIDES:
-            mine = sorted((chunk for chunk in chunks if chunk["side"] == side), key=lambda chunk: chunk["place"])
-            found = _pack(mine, packed["block"], num_blocks, routed)
+            found = _pack([chunk for chunk in chunks if chunk["side"] == side], packed["block"], num_blocks, routed)
             packed |= {f"{side}_{name}": value for name, value in found.items()}
         yield pa.RecordBatch.from_pylist([packed], schema=PACKED)
 
 
 def _pack(chunks: list[dict[str, Any]], block: int, num_blocks: int, routed: bool) -> dict[str, Any]:
-    """One side's columns of PACKED."""
+    """One side's columns of PACKED; entries are in the order of row and column, in whichever order the chunks come."""
     rows, columns = (_joined(chunks, name, np.int32) for name in ("rows", "columns"))
     values = _joined(chunks, "values", np.float32)
     needed = np.empty(0, np.int32)
@@ -179,12 +177,12 @@ def solve_routed(packed: pa.Table, messages: pa.Table, step: Step) -> pa.Table:
 
     The message from OWN, if there is one, holds the block's factors so far; else they are zeros.
     """
-    rows = [row for row in packed.to_pylist() if row["ids"]]
+    rows = list(_rows(packed.to_batches()))
     if not rows:
         return SOLVED.empty_table()
     row, block = rows[0], decode(rows[0])
     shape = (-1, len(step.gram))
-    parts = {each["source"]: np.frombuffer(each["factors"], np.float32).reshape(shape) for each in messages.to_pylist()}
+    parts = {each["source"]: np.frombuffer(each["factors"], np.float32).reshape(shape) for each in _rows(messages.to_batches())}
     start = parts.pop(OWN, np.zeros((len(block.ids), len(step.gram)), np.float32))
     others = np.concatenate([parts[source] for source in sorted(parts)])
     return pa.Table.from_pylist([step.solve(row["block"], block, others, start)], schema=SOLVED)
@@ -221,7 +219,9 @@ def begin(
         ids = np.frombuffer(row["ids"], np.int32)
         factors = np.zeros((len(ids), objective.width(rank)), np.float32)
         factors[:, :rank] = als.initial_factors(ids, rank, seed, nonnegative)
-        yield pa.RecordBatch.from_pylist([{**row, "factors": factors.tobytes()}], schema=FACTORS)
+        yield pa.RecordBatch.from_pylist(
+            [{"block": row["block"], "ids": ids.tobytes(), "factors": factors.tobytes()}], schema=FACTORS
+        )
 
 
 def continue_from(packed: pa.Table, earlier: pa.Table, side: str, objective: Objective, width: int) -> pa.Table:
@@ -256,8 +256,9 @@ def pick_factors(batches: Iterator[pa.RecordBatch], wanted: Int32) -> Iterator[p
 def look_up(batches: Iterator[pa.RecordBatch], factors: Shared) -> Iterator[pa.RecordBatch]:
     """Columns block and ids to FACTORS, from all factors of the side (ids, width)."""
     for row in _rows(batches):
-        found = factors.value[np.frombuffer(row["ids"], np.int32)]
-        yield pa.RecordBatch.from_pylist([{**row, "factors": found.tobytes()}], schema=FACTORS)
+        ids = np.frombuffer(row["ids"], np.int32)
+        found = {"block": row["block"], "ids": ids.tobytes(), "factors": factors.value[ids].tobytes()}
+        yield pa.RecordBatch.from_pylist([found], schema=FACTORS)
 
 
 def publish(batches: Iterator[pa.RecordBatch], side: str, objective: Objective) -> Iterator[pa.RecordBatch]:
@@ -277,9 +278,16 @@ def _factors(row: dict[str, Any]) -> Float32:
 
 
 def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
-    """Rows of blocks, one after the other, but for those without ids; each is thousands of ratings or factors."""
+    """Rows of blocks, one after the other, but for those without ids; each is thousands of ratings or factors.
+
+    Binary values are buffers of the batch, not copies.
+    """
     for batch in batches:
         for at in range(batch.num_rows):
-            row = batch.slice(at, 1).to_pylist()[0]
-            if row.get("ids") != b"":
+            row = {name: _plain(batch[name][at]) for name in batch.schema.names}
+            if "ids" not in row or len(row["ids"]):
                 yield row
+
+
+def _plain(value: pa.Scalar) -> Any:
+    return value.as_buffer() if pa.types.is_binary(value.type) else value.as_py()

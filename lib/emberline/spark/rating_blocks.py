@@ -45,8 +45,8 @@ def pack(ratings: DataFrame, num_blocks: int, routed: bool) -> RatingBlocks:
 
     Raises EmptyDatasetError without ratings, and DataError for values that are not finite and for pairs that occur twice.
     """
-    numbered = ratings.select(F.spark_partition_id().alias("partition"), "user", "item", F.col("value").cast("float"))
-    chunks = numbered.mapInArrow(partial(als_tasks.chunk_ratings, num_blocks=num_blocks), spark_schema(als_tasks.CHUNKS))
+    plain = ratings.select("user", "item", F.col("value").cast("float"))
+    chunks = plain.mapInArrow(partial(als_tasks.chunk_ratings, num_blocks=num_blocks), spark_schema(als_tasks.CHUNKS))
     task = partial(als_tasks.pack_blocks, num_blocks=num_blocks, routed=routed)
     packed = chunks.repartitionById(num_blocks, "block").mapInArrow(task, spark_schema(als_tasks.PACKED))
     frame = (packed.repartition(num_blocks, "block") if routed else packed).persist()

@@ -1,0 +1,87 @@
+"""Ratings into blocks, and factors to where they are needed, called here with Arrow tables made by hand."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from emberline.cf import als_tasks
+from emberline.cf.als import Objective
+from emberline.cf.blocks import decode
+
+Pair = tuple[int, int]
+RNG = np.random.default_rng(3)
+PAIRS = sorted({(int(user), int(item)) for user, item in zip(RNG.integers(0, 30, 200), RNG.integers(0, 12, 200), strict=True)})
+VALUES = {pair: float(at + 1) for at, pair in enumerate(PAIRS)}
+
+
+def batches_of(pairs: list[Pair], values: dict[Pair, float]) -> list[pa.RecordBatch]:
+    user, item = (pa.array([pair[side] for pair in pairs], pa.int32()) for side in (0, 1))
+    table = pa.table([user, item, pa.array([values[pair] for pair in pairs], pa.float32())], names=["user", "item", "value"])
+    return list(table.to_batches(17))
+
+
+def packed(num_blocks: int, routed: bool, pairs: list[Pair] = PAIRS, values: dict[Pair, float] = VALUES) -> list[dict[str, Any]]:
+    """The rows of PACKED, by way of chunks that arrive in the order opposite to that in which they were sent."""
+    chunks = pa.Table.from_batches(als_tasks.chunk_ratings(iter(batches_of(pairs, values)), num_blocks), als_tasks.CHUNKS)
+    rows = []
+    for block in range(num_blocks):
+        mine = [row for row in chunks.to_pylist() if row["block"] == block][::-1]
+        arrived = pa.Table.from_pylist(mine, schema=als_tasks.CHUNKS)
+        found = pa.Table.from_batches(als_tasks.pack_blocks(iter(arrived.to_batches()), num_blocks, routed), als_tasks.PACKED)
+        rows += found.to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize("routed", [False, True])
+@pytest.mark.parametrize("num_blocks", [1, 4, 40])
+def test_every_rating_is_in_its_users_block_and_in_its_items(
+    num_blocks: int, routed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(als_tasks, "_CHUNK_RATINGS", 50)
+    for side, own in (("user", 0), ("item", 1)):
+        found = {}
+        for row in packed(num_blocks, routed):
+            block = decode(row, f"{side}_")
+            columns = np.frombuffer(row[f"{side}_needed"], np.int32)[block.indices] if routed else block.indices
+            for index, first, end in zip(block.ids.tolist(), block.indptr, block.indptr[1:], strict=False):
+                assert index % num_blocks == row["block"]
+                assert routed or np.all(np.diff(columns[first:end]) > 0)
+                found |= {(index, int(columns[at])): float(block.values[at]) for at in range(first, end)}
+        assert found == {pair[:: 1 if own == 0 else -1]: value for pair, value in VALUES.items()}
+
+
+def test_accounts_say_how_many_what_is_wrong_and_where_ids_end() -> None:
+    values = {(0, 2): 1.0, (4, 6): 1.0, (40, 2): float("nan"), (44, 2): float("-inf")}
+    row = packed(2, False, [(0, 2), *values], values)[0]
+    account = {name: row[f"user_{name}"] for name in ("ratings", "rows", "last", "not_finite", "repeated")}
+    assert account == {"ratings": 5, "rows": 4, "last": 44, "not_finite": 2, "repeated": 1}
+    assert (row["item_rows"], row["item_last"]) == (2, 6)
+
+
+def test_a_block_is_sent_the_rows_it_needs_in_the_order_in_which_it_counts_them() -> None:
+    num_blocks = 3
+    rows = packed(num_blocks, routed=True)
+    sides = pa.Table.from_pylist([{"block": row["block"], "needed": row["user_needed"]} for row in rows])
+    links = pa.Table.from_batches(als_tasks.link_blocks(iter(sides.to_batches()), num_blocks), als_tasks.LINKS).to_pylist()
+    factors = {item: np.float32([item, -item]) for _, item in PAIRS}
+    for row in rows:
+        received = []
+        for link in sorted((link for link in links if link["block"] == row["block"]), key=lambda link: link["source"]):
+            ids = np.array(sorted(item for item in factors if item % num_blocks == link["source"]), np.int32)
+            sent = {**link, "ids": ids.tobytes(), "factors": np.stack([factors[item] for item in ids]).tobytes()}
+            (message,) = als_tasks.send_factors(iter(pa.Table.from_pylist([sent]).to_batches()))
+            received.append(np.frombuffer(message["factors"][0].as_py(), np.float32).reshape(-1, 2))
+        needed = np.frombuffer(row["user_needed"], np.int32)
+        np.testing.assert_array_equal(np.concatenate(received), [factors[item] for item in needed])
+
+
+def test_earlier_factors_go_to_their_ids_and_new_ids_begin_at_zero() -> None:
+    ids = np.array([2, 5, 8, 11], np.int32)
+    own = pa.Table.from_pylist([{"block": 2, "ids": ids.tobytes()}])
+    earlier = pa.table(
+        {"id": pa.array([14, 8, 2], pa.int32()), "factors": pa.array([[1.0, 1], [8, 0.5], [2, 3]], pa.list_(pa.float32()))}
+    )
+    found = als_tasks.continue_from(own, earlier, "user", Objective(True, 0.1), 2).to_pylist()[0]
+    assert np.frombuffer(found["factors"], np.float32).reshape(-1, 2).tolist() == [[2, 3], [0, 0], [8, 0.5], [0, 0]]
