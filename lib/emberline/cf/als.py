@@ -37,7 +37,7 @@ SolverName = Literal["cg", "cholesky", "subspace"]
 _TILE = 1 << 19  # float32 numbers of Y_o at a time, 2 MiB: they stay in the cache while a tile is solved
 _WIDEST = 8  # a row that needs more than so many tiles is summed up piece by piece
 _PADDING = 1.15
-_CHUNK = 1 << 16  # rows of which a gramian is summed in float32's products at a time
+_CHUNK = 1 << 14  # rows that are in float64 or uint64 at a time
 _JITTER = 1e-6  # share of A's mean diagonal that is added to it where it might be singular
 _SWEEPS = 200
 
@@ -146,6 +146,13 @@ def gramian(factors: Float32) -> Float64:
 
 def initial_factors(ids: Int32, rank: int, seed: int, nonnegative: bool = False) -> Float32:
     """(n, rank): random directions that depend on the seed and each id alone, by splitmix64 (Steele, Lea and Flood 2014)."""
+    factors = np.empty((len(ids), rank), np.float32)
+    for first in range(0, len(ids), _CHUNK):
+        factors[first : first + _CHUNK] = _directions(ids[first : first + _CHUNK], rank, seed, nonnegative)
+    return factors
+
+
+def _directions(ids: Int32, rank: int, seed: int, nonnegative: bool) -> Float32:
     numbers = (ids.astype(np.int64)[:, None] * rank + np.arange(rank)).astype(np.uint64)
     state = _mix(numbers + _mix(np.full(1, seed, np.uint64)))
     uniform = (state >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)

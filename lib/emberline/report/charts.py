@@ -81,7 +81,7 @@ def lines(title: str, x: Sequence[float], series: Mapping[str, Sequence[float]],
             is_only = len(series) == 1
             axes.plot(x, values, color=SECOND if is_only else tone, label=name, marker="o" if len(x) < 3 else None, markersize=4)
         if marked is not None:
-            axes.axvline(marked, color=INK, linewidth=0.9, linestyle=(0, (3, 3)), label=f"best epoch ({marked:g})")
+            axes.axvline(marked, color=INK, linewidth=0.9, linestyle=(0, (3, 3)), label=f"best ({marked:g})")
         if len(series) > 1 or marked is not None:
             axes.legend(loc="best")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

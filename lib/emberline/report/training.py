@@ -1,4 +1,4 @@
-"""How a model's training went, epoch by epoch."""
+"""How a model's training went, epoch by epoch or iteration by iteration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +12,18 @@ _MODELS = {"user_factors": "Matrix factorisation (ALS)", "cnn": "Convolutional n
 _CURVES = {  # a chart's title, and the columns of a history that it shows
     "Loss": ("loss", "val_loss"),
     "Accuracy": ("accuracy", "val_accuracy"),
+    "Error of predicted ratings (RMSE)": ("rmse",),
+    "Area under the ROC curve": ("auc",),
     "Learning rate": ("learning_rate",),
 }
-_NAMES = {"loss": "training", "val_loss": "validation", "accuracy": "training", "val_accuracy": "validation"}
+_NAMES = {
+    "loss": "training",
+    "val_loss": "validation",
+    "accuracy": "training",
+    "val_accuracy": "validation",
+    "rmse": "validation",
+    "auc": "validation",
+}
 History = list[dict[str, float]]
 
 
@@ -43,8 +52,8 @@ def trainings(inputs: Mapping[str, Dataset]) -> list[Training]:
 
 def _training(title: str, info: dict[str, Any]) -> Training:
     history: History = info["history"]
-    epochs = [row.get("epoch", place) for place, row in enumerate(history, start=1)]
-    best = info.get("best_epoch")
+    epochs = list(range(1, len(history) + 1))
+    best = info.get("best_epoch", info.get("best_iteration"))
     drawn = []
     for name, wanted in _CURVES.items():
         series = {_NAMES.get(key, key): [row[key] for row in history] for key in wanted if all(key in row for row in history)}
@@ -55,12 +64,17 @@ def _training(title: str, info: dict[str, Any]) -> Training:
 
 
 def _sentence(history: History, best: int | None, info: dict[str, Any]) -> str:
-    parts = [f"{len(history):,} epochs"]
-    chosen = next((row for row in history if row.get("epoch") == best), None)
+    unit = "iteration" if "iteration" in history[0] else "epoch"
+    parts = [f"{len(history):,} {unit}s"]
+    chosen = next((row for row in history if row.get(unit) == best), None)
+    if chosen and unit == "iteration":
+        parts.append(f"the best is iteration {best}")
     if chosen and "val_loss" in chosen:
         parts.append(f"the best is epoch {best}, with a validation loss of {measure(chosen['val_loss'])}")
     if chosen and "val_accuracy" in chosen:
         parts[-1] += f" and an accuracy of {measure(chosen['val_accuracy'])}"
+    if "observed" in info:
+        parts.append(f"the loss at the end is {measure(info['observed'] + info['unobserved'] + info['regularisation'])}")
     if "seconds" in info:
         parts.append(f"{info['seconds']:,.0f} s of training")
     return "; ".join(parts) + "."

@@ -46,7 +46,7 @@ def run(run: StageRun, spark: SparkSession) -> None:
     config: AlsConfig = run.settings
     ratings = weigh(frames.read(spark, run.inputs["ratings"]), config)
     model = fit(ratings, config, run.config.is_implicit, run.work, run.scratch, earlier_factors(run, spark), run.progress)
-    facts = {"history": model.history, **model.final}
+    facts = {"history": model.history, **model.final} | ({"best_iteration": model.best} if model.best else {})
     for side in ("user", "item"):
         rows = model.factors(side).sortWithinPartitions(side)
         frames.write(rows, run, f"{side}_factors", rank=model.rank, seed=config.seed, **facts)
@@ -64,12 +64,16 @@ def weigh(ratings: DataFrame, config: AlsConfig) -> DataFrame:
 
 @dataclass(frozen=True)
 class Model:
-    """What a fit came to: both sides' factors, each iteration's row of the history, and the parts of the loss at the end."""
+    """What a fit came to: both sides' factors, each iteration's row of the history, and the parts of the loss at the end.
+
+    `best` is the iteration that was kept, 0 where none was measured; `rank` how long published factors are.
+    """
 
     exchange: Exchange
     objective: Objective
     history: list[Row]
     final: Row
+    best: int
     rank: int
 
     def factors(self, side: str) -> DataFrame:
@@ -119,7 +123,7 @@ def fit(
     _begin(training, earlier)
     final = training.run()
     rank = config.rank + 2 * config.biases
-    return Model(exchange, objective, training.history, final, rank)
+    return Model(exchange, objective, training.history, final, training.best, rank)
 
 
 def _objective(config: AlsConfig, implicit: bool) -> Objective:

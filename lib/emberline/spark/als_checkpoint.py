@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from emberline.cf.als_tasks import FACTORS, SIDES
 from emberline.datasets import storage
 from emberline.datasets.storage import Location
-from emberline.spark.exchange import Exchange
+from emberline.spark.exchange import Exchange, write_blocks
 from emberline.spark.frames import spark_schema
 
 _STATE = "state.json"
@@ -34,8 +34,7 @@ class Checkpoint:
     def store(self, exchange: Exchange, history: list[dict[str, Any]], best: int) -> None:
         """Store both sides' factors after the last iteration of `history`, and forget all iterations but this and the best."""
         for side in SIDES:
-            written = exchange.blocks(side).write.mode("overwrite").option("compression", "none")
-            written.parquet(storage.spark_uri(self._place(side, len(history))))
+            write_blocks(exchange.blocks(side), self._place(side, len(history)))
         state = {"blocks": exchange.ratings.num_blocks, "history": history, "best": best}
         storage.replace_file(self._folder / _STATE, json.dumps(state).encode())
         for iteration in {len(self.history), self.best} - {len(history), best, 0}:

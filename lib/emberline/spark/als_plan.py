@@ -10,7 +10,10 @@ from emberline.config import AlsConfig
 from emberline.errors import EmptyDatasetError
 
 _RATINGS_PER_BLOCK = 4_000_000  # 32 MiB a side
-_BYTES_PER_BLOCK = 128 << 20  # of the factors that a routed block needs
+_BYTES_PER_BLOCK = 64 << 20  # at most, of the factors that a routed block needs
+_COPIES = (
+    16  # of such a block that a core's share of the heap has room for: Arrow's, the shuffle's and the file's, while they grow
+)
 _FLOAT = 4
 _MAX_BLOCKS = 1 << 16
 
@@ -57,7 +60,7 @@ def measure(ratings: DataFrame, width: int) -> Sizes:
 def choose(config: AlsConfig, sizes: Sizes, spark: SparkSession) -> Plan:
     """Broadcast where both sides' factors fit the driver and the workers, unless the config says."""
     parallelism = spark.sparkContext.defaultParallelism
-    plans = {"broadcast": _broadcast(config, sizes, parallelism), "shuffle": _shuffle(config, sizes, parallelism)}
+    plans = {"broadcast": _broadcast(config, sizes, parallelism), "shuffle": _shuffle(config, sizes, spark)}
     if config.exchange != "auto":
         return plans[config.exchange]
     return plans["broadcast" if _fits(sizes, spark) else "shuffle"]
@@ -78,15 +81,24 @@ def _setting(spark: SparkSession, name: str, default: str) -> int:
     return size
 
 
+def _heap_per_core(spark: SparkSession) -> int:
+    """Bytes of an executor's heap, which in local mode is the driver's."""
+    context = spark.sparkContext
+    if context.master.startswith("local"):
+        return _setting(spark, "spark.driver.memory", "1g") // context.defaultParallelism
+    return _setting(spark, "spark.executor.memory", "1g") // int(context.getConf().get("spark.executor.cores", "1") or 1)
+
+
 def _broadcast(config: AlsConfig, sizes: Sizes, parallelism: int) -> Plan:
     blocks = config.blocks or _at_least(parallelism, sizes.ratings / _RATINGS_PER_BLOCK)
     packed = 4 * _FLOAT * sizes.ratings // blocks
     return Plan("broadcast", blocks, 2 * sizes.factors, sizes.factors + packed, (1 + parallelism) * sizes.factors)
 
 
-def _shuffle(config: AlsConfig, sizes: Sizes, parallelism: int) -> Plan:
+def _shuffle(config: AlsConfig, sizes: Sizes, spark: SparkSession) -> Plan:
     row = sizes.width * _FLOAT
-    blocks = config.blocks or _at_least(parallelism, sizes.ratings * row / _BYTES_PER_BLOCK)
+    most = min(_BYTES_PER_BLOCK, _heap_per_core(spark) // _COPIES)
+    blocks = config.blocks or _at_least(spark.sparkContext.defaultParallelism, sizes.ratings * row / most)
     needed = sum(min(sizes.ratings / blocks, others) for others in (sizes.users, sizes.items)) * row
     totals = blocks * sizes.width**2 * 2 * _FLOAT
     return Plan("shuffle", blocks, totals, round(2 * needed), round(needed * blocks + 2 * sizes.factors))

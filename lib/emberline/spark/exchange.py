@@ -28,6 +28,20 @@ from emberline.spark.rating_blocks import RatingBlocks
 OTHER = {"user": "item", "item": "user"}
 
 
+# A row holds megabytes: each goes to the file when it has come, not when a row group's worth of them has.
+_LARGE_ROWS = {
+    "compression": "none",
+    "parquet.enable.dictionary": "false",
+    "parquet.block.size": str(1 << 20),
+    "parquet.page.size.row.check.min": "1",
+}
+
+
+def write_blocks(blocks: DataFrame, folder: Location) -> None:
+    """Write rows of blocks to a folder of Parquet files, in place of what is there."""
+    blocks.write.mode("overwrite").options(**_LARGE_ROWS).parquet(storage.spark_uri(folder))
+
+
 class Exchange(ABC):
     """Both sides' factors, and half-steps that replace one side's."""
 
@@ -173,7 +187,7 @@ class Routing(Exchange):
 
     def _replace(self, side: str, solved: DataFrame) -> None:
         path = self._folder / f"{side}-{uuid.uuid4().hex}"
-        solved.write.option("compression", "none").option("parquet.enable.dictionary", "false").parquet(storage.spark_uri(path))
+        write_blocks(solved, path)
         before = self._factors.get(side)
         self._factors[side] = solved.sparkSession.read.schema(solved.schema).parquet(storage.for_spark(path)), path
         if before:
