@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help java setup demo test test-faults test-airflow check format build cluster cluster-stop env-archive clean
+.PHONY: help java setup demo test test-faults test-airflow bench check format build cluster cluster-stop env-archive clean
 
 help:  ## Print these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,14 @@ test-faults: setup  ## Run the long tests: real data, and killed processes
 
 test-airflow: setup .venv-airflow/installed  ## Run generated DAGs by a real Airflow, in an environment of its own
 	$(BIN)/python -m pytest -m airflow
+
+.venv/bench: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	@touch $@
+
+bench: java .venv/bench  ## Compare with other libraries on small data (each script under benchmarks/ has --help, and larger sizes)
+	@set -e; for script in $(filter-out benchmarks/data.py benchmarks/harness.py, $(wildcard benchmarks/*.py)); do \
+	    echo "== $$script --quick"; $(BIN)/python $$script --quick; done
 
 check: setup  ## Format, lint, types and layers
 	$(BIN)/ruff format --check .

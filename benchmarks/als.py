@@ -1,0 +1,246 @@
+"""Alternating least squares: Emberline's against MLlib's, and against `implicit` in one process, at equal objectives.
+
+Every subject begins with the same Parquet files, has the same cores, and ends with both sides' factors. What they reached is
+computed here, by one function for all: "quality" is the minimised sum per rating, lower is better.
+
+- fit implicit: Hu, Koren and Volinsky (2008), regularisation times a row's number of ratings, as MLlib has it. Peer: MLlib.
+- fit unscaled: the same, regularisation as it is, as `implicit` has it. Peer: implicit (3 steps of conjugate gradients).
+- fit explicit: ALS-WR, Zhou et al. (2008). Peer: MLlib.
+
+1 M, 4 M and 16 M generated ratings, and MovieLens and Online Retail where they are at hand. At 16 M, MLlib takes part with
+--full only, with 2 iterations. "iteration s" is an iteration's mean; MLlib does not tell, so it is the difference to a fit of 1.
+"packing s" is the rest: reading, arranging the ratings, and what follows the last iteration.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import data
+import harness
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+from data import Ratings
+from harness import Figures, Report, Subject
+from implicit.als import AlternatingLeastSquares
+from pyspark.ml.recommendation import ALS
+from pyspark.sql import DataFrame, SparkSession
+from threadpoolctl import threadpool_limits
+
+from emberline.config import AlsConfig
+from emberline.spark import als
+
+Float32 = npt.NDArray[np.float32]
+
+RANK = 64
+SEED = 1
+MLLIB_MILLIONS = 4
+_BLOCK_ROWS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is minimised: the sum of c (p - x.y)^2, plus reg_param times that of n^reg_exponent |x|^2 over the rows of both sides.
+
+    Explicit: over the ratings, c = 1, p the value. Implicit: over all pairs, c = 1 + alpha * value and p = 1 where there is a
+    rating, c = 1 and p = 0 elsewhere. n is the row's number of ratings.
+    """
+
+    name: str
+    feedback: data.Feedback
+    reg_param: float
+    reg_exponent: float
+    alpha: float = 10.0
+
+
+IMPLICIT = Problem("implicit", "implicit", reg_param=0.02, reg_exponent=1)
+UNSCALED = Problem("unscaled", "implicit", reg_param=1.0, reg_exponent=0)
+EXPLICIT = Problem("explicit", "explicit", reg_param=0.05, reg_exponent=1)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Ratings by name, made or read when needed; None where they are not at hand. MLlib is too slow for some."""
+
+    name: str
+    load: Callable[[], Ratings | None]
+    with_mllib: bool = True
+
+
+@dataclass(frozen=True)
+class Case:
+    """One table: who fits what, `ratings` lying in `folder`, for how many iterations."""
+
+    problem: Problem
+    ratings: Ratings
+    folder: Path
+    iterations: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a subject hands back; its factors, (num_users, rank) and (num_items, rank), and further figures when asked for."""
+
+    seconds: float
+    factors: Callable[[], tuple[Float32, Float32]]
+    figures: Callable[[], Figures]
+
+
+def loss(problem: Problem, ratings: Ratings, user_factors: Float32, item_factors: Float32) -> float:
+    """What the problem minimises, in float64, for factors (num_users, rank) and (num_items, rank).
+
+    The sum of (x.y)^2 over all pairs is the sum of the products of both gramians' elements.
+    """
+    x, y = user_factors.astype(np.float64), item_factors.astype(np.float64)
+    total = float(((x.T @ x) * (y.T @ y)).sum()) if problem.feedback == "implicit" else 0.0
+    for start in range(0, len(ratings), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        value = ratings.value[rows].astype(np.float64)
+        score = np.einsum("nk,nk->n", x[ratings.user[rows]], y[ratings.item[rows]])
+        if problem.feedback == "implicit":
+            total += float(((1 + problem.alpha * value) * (1 - score) ** 2 - score**2).sum())
+        else:
+            total += float(((value - score) ** 2).sum())
+    for factors, index in ((x, ratings.user), (y, ratings.item)):
+        scale = np.bincount(index, minlength=len(factors)).astype(np.float64) ** problem.reg_exponent
+        total += problem.reg_param * float(scale @ (factors**2).sum(axis=1))
+    return total
+
+
+def emberline(case: Case, session: SparkSession) -> Fit:
+    """Ours, with the stage's own defaults beyond the problem: it stores its state every few iterations, too."""
+    problem, folder = case.problem, case.folder.parent / "emberline"
+    objective = {"reg_param": problem.reg_param, "reg_exponent": problem.reg_exponent, "alpha": problem.alpha}
+    config = AlsConfig(rank=RANK, iterations=case.iterations, seed=SEED, **objective)
+    shutil.rmtree(folder, ignore_errors=True)
+    start = time.perf_counter()
+    ratings = session.read.parquet(str(case.folder))
+    model = als.fit(ratings, config, problem.feedback == "implicit", folder / "work", folder / "scratch")
+    seconds = time.perf_counter() - start
+
+    def factors() -> tuple[Float32, Float32]:
+        sides = (("user", case.ratings.num_users), ("item", case.ratings.num_items))
+        user_factors, item_factors = (_dense(model.factors(side), side, "factors", num_rows) for side, num_rows in sides)
+        model.close()
+        return user_factors, item_factors
+
+    return Fit(seconds, factors, lambda: _split(seconds, [row["seconds"] for row in model.history]))
+
+
+def mllib(case: Case, session: SparkSession) -> Fit:
+    """MLlib's ALS; its blocks and partitions are its defaults."""
+    problem = case.problem
+    assert problem.reg_exponent == 1
+    solver = ALS(
+        userCol="user",
+        itemCol="item",
+        ratingCol="value",
+        rank=RANK,
+        maxIter=case.iterations,
+        regParam=problem.reg_param,
+        alpha=problem.alpha,
+        implicitPrefs=problem.feedback == "implicit",
+        seed=SEED,
+    )
+    start = time.perf_counter()
+    model = solver.fit(session.read.parquet(str(case.folder)))
+    seconds = time.perf_counter() - start
+
+    def figures() -> Figures:
+        shortest = mllib(replace(case, iterations=1), session)
+        return {"iteration_seconds": (seconds - shortest.seconds) / (case.iterations - 1)}
+
+    def factors() -> tuple[Float32, Float32]:
+        sides = ((model.userFactors, case.ratings.num_users), (model.itemFactors, case.ratings.num_items))
+        user_factors, item_factors = (_dense(side, "id", "features", num_rows) for side, num_rows in sides)
+        return user_factors, item_factors
+
+    return Fit(seconds, factors, figures)
+
+
+def implicit(case: Case) -> Fit:
+    """`implicit` in this process, a thread per core; its BLAS has one, as it asks for."""
+    problem, seconds = case.problem, []
+    assert problem.reg_exponent == 0 and problem.feedback == "implicit"
+    start = time.perf_counter()
+    with threadpool_limits(1, "blas"):
+        model = AlternatingLeastSquares(
+            RANK, problem.reg_param, iterations=case.iterations, num_threads=harness.CORES, random_state=SEED
+        )
+        confidence = data.read_csr(case.folder, case.ratings.num_users, case.ratings.num_items)
+        confidence.data = 1 + problem.alpha * confidence.data
+        model.fit(confidence, show_progress=False, callback=lambda iteration, elapsed, loss: seconds.append(elapsed))
+    whole = time.perf_counter() - start
+    return Fit(whole, lambda: (model.user_factors, model.item_factors), lambda: _split(whole, seconds))
+
+
+def judge(case: Case, fit: Fit) -> Figures:
+    """The columns of the table beyond the whole fit's time and memory."""
+    return fit.figures() | {"quality": loss(case.problem, case.ratings, *fit.factors()) / len(case.ratings)}
+
+
+def _split(whole: float, iterations: list[float]) -> Figures:
+    return {"iteration_seconds": float(np.mean(iterations)), "packing_seconds": whole - sum(iterations)}
+
+
+def _dense(factors: DataFrame, index: str, column: str, num_rows: int) -> Float32:
+    """(num_rows, rank): a row of zeros for what has no factors."""
+    table = factors.select(index, column).toArrow()
+    dense = np.zeros((num_rows, RANK), np.float32)
+    dense[table[index].to_numpy()] = pc.list_flatten(table[column]).to_numpy().reshape(-1, RANK)
+    return dense
+
+
+def subjects(case: Case, session: SparkSession, with_mllib: bool) -> list[Subject]:
+    """Ours, and the peer that minimises the same."""
+    judged = partial(judge, case)
+    found = [Subject("emberline", partial(emberline, case, session), judged)]
+    if case.problem is UNSCALED:
+        found.append(Subject("implicit", partial(implicit, case), judged, uses_spark=False))
+    elif with_mllib:
+        found.append(Subject("mllib", partial(mllib, case, session), judged, rounds=1))
+    return found
+
+
+def measure(report: Report, session: SparkSession, dataset: Dataset, problems: list[Problem], iterations: int) -> None:
+    """The cases of one dataset, which is made or read only if `--only` leaves any of them in."""
+    names = {f"fit {problem.name} {dataset.name} rank {RANK} iterations {iterations}": problem for problem in problems}
+    wanted = {name: problem for name, problem in names.items() if report.wants(name)}
+    if not wanted or not (ratings := dataset.load()):
+        return
+    with data.parquet(ratings) as folder:
+        for name, problem in wanted.items():
+            case = Case(problem, ratings, folder, iterations)
+            report.compare(name, subjects(case, session, dataset.with_mllib))
+
+
+def generated(millions: float, feedback: data.Feedback, with_mllib: bool = True) -> Dataset:
+    return Dataset(f"{millions:g}M", partial(data.sized, round(millions * 1e6), feedback), with_mllib)
+
+
+def main() -> None:
+    options = harness.options(__doc__)
+    sizes = [0.1] if options.quick else [1, 4, 16]
+    with harness.spark(options) as session, harness.report(options) as report:
+        measure(report.unseen(), session, generated(0.02, "implicit"), [IMPLICIT, UNSCALED], 2)
+        for size in sizes:
+            measure(report, session, generated(size, "implicit", size <= MLLIB_MILLIONS), [IMPLICIT, UNSCALED], 5)
+            measure(report, session, generated(size, "explicit", size <= MLLIB_MILLIONS), [EXPLICIT], 5)
+        for problem in (IMPLICIT, UNSCALED, EXPLICIT):
+            name = f"fit {problem.name} {{:g}}M rank {RANK} iterations 5"
+            report.growth(f"fit {problem.name}", [(round(size * 1e6), name.format(size)) for size in sizes])
+        if not options.quick:
+            measure(report, session, generated(16, "implicit"), [UNSCALED], 15)
+            measure(report, session, Dataset("movielens", data.movielens), [EXPLICIT], 5)
+            measure(report, session, Dataset("retail", data.retail), [IMPLICIT, UNSCALED], 5)
+        if options.full:
+            measure(report, session, generated(16, "implicit"), [IMPLICIT], 2)
+            measure(report, session, generated(16, "explicit"), [EXPLICIT], 2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Ratings to measure on: generated ones of any size, with a few heads and a long tail, and real ones where they are at hand."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pcsv
+import pyarrow.parquet as pq
+from scipy import sparse
+
+from emberline.datasets.schema import ITEM, RATINGS, USER
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+Feedback = Literal["implicit", "explicit"]
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+TRIPLES = pa.schema([USER, ITEM, RATINGS.field("value")])
+
+# Zipf-Mandelbrot: the k-th of N has a weight of (k + SHIFT * N) ** -EXPONENT. Of 16 M ratings of 100,000 users and 20,000 items
+# the first item has 23,000, the first hundredth of the items 18 %, the median item 270; the first user 4,400, the median user 44.
+USER_EXPONENT, USER_SHIFT = 1.4, 0.01
+ITEM_EXPONENT, ITEM_SHIFT = 1.2, 0.005
+PLANTED_RANK = 8
+_ROW_GROUP_ROWS = 131_072
+_BLOCK_ROWS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Unique pairs in no order: `user` and `item` (n,) int32 below num_users and num_items, `value` (n,) float32 > 0."""
+
+    user: Int32
+    item: Int32
+    value: Float32
+    num_users: int
+    num_items: int
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def write(self, folder: Path, num_files: int = 8) -> None:
+        """Parquet files of the columns user, item and value as the dataset `ratings` has them, in row groups of 131,072."""
+        folder.mkdir(parents=True, exist_ok=True)
+        edges = np.linspace(0, len(self), num_files + 1, dtype=np.int64)
+        for number, (start, end) in enumerate(pairwise(edges)):
+            columns = [pa.array(column[start:end]) for column in (self.user, self.item, self.value)]
+            table = pa.table(columns, schema=TRIPLES)
+            pq.write_table(table, folder / f"part-{number:05d}.parquet", row_group_size=_ROW_GROUP_ROWS, compression="zstd")
+
+
+def sized(num_ratings: int, feedback: Feedback = "implicit", seed: int = 1) -> Ratings:
+    """Generated ratings in the proportions of all benchmarks: 160 a user, 4 times the items for 16 times the ratings.
+
+    1 M are of 6,250 users and 5,000 items, 4 M of 25,000 and 10,000, 16 M of 100,000 and 20,000.
+    """
+    num_items = round(5_000 * (num_ratings / 1e6) ** 0.5)
+    return power_law(max(num_ratings // 160, 10), max(num_items, 10), num_ratings, seed, feedback)
+
+
+def power_law(num_users: int, num_items: int, num_ratings: int, seed: int, feedback: Feedback = "implicit") -> Ratings:
+    """Exactly num_ratings different pairs; users' and items' degrees follow power laws, and a taste of rank 8 is planted in them.
+
+    The probability of a pair is popularity of both, times the logistic function of their affinity. Implicit values count
+    events (1, 2, ...), more of them where the affinity is high; explicit ones are stars from 0.5 to 5 in halves.
+    Raises ValueError where the pairs asked for are more than a fourth of all.
+    """
+    if 4 * num_ratings > num_users * num_items:
+        raise ValueError(f"{num_ratings:,} ratings of {num_users:,} users and {num_items:,} items: not sparse, ask for fewer")
+    rng = np.random.default_rng(seed)
+    tastes = [rng.normal(0, PLANTED_RANK**-0.25, (n, PLANTED_RANK)).astype(np.float32) for n in (num_users, num_items)]
+    pairs = _pairs(rng, num_ratings, *tastes)
+    user, item = (part.astype(np.int32) for part in np.divmod(pairs, num_items))
+    affinity = _affinity(user, item, *tastes)
+    value = _stars(rng, affinity, item, num_items) if feedback == "explicit" else _counts(rng, affinity)
+    return Ratings(user, item, value, num_users, num_items)
+
+
+def movielens() -> Ratings | None:
+    """The 100,836 star ratings of movielens-latest-small; None where the folder is absent."""
+    file = REAL_DATA / "movielens-latest-small" / "ratings.csv"
+    if not file.is_file():
+        return None
+    table = pcsv.read_csv(file)
+    return _indexed(table["userId"].to_numpy(), table["movieId"].to_numpy(), table["rating"].to_numpy())
+
+
+def retail() -> Ratings | None:
+    """How often each customer of online-retail bought each item, returns not subtracted; None where the folder is absent."""
+    files = sorted((REAL_DATA / "online-retail").glob("*.csv"))
+    if not files:
+        return None
+    types = pcsv.ConvertOptions(column_types={"CustomerID": pa.string(), "StockCode": pa.string(), "Quantity": pa.float64()})
+    lines = pa.concat_tables(
+        pcsv.read_csv(file, convert_options=types).select(["CustomerID", "StockCode", "Quantity"]) for file in files
+    )
+    bought = lines.filter((pc.field("CustomerID") != "") & (pc.field("Quantity") > 0))
+    counts = bought.group_by(["CustomerID", "StockCode"]).aggregate([("Quantity", "count")])
+    return _indexed(*(counts[name].to_numpy() for name in ("CustomerID", "StockCode", "Quantity_count")))
+
+
+@contextmanager
+def parquet(ratings: Ratings) -> Iterator[Path]:
+    """A temporary folder with the ratings as Parquet, for Spark (`spark.read.parquet(str(folder))`) and for `read_csr`."""
+    with TemporaryDirectory(prefix="emberline-bench-") as name:
+        folder = Path(name) / "ratings"
+        ratings.write(folder)
+        yield folder
+
+
+def read_csr(folder: Path, num_users: int, num_items: int) -> sparse.csr_matrix:
+    """The values as (num_users, num_items) float32, read from Parquet: where a peer in one process begins."""
+    table = pq.read_table(folder)
+    user, item, value = (table[name].to_numpy() for name in TRIPLES.names)
+    return sparse.csr_matrix((value, (user, item)), shape=(num_users, num_items), dtype=np.float32)
+
+
+def _indexed(users: npt.NDArray[np.generic], items: npt.NDArray[np.generic], values: npt.NDArray[np.generic]) -> Ratings:
+    (user_ids, user), (item_ids, item) = (np.unique(ids, return_inverse=True) for ids in (users, items))
+    return Ratings(user.astype(np.int32), item.astype(np.int32), values.astype(np.float32), len(user_ids), len(item_ids))
+
+
+def _pairs(rng: np.random.Generator, count: int, user_tastes: Float32, item_tastes: Float32) -> Int64:
+    """(count,): different numbers `user * num_items + item`, shuffled."""
+    num_items = len(item_tastes)
+    user_order, item_order = (rng.permutation(len(tastes)) for tastes in (user_tastes, item_tastes))
+    pairs = np.empty(0, np.int64)
+    while len(pairs) < count:
+        size = 3 * (count - len(pairs)) + count // 10
+        user = user_order[_ranks(rng, size, len(user_order), USER_EXPONENT, USER_SHIFT)]
+        item = item_order[_ranks(rng, size, len(item_order), ITEM_EXPONENT, ITEM_SHIFT)]
+        liked = rng.random(size, np.float32) < _logistic(_affinity(user, item, user_tastes, item_tastes))
+        pairs = _different(np.concatenate([pairs, user[liked] * num_items + item[liked]]))
+    return rng.permutation(pairs)[:count]
+
+
+def _different(numbers: Int64) -> Int64:
+    """(m,): the numbers, ascending, once each. Sorted, as np.unique of NumPy 2.3 and later hashes: 30 times slower on these."""
+    ascending: Int64 = np.sort(numbers)
+    return ascending[np.diff(ascending, prepend=-1) > 0]
+
+
+def _ranks(rng: np.random.Generator, size: int, count: int, exponent: float, shift: float) -> Int64:
+    """(size,): draws from 0 .. count - 1, k with a weight of (k + shift * count) ** -exponent, by inverting its integral."""
+    power = 1 - exponent
+    first, last = (shift * count) ** power, (count + shift * count) ** power
+    drawn = (first + (last - first) * rng.random(size)) ** (1 / power) - shift * count
+    return np.minimum(drawn.astype(np.int64), count - 1)
+
+
+def _affinity(user: npt.NDArray[np.integer], item: npt.NDArray[np.integer], users: Float32, items: Float32) -> Float32:
+    """(n,): the inner products of the tastes of each pair, of mean 0 and standard deviation 1."""
+    affinity = np.empty(len(user), np.float32)
+    for start in range(0, len(user), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        affinity[rows] = np.einsum("nk,nk->n", users[user[rows]], items[item[rows]])
+    return affinity
+
+
+def _logistic(x: Float32) -> Float32:
+    return (1 / (1 + np.exp(-x))).astype(np.float32)
+
+
+def _counts(rng: np.random.Generator, affinity: Float32) -> Float32:
+    return 1 + rng.poisson(np.exp(np.minimum(affinity - 1, 2))).astype(np.float32)
+
+
+def _stars(rng: np.random.Generator, affinity: Float32, item: Int32, num_items: int) -> Float32:
+    quality = rng.normal(3.4, 0.4, num_items).astype(np.float32)[item]
+    noise = rng.normal(0, 0.7, len(item)).astype(np.float32)
+    return np.clip(np.round(2 * (quality + 0.6 * affinity + noise)) / 2, 0.5, 5.0)

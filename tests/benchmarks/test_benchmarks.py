@@ -1,0 +1,120 @@
+"""What the benchmarks measure by: their data, their table of medians, and the loss that judges every subject alike."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def scripts() -> Iterator[None]:
+    """The folder's modules by the names that they import each other by."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        yield
+    for name in ("als", "data", "harness"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def data(scripts: None) -> ModuleType:
+    import data
+
+    return data
+
+
+@pytest.fixture
+def harness(scripts: None) -> ModuleType:
+    import harness
+
+    return harness
+
+
+def test_generated_pairs_are_as_many_as_asked_for_all_different_and_fixed_by_the_seed(data: ModuleType) -> None:
+    ratings = data.power_law(500, 300, 10_000, seed=1)
+    assert len(set(zip(ratings.user.tolist(), ratings.item.tolist(), strict=True))) == 10_000
+    assert 0 <= ratings.user.min() <= ratings.user.max() < 500
+    assert 0 <= ratings.item.min() <= ratings.item.max() < 300
+    again, other = (data.power_law(500, 300, 10_000, seed) for seed in (1, 2))
+    for column in ("user", "item", "value"):
+        assert np.array_equal(getattr(ratings, column), getattr(again, column))
+    assert not np.array_equal(ratings.item, other.item)
+
+
+def test_few_items_have_most_of_the_ratings(data: ModuleType) -> None:
+    counts = np.sort(np.bincount(data.sized(100_000).item))[::-1]
+    assert counts[: len(counts) // 10].sum() > 3 * counts.sum() / 10
+    assert counts[0] > 10 * np.median(counts)
+
+
+def test_counts_are_whole_and_stars_come_in_halves(data: ModuleType) -> None:
+    assert set(data.sized(20_000).value) >= {1, 2, 3}
+    assert set(data.sized(20_000, "explicit").value) == set(np.arange(1, 11, dtype=np.float32) / 2)
+
+
+def test_more_pairs_than_are_sparse_are_refused(data: ModuleType) -> None:
+    with pytest.raises(ValueError, match="not sparse"):
+        data.power_law(10, 10, 26, seed=1)
+
+
+def test_parquet_holds_every_rating_in_the_columns_of_the_dataset(data: ModuleType) -> None:
+    ratings = data.sized(20_000)
+    with data.parquet(ratings) as folder:
+        table = pq.read_table(folder)
+        matrix = data.read_csr(folder, ratings.num_users, ratings.num_items)
+    assert [str(field.type) for field in table.schema] == ["int32", "int32", "float"]
+    assert np.array_equal(table["user"], ratings.user)
+    assert np.array_equal(np.asarray(matrix[ratings.user, ratings.item]).ravel(), ratings.value)
+    assert not folder.exists()
+
+
+def test_a_row_has_medians_and_the_ratios_of_runs_made_side_by_side(harness: ModuleType) -> None:
+    ours = [{"seconds": seconds, "quality": 2.0} for seconds in (1.0, 2.0, 9.0)]
+    slow = [{"seconds": seconds, "quality": 3.0} for seconds in (10.0, 40.0, 45.0)]
+    row = harness.compared("a case", {"emberline": ours, "peer": slow})
+    peers = {"peer": {"seconds": 40.0, "quality": 3.0}}
+    expected = {
+        "case": "a case",
+        "subject": "emberline",
+        "seconds": 2.0,
+        "quality": 2.0,
+        "peers": peers,
+        "ratios": {"peer": 10.0},
+    }
+    assert row == expected  # the ratios are 10, 20 and 5
+
+
+def test_memory_that_a_run_has_given_back_is_still_its_peak(harness: ModuleType) -> None:
+    with harness.PeakMemory(with_spark=False) as memory:
+        block = np.ones(25 << 20)
+        del block
+    assert 190 < memory.peaks()["peak_mib"] < 260
+
+
+@pytest.mark.parametrize("name", ["IMPLICIT", "UNSCALED", "EXPLICIT"])
+def test_the_loss_is_the_sum_over_all_pairs(data: ModuleType, name: str) -> None:
+    pytest.importorskip("implicit", reason="implicit is in the extra bench")
+    import als
+
+    problem, rng = getattr(als, name), np.random.default_rng(3)
+    ratings = data.power_law(30, 20, 100, 1, problem.feedback)
+    users, items = (rng.normal(0, 1, (count, 4)).astype(np.float32) for count in (30, 20))
+    rated = {(u, i): float(value) for u, i, value in zip(ratings.user, ratings.item, ratings.value, strict=True)}
+    expected = 0.0
+    for u, i in np.ndindex(30, 20):
+        score, value = float(users[u] @ items[i]), rated.get((u, i))
+        if problem.feedback == "implicit":
+            expected += (1 + 10 * (value or 0)) * ((value is not None) - score) ** 2
+        elif value is not None:
+            expected += (value - score) ** 2
+    for side, factors in ((0, users), (1, items)):
+        for row, x in enumerate(factors):
+            count = sum(pair[side] == row for pair in rated)
+            expected += problem.reg_param * (count if problem.reg_exponent else 1) * float(x @ x)
+    assert als.loss(problem, ratings, users, items) == pytest.approx(expected, rel=1e-5)
