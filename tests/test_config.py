@@ -284,6 +284,26 @@ def test_positions_are_counted_from_one(load: Load) -> None:
     assert "Input should be greater than 0, found 0" in _refused(load, RATINGS.replace('"u"', "0") + "header = false\n")
 
 
+def test_an_item_list_is_a_path_or_more_than_that(load: Load) -> None:
+    recommend = load(PIPELINE + 'candidates = "stock.csv"\nexclude = { path = "out.txt", header = false, item_id = 1 }').recommend
+    assert recommend is not None and recommend.candidates is not None and recommend.exclude is not None
+    assert (recommend.candidates.path, recommend.candidates.item_id) == ("stock.csv", "item_id")
+    assert (recommend.exclude.path, recommend.exclude.item_id) == ("out.txt", 1)
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ('exclude = { path = "out.txt", header = false }', "recommend.exclude: without a header, columns are positions"),
+        ('candidates = { item_id = "sku" }', "recommend.candidates.path is missing"),
+        ('candidates = { path = "a", item = "sku" }', "unknown key recommend.candidates.item (did you mean item_id?)"),
+        ('candidate = "stock.csv"', "unknown key recommend.candidate (did you mean candidates?)"),
+    ],
+)
+def test_an_item_list_that_cannot_be_read_is_refused(load: Load, toml: str, message: str) -> None:
+    assert message in _refused(load, PIPELINE + toml)
+
+
 def test_a_pattern_that_is_no_regular_expression_is_refused(load: Load) -> None:
     rule = '[[ratings.reject]]\ncolumn = "n"\npattern = "(C"\nreason = "r"\n'
     assert "ratings.reject.0.pattern: not a regular expression (missing )" in _refused(load, RATINGS + rule)

@@ -410,16 +410,40 @@ class ForestConfig(_Model):
     seed: Seed = 1
 
 
+class ItemListConfig(RawConfig):
+    """Items by their outside ids: the column `item_id` of CSV, JSON or Parquet files.
+
+    In a text file with an id a line and no header, `header = false` and `item_id = 1`.
+    """
+
+    item_id: str | Positive = "item_id"
+    ids: Literal["text", "integer"] = "text"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not self.header and isinstance(self.item_id, str):
+            raise ValueError("without a header, columns are positions counted from 1, not names: set item_id = 1")
+        return self
+
+
 class RecommendConfig(_Model):
     """Top-k lists for every user: by `model` where it has an answer, filled up with what is popular.
 
     Where the pipeline predicts factors, items without ratings compete by those, and `cold_share` of each list's places are set
-    aside for them.
+    aside for them. With `candidates`, a file's path or an item list, only those items are recommended (what is in stock); those
+    in `exclude` never are (what is recalled).
     """
 
     model: Literal["als", "item-neighbors", "user-neighbors"] = "als"
     top_k: Positive = 10
     cold_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    candidates: ItemListConfig | None = None
+    exclude: ItemListConfig | None = None
+
+    @field_validator("candidates", "exclude", mode="before")
+    @classmethod
+    def _path_alone(cls, items: Any) -> Any:
+        return {"path": items} if isinstance(items, str) else items
 
 
 class EvaluateConfig(_Model):

@@ -54,6 +54,11 @@ def _images_raw(config: Config) -> Names:
     return (config.images.path,) if config.images else ()
 
 
+def _recommend_raw(config: Config) -> Names:
+    lists = (config.recommend.candidates, config.recommend.exclude) if config.recommend else ()
+    return tuple(items.path for items in lists if items)
+
+
 def _artifacts(paths: Names) -> Names:
     """The artifacts that some of the paths name."""
     return tuple(dict.fromkeys(source[0] for path in paths if (source := split_dataset_path(path))))
@@ -91,7 +96,8 @@ def _recommend_reads(config: Config) -> Names:
     if not config.recommend:
         return ()
     is_cold = config.predicts_factors and config.recommend.model == "als"
-    return ("ratings", "users", "items", *MODEL_TABLES[config.recommend.model], *(("predicted_factors",) if is_cold else ()))
+    cold = ("predicted_factors",) if is_cold else ()
+    return ("ratings", "users", "items", *MODEL_TABLES[config.recommend.model], *cold, *_artifacts(_recommend_raw(config)))
 
 
 def _evaluate_reads(config: Config) -> Names:
@@ -210,6 +216,7 @@ STAGES: tuple[Stage, ...] = (
         "emberline.spark.recommend:run",
         reads=_recommend_reads,
         writes=lambda config: ("recommendations",),
+        raw=_recommend_raw,
     ),
     Stage(
         "evaluate",

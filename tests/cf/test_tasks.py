@@ -31,10 +31,11 @@ def places(pairs: Iterable[tuple[int, int]]) -> Block:
     return sparse_block(rows, columns, np.zeros(len(rows), np.float32))
 
 
-def pair_of(left: Block, right: Block, excluded: Block | None = None, numbers: tuple[int, int] = (0, 0)) -> pa.RecordBatch:
-    """One row of what score_pairs reads."""
+def pair_of(left: Block | None, right: Block, excluded: Block | None = None, numbers: tuple[int, int] = (0, 0)) -> pa.RecordBatch:
+    """One row of what score_pairs reads; without `left`, of a left block that came before."""
+    blocks = {"": left, tasks.EXCLUDED: excluded if left else None, tasks.RIGHT: right}
     none = dict.fromkeys(tasks.BLOCKS.names[1:])
-    parts = {"": left.encode(), tasks.EXCLUDED: none if excluded is None else excluded.encode(), tasks.RIGHT: right.encode()}
+    parts = {prefix: none if block is None else block.encode() for prefix, block in blocks.items()}
     row = {prefix + name: value for prefix, part in parts.items() for name, value in part.items()}
     row |= {"block": numbers[0], f"{tasks.RIGHT}block": numbers[1]}
     fields = [pa.field(name, pa.int32() if name.endswith("block") else pa.binary()) for name in row]
@@ -42,8 +43,8 @@ def pair_of(left: Block, right: Block, excluded: Block | None = None, numbers: t
 
 
 def scored(pairs: Iterable[pa.RecordBatch], k: int, seed: int | None = None) -> Scores:
-    found = pa.Table.from_batches(tasks.score_pairs(iter(pairs), k, seed), tasks.CANDIDATES)
-    rows = found.to_pylist()
+    lists = pa.Table.from_batches(tasks.score_pairs(iter(pairs), k, seed), tasks.LISTS)
+    rows = tasks.merge_lists(lists, k).to_pylist()
     scores = {(row["row"], row["column"]): row["score"] for row in rows}
     assert len(scores) == len(rows)
     return scores
@@ -80,6 +81,34 @@ def test_sparse_entries_are_packed_in_the_order_of_row_and_column() -> None:
     assert row["block"] == 2
     assert decode(row).ids.tolist() == [3, 5]
     assert decode(row).sparse(10).toarray()[:, [0, 2, 9]].tolist() == [[0, 0, 39], [50, 52, 0]]
+
+
+@pytest.mark.parametrize("has_values", [True, False])
+@pytest.mark.parametrize("portion_rows", [1, 4, 1000])
+def test_pieces_of_sparse_blocks_merge_to_whole_ones(
+    has_values: bool, portion_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty entries of rows 0 to 29, in batches of at most three, of which one is empty."""
+    monkeypatch.setattr(tasks, "_PORTION_ROWS", portion_rows)
+    rng = np.random.default_rng(1)
+    row, column = np.divmod(rng.permutation(30 * 7)[:50], 7)
+    columns = {"place": row * 2**32 + column, "value": np.arange(50, dtype=np.float32)}
+    table = pa.table({name: array for name, array in columns.items() if has_values or name == "place"})
+    batches = table.to_batches(max_chunksize=3)
+    batches.insert(2, batches[0].slice(0, 0))
+    pieces = pa.Table.from_batches(tasks.pack_pieces(iter(batches), block_size=10), tasks.BLOCKS)
+    found = {}
+    for number in range(3):
+        (packed,) = tasks.merge_pieces(pieces.filter(pa.compute.equal(pieces["block"], number))).to_pylist()
+        block = decode(packed)
+        assert packed["block"] == number
+        assert np.all(block.ids // 10 == number)
+        rows = np.repeat(block.ids, np.diff(block.indptr))
+        places = list(zip(rows.tolist(), block.indices.tolist(), strict=True))
+        assert places == sorted(places)
+        found |= dict(zip(places, block.values if has_values else [None] * len(places), strict=True))
+    expected = dict(zip(zip(row.tolist(), column.tolist(), strict=True), range(50), strict=True))
+    assert found == (expected if has_values else dict.fromkeys(expected))
 
 
 @pytest.mark.parametrize("k", [1, 3, 10])
@@ -126,18 +155,39 @@ def test_random_scores_are_uniform_and_leave_out_the_excluded() -> None:
     assert np.all(np.abs(counts - 500) < 4 * np.sqrt(450))
 
 
-def test_candidates_of_several_blocks_are_merged_and_ranked() -> None:
-    columns = {"block": [0] * 5, "row": [4, 1, 4, 4, 4], "column": [9, 2, 5, 7, 1]}
-    ids = {name: pa.array(values, pa.int32()) for name, values in columns.items()}
-    table = pa.table(ids | {"score": pa.array([0.5, 0.1, 0.5, 0.75, 0.25], pa.float32())})
-    merged = tasks.merge_candidates(table, 3)
+def test_a_left_block_meets_its_right_blocks_one_after_the_other() -> None:
+    """Only its first pair says what the left block is and excludes; the lists of two tasks are merged."""
+    left, rights, gone = (
+        dense(LEFT_IDS, 1),
+        [dense(RIGHT_IDS + 10 * number, number + 2) for number in range(4)],
+        [(1, 12), (6, 33)],
+    )
+    pairs = [pair_of(left if number in (0, 3) else None, right, places(gone)) for number, right in enumerate(rights)]
+    tables = [pa.Table.from_batches(tasks.score_pairs(iter(part), 3), tasks.LISTS) for part in (pairs[3:], pairs[:3])]
+    merged = tasks.merge_lists(pa.concat_tables(tables), 3)
     assert merged.schema == tasks.BEST
-    assert [list(row.values()) for row in merged.to_pylist()] == [
-        [1, 2, pytest.approx(0.1), 1],
-        [4, 7, 0.75, 1],
-        [4, 5, 0.5, 2],
-        [4, 9, 0.5, 3],
+    scores = np.concatenate([left.dense() @ right.dense().T for right in rights], axis=1)
+    ids = np.concatenate([right.ids for right in rights]).tolist()
+    assert merged.to_pylist() == [
+        {"row": row, "column": column, "score": pytest.approx(-negative, abs=1e-5), "rank": rank}
+        for row, values in zip(LEFT_IDS.tolist(), scores.tolist(), strict=True)
+        for rank, (negative, column) in enumerate(
+            sorted((-value, column) for value, column in zip(values, ids, strict=True) if (row, column) not in gone)[:3], 1
+        )
     ]
+
+
+def test_blocks_larger_than_a_tile_are_scored_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "_TILE_ROWS", 2)
+    monkeypatch.setattr(tasks, "_TILE_COLUMNS", 2)
+    gone = [(1, 0), (1, 8), (6, 9)]
+    left, right = dense(LEFT_IDS, 1), dense(RIGHT_IDS, 2)
+    assert scored([pair_of(left, right, places(gone))], 2) == best_of(left.dense() @ right.dense().T, 2, gone)
+    rng = np.random.default_rng(5)
+    rows, columns = (rng.integers(0, 3, (len(ids), 4)).astype(np.float32) for ids in (LEFT_IDS, RIGHT_IDS))
+    rows[:, 0] = columns[:, 0] = 1  # no row is empty
+    found = scored([pair_of(sparse(LEFT_IDS, rows), sparse(RIGHT_IDS, columns), places(gone))], 2)
+    assert found == best_of(rows @ columns.T, 2, gone, above=0)
 
 
 def test_ranking_sums_of_a_block_count_users_without_hits() -> None:

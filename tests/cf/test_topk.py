@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from emberline.cf.blocks import sparse_block
-from emberline.cf.topk import mask, merge_top_k, top_k
+from emberline.cf.topk import Excluded, TopK, lists, merge
 
 NOTHING = -np.inf
 Best = list[tuple[int, int, float]]
@@ -26,8 +26,21 @@ def sorted_best(scores: np.ndarray, k: int) -> Best:
     return best
 
 
-def found_best(scores: np.ndarray, k: int) -> Best:
-    return [(int(row), int(column), float(score)) for row, column, score in zip(*top_k(scores, k), strict=True)]
+def columns_of(scores: np.ndarray, first: int = 0) -> np.ndarray:
+    return np.arange(first, first + scores.shape[1], dtype=np.int32)
+
+
+def found_best(scores: np.ndarray, k: int, floor: float = NOTHING) -> Best:
+    best = TopK(len(scores), k, floor)
+    best.add(0, scores, columns_of(scores))
+    return listed(best.keys)
+
+
+def listed(keys: np.ndarray) -> Best:
+    """Row, column and score of lists whose ranks are 1, 2, 3, ... in every row."""
+    rows, columns, scores, ranks = (array.tolist() for array in lists(keys))
+    assert ranks == [rows[: place + 1].count(row) for place, row in enumerate(rows)]
+    return list(zip(rows, columns, scores, strict=True))
 
 
 @given(scores=matrices, k=st.integers(1, 12))
@@ -60,38 +73,51 @@ def test_what_is_no_candidate_does_not_fill_a_short_list() -> None:
     assert found_best(scores, 3) == [(0, 1, 1), (2, 2, 4), (2, 0, 3)]
 
 
-@given(scores=matrices, k=st.integers(1, 12), cut=st.integers(1, 8), seed=st.integers(0, 5))
+def test_of_many_equal_and_sorted_scores_too_the_best_are_those_of_a_sort() -> None:
+    """Wide enough for scores to be looked at by groups of columns."""
+    rng = np.random.default_rng(1)
+    rows = [np.zeros(1500), np.arange(1500), -np.arange(1500), rng.integers(0, 3, 1500), rng.standard_normal(1500)]
+    rows.append(np.where(rng.random(1500) < 0.99, NOTHING, 1.0))
+    scores = np.array(rows, np.float32)
+    for k in (1, 10, 100, 800):
+        assert found_best(scores, k) == sorted_best(scores, k)
+
+
+def test_zeros_of_both_signs_are_equal() -> None:
+    assert found_best(np.array([[-0.0, 0.0, -0.0]], np.float32), 3) == [(0, 0, 0), (0, 1, 0), (0, 2, 0)]
+
+
+def test_scores_at_the_floor_are_no_candidates() -> None:
+    scores = np.array([[0, 1, -1, -0.0, 1e-30]], np.float32)
+    expected = [(0, 1, 1), (0, 4, pytest.approx(1e-30))]
+    assert found_best(scores, 4, floor=0) == expected
+    backwards = TopK(1, 4, floor=0)
+    for column in reversed(range(5)):
+        backwards.add(0, scores[:, [column]], np.array([column], np.int32))
+    assert listed(backwards.keys) == expected
+
+
+@given(scores=matrices, k=st.integers(1, 12), cut=st.integers(1, 8), is_turned=st.booleans(), is_split=st.booleans())
 @few_examples
-def test_merging_the_best_of_blocks_gives_the_best_of_all(scores: np.ndarray, k: int, cut: int, seed: int) -> None:
-    """Blocks are cut at `cut` and come in any order; row ids have gaps, as in Spark."""
-    parts = [(*top_k(part, k), first) for part, first in ((scores[:, :cut], 0), (scores[:, cut:], cut)) if part.size]
-    rows = np.concatenate([3 * rows + 1 for rows, _, _, _ in parts]).astype(np.int32)
-    columns = np.concatenate([columns + first for _, columns, _, first in parts]).astype(np.int32)
-    values = np.concatenate([values for _, _, values, _ in parts])
-    order = np.random.default_rng(seed).permutation(len(rows))
-    merged = merge_top_k(rows[order], columns[order], values[order], k)
-    expected = sorted_best(scores, k)
-    owners = [row for row, _, _ in expected]
-    assert [array.tolist() for array in merged] == [
-        [3 * row + 1 for row in owners],
-        [column for _, column, _ in expected],
-        [score for _, _, score in expected],
-        [owners[: place + 1].count(row) for place, row in enumerate(owners)],
-    ]
-
-
-def test_no_candidates_merge_to_nothing() -> None:
-    empty = np.empty(0, np.int32)
-    assert [len(array) for array in merge_top_k(empty, empty, np.empty(0, np.float32), 3)] == [0, 0, 0, 0]
+def test_pieces_in_any_order_have_the_best_of_all(scores: np.ndarray, k: int, cut: int, is_turned: bool, is_split: bool) -> None:
+    """Columns are cut at `cut`, rows at 2; the pieces are added to one list, or to two that are then merged."""
+    pieces = [(part, first) for part, first in ((scores[:, :cut], 0), (scores[:, cut:], cut)) if part.size]
+    found = [TopK(len(scores), k) for _ in range(2)]
+    for number, (part, first) in enumerate(reversed(pieces) if is_turned else pieces):
+        for row in range(0, len(scores), 2):
+            found[number if is_split else 0].add(row, part[row : row + 2], columns_of(part, first))
+    assert listed(merge(found[0].keys, found[1].keys)) == sorted_best(scores, k)
 
 
 def test_excluded_pairs_and_no_others_are_masked() -> None:
     row_ids, column_ids = np.array([2, 5, 9], np.int32), np.array([10, 11, 20], np.int32)
     pairs = [(2, 11), (9, 10), (9, 20), (9, 15), (9, 0), (3, 10), (1, 11), (12, 20), (5, 99)]
-    rows, columns = np.array(pairs, np.int32).T
-    scores = np.zeros((3, 3), np.float32)
-    mask(scores, row_ids, column_ids, sparse_block(rows, columns, np.zeros(len(pairs), np.float32)))
-    assert scores.tolist() == [[0, NOTHING, 0], [0, 0, 0], [NOTHING, 0, NOTHING]]
+    excluded = Excluded(row_ids, sparse_block(*np.array(pairs, np.int32).T))
+    expected = [[0, NOTHING, 0], [0, 0, 0], [NOTHING, 0, NOTHING]]
+    for first, stop in ((0, 3), (0, 1), (1, 3), (2, 3)):
+        scores = np.zeros((stop - first, 3), np.float32)
+        excluded.mask(first, scores, column_ids)
+        assert scores.tolist() == expected[first:stop]
 
 
 @given(scores=matrices, seed=st.integers(0, 1000))
@@ -100,9 +126,7 @@ def test_the_best_of_what_is_left_are_those_of_a_sort_without_the_excluded(score
     excluded = np.argwhere(np.random.default_rng(seed).random(scores.shape) < 0.4).astype(np.int32)
     left = scores.copy()
     row_ids, column_ids = (5 * np.arange(size, dtype=np.int32) for size in scores.shape)
-    if len(excluded):
-        block = sparse_block(5 * excluded[:, 0], 5 * excluded[:, 1], np.zeros(len(excluded), np.float32))
-        mask(left, row_ids, column_ids, block)
+    Excluded(row_ids, sparse_block(5 * excluded[:, 0], 5 * excluded[:, 1])).mask(0, left, column_ids)
     gone = {tuple(pair) for pair in excluded.tolist()}
     assert found_best(left, 4) == [
         kept

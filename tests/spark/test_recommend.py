@@ -1,5 +1,6 @@
 """Every user's list, beside the models' formulas on whole matrices and a sort."""
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -34,8 +35,8 @@ ShufflingInto = Callable[[int], AbstractContextManager[None]]
 
 K = 4
 TOP_K = {"als": 50, "item-neighbors": K, "user-neighbors": K}  # there are fewer than 50 items
-SEEN_ALL, NEW, ONE_RATING, NO_FACTORS = 3, 1040, 1031, 1032
-USERS = [0, 1, 2, SEEN_ALL, 7, 1023, ONE_RATING, NO_FACTORS, NEW]
+SEEN_ALL, NEW, ONE_RATING, NO_FACTORS = 3, 2064, 2055, 2056
+USERS = [0, 1, 2, SEEN_ALL, 7, 2047, ONE_RATING, NO_FACTORS, NEW]
 ITEMS = [0, 1, 2, 5, 4095, 4096, 4097, 9000]
 TWINS = (1, 4096)  # items with the same factors
 
@@ -371,3 +372,45 @@ def test_items_that_only_attributes_or_pictures_name_are_found_by_their_ids(pict
     for user, items in lists.items():
         found = [(row.item_id, row.title) for row in recommendations_of(pictured, str(user), 5)]
         assert found == [names[item] for item, _, _ in items]
+
+
+# ---------------------------------------------------------------------------------------------------- what may be recommended
+
+
+@pytest.fixture
+def listing(pictured: Path, publish: Publish, tmp_path: Path) -> tuple[Config, Path]:
+    """The same pipeline in a root of its own, with lists of what is in stock and of what is recalled."""
+    root = shutil.copytree(pictured, tmp_path / "listing", ignore=shutil.ignore_patterns("item_attributes", "images"))
+    publish(root, "prepare-images", "images", [{"item": i, "item_id": f"seen {i}", "pixels": b"."} for i in COLD_ITEMS])
+    stock, recalled = tmp_path / "stock.csv", tmp_path / "recalled.txt"
+    stock.write_text("item_id,left\nrated 0,1\nrated 2,9\nrated 5,1\nrated 4097,3\nseen 10000,1\nseen 10001,2\nunheard of,1\n")
+    recalled.write_text("rated 5\nseen 10001\n\n")
+    lists = {"candidates": str(stock), "exclude": {"path": str(recalled), "header": False, "item_id": 1}}
+    return Config.model_validate(COLD_SECTIONS | {"recommend": COLD_SECTIONS["recommend"] | lists}), root
+
+
+def test_only_candidates_are_recommended_and_nothing_excluded(listing: tuple[Config, Path]) -> None:
+    config, root = listing
+    stage = stages.select(config, "recommend")
+    (outcome,) = runner.run(config, root, stage)
+    assert outcome.metrics == {"candidates": {"ids": 7, "unknown": 1}, "exclude": {"ids": 2, "unknown": 0}}
+    factors = {item: (ITEM_FACTORS | COLD_ITEMS)[item] for item in (0, 2, 4097, 10_000)}
+    counts = Counter(item for _, item in RATINGS)
+    lists = recommended(root)
+    for user in USERS:
+        own = USER_FACTORS.get(user)
+        rung = {item: "popular" if own is None else "cnn" if item in COLD_ITEMS else "als" for item in factors}
+        scores = {item: float(counts[item] if own is None else own @ vector) for item, vector in factors.items()}
+        unseen = [item for item in factors if (user, item) not in RATINGS and (own is not None or item not in COLD_ITEMS)]
+        best = sorted(unseen, key=lambda item: (-round(scores[item], 5), item))
+        assert lists[user] == [(item, pytest.approx(scores[item], abs=2e-5), rung[item]) for item in best]
+    assert [decision.action for decision in runner.plan(config, root, stage)] == ["skip"]
+    Path(config.recommend.exclude.path).write_text("rated 0\n")
+    assert [decision.reason for decision in runner.plan(config, root, stage)] == ["the raw input files changed"]
+
+
+def test_lists_that_leave_no_item_are_an_error(listing: tuple[Config, Path]) -> None:
+    config, root = listing
+    Path(config.recommend.candidates.path).write_text("item_id\nrated 5\nrated  0\n")
+    with pytest.raises(EmptyDatasetError, match=r"no item may be recommended: recommend.candidates \(.*stock.csv\) and"):
+        runner.run(config, root, stages.select(config, "recommend"))

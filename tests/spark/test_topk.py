@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from emberline.spark import topk
 from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, dense_blocks, sparse_blocks, top_products
 
 Best = dict[tuple[int, int], tuple[Any, int]]  # score and rank
@@ -20,7 +21,7 @@ ShufflingInto = Callable[[int], AbstractContextManager[None]]
 K = 4
 RANK = 3
 # Four blocks of rows and three of columns, with gaps within and between them.
-ROWS = [0, 3, 4, 1022, 1023, 1024, 1025, 5000, 5001, 7000]
+ROWS = [0, 3, 4, 2046, 2047, 2048, 2049, 5000, 5001, 7000]
 COLUMNS = [1, 2, 7, 300, 4095, 4096, 4097, 6000, 20_000, 20_001]
 
 
@@ -38,7 +39,7 @@ def thinned(ids: list[int], seed: int, width: int) -> np.ndarray:
 DENSE = matrix_of(ROWS, 1), matrix_of(COLUMNS, 2)
 SPARSE = thinned(ROWS, 3, width=6), thinned(COLUMNS, 4, width=6)
 # Nothing is excluded in the last block of rows, and everything for row 5001.
-EXCLUDED = {(0, 1), (0, 4096), (1023, 2), (1024, 2), (1024, 5), (4, 20_000), *((5001, column) for column in COLUMNS)}
+EXCLUDED = {(0, 1), (0, 4096), (2047, 2), (2048, 2), (2048, 5), (4, 20_000), *((5001, column) for column in COLUMNS)}
 
 
 def factors(spark: SparkSession, ids: list[int], matrix: np.ndarray) -> DataFrame:
@@ -92,10 +93,11 @@ def products_of(spark: SparkSession, partitions: int) -> dict[str, DataFrame]:
 
 @pytest.fixture(scope="module")
 def found(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[str, Best]]:
-    """The products by number of partitions and name, each number's in one Spark job."""
+    """The products by number of partitions and name, each number's in one Spark job; of 7, the right blocks lie apart, too."""
     found = {}
     for partitions in (1, 3, 7):
-        with shuffling_into(partitions):
+        with shuffling_into(partitions), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(topk, "BLOCKS_PER_PARTITION", 1 if partitions == 7 else 2)
             found[partitions] = best_by_name(spark, partitions)
     return found
 

@@ -5,8 +5,9 @@ dense indices of users or items. The product of two blocks is `left @ right.T`: 
 histories with items' neighbours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,10 @@ BLOCK_FIELDS = [("ids", pa.binary()), ("indptr", pa.binary()), ("indices", pa.bi
 
 @dataclass(frozen=True)
 class Block:
-    """Rows `ids` of a matrix; dense where `indptr` is empty, in which case `values` has len(ids) * d elements."""
+    """Rows `ids` of a matrix; dense where `indptr` is empty, in which case `values` has len(ids) * d elements.
+
+    A sparse block of places only has no values.
+    """
 
     ids: Int32
     indptr: Int64
@@ -42,13 +46,33 @@ class Block:
         """The rows of a sparse block: (m, num_columns) CSR."""
         return sp.csr_array((self.values, self.indices, self.indptr), shape=(len(self.ids), num_columns))
 
+    def places(self) -> Int64:
+        """The places of a sparse block's entries (n,), ascending: 2^32 times the row's id, plus the column."""
+        return (np.repeat(self.ids.astype(np.int64), np.diff(self.indptr)) << 32) | self.indices
+
+    def rows(self, start: int, stop: int) -> "Block":
+        """The rows from `start` to before `stop`, as a view."""
+        ids, width = self.ids[start:stop], len(self.values) // len(self.ids)
+        if not self.is_sparse:
+            return Block(ids, self.indptr, self.indices, self.values[start * width : stop * width])
+        indptr = self.indptr[start : stop + 1]
+        entries = slice(indptr[0], indptr[-1])
+        return Block(ids, indptr - indptr[0], self.indices[entries], self.values[entries])
+
+    def cut(self, block_size: int) -> Iterator[tuple[int, "Block"]]:
+        """The blocks of `block_size` dense indices that its rows are in, by their numbers."""
+        numbers = self.ids // block_size
+        starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+        for start, stop in pairwise([*starts, len(self.ids)]):
+            yield int(numbers[start]), self.rows(start, stop)
+
     def encode(self) -> dict[str, bytes]:
         """The values of BLOCK_FIELDS."""
         return {name: getattr(self, name).tobytes() for name, _ in BLOCK_FIELDS}
 
 
 def decode(row: Mapping[str, Any], prefix: str = "") -> Block:
-    """The block whose BLOCK_FIELDS, with `prefix` before their names, are in `row`."""
+    """The block whose BLOCK_FIELDS, with `prefix` before their names, are in `row`, as bytes or buffers, which are not copied."""
     return Block(
         np.frombuffer(row[f"{prefix}ids"], np.int32),
         np.frombuffer(row[f"{prefix}indptr"], np.int64),
@@ -63,12 +87,35 @@ def dense_block(ids: Int32, rows: Float32) -> Block:
     return Block(ids[order], np.empty(0, np.int64), np.empty(0, np.int32), np.ascontiguousarray(rows[order]).ravel())
 
 
-def sparse_block(rows: Int32, columns: Int32, values: Float32) -> Block:
+def sparse_block(rows: Int32, columns: Int32, values: Float32 | None = None) -> Block:
     """A block of the entries (n,) of a matrix, in the order of row and column; entries of one place are not summed."""
-    order = np.lexsort((columns, rows))
-    ids, counts = np.unique(rows, return_counts=True)
-    indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
-    return Block(ids.astype(np.int32), indptr, columns[order].astype(np.int32), values[order].astype(np.float32))
+    return block_of_places((rows.astype(np.int64) << 32) | columns, values)
+
+
+def block_of_places(places: Int64, values: Float32 | None = None) -> Block:
+    """A block of the entries (n,) at places, of places only without `values`; a place is 2^32 times its row, plus its column.
+
+    Sorting these numbers is many times as fast as sorting by rows and columns.
+    """
+    if values is None:
+        return Block(*_compressed(np.sort(places)), np.empty(0, np.float32))
+    order = np.argsort(places)
+    return Block(*_compressed(places[order]), values[order].astype(np.float32, copy=False))
+
+
+def _compressed(places: Int64) -> tuple[Int32, Int64, Int32]:
+    """The ids of the rows of ascending places (n,), where each begins and where the last ends, and the columns."""
+    rows = (places >> 32).astype(np.int32)
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    return rows[starts], np.append(starts, len(rows)), places.astype(np.int32)
+
+
+def merged(pieces: Sequence[Block]) -> Block:
+    """One block of the entries of several sparse ones, all with values or none."""
+    if len(pieces) == 1:
+        return pieces[0]
+    places, values = (np.concatenate(parts) for parts in zip(*((piece.places(), piece.values) for piece in pieces), strict=True))
+    return block_of_places(places, values if len(values) else None)
 
 
 def product(left: Block, right: Block) -> Float32:

@@ -1,6 +1,10 @@
 """What Spark's Python workers run: Arrow tables in, Arrow tables out, the arithmetic in between by NumPy."""
 
 from collections.abc import Iterator
+from functools import reduce
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,10 +12,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from emberline.cf import als, metrics, ridge, topk
-from emberline.cf.blocks import BLOCK_FIELDS, Block, Float32, decode, dense_block, product, sparse_block
+from emberline.cf.blocks import (
+    BLOCK_FIELDS,
+    Block,
+    Float32,
+    Int32,
+    block_of_places,
+    decode,
+    dense_block,
+    merged,
+    product,
+    sparse_block,
+)
 
 BLOCKS = pa.schema([("block", pa.int32()), *BLOCK_FIELDS])
-CANDIDATES = pa.schema([("block", pa.int32()), ("row", pa.int32()), ("column", pa.int32()), ("score", pa.float32())])
+LISTS = pa.schema([("block", pa.int32()), ("ids", pa.binary()), ("keys", pa.binary())])
 BEST = pa.schema([("row", pa.int32()), ("column", pa.int32()), ("score", pa.float32()), ("rank", pa.int32())])
 SUMS = pa.schema(
     [("subject", pa.string()), ("users", pa.int64()), ("totals", pa.list_(pa.float64())), ("squares", pa.list_(pa.float64()))]
@@ -28,6 +43,9 @@ WANTED = "wanted_"
 _TIE = 1e-6  # scores this near to each other, as shares of the larger of 1 and the score, are equal
 EXCLUDED = "excluded_"
 RIGHT = "right_"
+_BINARY = {prefix + name for prefix in ("", EXCLUDED, RIGHT) for name, _ in BLOCK_FIELDS}
+_TILE_ROWS, _TILE_COLUMNS = 256, 2048
+_PORTION_ROWS = 1 << 22
 
 
 def pack_dense(rows: pa.Table) -> pa.Table:
@@ -42,40 +60,89 @@ def pack_sparse(entries: pa.Table) -> pa.Table:
     return _packed(entries, sparse_block(*(entries[name].to_numpy() for name in ("row", "column", "value"))))
 
 
+def pack_pieces(batches: Iterator[pa.RecordBatch], block_size: int) -> Iterator[pa.RecordBatch]:
+    """The entries of a sparse matrix, columns place and perhaps value, to pieces of its blocks: rows of BLOCKS.
+
+    Sorting here, in large portions, spares Spark to sort and shuffle every entry as a row of its own.
+    """
+    for portion in _portions(batches):
+        whole = block_of_places(*(column.to_numpy() for column in portion.columns))
+        yield pa.RecordBatch.from_pylist(
+            [{"block": number, **piece.encode()} for number, piece in whole.cut(block_size)], schema=BLOCKS
+        )
+
+
+def _portions(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The batches that are not empty, several of them together."""
+    portion: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        portion.append(batch)
+        rows += batch.num_rows
+        if rows >= _PORTION_ROWS:
+            yield pa.Table.from_batches(portion)
+            portion, rows = [], 0
+    if rows:
+        yield pa.Table.from_batches(portion)
+
+
+def merge_pieces(pieces: pa.Table) -> pa.Table:
+    """All pieces of one sparse block to one row of BLOCKS."""
+    return _packed(pieces, merged([decode(piece) for piece in _rows(iter(pieces.to_batches()))]))
+
+
 def _packed(rows: pa.Table, block: Block) -> pa.Table:
     return pa.Table.from_pylist([{"block": rows["block"][0].as_py(), **block.encode()}], schema=BLOCKS)
 
 
 def score_pairs(pairs: Iterator[pa.RecordBatch], k: int, random_seed: int | None = None) -> Iterator[pa.RecordBatch]:
-    """The k best columns of each row within each pair of blocks.
+    """The k best columns of each row of left blocks, one row of LISTS each, among the right blocks that are paired with them.
 
-    A pair has BLOCKS' columns, again with EXCLUDED before their names (null where nothing is excluded), and with RIGHT.
-    Scores are the blocks' product, or, with a `random_seed`, uniform draws that depend on the seed and the blocks' numbers
-    only. Products of sparse blocks count only where they are positive: two rows without a common entry are no
-    candidates for each other.
+    A pair has BLOCKS' columns, again with EXCLUDED before their names (null where nothing is excluded), and with RIGHT. The
+    pairs of a left block follow each other; only the first needs to hold what it is and excludes. Scores are the blocks' product,
+    or, with a `random_seed`, uniform draws that depend on the seed and the blocks' numbers only. Products of sparse blocks
+    count only where they are positive: two rows without a common entry are no candidates for each other.
     """
-    for batch in pairs:
-        for pair in batch.to_pylist():  # one row is one pair of blocks, thousands of rows of the matrices
-            left, right = decode(pair), decode(pair, RIGHT)
-            scores = product(left, right) if random_seed is None else _random(pair, left, right, random_seed)
-            if left.is_sparse and random_seed is None:
-                scores[scores <= 0] = -np.inf
-            if pair[f"{EXCLUDED}ids"] is not None:
-                topk.mask(scores, left.ids, right.ids, decode(pair, EXCLUDED))
-            rows, columns, best = topk.top_k(scores, k)
-            block = np.full(len(rows), pair["block"], np.int32)
-            yield pa.record_batch([block, left.ids[rows], right.ids[columns], best], schema=CANDIDATES)
+    for number, group in groupby(_rows(pairs), itemgetter("block")):
+        first = next(group)
+        left = decode(first)
+        excluded = None if first[f"{EXCLUDED}ids"] is None else topk.Excluded(left.ids, decode(first, EXCLUDED))
+        best = topk.TopK(len(left.ids), k, floor=0 if left.is_sparse and random_seed is None else -np.inf)
+        for pair in chain([first], group):
+            right = decode(pair, RIGHT)
+            seed = None if random_seed is None else (random_seed, number, pair[f"{RIGHT}block"])
+            for row, ids, scores in _tiles(left, right, seed):
+                if excluded:
+                    excluded.mask(row, scores, ids)
+                best.add(row, scores, ids)
+        yield pa.record_batch([[number], [left.ids.tobytes()], [best.keys.tobytes()]], schema=LISTS)
 
 
-def _random(pair: dict[str, int], left: Block, right: Block, seed: int) -> Float32:
-    rng = np.random.default_rng([seed, pair["block"], pair[f"{RIGHT}block"]])
-    return rng.random((len(left.ids), len(right.ids)), dtype=np.float32)
+def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+    """The rows of batches of block numbers and binary columns, as views of their buffers."""
+    for batch in batches:
+        for row in range(batch.num_rows):
+            values = {name: column[row] for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+            yield {name: value.as_buffer() if name in _BINARY else value.as_py() for name, value in values.items()}
 
 
-def merge_candidates(candidates: pa.Table, k: int) -> pa.Table:
-    """The k best of each row of one left block: CANDIDATES to BEST."""
-    rows, columns, scores = (candidates[name].to_numpy() for name in ("row", "column", "score"))
-    return pa.table(list(topk.merge_top_k(rows, columns, scores, k)), schema=BEST)
+def _tiles(left: Block, right: Block, seed: tuple[int, ...] | None) -> Iterator[tuple[int, Int32, Float32]]:
+    """The scores of two blocks, in pieces that stay in the processor's cache: the first row, the columns' ids, the scores."""
+    rng = None if seed is None else np.random.default_rng(seed)
+    for column in range(0, len(right.ids), _TILE_COLUMNS):
+        part = right.rows(column, column + _TILE_COLUMNS)
+        for row in range(0, len(left.ids), _TILE_ROWS):
+            rows = left.rows(row, row + _TILE_ROWS)
+            scores = product(rows, part) if rng is None else rng.random((len(rows.ids), len(part.ids)), dtype=np.float32)
+            yield row, part.ids, scores
+
+
+def merge_lists(lists: pa.Table, k: int) -> pa.Table:
+    """The k best of each row of one left block: rows of LISTS, which have the same ids, to BEST."""
+    keys = reduce(topk.merge, (np.frombuffer(keys.as_buffer(), np.uint64).reshape(-1, k) for keys in lists["keys"]))
+    rows, columns, scores, ranks = topk.lists(keys)
+    ids = np.frombuffer(lists["ids"][0].as_buffer(), np.int32)
+    return pa.table([ids[rows], columns, scores, ranks], schema=BEST)
 
 
 def ranking_sums(relevant: pa.Table, hits: pa.Table, ks: tuple[int, ...]) -> pa.Table:

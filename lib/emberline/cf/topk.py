@@ -1,56 +1,125 @@
-"""The k best columns of each row of a score matrix, exactly, ties broken by the smaller column."""
+"""The k best columns of each row of a score matrix that is seen piece by piece, exactly, ties broken by the smaller column.
+
+A row's best are kept as keys: 64-bit numbers in the order of the lists. The upper half is the score, turned so that a larger
+score is a smaller number, the lower half the column. So one sort of numbers sorts a list, and merges two.
+"""
 
 import numpy as np
 import numpy.typing as npt
 
-from emberline.cf.blocks import Block, Float32, Int32
+from emberline.cf.blocks import Block, Float32, Int32, Int64
 
-Rows = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.uint64]
+UInt32 = npt.NDArray[np.uint32]
+
+_SIGN = np.uint32(1 << 31)
+_NO_COLUMN = np.uint32(2**32 - 1)
+_CROWDED = 1 / 16  # the share of scores above the bound from which on it pays to raise the bound first
+_GROUPS = 128
 
 
-def top_k(scores: Float32, k: int) -> tuple[Rows, Rows, Float32]:
-    """Row, column and score of the k largest of each row, by row, then score descending, then column.
+class TopK:
+    """The `k` best columns of each of `num_rows` rows, of the scores above `floor` that were added.
 
-    scores: (m, n) float32, `-inf` where there is no candidate. Returns three arrays of the same length, at most m * k.
+    keys: (num_rows, k) uint64, each row ascending: its best first, at the end what stands for no column.
     """
-    keep = _largest(scores, k) if k < scores.shape[1] else np.ones(scores.shape, bool)
-    rows, columns = np.nonzero(keep & (scores > -np.inf))
-    best = scores[rows, columns]
-    order = np.lexsort((columns, -best, rows))
-    return rows[order], columns[order], best[order]
+
+    def __init__(self, num_rows: int, k: int, floor: float = -np.inf) -> None:
+        nothing = _to_keys(np.array([floor], np.float32), np.array([_NO_COLUMN]))
+        self.keys = np.full((num_rows, k), nothing, np.uint64)
+        self._floor = np.float32(floor)
+        self._last = np.full(num_rows, -1, np.int64)  # the largest column added to each row
+
+    def add(self, first_row: int, scores: Float32, columns: Int32) -> None:
+        """Take in the scores (m, n) of the rows from `first_row` on, `-inf` where is no candidate; columns: (n,) ascending."""
+        rows = slice(first_row, first_row + len(scores))
+        bound = _scores(self.keys[rows, -1])
+        is_later = self._last[rows] < columns[0]  # then a score equal to the k-th best comes too late
+        bound = np.where(is_later, bound, np.maximum(np.nextafter(bound, np.float32(-np.inf)), self._floor))
+        self._last[rows] = np.maximum(self._last[rows], columns[-1])
+        row, place = _above(scores, bound, self.keys.shape[1])
+        self.keys[rows] = _merged(self.keys[rows], row, _to_keys(scores[row, place], columns[place]))
 
 
-def _largest(scores: Float32, k: int) -> npt.NDArray[np.bool_]:
-    """True at exactly k places of each row: all above the k-th largest score, and the first of those equal to it."""
-    kth = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k, None]
-    above = scores > kth
-    equal = scores == kth
-    missing = k - above.sum(axis=1, keepdims=True)
-    keep: npt.NDArray[np.bool_] = above | (equal & (np.cumsum(equal, axis=1) <= missing))
-    return keep
+def lists(keys: Keys) -> tuple[Int64, Int32, Float32, Int32]:
+    """Row, column, score and rank from 1 of all that keys (m, k) hold, by row and rank: four arrays of the same length."""
+    row, place = np.nonzero((keys & np.uint64(_NO_COLUMN)) != _NO_COLUMN)
+    kept = keys[row, place]
+    return row, kept.astype(np.uint32).astype(np.int32), _scores(kept), (place + 1).astype(np.int32)
 
 
-def mask(scores: Float32, row_ids: Int32, column_ids: Int32, excluded: Block) -> None:
-    """Set to -inf, in place, the scores of excluded pairs.
+def merge(keys: Keys, others: Keys) -> Keys:
+    """The k best of each row of lists (m, k) and others (m, any number)."""
+    both = np.concatenate([keys, others], axis=1)
+    both.sort(axis=1)
+    return both[:, : keys.shape[1]]
 
-    scores: (m, n); row_ids: (m,) and column_ids: (n,), ascending; excluded: a sparse block whose entries are (row id, column id).
+
+def _above(scores: Float32, bound: Float32, k: int) -> tuple[Int64, Int64]:
+    """Row and column of the scores (m, n) above their row's bound (m,); where these are many, of fewer, with the k best."""
+    places = np.flatnonzero(scores > bound[:, None])
+    if len(places) > _CROWDED * scores.size:
+        places = np.flatnonzero(scores > np.maximum(bound, _below_kth(scores, k))[:, None])
+    row = places // scores.shape[1]
+    return row, places - row * scores.shape[1]
+
+
+def _below_kth(scores: Float32, k: int) -> Float32:
+    """For each row a number a little below a score that at least k of its scores (m, n) reach: (m,), `-inf` if n is too small.
+
+    The k-th largest of the maxima of disjoint groups is such a score, and cheap to find; strided groups suit sorted columns.
     """
-    row = _position(row_ids, np.repeat(excluded.ids, np.diff(excluded.indptr)))
-    column = _position(column_ids, excluded.indices)
-    found = (row >= 0) & (column >= 0)
-    scores[row[found], column[found]] = -np.inf
+    groups = max(_GROUPS, 4 * k)
+    if 2 * groups > scores.shape[1]:
+        return np.full(len(scores), -np.inf, np.float32)
+    whole = scores[:, : scores.shape[1] // groups * groups]
+    maxima = whole.reshape(len(scores), -1, groups).max(axis=1)
+    return np.nextafter(np.partition(maxima, groups - k, axis=1)[:, groups - k], np.float32(-np.inf))
 
 
-def _position(ids: Int32, wanted: Int32) -> Rows:
-    """Where each wanted id stands in the ascending `ids`; -1 where it does not."""
-    position = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-    return np.where(ids[position] == wanted, position, -1)
+def _merged(keys: Keys, row: Int64, added: Keys) -> Keys:
+    """The k best of each row of lists (m, k) and of more keys (n,), whose rows (n,) are ascending."""
+    counts = np.bincount(row, minlength=len(keys))
+    place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    others = np.full((len(keys), counts.max()), np.iinfo(np.uint64).max, np.uint64)
+    others[row, place] = added
+    return merge(keys, others)
 
 
-def merge_top_k(rows: Int32, columns: Int32, scores: Float32, k: int) -> tuple[Int32, Int32, Float32, Int32]:
-    """The k best of each row among candidates from several blocks: row, column, score and rank from 1, all (n,)."""
-    order = np.lexsort((columns, -scores, rows))
-    rows, columns, scores = rows[order], columns[order], scores[order]
-    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    best = rank < k
-    return rows[best], columns[best], scores[best], (rank[best] + 1).astype(np.int32)
+def _to_keys(scores: Float32, columns: npt.NDArray[np.integer]) -> Keys:
+    bits = (scores + np.float32(0)).view(np.uint32)  # -0.0 becomes 0.0: they are equal
+    descending = np.where(bits & _SIGN, bits, ~(bits | _SIGN))
+    return (descending.astype(np.uint64) << np.uint64(32)) | columns.astype(np.uint64)
+
+
+def _scores(keys: Keys) -> Float32:
+    descending = (keys >> np.uint64(32)).astype(np.uint32)
+    scores: Float32 = np.where(descending & _SIGN, descending, ~descending & ~_SIGN).view(np.float32)
+    return scores
+
+
+class Excluded:
+    """Pairs of row and column that are no candidates, of rows whose ids (m,) are ascending.
+
+    pairs: a sparse block whose entries are (row id, column id).
+    """
+
+    def __init__(self, row_ids: Int32, pairs: Block) -> None:
+        self._rows, self._pairs = row_ids.astype(np.int64) << 32, pairs.places()
+
+    def mask(self, first_row: int, scores: Float32, columns: Int32) -> None:
+        """Set to -inf, in place, those of the scores (m, n) of the rows from `first_row` on; columns: (n,) ascending."""
+        rows = self._rows[first_row : first_row + len(scores)]
+        start, stop = (np.searchsorted(self._pairs, rows | int(column)) for column in (columns[0], columns[-1] + 1))
+        counts = stop - start
+        pair = np.arange(counts.sum()) + np.repeat(start - np.cumsum(counts) + counts, counts)
+        place = _places(columns)[(self._pairs[pair] & 0xFFFFFFFF) - columns[0]]
+        found = place >= 0
+        scores[np.repeat(np.arange(len(scores)), counts)[found], place[found]] = -np.inf
+
+
+def _places(columns: Int32) -> Int64:
+    """Of each number from the first to the last column, where it stands among the columns (n,); -1 if it does not."""
+    places = np.full(columns[-1] - columns[0] + 1, -1, np.int64)
+    places[columns - columns[0]] = np.arange(len(columns))
+    return places

@@ -14,9 +14,11 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from emberline.config import RecommendConfig
+from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark import frames
+from emberline.spark.candidates import allowed, within
 from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, dense_blocks, sparse_blocks, top_products
 
 POPULAR = "popular"
@@ -26,34 +28,36 @@ COLD = "cnn"
 def run(run: StageRun, spark: SparkSession) -> None:
     """Score, fill up and write."""
     config: RecommendConfig = run.settings
-    tables = {name: frames.read(spark, dataset) for name, dataset in run.inputs.items()}
+    tables = {name: frames.read(spark, dataset) for name, dataset in run.inputs.items() if name in TABLES}
     ratings, users = tables["ratings"].persist(), tables["users"]
     seen = ratings.select("user", "item")
-    left, right = model_blocks(config.model, tables)
+    items = allowed(run, spark)
+    left, right = model_blocks(config.model, tables, items)
     best = top_unseen(left, right, seen, config.top_k).withColumn("rung", F.lit(config.model))
     if "predicted_factors" in tables:
-        unrated = tables["predicted_factors"].join(tables["item_factors"], "item", "left_anti")
+        unrated = within(tables["predicted_factors"].join(tables["item_factors"], "item", "left_anti"), items)
         fresh = top_unseen(left, dense_blocks(unrated, "item", COLUMNS_PER_BLOCK), seen, config.top_k)
         best = mix(best, fresh.withColumn("rung", F.lit(COLD)), config.top_k, config.cold_share)
     best = frames.checkpoint(best, run, "best")
     is_full = best.count() == config.top_k * run.inputs["users"].rows
-    filled = best if is_full else best.unionByName(fill_up(best, users, ratings, config.top_k))
+    filled = best if is_full else best.unionByName(fill_up(best, users, ratings, config.top_k, items))
     written = frames.write(filled.repartition("user").sortWithinPartitions("user", "rank"), run, "recommendations")
     if written.rows == 0:
-        raise EmptyDatasetError("there is nothing to recommend: every user has rated every item")
+        raise EmptyDatasetError("there is nothing to recommend: every user has rated every item that may be")
 
 
-def model_blocks(model: str, tables: dict[str, DataFrame]) -> tuple[DataFrame, DataFrame]:
-    """Blocks of users and of items whose product is the model's score."""
+def model_blocks(model: str, tables: dict[str, DataFrame], items: DataFrame | None = None) -> tuple[DataFrame, DataFrame]:
+    """Blocks of users and of items whose product is the model's score; only of those in `items` (item), if given."""
     ratings = tables["ratings"]
     if model == "als":
         left = dense_blocks(tables["user_factors"], "user", ROWS_PER_BLOCK)
-        return left, dense_blocks(tables["item_factors"], "item", COLUMNS_PER_BLOCK)
+        return left, dense_blocks(within(tables["item_factors"], items), "item", COLUMNS_PER_BLOCK)
     if model == "item-neighbors":
         left = sparse_blocks(ratings, "user", "item", "value", ROWS_PER_BLOCK)
-        return left, sparse_blocks(tables["item_neighbors"], "item", "neighbor", "similarity", COLUMNS_PER_BLOCK)
+        neighbors = within(tables["item_neighbors"], items)
+        return left, sparse_blocks(neighbors, "item", "neighbor", "similarity", COLUMNS_PER_BLOCK)
     left = sparse_blocks(tables["user_neighbors"], "user", "neighbor", "similarity", ROWS_PER_BLOCK)
-    return left, sparse_blocks(ratings, "item", "user", "value", COLUMNS_PER_BLOCK)
+    return left, sparse_blocks(within(ratings, items), "item", "user", "value", COLUMNS_PER_BLOCK)
 
 
 def top_unseen(left: DataFrame, right: DataFrame, seen: DataFrame, top_k: int, random_seed: int | None = None) -> DataFrame:
@@ -76,12 +80,12 @@ def mix(warm: DataFrame, cold: DataFrame, top_k: int, cold_share: float) -> Data
     return ranked.select("user", "item", "score", "rank", "rung")
 
 
-def fill_up(best: DataFrame, users: DataFrame, ratings: DataFrame, top_k: int) -> DataFrame:
-    """Popular items on the ranks that `best` leaves free, neither seen nor recommended already."""
+def fill_up(best: DataFrame, users: DataFrame, ratings: DataFrame, top_k: int, items: DataFrame | None = None) -> DataFrame:
+    """Popular items on the ranks that `best` leaves free, neither seen nor recommended already; only of `items`, if given."""
     given = best.groupBy("user").agg(F.count("*").cast("int").alias("_given"))
     short = users.select("user").join(given, "user", "left").fillna(0, ["_given"]).where(F.col("_given") < top_k).persist()
     taken = ratings.select("user", "item").unionByName(best.select("user", "item")).join(short, "user", "left_semi")
-    popular = top_unseen(constant_blocks(short), popularity_blocks(popularity(ratings)), taken, top_k)
+    popular = top_unseen(constant_blocks(short), popularity_blocks(popularity(within(ratings, items))), taken, top_k)
     ranked = popular.join(short, "user").withColumn("rank", F.col("rank") + F.col("_given")).where(F.col("rank") <= top_k)
     return ranked.drop("_given").withColumn("rung", F.lit(POPULAR))
 

@@ -13,8 +13,10 @@ from pyspark.sql import functions as F
 from emberline.cf import tasks
 from emberline.spark.frames import spark_schema
 
-ROWS_PER_BLOCK = 1024
+ROWS_PER_BLOCK = 2048
 COLUMNS_PER_BLOCK = 4096
+BLOCKS_PER_PARTITION = 64
+_ROW_OF_PARTITION = (1 << 33) - 1  # the lower bits of monotonically_increasing_id
 
 
 def dense_blocks(factors: DataFrame, id_column: str, block_size: int) -> DataFrame:
@@ -25,11 +27,10 @@ def dense_blocks(factors: DataFrame, id_column: str, block_size: int) -> DataFra
 
 def sparse_blocks(entries: DataFrame, row: str, column: str, value: str | None, block_size: int) -> DataFrame:
     """Blocks of a sparse matrix given by its entries; without a `value`, of its places only."""
-    values = F.lit(0.0).cast("float") if value is None else F.col(value)
-    renamed = entries.select(
-        block_of(row, block_size), F.col(row).alias("row"), F.col(column).alias("column"), values.alias("value")
-    )
-    return renamed.groupBy("block").applyInArrow(tasks.pack_sparse, spark_schema(tasks.BLOCKS))
+    place = F.shiftleft(F.col(row).cast("long"), 32).bitwiseOR(F.col(column).cast("long"))  # one column travels faster than two
+    placed = entries.select(place, *([] if value is None else [value]))
+    pieces = placed.mapInArrow(partial(tasks.pack_pieces, block_size=block_size), spark_schema(tasks.BLOCKS))
+    return pieces.groupBy("block").applyInArrow(tasks.merge_pieces, spark_schema(tasks.BLOCKS))
 
 
 def block_of(column: str, block_size: int) -> Column:
@@ -44,13 +45,27 @@ def top_products(left: DataFrame, excluded: DataFrame, right: DataFrame, k: int,
     `random_seed` the scores are drawn instead.
     """
     rows = left.join(_prefixed(excluded, tasks.EXCLUDED).withColumnRenamed(f"{tasks.EXCLUDED}block", "block"), "block", "left")
-    pairs = rows.crossJoin(_prefixed(right, tasks.RIGHT).persist())
-    candidates = pairs.mapInArrow(partial(tasks.score_pairs, k=k, random_seed=random_seed), spark_schema(tasks.CANDIDATES))
+    pairs = _streamed(rows, _prefixed(right, tasks.RIGHT))
+    lists = pairs.mapInArrow(partial(tasks.score_pairs, k=k, random_seed=random_seed), spark_schema(tasks.LISTS))
 
     def merge(table: pa.Table) -> pa.Table:  # a partial hides the type hints that applyInArrow needs
-        return tasks.merge_candidates(table, k)
+        return tasks.merge_lists(table, k)
 
-    return candidates.groupBy("block").applyInArrow(merge, spark_schema(tasks.BEST))
+    return lists.groupBy("block").applyInArrow(merge, spark_schema(tasks.BEST))
+
+
+def _streamed(left: DataFrame, right: DataFrame) -> DataFrame:
+    """Every pair of a left and a right row; a task has each of its left rows whole once, with the first of its right rows.
+
+    The hint asks for the one join that keeps the right side out of the driver, and goes through it for one left row after the
+    other. Left rows then cost next to nothing on their way to Python, where the worker keeps them.
+    """
+    is_first = F.monotonically_increasing_id().bitwiseAND(_ROW_OF_PARTITION) == 0
+    kept = right.persist()
+    few = kept.coalesce(-(-kept.count() // BLOCKS_PER_PARTITION) or 1)
+    pairs = left.hint("shuffle_replicate_nl").crossJoin(few.withColumn("is_first", is_first))
+    columns = [F.col(name) if name == "block" else F.when(F.col("is_first"), F.col(name)).alias(name) for name in left.columns]
+    return pairs.select(*columns, *right.columns)
 
 
 def _prefixed(blocks: DataFrame, prefix: str) -> DataFrame:

@@ -1,0 +1,66 @@
+"""Which items may be recommended, by the lists of outside ids that the pipeline names."""
+
+import logging
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from emberline.config import ItemListConfig, RecommendConfig
+from emberline.errors import EmptyDatasetError
+from emberline.logs import event
+from emberline.runner import StageRun
+from emberline.spark import ids
+from emberline.spark.raw import id_column, read_raw
+
+log = logging.getLogger(__name__)
+
+
+def allowed(run: StageRun, spark: SparkSession) -> DataFrame | None:
+    """Column item: the candidates, or else all items, without the excluded ones; None where no list is named.
+
+    Ids that no item has are counted in the log and the stage's metrics. Raises EmptyDatasetError where no item is left.
+    """
+    config: RecommendConfig = run.settings
+    if not (config.candidates or config.exclude):
+        return None
+    items = ids.known(run, spark, "item").ids
+    assert items is not None  # the stage reads them
+    found = items
+    if config.candidates:
+        found = found.join(_listed(run, spark, "candidates", config.candidates, items), "item", "left_semi")
+    if config.exclude:
+        found = found.join(_listed(run, spark, "exclude", config.exclude, items), "item", "left_anti")
+    found = found.select("item").persist()
+    if found.isEmpty():
+        raise EmptyDatasetError(
+            f"no item may be recommended: {_places(config)} leave none of the {run.inputs['items'].rows:,} items; "
+            "compare their ids with those that emberline show prints of the dataset items"
+        )
+    return found
+
+
+def within(frame: DataFrame, items: DataFrame | None) -> DataFrame:
+    """The rows whose column item is in `items`; all of them where that is None."""
+    return frame if items is None else frame.join(items, "item", "left_semi")
+
+
+def _listed(run: StageRun, spark: SparkSession, setting: str, config: ItemListConfig, items: DataFrame) -> DataFrame:
+    """Column item: what the files of one setting list. items: columns item and item_id."""
+    raw = read_raw(spark, run.raw_files(config.path), config, {"text": config.item_id}, "yyyy-MM-dd HH:mm:ss")
+    usable = F.when(F.col("problem").isNull(), F.nullif(F.trim("text"), F.lit("")))
+    texts = raw.withColumn("text", usable).select(id_column("text", config.ids).alias("item_id")).distinct()
+    listed = texts.join(items, "item_id", "left").persist()
+    ids_, known, unreadable = listed.agg(F.count("item_id"), F.count("item"), F.count_if(F.isnull("item_id"))).first() or (
+        0,
+        0,
+        0,
+    )
+    counts = {"ids": ids_, "unknown": ids_ - known}
+    log.info(event("items_listed", setting=f"recommend.{setting}", path=config.path, **counts, has_unreadable=bool(unreadable)))
+    run.metrics[setting] = counts
+    return listed.where("item is not null").select("item")
+
+
+def _places(config: RecommendConfig) -> str:
+    named = {"candidates": config.candidates, "exclude": config.exclude}
+    return " and ".join(f"recommend.{setting} ({items.path})" for setting, items in named.items() if items)
