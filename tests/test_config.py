@@ -71,7 +71,9 @@ def test_an_unknown_key_is_named_with_the_one_that_was_meant(load: Load) -> None
 
 
 def test_an_unknown_key_like_no_other_is_answered_with_those_there_are(load: Load) -> None:
-    expected = "night.toml: unknown key cosine.xyz (known: sides, top_k)"
+    expected = (
+        "night.toml: unknown key cosine.xyz (known: sides, top_k, weighting, center, shrinkage, min_support, max_ratings, seed)"
+    )
     assert _refused(load, "[cosine]\nxyz = 5\n") == expected
 
 
@@ -103,6 +105,13 @@ def test_several_mistakes_are_told_at_once(load: Load) -> None:
         ("als = 3", "als: Input should be a valid dictionary or instance of AlsConfig, found 3"),
         ('[evaluate]\nk = ["5"]', "evaluate.k.0: Input should be a valid integer, found '5'"),
         ('[cosine]\nsides = ["item"]', "cosine.sides.0: Input should be 'items' or 'users', found 'item'"),
+        ('[cosine]\nweighting = "idf"', "cosine.weighting: Input should be 'none', 'tf-idf' or 'bm25', found 'idf'"),
+        ("[cosine]\nshrinkage = -1", "cosine.shrinkage: Input should be greater than or equal to 0, found -1"),
+        ("[cosine]\nmax_ratings = 1", "cosine.max_ratings: Input should be greater than or equal to 2, found 1"),
+        (
+            '[cosine]\nweighting = "bm25"\ncenter = "user"',
+            'cosine: weighting = "bm25" is for events, center = "user" for ratings: remove one',
+        ),
         ("[cosine]\nsides = []", "cosine.sides: Tuple should have at least 1 item after validation, not 0"),
         ('[ratings]\ncolumns = { user_id = "u", item_id = "i" }', "ratings.path is missing"),
         ('[spark]\ndriver_memory = "2 GB"', r"spark.driver_memory: String should match pattern '^\d+[kmgt]$', found '2 GB'"),
@@ -320,6 +329,7 @@ def test_an_encoding_has_one_name(load: Load) -> None:
         ("[recommend]\n", 'recommend.model = "als" needs a section [als]'),
         ('[als]\n[recommend]\nmodel = "item-neighbors"', 'needs a section [cosine] whose sides hold "items"'),
         ('[cosine]\nsides = ["items"]\n[recommend]\nmodel = "user-neighbors"', '[cosine] whose sides hold "users"'),
+        (RATINGS + 'value = "count"\n[cosine]\ncenter = "user"', "events have no mean to differ from: remove it"),
         ("[evaluate]\n", "[evaluate] measures recommendations or classes: it needs a section [recommend] or [predict]"),
         (PIPELINE + "[evaluate]\n", "[evaluate] needs held-out ratings: set ratings.holdout.by"),
         ("[als]\n[recommend]\ntop_k = 5\n[evaluate]\nk = [1, 6]", "evaluate.k = 6 is more than recommend.top_k = 5"),
@@ -423,6 +433,15 @@ def test_what_decides_the_result_is_ready_for_json_and_leaves_out_where_it_runs(
     assert "path" not in ratings
     assert ratings["reject"] == [{"column": "n", "pattern": "^C", "reason": "r"}]
     assert ratings["columns"]["user_id"] == "u"
-    assert _settings(config, "cosine").what() == {"sides": ["items", "users"], "top_k": 50}
+    assert _settings(config, "cosine").what() == {
+        "sides": ["items", "users"],
+        "top_k": 50,
+        "weighting": "none",
+        "center": "none",
+        "shrinkage": 0.0,
+        "min_support": 1,
+        "max_ratings": None,
+        "seed": 1,
+    }
     assert {"root", "spark"}.isdisjoint(config.what())
     assert json.loads(json.dumps(config.what())) == config.what()

@@ -322,10 +322,28 @@ class AlsConfig(_Model):
 
 
 class CosineConfig(_Model):
-    """Cosine neighbours of items, of users, or of both: the `top_k` most similar of each."""
+    """Cosine neighbours of items, of users, or of both: the `top_k` most similar of each.
+
+    Ratings are compared as they are, or weighted (cf/cosine.py has the formulas), or less their user's or their item's mean
+    (`center = "user"` is the adjusted cosine). Similarities are multiplied by n / (n + `shrinkage`), for n ratings in common, and
+    pairs with fewer than `min_support` of them are not published. With `max_ratings`, no more than so many ratings count of one
+    user, where items are compared, and of one item, where users are; chosen by hash, with `seed`.
+    """
 
     sides: Annotated[tuple[Literal["items", "users"], ...], Field(strict=False, min_length=1)] = ("items", "users")
     top_k: Positive = 50
+    weighting: Literal["none", "tf-idf", "bm25"] = "none"
+    center: Literal["none", "user", "item"] = "none"
+    shrinkage: Annotated[float, Field(ge=0)] = 0.0
+    min_support: Positive = 1
+    max_ratings: Annotated[int, Field(ge=2)] | None = None
+    seed: Seed = 1
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.weighting != "none" and self.center != "none":
+            raise ValueError(f'weighting = "{self.weighting}" is for events, center = "{self.center}" for ratings: remove one')
+        return self
 
 
 class ShardsConfig(_Model):
@@ -521,6 +539,8 @@ class Config(_Model):
     def _sections_fit(self) -> Self:
         if self.als:
             self._als_fits(self.als)
+        if self.cosine:
+            self._cosine_fits(self.cosine)
         self._network_fits()
         if self.recommend:
             self._recommend_fits(self.recommend)
@@ -535,6 +555,10 @@ class Config(_Model):
             raise ValueError("als.unobserved_weight goes with implicit feedback, each event of which then weighs 1: remove one")
         if als.biases and self.is_implicit:
             raise ValueError("als.biases predict explicit ratings; implicit feedback has none: remove it")
+
+    def _cosine_fits(self, cosine: CosineConfig) -> None:
+        if cosine.center != "none" and self.ratings and self.ratings.value != "rating":
+            raise ValueError(f'cosine.center = "{cosine.center}" is for ratings; events have no mean to differ from: remove it')
 
     def _network_fits(self) -> None:
         """Each section from the pictures to the forest needs those before it."""

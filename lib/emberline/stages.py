@@ -103,8 +103,9 @@ def _recommend_reads(config: Config) -> Names:
 def _evaluate_reads(config: Config) -> Names:
     names: Names = ()
     if config.recommend:
-        predicts_ratings = config.als is not None and not config.is_implicit
-        names += ("ratings", "holdout", "recommendations", *(MODEL_TABLES["als"] if predicts_ratings else ()))
+        factors = MODEL_TABLES["als"] if config.als else ()
+        predicting = () if config.is_implicit else (*factors, *_cosine_writes(config))
+        names += ("ratings", "holdout", "recommendations", *predicting)
     if config.measures_cold_items:
         names += ("ratings", "holdout", *MODEL_TABLES["als"], "predicted_factors", "shards_all")
     if config.predicts_classes:

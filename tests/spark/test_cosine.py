@@ -2,16 +2,26 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from sklearn.metrics.pairwise import cosine_similarity
 
-from emberline.spark.cosine import neighbors
+from emberline.config import CosineConfig
+from emberline.datasets import manifest as manifests
+from emberline.errors import DataError
+from emberline.spark.cosine import Grid, check, neighbors, ratings_left_out
 
+Matrix = npt.NDArray[np.float64]
+Publish = Callable[..., None]
+Run = Callable[..., Any]
+Read = Callable[[str], pa.Table]
 Ratings = dict[tuple[int, int], float]
 Neighbors = list[tuple[int, int, Any]]
 ShufflingInto = Callable[[int], AbstractContextManager[None]]
@@ -69,8 +79,17 @@ def found(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[
 
 def neighbors_of_both(spark: SparkSession, partitions: int) -> dict[str, Neighbors]:
     ratings = frame_of(spark, RATINGS).repartition(partitions)
-    items = neighbors(ratings, "item", "user", FEW).withColumnRenamed("item", "own").withColumn("side", F.lit("item"))
-    users = neighbors(ratings, "user", "item", ALL).withColumnRenamed("user", "own").withColumn("side", F.lit("user"))
+    grid = Grid(rows=3, columns=2)
+    items = (
+        neighbors(ratings, "item", "user", CosineConfig(top_k=FEW), grid)
+        .withColumnRenamed("item", "own")
+        .withColumn("side", F.lit("item"))
+    )
+    users = (
+        neighbors(ratings, "user", "item", CosineConfig(top_k=ALL), grid)
+        .withColumnRenamed("user", "own")
+        .withColumn("side", F.lit("user"))
+    )
     rows = items.unionByName(users).collect()
     spark.catalog.clearCache()
     ordered = sorted((row["own"], -row["similarity"], row["neighbor"], row["side"]) for row in rows)
@@ -129,3 +148,100 @@ def test_one_rating_is_enough_for_neighbors(found: dict[int, dict[str, Neighbors
 def test_rows_of_zeros_have_and_are_no_neighbors(found: dict[int, dict[str, Neighbors]]) -> None:
     for side in ("item", "user"):
         assert all(ZERO not in row[:2] for row in found[3][side])
+
+
+# ---------------------------------------------------------------------------------------- weighted, centred, damped, capped
+
+STARS: Ratings = {
+    (user, item): float(np.random.default_rng([user, item]).integers(1, 6))
+    for user in range(40)
+    for item in range(25)
+    if np.random.default_rng([user, item, 1]).random() < 0.4
+}
+
+
+def dense(ratings: Ratings) -> Matrix:
+    """(users, items), 0 where there is no rating."""
+    matrix = np.zeros((40, 25))
+    for pair, value in ratings.items():
+        matrix[pair] = value
+    return matrix
+
+
+def centered_on_users(stars: Matrix) -> Matrix:
+    return np.where(stars > 0, stars - stars.sum(axis=1, keepdims=True) / (stars > 0).sum(axis=1, keepdims=True), 0)
+
+
+def of_tf_idf(stars: Matrix) -> Matrix:
+    return np.sqrt(stars) * np.log(25 / (1 + (stars > 0).sum(axis=1, keepdims=True)))
+
+
+def of_bm25(stars: Matrix) -> Matrix:
+    """Of users, whose terms are the items."""
+    lengths = stars.sum(axis=1, keepdims=True)
+    idf = np.maximum(np.log(40 / (1 + (stars > 0).sum(axis=0))), 0)
+    return stars * 2.2 / (1.2 * (0.25 + 0.75 * lengths / lengths.mean()) + stars) * idf
+
+
+def best_of(rows: Matrix, pattern: Matrix, shrinkage: float, min_support: int, top_k: int) -> dict[int, dict[int, Any]]:
+    """By scikit-learn, for each row, its neighbours and their similarities, damped by how many columns they share."""
+    support = (pattern > 0).astype(float) @ (pattern > 0).T
+    damped = cosine_similarity(rows) * support / np.maximum(support + shrinkage, 1) * (support >= min_support)
+    np.fill_diagonal(damped, 0)
+    chosen = {row: [other for other in np.argsort(-damped[row]) if damped[row, other] > 1e-7][:top_k] for row in range(len(rows))}
+    return {row: {int(j): pytest.approx(damped[row, j], abs=1e-6) for j in others} for row, others in chosen.items() if others}
+
+
+def as_dicts(frame: DataFrame, side: str) -> dict[int, dict[int, float]]:
+    found: dict[int, dict[int, float]] = {}
+    for row in frame.collect():
+        found.setdefault(row[side], {})[row["neighbor"]] = row["similarity"]
+    return found
+
+
+def test_adjusted_cosine_with_shrinkage_and_support_is_scikit_learns(spark: SparkSession) -> None:
+    config = CosineConfig(top_k=8, center="user", shrinkage=10.0, min_support=5)
+    found = neighbors(frame_of(spark, STARS), "item", "user", config, Grid(3, 2))
+    stars = dense(STARS)
+    assert as_dicts(found, "item") == best_of(centered_on_users(stars).T, stars.T, 10, 5, 8)
+
+
+def test_weighted_neighbors_are_scikit_learns(spark: SparkSession) -> None:
+    ratings, stars = frame_of(spark, STARS), dense(STARS)
+    items = neighbors(ratings, "item", "user", CosineConfig(top_k=8, weighting="tf-idf"), Grid(2, 1))
+    assert as_dicts(items, "item") == best_of(of_tf_idf(stars).T, stars.T, 0, 1, 8)
+    users = neighbors(ratings, "user", "item", CosineConfig(top_k=8, weighting="bm25"), Grid(2, 1))
+    assert as_dicts(users, "user") == best_of(of_bm25(stars), stars, 0, 1, 8)
+
+
+def test_a_cap_that_bites_says_what_it_costs(spark: SparkSession, publish: Publish, run: Run, read: Read, root: Path) -> None:
+    rows = [{"user": user, "item": item, "value": value} for (user, item), value in STARS.items()]
+    publish(root, "prepare-ratings", "ratings", rows)
+    (outcome,) = run("[cosine]\nsides = ['items']\ntop_k = 5\nmax_ratings = 6\n")
+    info = manifests.load(root, "item_neighbors").manifest.info
+    stars = dense(STARS)
+    assert info["ratings_left_out"] == np.maximum((stars > 0).sum(axis=1) - 6, 0).sum() > 0
+    exact = {(own, other) for own, others in best_of(stars.T, stars.T, 0, 1, 5).items() for other in others}
+    capped = {(row["item"], row["neighbor"]) for row in read("item_neighbors").to_pylist()}
+    assert info["recall"] == pytest.approx(len(exact & capped) / len(exact))
+    assert 0.2 < info["recall"] < 0.9
+    assert outcome.metrics["item_neighbors"] == info
+
+
+def test_a_cap_above_everything_changes_nothing(spark: SparkSession) -> None:
+    assert ratings_left_out(frame_of(spark, STARS), "user", 25) == 0
+    assert ratings_left_out(frame_of(spark, STARS), "user", None) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "weighting", "message"),
+    [
+        (float("nan"), "none", "1 values are not finite numbers"),
+        (float("-inf"), "tf-idf", "1 values are not finite numbers"),
+        (-1.0, "bm25", '1 values are below 0, which cosine.weighting = "bm25" is not made for'),
+    ],
+)
+def test_values_without_a_cosine_are_refused(spark: SparkSession, value: float, weighting: str, message: str) -> None:
+    frame = frame_of(spark, {(0, 0): 1.0, (0, 1): value})
+    with pytest.raises(DataError, match=message):
+        check(frame, CosineConfig.model_validate({"weighting": weighting}))

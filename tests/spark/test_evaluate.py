@@ -224,8 +224,16 @@ def test_nothing_relevant_is_an_error(shop: Callable[..., Report]) -> None:
 RATED: Pairs = {(0, 0): 5, (0, 1): 3, (1, 0): 1, (1, 2): 4}  # means: all 3.25; items 3, 3, 4; users 4, 2.5
 HELD: Pairs = {(0, 2): 4, (1, 1): 2, (2, 0): 5, (0, 7): 1}  # user 2 and item 7 have no factors
 FACTORS = {"user": {0: [1.0, 1.0], 1: [1.0, 0.5]}, "item": {0: [1.0, 1.0], 1: [2.0, 1.0], 2: [2.0, 1.5]}}
+NEIGHBORS = {
+    "item": [(2, 0, 0.5), (2, 1, 0.25), (1, 2, 0.5), (0, 2, 0.5)],
+    "user": [(0, 1, 0.8), (1, 0, 0.8), (2, 0, 1.0), (2, 1, 0.5)],
+}
 ERRORS = {  # for each of HELD, in its order
     "als": [3.5 - 4, 2.5 - 2, 3 - 5, 3.25 - 1],
+    # centred on items: 4 + (0.5 (5 - 3) + 0.25 (3 - 3)) / 0.75; 3 + (4 - 4); user 2 has no ratings, item 7 no neighbours
+    "item-neighbors": [4 + 4 / 3 - 4, 3 - 2, 3 - 5, 3.25 - 1],
+    # 4 + (4 - 2.5); 2.5 + (3 - 4); user 2 has no mean; nobody has rated item 7
+    "user-neighbors": [5.5 - 4, 1.5 - 2, 3 - 5, 3.25 - 1],
     "item-mean": [4 - 4, 3 - 2, 3 - 5, 3.25 - 1],
     "user-mean": [4 - 4, 2.5 - 2, 3.25 - 5, 4 - 1],
     "global-mean": [3.25 - 4, 3.25 - 2, 3.25 - 5, 3.25 - 1],
@@ -239,7 +247,10 @@ def explicit(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.Tem
     publish_all(publish, root, RATED, HELD, {(1, 9): 5.0}, {0: [1, 2], 1: [2], 2: [0]}, HOLDOUT)
     for side, factors in FACTORS.items():
         publish(root, "train-als", f"{side}_factors", [{side: id_, "factors": vector} for id_, vector in factors.items()])
-    sections: dict[str, Row] = {"als": {"feedback": "explicit", "rank": 2}, "recommend": {}}
+    for side, neighbors in NEIGHBORS.items():
+        rows = [{side: own, "neighbor": neighbor, "similarity": similarity} for own, neighbor, similarity in neighbors]
+        publish(root, "train-cosine", f"{side}_neighbors", rows)
+    sections: dict[str, Row] = {"als": {"feedback": "explicit", "rank": 2}, "cosine": {"center": "item"}, "recommend": {}}
     return evaluated(root, sections | {"evaluate": {"k": (1, 2), "relevant_from": 4.0}})
 
 
@@ -254,8 +265,9 @@ def test_rating_errors_are_those_computed_by_hand(explicit: Report, subject: str
     assert mae["standard_error"] == pytest.approx(np.std(np.abs(errors), ddof=1) / 2)
 
 
-def test_ratings_without_factors_are_counted(explicit: Report) -> None:
-    assert explicit["by_name"]["als", "rmse"]["answered_by_item_mean"] == 2
+def test_ratings_without_an_answer_are_counted(explicit: Report) -> None:
+    for subject in ("als", "item-neighbors", "user-neighbors"):
+        assert explicit["by_name"][subject, "rmse"]["answered_by_item_mean"] == 2
     assert "answered_by_item_mean" not in explicit["by_name"]["item-mean", "rmse"]
 
 

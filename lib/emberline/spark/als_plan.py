@@ -84,7 +84,7 @@ def _setting(spark: SparkSession, name: str, default: str) -> int:
 def _heap_per_core(spark: SparkSession) -> int:
     """Bytes of an executor's heap, which in local mode is the driver's."""
     context = spark.sparkContext
-    if context.master.startswith("local"):
+    if (context.master or "").startswith("local"):
         return _setting(spark, "spark.driver.memory", "1g") // context.defaultParallelism
     return _setting(spark, "spark.executor.memory", "1g") // int(context.getConf().get("spark.executor.cores", "1") or 1)
 

@@ -1,40 +1,137 @@
 """The stage train-cosine: each item's and each user's most similar ones, by the cosine of their columns and rows of ratings.
 
-    similarity(i, j) = sum_u r_ui r_uj / (|r_i| |r_j|)
-
-Rows of length one are cut into blocks, and blocks multiplied with blocks: no machine holds the whole matrix.
+What is computed is in cf/cosine. NumPy packs ratings into blocks of rows, each a few large rows of Spark's, and blocks of rows
+are multiplied with blocks of columns: no machine holds the whole matrix, and no vector of all users or all items is anywhere.
+What concerns all ratings of a term (a cap, its mean, its frequency) is done in blocks of terms, before blocks of rows are made.
 """
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from emberline.cf import cosine_tasks as tasks
+from emberline.cf.cosine import Damping
 from emberline.config import CosineConfig
+from emberline.errors import DataError
+from emberline.logs import event
 from emberline.runner import StageRun
 from emberline.spark import frames
-from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, sparse_blocks, top_products
+from emberline.spark.frames import spark_schema
+
+log = logging.getLogger(__name__)
+
+# Ratings per block. Columns come in larger ones: a row's product with one block costs a visit to each of its terms.
+RATINGS_PER_ROW_BLOCK, RATINGS_PER_COLUMN_BLOCK = 1 << 21, 1 << 24
+_SMALL = 1 << 16  # ratings that are not worth a task of their own
+_SAMPLE = 200  # rows, about, whose exact neighbours are found to say what a cap costs
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How many blocks of rows are multiplied with how many blocks of columns; the result does not depend on it."""
+
+    rows: int
+    columns: int
+
+    @classmethod
+    def of(cls, ratings: DataFrame) -> "Grid":
+        """Blocks of a bearable size, and of rows enough for all cores."""
+        count = ratings.count()
+        cores = ratings.sparkSession.sparkContext.defaultParallelism
+        rows = max(-(-count // RATINGS_PER_ROW_BLOCK), min(2 * cores, -(-count // _SMALL)), 1)
+        return cls(min(rows, tasks.MOST_BLOCKS), -(-count // RATINGS_PER_COLUMN_BLOCK) or 1)
 
 
 def run(run: StageRun, spark: SparkSession) -> None:
     """Write the neighbours of each configured side."""
     config: CosineConfig = run.settings
     ratings = frames.read(spark, run.inputs["ratings"])
-    if "items" in config.sides:
-        frames.write(neighbors(ratings, "item", "user", config.top_k), run, "item_neighbors")
-    if "users" in config.sides:
-        frames.write(neighbors(ratings, "user", "item", config.top_k), run, "user_neighbors")
+    check(ratings, config)
+    for side, other in (("item", "user"), ("user", "item")):
+        if f"{side}s" not in config.sides:
+            continue
+        name = f"{side}_neighbors"
+        found = neighbors(ratings, side, other, config)
+        left_out = ratings_left_out(ratings, other, config.max_ratings)
+        facts: dict[str, Any] = {}
+        if left_out:
+            found = frames.checkpoint(found, run, name)
+            facts = {"ratings_left_out": left_out, **recall(ratings, side, other, config, found)}
+            log.info(event("ratings_capped", dataset=name, max_ratings=config.max_ratings, **facts))
+            run.metrics[name] = facts
+        frames.write(found, run, name, seed=config.seed if left_out else None, **facts)
 
 
-def neighbors(ratings: DataFrame, side: str, other: str, top_k: int) -> DataFrame:
-    """Columns `side`, neighbor and similarity: up to `top_k` with positive similarity each, none of them itself."""
-    rows = normalize(ratings, side)
-    itself = rows.select(side, F.col(side).alias("neighbor")).distinct()
-    left = sparse_blocks(rows, side, other, "value", ROWS_PER_BLOCK)
-    right = sparse_blocks(rows, side, other, "value", COLUMNS_PER_BLOCK)
-    best = top_products(left, sparse_blocks(itself, side, "neighbor", None, ROWS_PER_BLOCK), right, top_k)
-    return best.select(F.col("row").alias(side), F.col("column").alias("neighbor"), F.col("score").alias("similarity"))
+def check(ratings: DataFrame, config: CosineConfig) -> None:
+    """Raise DataError for values that no cosine, or no weight, is defined for."""
+    value = F.col("value")
+    is_wrong = F.isnan(value) | (F.abs(value) == float("inf"))
+    wrong, negative = ratings.agg(F.count_if(is_wrong), F.count_if(value < 0)).first() or (0, 0)
+    if wrong:
+        raise DataError(f"ratings: {wrong:,} values are not finite numbers; rerun prepare-ratings, which rejects them")
+    if negative and config.weighting != "none":
+        raise DataError(
+            f'ratings: {negative:,} values are below 0, which cosine.weighting = "{config.weighting}" is not made for: '
+            'reject them by ratings.min_value, or use weighting = "none"'
+        )
 
 
-def normalize(ratings: DataFrame, side: str) -> DataFrame:
-    """The ratings with each row of `side` divided by its Euclidean length; rows of zeros are left out."""
-    lengths = ratings.groupBy(side).agg(F.sqrt(F.sum(F.col("value").cast("double") ** 2)).alias("_length")).where("_length > 0")
-    return ratings.join(lengths, side).withColumn("value", (F.col("value") / F.col("_length")).cast("float")).drop("_length")
+def neighbors(
+    ratings: DataFrame, side: str, other: str, config: CosineConfig, grid: Grid | None = None, one_in: int = 1
+) -> DataFrame:
+    """Columns `side`, neighbor and similarity: up to `top_k` with positive similarity each, none of them itself.
+
+    With `one_in` above 1, of about that share of the rows.
+    """
+    grid = grid or Grid.of(ratings)
+    rows = pack(ratings, side, other, config, grid.rows).persist()
+    grouped = rows.withColumn("group", F.col("block") % grid.columns).repartitionById(grid.columns, "group").drop("group")
+    columns = grouped.mapInArrow(tasks.as_columns, spark_schema(tasks.BLOCKS)).persist()
+    right = columns.select([F.col(name).alias(tasks.RIGHT + name) for name in columns.columns])
+    pairs = rows.crossJoin(right.hint("shuffle_replicate_nl"))  # else Spark may send all blocks to one task
+    search = tasks.Search(config.top_k, Damping(config.shrinkage, config.min_support), one_in, config.seed)
+    if grid.columns == 1:
+        best = pairs.mapInArrow(partial(tasks.match_and_merge, search=search), spark_schema(tasks.NEIGHBORS))
+    else:
+        candidates = pairs.mapInArrow(partial(tasks.match, search=search), spark_schema(tasks.CANDIDATES))
+        together = candidates.repartitionById(grid.rows, "block")
+        best = together.mapInArrow(partial(tasks.merge, top_k=config.top_k), spark_schema(tasks.NEIGHBORS))
+    return best.withColumnRenamed("row", side)
+
+
+def pack(ratings: DataFrame, side: str, other: str, config: CosineConfig, blocks: int) -> DataFrame:
+    """BLOCKS of the rows of `side`, weighted, in so many partitions, a block in each."""
+    entries = ratings.select(F.col(side).alias("row"), F.col(other).alias("term"), "value")
+    is_weighted = config.weighting != "none"
+    total, num_rows = entries.agg(F.sum("value"), F.countDistinct("row")).first() or (0, 0) if is_weighted else (0, 0)
+    terms = tasks.Terms(config.center == f"{other}", config.max_ratings, num_rows or None, config.seed)
+    rows = tasks.Rows(config.center == f"{side}", config.weighting, (total or 1) / (num_rows or 1))
+    schema = spark_schema(tasks.PIECES)
+    if terms.is_needed:
+        by_term = entries.mapInArrow(partial(tasks.scatter, blocks=blocks, by="terms"), schema).repartitionById(blocks, "block")
+        pieces = by_term.mapInArrow(partial(tasks.prepare_terms, blocks=blocks, terms=terms, row_blocks=blocks), schema)
+    else:
+        pieces = entries.mapInArrow(partial(tasks.scatter, blocks=blocks, by="rows"), schema)
+    together = pieces.repartitionById(blocks, "block")
+    return together.mapInArrow(partial(tasks.prepare_rows, blocks=blocks, rows=rows), spark_schema(tasks.BLOCKS))
+
+
+def ratings_left_out(ratings: DataFrame, term: str, limit: int | None) -> int:
+    """How many ratings a cap leaves out."""
+    if limit is None:
+        return 0
+    more = ratings.groupBy(term).agg((F.count("*") - limit).alias("more")).where("more > 0").agg(F.sum("more")).first()
+    return int(more[0] or 0) if more else 0
+
+
+def recall(ratings: DataFrame, side: str, other: str, config: CosineConfig, found: DataFrame) -> dict[str, Any]:
+    """What share of the exact neighbours of some rows, chosen by hash, is among those found under the cap."""
+    one_in = -(-ratings.select(side).distinct().count() // _SAMPLE)
+    exact = neighbors(ratings, side, other, config.model_copy(update={"max_ratings": None}), one_in=one_in)
+    both = exact.join(found.select(side, "neighbor", F.lit(1).alias("_found")), [side, "neighbor"], "left")
+    wanted, hits, rows = both.agg(F.count("*"), F.count("_found"), F.countDistinct(side)).first() or (0, 0, 0)
+    return {"recall": hits / wanted if wanted else None, "recall_rows": rows}

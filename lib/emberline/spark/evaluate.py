@@ -20,7 +20,7 @@ from emberline.config import EvaluateConfig
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
-from emberline.spark import classes, cold, frames
+from emberline.spark import classes, cold, frames, neighborhood
 from emberline.spark.frames import spark_schema
 from emberline.spark.recommend import constant_blocks, popularity, popularity_blocks, top_unseen
 
@@ -153,22 +153,34 @@ def _or_none(value: float) -> float | None:
 
 
 def _rating_errors(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
-    """How far predicted ratings are from held-out ones, where the pipeline has factors of explicit feedback."""
-    if run.config.als is None or run.config.is_implicit or withheld.isEmpty():
+    """How far predicted ratings are from held-out ones, where feedback is explicit; without an answer the item's mean counts."""
+    predictions = _predictions(run, tables, withheld)
+    if not predictions or run.config.is_implicit or withheld.isEmpty():
         return
-    predicted = predict(withheld, tables["user_factors"], tables["item_factors"])
-    both = predicted.join(baselines(withheld, tables["ratings"]), ["user", "item"])
+    both = withheld.select("user", "item", "value").join(baselines(withheld, tables["ratings"]), ["user", "item"])
+    for subject, frame in predictions.items():
+        both = both.join(frame.select("user", "item", F.col("predicted").alias(subject)), ["user", "item"], "left")
     both = frames.checkpoint(both, run, "predicted")
-    fallback = both.where("predicted is null").count()
-    both = both.withColumn("predicted", F.coalesce("predicted", "item_mean"))
-    for subject, column in (
-        ("als", "predicted"),
-        ("item-mean", "item_mean"),
-        ("user-mean", "user_mean"),
-        ("global-mean", "global_mean"),
-    ):
-        note = {"answered_by_item_mean": fallback} if subject == "als" else {}
-        yield from (row | note for row in error_rows(subject, both, column))
+    missing = both.agg(*(F.count_if(F.col(subject).isNull()) for subject in predictions)).first() or ()
+    for subject, fallback in zip(predictions, missing, strict=True):
+        answered = both.withColumn(subject, F.coalesce(subject, "item_mean"))
+        yield from (row | {"answered_by_item_mean": fallback} for row in error_rows(subject, answered, subject))
+    for subject in ("item-mean", "user-mean", "global-mean"):
+        yield from error_rows(subject, both, subject.replace("-", "_"))
+
+
+def _predictions(run: StageRun, tables: dict[str, DataFrame], pairs: DataFrame) -> dict[str, DataFrame]:
+    """What each model of the pipeline that predicts ratings says of the pairs: columns user, item and predicted."""
+    ratings = tables["ratings"]
+    found = {}
+    if "user_factors" in tables:
+        found["als"] = predict(pairs, tables["user_factors"], tables["item_factors"])
+    if run.config.cosine and "item_neighbors" in tables:
+        center = None if run.config.cosine.center == "none" else run.config.cosine.center
+        found["item-neighbors"] = neighborhood.predict(pairs, ratings, tables["item_neighbors"], "item", center)
+    if "user_neighbors" in tables:
+        found["user-neighbors"] = neighborhood.predict(pairs, ratings, tables["user_neighbors"], "user", "user")
+    return found
 
 
 def predict(pairs: DataFrame, user_factors: DataFrame, item_factors: DataFrame) -> DataFrame:

@@ -1,0 +1,256 @@
+"""What Spark's Python workers run for cosine neighbours: a few large rows in, each a part of a sparse matrix, and out.
+
+An id belongs to block `id % blocks`, so that blocks are even whatever the order of ids means.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+
+from emberline.cf import cosine
+from emberline.cf.blocks import Float32, Int32, Int64
+from emberline.cf.cosine import Damping, Entries, Float64, Nearest
+from emberline.cf.neighborhood import Neighborhood
+
+Batches = Iterator[pa.RecordBatch]
+Kind = TypeVar("Kind")
+
+RIGHT = "right_"
+RATINGS, NEIGHBORS_OF, PAIRS = "ratings", "neighbors", "pairs"
+MOST_BLOCKS = 1 << 16
+_CHUNK = 1 << 21  # entries that are sorted into blocks at a time, or a few more
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """The part of a sparse matrix with some of its rows, in CSR, or some of its columns, in CSC; `ids` (m,) says which.
+
+    `values` are to be divided by their row's or column's length, (m,) float64: in float32, ties would come apart.
+    """
+
+    ids: Int32
+    lengths: Float64
+    indptr: Int64
+    indices: Int32
+    values: Float32
+
+
+def _schema(kind: type) -> pa.Schema:
+    return pa.schema([("block", pa.int32()), *((field.name, pa.binary()) for field in fields(kind))])
+
+
+PIECES, BLOCKS, CANDIDATES = _schema(Entries), _schema(Compressed), _schema(Nearest)
+NEIGHBORS = pa.schema([("row", pa.int32()), ("neighbor", pa.int32()), ("similarity", pa.float32())])
+DEVIATIONS = pa.schema([("row", pa.int32()), ("term", pa.int32()), ("deviation", pa.float32())])
+_DTYPES = {"values": np.float32, "idf": np.float32, "similarities": np.float32, "indptr": np.int64, "lengths": np.float64}
+
+
+def _encoded(block: int, arrays: Entries | Compressed | Nearest) -> pa.RecordBatch:
+    content = {field.name: getattr(arrays, field.name).tobytes() for field in fields(arrays)}
+    return pa.RecordBatch.from_pylist([{"block": block, **content}], schema=_schema(type(arrays)))
+
+
+def _decoded(kind: type[Kind], row: Mapping[str, Any], prefix: str = "") -> Kind:
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(*(np.frombuffer(row[prefix + name], _DTYPES.get(name, np.int32)) for name in names))
+
+
+def _all(batches: Batches) -> list[dict[str, Any]]:
+    return [row for batch in batches for row in batch.to_pylist()]  # one row is thousands of entries
+
+
+# ---------------------------------------------------------------------------------------------------------------- packing
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is done to all entries of a term: see cosine; without `limit` none is left out, without `num_rows` none weighted."""
+
+    is_centered: bool = False
+    limit: int | None = None
+    num_rows: int | None = None
+    seed: int = 1
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether anything is done."""
+        return self.is_centered or bool(self.limit) or bool(self.num_rows)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is done to all entries of a row: see cosine."""
+
+    is_centered: bool = False
+    weighting: str = "none"
+    average_length: float = 1.0
+
+
+def scatter(batches: Batches, blocks: int, by: str) -> Batches:
+    """Columns row, term and value to PIECES, each of one block of rows, or of terms where `by` says so."""
+    for entries in _chunks(batches):
+        yield from _pieces(entries, getattr(entries, by), blocks)
+
+
+def _chunks(batches: Batches) -> Iterator[Entries]:
+    gathered: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        gathered.append(batch)
+        count += batch.num_rows
+        if count >= _CHUNK:
+            yield _entries(gathered)
+            gathered, count = [], 0
+    if count:
+        yield _entries(gathered)
+
+
+def _entries(gathered: list[pa.RecordBatch]) -> Entries:
+    table = pa.Table.from_batches(gathered)
+    rows, terms, values = (table[name].to_numpy() for name in ("row", "term", "value"))
+    return Entries(rows, terms, values, np.empty(0, np.float32))
+
+
+def _pieces(entries: Entries, ids: Int32, blocks: int) -> Batches:
+    block = (ids % blocks).astype(np.uint16)
+    order = np.argsort(block, kind="stable")  # of 16 bits it is a radix sort
+    ends = np.cumsum(np.bincount(block, minlength=blocks))
+    for number, chosen in enumerate(np.split(order, ends[:-1])):
+        if len(chosen):
+            yield _encoded(number, entries.take(chosen))
+
+
+def prepare_terms(pieces: Batches, blocks: int, terms: Terms, row_blocks: int) -> Batches:
+    """All PIECES of one of so many blocks of terms to PIECES by block of rows."""
+    rows = _all(pieces)
+    if not rows:
+        return
+    entries = Entries.joined([_decoded(Entries, row) for row in rows])
+    if terms.limit:
+        entries = entries.take(cosine.sampled(entries, entries.terms // blocks, terms.limit, terms.seed))
+    groups = entries.terms // blocks
+    if terms.is_centered:
+        entries = replace(entries, values=cosine.centered(entries.values, groups))
+    if terms.num_rows:
+        entries = replace(entries, idf=cosine.inverse_frequencies(groups, terms.num_rows))
+    yield from _pieces(entries, entries.rows, row_blocks)
+
+
+def prepare_rows(pieces: Batches, blocks: int, rows: Rows) -> Batches:
+    """All PIECES of one of so many blocks of rows to one row of BLOCKS: the rows in CSR."""
+    found = _all(pieces)
+    if not found:
+        return
+    entries = Entries.joined([_decoded(Entries, row) for row in found])
+    groups, values = entries.rows // blocks, entries.values
+    if rows.is_centered:
+        values = cosine.centered(values, groups)
+    if rows.weighting != "none":
+        values = cosine.frequencies(values, groups, rows.weighting, rows.average_length) * entries.idf
+    present = np.bincount(groups) > 0
+    place = np.cumsum(present, dtype=np.int32) - 1
+    matrix = cosine.assembled(place[groups], entries.terms, values, int(present.sum()))
+    number = found[0]["block"]
+    yield _encoded(number, _compressed(np.flatnonzero(present) * blocks + number, cosine.lengths(matrix), matrix))
+
+
+def _compressed(ids: Int64, lengths: Float64, matrix: sp.csr_matrix | sp.csc_matrix) -> Compressed:
+    indptr, indices = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
+    return Compressed(ids.astype(np.int32), lengths, indptr, indices, matrix.data)
+
+
+def as_columns(blocks: Batches) -> Batches:
+    """BLOCKS of rows to one row of BLOCKS: all of these rows as the columns of a matrix that has terms as rows."""
+    parts = [_decoded(Compressed, row) for row in _all(blocks)]
+    if parts:
+        num_terms = max(map(_num_terms, parts))
+        stacked = sp.vstack([_matrix(part.values, part, len(part.ids), num_terms) for part in parts], format="csr")
+        ids, lengths = (np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "lengths"))
+        yield _encoded(0, _compressed(ids, lengths, stacked.tocsc()))
+
+
+def _num_terms(rows: Compressed) -> int:
+    return int(rows.indices.max(initial=-1)) + 1
+
+
+def _matrix(data: Float32 | Float64, part: Compressed, num_rows: int, num_columns: int) -> sp.csr_matrix:
+    """CSR of `part` with these data; rows after its last are empty."""
+    indptr = np.pad(part.indptr, (0, num_rows + 1 - len(part.indptr)), "edge")
+    return sp.csr_matrix((data, part.indices, indptr), shape=(num_rows, num_columns))
+
+
+# ---------------------------------------------------------------------------------------------------------------- product
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is looked for; with `one_in` above 1, for that share of the rows, chosen by hash."""
+
+    top_k: int
+    damping: Damping
+    one_in: int
+    seed: int
+
+
+def match(pairs: Batches, search: Search) -> Batches:
+    """The neighbours of a block's rows among a block's columns, whose names begin with RIGHT: pairs of BLOCKS to CANDIDATES."""
+    for batch in pairs:
+        for pair in batch.to_pylist():  # one row is one pair of blocks
+            rows, columns = _decoded(Compressed, pair), _decoded(Compressed, pair, RIGHT)
+            left, right = _factors(rows, columns)
+            chosen = cosine.in_sample(rows.ids, search.one_in, search.seed)
+            left = left if chosen.all() else left[chosen]
+            found = cosine.nearest(left, right, rows.ids[chosen], columns.ids, search.top_k, search.damping)
+            yield _encoded(pair["block"], found)
+
+
+def match_and_merge(pairs: Batches, search: Search) -> Batches:
+    """Both at once, where there is one block of columns: no candidates from elsewhere are to be waited for."""
+    return merge(match(pairs, search), search.top_k)
+
+
+def _factors(rows: Compressed, columns: Compressed) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """Both with lengths 1 and with as many terms: a term that only one of them has is empty in the other."""
+    terms = max(_num_terms(rows), len(columns.indptr) - 1)
+    left, right = rows.values / np.repeat(rows.lengths, np.diff(rows.indptr)), columns.values / columns.lengths[columns.indices]
+    return _matrix(left, rows, len(rows.ids), terms), _matrix(right, columns, terms, len(columns.ids))
+
+
+def merge(candidates: Batches, top_k: int) -> Batches:
+    """All CANDIDATES of one block to NEIGHBORS."""
+    parts = [_decoded(Nearest, row) for row in _all(candidates)]
+    if parts:
+        best = cosine.best(Nearest.joined(parts), top_k)
+        yield pa.record_batch([best.rows, best.neighbors, best.similarities], schema=NEIGHBORS)
+
+
+# ------------------------------------------------------------------------------------------------------------- prediction
+
+
+def predict(pieces: Batches, owners: int, targets: int) -> Batches:
+    """All that is in one cell, PIECES of three kinds, to DEVIATIONS of the pairs whose target is of the cell's block."""
+    found = _all(pieces)
+    parts = {kind: [_decoded(Entries, row) for row in found if row["kind"] == kind] for kind in (RATINGS, NEIGHBORS_OF, PAIRS)}
+    if not all(parts.values()):
+        return
+    ratings, neighbors, pairs = map(Entries.joined, parts.values())
+    pairs = pairs.take(pairs.terms % targets == found[0]["cell"] % targets)
+    own, other = pairs.rows // owners, pairs.terms // targets
+    num_ids = int(max(ratings.terms.max(), neighbors.terms.max())) + 1
+    known = Neighborhood(_table(ratings, owners, own, num_ids), _table(neighbors, targets, other, num_ids))
+    deviations = known.deviations(own, other)
+    answered = ~np.isnan(deviations)
+    yield pa.record_batch([pairs.rows[answered], pairs.terms[answered], deviations[answered]], schema=DEVIATIONS)
+
+
+def _table(entries: Entries, blocks: int, wanted: Int32, num_ids: int) -> sp.csr_matrix:
+    """A block's rows, and those that are wanted though they are empty."""
+    rows = entries.rows // blocks
+    num_rows = int(max(rows.max(), wanted.max(initial=0))) + 1
+    matrix = cosine.assembled(rows, entries.terms, entries.values, num_rows)
+    matrix.resize(num_rows, num_ids)
+    return matrix
