@@ -79,9 +79,13 @@ def test_a_block_is_sent_the_rows_it_needs_in_the_order_in_which_it_counts_them(
 
 def test_earlier_factors_go_to_their_ids_and_new_ids_begin_at_zero() -> None:
     ids = np.array([2, 5, 8, 11], np.int32)
-    own = pa.Table.from_pylist([{"block": 2, "ids": ids.tobytes()}])
+    own = pa.Table.from_pylist([{"block": 2, "ids": ids.tobytes(), "indptr": np.array([0, 1, 3, 6, 10]).tobytes()}])
     earlier = pa.table(
         {"id": pa.array([14, 8, 2], pa.int32()), "factors": pa.array([[1.0, 1], [8, 0.5], [2, 3]], pa.list_(pa.float32()))}
     )
     found = als_tasks.continue_from(own, earlier, "user", Objective(True, 0.1), 2).to_pylist()[0]
     assert np.frombuffer(found["factors"], np.float32).reshape(-1, 2).tolist() == [[2, 3], [0, 0], [8, 0.5], [0, 0]]
+    assert (found["rows"], found["ratings"]) == (4, 10)
+    each, rated = (np.frombuffer(found[name]).reshape(2, 2) for name in ("each", "rated"))
+    assert each.tolist() == [[68, 10], [10, 9.25]]  # of 2, 3 and 8, 0.5
+    np.testing.assert_allclose(rated, [[4 + 3 * 64, 6 + 3 * 4], [6 + 3 * 4, 9 + 3 * 0.25]], rtol=1e-6)

@@ -32,14 +32,16 @@ from emberline.cf.blocks import Block, Float32, Int32, Int64
 
 Float64 = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating[Any]]
-SolverName = Literal["cg", "cholesky", "subspace"]
+SolverName = Literal["cg", "cholesky", "subspace", "exact"]
 
-_TILE = 1 << 19  # float32 numbers of Y_o at a time, 2 MiB: they stay in the cache while a tile is solved
+_TILE = 1 << 20  # float32 numbers of Y_o at a time, 4 MiB: they stay in the cache while a tile is solved
 _WIDEST = 8  # a row that needs more than so many tiles is summed up piece by piece
 _PADDING = 1.15
 _CHUNK = 1 << 14  # rows that are in float64 or uint64 at a time
 _JITTER = 1e-6  # share of A's mean diagonal that is added to it where it might be singular
 _SWEEPS = 200
+_ENOUGH_STEPS = 16
+_PRECISION = 1e-5  # of the distance from the answer, in A's norm, as a share of the answer's own length
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,6 @@ class Objective:
 class Loss:
     """The objective's parts over some rows: `squares` is the sum of (x.y)^2 over the observed pairs, `everywhere` over all."""
 
-    ratings: int
     observed: float
     squares: float
     everywhere: float
@@ -101,11 +102,10 @@ class Loss:
 
     @classmethod
     def empty(cls) -> Self:
-        return cls(0, 0.0, 0.0, 0.0, 0.0)
+        return cls(0.0, 0.0, 0.0, 0.0)
 
     def merge(self, other: Self) -> Self:
         return type(self)(
-            self.ratings + other.ratings,
             self.observed + other.observed,
             self.squares + other.squares,
             self.everywhere + other.everywhere,
@@ -123,16 +123,14 @@ class Solver:
 
     `cg` takes `steps` of conjugate gradients from the factors that a row has. `cholesky` is exact. `subspace` goes once over
     blocks of so many factors, each solved exactly while the others stay (iALS++, Rendle et al. 2021): for ranks of some hundreds.
-    `nonnegative` is exact under x >= 0, whatever the name says.
+    `exact` takes conjugate gradients as far as float32 goes, which is quicker than `cholesky` from factors that are good already;
+    rows that do not get there are solved by it. `nonnegative` is exact under x >= 0, whatever the name says.
     """
 
     name: SolverName = "cg"
     steps: int = 3
     subspace: int = 32
     nonnegative: bool = False
-
-
-EXACT = Solver("cholesky")
 
 
 def gramian(factors: Float32) -> Float64:
@@ -189,20 +187,47 @@ def unpublished(factors: Float32, side: str, objective: Objective) -> Float32:
     return np.hstack([factors[:, :-2], bias])
 
 
+@dataclass(frozen=True)
+class Grams:
+    """Sums over a side's rated rows: `each` of y y.T, (width, width), and `rated`, where a row counts as often as it is rated.
+
+    `rows` and `ratings` are of how many.
+    """
+
+    each: Float64
+    rated: Float64
+    rows: int
+    ratings: int
+
+    @classmethod
+    def empty(cls, width: int) -> Self:
+        return cls(np.zeros((width, width)), np.zeros((width, width)), 0, 0)
+
+    @classmethod
+    def of(cls, factors: Float32, counts: Int64) -> Self:
+        """Of factors (n, width) of rows with so many ratings (n,)."""
+        weighted = factors * np.sqrt(counts, dtype=np.float32)[:, None]
+        return cls(gramian(factors), gramian(weighted), len(factors), int(counts.sum()))
+
+    def merge(self, other: Self) -> Self:
+        return type(self)(self.each + other.each, self.rated + other.rated, self.rows + other.rows, self.ratings + other.ratings)
+
+
 def half_step(
-    block: Block, others: Float32, gram: Float64, penalties: Float32, start: Float32, objective: Objective, solver: Solver
+    block: Block, others: Float32, grams: Grams, start: Float32, objective: Objective, solver: Solver
 ) -> tuple[Float32, Loss]:
     """New factors (m, width) of a block's rows, and what they add to the objective.
 
-    block: m rows of ratings, none of them empty, whose columns are rows of `others` (n, width); gram: (width, width) of all rated
-    rows of the other side; penalties: (m,) by `Objective.penalties`; start: (m, width), where iterative solvers begin.
+    block: m rows of ratings, none of them empty, whose columns are rows of `others` (n, width); grams: of the whole other side;
+    start: (m, width), where iterative solvers begin.
     """
     degrees = np.diff(block.indptr)
-    gather, base = _Gather(block, others, objective), (objective.w * gram).astype(np.float32)
+    penalties = objective.penalties(block, grams.rows)
+    gather, shared = _Gather(block, others, objective), _Shared.of(grams, objective)
     factors = np.empty_like(start)
     loss = Loss.empty()
     for rows in _alike(degrees, others.shape[1]):
-        system = _System(base, penalties[rows])
+        system = _System(shared, penalties[rows])
         first, count = block.indptr[rows], degrees[rows]
         if count[-1] * others.shape[1] <= _WIDEST * _TILE:
             tiles = [gather.tile(first, count)]
@@ -211,7 +236,7 @@ def half_step(
         else:
             factors[rows] = _solve_wide(gather.pieces(first, count), system, solver)
             parts = [tile.errors(tile.scores(factors[rows])) for tile in gather.pieces(first, count)]
-        loss = loss.merge(_loss(int(count.sum()), parts, factors[rows], gram, penalties[rows]))
+        loss = loss.merge(_loss(parts, factors[rows], grams.each, penalties[rows]))
     return factors, loss
 
 
@@ -227,10 +252,10 @@ def _alike(degrees: Int64, width: int) -> Iterator[Int64]:
         first = after
 
 
-def _loss(ratings: int, errors: list[tuple[float, float]], x: Float32, gram: Float64, penalties: Float32) -> Loss:
+def _loss(errors: list[tuple[float, float]], x: Float32, gram: Float64, penalties: Float32) -> Loss:
     observed, squares = (sum(part) for part in zip(*errors, strict=True))
     everywhere = float(np.sum((x @ gram) * x))
-    return Loss(ratings, observed, squares, everywhere, float(penalties @ np.sum(x.astype(np.float64) ** 2, axis=1)))
+    return Loss(observed, squares, everywhere, float(penalties @ np.sum(x.astype(np.float64) ** 2, axis=1)))
 
 
 # ------------------------------------------------------------------------------------------------------------------ tiles
@@ -280,9 +305,9 @@ class _Gather:
         """Of rows whose ratings are `count` (rows,) from the places `first` (rows,) on."""
         within = np.arange(count.max())
         real = within < count[:, None]
-        places = np.minimum(first[:, None] + within, len(self._block.indices) - 1)
-        y = self._factors(self._block.indices[places])
-        e, p = self._objective.terms(self._block.values[places])
+        places = first[:, None] + within
+        y = self._factors(np.take(self._block.indices, places, mode="clip"))
+        e, p = self._objective.terms(np.take(self._block.values, places, mode="clip"))
         e *= real
         a = e - np.float32(self._objective.w) * real.astype(np.float32) if self._objective.replaces else e
         if self._objective.biases:
@@ -309,44 +334,93 @@ class _Gather:
 
 
 @dataclass(frozen=True)
-class _System:
-    """What A holds besides the ratings: `base` = w Y.T Y (width, width), and `penalties` (rows,) on its diagonal."""
+class _Shared:
+    """What all rows' equations share: `base` = w Y.T Y (width, width), and a guess at the rest of them.
+
+    `vectors` (width, width) are the directions of the mean y y.T over all ratings, `sizes` (width,) how large it is along each,
+    and `base_sizes` how large `base` is.
+    """
 
     base: Float32
+    vectors: Float32
+    sizes: Float32
+    base_sizes: Float32
+
+    @classmethod
+    def of(cls, grams: Grams, objective: Objective) -> Self:
+        sizes, vectors = np.linalg.eigh(grams.rated / max(1, grams.ratings))
+        base = objective.w * grams.each
+        along = np.einsum("ji,jk,ki->i", vectors, base, vectors)
+        return cls(*(array.astype(np.float32) for array in (base, vectors, np.maximum(sizes, 0), along)))
+
+
+@dataclass(frozen=True)
+class _System:
+    """What A holds besides the ratings: what is `shared`, and `penalties` (rows,) on its diagonal."""
+
+    shared: _Shared
     penalties: Float32
 
-    def add_to(self, normal: Floats) -> Float64:
-        """A: (rows, width, width) in float64, of `Y_o.T diag(a) Y_o`; kept from being singular."""
-        a = normal.astype(np.float64) + self.base
-        diagonal = np.einsum("ijj->ij", a)
-        diagonal += self.penalties[:, None] + _JITTER * np.maximum(
-            diagonal.mean(axis=1, keepdims=True), np.finfo(np.float32).tiny
-        )
-        return a
+    def full(self, normal: Floats) -> Float64:
+        """A: (rows, width, width) of `Y_o.T diag(a) Y_o`."""
+        return _full(normal, self.shared.base, self.penalties)
+
+    def guess(self, mass: Float32) -> "_Guess":
+        """A where each row's ratings, of the weight `mass` (rows,) together, are of rows that are rated like all others."""
+        sizes = mass[:, None] * self.shared.sizes + self.shared.base_sizes + self.penalties[:, None]
+        floor = np.maximum(1e-6 * sizes.max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return _Guess(self.shared.vectors, np.maximum(sizes, floor))
 
     def push(self, x: Float32) -> Float32:
         """`(w Y.T Y + reg I) x`: (rows, width)."""
-        return x @ self.base + self.penalties[:, None] * x
+        return x @ self.shared.base + self.penalties[:, None] * x
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """Matrices near A with directions in common: `vectors` (width, width), and each row's `sizes` along them (rows, width)."""
+
+    vectors: Float32
+    sizes: Float32
+
+    def solve(self, b: Float32) -> Float32:
+        """x (rows, width) of b."""
+        along = np.matmul(b, self.vectors)
+        along /= self.sizes
+        x: Float32 = np.matmul(along, self.vectors.T)
+        return x
+
+
+def _full(normal: Floats, base: Float32, penalties: Float32) -> Float64:
+    """`normal + base + reg I` in float64, kept from being singular: (rows, width, width)."""
+    a = normal.astype(np.float64) + base
+    diagonal = np.einsum("ijj->ij", a)
+    least = np.maximum(diagonal.mean(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    diagonal += penalties[:, None] + _JITTER * least
+    return a
 
 
 def _solve(tile: _Tile, system: _System, start: Float32, solver: Solver) -> tuple[Float32, Float32]:
     """x (rows, width) and its scores (rows, d)."""
     if solver.name == "cholesky" or solver.nonnegative:
-        x = _exact(system.add_to(tile.normal()), tile.pull(tile.e * tile.p), solver)
+        x = _exact(system.full(tile.normal()), tile.pull(tile.e * tile.p), solver)
         return x, tile.scores(x)
     if solver.name == "subspace":
         return _subspace(tile, system, start, solver.subspace)
-    return _conjugate_gradients(tile, system, start, solver.steps)
+    if solver.name == "exact":
+        return _precise(tile, system, start)
+    x, scores, _ = _conjugate_gradients(tile, system, start, solver.steps)
+    return x, scores
 
 
 def _solve_wide(pieces: Iterator[_Tile], system: _System, solver: Solver) -> Float32:
     """x (1, width) of a row whose equations are summed up piece by piece, exactly."""
-    width = len(system.base)
+    width = len(system.shared.base)
     normal, right = np.zeros((1, width, width)), np.zeros((1, width))
     for tile in pieces:
         normal += tile.normal()
         right += tile.pull(tile.e * tile.p)
-    return _exact(system.add_to(normal), right, solver)
+    return _exact(system.full(normal), right, solver)
 
 
 def _exact(a: Float64, b: Floats, solver: Solver) -> Float32:
@@ -356,27 +430,54 @@ def _exact(a: Float64, b: Floats, solver: Solver) -> Float32:
     return x[:, :, 0].astype(np.float32)
 
 
-def _conjugate_gradients(tile: _Tile, system: _System, start: Float32, steps: int) -> tuple[Float32, Float32]:
-    """A few steps of conjugate gradients from `start`, A never being formed (Takacs, Pilaszy and Tikk 2011)."""
-    x, scores = start.copy(), tile.scores(start)
-    residual = tile.pull(tile.e * tile.p - tile.a * scores) - system.push(x)
-    direction, square = residual.copy(), _squared(residual)
-    for _ in range(steps):
-        along = tile.scores(direction)
-        curved = tile.pull(tile.a * along) + system.push(direction)
-        step = _ratio(square, np.einsum("ij,ij->i", direction, curved))
-        x += step * direction
-        scores += step * along
-        residual -= step * curved
-        before, square = square, _squared(residual)
-        direction *= _ratio(square, before)
-        direction += residual
+def _precise(tile: _Tile, system: _System, start: Float32) -> tuple[Float32, Float32]:
+    """Conjugate gradients until all rows are precise, or by Cholesky where many steps are not enough."""
+    right = tile.pull(tile.e * tile.p)
+    guess = system.guess(tile.a.sum(axis=1))
+    enough = _PRECISION**2 * _dots(right, guess.solve(right))
+    x, scores, distance = _conjugate_gradients(tile, system, start, _ENOUGH_STEPS, enough)
+    rest = np.flatnonzero(~(distance <= enough))
+    if len(rest):
+        some = _Tile(tile.y[rest], tile.e[rest], tile.p[rest], tile.a[rest])
+        x[rest] = _exact(_System(system.shared, system.penalties[rest]).full(some.normal()), right[rest], Solver("cholesky"))
+        scores[rest] = some.scores(x[rest])
     return x, scores
 
 
-def _squared(rows: Float32) -> Float32:
-    squares: Float32 = np.einsum("ij,ij->i", rows, rows)
-    return squares
+def _conjugate_gradients(
+    tile: _Tile, system: _System, start: Float32, steps: int, enough: Float32 | float = 0.0
+) -> tuple[Float32, Float32, Float32]:
+    """A few steps of conjugate gradients from `start`, A never being formed (Takacs, Pilaszy and Tikk 2011).
+
+    They are preconditioned: a row's A is guessed from what an average rating adds to it. Three steps then come as near to the
+    answer as six without. They end when all rows' squared distances (rows,) from the answer, by that guess, are `enough`; those
+    are returned after x and its scores.
+    """
+    guess = system.guess(tile.a.sum(axis=1))
+    x, scores = start.copy(), tile.scores(start)
+    residual = tile.pull(tile.e * tile.p - tile.a * scores) - system.push(x)
+    direction = guess.solve(residual)
+    square = _dots(residual, direction)
+    for _ in range(steps):
+        if np.all(square <= enough):
+            break
+        along = tile.scores(direction)
+        curved = tile.pull(tile.a * along) + system.push(direction)
+        step = _ratio(square, _dots(direction, curved))
+        x += step * direction
+        scores += step * along
+        residual -= step * curved
+        guessed = guess.solve(residual)
+        before, square = square, _dots(residual, guessed)
+        direction *= _ratio(square, before)
+        direction += guessed
+    return x, scores, square
+
+
+def _dots(left: Float32, right: Float32) -> Float32:
+    """The products of their rows: (rows,)."""
+    dots: Float32 = np.einsum("ij,ij->i", left, right)
+    return dots
 
 
 def _ratio(above: Float32, below: Float32) -> Float32:
@@ -386,13 +487,12 @@ def _ratio(above: Float32, below: Float32) -> Float32:
 
 def _subspace(tile: _Tile, system: _System, start: Float32, size: int) -> tuple[Float32, Float32]:
     """One pass over blocks of `size` factors, each solved exactly for what the others leave (Rendle et al. 2021, section 4)."""
-    x, scores = start.copy(), tile.scores(start)
+    x, scores, base = start.copy(), tile.scores(start), system.shared.base
     for first in range(0, x.shape[1], size):
         part = slice(first, first + size)
         within = _Tile(tile.y[:, :, part], tile.e, tile.p, tile.a)
-        slope = within.pull(tile.e * tile.p - tile.a * scores) - x @ system.base[:, part] - system.penalties[:, None] * x[:, part]
-        hessian = _System(system.base[part, part], system.penalties).add_to(within.normal())
-        step = _exact(hessian, slope, EXACT)
+        slope = within.pull(tile.e * tile.p - tile.a * scores) - x @ base[:, part] - system.penalties[:, None] * x[:, part]
+        step = _exact(_full(within.normal(), base[part, part], system.penalties), slope, Solver("cholesky"))
         x[:, part] += step
         scores += within.scores(step)
     return x, scores

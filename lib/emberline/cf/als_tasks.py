@@ -4,8 +4,9 @@ With B blocks a side, the user or item of id i is in block i % B. Ratings are pu
 so that it moves a few large rows instead of one per rating. A packed block holds both sides' rows of its number.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import reduce
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,8 +15,8 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from emberline.cf import als
-from emberline.cf.als import Float64, Objective, Solver
-from emberline.cf.blocks import BLOCK_FIELDS, Block, Float32, Int32, decode, matrix_of
+from emberline.cf.als import Float64, Grams, Objective, Solver
+from emberline.cf.blocks import BLOCK_FIELDS, Block, Float32, Int32, Int64, decode, matrix_of
 
 SIDES = ("user", "item")
 CHUNKS = pa.schema(
@@ -41,14 +42,16 @@ PACKED = pa.schema(
         *((f"{side}_{name}", kind) for side in SIDES for name, kind in (*BLOCK_FIELDS, ("needed", pa.binary()), *ACCOUNT)),
     ]
 )
-FACTORS = pa.schema([("block", pa.int32()), ("ids", pa.binary()), ("factors", pa.binary())])
-LOSS = ("ratings", "observed", "squares", "everywhere", "penalty")
-SOLVED = pa.schema([*FACTORS, ("gramian", pa.binary()), *((name, pa.float64()) for name in LOSS)])
+ROWS = pa.schema([("block", pa.int32()), ("ids", pa.binary()), ("factors", pa.binary())])
+GRAMS = [("each", pa.binary()), ("rated", pa.binary()), ("rows", pa.int64()), ("ratings", pa.int64())]
+FACTORS = pa.schema([*ROWS, *GRAMS])  # with the block's part of the side's Grams
+LOSS = ("observed", "squares", "everywhere", "penalty")
+SOLVED = pa.schema([*FACTORS, *((name, pa.float64()) for name in LOSS)])
 LINKS = pa.schema([("source", pa.int32()), ("block", pa.int32()), ("needed", pa.binary())])
 MESSAGES = pa.schema([("block", pa.int32()), ("source", pa.int32()), ("factors", pa.binary())])
-GRAMIANS = pa.schema([("gramian", pa.binary())])
 OWN = -1  # the source of a message that holds a block's own factors
 _CHUNK_RATINGS = 1 << 21
+_PUBLISHED_ROWS = 1 << 14
 
 
 class Shared(Protocol):
@@ -149,19 +152,38 @@ def _positions(columns: Int32, num_blocks: int) -> tuple[Int32, Int32]:
 
 @dataclass(frozen=True)
 class Step:
-    """What a half-step is, whichever way the others' factors come; `gram` (width, width) is of all `num_others` rated ones."""
+    """What a half-step is, whichever way the others' factors come; `grams` are the other side's."""
 
     objective: Objective
     solver: Solver
-    gram: Float64
-    num_others: int
+    grams: Grams
+
+    @property
+    def width(self) -> int:
+        """How many numbers a row's factors are."""
+        return len(self.grams.each)
 
     def solve(self, number: int, block: Block, others: Float32, start: Float32) -> dict[str, Any]:
         """One block's row of SOLVED."""
-        penalties = self.objective.penalties(block, self.num_others)
-        factors, loss = als.half_step(block, others, self.gram, penalties, start, self.objective, self.solver)
-        row = {"block": number, "ids": block.ids.tobytes(), "factors": factors.tobytes()}
-        return {**row, "gramian": als.gramian(factors).tobytes(), **asdict(loss)}
+        factors, loss = als.half_step(block, others, self.grams, start, self.objective, self.solver)
+        return {**_row(number, block.ids, np.diff(block.indptr), factors), **asdict(loss)}
+
+
+def _row(number: int, ids: Int32, counts: Int64, factors: Float32) -> dict[str, Any]:
+    """A row of FACTORS: of ids (m,) with so many ratings (m,), and their factors (m, width)."""
+    grams = asdict(Grams.of(factors, counts))
+    sums = {name: value.tobytes() if isinstance(value, np.ndarray) else value for name, value in grams.items()}
+    return {"block": number, "ids": ids.tobytes(), "factors": factors.tobytes(), **sums}
+
+
+def grams_of(rows: Iterable[Mapping[str, Any]], width: int) -> Grams:
+    """The sum over rows of FACTORS."""
+    parts = (Grams(_square(row["each"], width), _square(row["rated"], width), row["rows"], row["ratings"]) for row in rows)
+    return reduce(Grams.merge, parts, Grams.empty(width))
+
+
+def _square(content: bytes, width: int) -> Float64:
+    return np.frombuffer(content).reshape(width, width)
 
 
 def solve_shared(batches: Iterator[pa.RecordBatch], others: Shared, own: Shared, step: Step) -> Iterator[pa.RecordBatch]:
@@ -181,9 +203,9 @@ def solve_routed(packed: pa.Table, messages: pa.Table, step: Step) -> pa.Table:
     if not rows:
         return SOLVED.empty_table()
     row, block = rows[0], decode(rows[0])
-    shape = (-1, len(step.gram))
+    shape = (-1, step.width)
     parts = {each["source"]: np.frombuffer(each["factors"], np.float32).reshape(shape) for each in _rows(messages.to_batches())}
-    start = parts.pop(OWN, np.zeros((len(block.ids), len(step.gram)), np.float32))
+    start = parts.pop(OWN, np.zeros((len(block.ids), step.width), np.float32))
     others = np.concatenate([parts[source] for source in sorted(parts)])
     return pa.Table.from_pylist([step.solve(row["block"], block, others, start)], schema=SOLVED)
 
@@ -200,11 +222,11 @@ def link_blocks(batches: Iterator[pa.RecordBatch], num_blocks: int) -> Iterator[
 
 
 def send_factors(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """LINKS with `ids` and `factors` of their source to MESSAGES."""
+    """LINKS with the ROWS of their source to MESSAGES."""
     for row in _rows(batches):
-        ids, needed = np.frombuffer(row["ids"], np.int32), np.frombuffer(row["needed"], np.int32)
-        factors = np.frombuffer(row["factors"], np.float32).reshape(len(ids), -1)[np.searchsorted(ids, needed)]
-        message = {"block": row["block"], "source": row["source"], "factors": factors.tobytes()}
+        ids, factors = _factors(row)
+        sent = factors[np.searchsorted(ids, np.frombuffer(row["needed"], np.int32))]
+        message = {"block": row["block"], "source": row["source"], "factors": sent.tobytes()}
         yield pa.RecordBatch.from_pylist([message], schema=MESSAGES)
 
 
@@ -214,67 +236,68 @@ def send_factors(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def begin(
     batches: Iterator[pa.RecordBatch], rank: int, objective: Objective, seed: int, nonnegative: bool
 ) -> Iterator[pa.RecordBatch]:
-    """Columns block and ids to FACTORS: random directions, biases of zero."""
+    """Columns block, ids and indptr to FACTORS: random directions, biases of zero."""
     for row in _rows(batches):
-        ids = np.frombuffer(row["ids"], np.int32)
+        ids, counts = _rated(row)
         factors = np.zeros((len(ids), objective.width(rank)), np.float32)
         factors[:, :rank] = als.initial_factors(ids, rank, seed, nonnegative)
-        yield pa.RecordBatch.from_pylist(
-            [{"block": row["block"], "ids": ids.tobytes(), "factors": factors.tobytes()}], schema=FACTORS
-        )
+        yield pa.RecordBatch.from_pylist([_row(row["block"], ids, counts, factors)], schema=FACTORS)
 
 
 def continue_from(packed: pa.Table, earlier: pa.Table, side: str, objective: Objective, width: int) -> pa.Table:
-    """Columns block and ids, and published factors (columns id and factors) of that block, to FACTORS; zeros for other ids."""
-    if not packed.num_rows or not packed["ids"][0].as_py():
-        return FACTORS.empty_table()
-    ids, known = np.frombuffer(packed["ids"][0].as_py(), np.int32), earlier["id"].to_numpy()
-    factors = np.zeros((len(ids), width), np.float32)
-    if len(known):
-        _, places, found = np.intersect1d(ids, known, assume_unique=True, return_indices=True)
-        before = matrix_of(earlier["factors"].combine_chunks(), len(known))
-        factors[places] = als.unpublished(before[found], side, objective)
-    row = {"block": packed["block"][0].as_py(), "ids": ids.tobytes(), "factors": factors.tobytes()}
-    return pa.Table.from_pylist([row], schema=FACTORS)
+    """Columns block, ids and indptr, and published factors (columns id and factors) of that block, to FACTORS.
 
-
-def add_gramians(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """FACTORS to GRAMIANS."""
-    for row in _rows(batches):
-        yield pa.RecordBatch.from_pylist([{"gramian": als.gramian(_factors(row)).tobytes()}], schema=GRAMIANS)
-
-
-def pick_factors(batches: Iterator[pa.RecordBatch], wanted: Int32) -> Iterator[pa.RecordBatch]:
-    """FACTORS with the rows of `wanted` ids only."""
-    for row in _rows(batches):
-        ids = np.frombuffer(row["ids"], np.int32)
-        chosen = np.flatnonzero(np.isin(ids, wanted))
-        picked = {"block": row["block"], "ids": ids[chosen].tobytes(), "factors": _factors(row)[chosen].tobytes()}
-        yield pa.RecordBatch.from_pylist([picked], schema=FACTORS)
+    Ids without earlier factors begin at zero.
+    """
+    known = earlier["id"].to_numpy()
+    rows = []
+    for row in _rows(iter(packed.to_batches())):
+        ids, counts = _rated(row)
+        factors = np.zeros((len(ids), width), np.float32)
+        if len(known):
+            _, places, found = np.intersect1d(ids, known, assume_unique=True, return_indices=True)
+            before = matrix_of(earlier["factors"].combine_chunks(), len(known))
+            factors[places] = als.unpublished(before[found], side, objective)
+        rows.append(_row(row["block"], ids, counts, factors))
+    return pa.Table.from_pylist(rows, schema=FACTORS)
 
 
 def look_up(batches: Iterator[pa.RecordBatch], factors: Shared) -> Iterator[pa.RecordBatch]:
-    """Columns block and ids to FACTORS, from all factors of the side (ids, width)."""
+    """Columns block, ids and indptr to FACTORS, from all factors of the side (ids, width)."""
     for row in _rows(batches):
-        ids = np.frombuffer(row["ids"], np.int32)
-        found = {"block": row["block"], "ids": ids.tobytes(), "factors": factors.value[ids].tobytes()}
-        yield pa.RecordBatch.from_pylist([found], schema=FACTORS)
+        ids, counts = _rated(row)
+        yield pa.RecordBatch.from_pylist([_row(row["block"], ids, counts, factors.value[ids])], schema=FACTORS)
+
+
+def pick_factors(batches: Iterator[pa.RecordBatch], wanted: Int32) -> Iterator[pa.RecordBatch]:
+    """ROWS with the wanted ids only."""
+    for row in _rows(batches):
+        ids, factors = _factors(row)
+        chosen = np.flatnonzero(np.isin(ids, wanted))
+        picked = {"block": row["block"], "ids": ids[chosen].tobytes(), "factors": factors[chosen].tobytes()}
+        yield pa.RecordBatch.from_pylist([picked], schema=ROWS)
 
 
 def publish(batches: Iterator[pa.RecordBatch], side: str, objective: Objective) -> Iterator[pa.RecordBatch]:
-    """FACTORS to a row per id: its id, named like the side, and its factors as they are published."""
+    """ROWS to a row per id: its id, named like the side, and its factors as they are published."""
     for row in _rows(batches):
-        factors = als.published(_factors(row), side, objective)
-        lists = pa.ListArray.from_arrays(
-            np.arange(0, factors.size + 1, factors.shape[1], dtype=np.int32), pa.array(factors.ravel())
-        )
-        yield pa.record_batch([pa.array(np.frombuffer(row["ids"], np.int32)), lists], names=[side, "factors"])
+        ids, factors = _factors(row)
+        for first in range(0, len(ids), _PUBLISHED_ROWS):
+            part = als.published(factors[first : first + _PUBLISHED_ROWS], side, objective)
+            ends = np.arange(0, part.size + 1, part.shape[1], dtype=np.int32)
+            lists = pa.ListArray.from_arrays(ends, pa.array(part.ravel()))
+            yield pa.record_batch([pa.array(ids[first : first + _PUBLISHED_ROWS]), lists], names=[side, "factors"])
 
 
-def _factors(row: dict[str, Any]) -> Float32:
+def _rated(row: Mapping[str, Any]) -> tuple[Int32, Int64]:
+    """A packed block's ids and how many ratings each has."""
+    indptr = np.frombuffer(row["indptr"], np.int64)
+    return np.frombuffer(row["ids"], np.int32), indptr[1:] - indptr[:-1]
+
+
+def _factors(row: Mapping[str, Any]) -> tuple[Int32, Float32]:
     ids = np.frombuffer(row["ids"], np.int32)
-    factors: Float32 = np.frombuffer(row["factors"], np.float32).reshape(len(ids), -1)
-    return factors
+    return ids, np.frombuffer(row["factors"], np.float32).reshape(len(ids), -1)
 
 
 def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, Any]]:

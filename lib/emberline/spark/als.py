@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.cf import als_tasks, tasks
-from emberline.cf.als import Float64, Loss, Objective, Solver
+from emberline.cf.als import Float64, Grams, Loss, Objective, Solver
 from emberline.cf.als_tasks import Step
 from emberline.config import AlsConfig
 from emberline.datasets import manifest as manifests
@@ -39,6 +39,7 @@ from emberline.spark.validation import Validation
 log = logging.getLogger(__name__)
 Row = dict[str, Any]
 Progress = Callable[[str], None]
+_PARTS = ("loss", "observed", "unobserved", "regularisation")
 
 
 def run(run: StageRun, spark: SparkSession) -> None:
@@ -151,22 +152,29 @@ class _Training:
         self.history = list(self.checkpoint.history)
         self.best = self.checkpoint.best
         self.solver = Solver(self.config.solver, self.config.cg_steps, self.config.subspace, self.config.nonnegative)
+        self.exact = replace(self.solver, name="exact")
 
     def run(self) -> Row:
         """Iterate, and solve the users exactly from the best items; the parts of the loss that this comes to."""
         while len(self.history) < self.config.iterations and not self._has_stalled():
-            self._iterate()
+            is_last = len(self.history) + 1 == self.config.iterations and self.validation is None
+            self._iterate(self.exact if is_last else self.solver)
+            if is_last:
+                return {name: self.history[-1][name] for name in _PARTS}
+        return self._finish()
+
+    def _finish(self) -> Row:
         if self.best not in (0, len(self.history)):
             spark = self.exchange.ratings.frame.sparkSession
             self.exchange.load("item", self.checkpoint.factors(spark, "item", self.best))
-        users = self.exchange.half_step("user", self.objective, replace(self.solver, name="cholesky"))
+        users = self.exchange.half_step("user", self.objective, self.exact)
         items = self.history[(self.best or len(self.history)) - 1]["item_regularisation"] if self.history else 0.0
         return self._parts(users, items)
 
-    def _iterate(self) -> None:
+    def _iterate(self, users_solver: Solver) -> None:
         began = time.monotonic()
         items = self.exchange.half_step("item", self.objective, self.solver)
-        users = self.exchange.half_step("user", self.objective, self.solver)
+        users = self.exchange.half_step("user", self.objective, users_solver)
         row = {"iteration": len(self.history) + 1, **self._parts(users, items.penalty), "item_regularisation": items.penalty}
         row |= self.validation.measure(self.exchange, self.objective) if self.validation else {}
         self.history.append(row | {"seconds": time.monotonic() - began})
@@ -191,12 +199,8 @@ class _Training:
         return float(row["rmse"] if "rmse" in row else -row["auc"])
 
     def _parts(self, users: Loss, item_regularisation: float) -> Row:
-        parts = {
-            "observed": users.observed,
-            "unobserved": users.unobserved(self.objective),
-            "regularisation": users.penalty + item_regularisation,
-        }
-        return {"loss": sum(parts.values()), **parts}
+        parts = users.observed, users.unobserved(self.objective), users.penalty + item_regularisation
+        return dict(zip(_PARTS, (sum(parts), *parts), strict=True))
 
 
 def _begin(training: _Training, earlier: dict[str, DataFrame] | None) -> None:
@@ -212,7 +216,7 @@ def _begin(training: _Training, earlier: dict[str, DataFrame] | None) -> None:
         exchange.half_step("user", objective, training.solver)
     else:
         task = partial(als_tasks.begin, rank=config.rank, objective=objective, seed=config.seed, nonnegative=config.nonnegative)
-        exchange.load("user", ratings.of("user", "ids").mapInArrow(task, spark_schema(als_tasks.FACTORS)))
+        exchange.load("user", ratings.of("user", "ids", "indptr").mapInArrow(task, spark_schema(als_tasks.FACTORS)))
 
 
 def _continued(ratings: RatingBlocks, side: str, earlier: DataFrame, objective: Objective, rank: int) -> DataFrame:
@@ -223,7 +227,7 @@ def _continued(ratings: RatingBlocks, side: str, earlier: DataFrame, objective: 
     def join(packed: pa.Table, earlier: pa.Table) -> pa.Table:  # a partial hides the type hints that applyInArrow needs
         return als_tasks.continue_from(packed, earlier, side, objective, width)
 
-    both = ratings.of(side, "ids").groupBy("block").cogroup(before.groupBy("block"))
+    both = ratings.of(side, "ids", "indptr").groupBy("block").cogroup(before.groupBy("block"))
     return both.applyInArrow(join, spark_schema(als_tasks.FACTORS))
 
 
@@ -288,8 +292,9 @@ def fold_in_items(ratings: DataFrame, user_factors: DataFrame, config: AlsConfig
     packed = rating_blocks.pack(ratings, plan.blocks, plan.exchange == "shuffle")
     exchange = _exchange(plan.exchange, packed, sizes.width, scratch)
     exchange.load("user", _continued(packed, "user", user_factors, objective, config.rank))
-    solver = Solver("cholesky", nonnegative=config.nonnegative)
-    exchange.solve("item", Step(objective, solver, _gramian(user_factors, sizes.width), user_factors.count()))
+    solver = Solver("cholesky", nonnegative=config.nonnegative)  # from zero, which is far
+    gram = _gramian(user_factors, sizes.width)
+    exchange.solve("item", Step(objective, solver, Grams(gram, gram, user_factors.count(), 0)))
     return _published(exchange.blocks("item"), "item", objective)
 
 

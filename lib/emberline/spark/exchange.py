@@ -16,9 +16,9 @@ from pyspark import Broadcast
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from emberline.cf import als, als_tasks
-from emberline.cf.als import Float64, Loss, Objective, Solver
-from emberline.cf.als_tasks import FACTORS, GRAMIANS, LOSS, OWN, SIDES, SOLVED, Step
+from emberline.cf import als_tasks
+from emberline.cf.als import Grams, Loss, Objective, Solver
+from emberline.cf.als_tasks import FACTORS, LOSS, OWN, ROWS, SIDES, SOLVED, Step
 from emberline.cf.blocks import Float32, Int32
 from emberline.datasets import storage
 from emberline.datasets.storage import Location
@@ -47,7 +47,8 @@ class Exchange(ABC):
 
     def __init__(self, ratings: RatingBlocks, width: int) -> None:
         self.ratings = ratings
-        self.grams: dict[str, Float64] = {side: np.zeros((width, width)) for side in SIDES}
+        self.width = width
+        self.grams = {side: Grams.empty(width) for side in SIDES}
 
     @abstractmethod
     def load(self, side: str, factors: DataFrame) -> None:
@@ -63,10 +64,9 @@ class Exchange(ABC):
 
     def half_step(self, side: str, objective: Objective, solver: Solver) -> Loss:
         """Solve a side's factors from the other's; what they add to the objective."""
-        other = OTHER[side]
-        solved = self.solve(side, Step(objective, solver, self.grams[other], self.ratings.sides[other].rows))
-        self.grams[side] = _sum_gramians(solved, len(self.grams[side]))
-        return reduce(Loss.merge, [Loss(int(row["ratings"]), *(row[name] for name in LOSS[1:])) for row in solved])
+        solved = self.solve(side, Step(objective, solver, self.grams[OTHER[side]]))
+        self.grams[side] = als_tasks.grams_of(solved, self.width)
+        return reduce(Loss.merge, [Loss(*(row[name] for name in LOSS)) for row in solved])
 
     @abstractmethod
     def rows_of(self, side: str, wanted: Int32) -> Float32:
@@ -77,11 +77,11 @@ class Exchange(ABC):
         """Free what the workers hold."""
 
 
-def _sum_gramians(rows: list[dict[str, Any]], width: int) -> Float64:
-    total = np.zeros((width, width))
-    for row in rows:
-        total += np.frombuffer(row["gramian"]).reshape(width, width)
-    return total
+def _sums(blocks: pa.Table) -> list[dict[str, Any]]:
+    """FACTORS or SOLVED without the factors, always in the same order, so that sums have the same bits."""
+    names = [name for name in blocks.column_names if name not in ("ids", "factors")]
+    rows: list[dict[str, Any]] = blocks.select(names).sort_by("block").to_pylist()
+    return rows
 
 
 def _gathered(blocks: pa.Table) -> tuple[Int32, Float32]:
@@ -98,22 +98,23 @@ class Broadcasting(Exchange):
     def __init__(self, ratings: RatingBlocks, width: int) -> None:
         super().__init__(ratings, width)
         self._spark = ratings.frame.sparkSession
+        self._blocks = {side: ratings.of(side) for side in SIDES}
         self._shared = {side: self._share(np.zeros((ratings.sides[side].last + 1, width), np.float32)) for side in SIDES}
 
     def load(self, side: str, factors: DataFrame) -> None:
-        self._replace(side, *_gathered(factors.select(FACTORS.names).toArrow()))
-        self.grams[side] = als.gramian(self._shared[side].value)
+        table = factors.toArrow()
+        self._replace(side, *_gathered(table))
+        self.grams[side] = als_tasks.grams_of(_sums(table), self.width)
 
     def blocks(self, side: str) -> DataFrame:
         task = partial(als_tasks.look_up, factors=self._shared[side])
-        return self.ratings.of(side, "ids").mapInArrow(task, spark_schema(FACTORS))
+        return self.ratings.of(side, "ids", "indptr").mapInArrow(task, spark_schema(FACTORS))
 
     def solve(self, side: str, step: Step) -> list[dict[str, Any]]:
         task = partial(als_tasks.solve_shared, others=self._shared[OTHER[side]], own=self._shared[side], step=step)
-        solved = self.ratings.of(side).mapInArrow(task, spark_schema(SOLVED)).toArrow()
+        solved = self._blocks[side].mapInArrow(task, spark_schema(SOLVED)).toArrow()
         self._replace(side, *_gathered(solved))
-        rows: list[dict[str, Any]] = solved.drop_columns(["ids", "factors"]).sort_by("block").to_pylist()
-        return rows
+        return _sums(solved)
 
     def rows_of(self, side: str, wanted: Int32) -> Float32:
         factors: Float32 = self._shared[side].value[wanted]
@@ -144,9 +145,8 @@ class Routing(Exchange):
         self._factors: dict[str, tuple[DataFrame, Location]] = {}
 
     def load(self, side: str, factors: DataFrame) -> None:
-        self._replace(side, factors.select(FACTORS.names))
-        sums = self.blocks(side).mapInArrow(als_tasks.add_gramians, spark_schema(GRAMIANS)).toLocalIterator()
-        self.grams[side] = _sum_gramians([row.asDict() for row in sums], len(self.grams[side]))
+        self._replace(side, factors)
+        self.grams[side] = als_tasks.grams_of(self._sums(side), self.width)
 
     def blocks(self, side: str) -> DataFrame:
         return self._factors[side][0].select(FACTORS.names)
@@ -157,12 +157,12 @@ class Routing(Exchange):
 
         both = self.ratings.of(side).groupBy("block").cogroup(self._messages(side).groupBy("block"))
         self._replace(side, both.applyInArrow(solve, spark_schema(SOLVED)))
-        return [row.asDict() for row in self._factors[side][0].drop("ids", "factors").orderBy("block").collect()]
+        return self._sums(side)
 
     def rows_of(self, side: str, wanted: Int32) -> Float32:
         task = partial(als_tasks.pick_factors, wanted=np.unique(wanted))
-        ids, found = _gathered(self.blocks(side).mapInArrow(task, spark_schema(FACTORS)).toArrow())
-        rows = np.zeros((len(wanted), len(self.grams[side])), np.float32)
+        ids, found = _gathered(self.blocks(side).mapInArrow(task, spark_schema(ROWS)).toArrow())
+        rows = np.zeros((len(wanted), self.width), np.float32)
         places = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
         known = ids[places] == wanted
         rows[known] = found[places[known]]
@@ -179,11 +179,14 @@ class Routing(Exchange):
 
     def _messages(self, side: str) -> DataFrame:
         sources = self.blocks(OTHER[side]).withColumnRenamed("block", "source")
-        sent = self._links[side].join(sources, "source").select("source", "block", "needed", "ids", "factors")
+        sent = self._links[side].join(sources.select("source", "ids", "factors"), "source")
         messages = sent.mapInArrow(als_tasks.send_factors, spark_schema(als_tasks.MESSAGES))
         if side not in self._factors:
             return messages
         return messages.unionByName(self.blocks(side).select("block", F.lit(OWN).alias("source"), "factors"))
+
+    def _sums(self, side: str) -> list[dict[str, Any]]:
+        return _sums(self._factors[side][0].drop("ids", "factors").toArrow())  # a row per block
 
     def _replace(self, side: str, solved: DataFrame) -> None:
         path = self._folder / f"{side}-{uuid.uuid4().hex}"

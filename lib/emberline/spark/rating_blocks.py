@@ -11,6 +11,7 @@ from emberline.cf import als_tasks
 from emberline.cf.als_tasks import ACCOUNT, SIDES
 from emberline.cf.blocks import BLOCK_FIELDS
 from emberline.errors import DataError, EmptyDatasetError
+from emberline.spark import frames
 from emberline.spark.frames import spark_schema
 
 MAX_BLOCKS = 1 << 16
@@ -49,8 +50,9 @@ def pack(ratings: DataFrame, num_blocks: int, routed: bool) -> RatingBlocks:
     chunks = plain.mapInArrow(partial(als_tasks.chunk_ratings, num_blocks=num_blocks), spark_schema(als_tasks.CHUNKS))
     task = partial(als_tasks.pack_blocks, num_blocks=num_blocks, routed=routed)
     packed = chunks.repartitionById(num_blocks, "block").mapInArrow(task, spark_schema(als_tasks.PACKED))
-    frame = (packed.repartition(num_blocks, "block") if routed else packed).persist()
-    accounts = _accounts(frame)
+    with frames.large_batches(ratings.sparkSession):
+        frame = (packed.repartition(num_blocks, "block") if routed else packed).persist()
+        accounts = _accounts(frame)
     _check(accounts["user"])
     sides = {side: Side(accounts[side]["rows"], accounts[side]["last"]) for side in SIDES}
     count = accounts["user"]["ratings"]
