@@ -90,14 +90,15 @@ def assert_same(left: Factors, right: Factors, tolerance: float = 1e-4) -> None:
 
 
 def plain_fit(implicit: bool, iterations: int = ITERATIONS) -> tuple[Factors, float]:
-    """Items, then users, each solved exactly over all pairs (Hu et al., or ALS-WR); factors and the loss."""
+    """Users, then items and users in turns, each solved exactly over all pairs (Hu et al., or ALS-WR); factors and the loss."""
     users, items = (sorted({pair[side] for pair in LIKES}) for side in (0, 1))
     values = np.zeros((len(users), len(items)))
     for (user, item), value in LIKES.items():
         values[users.index(user), items.index(item)] = value
     known = values > 0
     c, p = (1 + ALPHA * values, known * 1.0) if implicit else (known * 1.0, values)
-    x = initial_factors(np.array(users, np.int32), RANK, 1).astype(float)
+    y = initial_factors(np.array(items, np.int32), RANK, 1).astype(float)
+    x = solve(y, c, p, REG * known.sum(1))
     for _ in range(iterations):
         y = solve(x, c.T, p.T, REG * known.sum(0))
         x = solve(y, c, p, REG * known.sum(1))
@@ -134,7 +135,7 @@ def reference(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
     return collected(model), model.history, model.final
 
 
-@pytest.mark.parametrize(("partitions", "blocks", "exchange"), [(1, 1, "broadcast"), (7, 7, "shuffle"), (3, 11, "broadcast")])
+@pytest.mark.parametrize(("partitions", "blocks", "exchange"), [(1, 1, "broadcast"), (7, 3, "shuffle"), (3, 5, "broadcast")])
 def test_neither_partitions_nor_blocks_nor_the_exchange_change_factors(
     fit: Fit, reference: Fitted, partitions: int, blocks: int, exchange: str
 ) -> None:
@@ -168,7 +169,7 @@ def test_a_killed_fit_goes_on_at_the_iteration_that_was_stored(
     def counted(self: Exchange, *arguments: Any) -> Any:
         nonlocal steps
         steps += 1
-        if steps == 6:  # within the third iteration
+        if steps == 7:  # within the third iteration
             raise Killed
         return half_step(self, *arguments)
 
@@ -176,7 +177,7 @@ def test_a_killed_fit_goes_on_at_the_iteration_that_was_stored(
     with pytest.raises(Killed):
         fit(iterations=4, checkpoint_every=2, exchange=exchange, work="killed")
     factors, history, final = fit(iterations=4, checkpoint_every=2, exchange=exchange, work="killed", blocks=5)
-    assert steps == 6 + 2 * 2  # two iterations
+    assert steps == 7 + 2 * 2  # two iterations
     assert_same(reference[0], factors)
     assert len(history) == 4
     assert final["loss"] == pytest.approx(reference[2]["loss"], rel=1e-4)
@@ -186,12 +187,12 @@ def test_a_warm_start_reaches_the_cold_starts_loss_in_fewer_iterations(fit: Fit)
     """Yesterday's factors, for today's ratings: a tenth of them new, and new users and items among them."""
     today = planted(6)
     yesterday = {pair: value for at, (pair, value) in enumerate(today.items()) if at % 10 and pair[0] < 76 and pair[1] < 38}
-    settings = {"implicit": False, "rank": 3, "reg_param": 0.1}
+    settings = {"implicit": False, "rank": 2, "reg_param": 0.05, "biases": True}
     before, _, _ = fit(yesterday, iterations=8, **settings)
     _, cold, _ = fit(today, iterations=8, **settings)
     factors, warm, _ = fit(today, iterations=3, earlier=before, **settings)
-    assert warm[2]["loss"] <= cold[7]["loss"] * 1.001
-    assert warm[0]["loss"] < cold[2]["loss"]
+    assert warm[2]["loss"] <= cold[7]["loss"]
+    assert warm[0]["loss"] < cold[3]["loss"]
     assert factors["user"].keys() == {user for user, _ in today}
     assert factors["item"].keys() == {item for _, item in today}
 
@@ -248,12 +249,12 @@ def test_the_auc_of_a_model_that_knows_the_groups_is_high_and_is_reported(fit: F
 def test_biases_are_published_within_factors(fit: Fit) -> None:
     """Without factors to speak of, the prediction is mean plus biases, and their least squares are known."""
     ratings = planted(4)
-    factors, _, _ = fit(ratings, implicit=False, rank=1, iterations=20, biases=True, reg_param=0.02, solver="cholesky")
+    factors, _, _ = fit(ratings, implicit=False, rank=1, iterations=6, biases=True, reg_param=0.02, solver="cholesky")
     assert {len(vector) for side in factors.values() for vector in side.values()} == {3}
     predicted = np.array([factors["user"][user] @ factors["item"][item] for user, item in ratings])
     values = np.array(list(ratings.values()))
     mean_only = values.std()
-    unbiased, _, _ = fit(ratings, implicit=False, rank=1, iterations=20, reg_param=0.02, solver="cholesky")
+    unbiased, _, _ = fit(ratings, implicit=False, rank=1, iterations=6, reg_param=0.02, solver="cholesky")
     without = np.array([unbiased["user"][user] @ unbiased["item"][item] for user, item in ratings])
     error = np.sqrt(np.mean((predicted - values) ** 2))
     assert error < 0.8 * np.sqrt(np.mean((without - values) ** 2))

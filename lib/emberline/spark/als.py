@@ -204,19 +204,23 @@ class _Training:
 
 
 def _begin(training: _Training, earlier: dict[str, DataFrame] | None) -> None:
-    """Where the first iteration starts: where an attempt was killed, at earlier factors, or at random users."""
+    """Where the first iteration starts: where an attempt was killed, or at the answers of users to earlier or to random items.
+
+    Five iterations from there come as far as eight or more from random users: each of the users has seen all of their ratings.
+    """
     exchange, config, objective = training.exchange, training.config, training.objective
     ratings = exchange.ratings
     if training.history:
         for side in als_tasks.SIDES:
             exchange.load(side, training.checkpoint.factors(ratings.frame.sparkSession, side, len(training.history)))
-    elif earlier:
+        return
+    if earlier:
         for side in als_tasks.SIDES:
             exchange.load(side, _continued(ratings, side, earlier[side], objective, config.rank))
-        exchange.half_step("user", objective, training.solver)
     else:
         task = partial(als_tasks.begin, rank=config.rank, objective=objective, seed=config.seed, nonnegative=config.nonnegative)
-        exchange.load("user", ratings.of("user", "ids", "indptr").mapInArrow(task, spark_schema(als_tasks.FACTORS)))
+        exchange.load("item", ratings.of("item", "ids", "indptr").mapInArrow(task, spark_schema(als_tasks.FACTORS)))
+    exchange.half_step("user", objective, training.solver)
 
 
 def _continued(ratings: RatingBlocks, side: str, earlier: DataFrame, objective: Objective, rank: int) -> DataFrame:

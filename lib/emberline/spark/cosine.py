@@ -24,8 +24,9 @@ from emberline.spark.frames import spark_schema
 
 log = logging.getLogger(__name__)
 
-# Ratings per block. Columns come in larger ones: a row's product with one block costs a visit to each of its terms.
-RATINGS_PER_ROW_BLOCK, RATINGS_PER_COLUMN_BLOCK = 1 << 21, 1 << 24
+# Ratings per block, 8 bytes each. Columns come in larger ones: a row's product with one block costs a visit to each of its terms.
+# Rows do not come in smaller ones than memory asks for: all columns travel to every block of them.
+RATINGS_PER_ROW_BLOCK, RATINGS_PER_COLUMN_BLOCK = 1 << 23, 1 << 24
 _SMALL = 1 << 16  # ratings that are not worth a task of their own
 _SAMPLE = 200  # rows, about, whose exact neighbours are found to say what a cap costs
 
@@ -42,7 +43,8 @@ class Grid:
         """Blocks of a bearable size, and of rows enough for all cores."""
         count = ratings.count()
         cores = ratings.sparkSession.sparkContext.defaultParallelism
-        rows = max(-(-count // RATINGS_PER_ROW_BLOCK), min(2 * cores, -(-count // _SMALL)), 1)
+        rounds = max(1, -(-count // (RATINGS_PER_ROW_BLOCK * cores)))
+        rows = max(min(rounds * cores, -(-count // _SMALL)), 1)
         return cls(min(rows, tasks.MOST_BLOCKS), -(-count // RATINGS_PER_COLUMN_BLOCK) or 1)
 
 
@@ -88,7 +90,8 @@ def neighbors(
     With `one_in` above 1, of about that share of the rows.
     """
     grid = grid or Grid.of(ratings)
-    rows = pack(ratings, side, other, config, grid.rows).persist()
+    with frames.large_batches(ratings.sparkSession):
+        rows = pack(ratings, side, other, config, grid.rows).persist()
     grouped = rows.withColumn("group", F.col("block") % grid.columns).repartitionById(grid.columns, "group").drop("group")
     columns = grouped.mapInArrow(tasks.as_columns, spark_schema(tasks.BLOCKS)).persist()
     right = columns.select([F.col(name).alias(tasks.RIGHT + name) for name in columns.columns])

@@ -28,11 +28,11 @@ from emberline.spark.rating_blocks import RatingBlocks
 OTHER = {"user": "item", "item": "user"}
 
 
-# A row holds megabytes: each goes to the file when it has come, not when a row group's worth of them has.
+# A row holds megabytes: Parquet is to look at what it holds after each, not after each hundred.
 _LARGE_ROWS = {
     "compression": "none",
     "parquet.enable.dictionary": "false",
-    "parquet.block.size": str(1 << 20),
+    "parquet.block.size": str(16 << 20),
     "parquet.page.size.row.check.min": "1",
 }
 

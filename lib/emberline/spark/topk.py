@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from emberline.cf import tasks
+from emberline.spark import frames
 from emberline.spark.frames import spark_schema
 
 ROWS_PER_BLOCK = 2048
@@ -30,7 +31,9 @@ def sparse_blocks(entries: DataFrame, row: str, column: str, value: str | None, 
     place = F.shiftleft(F.col(row).cast("long"), 32).bitwiseOR(F.col(column).cast("long"))  # one column travels faster than two
     placed = entries.select(place, *([] if value is None else [value]))
     pieces = placed.mapInArrow(partial(tasks.pack_pieces, block_size=block_size), spark_schema(tasks.BLOCKS))
-    return pieces.groupBy("block").applyInArrow(tasks.merge_pieces, spark_schema(tasks.BLOCKS))
+    blocks = pieces.groupBy("block").applyInArrow(tasks.merge_pieces, spark_schema(tasks.BLOCKS))
+    with frames.large_batches(entries.sparkSession):
+        return blocks.persist()
 
 
 def block_of(column: str, block_size: int) -> Column:
