@@ -61,11 +61,12 @@ def test_the_same_seed_gives_the_same_factors_of_the_length_rank(fit: Fit, root:
     assert not same(fit(FEW, **QUICK, seed=8), first)
 
 
-def test_feedback_is_explicit_for_ratings_and_implicit_for_events_unless_told(fit: Fit) -> None:
-    explicit, implicit = (fit(FEW, **QUICK, feedback=feedback) for feedback in ("explicit", "implicit"))
-    assert not same(explicit, implicit)
-    assert same(fit(FEW, RAW | {"value": "rating"}, **QUICK), explicit)
-    assert same(fit(FEW, RAW | {"value": "count"}, **QUICK), implicit)
+def test_feedback_is_explicit_for_ratings_and_implicit_for_events_unless_told() -> None:
+    sections: dict[str, Any] = {"rating": {"ratings": RAW | {"value": "rating"}}, "count": {"ratings": RAW | {"value": "count"}}}
+    assert [Config.model_validate({"als": {}} | section).is_implicit for section in sections.values()] == [False, True]
+    for told in ("explicit", "implicit"):
+        for section in sections.values():
+            assert Config.model_validate({"als": {"feedback": told}} | section).is_implicit == (told == "implicit")
 
 
 def test_alpha_multiplies_the_logarithm_of_one_plus_the_value(fit: Fit) -> None:

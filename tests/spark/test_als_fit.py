@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 
 from emberline.cf.als import initial_factors
@@ -113,8 +114,7 @@ def solve(others: np.ndarray, c: np.ndarray, p: np.ndarray, regs: np.ndarray) ->
     return np.array([np.linalg.solve((others.T * w) @ others + reg * identity, (others.T * w) @ row) for w, row, reg in systems])
 
 
-@pytest.mark.parametrize("exchange", ["broadcast", "shuffle"])
-@pytest.mark.parametrize("implicit", [True, False])
+@pytest.mark.parametrize(("implicit", "exchange"), [(True, "broadcast"), (False, "shuffle")])
 def test_an_exact_fit_is_plain_numpys(fit: Fit, implicit: bool, exchange: str) -> None:
     factors, history, final = fit(implicit=implicit, solver="cholesky", exchange=exchange)
     expected, loss = plain_fit(implicit)
@@ -126,16 +126,40 @@ def test_an_exact_fit_is_plain_numpys(fit: Fit, implicit: bool, exchange: str) -
     assert (final["unobserved"] > 0) == implicit
 
 
+def loss_of(factors: Factors, implicit: bool) -> float:
+    """The sum that is minimised, over all pairs."""
+    users, items = (sorted(factors[side]) for side in ("user", "item"))
+    values = np.array([[LIKES.get((user, item), 0.0) for item in items] for user in users])
+    x, y = (np.array([factors[side][index] for index in ids]) for side, ids in (("user", users), ("item", items)))
+    known = values > 0
+    c, p = (1 + ALPHA * values, known * 1.0) if implicit else (known * 1.0, values)
+    penalty = REG * (known.sum(1) @ (x**2).sum(1) + known.sum(0) @ (y**2).sum(1))
+    return float((c * (p - x @ y.T) ** 2).sum() + penalty)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("implicit", [True, False])
+def test_the_same_settings_come_as_far_as_in_mllib(spark: SparkSession, fit: Fit, implicit: bool) -> None:
+    peer = ALS(
+        rank=RANK, maxIter=5, regParam=REG, alpha=ALPHA, implicitPrefs=implicit, userCol="user", itemCol="item", ratingCol="value"
+    ).fit(frame_of(spark, LIKES))
+    rows = {"user": peer.userFactors.collect(), "item": peer.itemFactors.collect()}
+    theirs = {side: {row["id"]: np.array(row["features"]) for row in found} for side, found in rows.items()}
+    ours, _, final = fit(implicit=implicit, iterations=5)
+    assert final["loss"] == pytest.approx(loss_of(ours, implicit), rel=1e-4)
+    assert final["loss"] <= 1.02 * loss_of(theirs, implicit)
+
+
 @pytest.fixture(scope="module")
 def reference(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
-    """The default solver's fit, in 3 blocks of 2 partitions, all factors broadcast."""
+    """The default solver's fit, of 3 partitions in 5 blocks, all factors broadcast."""
     folder = tmp_path_factory.mktemp("reference")
-    config = AlsConfig(rank=RANK, iterations=4, alpha=ALPHA, reg_param=REG, blocks=3, exchange="broadcast")
-    model = als.fit(frame_of(spark, LIKES), config, True, folder / "work", folder / "scratch")
+    config = AlsConfig(rank=RANK, iterations=4, alpha=ALPHA, reg_param=REG, blocks=5, exchange="broadcast")
+    model = als.fit(frame_of(spark, LIKES, 3), config, True, folder / "work", folder / "scratch")
     return collected(model), model.history, model.final
 
 
-@pytest.mark.parametrize(("partitions", "blocks", "exchange"), [(1, 1, "broadcast"), (7, 3, "shuffle"), (3, 5, "broadcast")])
+@pytest.mark.parametrize(("partitions", "blocks", "exchange"), [(1, 1, "broadcast"), (7, 2, "shuffle")])
 def test_neither_partitions_nor_blocks_nor_the_exchange_change_factors(
     fit: Fit, reference: Fitted, partitions: int, blocks: int, exchange: str
 ) -> None:
@@ -159,7 +183,7 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-@pytest.mark.parametrize("exchange", ["broadcast", "shuffle"])
+@pytest.mark.parametrize("exchange", ["broadcast", pytest.param("shuffle", marks=pytest.mark.faults)])
 def test_a_killed_fit_goes_on_at_the_iteration_that_was_stored(
     fit: Fit, reference: Fitted, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,18 +271,14 @@ def test_the_auc_of_a_model_that_knows_the_groups_is_high_and_is_reported(fit: F
 
 
 def test_biases_are_published_within_factors(fit: Fit) -> None:
-    """Without factors to speak of, the prediction is mean plus biases, and their least squares are known."""
+    """The dot product of what is published is the whole prediction, mean and biases in it."""
     ratings = planted(4)
     factors, _, _ = fit(ratings, implicit=False, rank=1, iterations=6, biases=True, reg_param=0.02, solver="cholesky")
     assert {len(vector) for side in factors.values() for vector in side.values()} == {3}
     predicted = np.array([factors["user"][user] @ factors["item"][item] for user, item in ratings])
     values = np.array(list(ratings.values()))
-    mean_only = values.std()
-    unbiased, _, _ = fit(ratings, implicit=False, rank=1, iterations=6, reg_param=0.02, solver="cholesky")
-    without = np.array([unbiased["user"][user] @ unbiased["item"][item] for user, item in ratings])
     error = np.sqrt(np.mean((predicted - values) ** 2))
-    assert error < 0.8 * np.sqrt(np.mean((without - values) ** 2))
-    assert error < 0.6 * mean_only
+    assert error < 0.55 * values.std()  # one factor of two, and noise
 
 
 @pytest.mark.parametrize(
