@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from emberline.cf import als
 from emberline.cf.als import Float64, Grams, Objective, Solver
-from emberline.cf.blocks import BLOCK_FIELDS, Block, Float32, Int32, Int64, decode, matrix_of
+from emberline.cf.blocks import BLOCK_FIELDS, Block, Float32, Int32, Int64, decode, matrix_of, portions
 
 SIDES = ("user", "item")
 CHUNKS = pa.schema(
@@ -66,24 +66,11 @@ class Shared(Protocol):
 
 def chunk_ratings(batches: Iterator[pa.RecordBatch], num_blocks: int) -> Iterator[pa.RecordBatch]:
     """Columns user, item and value to CHUNKS: by the block of the user, and again by that of the item."""
-    for table in _gathered(batches):
+    for table in portions(batches, _CHUNK_RATINGS):
         user, item, value = (table[name].to_numpy() for name in ("user", "item", "value"))
         for side, rows, columns in (("user", user, item), ("item", item, user)):
             for chunk in _chunks(rows, columns, value, num_blocks):
                 yield pa.RecordBatch.from_pylist([{"side": side, **chunk}], schema=CHUNKS)
-
-
-def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    waiting: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        waiting.append(batch)
-        rows += batch.num_rows
-        if rows >= _CHUNK_RATINGS:
-            yield pa.Table.from_batches(waiting)
-            waiting, rows = [], 0
-    if rows:
-        yield pa.Table.from_batches(waiting)
 
 
 def _chunks(rows: Int32, columns: Int32, values: Float32, num_blocks: int) -> Iterator[dict[str, Any]]:

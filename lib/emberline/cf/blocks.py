@@ -131,3 +131,17 @@ def matrix_of(lists: pa.ListArray, rows: int) -> Float32:
     """(rows, d) of a column of lists of one length d."""
     matrix: Float32 = lists.flatten().to_numpy().reshape(rows, -1)
     return matrix
+
+
+def portions(batches: Iterator[pa.RecordBatch], least: int) -> Iterator[pa.Table]:
+    """The batches that are not empty, as many together as have at least so many rows."""
+    portion: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        portion.append(batch)
+        rows += batch.num_rows
+        if rows >= least:
+            yield pa.Table.from_batches(portion)
+            portion, rows = [], 0
+    if rows:
+        yield pa.Table.from_batches(portion)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from emberline.cf import cosine
-from emberline.cf.blocks import Float32, Int32, Int64
+from emberline.cf.blocks import Float32, Int32, Int64, portions
 from emberline.cf.cosine import Damping, Entries, Float64, Nearest
 from emberline.cf.neighborhood import Neighborhood
 
@@ -92,27 +92,10 @@ class Rows:
 
 def scatter(batches: Batches, blocks: int, by: str) -> Batches:
     """Columns row, term and value to PIECES, each of one block of rows, or of terms where `by` says so."""
-    for entries in _chunks(batches):
+    for table in portions(batches, _CHUNK):
+        rows, terms, values = (table[name].to_numpy() for name in ("row", "term", "value"))
+        entries = Entries(rows, terms, values, np.empty(0, np.float32))
         yield from _pieces(entries, getattr(entries, by), blocks)
-
-
-def _chunks(batches: Batches) -> Iterator[Entries]:
-    gathered: list[pa.RecordBatch] = []
-    count = 0
-    for batch in batches:
-        gathered.append(batch)
-        count += batch.num_rows
-        if count >= _CHUNK:
-            yield _entries(gathered)
-            gathered, count = [], 0
-    if count:
-        yield _entries(gathered)
-
-
-def _entries(gathered: list[pa.RecordBatch]) -> Entries:
-    table = pa.Table.from_batches(gathered)
-    rows, terms, values = (table[name].to_numpy() for name in ("row", "term", "value"))
-    return Entries(rows, terms, values, np.empty(0, np.float32))
 
 
 def _pieces(entries: Entries, ids: Int32, blocks: int) -> Batches:

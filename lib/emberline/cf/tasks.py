@@ -20,7 +20,9 @@ from emberline.cf.blocks import (
     block_of_places,
     decode,
     dense_block,
+    matrix_of,
     merged,
+    portions,
     product,
     sparse_block,
 )
@@ -65,25 +67,11 @@ def pack_pieces(batches: Iterator[pa.RecordBatch], block_size: int) -> Iterator[
 
     Sorting here, in large portions, spares Spark to sort and shuffle every entry as a row of its own.
     """
-    for portion in _portions(batches):
+    for portion in portions(batches, _PORTION_ROWS):
         whole = block_of_places(*(column.to_numpy() for column in portion.columns))
         yield pa.RecordBatch.from_pylist(
             [{"block": number, **piece.encode()} for number, piece in whole.cut(block_size)], schema=BLOCKS
         )
-
-
-def _portions(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The batches that are not empty, several of them together."""
-    portion: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        portion.append(batch)
-        rows += batch.num_rows
-        if rows >= _PORTION_ROWS:
-            yield pa.Table.from_batches(portion)
-            portion, rows = [], 0
-    if rows:
-        yield pa.Table.from_batches(portion)
 
 
 def merge_pieces(pieces: pa.Table) -> pa.Table:
@@ -180,7 +168,7 @@ def _places(ascending: Float32, scores: Float32) -> tuple[npt.NDArray[np.int64],
 def sum_gramians(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Column factors to one row of GRAMIANS per batch."""
     for batch in batches:
-        total = als.gramian(_matrix(batch.column(0), batch.num_rows))
+        total = als.gramian(matrix_of(batch.column(0), batch.num_rows))
         yield pa.RecordBatch.from_pylist([{"gramian": total.tobytes()}], schema=GRAMIANS)
 
 
@@ -190,7 +178,7 @@ def sum_moments(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         table = pa.Table.from_batches([batch])
         for split in table["split"].unique():
             rows = table.filter(pc.equal(table["split"], split))
-            x, y = (_matrix(rows[name].combine_chunks(), rows.num_rows) for name in ("features", "factors"))
+            x, y = (matrix_of(rows[name].combine_chunks(), rows.num_rows) for name in ("features", "factors"))
             moments = ridge.Moments.of(x, y)
             row = {name: getattr(moments, name).tobytes() for name in ("xx", "xy", "yy")}
             yield pa.RecordBatch.from_pylist([{"split": split.as_py(), "count": moments.count, **row}], schema=MOMENTS)
@@ -199,18 +187,13 @@ def sum_moments(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def apply_weights(batches: Iterator[pa.RecordBatch], weights: npt.NDArray[np.float64]) -> Iterator[pa.RecordBatch]:
     """Columns item and features to ITEM_FACTORS by `features @ weights`, the last weights being the constant's."""
     for batch in batches:
-        predicted = ridge.with_one(_matrix(batch["features"], batch.num_rows)) @ weights
+        predicted = ridge.with_one(matrix_of(batch["features"], batch.num_rows)) @ weights
         yield pa.record_batch([batch["item"], list(predicted.astype(np.float32))], schema=ITEM_FACTORS)
 
 
 def dot_products(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Columns user_factors and item_factors, lists of one length, replaced by their dot product `predicted`."""
     for batch in batches:
-        left, right = (_matrix(batch[name], batch.num_rows) for name in ("user_factors", "item_factors"))
+        left, right = (matrix_of(batch[name], batch.num_rows) for name in ("user_factors", "item_factors"))
         predicted = pa.array(np.einsum("ij,ij->i", left, right), pa.float32())
         yield batch.drop_columns(["user_factors", "item_factors"]).append_column("predicted", predicted)
-
-
-def _matrix(lists: pa.ListArray, rows: int) -> Float32:
-    matrix: Float32 = lists.flatten().to_numpy().reshape(rows, -1)
-    return matrix

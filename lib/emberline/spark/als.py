@@ -206,7 +206,7 @@ class _Training:
 def _begin(training: _Training, earlier: dict[str, DataFrame] | None) -> None:
     """Where the first iteration starts: where an attempt was killed, or at the answers of users to earlier or to random items.
 
-    Five iterations from there come as far as eight or more from random users: each of the users has seen all of their ratings.
+    That saves iterations beside random users: each of them has seen all of their ratings.
     """
     exchange, config, objective = training.exchange, training.config, training.objective
     ratings = exchange.ratings

@@ -14,8 +14,6 @@ from emberline.errors import DataError, EmptyDatasetError
 from emberline.spark import frames
 from emberline.spark.frames import spark_schema
 
-MAX_BLOCKS = 1 << 16
-
 
 @dataclass(frozen=True)
 class Side:
