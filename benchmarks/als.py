@@ -32,7 +32,9 @@ from pyspark.sql import DataFrame, SparkSession
 from threadpoolctl import threadpool_limits
 
 from emberline.config import AlsConfig
+from emberline.datasets import manifest as datasets
 from emberline.spark import als
+from emberline.spark.scan import Scan
 
 Float32 = npt.NDArray[np.float32]
 
@@ -73,11 +75,11 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Case:
-    """One table: who fits what, `ratings` lying in `folder`, for how many iterations."""
+    """One table: who fits what, `ratings` being `stored`, for how many iterations."""
 
     problem: Problem
     ratings: Ratings
-    folder: Path
+    stored: datasets.Dataset
     iterations: int
 
 
@@ -113,12 +115,12 @@ def loss(problem: Problem, ratings: Ratings, user_factors: Float32, item_factors
 
 def emberline(case: Case, session: SparkSession) -> Fit:
     """Ours, with the stage's own defaults beyond the problem: it stores its state every few iterations, too."""
-    problem, folder = case.problem, case.folder.parent / "emberline"
+    problem, folder = case.problem, Path(str(case.stored.folder.parent)) / "emberline"
     objective = {"reg_param": problem.reg_param, "reg_exponent": problem.reg_exponent, "alpha": problem.alpha}
     config = AlsConfig(rank=RANK, iterations=case.iterations, seed=SEED, **objective)
     shutil.rmtree(folder, ignore_errors=True)
     start = time.perf_counter()
-    ratings = session.read.parquet(str(case.folder))
+    ratings = Scan.of(session, case.stored)
     model = als.fit(ratings, config, problem.feedback == "implicit", folder / "work", folder / "scratch")
     seconds = time.perf_counter() - start
 
@@ -147,7 +149,7 @@ def mllib(case: Case, session: SparkSession) -> Fit:
         seed=SEED,
     )
     start = time.perf_counter()
-    model = solver.fit(session.read.parquet(str(case.folder)))
+    model = solver.fit(session.read.parquet(str(data.folder_of(case.stored))))
     seconds = time.perf_counter() - start
 
     def figures() -> Figures:
@@ -171,7 +173,7 @@ def implicit(case: Case) -> Fit:
         model = AlternatingLeastSquares(
             RANK, problem.reg_param, iterations=case.iterations, num_threads=harness.CORES, random_state=SEED
         )
-        confidence = data.read_csr(case.folder, case.ratings.num_users, case.ratings.num_items)
+        confidence = data.read_csr(case.stored, case.ratings.num_users, case.ratings.num_items)
         confidence.data = 1 + problem.alpha * confidence.data
         model.fit(confidence, show_progress=False, callback=lambda iteration, elapsed, loss: seconds.append(elapsed))
     whole = time.perf_counter() - start
@@ -212,9 +214,9 @@ def measure(report: Report, session: SparkSession, dataset: Dataset, problems: l
     wanted = {name: problem for name, problem in names.items() if report.wants(name)}
     if not wanted or not (ratings := dataset.load()):
         return
-    with data.parquet(ratings) as folder:
+    with data.published(ratings) as stored:
         for name, problem in wanted.items():
-            case = Case(problem, ratings, folder, iterations)
+            case = Case(problem, ratings, stored, iterations)
             report.compare(name, subjects(case, session, dataset.with_mllib))
 
 

@@ -34,7 +34,9 @@ from sklearn.preprocessing import normalize
 from sparse_dot_topn import sp_matmul_topn
 
 from emberline.config import CosineConfig
+from emberline.datasets.manifest import Dataset
 from emberline.spark import cosine
+from emberline.spark.scan import Scan
 
 Float64 = npt.NDArray[np.float64]
 Judge = Callable[[Float64], Figures]
@@ -45,20 +47,20 @@ PLAIN, DAMPED = CosineConfig(top_k=K), CosineConfig(top_k=K, shrinkage=10.0)
 
 @dataclass(frozen=True)
 class Case:
-    """Ratings, as Parquet in `folder`, and the items that are judged."""
+    """Ratings, also `stored`, and the items that are judged."""
 
     ratings: Ratings
-    folder: Path
+    stored: Dataset
     judged: npt.NDArray[np.int64]
 
     def matrix(self) -> sparse.csr_matrix:
         """(users, items), read from Parquet."""
-        return data.read_csr(self.folder, self.ratings.num_users, self.ratings.num_items).astype(np.float64)
+        return data.read_csr(self.stored, self.ratings.num_users, self.ratings.num_items).astype(np.float64)
 
 
 def emberline(case: Case, config: CosineConfig, session: SparkSession, folder: Path) -> Path:
     """Ours: the folder of neighbours."""
-    found = cosine.neighbors(session.read.parquet(str(case.folder)), "item", "user", config)
+    found = cosine.neighbors(Scan.of(session, case.stored), "item", "user", config)
     found.write.mode("overwrite").parquet(str(folder))
     return folder
 
@@ -78,7 +80,7 @@ def mllib(case: Case, session: SparkSession) -> int:
     """How many pairs of items have a similarity."""
     size = case.ratings.num_items
     pairs = F.sort_array(F.collect_list(F.struct("item", "value"))).alias("pairs")
-    users = session.read.parquet(str(case.folder)).groupBy("user").agg(pairs).select("pairs").rdd
+    users = session.read.parquet(str(data.folder_of(case.stored))).groupBy("user").agg(pairs).select("pairs").rdd
     rows = users.map(lambda row: OldVectors.fromML(Vectors.sparse(size, [(item, value) for item, value in row["pairs"]])))
     return RowMatrix(rows, numCols=size).columnSimilarities().entries.count()
 
@@ -125,8 +127,8 @@ def measure(report: Report, session: SparkSession, millions: float, with_mllib: 
         return
     ratings = data.sized(round(millions * 1e6))
     judged = np.random.default_rng(1).choice(ratings.num_items, JUDGED, replace=False)
-    with data.parquet(ratings) as folder, TemporaryDirectory(prefix="emberline-bench-") as name:
-        case, target = Case(ratings, folder, judged), Path(name) / "neighbors"
+    with data.published(ratings) as stored, TemporaryDirectory(prefix="emberline-bench-") as name:
+        case, target = Case(ratings, stored, judged), Path(name) / "neighbors"
         in_one = partial(judge_matrix, case)
         peers = [Subject("sparse-dot-topn", partial(sparse_dot_topn, case), in_one, uses_spark=False)]
         peers.append(Subject("implicit", partial(implicit, case), in_one, uses_spark=False))

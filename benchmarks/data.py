@@ -16,7 +16,9 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 from scipy import sparse
 
-from emberline.datasets.schema import ITEM, RATINGS, USER
+from emberline.datasets.manifest import Dataset, Manifest, ProducedBy, commit, load, run_folder
+from emberline.datasets.parts import write_part
+from emberline.datasets.schema import RATINGS, TABLES, fields_of
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -24,7 +26,6 @@ Float32 = npt.NDArray[np.float32]
 Feedback = Literal["implicit", "explicit"]
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
-TRIPLES = pa.schema([USER, ITEM, RATINGS.field("value")])
 
 # Zipf-Mandelbrot: the k-th of N has a weight of (k + SHIFT * N) ** -EXPONENT. Of 16 M ratings of 100,000 users and 20,000 items
 # the first item has 23,000, the first hundredth of the items 18 %, the median item 270; the first user 4,400, the median user 44.
@@ -48,14 +49,30 @@ class Ratings:
     def __len__(self) -> int:
         return len(self.user)
 
-    def write(self, folder: Path, num_files: int = 8) -> None:
-        """Parquet files of the columns user, item and value as the dataset `ratings` has them, in row groups of 131,072."""
-        folder.mkdir(parents=True, exist_ok=True)
-        edges = np.linspace(0, len(self), num_files + 1, dtype=np.int64)
-        for number, (start, end) in enumerate(pairwise(edges)):
-            columns = [pa.array(column[start:end]) for column in (self.user, self.item, self.value)]
-            table = pa.table(columns, schema=TRIPLES)
-            pq.write_table(table, folder / f"part-{number:05d}.parquet", row_group_size=_ROW_GROUP_ROWS, compression="zstd")
+    def publish(self, root: Path) -> Dataset:
+        """The dataset `ratings` of a root, in no order: in 8 parts of row groups of 131,072."""
+        no_time = pa.nulls(len(self), RATINGS.field("timestamp").type)
+        return publish(root, pa.table([self.user, self.item, self.value, no_time], schema=RATINGS), "ratings", num_parts=8)
+
+
+def publish(root: Path, table: pa.Table, name: str, num_parts: int = 1, rank: int | None = None) -> Dataset:
+    """A dataset of the rows, as if a stage had written it."""
+    run_id = "20250101T000000-00000000"
+    folder, schema = root / name / run_folder("0" * 64, run_id), TABLES[name]
+    edges = pairwise(np.linspace(0, len(table), num_parts + 1, dtype=np.int64).tolist())
+    parts = [write_part(_groups(table[start:end]), folder, f"part-{at:05d}", schema) for at, (start, end) in enumerate(edges)]
+    produced_by = ProducedBy("benchmark", "0" * 64, run_id)
+    commit(root, Manifest(name, "table", fields_of(schema), len(table), parts, produced_by, rank=rank))
+    return load(root, name)
+
+
+def folder_of(dataset: Dataset) -> Path:
+    """Where its Parquet files are, for Spark (`spark.read.parquet(str(folder))`), and for `read_csr`."""
+    return Path(str(dataset.paths[0])).parent
+
+
+def _groups(table: pa.Table) -> list[pa.Table]:
+    return [table[start : start + _ROW_GROUP_ROWS] for start in range(0, len(table), _ROW_GROUP_ROWS)]
 
 
 def sized(num_ratings: int, feedback: Feedback = "implicit", seed: int = 1) -> Ratings:
@@ -109,18 +126,16 @@ def retail() -> Ratings | None:
 
 
 @contextmanager
-def parquet(ratings: Ratings) -> Iterator[Path]:
-    """A temporary folder with the ratings as Parquet, for Spark (`spark.read.parquet(str(folder))`) and for `read_csr`."""
-    with TemporaryDirectory(prefix="emberline-bench-") as name:
-        folder = Path(name) / "ratings"
-        ratings.write(folder)
-        yield folder
+def published(ratings: Ratings) -> Iterator[Dataset]:
+    """The ratings as a dataset, in a temporary root."""
+    with TemporaryDirectory(prefix="emberline-bench-") as root:
+        yield ratings.publish(Path(root))
 
 
-def read_csr(folder: Path, num_users: int, num_items: int) -> sparse.csr_matrix:
+def read_csr(ratings: Dataset, num_users: int, num_items: int) -> sparse.csr_matrix:
     """The values as (num_users, num_items) float32, read from Parquet: where a peer in one process begins."""
-    table = pq.read_table(folder)
-    user, item, value = (table[name].to_numpy() for name in TRIPLES.names)
+    table = pq.read_table(folder_of(ratings), columns=["user", "item", "value"])
+    user, item, value = (column.to_numpy() for column in table.columns)
     return sparse.csr_matrix((value, (user, item)), shape=(num_users, num_items), dtype=np.float32)
 
 

@@ -24,7 +24,6 @@ import harness
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 from data import Ratings
 from harness import Figures, Report, Subject
 from implicit.cpu.topk import topk as implicit_topk
@@ -34,11 +33,13 @@ from pyspark.sql import functions as F
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from emberline.cf.blocks import sparse_block
+from emberline.cf.entries import Entries
 from emberline.cf.topk import Excluded, TopK, lists
-from emberline.datasets.schema import ITEM_FACTORS, USER_FACTORS
-from emberline.spark.recommend import top_unseen
-from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, dense_blocks
+from emberline.datasets.manifest import load
+from emberline.datasets.schema import TABLES
+from emberline.spark.recommend import item_pieces, top_unseen, user_pieces
+from emberline.spark.scan import Scan
+from emberline.spark.topk import ROWS_PER_BLOCK
 
 Float32 = npt.NDArray[np.float32]
 Lists = dict[int, list[int]]
@@ -50,15 +51,15 @@ _WHOLE_LISTS = 1e-5
 
 @dataclass(frozen=True)
 class Case:
-    """Factors of users (m, RANK) and items (n, RANK), and what the users have seen: (m, n) in memory, and below `folder`."""
+    """Factors of users (m, RANK) and items (n, RANK), what the users have seen (m, n), and the root whose datasets hold them."""
 
     users: Float32
     items: Float32
     seen: sparse.csr_matrix
-    folder: Path
+    root: Path
 
 
-def made(ratings: Ratings, num_users: int, folder: Path) -> Case:
+def made(ratings: Ratings, num_users: int, root: Path) -> Case:
     """The first users and what they have rated, with random factors; a user likes about the same items as others do."""
     rng = np.random.default_rng(1)
     users, items = (rng.standard_normal((n, RANK), np.float32) for n in (num_users, ratings.num_items))
@@ -66,23 +67,21 @@ def made(ratings: Ratings, num_users: int, folder: Path) -> Case:
     of_these = ratings.user < num_users
     user, item = ratings.user[of_these], ratings.item[of_these]
     seen = sparse.csr_matrix((ratings.value[of_these], (user, item)), shape=(num_users, ratings.num_items))
-    Ratings(user, item, ratings.value[of_these], num_users, ratings.num_items).write(folder / "ratings")
-    for name, factors, schema in (("users", users, USER_FACTORS), ("items", items, ITEM_FACTORS)):
-        table = pa.table([pa.array(np.arange(len(factors), dtype=np.int32)), pa.array(list(factors))], schema=schema)
-        pq.write_table(table, folder / f"{name}.parquet", row_group_size=10_000)
-    return Case(users, items, seen, folder)
+    Ratings(user, item, ratings.value[of_these], num_users, ratings.num_items).publish(root)
+    for name, factors in (("user_factors", users), ("item_factors", items)):
+        table = pa.table([pa.array(np.arange(len(factors), dtype=np.int32)), pa.array(list(factors))], schema=TABLES[name])
+        data.publish(root, table, name, num_parts=4, rank=RANK)
+    return Case(users, items, seen, root)
 
 
 # ---------------------------------------------------------------------------------------------------------------- subjects
 
 
 def emberline(case: Case, session: SparkSession) -> Callable[[], Lists]:
-    users, items, ratings = (
-        session.read.parquet(str(case.folder / name)) for name in ("users.parquet", "items.parquet", "ratings")
-    )
-    left, right = dense_blocks(users, "user", ROWS_PER_BLOCK), dense_blocks(items, "item", COLUMNS_PER_BLOCK)
-    best = top_unseen(left, right, ratings.select("user", "item"), K)
-    written = _written(best, case.folder / "emberline")
+    names = ("user_factors", "item_factors", "ratings")
+    users, items, ratings = (Scan.of(session, load(case.root, name)) for name in names)
+    best = top_unseen(user_pieces(users), item_pieces(items), ratings, K)
+    written = _written(best, case.root / "emberline")
 
     def judged() -> Lists:
         rows = written(session).where(F.col("user").isin(_judged(case))).orderBy("user", "rank").collect()
@@ -93,8 +92,8 @@ def emberline(case: Case, session: SparkSession) -> Callable[[], Lists]:
 
 def mllib(case: Case, session: SparkSession) -> Callable[[], Lists]:
     model = _mllib_model(case, session)
-    best = model.recommendForUserSubset(session.read.parquet(str(case.folder / "users.parquet")).select("user"), K)
-    written = _written(best, case.folder / "mllib")
+    best = model.recommendForUserSubset(_factors(case, session, "user").select("user"), K)
+    written = _written(best, case.root / "mllib")
 
     def judged() -> Lists:
         rows = written(session).where(F.col("user").isin(_judged(case))).collect()
@@ -105,12 +104,16 @@ def mllib(case: Case, session: SparkSession) -> Callable[[], Lists]:
 
 def _mllib_model(case: Case, session: SparkSession) -> ALSModel:
     """A model of our factors, by the constructor that its own fit() calls."""
-    sides = ((name, session.read.parquet(str(case.folder / f"{name}s.parquet"))) for name in ("user", "item"))
+    sides = ((name, _factors(case, session, name)) for name in ("user", "item"))
     factors = [side.select(F.col(name).alias("id"), F.col("factors").alias("features"))._jdf for name, side in sides]
     jvm = session.sparkContext._jvm
     assert jvm is not None
     model = jvm.org.apache.spark.ml.recommendation.ALSModel("als", RANK, *factors)
     return ALSModel(model.setUserCol("user").setItemCol("item").setPredictionCol("rating"))
+
+
+def _factors(case: Case, session: SparkSession, side: str) -> DataFrame:
+    return session.read.parquet(str(data.folder_of(load(case.root, f"{side}_factors"))))
 
 
 def _written(frame: DataFrame, path: Path) -> Callable[[SparkSession], DataFrame]:
@@ -134,7 +137,7 @@ def arithmetic(case: Case) -> Callable[[], Lists]:
 def _best_of(case: Case, first: int) -> npt.NDArray[np.uint64]:
     rows = slice(first, first + ROWS_PER_BLOCK)
     users, seen = case.users[rows], case.seen[rows].tocoo()
-    excluded = Excluded(np.arange(len(users), dtype=np.int32), sparse_block(seen.row, seen.col))
+    excluded = Excluded(np.arange(len(users), dtype=np.int32), Entries(seen.row, seen.col).block())
     best = TopK(len(users), K)
     for row, column, scores in _tiles(users, case.items):
         columns = np.arange(column, column + scores.shape[1], dtype=np.int32)

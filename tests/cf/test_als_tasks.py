@@ -6,9 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from emberline.cf import als_tasks
+from emberline.cf import als_tasks, entries
 from emberline.cf.als import Objective
 from emberline.cf.blocks import decode
+from emberline.cf.entries import PIECES, Entries
+from emberline.cf.validation import Withheld
 
 Pair = tuple[int, int]
 RNG = np.random.default_rng(3)
@@ -23,12 +25,12 @@ def batches_of(pairs: list[Pair], values: dict[Pair, float]) -> list[pa.RecordBa
 
 
 def packed(num_blocks: int, routed: bool, pairs: list[Pair] = PAIRS, values: dict[Pair, float] = VALUES) -> list[dict[str, Any]]:
-    """The rows of PACKED, by way of chunks that arrive in the order opposite to that in which they were sent."""
-    chunks = pa.Table.from_batches(als_tasks.chunk_ratings(iter(batches_of(pairs, values)), num_blocks), als_tasks.CHUNKS)
+    """The rows of PACKED, by way of pieces that arrive in the order opposite to that in which they were sent."""
+    pieces = pa.Table.from_batches(als_tasks.scatter_ratings(iter(batches_of(pairs, values)), num_blocks, None), PIECES)
     rows = []
     for block in range(num_blocks):
-        mine = [row for row in chunks.to_pylist() if row["block"] == block][::-1]
-        arrived = pa.Table.from_pylist(mine, schema=als_tasks.CHUNKS)
+        mine = [row for row in pieces.to_pylist() if row["block"] == block][::-1]
+        arrived = pa.Table.from_pylist(mine, schema=PIECES)
         found = pa.Table.from_batches(als_tasks.pack_blocks(iter(arrived.to_batches()), num_blocks, routed), als_tasks.PACKED)
         rows += found.to_pylist()
     return rows
@@ -39,7 +41,7 @@ def packed(num_blocks: int, routed: bool, pairs: list[Pair] = PAIRS, values: dic
 def test_every_rating_is_in_its_users_block_and_in_its_items(
     num_blocks: int, routed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(als_tasks, "_CHUNK_RATINGS", 50)
+    monkeypatch.setattr(entries, "_PORTION", 50)
     for side, own in (("user", 0), ("item", 1)):
         found = {}
         for row in packed(num_blocks, routed):
@@ -58,6 +60,22 @@ def test_accounts_say_how_many_what_is_wrong_and_where_ids_end() -> None:
     account = {name: row[f"user_{name}"] for name in ("ratings", "rows", "last", "not_finite", "repeated")}
     assert account == {"ratings": 5, "rows": 4, "last": 44, "not_finite": 2, "repeated": 1}
     assert (row["item_rows"], row["item_last"]) == (2, 6)
+
+
+def test_what_is_withheld_is_in_no_block() -> None:
+    withheld = Withheld(0.5, seed=1)
+    pieces = pa.Table.from_batches(als_tasks.scatter_ratings(iter(batches_of(PAIRS, VALUES)), 1, withheld), PIECES).to_pylist()
+    users, items = np.array(PAIRS, np.int32).T
+    left = {pair for pair, is_held in zip(PAIRS, withheld.has(users, items), strict=True) if not is_held}
+    for side, step in (("user", 1), ("item", -1)):
+        ratings = Entries.decoded(piece for piece in pieces if piece["kind"] == side)
+        assert set(zip(ratings.rows.tolist(), ratings.columns.tolist(), strict=True)) == {pair[::step] for pair in left}
+    assert 0.8 < len(left) / len(PAIRS) < 0.98  # a fifth of the ratings of half of the users is withheld
+
+
+def test_the_extent_is_the_largest_of_both_ids() -> None:
+    found = pa.Table.from_batches(als_tasks.extent(iter(batches_of(PAIRS, VALUES))), als_tasks.EXTENT).to_pydict()
+    assert (max(found["user"]), max(found["item"])) == (max(PAIRS)[0], max(item for _, item in PAIRS))
 
 
 def test_a_block_is_sent_the_rows_it_needs_in_the_order_in_which_it_counts_them() -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from emberline.cf.blocks import Block, decode, dense_block, product, sparse_block
+from emberline.cf.blocks import Block, decode, dense_block, product
+from emberline.cf.entries import Entries
 
 IDS = np.array([7, 2, 5], np.int32)
 
@@ -17,7 +18,7 @@ def random_rows(seed: int, shape: tuple[int, int] = (3, 4)) -> np.ndarray:
 def sparse_of(matrix: np.ndarray, seed: int = 0) -> Block:
     """A block of the places of `matrix` that are not zero, given in a random order."""
     places = np.random.default_rng(seed).permutation(np.argwhere(matrix)).astype(np.int32)
-    return sparse_block(places[:, 0], places[:, 1], matrix[places[:, 0], places[:, 1]])
+    return Entries(places[:, 0], places[:, 1], matrix[places[:, 0], places[:, 1]]).block()
 
 
 def thinned(seed: int, shape: tuple[int, int]) -> np.ndarray:
@@ -45,17 +46,6 @@ def test_dense_rows_are_put_in_the_order_of_their_ids() -> None:
     assert not block.is_sparse
     assert block.ids.tolist() == [2, 5, 7]
     assert block.dense().tolist() == [[20, 21], [50, 51], [70, 71]]
-
-
-def test_sparse_entries_are_put_in_the_order_of_row_and_column() -> None:
-    rows, columns = np.array([9, 4, 9, 4, 6], np.int32), np.array([3, 8, 0, 1, 2], np.int32)
-    block = sparse_block(rows, columns, np.array([93, 48, 90, 41, 62], np.float32))
-    assert block.is_sparse
-    assert block.ids.tolist() == [4, 6, 9]
-    expected = np.zeros((3, 9))
-    expected[[0, 0, 1, 2, 2], [1, 8, 2, 0, 3]] = [41, 48, 62, 90, 93]
-    assert block.sparse(9).toarray().tolist() == expected.tolist()
-    assert block.indices.tolist() == [1, 8, 2, 0, 3]
 
 
 def test_the_product_of_dense_blocks_is_numpys() -> None:

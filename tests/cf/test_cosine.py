@@ -9,7 +9,8 @@ import scipy.sparse as sp
 from sklearn.metrics.pairwise import cosine_similarity
 
 from emberline.cf import cosine
-from emberline.cf.cosine import Damping, Entries, Nearest
+from emberline.cf.cosine import Damping, Nearest
+from emberline.cf.entries import Entries
 
 Matrix = npt.NDArray[np.float64]
 STEP = 3  # ids have gaps
@@ -39,7 +40,7 @@ def found_in(dense: Matrix, top_k: int, damping: Damping = NONE) -> Nearest:
     rows, terms = np.nonzero(dense)
     order = np.random.default_rng(0).permutation(len(rows))
     values = dense[rows, terms][order].astype(np.float32)
-    matrix = cosine.assembled(rows[order].astype(np.int32), terms[order].astype(np.int32), values, len(dense)).astype(float)
+    matrix = Entries(rows[order].astype(np.int32), terms[order].astype(np.int32), values).matrix(len(dense)).astype(float)
     matrix.data /= np.repeat(cosine.lengths(matrix), np.diff(matrix.indptr))
     ids = np.arange(len(dense), dtype=np.int32) * STEP
     return cosine.nearest(matrix[::2], sp.csr_matrix(matrix.T), ids[::2], ids, top_k, damping)
@@ -106,26 +107,26 @@ def test_more_than_a_hundred_thousand_common_terms_keep_their_digits() -> None:
 
 def entries_of(num_rows: int, num_terms: int) -> Entries:
     rows, terms = (part.ravel().astype(np.int32) for part in np.mgrid[:num_rows, :num_terms])
-    return Entries(rows, terms, np.ones(len(rows), np.float32), np.empty(0, np.float32))
+    return Entries(rows, terms, np.ones(len(rows), np.float32))
 
 
 def test_a_cap_keeps_so_many_of_each_term_whatever_their_order() -> None:
     entries = entries_of(100, 7)
     order = np.random.default_rng(1).permutation(len(entries.rows))
     mixed = entries.take(order)
-    kept, again = (one.take(cosine.sampled(one, one.terms, 10, seed=3)) for one in (entries, mixed))
-    pairs = [set(zip(one.rows.tolist(), one.terms.tolist(), strict=True)) for one in (kept, again)]
+    kept, again = (one.take(cosine.sampled(one, one.columns, 10, seed=3)) for one in (entries, mixed))
+    pairs = [set(zip(one.rows.tolist(), one.columns.tolist(), strict=True)) for one in (kept, again)]
     assert pairs[0] == pairs[1]
-    assert np.bincount(kept.terms).tolist() == [10] * 7
-    assert cosine.sampled(entries, entries.terms, 100, seed=3).all()
+    assert np.bincount(kept.columns).tolist() == [10] * 7
+    assert cosine.sampled(entries, entries.columns, 100, seed=3).all()
 
 
 def test_a_cap_is_fair_and_another_seed_chooses_others() -> None:
     entries = entries_of(50, 2000)
-    kept = [entries.take(cosine.sampled(entries, entries.terms, 10, seed)) for seed in (1, 2)]
+    kept = [entries.take(cosine.sampled(entries, entries.columns, 10, seed)) for seed in (1, 2)]
     counts = np.bincount(kept[0].rows)
     assert abs(counts - 400).max() < 5 * np.sqrt(400)
-    first, second = (set(zip(one.rows.tolist(), one.terms.tolist(), strict=True)) for one in kept)
+    first, second = (set(zip(one.rows.tolist(), one.columns.tolist(), strict=True)) for one in kept)
     assert len(first & second) / len(first) == pytest.approx(0.2, abs=0.02)
 
 

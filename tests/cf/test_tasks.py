@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from emberline.cf import tasks
-from emberline.cf.blocks import Block, decode, dense_block, sparse_block
+from emberline.cf import entries, tasks
+from emberline.cf.blocks import Block, decode, dense_block
+from emberline.cf.entries import Entries
 
 Scores = dict[tuple[int, int], float]
 
@@ -22,13 +23,13 @@ def dense(ids: np.ndarray, seed: int, width: int = 3) -> Block:
 def sparse(ids: np.ndarray, matrix: np.ndarray) -> Block:
     """A sparse block of the places of `matrix` that are not zero."""
     rows, columns = np.nonzero(matrix)
-    return sparse_block(ids[rows], columns.astype(np.int32), matrix[rows, columns])
+    return Entries(ids[rows], columns.astype(np.int32), matrix[rows, columns]).block()
 
 
 def places(pairs: Iterable[tuple[int, int]]) -> Block:
-    """A sparse block with entries at `pairs`, their values being zero."""
+    """A sparse block with entries at `pairs`."""
     rows, columns = np.array(list(pairs), np.int32).T
-    return sparse_block(rows, columns, np.zeros(len(rows), np.float32))
+    return Entries(rows, columns).block()
 
 
 def pair_of(left: Block | None, right: Block, excluded: Block | None = None, numbers: tuple[int, int] = (0, 0)) -> pa.RecordBatch:
@@ -43,8 +44,7 @@ def pair_of(left: Block | None, right: Block, excluded: Block | None = None, num
 
 
 def scored(pairs: Iterable[pa.RecordBatch], k: int, seed: int | None = None) -> Scores:
-    lists = pa.Table.from_batches(tasks.score_pairs(iter(pairs), k, seed), tasks.LISTS)
-    rows = tasks.merge_lists(lists, k).to_pylist()
+    rows = pa.Table.from_batches(tasks.score_and_rank(iter(pairs), k, seed), tasks.BEST).to_pylist()
     scores = {(row["row"], row["column"]): row["score"] for row in rows}
     assert len(scores) == len(rows)
     return scores
@@ -83,32 +83,42 @@ def test_sparse_entries_are_packed_in_the_order_of_row_and_column() -> None:
     assert decode(row).sparse(10).toarray()[:, [0, 2, 9]].tolist() == [[0, 0, 39], [50, 52, 0]]
 
 
-@pytest.mark.parametrize("has_values", [True, False])
-@pytest.mark.parametrize("portion_rows", [1, 4, 1000])
-def test_pieces_of_sparse_blocks_merge_to_whole_ones(
-    has_values: bool, portion_rows: int, monkeypatch: pytest.MonkeyPatch
+def pieces_of(ids: np.ndarray, matrix: np.ndarray, gone: list[tuple[int, int]], is_dense: bool) -> list[pa.RecordBatch]:
+    """PIECES, by blocks of ten ids, of the rows of a matrix and of what they exclude, the last first."""
+    factors = pa.table([pa.array(ids), pa.array(list(matrix), FLOATS)], names=["id", "factors"])
+    rows, columns = (place.astype(np.int32) for place in np.nonzero(matrix))
+    stored = pa.table([ids[rows], columns, matrix[rows, columns]], names=["row", "column", "value"])
+    places = pa.table([pa.array([pair[side] for pair in gone], pa.int32()) for side in (0, 1)], names=["row", "column"])
+    own = tasks.scatter_dense(iter(factors.to_batches(3)), 10)
+    if not is_dense:
+        own = tasks.scatter_sparse(iter(stored.to_batches(3)), 10, tasks.SPARSE)
+    return [*own, *tasks.scatter_sparse(iter(places.to_batches(3)), 10, tasks.EXCLUDED)][::-1]
+
+
+@pytest.mark.parametrize("portion", [1, 1000])
+@pytest.mark.parametrize("is_dense", [True, False])
+def test_pieces_are_assembled_to_blocks_with_what_they_exclude(
+    is_dense: bool, portion: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fifty entries of rows 0 to 29, in batches of at most three, of which one is empty."""
-    monkeypatch.setattr(tasks, "_PORTION_ROWS", portion_rows)
-    rng = np.random.default_rng(1)
-    row, column = np.divmod(rng.permutation(30 * 7)[:50], 7)
-    columns = {"place": row * 2**32 + column, "value": np.arange(50, dtype=np.float32)}
-    table = pa.table({name: array for name, array in columns.items() if has_values or name == "place"})
-    batches = table.to_batches(max_chunksize=3)
-    batches.insert(2, batches[0].slice(0, 0))
-    pieces = pa.Table.from_batches(tasks.pack_pieces(iter(batches), block_size=10), tasks.BLOCKS)
-    found = {}
-    for number in range(3):
-        (packed,) = tasks.merge_pieces(pieces.filter(pa.compute.equal(pieces["block"], number))).to_pylist()
-        block = decode(packed)
-        assert packed["block"] == number
-        assert np.all(block.ids // 10 == number)
-        rows = np.repeat(block.ids, np.diff(block.indptr))
-        places = list(zip(rows.tolist(), block.indices.tolist(), strict=True))
-        assert places == sorted(places)
-        found |= dict(zip(places, block.values if has_values else [None] * len(places), strict=True))
-    expected = dict(zip(zip(row.tolist(), column.tolist(), strict=True), range(50), strict=True))
-    assert found == (expected if has_values else dict.fromkeys(expected))
+    """Nothing is excluded in block 0, and block 3 has no rows of its own."""
+    monkeypatch.setattr(tasks, "_PORTION_ROWS", portion)
+    monkeypatch.setattr(entries, "_PORTION", portion)
+    ids = np.random.default_rng(2).permutation(np.array([0, 4, 9, 10, 25, 26, 29], np.int32))
+    matrix = np.random.default_rng(1).integers(1, 9, (len(ids), 4)).astype(np.float32)
+    gone = [(25, 7), (10, 2), (25, 1), (33, 0), (26, 5)]
+    assembled = pa.Table.from_batches(tasks.assemble(iter(pieces_of(ids, matrix, gone, is_dense)), 10), tasks.ASSEMBLED)
+    assert assembled["block"].to_pylist() == [0, 1, 2]
+    for row in assembled.to_pylist():
+        block = decode(row)
+        assert block.ids.tolist() == sorted(index for index in ids.tolist() if index // 10 == row["block"])
+        found = block.dense() if is_dense else block.sparse(4).toarray()
+        assert found.tolist() == [matrix[ids.tolist().index(index)].tolist() for index in block.ids.tolist()]
+        mine = sorted(pair for pair in gone if pair[0] // 10 == row["block"])
+        if mine:
+            pairs = decode(row, tasks.EXCLUDED)
+            assert list(zip(np.repeat(pairs.ids, np.diff(pairs.indptr)).tolist(), pairs.indices.tolist(), strict=True)) == mine
+        else:
+            assert row[f"{tasks.EXCLUDED}ids"] is None
 
 
 @pytest.mark.parametrize("k", [1, 3, 10])
@@ -163,9 +173,8 @@ def test_a_left_block_meets_its_right_blocks_one_after_the_other() -> None:
         [(1, 12), (6, 33)],
     )
     pairs = [pair_of(left if number in (0, 3) else None, right, places(gone)) for number, right in enumerate(rights)]
-    tables = [pa.Table.from_batches(tasks.score_pairs(iter(part), 3), tasks.LISTS) for part in (pairs[3:], pairs[:3])]
-    merged = tasks.merge_lists(pa.concat_tables(tables), 3)
-    assert merged.schema == tasks.BEST
+    lists = [batch for part in (pairs[3:], pairs[:3]) for batch in tasks.score_pairs(iter(part), 3)]
+    merged = pa.Table.from_batches(tasks.merge_lists(iter(lists), 3), tasks.BEST)
     scores = np.concatenate([left.dense() @ right.dense().T for right in rights], axis=1)
     ids = np.concatenate([right.ids for right in rights]).tolist()
     assert merged.to_pylist() == [
@@ -246,7 +255,7 @@ def counted(pairs: Iterable[pa.RecordBatch]) -> dict[tuple[int, int], tuple[int,
 def wanted_scores(scores: np.ndarray, users: np.ndarray, items: list[tuple[int, int]]) -> Block:
     """The scores of wanted (user, item) pairs; scores: (users, items), items being their columns."""
     rows, columns = np.array(items, np.int32).T
-    return sparse_block(rows, columns, scores[np.searchsorted(users, rows), columns].astype(np.float32))
+    return Entries(rows, columns, scores[np.searchsorted(users, rows), columns].astype(np.float32)).block()
 
 
 def test_places_are_counted_over_all_blocks_of_items_with_ties() -> None:
@@ -271,7 +280,7 @@ def test_scores_that_rounding_makes_differ_are_equal() -> None:
     """The wanted score was computed elsewhere, in another order of additions."""
     factors = np.array([[100.0], [100.00001], [100.00004], [100.001], [99.999]], np.float32)
     one = dense_block(np.array([0], np.int32), np.ones((1, 1), np.float32))
-    wanted = sparse_block(np.array([0], np.int32), np.array([0], np.int32), np.array([100.00002], np.float32))
+    wanted = Entries(np.array([0], np.int32), np.array([0], np.int32), np.array([100.00002], np.float32)).block()
     assert counted([places_pair(one, dense_block(np.arange(5, dtype=np.int32), factors), wanted)]) == {(0, 0): (1, 3)}
 
 

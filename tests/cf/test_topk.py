@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from emberline.cf.blocks import sparse_block
+from emberline.cf.entries import Entries
 from emberline.cf.topk import Excluded, TopK, lists, merge
 
 NOTHING = -np.inf
@@ -112,7 +112,7 @@ def test_pieces_in_any_order_have_the_best_of_all(scores: np.ndarray, k: int, cu
 def test_excluded_pairs_and_no_others_are_masked() -> None:
     row_ids, column_ids = np.array([2, 5, 9], np.int32), np.array([10, 11, 20], np.int32)
     pairs = [(2, 11), (9, 10), (9, 20), (9, 15), (9, 0), (3, 10), (1, 11), (12, 20), (5, 99)]
-    excluded = Excluded(row_ids, sparse_block(*np.array(pairs, np.int32).T))
+    excluded = Excluded(row_ids, Entries(*np.array(pairs, np.int32).T).block())
     expected = [[0, NOTHING, 0], [0, 0, 0], [NOTHING, 0, NOTHING]]
     for first, stop in ((0, 3), (0, 1), (1, 3), (2, 3)):
         scores = np.zeros((stop - first, 3), np.float32)
@@ -126,7 +126,7 @@ def test_the_best_of_what_is_left_are_those_of_a_sort_without_the_excluded(score
     excluded = np.argwhere(np.random.default_rng(seed).random(scores.shape) < 0.4).astype(np.int32)
     left = scores.copy()
     row_ids, column_ids = (5 * np.arange(size, dtype=np.int32) for size in scores.shape)
-    Excluded(row_ids, sparse_block(5 * excluded[:, 0], 5 * excluded[:, 1])).mask(0, left, column_ids)
+    Excluded(row_ids, Entries(5 * excluded[:, 0], 5 * excluded[:, 1]).block()).mask(0, left, column_ids)
     gone = {tuple(pair) for pair in excluded.tolist()}
     assert found_best(left, 4) == [
         kept

@@ -17,6 +17,7 @@ from emberline.config import CosineConfig
 from emberline.datasets import manifest as manifests
 from emberline.errors import DataError
 from emberline.spark.cosine import Grid, check, neighbors, ratings_left_out
+from emberline.spark.scan import Scan
 
 Matrix = npt.NDArray[np.float64]
 Publish = Callable[..., None]
@@ -46,10 +47,11 @@ def make_ratings() -> Ratings:
 RATINGS = make_ratings()
 
 
-def frame_of(spark: SparkSession, ratings: Ratings) -> DataFrame:
+def scan_of(spark: SparkSession, ratings: Ratings, partitions: int = 2) -> Scan:
     user, item = (pa.array([pair[side] for pair in ratings], pa.int32()) for side in (0, 1))
     value = pa.array(ratings.values(), pa.float32())
-    return spark.createDataFrame(pa.table([user, item, value], names=["user", "item", "value"]))
+    frame = spark.createDataFrame(pa.table([user, item, value], names=["user", "item", "value"]))
+    return Scan(frame.repartition(partitions))
 
 
 def textbook(side: int, top_k: int) -> Neighbors:
@@ -78,7 +80,7 @@ def found(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[
 
 
 def neighbors_of_both(spark: SparkSession, partitions: int) -> dict[str, Neighbors]:
-    ratings = frame_of(spark, RATINGS).repartition(partitions)
+    ratings = scan_of(spark, RATINGS, partitions)
     grid = Grid(rows=3, columns=2)
     items = (
         neighbors(ratings, "item", "user", CosineConfig(top_k=FEW), grid)
@@ -201,13 +203,13 @@ def as_dicts(frame: DataFrame, side: str) -> dict[int, dict[int, float]]:
 
 def test_adjusted_cosine_with_shrinkage_and_support_is_scikit_learns(spark: SparkSession) -> None:
     config = CosineConfig(top_k=8, center="user", shrinkage=10.0, min_support=5)
-    found = neighbors(frame_of(spark, STARS), "item", "user", config, Grid(3, 2))
+    found = neighbors(scan_of(spark, STARS), "item", "user", config, Grid(3, 2))
     stars = dense(STARS)
     assert as_dicts(found, "item") == best_of(centered_on_users(stars).T, stars.T, 10, 5, 8)
 
 
 def test_weighted_neighbors_are_scikit_learns(spark: SparkSession) -> None:
-    ratings, stars = frame_of(spark, STARS), dense(STARS)
+    ratings, stars = scan_of(spark, STARS), dense(STARS)
     items = neighbors(ratings, "item", "user", CosineConfig(top_k=8, weighting="tf-idf"), Grid(2, 1))
     assert as_dicts(items, "item") == best_of(of_tf_idf(stars).T, stars.T, 0, 1, 8)
     users = neighbors(ratings, "user", "item", CosineConfig(top_k=8, weighting="bm25"), Grid(2, 1))
@@ -229,8 +231,8 @@ def test_a_cap_that_bites_says_what_it_costs(spark: SparkSession, publish: Publi
 
 
 def test_a_cap_above_everything_changes_nothing(spark: SparkSession) -> None:
-    assert ratings_left_out(frame_of(spark, STARS), "user", 25) == 0
-    assert ratings_left_out(frame_of(spark, STARS), "user", None) == 0
+    assert ratings_left_out(scan_of(spark, STARS).frame, "user", 25) == 0
+    assert ratings_left_out(scan_of(spark, STARS).frame, "user", None) == 0
 
 
 @pytest.mark.parametrize(
@@ -242,6 +244,6 @@ def test_a_cap_above_everything_changes_nothing(spark: SparkSession) -> None:
     ],
 )
 def test_values_without_a_cosine_are_refused(spark: SparkSession, value: float, weighting: str, message: str) -> None:
-    frame = frame_of(spark, {(0, 0): 1.0, (0, 1): value})
+    ratings = scan_of(spark, {(0, 0): 1.0, (0, 1): value})
     with pytest.raises(DataError, match=message):
-        check(frame, CosineConfig.model_validate({"weighting": weighting}))
+        check(ratings, CosineConfig.model_validate({"weighting": weighting}))

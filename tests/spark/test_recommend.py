@@ -23,7 +23,8 @@ from emberline.datasets import manifest as manifests
 from emberline.datasets.lookup import recommendations_of
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
-from emberline.spark.recommend import fill_up, mix, model_blocks, top_unseen
+from emberline.spark.recommend import fill_up, mix, model_pieces, top_unseen
+from emberline.spark.scan import Scan
 
 Row = dict[str, Any]
 Lists = dict[int, list[tuple[int, float, str]]]
@@ -130,15 +131,15 @@ def found(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[
 
 
 def lists_by_model(spark: SparkSession, partitions: int, filled: list[str]) -> dict[str, Lists]:
-    tables = {name: table.repartition(partitions) for name, table in tables_of(spark).items()}
-    ratings, users = tables["ratings"], tables["users"]
+    tables = {name: Scan(table.repartition(partitions)) for name, table in tables_of(spark).items()}
+    ratings, users = tables["ratings"], tables["users"].frame
     frames = {
-        model: top_unseen(*model_blocks(model, tables), ratings.select("user", "item"), top_k).withColumn("rung", F.lit(model))
+        model: top_unseen(*model_pieces(model, tables), ratings, top_k).withColumn("rung", F.lit(model))
         for model, top_k in TOP_K.items()
     }
     best = fetched(frames)
     short = {model: spark.createDataFrame(best[model], frames[model].schema).repartition(partitions) for model in filled}
-    popular = fetched({model: fill_up(frame, users, ratings, TOP_K[model]) for model, frame in short.items()})
+    popular = fetched({model: fill_up(frame, users, ratings.frame, TOP_K[model]) for model, frame in short.items()})
     spark.catalog.clearCache()
     return {model: lists_of(best[model] + popular.get(model, [])) for model in TOP_K}
 

@@ -11,8 +11,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from emberline.cf.tasks import EXCLUDED as EXCLUDED_KIND
 from emberline.spark import topk
-from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, dense_blocks, sparse_blocks, top_products
+from emberline.spark.scan import Scan
+from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, dense_pieces, sparse_pieces, top_products
 
 Best = dict[tuple[int, int], tuple[Any, int]]  # score and rank
 Pairs = set[tuple[int, int]]
@@ -72,22 +74,22 @@ def sorted_best(scores: np.ndarray, k: int, excluded: Pairs, above: float = -np.
 def products_of(spark: SparkSession, partitions: int) -> dict[str, DataFrame]:
     """What is tested, by its name, all inputs cut into so many partitions."""
 
-    def cut(frame: DataFrame) -> DataFrame:
-        return frame.repartition(partitions)
+    def cut(frame: DataFrame) -> Scan:
+        return Scan(frame.repartition(partitions))
 
     left, right = (
-        dense_blocks(cut(factors(spark, ids, matrix)), "id", size)
+        dense_pieces(cut(factors(spark, ids, matrix)), "id", size)
         for ids, matrix, size in ((ROWS, DENSE[0], ROWS_PER_BLOCK), (COLUMNS, DENSE[1], COLUMNS_PER_BLOCK))
     )
     sparse_left, sparse_right = (
-        sparse_blocks(cut(nonzero(spark, ids, matrix)), "row", "column", "value", size)
+        sparse_pieces(cut(nonzero(spark, ids, matrix)), "row", "column", "value", size)
         for ids, matrix, size in ((ROWS, SPARSE[0], ROWS_PER_BLOCK), (COLUMNS, SPARSE[1], COLUMNS_PER_BLOCK))
     )
-    excluded = sparse_blocks(cut(entries(spark, sorted(EXCLUDED))), "row", "column", None, ROWS_PER_BLOCK)
+    excluded = sparse_pieces(cut(entries(spark, sorted(EXCLUDED))), "row", "column", None, ROWS_PER_BLOCK, EXCLUDED_KIND)
     return {
-        "dense": top_products(left, excluded, right, K),
-        "sparse": top_products(sparse_left, excluded, sparse_right, K),
-        "random": top_products(left, excluded, right, K, random_seed=1),
+        "dense": top_products(left.unionByName(excluded), right, K),
+        "sparse": top_products(sparse_left.unionByName(excluded), sparse_right, K),
+        "random": top_products(left.unionByName(excluded), right, K, random_seed=1),
     }
 
 

@@ -8,6 +8,7 @@ other side, w the weight of what was not observed. Over all pairs of rows x and 
     feedback                    e                      p                    w                    the count in reg
     explicit                    1                      value                0                    ratings of the row
     implicit                    1 + alpha |value|      1 if value > 0       1                    positive ratings of the row
+    with log_confidence         1 + alpha log(1 + |value|)                                       (Hu et al., equation 6)
     with unobserved_weight      1                      else 0               unobserved_weight    ratings + w * rated rows
                                                                                                  of the other side
     reg = reg_param * count ** reg_exponent
@@ -28,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
+from emberline.cf import hashing
 from emberline.cf.blocks import Block, Float32, Int32, Int64
 
 Float64 = npt.NDArray[np.float64]
@@ -52,6 +54,7 @@ class Objective:
     reg_param: float
     reg_exponent: float = 1.0
     alpha: float = 1.0
+    log_confidence: bool = False
     unobserved_weight: float | None = None
     biases: bool = False
     mean: float = 0.0
@@ -79,7 +82,8 @@ class Objective:
         preferences = (values > 0).astype(np.float32)
         if self.unobserved_weight is not None:
             return np.ones_like(values), preferences
-        return 1 + np.float32(self.alpha) * np.abs(values), preferences
+        strengths = np.log1p(np.abs(values)) if self.log_confidence else np.abs(values)
+        return 1 + np.float32(self.alpha) * strengths, preferences
 
     def penalties(self, block: Block, num_others: int) -> Float32:
         """reg of each row (m,) of a sparse block, when the other side has `num_others` rated rows."""
@@ -143,7 +147,7 @@ def gramian(factors: Float32) -> Float64:
 
 
 def initial_factors(ids: Int32, rank: int, seed: int, nonnegative: bool = False) -> Float32:
-    """(n, rank): random directions that depend on the seed and each id alone, by splitmix64 (Steele, Lea and Flood 2014)."""
+    """(n, rank): random directions that depend on the seed and each id alone."""
     factors = np.empty((len(ids), rank), np.float32)
     for first in range(0, len(ids), _CHUNK):
         factors[first : first + _CHUNK] = _directions(ids[first : first + _CHUNK], rank, seed, nonnegative)
@@ -152,19 +156,12 @@ def initial_factors(ids: Int32, rank: int, seed: int, nonnegative: bool = False)
 
 def _directions(ids: Int32, rank: int, seed: int, nonnegative: bool) -> Float32:
     numbers = (ids.astype(np.int64)[:, None] * rank + np.arange(rank)).astype(np.uint64)
-    state = _mix(numbers + _mix(np.full(1, seed, np.uint64)))
+    state = hashing.mix(numbers + hashing.mix(np.full(1, seed, np.uint64)))
     uniform = (state >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
     vectors = uniform if nonnegative else 2 * uniform - 1
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     directions: Float32 = vectors / np.maximum(lengths, np.float32(1e-12))
     return directions
-
-
-def _mix(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    state = (state + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
 
 
 def published(factors: Float32, side: str, objective: Objective) -> Float32:

@@ -1,33 +1,24 @@
 """What Spark's Python workers run for alternating least squares: ratings into blocks, and half-steps over blocks.
 
-With B blocks a side, the user or item of id i is in block i % B. Ratings are put into chunks by block before Spark shuffles them,
-so that it moves a few large rows instead of one per rating. A packed block holds both sides' rows of its number.
+With B blocks a side, the user or item of id i is in block i % B. A packed block holds both sides' rows of its number.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import scipy.sparse as sp
 
 from emberline.cf import als
 from emberline.cf.als import Float64, Grams, Objective, Solver
-from emberline.cf.blocks import BLOCK_FIELDS, Block, Float32, Int32, Int64, decode, matrix_of, portions
+from emberline.cf.blocks import BLOCK_FIELDS, Block, Float32, Int32, Int64, decode, matrix_of, rows_of
+from emberline.cf.entries import Entries, read
+from emberline.cf.validation import Withheld
 
 SIDES = ("user", "item")
-CHUNKS = pa.schema(
-    [
-        ("block", pa.int32()),
-        ("side", pa.string()),
-        ("rows", pa.binary()),
-        ("columns", pa.binary()),
-        ("values", pa.binary()),
-    ]
-)
+EXTENT = pa.schema([("user", pa.int32()), ("item", pa.int32())])
 ACCOUNT = [
     ("ratings", pa.int64()),
     ("rows", pa.int64()),
@@ -50,7 +41,6 @@ SOLVED = pa.schema([*FACTORS, *((name, pa.float64()) for name in LOSS)])
 LINKS = pa.schema([("source", pa.int32()), ("block", pa.int32()), ("needed", pa.binary())])
 MESSAGES = pa.schema([("block", pa.int32()), ("source", pa.int32()), ("factors", pa.binary())])
 OWN = -1  # the source of a message that holds a block's own factors
-_CHUNK_RATINGS = 1 << 21
 _PUBLISHED_ROWS = 1 << 14
 
 
@@ -64,67 +54,60 @@ class Shared(Protocol):
 # ---------------------------------------------------------------------------------------------------------------- packing
 
 
-def chunk_ratings(batches: Iterator[pa.RecordBatch], num_blocks: int) -> Iterator[pa.RecordBatch]:
-    """Columns user, item and value to CHUNKS: by the block of the user, and again by that of the item."""
-    for table in portions(batches, _CHUNK_RATINGS):
-        user, item, value = (table[name].to_numpy() for name in ("user", "item", "value"))
-        for side, rows, columns in (("user", user, item), ("item", item, user)):
-            for chunk in _chunks(rows, columns, value, num_blocks):
-                yield pa.RecordBatch.from_pylist([{"side": side, **chunk}], schema=CHUNKS)
+def extent(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Columns user and item to a row with the largest of each."""
+    for ratings in read(batches):
+        yield pa.record_batch([[ratings.rows.max()], [ratings.columns.max()]], schema=EXTENT)
 
 
-def _chunks(rows: Int32, columns: Int32, values: Float32, num_blocks: int) -> Iterator[dict[str, Any]]:
-    blocks = (rows % num_blocks).astype(np.uint16)  # of 16 bits, so that NumPy sorts by radix
-    order = np.argsort(blocks, kind="stable")
-    ends = np.cumsum(np.bincount(blocks, minlength=num_blocks))
-    arrays = {"rows": rows[order], "columns": columns[order], "values": values[order]}
-    for block, (first, end) in enumerate(zip(np.concatenate([[0], ends]), ends, strict=False)):
-        if end > first:
-            yield {"block": block, **{name: array[first:end].tobytes() for name, array in arrays.items()}}
+def scatter_ratings(batches: Iterator[pa.RecordBatch], num_blocks: int, withheld: Withheld | None) -> Iterator[pa.RecordBatch]:
+    """Columns user, item and value to PIECES: by the block of the user, and again by that of the item; less what is withheld."""
+    for ratings in read(batches):
+        kept = ratings if withheld is None else ratings.take(~withheld.has(ratings.rows, ratings.columns))
+        for kind, rows, columns in zip(SIDES, (kept.rows, kept.columns), (kept.columns, kept.rows), strict=True):
+            yield from Entries(rows, columns, kept.values).pieces(rows % num_blocks, kind)
 
 
-def pack_blocks(batches: Iterator[pa.RecordBatch], num_blocks: int, routed: bool) -> Iterator[pa.RecordBatch]:
-    """The CHUNKS of one block to its row of PACKED.
+def pack_blocks(pieces: Iterator[pa.RecordBatch], num_blocks: int, routed: bool) -> Iterator[pa.RecordBatch]:
+    """All PIECES of one block to its row of PACKED.
 
     With `routed`, columns are positions in `needed`, the other side's ids that the block's ratings name, in the order of their
     block and then of their id; else they are ids.
     """
-    chunks = list(_rows(batches))
-    if chunks:
-        packed: dict[str, Any] = {"block": chunks[0]["block"]}
+    found = list(_rows(pieces))
+    if found:
+        packed: dict[str, Any] = {"block": found[0]["block"]}
         for side in SIDES:
-            found = _pack([chunk for chunk in chunks if chunk["side"] == side], packed["block"], num_blocks, routed)
-            packed |= {f"{side}_{name}": value for name, value in found.items()}
+            ratings = Entries.decoded(piece for piece in found if piece["kind"] == side)
+            columns = _pack(ratings, packed["block"], num_blocks, routed)
+            packed |= {f"{side}_{name}": value for name, value in columns.items()}
         yield pa.RecordBatch.from_pylist([packed], schema=PACKED)
 
 
-def _pack(chunks: list[dict[str, Any]], block: int, num_blocks: int, routed: bool) -> dict[str, Any]:
-    """One side's columns of PACKED; entries are in the order of row and column, in whichever order the chunks come."""
-    rows, columns = (_joined(chunks, name, np.int32) for name in ("rows", "columns"))
-    values = _joined(chunks, "values", np.float32)
+def _pack(ratings: Entries, block: int, num_blocks: int, routed: bool) -> dict[str, Any]:
+    """One side's columns of PACKED; entries are in the order of row and column, in whichever order the pieces come."""
     needed = np.empty(0, np.int32)
     if routed:
-        needed, columns = _positions(columns, num_blocks)
-    shape = (1 + rows.max(initial=0) // num_blocks, 1 + columns.max(initial=0))
-    matrix = sp.coo_array((values, (rows // num_blocks, columns)), shape=shape).tocsr()
-    degrees = np.diff(matrix.indptr)
-    rated = np.flatnonzero(degrees)
-    ids = (rated * num_blocks + block).astype(np.int32)
-    indptr = np.concatenate([[0], np.cumsum(degrees[rated], dtype=np.int64)])
+        needed, columns = _positions(ratings.columns, num_blocks)
+        ratings = replace(ratings, columns=columns)
+    packed = ratings.block(block, num_blocks)
+    count = len(packed.values)
     account = {
-        "ratings": len(values),
-        "rows": len(rated),
-        "last": rows.max(initial=-1),
-        "total": values.sum(dtype=np.float64),
-        "not_finite": len(values) - np.isfinite(values).sum(),
-        "repeated": len(values) - matrix.nnz,
+        "ratings": count,
+        "rows": len(packed.ids),
+        "last": packed.ids.max(initial=-1),
+        "total": packed.values.sum(dtype=np.float64),
+        "not_finite": count - np.isfinite(packed.values).sum(),
+        "repeated": _repeated(packed.indptr, packed.indices),
     }
-    encoded = Block(ids, indptr, matrix.indices.astype(np.int32, copy=False), matrix.data).encode()
-    return {**encoded, "needed": needed.tobytes(), **account}
+    return {**packed.encode(), "needed": needed.tobytes(), **account}
 
 
-def _joined(chunks: list[dict[str, Any]], name: str, kind: type[np.generic]) -> npt.NDArray[Any]:
-    return np.concatenate([np.frombuffer(chunk[name], kind) for chunk in chunks] or [np.empty(0, kind)])
+def _repeated(indptr: Int64, columns: Int32) -> int:
+    """How many entries have the place of the one before; rows are not empty."""
+    same = columns[1:] == columns[:-1]
+    same[indptr[1:-1] - 1] = False
+    return int(same.sum())
 
 
 def _positions(columns: Int32, num_blocks: int) -> tuple[Int32, Int32]:
@@ -288,16 +271,5 @@ def _factors(row: Mapping[str, Any]) -> tuple[Int32, Float32]:
 
 
 def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
-    """Rows of blocks, one after the other, but for those without ids; each is thousands of ratings or factors.
-
-    Binary values are buffers of the batch, not copies.
-    """
-    for batch in batches:
-        for at in range(batch.num_rows):
-            row = {name: _plain(batch[name][at]) for name in batch.schema.names}
-            if "ids" not in row or len(row["ids"]):
-                yield row
-
-
-def _plain(value: pa.Scalar) -> Any:
-    return value.as_buffer() if pa.types.is_binary(value.type) else value.as_py()
+    """Rows of blocks, but for those without ids."""
+    return (row for row in rows_of(batches) if "ids" not in row or len(row["ids"]))

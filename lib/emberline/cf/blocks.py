@@ -5,7 +5,7 @@ dense indices of users or items. The product of two blocks is `left @ right.T`: 
 histories with items' neighbours.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -87,37 +87,6 @@ def dense_block(ids: Int32, rows: Float32) -> Block:
     return Block(ids[order], np.empty(0, np.int64), np.empty(0, np.int32), np.ascontiguousarray(rows[order]).ravel())
 
 
-def sparse_block(rows: Int32, columns: Int32, values: Float32 | None = None) -> Block:
-    """A block of the entries (n,) of a matrix, in the order of row and column; entries of one place are not summed."""
-    return block_of_places((rows.astype(np.int64) << 32) | columns, values)
-
-
-def block_of_places(places: Int64, values: Float32 | None = None) -> Block:
-    """A block of the entries (n,) at places, of places only without `values`; a place is 2^32 times its row, plus its column.
-
-    Sorting these numbers is many times as fast as sorting by rows and columns.
-    """
-    if values is None:
-        return Block(*_compressed(np.sort(places)), np.empty(0, np.float32))
-    order = np.argsort(places)
-    return Block(*_compressed(places[order]), values[order].astype(np.float32, copy=False))
-
-
-def _compressed(places: Int64) -> tuple[Int32, Int64, Int32]:
-    """The ids of the rows of ascending places (n,), where each begins and where the last ends, and the columns."""
-    rows = (places >> 32).astype(np.int32)
-    starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    return rows[starts], np.append(starts, len(rows)), places.astype(np.int32)
-
-
-def merged(pieces: Sequence[Block]) -> Block:
-    """One block of the entries of several sparse ones, all with values or none."""
-    if len(pieces) == 1:
-        return pieces[0]
-    places, values = (np.concatenate(parts) for parts in zip(*((piece.places(), piece.values) for piece in pieces), strict=True))
-    return block_of_places(places, values if len(values) else None)
-
-
 def product(left: Block, right: Block) -> Float32:
     """`left @ right.T`, dense: (rows of left, rows of right) float32. Both blocks are dense, or both are sparse."""
     if not left.is_sparse:
@@ -131,6 +100,18 @@ def matrix_of(lists: pa.ListArray, rows: int) -> Float32:
     """(rows, d) of a column of lists of one length d."""
     matrix: Float32 = lists.flatten().to_numpy().reshape(rows, -1)
     return matrix
+
+
+def rows_of(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+    """The rows of batches, each of which holds thousands of entries; binary values are views of their buffers."""
+    for batch in batches:
+        for at in range(batch.num_rows):
+            yield {name: _plain(column[at]) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+
+
+def _plain(value: pa.Scalar) -> Any:
+    is_view = pa.types.is_binary(value.type) and value.is_valid
+    return value.as_buffer() if is_view else value.as_py()
 
 
 def portions(batches: Iterator[pa.RecordBatch], least: int) -> Iterator[pa.Table]:

@@ -16,50 +16,25 @@ where length_i is the sum of i's ratings and idf_t = log(number of rows / (1 + r
 formulas of `implicit` 0.7 and its K1 = 1.2 and B = 0.75; it multiplies BM25's weights as they are, here they are cosines, too.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Self
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 from sparse_dot_topn import sp_matmul_topn, zip_sp_matmul_topn
 
+from emberline.cf import hashing
 from emberline.cf.blocks import Float32, Int32, Int64
+from emberline.cf.entries import Arrays, Entries
 
 Float64 = npt.NDArray[np.float64]
-UInt64 = npt.NDArray[np.uint64]
 Bool = npt.NDArray[np.bool_]
 
 K1, B = 1.2, 0.75
 _SLACK = 8  # candidates beyond those wanted: without them, every tie at the end of a list would be looked at again
 _ENTRIES = 1 << 23  # of a product, in memory at a time
 _ZERO = 1e-7  # a similarity up to this may be what rounding has left of 0
-
-
-@dataclass(frozen=True)
-class Arrays:
-    """Arrays of one length; an empty one is a column that nobody needs."""
-
-    @classmethod
-    def joined(cls, parts: Sequence[Self]) -> Self:
-        """One after the other."""
-        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
-
-    def take(self, chosen: Bool | Int64) -> Self:
-        """Those at some places."""
-        arrays = (getattr(self, field.name) for field in fields(self))
-        return type(self)(*(array[chosen] if len(array) else array for array in arrays))
-
-
-@dataclass(frozen=True)
-class Entries(Arrays):
-    """Places and values of a sparse matrix (n,); `idf` of each entry's term, or empty where nothing is weighted by it."""
-
-    rows: Int32
-    terms: Int32
-    values: Float32
-    idf: Float32
 
 
 @dataclass(frozen=True)
@@ -92,7 +67,7 @@ def sampled(entries: Entries, groups: Int32, limit: int, seed: int) -> Bool:
     Which they are does not depend on the order of entries, provided that all of a group are here.
     """
     many = np.flatnonzero((np.bincount(groups) > limit)[groups])
-    order = many[np.lexsort((_hashes(entries.rows[many], entries.terms[many], seed), groups[many]))]
+    order = many[np.lexsort((hashing.of_pairs(entries.rows[many], entries.columns[many], seed), groups[many]))]
     place = np.arange(len(order)) - np.searchsorted(groups[order], groups[order])
     keep = np.ones(len(groups), bool)
     keep[order[place >= limit]] = False
@@ -101,21 +76,8 @@ def sampled(entries: Entries, groups: Int32, limit: int, seed: int) -> Bool:
 
 def in_sample(ids: Int32, one_in: int, seed: int) -> Bool:
     """True for about one in so many ids (n,), chosen by hash."""
-    chosen: Bool = _hashes(ids, np.zeros_like(ids), seed) % np.uint64(one_in) == 0
+    chosen: Bool = hashing.of_ids(ids, seed) % np.uint64(one_in) == 0
     return chosen
-
-
-def _hashes(rows: Int32, terms: Int32, seed: int) -> UInt64:
-    """64 well mixed bits of each pair and the seed."""
-    return _mix(_mix(rows.astype(np.uint64) + np.uint64(seed << 32)) + terms.astype(np.uint64))
-
-
-def _mix(bits: UInt64) -> UInt64:
-    """SplitMix64's output function (Steele, Lea, Flood 2014)."""
-    bits = bits + np.uint64(0x9E3779B97F4A7C15)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
 
 
 def centered(values: Float32, groups: Int32) -> Float32:
@@ -140,13 +102,6 @@ def frequencies(values: Float32, groups: Int32, weighting: str, average_length: 
         return np.sqrt(exact).astype(np.float32)
     norm = 1 - B + B * np.bincount(groups, exact) / average_length
     return (exact * (K1 + 1) / (K1 * norm[groups] + exact)).astype(np.float32)
-
-
-def assembled(rows: Int32, terms: Int32, values: Float32, num_rows: int) -> sp.csr_matrix:
-    """A matrix of entries (n,), in the order of row and term, whatever order they come in. In linear time."""
-    places = sp.coo_matrix((values, (rows, terms)), shape=(num_rows, int(terms.max()) + 1))
-    places.has_canonical_format = True  # else SciPy sorts, to sum what is at one place
-    return places.tocsc().tocsr()
 
 
 def rows_of(matrix: sp.csr_matrix) -> Int64:

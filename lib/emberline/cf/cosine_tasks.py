@@ -12,8 +12,9 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from emberline.cf import cosine
-from emberline.cf.blocks import Float32, Int32, Int64, portions
-from emberline.cf.cosine import Damping, Entries, Float64, Nearest
+from emberline.cf.blocks import Float32, Int32, Int64, rows_of
+from emberline.cf.cosine import Damping, Float64, Nearest
+from emberline.cf.entries import Entries, read
 from emberline.cf.neighborhood import Neighborhood
 
 Batches = Iterator[pa.RecordBatch]
@@ -21,8 +22,6 @@ Kind = TypeVar("Kind")
 
 RIGHT = "right_"
 RATINGS, NEIGHBORS_OF, PAIRS = "ratings", "neighbors", "pairs"
-MOST_BLOCKS = 1 << 16
-_CHUNK = 1 << 21  # entries that are sorted into blocks at a time, or a few more
 
 
 @dataclass(frozen=True)
@@ -43,13 +42,14 @@ def _schema(kind: type) -> pa.Schema:
     return pa.schema([("block", pa.int32()), *((field.name, pa.binary()) for field in fields(kind))])
 
 
-PIECES, BLOCKS, CANDIDATES = _schema(Entries), _schema(Compressed), _schema(Nearest)
+BLOCKS, CANDIDATES = _schema(Compressed), _schema(Nearest)
+ACCOUNTS = pa.schema([("not_finite", pa.int64()), ("negative", pa.int64())])
 NEIGHBORS = pa.schema([("row", pa.int32()), ("neighbor", pa.int32()), ("similarity", pa.float32())])
 DEVIATIONS = pa.schema([("row", pa.int32()), ("term", pa.int32()), ("deviation", pa.float32())])
-_DTYPES = {"values": np.float32, "idf": np.float32, "similarities": np.float32, "indptr": np.int64, "lengths": np.float64}
+_DTYPES = {"values": np.float32, "similarities": np.float32, "indptr": np.int64, "lengths": np.float64}
 
 
-def _encoded(block: int, arrays: Entries | Compressed | Nearest) -> pa.RecordBatch:
+def _encoded(block: int, arrays: Compressed | Nearest) -> pa.RecordBatch:
     content = {field.name: getattr(arrays, field.name).tobytes() for field in fields(arrays)}
     return pa.RecordBatch.from_pylist([{"block": block, **content}], schema=_schema(type(arrays)))
 
@@ -59,11 +59,14 @@ def _decoded(kind: type[Kind], row: Mapping[str, Any], prefix: str = "") -> Kind
     return kind(*(np.frombuffer(row[prefix + name], _DTYPES.get(name, np.int32)) for name in names))
 
 
-def _all(batches: Batches) -> list[dict[str, Any]]:
-    return [row for batch in batches for row in batch.to_pylist()]  # one row is thousands of entries
-
-
 # ---------------------------------------------------------------------------------------------------------------- packing
+
+
+def account(batches: Batches) -> Batches:
+    """Columns row, term and value to ACCOUNTS: how many values are not finite, and how many are below zero."""
+    for entries in read(batches):
+        counts = (~np.isfinite(entries.values)).sum(), (entries.values < 0).sum()
+        yield pa.record_batch([[count] for count in counts], schema=ACCOUNTS)
 
 
 @dataclass(frozen=True)
@@ -90,45 +93,25 @@ class Rows:
     average_length: float = 1.0
 
 
-def scatter(batches: Batches, blocks: int, by: str) -> Batches:
-    """Columns row, term and value to PIECES, each of one block of rows, or of terms where `by` says so."""
-    for table in portions(batches, _CHUNK):
-        rows, terms, values = (table[name].to_numpy() for name in ("row", "term", "value"))
-        entries = Entries(rows, terms, values, np.empty(0, np.float32))
-        yield from _pieces(entries, getattr(entries, by), blocks)
-
-
-def _pieces(entries: Entries, ids: Int32, blocks: int) -> Batches:
-    block = (ids % blocks).astype(np.uint16)
-    order = np.argsort(block, kind="stable")  # of 16 bits it is a radix sort
-    ends = np.cumsum(np.bincount(block, minlength=blocks))
-    for number, chosen in enumerate(np.split(order, ends[:-1])):
-        if len(chosen):
-            yield _encoded(number, entries.take(chosen))
-
-
 def prepare_terms(pieces: Batches, blocks: int, terms: Terms, row_blocks: int) -> Batches:
     """All PIECES of one of so many blocks of terms to PIECES by block of rows."""
-    rows = _all(pieces)
-    if not rows:
-        return
-    entries = Entries.joined([_decoded(Entries, row) for row in rows])
+    entries = Entries.decoded(rows_of(pieces))
     if terms.limit:
-        entries = entries.take(cosine.sampled(entries, entries.terms // blocks, terms.limit, terms.seed))
-    groups = entries.terms // blocks
+        entries = entries.take(cosine.sampled(entries, entries.columns // blocks, terms.limit, terms.seed))
+    groups = entries.columns // blocks
     if terms.is_centered:
         entries = replace(entries, values=cosine.centered(entries.values, groups))
     if terms.num_rows:
         entries = replace(entries, idf=cosine.inverse_frequencies(groups, terms.num_rows))
-    yield from _pieces(entries, entries.rows, row_blocks)
+    yield from entries.pieces(entries.rows % row_blocks)
 
 
 def prepare_rows(pieces: Batches, blocks: int, rows: Rows) -> Batches:
     """All PIECES of one of so many blocks of rows to one row of BLOCKS: the rows in CSR."""
-    found = _all(pieces)
+    found = list(rows_of(pieces))
     if not found:
         return
-    entries = Entries.joined([_decoded(Entries, row) for row in found])
+    entries = Entries.decoded(found)
     groups, values = entries.rows // blocks, entries.values
     if rows.is_centered:
         values = cosine.centered(values, groups)
@@ -136,7 +119,7 @@ def prepare_rows(pieces: Batches, blocks: int, rows: Rows) -> Batches:
         values = cosine.frequencies(values, groups, rows.weighting, rows.average_length) * entries.idf
     present = np.bincount(groups) > 0
     place = np.cumsum(present, dtype=np.int32) - 1
-    matrix = cosine.assembled(place[groups], entries.terms, values, int(present.sum()))
+    matrix = replace(entries, rows=place[groups], values=values).matrix(int(present.sum()))
     number = found[0]["block"]
     yield _encoded(number, _compressed(np.flatnonzero(present) * blocks + number, cosine.lengths(matrix), matrix))
 
@@ -148,7 +131,7 @@ def _compressed(ids: Int64, lengths: Float64, matrix: sp.csr_matrix | sp.csc_mat
 
 def as_columns(blocks: Batches) -> Batches:
     """BLOCKS of rows to one row of BLOCKS: all of these rows as the columns of a matrix that has terms as rows."""
-    parts = [_decoded(Compressed, row) for row in _all(blocks)]
+    parts = [_decoded(Compressed, row) for row in rows_of(blocks)]
     if parts:
         num_terms = max(map(_num_terms, parts))
         stacked = sp.vstack([_matrix(part.values, part, len(part.ids), num_terms) for part in parts], format="csr")
@@ -181,14 +164,13 @@ class Search:
 
 def match(pairs: Batches, search: Search) -> Batches:
     """The neighbours of a block's rows among a block's columns, whose names begin with RIGHT: pairs of BLOCKS to CANDIDATES."""
-    for batch in pairs:
-        for pair in batch.to_pylist():  # one row is one pair of blocks
-            rows, columns = _decoded(Compressed, pair), _decoded(Compressed, pair, RIGHT)
-            left, right = _factors(rows, columns)
-            chosen = cosine.in_sample(rows.ids, search.one_in, search.seed)
-            left = left if chosen.all() else left[chosen]
-            found = cosine.nearest(left, right, rows.ids[chosen], columns.ids, search.top_k, search.damping)
-            yield _encoded(pair["block"], found)
+    for pair in rows_of(pairs):
+        rows, columns = _decoded(Compressed, pair), _decoded(Compressed, pair, RIGHT)
+        left, right = _factors(rows, columns)
+        chosen = cosine.in_sample(rows.ids, search.one_in, search.seed)
+        left = left if chosen.all() else left[chosen]
+        found = cosine.nearest(left, right, rows.ids[chosen], columns.ids, search.top_k, search.damping)
+        yield _encoded(pair["block"], found)
 
 
 def match_and_merge(pairs: Batches, search: Search) -> Batches:
@@ -205,7 +187,7 @@ def _factors(rows: Compressed, columns: Compressed) -> tuple[sp.csr_matrix, sp.c
 
 def merge(candidates: Batches, top_k: int) -> Batches:
     """All CANDIDATES of one block to NEIGHBORS."""
-    parts = [_decoded(Nearest, row) for row in _all(candidates)]
+    parts = [_decoded(Nearest, row) for row in rows_of(candidates)]
     if parts:
         best = cosine.best(Nearest.joined(parts), top_k)
         yield pa.record_batch([best.rows, best.neighbors, best.similarities], schema=NEIGHBORS)
@@ -216,24 +198,24 @@ def merge(candidates: Batches, top_k: int) -> Batches:
 
 def predict(pieces: Batches, owners: int, targets: int) -> Batches:
     """All that is in one cell, PIECES of three kinds, to DEVIATIONS of the pairs whose target is of the cell's block."""
-    found = _all(pieces)
-    parts = {kind: [_decoded(Entries, row) for row in found if row["kind"] == kind] for kind in (RATINGS, NEIGHBORS_OF, PAIRS)}
-    if not all(parts.values()):
+    found = list(rows_of(pieces))
+    kinds = (RATINGS, NEIGHBORS_OF, PAIRS)
+    ratings, neighbors, pairs = (Entries.decoded(piece for piece in found if piece["kind"] == kind) for kind in kinds)
+    if not all(len(part.rows) for part in (ratings, neighbors, pairs)):
         return
-    ratings, neighbors, pairs = map(Entries.joined, parts.values())
-    pairs = pairs.take(pairs.terms % targets == found[0]["cell"] % targets)
-    own, other = pairs.rows // owners, pairs.terms // targets
-    num_ids = int(max(ratings.terms.max(), neighbors.terms.max())) + 1
+    pairs = pairs.take(pairs.columns % targets == found[0]["cell"] % targets)
+    own, other = pairs.rows // owners, pairs.columns // targets
+    num_ids = int(max(ratings.columns.max(), neighbors.columns.max())) + 1
     known = Neighborhood(_table(ratings, owners, own, num_ids), _table(neighbors, targets, other, num_ids))
     deviations = known.deviations(own, other)
     answered = ~np.isnan(deviations)
-    yield pa.record_batch([pairs.rows[answered], pairs.terms[answered], deviations[answered]], schema=DEVIATIONS)
+    yield pa.record_batch([pairs.rows[answered], pairs.columns[answered], deviations[answered]], schema=DEVIATIONS)
 
 
 def _table(entries: Entries, blocks: int, wanted: Int32, num_ids: int) -> sp.csr_matrix:
     """A block's rows, and those that are wanted though they are empty."""
     rows = entries.rows // blocks
     num_rows = int(max(rows.max(), wanted.max(initial=0))) + 1
-    matrix = cosine.assembled(rows, entries.terms, entries.values, num_rows)
+    matrix = replace(entries, rows=rows).matrix(num_rows)
     matrix.resize(num_rows, num_ids)
     return matrix

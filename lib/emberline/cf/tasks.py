@@ -17,15 +17,14 @@ from emberline.cf.blocks import (
     Block,
     Float32,
     Int32,
-    block_of_places,
     decode,
     dense_block,
     matrix_of,
-    merged,
     portions,
     product,
-    sparse_block,
+    rows_of,
 )
+from emberline.cf.entries import PIECES, Entries, read
 
 BLOCKS = pa.schema([("block", pa.int32()), *BLOCK_FIELDS])
 LISTS = pa.schema([("block", pa.int32()), ("ids", pa.binary()), ("keys", pa.binary())])
@@ -45,7 +44,8 @@ WANTED = "wanted_"
 _TIE = 1e-6  # scores this near to each other, as shares of the larger of 1 and the score, are equal
 EXCLUDED = "excluded_"
 RIGHT = "right_"
-_BINARY = {prefix + name for prefix in ("", EXCLUDED, RIGHT) for name, _ in BLOCK_FIELDS}
+DENSE, SPARSE = "dense", "sparse"
+ASSEMBLED = pa.schema([*BLOCKS, *((EXCLUDED + name, kind) for name, kind in BLOCK_FIELDS)])
 _TILE_ROWS, _TILE_COLUMNS = 256, 2048
 _PORTION_ROWS = 1 << 22
 
@@ -53,34 +53,54 @@ _PORTION_ROWS = 1 << 22
 def pack_dense(rows: pa.Table) -> pa.Table:
     """One block of dense rows: columns block, row and factors (lists of one length) to one row of BLOCKS."""
     factors = rows["factors"].combine_chunks()
-    ids = rows["row"].to_numpy()
-    return _packed(rows, dense_block(ids, factors.flatten().to_numpy().reshape(len(ids), -1)))
+    return _packed(rows, dense_block(rows["row"].to_numpy(), matrix_of(factors, len(factors))))
 
 
 def pack_sparse(entries: pa.Table) -> pa.Table:
     """One block of sparse rows: columns block, row, column and value to one row of BLOCKS."""
-    return _packed(entries, sparse_block(*(entries[name].to_numpy() for name in ("row", "column", "value"))))
-
-
-def pack_pieces(batches: Iterator[pa.RecordBatch], block_size: int) -> Iterator[pa.RecordBatch]:
-    """The entries of a sparse matrix, columns place and perhaps value, to pieces of its blocks: rows of BLOCKS.
-
-    Sorting here, in large portions, spares Spark to sort and shuffle every entry as a row of its own.
-    """
-    for portion in portions(batches, _PORTION_ROWS):
-        whole = block_of_places(*(column.to_numpy() for column in portion.columns))
-        yield pa.RecordBatch.from_pylist(
-            [{"block": number, **piece.encode()} for number, piece in whole.cut(block_size)], schema=BLOCKS
-        )
-
-
-def merge_pieces(pieces: pa.Table) -> pa.Table:
-    """All pieces of one sparse block to one row of BLOCKS."""
-    return _packed(pieces, merged([decode(piece) for piece in _rows(iter(pieces.to_batches()))]))
+    return _packed(entries, Entries(*(entries[name].to_numpy() for name in ("row", "column", "value"))).block())
 
 
 def _packed(rows: pa.Table, block: Block) -> pa.Table:
     return pa.Table.from_pylist([{"block": rows["block"][0].as_py(), **block.encode()}], schema=BLOCKS)
+
+
+def scatter_dense(batches: Iterator[pa.RecordBatch], block_size: int) -> Iterator[pa.RecordBatch]:
+    """Dense rows, columns id and factors (lists of one length), to PIECES by blocks of so many ids: their ids, and values."""
+    for table in portions(batches, _PORTION_ROWS):
+        ids, factors = table.column(0).to_numpy(), table.column(1).combine_chunks()
+        for number, piece in dense_block(ids, matrix_of(factors, len(ids))).cut(block_size):
+            row = {"block": number, "kind": DENSE, "rows": piece.ids.tobytes(), "values": piece.values.tobytes()}
+            yield pa.RecordBatch.from_pylist([row], schema=PIECES)
+
+
+def scatter_sparse(batches: Iterator[pa.RecordBatch], block_size: int, kind: str) -> Iterator[pa.RecordBatch]:
+    """Entries of a sparse matrix, as `entries.read` takes them, to PIECES by blocks of so many ids."""
+    for portion in read(batches):
+        yield from portion.pieces(portion.rows // block_size, kind)
+
+
+def assemble(pieces: Iterator[pa.RecordBatch], block_size: int) -> Iterator[pa.RecordBatch]:
+    """All PIECES of some blocks to a row of ASSEMBLED each, where there is anything else than what it excludes."""
+    found = sorted(rows_of(pieces), key=itemgetter("block"))
+    for number, group in groupby(found, itemgetter("block")):
+        kinds: dict[str, list[dict[str, Any]]] = {}
+        for piece in group:
+            kinds.setdefault(piece["kind"], []).append(piece)
+        excluded = kinds.pop(EXCLUDED, [])
+        for kind, parts in kinds.items():
+            whole = _stacked(parts) if kind == DENSE else Entries.decoded(parts).block(number * block_size)
+            row = {"block": number, **whole.encode()}
+            if excluded:
+                pairs = Entries.decoded(excluded).block(number * block_size)
+                row |= {EXCLUDED + name: value for name, value in pairs.encode().items()}
+            yield pa.RecordBatch.from_pylist([row], schema=ASSEMBLED)
+
+
+def _stacked(pieces: list[dict[str, Any]]) -> Block:
+    ids = np.concatenate([np.frombuffer(piece["rows"], np.int32) for piece in pieces])
+    factors = np.concatenate([np.frombuffer(piece["values"], np.float32) for piece in pieces])
+    return dense_block(ids, factors.reshape(len(ids), -1))
 
 
 def score_pairs(pairs: Iterator[pa.RecordBatch], k: int, random_seed: int | None = None) -> Iterator[pa.RecordBatch]:
@@ -91,7 +111,7 @@ def score_pairs(pairs: Iterator[pa.RecordBatch], k: int, random_seed: int | None
     or, with a `random_seed`, uniform draws that depend on the seed and the blocks' numbers only. Products of sparse blocks
     count only where they are positive: two rows without a common entry are no candidates for each other.
     """
-    for number, group in groupby(_rows(pairs), itemgetter("block")):
+    for number, group in groupby(rows_of(pairs), itemgetter("block")):
         first = next(group)
         left = decode(first)
         excluded = None if first[f"{EXCLUDED}ids"] is None else topk.Excluded(left.ids, decode(first, EXCLUDED))
@@ -106,14 +126,6 @@ def score_pairs(pairs: Iterator[pa.RecordBatch], k: int, random_seed: int | None
         yield pa.record_batch([[number], [left.ids.tobytes()], [best.keys.tobytes()]], schema=LISTS)
 
 
-def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
-    """The rows of batches of block numbers and binary columns, as views of their buffers."""
-    for batch in batches:
-        for row in range(batch.num_rows):
-            values = {name: column[row] for name, column in zip(batch.schema.names, batch.columns, strict=True)}
-            yield {name: value.as_buffer() if name in _BINARY else value.as_py() for name, value in values.items()}
-
-
 def _tiles(left: Block, right: Block, seed: tuple[int, ...] | None) -> Iterator[tuple[int, Int32, Float32]]:
     """The scores of two blocks, in pieces that stay in the processor's cache: the first row, the columns' ids, the scores."""
     rng = None if seed is None else np.random.default_rng(seed)
@@ -125,12 +137,18 @@ def _tiles(left: Block, right: Block, seed: tuple[int, ...] | None) -> Iterator[
             yield row, part.ids, scores
 
 
-def merge_lists(lists: pa.Table, k: int) -> pa.Table:
-    """The k best of each row of one left block: rows of LISTS, which have the same ids, to BEST."""
-    keys = reduce(topk.merge, (np.frombuffer(keys.as_buffer(), np.uint64).reshape(-1, k) for keys in lists["keys"]))
-    rows, columns, scores, ranks = topk.lists(keys)
-    ids = np.frombuffer(lists["ids"][0].as_buffer(), np.int32)
-    return pa.table([ids[rows], columns, scores, ranks], schema=BEST)
+def merge_lists(lists: Iterator[pa.RecordBatch], k: int) -> Iterator[pa.RecordBatch]:
+    """The k best of each row of left blocks: LISTS, those of a block after each other and of the same ids, to BEST."""
+    for _, group in groupby(rows_of(lists), itemgetter("block")):
+        found = list(group)
+        keys = reduce(topk.merge, (np.frombuffer(row["keys"], np.uint64).reshape(-1, k) for row in found))
+        rows, columns, scores, ranks = topk.lists(keys)
+        yield pa.record_batch([np.frombuffer(found[0]["ids"], np.int32)[rows], columns, scores, ranks], schema=BEST)
+
+
+def score_and_rank(pairs: Iterator[pa.RecordBatch], k: int, random_seed: int | None = None) -> Iterator[pa.RecordBatch]:
+    """Both at once, where all right blocks are paired with a left one here."""
+    return merge_lists(score_pairs(pairs, k, random_seed), k)
 
 
 def ranking_sums(relevant: pa.Table, hits: pa.Table, ks: tuple[int, ...]) -> pa.Table:
@@ -148,14 +166,13 @@ def count_places(pairs: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     A pair has BLOCKS' columns, with WANTED before their names (a sparse block: users, items and their scores), with RIGHT, and
     a subject. An entry whose own item is in the item block is counted among those that score like it.
     """
-    for batch in pairs:
-        for pair in batch.to_pylist():  # one row is one pair of blocks
-            left, right, wanted = decode(pair), decode(pair, RIGHT), decode(pair, WANTED)
-            scores = np.sort(product(left, right), axis=1)[np.searchsorted(left.ids, wanted.ids)]
-            places = [_places(row, own) for row, own in zip(scores, np.split(wanted.values, wanted.indptr[1:-1]), strict=True)]
-            above, equal = (np.concatenate(counts) for counts in zip(*places, strict=True))
-            users = np.repeat(wanted.ids, np.diff(wanted.indptr))
-            yield pa.record_batch([[pair["subject"]] * len(users), users, wanted.indices, above, equal], schema=PLACES)
+    for pair in rows_of(pairs):
+        left, right, wanted = decode(pair), decode(pair, RIGHT), decode(pair, WANTED)
+        scores = np.sort(product(left, right), axis=1)[np.searchsorted(left.ids, wanted.ids)]
+        places = [_places(row, own) for row, own in zip(scores, np.split(wanted.values, wanted.indptr[1:-1]), strict=True)]
+        above, equal = (np.concatenate(counts) for counts in zip(*places, strict=True))
+        users = np.repeat(wanted.ids, np.diff(wanted.indptr))
+        yield pa.record_batch([[pair["subject"]] * len(users), users, wanted.indices, above, equal], schema=PLACES)
 
 
 def _places(ascending: Float32, scores: Float32) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

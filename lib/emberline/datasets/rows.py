@@ -1,6 +1,6 @@
 """Rows of a table, read without Spark and without holding the table."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -11,6 +11,8 @@ from emberline.datasets import storage
 from emberline.datasets.manifest import Dataset, damage_explained
 from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
+
+Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 def open_parquet(path: Location) -> pq.ParquetFile:
@@ -24,6 +26,32 @@ def batches(dataset: Dataset, columns: list[str]) -> Iterator[pa.RecordBatch]:
     for path in dataset.paths:
         with _opened(dataset, path) as file:
             yield from file.iter_batches(columns=columns)
+
+
+def row_groups(dataset: Dataset) -> list[tuple[Location, int]]:
+    """The part and the number therein of every row group, in the manifest's order."""
+    parts = zip(dataset.paths, dataset.manifest.parts, strict=True)
+    return [(path, number) for path, part in parts for number in range(part.row_groups)]
+
+
+def hand_over(
+    numbers: Iterator[pa.RecordBatch], dataset: Dataset, columns: Sequence[str], task: Task
+) -> Iterator[pa.RecordBatch]:
+    """What a task makes of some columns, in this order, of the row groups whose places in `row_groups` are the one column given.
+
+    Runs on executors: rows that NumPy is to have need not pass Spark. Raises DataError for a damaged part.
+    """
+    yield from task(_chosen(numbers, dataset, list(columns)))
+
+
+def _chosen(numbers: Iterator[pa.RecordBatch], dataset: Dataset, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    places = row_groups(dataset)
+    for batch in numbers:
+        for number in batch.column(0).to_pylist():
+            path, group = places[number]
+            with _opened(dataset, path) as file:
+                found = file.read_row_group(group, columns).select(columns)
+            yield from found.to_batches()
 
 
 def head(dataset: Dataset, rows: int) -> pa.Table:

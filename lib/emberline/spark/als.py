@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 from emberline.cf import als_tasks, tasks
 from emberline.cf.als import Float64, Grams, Loss, Objective, Solver
 from emberline.cf.als_tasks import Step
+from emberline.cf.validation import Withheld
 from emberline.config import AlsConfig
 from emberline.datasets import manifest as manifests
 from emberline.datasets import storage
@@ -34,6 +35,7 @@ from emberline.spark.als_checkpoint import Checkpoint
 from emberline.spark.exchange import Broadcasting, Exchange, Routing
 from emberline.spark.frames import spark_schema
 from emberline.spark.rating_blocks import RatingBlocks
+from emberline.spark.scan import Scan
 from emberline.spark.validation import Validation
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ _PARTS = ("loss", "observed", "unobserved", "regularisation")
 def run(run: StageRun, spark: SparkSession) -> None:
     """Fit and write both sides' factors."""
     config: AlsConfig = run.settings
-    ratings = weigh(frames.read(spark, run.inputs["ratings"]), config)
+    ratings = Scan.of(spark, run.inputs["ratings"])
     model = fit(ratings, config, run.config.is_implicit, run.work, run.scratch, earlier_factors(run, spark), run.progress)
     facts = {"history": model.history, **model.final} | ({"best_iteration": model.best} if model.best else {})
     for side in ("user", "item"):
@@ -53,11 +55,6 @@ def run(run: StageRun, spark: SparkSession) -> None:
         frames.write(rows, run, f"{side}_factors", rank=model.rank, seed=config.seed, **facts)
     run.metrics |= facts
     model.close()
-
-
-def weigh(ratings: DataFrame, config: AlsConfig) -> DataFrame:
-    """The ratings whose `value` is what alpha multiplies."""
-    return ratings if config.confidence == "linear" else ratings.withColumn("value", F.log1p("value").cast("float"))
 
 
 # -------------------------------------------------------------------------------------------------------------------- fit
@@ -93,7 +90,7 @@ def _published(blocks: DataFrame, side: str, objective: Objective) -> DataFrame:
 
 
 def fit(
-    ratings: DataFrame,
+    ratings: Scan,
     config: AlsConfig,
     implicit: bool,
     work: Location,
@@ -106,19 +103,16 @@ def fit(
     `work` keeps the state for a next attempt, and `scratch` what only this one needs; `earlier` are published factors to begin
     from. Raises EmptyDatasetError without ratings, DataError for values that are not finite and for repeated pairs.
     """
-    spark = ratings.sparkSession
+    spark = ratings.frame.sparkSession
     objective = _objective(config, implicit)
     sizes = als_plan.measure(ratings, objective.width(config.rank))
     plan = als_plan.choose(config, sizes, spark)
     log.info(event("als_plan", ratings=sizes.ratings, users=sizes.users, items=sizes.items, **asdict(plan)))
     checkpoint = Checkpoint(work / "als")
-    is_withheld = validation.withheld(sizes.users, config.validation_users, config.seed) if config.validation_users else None
-    kept = ratings if is_withheld is None else ratings.where(~is_withheld)
-    packed = rating_blocks.pack(kept, checkpoint.blocks or plan.blocks, plan.exchange == "shuffle")
+    withheld = Withheld(config.validation_users / sizes.users, config.seed) if config.validation_users else None
+    packed = rating_blocks.pack(ratings, checkpoint.blocks or plan.blocks, plan.exchange == "shuffle", withheld)
     objective = replace(objective, mean=packed.mean) if config.biases else objective
-    measured = None
-    if is_withheld is not None:
-        measured = validation.collect(ratings, is_withheld, objective, sizes.items, config.seed)
+    measured = validation.collect(ratings, withheld, objective, sizes.items) if withheld else None
     exchange = _exchange(plan.exchange, packed, sizes.width, scratch)
     training = _Training(exchange, objective, config, checkpoint, measured, progress)
     _begin(training, earlier)
@@ -129,7 +123,13 @@ def fit(
 
 def _objective(config: AlsConfig, implicit: bool) -> Objective:
     return Objective(
-        implicit, config.reg_param, config.reg_exponent, config.alpha, config.unobserved_weight, config.biases and not implicit
+        implicit,
+        config.reg_param,
+        config.reg_exponent,
+        config.alpha,
+        config.confidence == "log",
+        config.unobserved_weight,
+        config.biases and not implicit,
     )
 
 
@@ -288,11 +288,11 @@ def _of_other_root(run: StageRun, spark: SparkSession, root: Location, side: str
     return factors.join(ids.select(side, f"{side}_id"), side).drop(side).join(mine, f"{side}_id").select(side, "factors")
 
 
-def fold_in_items(ratings: DataFrame, user_factors: DataFrame, config: AlsConfig, implicit: bool, scratch: Location) -> DataFrame:
+def fold_in_items(ratings: Scan, user_factors: DataFrame, config: AlsConfig, implicit: bool, scratch: Location) -> DataFrame:
     """Columns item and factors of the items that `ratings` (user, item, value) name, solved exactly from the users'."""
     objective = _objective(config, implicit)  # without a mean: the users' published biases hold it
     sizes = als_plan.measure(ratings, objective.width(config.rank))
-    plan = als_plan.choose(config, sizes, ratings.sparkSession)
+    plan = als_plan.choose(config, sizes, ratings.frame.sparkSession)
     packed = rating_blocks.pack(ratings, plan.blocks, plan.exchange == "shuffle")
     exchange = _exchange(plan.exchange, packed, sizes.width, scratch)
     exchange.load("user", _continued(packed, "user", user_factors, objective, config.rank))

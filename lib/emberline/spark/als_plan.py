@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+import pyarrow.compute as pc
+from pyspark.sql import SparkSession
 
+from emberline.cf import als_tasks
 from emberline.config import AlsConfig
 from emberline.errors import EmptyDatasetError
+from emberline.spark.scan import Scan
 
 _RATINGS_PER_BLOCK = 4_000_000  # 32 MiB a side
 _BYTES_PER_BLOCK = 64 << 20  # at most, of the factors that a routed block needs
@@ -49,12 +51,14 @@ class Plan:
     bytes_per_iteration: int
 
 
-def measure(ratings: DataFrame, width: int) -> Sizes:
+def measure(ratings: Scan, width: int) -> Sizes:
     """The sizes of ratings (user, item, value). Raises EmptyDatasetError where there are none."""
-    count, user, item = ratings.agg(F.count("*"), F.max("user"), F.max("item")).first() or (0, None, None)
-    if not count or user is None or item is None:
+    count = ratings.count()
+    if not count:
         raise EmptyDatasetError("there are no ratings to learn from; look into rejected_ratings for what became of them")
-    return Sizes(count, user + 1, item + 1, width)
+    largest = ratings.map(("user", "item"), als_tasks.extent, als_tasks.EXTENT).toArrow()
+    users, items = (1 + pc.max(largest[side]).as_py() for side in als_tasks.SIDES)
+    return Sizes(count, users, items, width)
 
 
 def choose(config: AlsConfig, sizes: Sizes, spark: SparkSession) -> Plan:

@@ -11,6 +11,7 @@ from emberline.logs import event
 from emberline.runner import StageRun
 from emberline.spark import ids
 from emberline.spark.raw import id_column, read_raw
+from emberline.spark.scan import Scan
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +40,9 @@ def allowed(run: StageRun, spark: SparkSession) -> DataFrame | None:
     return found
 
 
-def within(frame: DataFrame, items: DataFrame | None) -> DataFrame:
+def within(rows: Scan, items: DataFrame | None) -> Scan:
     """The rows whose column item is in `items`; all of them where that is None."""
-    return frame if items is None else frame.join(items, "item", "left_semi")
+    return rows if items is None else Scan(rows.frame.join(items, "item", "left_semi"))
 
 
 def _listed(run: StageRun, spark: SparkSession, setting: str, config: ItemListConfig, items: DataFrame) -> DataFrame:

@@ -31,7 +31,8 @@ from emberline.images import tasks as image_tasks
 from emberline.runner import StageRun
 from emberline.spark import als, frames
 from emberline.spark.frames import spark_schema
-from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, block_of, dense_blocks, sparse_blocks, top_products
+from emberline.spark.scan import Scan
+from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, block_of, blocks, dense_pieces, top_products
 
 _NEIGHBORS = 10
 _SHARE = "share"  # of a user that one of their relevant items stands for
@@ -107,10 +108,9 @@ def _mean(factors: DataFrame, rank: int) -> DataFrame:
 def neighbor_means(features: DataFrame, column: str, warm: DataFrame) -> DataFrame:
     """Columns item and factors: of each test item, the mean factors of the nearest items in training by cosine."""
     unit = features.select("item", "split", F.col(column).alias("factors"))
-    cold = dense_blocks(unit.where("split = 'test'"), "item", ROWS_PER_BLOCK)
-    known = dense_blocks(unit.where("split <> 'test'"), "item", COLUMNS_PER_BLOCK)
-    nobody = sparse_blocks(warm.select("item", F.col("item").alias("other")).limit(0), "item", "other", None, ROWS_PER_BLOCK)
-    nearest = top_products(cold, nobody, known, _NEIGHBORS).withColumnsRenamed({"row": "cold", "column": "item"})
+    cold = dense_pieces(Scan(unit.where("split = 'test'")), "item", ROWS_PER_BLOCK)
+    known = dense_pieces(Scan(unit.where("split <> 'test'")), "item", COLUMNS_PER_BLOCK)
+    nearest = top_products(cold, known, _NEIGHBORS).withColumnsRenamed({"row": "cold", "column": "item"})
     places = nearest.join(warm, "item").select("cold", F.posexplode("factors").alias("place", "value"))
     means = places.groupBy("cold", "place").agg(F.avg("value").alias("value"))
     ordered = F.array_sort(F.collect_list(F.struct("place", "value")))
@@ -141,8 +141,8 @@ def oracle(run: StageRun, tables: dict[str, DataFrame]) -> DataFrame:
     config = run.config.als
     assert config is not None
     users = tables["user_factors"]
-    ratings = als.weigh(tables["holdout"].where("cold"), config).join(users.select("user"), "user", "left_semi")
-    return als.fold_in_items(ratings, users, config, run.config.is_implicit, run.scratch)
+    ratings = tables["holdout"].where("cold").join(users.select("user"), "user", "left_semi")
+    return als.fold_in_items(Scan(ratings), users, config, run.config.is_implicit, run.scratch)
 
 
 # ------------------------------------------------------------------------------------------------------------------ ranks
@@ -167,7 +167,7 @@ def ranks_of(relevant: DataFrame, user_factors: DataFrame, factors: DataFrame, s
 
 def _pairs(users: DataFrame, factors: DataFrame, wanted: DataFrame) -> DataFrame:
     """Every block of users with its wanted entries and every block of items, subject by subject."""
-    left = dense_blocks(users, "user", ROWS_PER_BLOCK)
+    left = blocks(dense_pieces(Scan(users), "user", ROWS_PER_BLOCK), ROWS_PER_BLOCK).select(tasks.BLOCKS.names)
     right = blocks_by_subject(factors.withColumnRenamed("item", "row"), tasks.pack_dense, COLUMNS_PER_BLOCK)
     entries = wanted.withColumnsRenamed({"user": "row", "item": "column", "predicted": "value"})
     packed = blocks_by_subject(entries, tasks.pack_sparse, ROWS_PER_BLOCK)

@@ -10,17 +10,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.cf import cosine_tasks as tasks
 from emberline.cf.cosine import Damping
+from emberline.cf.entries import PIECES, scatter
 from emberline.config import CosineConfig
 from emberline.errors import DataError
 from emberline.logs import event
 from emberline.runner import StageRun
 from emberline.spark import frames
 from emberline.spark.frames import spark_schema
+from emberline.spark.scan import Scan
 
 log = logging.getLogger(__name__)
 
@@ -39,26 +42,26 @@ class Grid:
     columns: int
 
     @classmethod
-    def of(cls, ratings: DataFrame) -> "Grid":
+    def of(cls, ratings: Scan) -> "Grid":
         """Blocks of a bearable size, and of rows enough for all cores."""
         count = ratings.count()
-        cores = ratings.sparkSession.sparkContext.defaultParallelism
+        cores = ratings.frame.sparkSession.sparkContext.defaultParallelism
         rounds = max(1, -(-count // (RATINGS_PER_ROW_BLOCK * cores)))
         rows = max(min(rounds * cores, -(-count // _SMALL)), 1)
-        return cls(min(rows, tasks.MOST_BLOCKS), -(-count // RATINGS_PER_COLUMN_BLOCK) or 1)
+        return cls(rows, -(-count // RATINGS_PER_COLUMN_BLOCK) or 1)
 
 
 def run(run: StageRun, spark: SparkSession) -> None:
     """Write the neighbours of each configured side."""
     config: CosineConfig = run.settings
-    ratings = frames.read(spark, run.inputs["ratings"])
+    ratings = Scan.of(spark, run.inputs["ratings"])
     check(ratings, config)
     for side, other in (("item", "user"), ("user", "item")):
         if f"{side}s" not in config.sides:
             continue
         name = f"{side}_neighbors"
         found = neighbors(ratings, side, other, config)
-        left_out = ratings_left_out(ratings, other, config.max_ratings)
+        left_out = ratings_left_out(ratings.frame, other, config.max_ratings)
         facts: dict[str, Any] = {}
         if left_out:
             found = frames.checkpoint(found, run, name)
@@ -68,11 +71,10 @@ def run(run: StageRun, spark: SparkSession) -> None:
         frames.write(found, run, name, seed=config.seed if left_out else None, **facts)
 
 
-def check(ratings: DataFrame, config: CosineConfig) -> None:
+def check(ratings: Scan, config: CosineConfig) -> None:
     """Raise DataError for values that no cosine, or no weight, is defined for."""
-    value = F.col("value")
-    is_wrong = F.isnan(value) | (F.abs(value) == float("inf"))
-    wrong, negative = ratings.agg(F.count_if(is_wrong), F.count_if(value < 0)).first() or (0, 0)
+    accounts = ratings.map(("user", "item", "value"), tasks.account, tasks.ACCOUNTS).toArrow()
+    wrong, negative = (pc.sum(accounts[name]).as_py() or 0 for name in ("not_finite", "negative"))
     if wrong:
         raise DataError(f"ratings: {wrong:,} values are not finite numbers; rerun prepare-ratings, which rejects them")
     if negative and config.weighting != "none":
@@ -82,16 +84,13 @@ def check(ratings: DataFrame, config: CosineConfig) -> None:
         )
 
 
-def neighbors(
-    ratings: DataFrame, side: str, other: str, config: CosineConfig, grid: Grid | None = None, one_in: int = 1
-) -> DataFrame:
+def neighbors(ratings: Scan, side: str, other: str, config: CosineConfig, grid: Grid | None = None, one_in: int = 1) -> DataFrame:
     """Columns `side`, neighbor and similarity: up to `top_k` with positive similarity each, none of them itself.
 
     With `one_in` above 1, of about that share of the rows.
     """
     grid = grid or Grid.of(ratings)
-    with frames.large_batches(ratings.sparkSession):
-        rows = pack(ratings, side, other, config, grid.rows).persist()
+    rows = pack(ratings, side, other, config, grid.rows).persist()
     grouped = rows.withColumn("group", F.col("block") % grid.columns).repartitionById(grid.columns, "group").drop("group")
     columns = grouped.mapInArrow(tasks.as_columns, spark_schema(tasks.BLOCKS)).persist()
     right = columns.select([F.col(name).alias(tasks.RIGHT + name) for name in columns.columns])
@@ -106,19 +105,18 @@ def neighbors(
     return best.withColumnRenamed("row", side)
 
 
-def pack(ratings: DataFrame, side: str, other: str, config: CosineConfig, blocks: int) -> DataFrame:
+def pack(ratings: Scan, side: str, other: str, config: CosineConfig, blocks: int) -> DataFrame:
     """BLOCKS of the rows of `side`, weighted, in so many partitions, a block in each."""
-    entries = ratings.select(F.col(side).alias("row"), F.col(other).alias("term"), "value")
     is_weighted = config.weighting != "none"
-    total, num_rows = entries.agg(F.sum("value"), F.countDistinct("row")).first() or (0, 0) if is_weighted else (0, 0)
-    terms = tasks.Terms(config.center == f"{other}", config.max_ratings, num_rows or None, config.seed)
-    rows = tasks.Rows(config.center == f"{side}", config.weighting, (total or 1) / (num_rows or 1))
-    schema = spark_schema(tasks.PIECES)
+    sums = F.sum("value"), F.countDistinct(side)
+    total, num_rows = ratings.frame.agg(*sums).first() or (0, 0) if is_weighted else (0, 0)
+    terms = tasks.Terms(config.center == other, config.max_ratings, num_rows or None, config.seed)
+    rows = tasks.Rows(config.center == side, config.weighting, (total or 1) / (num_rows or 1))
+    by = "columns" if terms.is_needed else "rows"
+    pieces = ratings.map((side, other, "value"), partial(scatter, num_blocks=blocks, by=by), PIECES)
     if terms.is_needed:
-        by_term = entries.mapInArrow(partial(tasks.scatter, blocks=blocks, by="terms"), schema).repartitionById(blocks, "block")
-        pieces = by_term.mapInArrow(partial(tasks.prepare_terms, blocks=blocks, terms=terms, row_blocks=blocks), schema)
-    else:
-        pieces = entries.mapInArrow(partial(tasks.scatter, blocks=blocks, by="rows"), schema)
+        prepare = partial(tasks.prepare_terms, blocks=blocks, terms=terms, row_blocks=blocks)
+        pieces = pieces.repartitionById(blocks, "block").mapInArrow(prepare, spark_schema(PIECES))
     together = pieces.repartitionById(blocks, "block")
     return together.mapInArrow(partial(tasks.prepare_rows, blocks=blocks, rows=rows), spark_schema(tasks.BLOCKS))
 
@@ -131,9 +129,9 @@ def ratings_left_out(ratings: DataFrame, term: str, limit: int | None) -> int:
     return int(more[0] or 0) if more else 0
 
 
-def recall(ratings: DataFrame, side: str, other: str, config: CosineConfig, found: DataFrame) -> dict[str, Any]:
+def recall(ratings: Scan, side: str, other: str, config: CosineConfig, found: DataFrame) -> dict[str, Any]:
     """What share of the exact neighbours of some rows, chosen by hash, is among those found under the cap."""
-    one_in = -(-ratings.select(side).distinct().count() // _SAMPLE)
+    one_in = -(-ratings.frame.select(side).distinct().count() // _SAMPLE)
     exact = neighbors(ratings, side, other, config.model_copy(update={"max_ratings": None}), one_in=one_in)
     both = exact.join(found.select(side, "neighbor", F.lit(1).alias("_found")), [side, "neighbor"], "left")
     wanted, hits, rows = both.agg(F.count("*"), F.count("_found"), F.countDistinct(side)).first() or (0, 0, 0)

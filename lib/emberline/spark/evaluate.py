@@ -22,7 +22,8 @@ from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark import classes, cold, frames, neighborhood
 from emberline.spark.frames import spark_schema
-from emberline.spark.recommend import constant_blocks, popularity, popularity_blocks, top_unseen
+from emberline.spark.recommend import constant_pieces, popularity, popularity_pieces, top_unseen
+from emberline.spark.scan import Scan
 
 _USERS_PER_BLOCK = 8192
 Row = dict[str, Any]
@@ -96,13 +97,13 @@ def _contestants(
     """The published lists, the most popular items (ties broken at random, with the seed), and items drawn at random."""
     config: EvaluateConfig = run.settings
     assert run.config.recommend is not None
-    seen = ratings.join(users, "user", "left_semi").select("user", "item")
-    left, top_k = constant_blocks(users).persist(), max(config.k)
+    seen = Scan(ratings.join(users, "user", "left_semi").select("user", "item").persist())
+    left, top_k = constant_pieces(users), max(config.k)
     shuffled = counts.withColumn("popularity", (F.col("popularity") + _uniform(config.seed)).cast("float"))
     lists = {
         run.config.recommend.model: published.join(users, "user", "left_semi"),
-        "most-popular": top_unseen(left, popularity_blocks(shuffled), seen, top_k),
-        "random": top_unseen(left, popularity_blocks(counts), seen, top_k, random_seed=config.seed),
+        "most-popular": top_unseen(left, popularity_pieces(shuffled), seen, top_k),
+        "random": top_unseen(left, popularity_pieces(counts), seen, top_k, random_seed=config.seed),
     }
     return {name: frame.select("user", "item", "rank") for name, frame in lists.items()}
 

@@ -1,8 +1,6 @@
 """DataFrames at the border between Spark and datasets: read, checked against the schema, written as hashed parts."""
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -108,21 +106,3 @@ def checkpoint(frame: DataFrame, run: StageRun, name: str) -> DataFrame:
 
 def _part(row: dict[str, Any]) -> Part:
     return Part(**{key: value for key, value in row.items() if key != PARTITION})
-
-
-@contextmanager
-def large_batches(spark: SparkSession) -> Iterator[None]:
-    """Frames that are first run herein send small rows to Python in large batches.
-
-    A batch is bounded in bytes, for the sake of pictures, which makes Spark add up the sizes of all columns for every row; that
-    costs more than sending rows of a few numbers does.
-    """
-    settings = {"spark.sql.execution.arrow.maxRecordsPerBatch": str(1 << 17), "spark.sql.execution.arrow.maxBytesPerBatch": None}
-    before = {name: spark.conf.get(name) for name in settings}
-    for name, value in settings.items():
-        spark.conf.unset(name) if value is None else spark.conf.set(name, value)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            spark.conf.set(name, str(value))

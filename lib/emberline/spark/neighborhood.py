@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from emberline.cf import cosine_tasks as tasks
+from emberline.cf.entries import PIECES, scatter
 from emberline.spark.frames import spark_schema
 
 Side = Literal["user", "item"]
@@ -26,9 +27,11 @@ def predict(pairs: DataFrame, ratings: DataFrame, neighbors: DataFrame, side: Si
     known = ratings.withColumn("_mean", F.lit(0.0)) if means is None else ratings.join(means, center)
     wanted = pairs.withColumn("_mean", F.lit(0.0)) if means is None else pairs.join(means, center)
     deviations = _deviations(
-        known.select(F.col(owner).alias("row"), F.col(side).alias("term"), (F.col("value") - F.col("_mean")).cast("float")),
+        known.select(
+            F.col(owner).alias("row"), F.col(side).alias("term"), (F.col("value") - F.col("_mean")).cast("float").alias("value")
+        ),
         neighbors.select(F.col(side).alias("row"), F.col("neighbor").alias("term"), "similarity"),
-        pairs.select(F.col(owner).alias("row"), F.col(side).alias("term"), F.lit(0.0).cast("float")),
+        pairs.select(F.col(owner).alias("row"), F.col(side).alias("term"), F.lit(0.0).cast("float").alias("value")),
     )
     found = deviations.withColumnsRenamed({"row": owner, "term": side})
     predicted = (F.col("_mean") + F.col("deviation")).cast("float").alias("predicted")
@@ -50,7 +53,5 @@ def _deviations(ratings: DataFrame, neighbors: DataFrame, pairs: DataFrame) -> D
 
 def _pieces(entries: DataFrame, kind: str, blocks: int, cells: Column) -> DataFrame:
     """PIECES by row, with their kind, once in each cell that needs them."""
-    packed = entries.toDF("row", "term", "value").mapInArrow(
-        partial(tasks.scatter, blocks=blocks, by="rows"), spark_schema(tasks.PIECES)
-    )
-    return packed.select(F.explode(cells).alias("cell"), F.lit(kind).alias("kind"), *packed.columns)
+    packed = entries.mapInArrow(partial(scatter, num_blocks=blocks, kind=kind), spark_schema(PIECES))
+    return packed.select(F.explode(cells).alias("cell"), *packed.columns)

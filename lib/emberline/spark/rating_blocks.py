@@ -10,9 +10,11 @@ from pyspark.sql import functions as F
 from emberline.cf import als_tasks
 from emberline.cf.als_tasks import ACCOUNT, SIDES
 from emberline.cf.blocks import BLOCK_FIELDS
+from emberline.cf.entries import PIECES
+from emberline.cf.validation import Withheld
 from emberline.errors import DataError, EmptyDatasetError
-from emberline.spark import frames
 from emberline.spark.frames import spark_schema
+from emberline.spark.scan import Scan
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,17 @@ class RatingBlocks:
         return self.frame.select("block", *[F.col(f"{side}_{name}").alias(name) for name in wanted])
 
 
-def pack(ratings: DataFrame, num_blocks: int, routed: bool) -> RatingBlocks:
+def pack(ratings: Scan, num_blocks: int, routed: bool, withheld: Withheld | None = None) -> RatingBlocks:
     """Blocks of ratings (columns user, item and value), in the cluster's memory or, where that is short, on its disks.
 
     Raises EmptyDatasetError without ratings, and DataError for values that are not finite and for pairs that occur twice.
     """
-    plain = ratings.select("user", "item", F.col("value").cast("float"))
-    chunks = plain.mapInArrow(partial(als_tasks.chunk_ratings, num_blocks=num_blocks), spark_schema(als_tasks.CHUNKS))
+    scatter = partial(als_tasks.scatter_ratings, num_blocks=num_blocks, withheld=withheld)
+    pieces = ratings.map(("user", "item", "value"), scatter, PIECES)
     task = partial(als_tasks.pack_blocks, num_blocks=num_blocks, routed=routed)
-    packed = chunks.repartitionById(num_blocks, "block").mapInArrow(task, spark_schema(als_tasks.PACKED))
-    with frames.large_batches(ratings.sparkSession):
-        frame = (packed.repartition(num_blocks, "block") if routed else packed).persist()
-        accounts = _accounts(frame)
+    packed = pieces.repartitionById(num_blocks, "block").mapInArrow(task, spark_schema(als_tasks.PACKED))
+    frame = (packed.repartition(num_blocks, "block") if routed else packed).persist()
+    accounts = _accounts(frame)
     _check(accounts["user"])
     sides = {side: Side(accounts[side]["rows"], accounts[side]["last"]) for side in SIDES}
     count = accounts["user"]["ratings"]

@@ -13,13 +13,15 @@ factors or history `left` and the items' rows `right`, every model's score is `l
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from emberline.cf.tasks import EXCLUDED
 from emberline.config import RecommendConfig
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark import frames
 from emberline.spark.candidates import allowed, within
-from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, dense_blocks, sparse_blocks, top_products
+from emberline.spark.scan import Scan
+from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, dense_pieces, sparse_pieces, top_products
 
 POPULAR = "popular"
 COLD = "cnn"
@@ -28,42 +30,50 @@ COLD = "cnn"
 def run(run: StageRun, spark: SparkSession) -> None:
     """Score, fill up and write."""
     config: RecommendConfig = run.settings
-    tables = {name: frames.read(spark, dataset) for name, dataset in run.inputs.items() if name in TABLES}
-    ratings, users = tables["ratings"].persist(), tables["users"]
-    seen = ratings.select("user", "item")
+    tables = {name: Scan.of(spark, dataset) for name, dataset in run.inputs.items() if name in TABLES}
+    ratings, users = tables["ratings"], tables["users"].frame
     items = allowed(run, spark)
-    left, right = model_blocks(config.model, tables, items)
-    best = top_unseen(left, right, seen, config.top_k).withColumn("rung", F.lit(config.model))
+    left, right = model_pieces(config.model, tables, items)
+    best = top_unseen(left, right, ratings, config.top_k).withColumn("rung", F.lit(config.model))
     if "predicted_factors" in tables:
-        unrated = within(tables["predicted_factors"].join(tables["item_factors"], "item", "left_anti"), items)
-        fresh = top_unseen(left, dense_blocks(unrated, "item", COLUMNS_PER_BLOCK), seen, config.top_k)
+        unrated = tables["predicted_factors"].frame.join(tables["item_factors"].frame, "item", "left_anti")
+        fresh = top_unseen(left, item_pieces(within(Scan(unrated), items)), ratings, config.top_k)
         best = mix(best, fresh.withColumn("rung", F.lit(COLD)), config.top_k, config.cold_share)
     best = frames.checkpoint(best, run, "best")
     is_full = best.count() == config.top_k * run.inputs["users"].rows
-    filled = best if is_full else best.unionByName(fill_up(best, users, ratings, config.top_k, items))
+    filled = best if is_full else best.unionByName(fill_up(best, users, ratings.frame.persist(), config.top_k, items))
     written = frames.write(filled.repartition("user").sortWithinPartitions("user", "rank"), run, "recommendations")
     if written.rows == 0:
         raise EmptyDatasetError("there is nothing to recommend: every user has rated every item that may be")
 
 
-def model_blocks(model: str, tables: dict[str, DataFrame], items: DataFrame | None = None) -> tuple[DataFrame, DataFrame]:
-    """Blocks of users and of items whose product is the model's score; only of those in `items` (item), if given."""
+def model_pieces(model: str, tables: dict[str, Scan], items: DataFrame | None = None) -> tuple[DataFrame, DataFrame]:
+    """PIECES of users and of items whose product is the model's score; only of those in `items` (item), if given."""
     ratings = tables["ratings"]
     if model == "als":
-        left = dense_blocks(tables["user_factors"], "user", ROWS_PER_BLOCK)
-        return left, dense_blocks(within(tables["item_factors"], items), "item", COLUMNS_PER_BLOCK)
+        return user_pieces(tables["user_factors"]), item_pieces(within(tables["item_factors"], items))
     if model == "item-neighbors":
-        left = sparse_blocks(ratings, "user", "item", "value", ROWS_PER_BLOCK)
+        left = sparse_pieces(ratings, "user", "item", "value", ROWS_PER_BLOCK)
         neighbors = within(tables["item_neighbors"], items)
-        return left, sparse_blocks(neighbors, "item", "neighbor", "similarity", COLUMNS_PER_BLOCK)
-    left = sparse_blocks(tables["user_neighbors"], "user", "neighbor", "similarity", ROWS_PER_BLOCK)
-    return left, sparse_blocks(within(ratings, items), "item", "user", "value", COLUMNS_PER_BLOCK)
+        return left, sparse_pieces(neighbors, "item", "neighbor", "similarity", COLUMNS_PER_BLOCK)
+    left = sparse_pieces(tables["user_neighbors"], "user", "neighbor", "similarity", ROWS_PER_BLOCK)
+    return left, sparse_pieces(within(ratings, items), "item", "user", "value", COLUMNS_PER_BLOCK)
 
 
-def top_unseen(left: DataFrame, right: DataFrame, seen: DataFrame, top_k: int, random_seed: int | None = None) -> DataFrame:
+def user_pieces(factors: Scan) -> DataFrame:
+    """PIECES of rows (user, factors)."""
+    return dense_pieces(factors, "user", ROWS_PER_BLOCK)
+
+
+def item_pieces(factors: Scan) -> DataFrame:
+    """PIECES of rows (item, factors)."""
+    return dense_pieces(factors, "item", COLUMNS_PER_BLOCK)
+
+
+def top_unseen(left: DataFrame, right: DataFrame, seen: Scan, top_k: int, random_seed: int | None = None) -> DataFrame:
     """Columns user, item, score and rank: each user's best items but those in `seen` (user, item)."""
-    excluded = sparse_blocks(seen, "user", "item", None, ROWS_PER_BLOCK)
-    best = top_products(left, excluded, right, top_k, random_seed)
+    excluded = sparse_pieces(seen, "user", "item", None, ROWS_PER_BLOCK, EXCLUDED)
+    best = top_products(left.unionByName(excluded), right, top_k, random_seed)
     return best.withColumnsRenamed({"row": "user", "column": "item"})
 
 
@@ -85,19 +95,20 @@ def fill_up(best: DataFrame, users: DataFrame, ratings: DataFrame, top_k: int, i
     given = best.groupBy("user").agg(F.count("*").cast("int").alias("_given"))
     short = users.select("user").join(given, "user", "left").fillna(0, ["_given"]).where(F.col("_given") < top_k).persist()
     taken = ratings.select("user", "item").unionByName(best.select("user", "item")).join(short, "user", "left_semi")
-    popular = top_unseen(constant_blocks(short), popularity_blocks(popularity(within(ratings, items))), taken, top_k)
+    counts = popularity(within(Scan(ratings), items).frame)
+    popular = top_unseen(constant_pieces(short), popularity_pieces(counts), Scan(taken), top_k)
     ranked = popular.join(short, "user").withColumn("rank", F.col("rank") + F.col("_given")).where(F.col("rank") <= top_k)
     return ranked.drop("_given").withColumn("rung", F.lit(POPULAR))
 
 
-def constant_blocks(users: DataFrame) -> DataFrame:
-    """Blocks of users with the one factor 1, so that every user's scores are the items' own."""
-    return dense_blocks(users.select("user", F.array(F.lit(1.0).cast("float")).alias("factors")), "user", ROWS_PER_BLOCK)
+def constant_pieces(users: DataFrame) -> DataFrame:
+    """PIECES of users with the one factor 1, so that every user's scores are the items' own."""
+    return user_pieces(Scan(users.select("user", F.array(F.lit(1.0).cast("float")).alias("factors"))))
 
 
-def popularity_blocks(items: DataFrame) -> DataFrame:
-    """Blocks of items whose one factor is their popularity."""
-    return dense_blocks(items.select("item", F.array("popularity").alias("factors")), "item", COLUMNS_PER_BLOCK)
+def popularity_pieces(items: DataFrame) -> DataFrame:
+    """PIECES of items whose one factor is their popularity."""
+    return item_pieces(Scan(items.select("item", F.array("popularity").alias("factors"))))
 
 
 def popularity(ratings: DataFrame) -> DataFrame:

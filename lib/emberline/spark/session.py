@@ -40,6 +40,8 @@ _REQUIRED: Settings = {
 _UNREADABLE = re.compile(r"\[FAILED_READ_FILE[^\]]*\] Encountered error while reading file (\S+?)\.(?:\s|$)")
 # Hadoop's, where the jars that read a storage are not on the classpath.
 _NO_CONNECTOR = re.compile(r"Class (\S+FileSystem) not found|No FileSystem for scheme \W?(\w+)")
+# What a Python worker raised, at the end of its traceback.
+_RAISED = re.compile(r"^emberline\.errors\.DataError: (.+)$", re.MULTILINE)
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 
@@ -63,10 +65,15 @@ class Engine:
             self.session.stop()
 
     def call(self, run: StageRun) -> None:
-        """Run one stage's function. Raises DataError for a file that Spark cannot read, ConfigError without a storage's jars."""
+        """Run one stage's function.
+
+        Raises DataError for a file that Spark or a Python worker cannot read, ConfigError without a storage's jars.
+        """
         try:
             resolve(run.stage.target)(run, self.session)
         except (PySparkException, Py4JJavaError) as error:
+            if raised := _RAISED.search(str(error)):
+                raise DataError(raised[1]) from error
             if unreadable := _UNREADABLE.search(str(error)):
                 file = storage.locate(unreadable[1])
                 raise DataError(f"{file} cannot be read: it is damaged, or was changed while it was read") from error
