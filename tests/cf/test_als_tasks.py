@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from emberline.cf import als_tasks, entries
-from emberline.cf.als import Objective
+from emberline.cf.als import Grams, Objective
 from emberline.cf.blocks import decode
 from emberline.cf.entries import PIECES, Entries
 from emberline.cf.validation import Withheld
@@ -36,6 +36,12 @@ def packed(num_blocks: int, routed: bool, pairs: list[Pair] = PAIRS, values: dic
     return rows
 
 
+def needed(block: int, num_blocks: int, own: int) -> np.ndarray:
+    """The other side's ids that the ratings of a block name, by block and id."""
+    others = {pair[1 - own] for pair in PAIRS if pair[own] % num_blocks == block}
+    return np.array(sorted(others, key=lambda other: (other % num_blocks, other)), np.int32)
+
+
 @pytest.mark.parametrize("routed", [False, True])
 @pytest.mark.parametrize("num_blocks", [1, 4, 40])
 def test_every_rating_is_in_its_users_block_and_in_its_items(
@@ -46,7 +52,7 @@ def test_every_rating_is_in_its_users_block_and_in_its_items(
         found = {}
         for row in packed(num_blocks, routed):
             block = decode(row, f"{side}_")
-            columns = np.frombuffer(row[f"{side}_needed"], np.int32)[block.indices] if routed else block.indices
+            columns = needed(row["block"], num_blocks, own)[block.indices] if routed else block.indices
             for index, first, end in zip(block.ids.tolist(), block.indptr, block.indptr[1:], strict=False):
                 assert index % num_blocks == row["block"]
                 assert routed or np.all(np.diff(columns[first:end]) > 0)
@@ -78,21 +84,27 @@ def test_the_extent_is_the_largest_of_both_ids() -> None:
     assert (max(found["user"]), max(found["item"])) == (max(PAIRS)[0], max(item for _, item in PAIRS))
 
 
-def test_a_block_is_sent_the_rows_it_needs_in_the_order_in_which_it_counts_them() -> None:
+@pytest.mark.parametrize("floats", [1, 6, 1 << 18])
+def test_a_block_is_sent_the_rows_it_needs_in_the_order_in_which_it_counts_them(
+    floats: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(als_tasks, "_MESSAGE_FLOATS", floats)
     num_blocks = 3
-    rows = packed(num_blocks, routed=True)
-    sides = pa.Table.from_pylist([{"block": row["block"], "needed": row["user_needed"]} for row in rows])
-    links = pa.Table.from_batches(als_tasks.link_blocks(iter(sides.to_batches()), num_blocks), als_tasks.LINKS).to_pylist()
-    factors = {item: np.float32([item, -item]) for _, item in PAIRS}
-    for row in rows:
-        received = []
-        for link in sorted((link for link in links if link["block"] == row["block"]), key=lambda link: link["source"]):
-            ids = np.array(sorted(item for item in factors if item % num_blocks == link["source"]), np.int32)
-            sent = {**link, "ids": ids.tobytes(), "factors": np.stack([factors[item] for item in ids]).tobytes()}
-            (message,) = als_tasks.send_factors(iter(pa.Table.from_pylist([sent]).to_batches()))
-            received.append(np.frombuffer(message["factors"][0].as_py(), np.float32).reshape(-1, 2))
-        needed = np.frombuffer(row["user_needed"], np.int32)
-        np.testing.assert_array_equal(np.concatenate(received), [factors[item] for item in needed])
+    rows = {row["block"]: pa.RecordBatch.from_pylist([row], schema=als_tasks.PACKED) for row in packed(num_blocks, routed=True)}
+    ids = {block: np.array(sorted({item for _, item in PAIRS if item % num_blocks == block}), np.int32) for block in rows}
+    factors = {block: np.column_stack([own, -own]).astype(np.float32) for block, own in ids.items()}
+    stored = {block: als_tasks.factors_row(ids[block], factors[block], Grams.empty(2)) for block in rows if block != 1}
+    stored |= {block: row.set_column(0, "block", pa.array([block], pa.int32())) for block, row in stored.items()}
+    numbers = pa.table({"id": list(rows)}).to_batches()
+    messages = pa.Table.from_batches(als_tasks.send_factors(iter(numbers), rows.get, stored.get, "item"), als_tasks.MESSAGES)
+    assert max(len(row["factors"]) for row in messages.to_pylist()) <= max(4 * floats, 8)
+    for block in rows:
+        mine = [row for row in messages.to_pylist() if row["block"] == block]
+        received = [
+            np.frombuffer(row["factors"], np.float32) for row in sorted(mine, key=lambda row: (row["source"], row["part"]))
+        ]
+        wanted = [item for item in needed(block, num_blocks, own=0).tolist() if item % num_blocks != 1]
+        assert np.concatenate(received).reshape(-1, 2).tolist() == [[item, -item] for item in wanted]
 
 
 def test_earlier_factors_go_to_their_ids_and_new_ids_begin_at_zero() -> None:

@@ -3,9 +3,11 @@
 With B blocks a side, the user or item of id i is in block i % B. A packed block holds both sides' rows of its number.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
+from itertools import pairwise
+from operator import itemgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,10 +29,11 @@ ACCOUNT = [
     ("not_finite", pa.int64()),
     ("repeated", pa.int64()),
 ]
+SENT = [("sent_ends", pa.binary()), ("sent", pa.binary())]
 PACKED = pa.schema(
     [
         ("block", pa.int32()),
-        *((f"{side}_{name}", kind) for side in SIDES for name, kind in (*BLOCK_FIELDS, ("needed", pa.binary()), *ACCOUNT)),
+        *((f"{side}_{name}", kind) for side in SIDES for name, kind in (*BLOCK_FIELDS, *SENT, *ACCOUNT)),
     ]
 )
 ROWS = pa.schema([("block", pa.int32()), ("ids", pa.binary()), ("factors", pa.binary())])
@@ -38,10 +41,13 @@ GRAMS = [("each", pa.binary()), ("rated", pa.binary()), ("rows", pa.int64()), ("
 FACTORS = pa.schema([*ROWS, *GRAMS])  # with the block's part of the side's Grams
 LOSS = ("observed", "squares", "everywhere", "penalty")
 SOLVED = pa.schema([*FACTORS, *((name, pa.float64()) for name in LOSS)])
-LINKS = pa.schema([("source", pa.int32()), ("block", pa.int32()), ("needed", pa.binary())])
-MESSAGES = pa.schema([("block", pa.int32()), ("source", pa.int32()), ("factors", pa.binary())])
-OWN = -1  # the source of a message that holds a block's own factors
+MESSAGES = pa.schema([("block", pa.int32()), ("source", pa.int32()), ("part", pa.int32()), ("factors", pa.binary())])
+_MESSAGE_FLOATS = 1 << 18  # of a message, 1 MiB: a JVM copies its rows many times
 _PUBLISHED_ROWS = 1 << 14
+_NONE = np.empty(0, np.int32)
+
+
+StoredRows = Callable[[int], pa.RecordBatch | None]  # a block's row by its number
 
 
 class Shared(Protocol):
@@ -71,8 +77,9 @@ def scatter_ratings(batches: Iterator[pa.RecordBatch], num_blocks: int, withheld
 def pack_blocks(pieces: Iterator[pa.RecordBatch], num_blocks: int, routed: bool) -> Iterator[pa.RecordBatch]:
     """All PIECES of one block to its row of PACKED.
 
-    With `routed`, columns are positions in `needed`, the other side's ids that the block's ratings name, in the order of their
-    block and then of their id; else they are ids.
+    With `routed`, columns are not the other side's ids but positions among those that the block's ratings name, in the order of
+    their block and then of their id; and `sent` are the positions of the rows that each block of the other side names in the same
+    way, those of block b ending at `sent_ends[b + 1]`.
     """
     found = list(_rows(pieces))
     if found:
@@ -84,23 +91,31 @@ def pack_blocks(pieces: Iterator[pa.RecordBatch], num_blocks: int, routed: bool)
         yield pa.RecordBatch.from_pylist([packed], schema=PACKED)
 
 
-def _pack(ratings: Entries, block: int, num_blocks: int, routed: bool) -> dict[str, Any]:
+def _pack(ratings: Entries, number: int, num_blocks: int, routed: bool) -> dict[str, Any]:
     """One side's columns of PACKED; entries are in the order of row and column, in whichever order the pieces come."""
-    needed = np.empty(0, np.int32)
-    if routed:
-        needed, columns = _positions(ratings.columns, num_blocks)
-        ratings = replace(ratings, columns=columns)
-    packed = ratings.block(block, num_blocks)
-    count = len(packed.values)
+    block = ratings.block(number, num_blocks)
+    count = len(block.values)
     account = {
         "ratings": count,
-        "rows": len(packed.ids),
-        "last": packed.ids.max(initial=-1),
-        "total": packed.values.sum(dtype=np.float64),
-        "not_finite": count - np.isfinite(packed.values).sum(),
-        "repeated": _repeated(packed.indptr, packed.indices),
+        "rows": len(block.ids),
+        "last": block.ids.max(initial=-1),
+        "total": block.values.sum(dtype=np.float64),
+        "not_finite": count - np.isfinite(block.values).sum(),
+        "repeated": _repeated(block.indptr, block.indices),
     }
-    return {**packed.encode(), "needed": needed.tobytes(), **account}
+    sent_ends, sent = _sent(block, num_blocks) if routed else (_NONE, _NONE)
+    if routed:
+        block = replace(block, indices=_positions(block.indices, num_blocks))
+    return {**block.encode(), "sent_ends": sent_ends.tobytes(), "sent": sent.tobytes(), **account}
+
+
+def _sent(block: Block, num_blocks: int) -> tuple[Int64, Int32]:
+    """Which rows, by position, each block of the other side needs: those that any of its ids has a rating with."""
+    rows = np.repeat(np.arange(len(block.ids), dtype=np.int32), np.diff(block.indptr))
+    matrix = Entries(block.indices % num_blocks, rows).matrix(num_blocks)
+    matrix.has_canonical_format = False
+    matrix.sum_duplicates()
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
 
 
 def _repeated(indptr: Int64, columns: Int32) -> int:
@@ -110,11 +125,11 @@ def _repeated(indptr: Int64, columns: Int32) -> int:
     return int(same.sum())
 
 
-def _positions(columns: Int32, num_blocks: int) -> tuple[Int32, Int32]:
-    """The distinct columns by block and id, and where each column stands among them."""
+def _positions(columns: Int32, num_blocks: int) -> Int32:
+    """Where each column stands among the distinct ones, in the order of block and id."""
     keys = (columns % num_blocks).astype(np.int64) << 32 | columns
-    distinct, positions = np.unique(keys, return_inverse=True)
-    return (distinct & 0xFFFFFFFF).astype(np.int32), positions.astype(np.int32)
+    positions: Int32 = np.unique(keys, return_inverse=True)[1].astype(np.int32)
+    return positions
 
 
 # ------------------------------------------------------------------------------------------------------------- half-steps
@@ -141,9 +156,17 @@ class Step:
 
 def _row(number: int, ids: Int32, counts: Int64, factors: Float32) -> dict[str, Any]:
     """A row of FACTORS: of ids (m,) with so many ratings (m,), and their factors (m, width)."""
-    grams = asdict(Grams.of(factors, counts))
-    sums = {name: value.tobytes() if isinstance(value, np.ndarray) else value for name, value in grams.items()}
+    return _with_grams(number, ids, factors, Grams.of(factors, counts))
+
+
+def _with_grams(number: int, ids: Int32, factors: Float32, grams: Grams) -> dict[str, Any]:
+    sums = {name: value.tobytes() if isinstance(value, np.ndarray) else value for name, value in asdict(grams).items()}
     return {"block": number, "ids": ids.tobytes(), "factors": factors.tobytes(), **sums}
+
+
+def factors_row(ids: Int32, factors: Float32, grams: Grams) -> pa.RecordBatch:
+    """All of a side, ids (m,) and factors (m, width), as one row of FACTORS."""
+    return pa.RecordBatch.from_pylist([_with_grams(0, ids, factors, grams)], schema=FACTORS)
 
 
 def grams_of(rows: Iterable[Mapping[str, Any]], width: int) -> Grams:
@@ -164,40 +187,55 @@ def solve_shared(batches: Iterator[pa.RecordBatch], others: Shared, own: Shared,
         yield pa.RecordBatch.from_pylist([solved], schema=SOLVED)
 
 
-def solve_routed(packed: pa.Table, messages: pa.Table, step: Step) -> pa.Table:
-    """One side's columns of PACKED of one block, and the MESSAGES to it, to SOLVED.
+def send_factors(
+    numbers: Iterator[pa.RecordBatch], packed: StoredRows, factors: StoredRows, side: str
+) -> Iterator[pa.RecordBatch]:
+    """MESSAGES of the factors of blocks, whose numbers are the one column given, to the other side's blocks.
 
-    The message from OWN, if there is one, holds the block's factors so far; else they are zeros.
+    packed: rows of PACKED, factors: rows of FACTORS, by number.
     """
-    rows = list(_rows(packed.to_batches()))
-    if not rows:
-        return SOLVED.empty_table()
-    row, block = rows[0], decode(rows[0])
-    shape = (-1, step.width)
-    parts = {each["source"]: np.frombuffer(each["factors"], np.float32).reshape(shape) for each in _rows(messages.to_batches())}
-    start = parts.pop(OWN, np.zeros((len(block.ids), step.width), np.float32))
-    others = np.concatenate([parts[source] for source in sorted(parts)])
-    return pa.Table.from_pylist([step.solve(row["block"], block, others, start)], schema=SOLVED)
+    for batch in numbers:
+        for number in batch.column(0).to_pylist():
+            for row in _rows(_stored(factors, number)):
+                for ratings in rows_of(_stored(packed, number)):
+                    yield from _messages(ratings, side, row)
 
 
-def link_blocks(batches: Iterator[pa.RecordBatch], num_blocks: int) -> Iterator[pa.RecordBatch]:
-    """Columns block and needed of one side of PACKED to LINKS: which ids each block needs of each of the other side's blocks."""
-    for row in _rows(batches):
-        needed = np.frombuffer(row["needed"], np.int32)
-        sources, firsts = np.unique(needed % num_blocks, return_index=True)
-        parts = np.split(needed, firsts[1:])
-        for source, ids in zip(sources.tolist(), parts, strict=False):
-            link = {"source": source, "block": row["block"], "needed": ids.tobytes()}
-            yield pa.RecordBatch.from_pylist([link], schema=LINKS)
+def _messages(packed: Mapping[str, Any], side: str, row: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
+    _, factors = _factors(row)
+    ends = np.frombuffer(packed[f"{side}_sent_ends"], np.int64)
+    sent = np.frombuffer(packed[f"{side}_sent"], np.int32)
+    most = max(1, _MESSAGE_FLOATS // factors.shape[1])
+    for block, (first, end) in enumerate(pairwise(ends.tolist())):
+        for part, at in enumerate(range(first, end, most)):
+            content = factors[sent[at : min(at + most, end)]].tobytes()
+            message = {"block": block, "source": row["block"], "part": part, "factors": content}
+            yield pa.RecordBatch.from_pylist([message], schema=MESSAGES)
 
 
-def send_factors(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """LINKS with the ROWS of their source to MESSAGES."""
-    for row in _rows(batches):
-        ids, factors = _factors(row)
-        sent = factors[np.searchsorted(ids, np.frombuffer(row["needed"], np.int32))]
-        message = {"block": row["block"], "source": row["source"], "factors": sent.tobytes()}
-        yield pa.RecordBatch.from_pylist([message], schema=MESSAGES)
+def solve_routed(
+    messages: Iterator[pa.RecordBatch], packed: StoredRows, own: StoredRows, side: str, step: Step
+) -> Iterator[pa.RecordBatch]:
+    """All MESSAGES to one block to SOLVED.
+
+    packed: rows of PACKED, own: rows of FACTORS so far, by number; a block without one begins at zero.
+    """
+    received = sorted(rows_of(messages), key=itemgetter("source", "part"))
+    if not received:
+        return
+    number = received[0]["block"]
+    (ratings,) = rows_of(_stored(packed, number))
+    block = decode(ratings, f"{side}_")
+    others = np.concatenate([np.frombuffer(message["factors"], np.float32) for message in received]).reshape(-1, step.width)
+    start = np.zeros((len(block.ids), step.width), np.float32)
+    for row in rows_of(_stored(own, number)):
+        start = _factors(row)[1]
+    yield pa.RecordBatch.from_pylist([step.solve(number, block, others, start)], schema=SOLVED)
+
+
+def _stored(rows: StoredRows, number: int) -> list[pa.RecordBatch]:
+    row = rows(number)
+    return [] if row is None else [row]
 
 
 # ---------------------------------------------------------------------------------------------------------------- factors
@@ -270,6 +308,6 @@ def _factors(row: Mapping[str, Any]) -> tuple[Int32, Float32]:
     return ids, np.frombuffer(row["factors"], np.float32).reshape(len(ids), -1)
 
 
-def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
     """Rows of blocks, but for those without ids."""
     return (row for row in rows_of(batches) if "ids" not in row or len(row["ids"]))

@@ -106,11 +106,11 @@ def fit(
     spark = ratings.frame.sparkSession
     objective = _objective(config, implicit)
     sizes = als_plan.measure(ratings, objective.width(config.rank))
-    plan = als_plan.choose(config, sizes, spark)
-    log.info(event("als_plan", ratings=sizes.ratings, users=sizes.users, items=sizes.items, **asdict(plan)))
     checkpoint = Checkpoint(work / "als")
+    plan = als_plan.choose(config, sizes, spark, checkpoint.exchange, checkpoint.blocks)
+    log.info(event("als_plan", ratings=sizes.ratings, users=sizes.users, items=sizes.items, **asdict(plan)))
     withheld = Withheld(config.validation_users / sizes.users, config.seed) if config.validation_users else None
-    packed = rating_blocks.pack(ratings, checkpoint.blocks or plan.blocks, plan.exchange == "shuffle", withheld)
+    packed = rating_blocks.pack(ratings, plan.blocks, scratch / "packed" if plan.exchange == "shuffle" else None, withheld)
     objective = replace(objective, mean=packed.mean) if config.biases else objective
     measured = validation.collect(ratings, withheld, objective, sizes.items) if withheld else None
     exchange = _exchange(plan.exchange, packed, sizes.width, scratch)
@@ -165,8 +165,7 @@ class _Training:
 
     def _finish(self) -> Row:
         if self.best not in (0, len(self.history)):
-            spark = self.exchange.ratings.frame.sparkSession
-            self.exchange.load("item", self.checkpoint.factors(spark, "item", self.best))
+            self.exchange.restore("item", self.checkpoint.files("item", self.best))
         users = self.exchange.half_step("user", self.objective, self.exact)
         items = self.history[(self.best or len(self.history)) - 1]["item_regularisation"] if self.history else 0.0
         return self._parts(users, items)
@@ -212,7 +211,7 @@ def _begin(training: _Training, earlier: dict[str, DataFrame] | None) -> None:
     ratings = exchange.ratings
     if training.history:
         for side in als_tasks.SIDES:
-            exchange.load(side, training.checkpoint.factors(ratings.frame.sparkSession, side, len(training.history)))
+            exchange.restore(side, training.checkpoint.files(side, len(training.history)))
         return
     if earlier:
         for side in als_tasks.SIDES:
@@ -293,7 +292,7 @@ def fold_in_items(ratings: Scan, user_factors: DataFrame, config: AlsConfig, imp
     objective = _objective(config, implicit)  # without a mean: the users' published biases hold it
     sizes = als_plan.measure(ratings, objective.width(config.rank))
     plan = als_plan.choose(config, sizes, ratings.frame.sparkSession)
-    packed = rating_blocks.pack(ratings, plan.blocks, plan.exchange == "shuffle")
+    packed = rating_blocks.pack(ratings, plan.blocks, scratch / "packed" if plan.exchange == "shuffle" else None)
     exchange = _exchange(plan.exchange, packed, sizes.width, scratch)
     exchange.load("user", _continued(packed, "user", user_factors, objective, config.rank))
     solver = Solver("cholesky", nonnegative=config.nonnegative)  # from zero, which is far

@@ -3,47 +3,55 @@
 import json
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
-
-from emberline.cf.als_tasks import FACTORS, SIDES
+from emberline.cf.als_tasks import SIDES
 from emberline.datasets import storage
+from emberline.datasets.block_files import BlockFiles
 from emberline.datasets.storage import Location
-from emberline.spark.exchange import Exchange, write_blocks
-from emberline.spark.frames import spark_schema
+from emberline.spark.exchange import Exchange
 
 _STATE = "state.json"
 
 
 class Checkpoint:
-    """The iterations stored below a folder: the last one stored, and the best one; `state` says which, and is replaced last."""
+    """The iterations stored below a folder: the last one stored, and the best one; `state` says which, and is replaced last.
+
+    `blocks` and `exchange` are how the ratings were cut and the factors sent, None where nothing is stored.
+    """
 
     def __init__(self, folder: Location) -> None:
         self._folder = folder
         self.blocks: int | None = None
+        self.exchange: str | None = None
         self.history: list[dict[str, Any]] = []
         self.best = 0
+        self._files: dict[str, dict[str, dict[str, str]]] = {}  # names by iteration, side, and block
         self._read()
 
     def _read(self) -> None:
         try:
             state = json.loads((self._folder / _STATE).read_bytes())
-            self.blocks, self.history, self.best = state["blocks"], state["history"], state["best"]
+            self.blocks, self.exchange, self._files = state["blocks"], state["exchange"], state["files"]
+            self.history, self.best = state["history"], state["best"]
         except (OSError, ValueError, KeyError, TypeError):
             return  # nothing was stored
 
     def store(self, exchange: Exchange, history: list[dict[str, Any]], best: int) -> None:
         """Store both sides' factors after the last iteration of `history`, and forget all iterations but this and the best."""
-        for side in SIDES:
-            write_blocks(exchange.blocks(side), self._place(side, len(history)))
-        state = {"blocks": exchange.ratings.num_blocks, "history": history, "best": best}
+        iteration = len(history)
+        stored = {side: exchange.store(side, self._place(iteration)).names for side in SIDES}
+        files = {side: {str(block): file for block, file in names.items()} for side, names in stored.items()}
+        self._files = {number: names for number, names in self._files.items() if int(number) == best} | {str(iteration): files}
+        how = {"blocks": exchange.ratings.num_blocks, "exchange": exchange.name}
+        state = {**how, "history": history, "best": best, "files": self._files}
         storage.replace_file(self._folder / _STATE, json.dumps(state).encode())
-        for iteration in {len(self.history), self.best} - {len(history), best, 0}:
-            storage.remove_folder(self._folder / f"{iteration:05d}")
+        for before in {len(self.history), self.best} - {iteration, best, 0}:
+            storage.remove_folder(self._place(before))
         self.history, self.best = list(history), best
 
-    def factors(self, spark: SparkSession, side: str, iteration: int) -> DataFrame:
-        """A side's factors after an iteration, as FACTORS."""
-        return spark.read.schema(spark_schema(FACTORS)).parquet(storage.for_spark(self._place(side, iteration)))
+    def files(self, side: str, iteration: int) -> BlockFiles:
+        """A side's factors after an iteration."""
+        names = self._files[str(iteration)][side]
+        return BlockFiles(self._place(iteration), {int(block): file for block, file in names.items()})
 
-    def _place(self, side: str, iteration: int) -> Location:
-        return self._folder / f"{iteration:05d}" / side
+    def _place(self, iteration: int) -> Location:
+        return self._folder / f"{iteration:05d}"

@@ -1,6 +1,6 @@
 """How a fit of alternating least squares is cut and exchanged, from an estimate of what each way takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow.compute as pc
@@ -61,13 +61,15 @@ def measure(ratings: Scan, width: int) -> Sizes:
     return Sizes(count, users, items, width)
 
 
-def choose(config: AlsConfig, sizes: Sizes, spark: SparkSession) -> Plan:
-    """Broadcast where both sides' factors fit the driver and the workers, unless the config says."""
+def choose(config: AlsConfig, sizes: Sizes, spark: SparkSession, exchange: str | None = None, blocks: int | None = None) -> Plan:
+    """Broadcast where both sides' factors fit the driver and the workers, unless the config says.
+
+    `exchange` and `blocks` are those of an attempt that is continued.
+    """
+    wanted = exchange or (config.exchange if config.exchange != "auto" else "broadcast" if _fits(sizes, spark) else "shuffle")
     parallelism = spark.sparkContext.defaultParallelism
-    plans = {"broadcast": _broadcast(config, sizes, parallelism), "shuffle": _shuffle(config, sizes, spark)}
-    if config.exchange != "auto":
-        return plans[config.exchange]
-    return plans["broadcast" if _fits(sizes, spark) else "shuffle"]
+    plan = _broadcast(config, sizes, parallelism) if wanted == "broadcast" else _shuffle(config, sizes, spark)
+    return replace(plan, blocks=blocks or plan.blocks)
 
 
 def _fits(sizes: Sizes, spark: SparkSession) -> bool:

@@ -8,47 +8,38 @@ Both give the same factors.
 import uuid
 from abc import ABC, abstractmethod
 from functools import partial, reduce
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 from pyspark import Broadcast
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from emberline.cf import als_tasks
 from emberline.cf.als import Grams, Loss, Objective, Solver
-from emberline.cf.als_tasks import FACTORS, LOSS, OWN, ROWS, SIDES, SOLVED, Step
+from emberline.cf.als_tasks import FACTORS, LOSS, ROWS, SIDES, SOLVED, Step
 from emberline.cf.blocks import Float32, Int32
 from emberline.datasets import storage
+from emberline.datasets.block_files import BlockFiles
 from emberline.datasets.storage import Location
+from emberline.spark import block_files
 from emberline.spark.frames import spark_schema
 from emberline.spark.rating_blocks import RatingBlocks
 
 OTHER = {"user": "item", "item": "user"}
-
-
-# A row holds megabytes: Parquet is to look at what it holds after each, not after each hundred.
-_LARGE_ROWS = {
-    "compression": "none",
-    "parquet.enable.dictionary": "false",
-    "parquet.block.size": str(16 << 20),
-    "parquet.page.size.row.check.min": "1",
-}
-
-
-def write_blocks(blocks: DataFrame, folder: Location) -> None:
-    """Write rows of blocks to a folder of Parquet files, in place of what is there."""
-    blocks.write.mode("overwrite").options(**_LARGE_ROWS).parquet(storage.spark_uri(folder))
+_SUMS = [name for name in FACTORS.names if name not in ROWS.names]
 
 
 class Exchange(ABC):
     """Both sides' factors, and half-steps that replace one side's."""
 
+    name: ClassVar[str]
+
     def __init__(self, ratings: RatingBlocks, width: int) -> None:
         self.ratings = ratings
         self.width = width
         self.grams = {side: Grams.empty(width) for side in SIDES}
+        self.spark = ratings.frame.sparkSession
 
     @abstractmethod
     def load(self, side: str, factors: DataFrame) -> None:
@@ -73,6 +64,14 @@ class Exchange(ABC):
         """The factors of a few ids (n,): (n, width), zeros for those without ratings."""
 
     @abstractmethod
+    def store(self, side: str, folder: Location) -> BlockFiles:
+        """Write a side's factors to files that stay."""
+
+    @abstractmethod
+    def restore(self, side: str, files: BlockFiles) -> None:
+        """Take a side's factors from what `store` wrote."""
+
+    @abstractmethod
     def close(self) -> None:
         """Free what the workers hold."""
 
@@ -85,7 +84,7 @@ def _sums(blocks: pa.Table) -> list[dict[str, Any]]:
 
 
 def _gathered(blocks: pa.Table) -> tuple[Int32, Float32]:
-    rows = blocks.to_pylist()
+    rows = blocks.select(["ids", "factors"]).to_pylist()
     ids = np.concatenate([np.frombuffer(row["ids"], np.int32) for row in rows])
     factors = np.concatenate([np.frombuffer(row["factors"], np.float32) for row in rows]).reshape(len(ids), -1)
     order = np.argsort(ids)
@@ -95,16 +94,16 @@ def _gathered(blocks: pa.Table) -> tuple[Int32, Float32]:
 class Broadcasting(Exchange):
     """Both sides' factors as arrays (ids, width) that every worker has."""
 
+    name = "broadcast"
+
     def __init__(self, ratings: RatingBlocks, width: int) -> None:
         super().__init__(ratings, width)
-        self._spark = ratings.frame.sparkSession
         self._blocks = {side: ratings.of(side) for side in SIDES}
+        self._ids = {side: np.empty(0, np.int32) for side in SIDES}
         self._shared = {side: self._share(np.zeros((ratings.sides[side].last + 1, width), np.float32)) for side in SIDES}
 
     def load(self, side: str, factors: DataFrame) -> None:
-        table = factors.toArrow()
-        self._replace(side, *_gathered(table))
-        self.grams[side] = als_tasks.grams_of(_sums(table), self.width)
+        self._take(side, factors.toArrow())
 
     def blocks(self, side: str) -> DataFrame:
         task = partial(als_tasks.look_up, factors=self._shared[side])
@@ -120,44 +119,60 @@ class Broadcasting(Exchange):
         factors: Float32 = self._shared[side].value[wanted]
         return factors
 
+    def store(self, side: str, folder: Location) -> BlockFiles:
+        ids = self._ids[side]
+        return block_files.store_here(als_tasks.factors_row(ids, self._shared[side].value[ids], self.grams[side]), folder)
+
+    def restore(self, side: str, files: BlockFiles) -> None:
+        self._take(side, pa.Table.from_batches(block_files.rows_here(files)))
+
     def close(self) -> None:
         for shared in self._shared.values():
             shared.destroy()
 
+    def _take(self, side: str, blocks: pa.Table) -> None:
+        self._replace(side, *_gathered(blocks))
+        self.grams[side] = als_tasks.grams_of(_sums(blocks), self.width)
+
     def _share(self, factors: Float32) -> "Broadcast[Float32]":
-        return self._spark.sparkContext.broadcast(factors)
+        return self.spark.sparkContext.broadcast(factors)
 
     def _replace(self, side: str, ids: Int32, rows: Float32) -> None:
         before = self._shared[side]
         factors = np.zeros_like(before.value)
         factors[ids] = rows
-        self._shared[side] = self._share(factors)
+        self._ids[side], self._shared[side] = ids, self._share(factors)
         before.destroy()
 
 
 class Routing(Exchange):
-    """Both sides' factors as files below `folder`, written anew by each half-step, so that no plan grows."""
+    """Both sides' factors in files below `folder`, a block in each, as the ratings are; workers read and write them.
+
+    Spark shuffles what blocks send each other, in rows of a megabyte, and a JVM holds nothing else.
+    """
+
+    name = "shuffle"
 
     def __init__(self, ratings: RatingBlocks, width: int, folder: Location) -> None:
         super().__init__(ratings, width)
+        assert ratings.files is not None  # they were packed for it
+        self._packed = ratings.files
         self._folder = folder
-        self._links = {side: self._link(side).persist() for side in SIDES}
-        self._factors: dict[str, tuple[DataFrame, Location]] = {}
+        self._files = {side: BlockFiles(folder, {}) for side in SIDES}
 
     def load(self, side: str, factors: DataFrame) -> None:
-        self._replace(side, factors)
-        self.grams[side] = als_tasks.grams_of(self._sums(side), self.width)
+        self.grams[side] = als_tasks.grams_of(self._keep(side, factors, FACTORS, _SUMS), self.width)
 
     def blocks(self, side: str) -> DataFrame:
-        return self._factors[side][0].select(FACTORS.names)
+        return block_files.frame(self.spark, self._files[side], self.ratings.num_blocks, FACTORS)
 
     def solve(self, side: str, step: Step) -> list[dict[str, Any]]:
-        def solve(packed: pa.Table, messages: pa.Table) -> pa.Table:  # a partial hides the type hints that applyInArrow needs
-            return als_tasks.solve_routed(packed, messages, step)
-
-        both = self.ratings.of(side).groupBy("block").cogroup(self._messages(side).groupBy("block"))
-        self._replace(side, both.applyInArrow(solve, spark_schema(SOLVED)))
-        return self._sums(side)
+        num_blocks, other = self.ratings.num_blocks, OTHER[side]
+        send = partial(als_tasks.send_factors, packed=self._packed.row, factors=self._files[other].row, side=other)
+        numbers = self.spark.range(0, num_blocks, 1, num_blocks)
+        messages = numbers.mapInArrow(send, spark_schema(als_tasks.MESSAGES)).repartitionById(num_blocks, "block")
+        task = partial(als_tasks.solve_routed, packed=self._packed.row, own=self._files[side].row, side=side, step=step)
+        return self._keep(side, messages.mapInArrow(task, spark_schema(SOLVED)), SOLVED, [*_SUMS, *LOSS])
 
     def rows_of(self, side: str, wanted: Int32) -> Float32:
         task = partial(als_tasks.pick_factors, wanted=np.unique(wanted))
@@ -168,30 +183,19 @@ class Routing(Exchange):
         rows[known] = found[places[known]]
         return rows
 
+    def store(self, side: str, folder: Location) -> BlockFiles:
+        return block_files.store(self.blocks(side), folder, FACTORS, [])[0]
+
+    def restore(self, side: str, files: BlockFiles) -> None:
+        self.load(side, block_files.frame(self.spark, files, self.ratings.num_blocks, FACTORS))
+
     def close(self) -> None:
-        for links in self._links.values():
-            links.unpersist()
+        """Nothing: the folder goes with the run."""
 
-    def _link(self, side: str) -> DataFrame:
-        task = partial(als_tasks.link_blocks, num_blocks=self.ratings.num_blocks)
-        links = self.ratings.of(side, "needed").mapInArrow(task, spark_schema(als_tasks.LINKS))
-        return links.repartition(self.ratings.num_blocks, "source")
-
-    def _messages(self, side: str) -> DataFrame:
-        sources = self.blocks(OTHER[side]).withColumnRenamed("block", "source")
-        sent = self._links[side].join(sources.select("source", "ids", "factors"), "source")
-        messages = sent.mapInArrow(als_tasks.send_factors, spark_schema(als_tasks.MESSAGES))
-        if side not in self._factors:
-            return messages
-        return messages.unionByName(self.blocks(side).select("block", F.lit(OWN).alias("source"), "factors"))
-
-    def _sums(self, side: str) -> list[dict[str, Any]]:
-        return _sums(self._factors[side][0].drop("ids", "factors").toArrow())  # a row per block
-
-    def _replace(self, side: str, solved: DataFrame) -> None:
-        path = self._folder / f"{side}-{uuid.uuid4().hex}"
-        write_blocks(solved, path)
-        before = self._factors.get(side)
-        self._factors[side] = solved.sparkSession.read.schema(solved.schema).parquet(storage.for_spark(path)), path
-        if before:
-            storage.remove_folder(before[1])
+    def _keep(self, side: str, rows: DataFrame, schema: pa.Schema, sums: list[str]) -> list[dict[str, Any]]:
+        """Put a side's rows of FACTORS or SOLVED in the place of those so far; what they come to."""
+        before = self._files[side]
+        self._files[side], table = block_files.store(rows, self._folder / f"{side}-{uuid.uuid4().hex}", schema, sums)
+        if before.names:
+            storage.remove_folder(before.folder)
+        return _sums(table)

@@ -1,9 +1,12 @@
 """Ratings packed for alternating least squares: one row per block, which holds both sides' sparse rows of its number."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -12,7 +15,10 @@ from emberline.cf.als_tasks import ACCOUNT, SIDES
 from emberline.cf.blocks import BLOCK_FIELDS
 from emberline.cf.entries import PIECES
 from emberline.cf.validation import Withheld
+from emberline.datasets.block_files import BlockFiles
+from emberline.datasets.storage import Location
 from emberline.errors import DataError, EmptyDatasetError
+from emberline.spark import block_files
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
 
@@ -27,13 +33,14 @@ class Side:
 
 @dataclass(frozen=True)
 class RatingBlocks:
-    """The blocks, cached; how many ratings they hold, and their mean."""
+    """The blocks, in the cluster's memory or in `files`; how many ratings they hold, and their mean."""
 
     frame: DataFrame
     num_blocks: int
     sides: dict[str, Side]
     ratings: int
     mean: float
+    files: BlockFiles | None = None
 
     def of(self, side: str, *names: str) -> DataFrame:
         """The columns of one side, their names without its prefix."""
@@ -41,29 +48,39 @@ class RatingBlocks:
         return self.frame.select("block", *[F.col(f"{side}_{name}").alias(name) for name in wanted])
 
 
-def pack(ratings: Scan, num_blocks: int, routed: bool, withheld: Withheld | None = None) -> RatingBlocks:
-    """Blocks of ratings (columns user, item and value), in the cluster's memory or, where that is short, on its disks.
+def pack(ratings: Scan, num_blocks: int, folder: Location | None, withheld: Withheld | None = None) -> RatingBlocks:
+    """Blocks of ratings (columns user, item and value), cached, or, for a fit that routes factors, in files of a `folder`.
 
     Raises EmptyDatasetError without ratings, and DataError for values that are not finite and for pairs that occur twice.
     """
     scatter = partial(als_tasks.scatter_ratings, num_blocks=num_blocks, withheld=withheld)
     pieces = ratings.map(("user", "item", "value"), scatter, PIECES)
-    task = partial(als_tasks.pack_blocks, num_blocks=num_blocks, routed=routed)
+    task = partial(als_tasks.pack_blocks, num_blocks=num_blocks, routed=folder is not None)
     packed = pieces.repartitionById(num_blocks, "block").mapInArrow(task, spark_schema(als_tasks.PACKED))
-    frame = (packed.repartition(num_blocks, "block") if routed else packed).persist()
-    accounts = _accounts(frame)
-    _check(accounts["user"])
-    sides = {side: Side(accounts[side]["rows"], accounts[side]["last"]) for side in SIDES}
-    count = accounts["user"]["ratings"]
-    return RatingBlocks(frame, num_blocks, sides, count, accounts["user"]["total"] / count)
+    names = [f"{side}_{name}" for side in SIDES for name, _ in ACCOUNT]
+    if folder is None:
+        frame, files = packed.persist(), None
+        accounts = frame.select(names).toArrow()
+    else:
+        files, accounts = block_files.store(packed, folder, als_tasks.PACKED, names)
+        frame = block_files.frame(ratings.frame.sparkSession, files, num_blocks, als_tasks.PACKED)
+    return _checked(accounts, RatingBlocks(frame, num_blocks, {}, 0, 0.0, files))
 
 
-def _accounts(frame: DataFrame) -> dict[str, dict[str, Any]]:
-    """Each side's ACCOUNT, over all blocks."""
-    names = [name for name, _ in ACCOUNT]
-    totals = [(F.max if name == "last" else F.sum)(f"{side}_{name}") for side in SIDES for name in names]
-    found = list(frame.agg(*totals).first() or ())
-    return {side: dict(zip(names, found[at * len(names) :], strict=False)) for at, side in enumerate(SIDES)}
+def _checked(accounts: pa.Table, blocks: RatingBlocks) -> RatingBlocks:
+    """The blocks, with what their accounts (a row per block) say together."""
+    totals = {
+        side: {name: _total(accounts, f"{side}_{name}", pc.max if name == "last" else pc.sum) for name, _ in ACCOUNT}
+        for side in SIDES
+    }
+    _check(totals["user"])
+    sides = {side: Side(totals[side]["rows"], totals[side]["last"]) for side in SIDES}
+    count = totals["user"]["ratings"]
+    return replace(blocks, sides=sides, ratings=count, mean=totals["user"]["total"] / count)
+
+
+def _total(accounts: pa.Table, name: str, function: Callable[[pa.ChunkedArray], pa.Scalar]) -> Any:
+    return function(accounts[name]).as_py()
 
 
 def _check(account: dict[str, Any]) -> None:
