@@ -21,6 +21,9 @@ from emberline.errors import SchemaError
 from emberline.runner import StageRun
 from emberline.spark import frames
 
+Publish = Callable[..., None]
+Run = Callable[..., Any]
+
 RATINGS_DDL = "user int, item int, value float, timestamp timestamp"
 ROWS = [
     (3, 1, 0.5, datetime(2020, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)),
@@ -134,17 +137,23 @@ def test_a_reader_sees_only_the_parts_that_the_manifest_names(spark: SparkSessio
     assert frames.read(spark, dataset).count() == 3
 
 
+@pytest.mark.parametrize("through_spark", [True, False])
 @pytest.mark.parametrize(
-    ("factors", "found"),
-    [([[1.0, 2.0]], "2"), ([[1.0, 2.0, 3.0], [1.0, 2.0]], "2 to 3"), ([[1.0, 2.0, 3.0], []], "0 to 3")],
+    ("factors", "length"), [([[1.0, 2.0]], 2), ([[1.0, 2.0, 3.0], [1.0, 2.0]], 2), ([[1.0, 2.0, 3.0], []], 0)]
 )
 def test_factors_of_another_length_than_the_rank_are_refused(
-    spark: SparkSession, tmp_path: Path, factors: list[list[float]], found: str
+    spark: SparkSession, publish: Publish, run: Run, root: Path, factors: list[list[float]], length: int, through_spark: bool
 ) -> None:
-    frame = spark.createDataFrame(list(enumerate(factors)), "item int, factors array<float>")
-    dataset = frames.write(frame, _stage_run(tmp_path), "item_factors", rank=3)
-    with pytest.raises(SchemaError, match=f"item_factors: factors of length {found} where the manifest says rank 3"):
-        frames.read(spark, dataset)
+    """By the stage that reads them: recommend reads item factors through Spark where a list says which items it may use."""
+    publish(root, "train-als", "item_factors", [{"item": at, "factors": row} for at, row in enumerate(factors)], rank=3)
+    publish(root, "train-als", "user_factors", [{"user": 0, "factors": [1.0, 1.0, 1.0]}], rank=3)
+    publish(root, "prepare-ratings", "ratings", [{"user": 0, "item": 0, "value": 1.0}])
+    publish(root, "prepare-ratings", "users", [{"user": 0, "user_id": "a"}])
+    publish(root, "prepare-ratings", "items", [{"item": at, "item_id": str(at)} for at in range(2)])
+    (root / "list.csv").write_text("item_id\n0\n1\n")
+    candidates = f'candidates = "{root}/list.csv"\n' if through_spark else ""
+    with pytest.raises(SchemaError, match=f"^item_factors: factors of length {length} where the manifest says rank 3$"):
+        run(f'[als]\nrank = 3\n[recommend]\nmodel = "als"\n{candidates}', only="recommend")
 
 
 def test_factors_as_long_as_the_rank_are_read(spark: SparkSession, tmp_path: Path) -> None:

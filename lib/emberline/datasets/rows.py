@@ -11,6 +11,7 @@ from emberline.datasets import storage
 from emberline.datasets.manifest import Dataset, damage_explained
 from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
+from emberline.errors import SchemaError
 
 Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
@@ -39,7 +40,8 @@ def hand_over(
 ) -> Iterator[pa.RecordBatch]:
     """What a task makes of some columns, in this order, of the row groups whose places in `row_groups` are the one column given.
 
-    Runs on executors: rows that NumPy is to have need not pass Spark. Raises DataError for a damaged part.
+    Runs on executors: rows that NumPy is to have need not pass Spark. Raises DataError for a damaged part, and SchemaError for
+    factors that are not as long as the manifest says.
     """
     yield from task(_chosen(numbers, dataset, list(columns)))
 
@@ -51,7 +53,18 @@ def _chosen(numbers: Iterator[pa.RecordBatch], dataset: Dataset, columns: list[s
             path, group = places[number]
             with _opened(dataset, path) as file:
                 found = file.read_row_group(group, columns).select(columns)
+            _check_rank(found, dataset)
             yield from found.to_batches()
+
+
+def _check_rank(found: pa.Table, dataset: Dataset) -> None:
+    """Raises SchemaError where factors are not as long as the manifest says."""
+    rank = dataset.manifest.rank
+    if rank is not None and "factors" in found.column_names:
+        lengths = pc.unique(pc.list_value_length(found["factors"])).drop_null().to_pylist()
+        wrong = [length for length in lengths if length != rank]
+        if wrong:
+            raise SchemaError(f"{dataset.name}: factors of length {wrong[0]} where the manifest says rank {rank}")
 
 
 def head(dataset: Dataset, rows: int) -> pa.Table:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -52,23 +52,23 @@ def conform(frame: DataFrame, schema: pa.Schema, name: str) -> DataFrame:
 
 
 def read(spark: SparkSession, dataset: Dataset) -> DataFrame:
-    """A dataset's rows, of exactly the parts that its manifest names; factors are checked to be as long as its rank says."""
+    """A dataset's rows, of exactly the parts that its manifest names.
+
+    Factors that are not as long as its rank says fail the job that reads them, which Engine.call makes a SchemaError.
+    """
     schema = TABLES[dataset.name]
     paths = [storage.for_spark(path) for path in dataset.paths]
     if not paths:
         return spark.createDataFrame([], spark_schema(schema))
     frame = spark.read.schema(spark_schema(schema)).parquet(*paths)
-    if dataset.manifest.rank is not None:
-        _check_rank(frame, dataset)
-    return conform(frame, schema, dataset.name)
+    rank = dataset.manifest.rank
+    return conform(frame if rank is None else frame.withColumn("factors", _of_rank(rank, dataset.name)), schema, dataset.name)
 
 
-def _check_rank(frame: DataFrame, dataset: Dataset) -> None:
-    size = F.size("factors")
-    shortest, longest = frame.agg(F.min(size), F.max(size)).first() or (None, None)
-    if not shortest == longest == dataset.manifest.rank:
-        found = f"{shortest} to {longest}" if shortest != longest else f"{shortest}"
-        raise SchemaError(f"{dataset.name}: factors of length {found} where the manifest says rank {dataset.manifest.rank}")
+def _of_rank(rank: int, name: str) -> Column:
+    length = F.size("factors")
+    wrong = F.concat(F.lit(f"{name}: factors of length "), length, F.lit(f" where the manifest says rank {rank}"))
+    return F.when(F.isnull("factors") | (length == rank), F.col("factors")).otherwise(F.raise_error(wrong))
 
 
 def write(

@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 
 from emberline.config import Config, SparkConfig
 from emberline.datasets import storage
-from emberline.errors import ConfigError, DataError
+from emberline.errors import ConfigError, DataError, SchemaError
 from emberline.runner import StageRun, resolve, sources
 
 Settings = dict[str, bool | float | int | str | None]
@@ -40,8 +40,9 @@ _REQUIRED: Settings = {
 _UNREADABLE = re.compile(r"\[FAILED_READ_FILE[^\]]*\] Encountered error while reading file (\S+?)\.(?:\s|$)")
 # Hadoop's, where the jars that read a storage are not on the classpath.
 _NO_CONNECTOR = re.compile(r"Class (\S+FileSystem) not found|No FileSystem for scheme \W?(\w+)")
-# What a Python worker raised, at the end of its traceback.
-_RAISED = re.compile(r"^emberline\.errors\.DataError: (.+)$", re.MULTILINE)
+# What a Python worker raised, at the end of its traceback, and what an expression did.
+_RAISED = re.compile(r"^emberline\.errors\.(DataError|SchemaError): (.+)$", re.MULTILINE)
+_REFUSED = re.compile(r"\[USER_RAISED_EXCEPTION\] (.+?)(?= SQLSTATE|$)", re.MULTILINE)
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 
@@ -67,13 +68,16 @@ class Engine:
     def call(self, run: StageRun) -> None:
         """Run one stage's function.
 
-        Raises DataError for a file that Spark or a Python worker cannot read, ConfigError without a storage's jars.
+        Raises DataError for a file that Spark or a Python worker cannot read, SchemaError for factors of another length than
+        their manifest says, ConfigError without a storage's jars.
         """
         try:
             resolve(run.stage.target)(run, self.session)
         except (PySparkException, Py4JJavaError) as error:
             if raised := _RAISED.search(str(error)):
-                raise DataError(raised[1]) from error
+                raise (SchemaError if raised[1] == "SchemaError" else DataError)(raised[2]) from error
+            if refused := _REFUSED.search(str(error)):
+                raise SchemaError(refused[1]) from error
             if unreadable := _UNREADABLE.search(str(error)):
                 file = storage.locate(unreadable[1])
                 raise DataError(f"{file} cannot be read: it is damaged, or was changed while it was read") from error
