@@ -144,7 +144,7 @@ def main() -> None:
     options = harness.options(__doc__)
     sizes = [0.02, 0.1] if options.quick else [0.02, 0.1, 1, 4, 16]
     with harness.spark(options) as session, harness.report(options) as report:
-        measure(report.unseen(), session, 0.02, False, False)
+        measure(report.unseen(), session, 0.2, False, False)
         for size in sizes:
             measure(report, session, size, size <= (1 if options.full else 0.02), size <= 4)
         report.growth(f"items top-{K}", [(round(size * 1e6), f"items top-{K} {size:g}M") for size in sizes])

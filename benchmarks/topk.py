@@ -213,7 +213,7 @@ def main() -> None:
     sizes = [(1.0, 6_250)] if options.quick else [(1.0, 6_250), (4.0, 25_000), (16.0, 60_000)]
     names = {size: f"top-{K} {users:,} users x {round(5_000 * size**0.5):,} items rank {RANK}" for size, users in sizes}
     with harness.spark(options) as session, harness.report(options) as report:
-        measure(report.unseen(), session, "warm-up", 0.1, 625)
+        measure(report.unseen(), session, "warm-up", 0.4, 2_500)
         for size, users in sizes:
             measure(report, session, names[size], size, users)
         pairs = [(users * round(5_000 * size**0.5), names[size]) for size, users in sizes]

@@ -13,9 +13,7 @@ from emberline.spark.scan import Scan
 
 _RATINGS_PER_BLOCK = 4_000_000  # 32 MiB a side
 _BYTES_PER_BLOCK = 64 << 20  # at most, of the factors that a routed block needs
-_COPIES = (
-    16  # of such a block that a core's share of the heap has room for: Arrow's, the shuffle's and the file's, while they grow
-)
+_COPIES = 16  # of a block's factors that a core's share of the heap has room for, where they pass a JVM to begin with
 _FLOAT = 4
 _MAX_BLOCKS = 1 << 16
 

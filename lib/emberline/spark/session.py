@@ -35,6 +35,8 @@ _REQUIRED: Settings = {
     "spark.sql.legacy.parquet.nanosAsLong": "true",
     # A batch of pictures has to fit a Python worker.
     "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
+    # Of each binary column, a cached partition allocates 4 KiB for so many rows before it sees the first: 40 MiB by default.
+    "spark.sql.inMemoryColumnarStorage.batchSize": "512",
 }
 # Spark's error class for a file that cannot be opened, decompressed or decoded, with the file's name in its message.
 _UNREADABLE = re.compile(r"\[FAILED_READ_FILE[^\]]*\] Encountered error while reading file (\S+?)\.(?:\s|$)")
