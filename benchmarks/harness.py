@@ -34,7 +34,7 @@ from emberline.spark import session as sessions
 CORES = len(os.sched_getaffinity(0))
 Figures = dict[str, float]
 Row = dict[str, Any]
-_SAMPLE_SECONDS = 0.05
+_SAMPLE_SECONDS = 0.2
 
 
 def options(doc: str | None) -> argparse.Namespace:

@@ -423,7 +423,7 @@ def test_what_decides_the_result_is_ready_for_json_and_leaves_out_where_it_runs(
         "biases": False,
         "nonnegative": False,
         "solver": "cg",
-        "cg_steps": 3,
+        "cg_steps": 2,
         "subspace": 32,
         "validation_users": 0,
         "patience": None,

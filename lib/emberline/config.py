@@ -300,7 +300,7 @@ class AlsConfig(_Model):
     biases: bool = False
     nonnegative: bool = False
     solver: Literal["cg", "cholesky", "subspace"] = "cg"
-    cg_steps: Positive = 3
+    cg_steps: Positive = 2
     subspace: Positive = 32
     validation_users: Annotated[int, Field(ge=0)] = 0
     patience: Positive | None = None

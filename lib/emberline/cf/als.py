@@ -132,7 +132,7 @@ class Solver:
     """
 
     name: SolverName = "cg"
-    steps: int = 3
+    steps: int = 2
     subspace: int = 32
     nonnegative: bool = False
 
