@@ -54,7 +54,8 @@ def top_products(left: DataFrame, right: DataFrame, k: int, random_seed: int | N
     columns = blocks(right, COLUMNS_PER_BLOCK).select(*[F.col(name).alias(tasks.RIGHT + name) for name in tasks.BLOCKS.names])
     kept = columns.persist()
     partitions = -(-kept.count() // BLOCKS_PER_PARTITION) or 1
-    pairs = _streamed(blocks(left, ROWS_PER_BLOCK), kept.coalesce(partitions))
+    rows = blocks(left, ROWS_PER_BLOCK)
+    pairs = _streamed(rows if partitions == 1 else rows.persist(), kept.coalesce(partitions))
     if partitions == 1:
         task = partial(tasks.score_and_rank, k=k, random_seed=random_seed)
         return pairs.mapInArrow(task, spark_schema(tasks.BEST))
