@@ -228,7 +228,7 @@ def main() -> None:
     options = harness.options(__doc__)
     sizes = [0.1] if options.quick else [1, 4, 16]
     with harness.spark(options) as session, harness.report(options) as report:
-        measure(report.unseen(), session, generated(0.2, "implicit"), [IMPLICIT, UNSCALED], 2)
+        measure(report.unseen(), session, generated(0.02 if options.quick else 0.2, "implicit"), [IMPLICIT, UNSCALED], 2)
         for size in sizes:
             measure(report, session, generated(size, "implicit", size <= MLLIB_MILLIONS), [IMPLICIT, UNSCALED], 5)
             measure(report, session, generated(size, "explicit", size <= MLLIB_MILLIONS), [EXPLICIT], 5)

@@ -4,6 +4,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -96,9 +97,23 @@ def assert_equal_results() -> AssertEqualResults:
             left, right = (rows_of(place, name) for place in (root, expected))
             assert left.num_rows == right.num_rows, name
             (assert_equal_lists if name in LISTS else assert_equal_rows)(left, right, name, atol)
-            assert manifests.load(root, name).manifest.info == manifests.load(expected, name).manifest.info, name
+            assert_equal_facts(manifests.load(root, name).manifest.info, manifests.load(expected, name).manifest.info, name)
 
     return assert_equal
+
+
+def assert_equal_facts(left: Any, right: Any, where: str) -> None:
+    """What manifests say beside the rows: the same, numbers up to rounding, and however long it took."""
+    if isinstance(right, dict):
+        assert left.keys() == right.keys(), where
+        for key in right.keys() - {"seconds"}:
+            assert_equal_facts(left[key], right[key], f"{where}.{key}")
+    elif isinstance(right, list):
+        assert len(left) == len(right), where
+        for at, (one, other) in enumerate(zip(left, right, strict=True)):
+            assert_equal_facts(one, other, f"{where}[{at}]")
+    else:
+        assert left == (pytest.approx(right, rel=1e-4) if isinstance(right, float) else right), where
 
 
 def rows_of(root: Path, name: str) -> pa.Table:
