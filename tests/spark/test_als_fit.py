@@ -142,14 +142,20 @@ def loss_of(factors: Factors, implicit: bool) -> float:
 @pytest.mark.faults
 @pytest.mark.parametrize("implicit", [True, False])
 def test_the_same_settings_come_as_far_as_in_mllib(spark: SparkSession, fit: Fit, implicit: bool) -> None:
-    peer = ALS(
-        rank=RANK, maxIter=5, regParam=REG, alpha=ALPHA, implicitPrefs=implicit, userCol="user", itemCol="item", ratingCol="value"
-    ).fit(frame_of(spark, LIKES))
-    rows = {"user": peer.userFactors.collect(), "item": peer.itemFactors.collect()}
-    theirs = {side: {row["id"]: np.array(row["features"]) for row in found} for side, found in rows.items()}
-    ours, _, final = fit(implicit=implicit, iterations=5)
-    assert final["loss"] == pytest.approx(loss_of(ours, implicit), rel=1e-4)
-    assert final["loss"] <= 1.02 * loss_of(theirs, implicit)
+    """At the median of some beginnings, which on so little data are worth several per cent."""
+    losses: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for seed in range(1, 6):
+        peer = ALS(
+            rank=RANK, maxIter=5, regParam=REG, alpha=ALPHA, implicitPrefs=implicit, userCol="user", itemCol="item",
+            ratingCol="value", seed=seed,
+        ).fit(frame_of(spark, LIKES))  # fmt: skip
+        rows = {"user": peer.userFactors.collect(), "item": peer.itemFactors.collect()}
+        theirs = {side: {row["id"]: np.array(row["features"]) for row in found} for side, found in rows.items()}
+        ours, _, final = fit(implicit=implicit, iterations=5, seed=seed)
+        assert final["loss"] == pytest.approx(loss_of(ours, implicit), rel=1e-4)
+        losses["ours"].append(final["loss"])
+        losses["theirs"].append(loss_of(theirs, implicit))
+    assert np.median(losses["ours"]) <= 1.02 * np.median(losses["theirs"])
 
 
 @pytest.fixture(scope="module")
