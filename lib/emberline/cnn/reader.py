@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from emberline.config import CnnConfig
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
-from emberline.datasets.rows import open_parquet
+from emberline.datasets.rows import open_parquet, row_groups
 from emberline.datasets.sharding import Int64, Plan, Pool, groups_of
 from emberline.errors import SchemaError
 from emberline.images.pixels import Pixels, augment, pixel_array, row_keys
@@ -62,7 +62,7 @@ class Shards:
         self.shape = (info["height"], info["width"], info["channels"])
         self.group_rows = groups_of([(part.rows, part.row_groups) for part in parts], info["row_group_rows"])
         self._column = "label" if info["task"] == "class" else "factors"
-        self._places = [(path, g) for part, path in zip(parts, dataset.paths, strict=True) for g in range(part.row_groups)]
+        self._places = row_groups(dataset)
         self._begins = np.cumsum(self.group_rows) - self.group_rows
         self._cache: OrderedDict[int, Rows] = OrderedDict()
         self._room = cache_bytes
