@@ -384,17 +384,23 @@ class CnnConfig(_Model):
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    xla: bool = False
     patience: Positive | None = None
     flip: bool = False
     shift: Annotated[int, Field(ge=0)] = 0
     components: Positive = 8
     streams: Positive = 8
-    pool: Positive = 8
+    pool: Positive = 4
     deterministic: bool = True
     seed: Seed = 1
+    workers: Positive = where(1)
     replicas: Positive = where(1)
     checkpoint_steps: Positive = where(500)
-    cache_mib: Positive = where(1024)
+    keep_checkpoints: Positive = where(2)
+    verify: bool = where(True)
+    reader_threads: Positive = where(2)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -406,6 +412,10 @@ class CnnConfig(_Model):
         if self.streams % self.replicas:
             near = " and ".join(str(n) for n in range(1, self.streams + 1) if self.streams % n == 0)
             raise ValueError(f"replicas = {self.replicas} does not divide streams = {self.streams}; {near} do")
+        if self.xla and self.deterministic and self.model == "cifar":
+            raise ValueError("XLA has no deterministic gradient of max pooling: remove xla, or set deterministic = false")
+        if self.xla and self.model == "resnet" and self.workers * self.replicas > 1:
+            raise ValueError("XLA does not synchronise batch normalisation between replicas: remove xla, or train on one replica")
         return self
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emberline.cnn.checkpoint import Checkpoint, load_latest, save
+from emberline.cnn import checkpoint
+from emberline.cnn.checkpoint import Checkpoint, load
+from emberline.errors import StorageError
 
 VARIABLES = [
     np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -21,6 +23,15 @@ VARIABLES = [
     np.asfortranarray(np.arange(12, dtype=np.uint8).reshape(3, 4)),
     np.array([2**63 + 1], np.uint64),
 ]
+
+
+def save(folder: Path, step: int, saved: Checkpoint, keep: int = 2) -> None:
+    checkpoint.save(folder, step, saved, keep)
+
+
+def load_latest(folder: Path) -> Checkpoint | None:
+    found = checkpoint.load_latest(folder)
+    return found and found[1]
 
 
 def numbered(step: int) -> Checkpoint:
@@ -72,6 +83,27 @@ def test_the_last_two_are_kept(tmp_path: Path) -> None:
     found = load_latest(tmp_path)
     assert found is not None
     assert found.state == {"step": 100}
+
+
+def test_as_many_are_kept_as_one_says(tmp_path: Path) -> None:
+    for step in range(5):
+        save(tmp_path, step, numbered(step), keep=3)
+    assert names(tmp_path) == [f"step-000000000{step}.npz" for step in (2, 3, 4)]
+
+
+def test_a_step_is_found_by_its_number(tmp_path: Path) -> None:
+    for step in (1, 2):
+        save(tmp_path, step, numbered(step))
+    assert checkpoint.load_latest(tmp_path) == (2, numbered(2))
+    assert load(tmp_path, 1) == numbered(1)
+
+
+def test_a_step_that_cannot_be_read_here_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    save(tmp_path, 1, numbered(1))
+    (tmp_path / "step-0000000001.npz").write_bytes(b"PK")
+    for step in (1, 2):
+        with pytest.raises(StorageError, match=rf"step-000000000{step}.npz, from which the chief .* every worker reaches"):
+            load(tmp_path, step)
 
 
 def test_a_step_may_be_saved_again(tmp_path: Path) -> None:

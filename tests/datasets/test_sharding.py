@@ -142,7 +142,7 @@ def test_with_fewer_rows_than_streams_some_streams_only_fill() -> None:
 
 def test_no_rows_make_no_steps() -> None:
     plan = Plan((), seed=0, global_batch_size=8)
-    assert (plan.rows, plan.steps, plan.pools(0, 0)) == (0, 0, [])
+    assert (plan.rows, plan.steps, list(plan.pools(0, 0))) == (0, 0, [])
 
 
 def test_a_number_of_replicas_that_does_not_divide_the_streams_is_refused() -> None:

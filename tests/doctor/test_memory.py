@@ -55,8 +55,8 @@ def test_only_engines_that_run_need_memory() -> None:
     assert need(local, {"spark"}, 4, GIB) - need(local, {"spark"}, 3, GIB) == 256 << 20
     cluster = Config(spark=SparkConfig(master="yarn"))
     assert need(cluster, {"spark"}, 4, GIB) == need(cluster, {"spark"}, 64, GIB)
-    training = Config.model_construct(cnn=CnnConfig(cache_mib=2048))
-    assert need(training, {"tensorflow"}, 4, 0) == (640 + 2048) << 20
+    training = Config.model_construct(cnn=CnnConfig(streams=16, pool=8))
+    assert need(training, {"tensorflow"}, 4, 0) == (640 + 2 * 16 * 8 * 4) << 20
 
 
 def test_the_system_says_what_is_available(tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ import numpy.typing as npt
 
 from emberline.datasets import storage
 from emberline.datasets.storage import Location
+from emberline.errors import StorageError
 from emberline.logs import event
 
 log = logging.getLogger(__name__)
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
 _NAME = re.compile(r"step-(\d{10})\.npz")
-_KEEP = 2
 
 Array = npt.NDArray[Any]
 
@@ -38,26 +39,41 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def save(folder: Location, step: int, checkpoint: Checkpoint) -> None:
-    """Write the checkpoint of a step, and remove all but the last ones."""
+def save(folder: Location, step: int, checkpoint: Checkpoint, keep: int) -> None:
+    """Write the checkpoint of a step, and remove all but the last `keep`."""
     named = {f"variable_{i}": value for i, value in enumerate(checkpoint.variables)}
     named |= {f"best_{i}": value for i, value in enumerate(checkpoint.best)}
     content = io.BytesIO()
     counts = np.array([len(checkpoint.variables), len(checkpoint.best)])
     np.savez(content, state=np.array(json.dumps(checkpoint.state)), counts=counts, **named)  # type: ignore[arg-type]
-    storage.replace_file(folder / f"step-{step:010d}.npz", content.getvalue())
-    for path in _files(folder)[:-_KEEP]:
+    storage.replace_file(_file(folder, step), content.getvalue())
+    for path in _files(folder)[:-keep]:
         path.unlink()
 
 
-def load_latest(folder: Location) -> Checkpoint | None:
-    """The newest checkpoint that can be read; None where there is none."""
+def load_latest(folder: Location) -> tuple[int, Checkpoint] | None:
+    """The step and the content of the newest checkpoint that can be read; None where there is none."""
     for path in reversed(_files(folder)):
         try:
-            return _load(path)
-        except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+            return int(path.name[len("step-") : -len(".npz")]), _load(path)
+        except _DAMAGE as error:
             log.warning(event("checkpoint_damaged", path=path, because=error))
     return None
+
+
+def load(folder: Location, step: int) -> Checkpoint:
+    """The checkpoint of a step. Raises StorageError where it cannot be read here."""
+    try:
+        return _load(_file(folder, step))
+    except _DAMAGE as error:
+        raise StorageError(
+            f"{_file(folder, step)}, from which the chief goes on, cannot be read here ({error}); "
+            "the root has to be on storage that every worker reaches"
+        ) from error
+
+
+def _file(folder: Location, step: int) -> Location:
+    return folder / f"step-{step:010d}.npz"
 
 
 def _files(folder: Location) -> list[Location]:

@@ -30,13 +30,24 @@ def build(
             f"found {shape[0]} x {shape[1]}: raise images.height and images.width"
         )
     keras.utils.set_random_seed(config.seed)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        return _build(config, shape, mean, std, outputs)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _build(
+    config: CnnConfig, shape: tuple[int, int, int], mean: Sequence[float], std: Sequence[float], outputs: int
+) -> keras.Model:
     pictures = keras.Input(shape, dtype="uint8", name="pictures")
     spread = [max(deviation, 1e-3) for deviation in std]
     scaled = keras.layers.Rescaling(
         [1 / (255 * deviation) for deviation in spread], [-m / s for m, s in zip(mean, spread, strict=True)], name="scaled"
     )(pictures)
-    embedding = _classic(scaled) if config.model == "cifar" else _residual(scaled, config.replicas > 1)
-    return keras.Model(pictures, keras.layers.Dense(outputs, name="outputs")(embedding), name=config.model)
+    embedding = _classic(scaled) if config.model == "cifar" else _residual(scaled, config.workers * config.replicas > 1)
+    return keras.Model(pictures, keras.layers.Dense(outputs, name="outputs", dtype="float32")(embedding), name=config.model)
 
 
 def _classic(x: tf.Tensor) -> tf.Tensor:
@@ -78,7 +89,7 @@ def _normalised(x: tf.Tensor, synchronized: bool) -> tf.Tensor:
 
 def with_frozen_layer(model: keras.Model, kernel: tf.Tensor, bias: tf.Tensor) -> keras.Model:
     """The model followed by the affine map `outputs @ kernel + bias`, which no training changes."""
-    layer = keras.layers.Dense(kernel.shape[1], name="factors", trainable=False)
+    layer = keras.layers.Dense(kernel.shape[1], name="factors", trainable=False, dtype="float32")
     extended = keras.Model(model.input, layer(model.output), name=model.name)
     layer.set_weights([kernel, bias])
     return extended

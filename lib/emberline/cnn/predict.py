@@ -14,7 +14,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from emberline.cnn.model import with_embedding
-from emberline.cnn.reader import Rows, Shards
+from emberline.cnn.shards import Rows, Shards
 from emberline.cnn.train import MODEL_FILE
 from emberline.config import PredictConfig
 from emberline.datasets.manifest import Dataset, Part
@@ -32,7 +32,7 @@ def run(run: StageRun) -> None:
     """Load the model, read every shard once, and write both tables."""
     config: PredictConfig = run.settings
     model = with_embedding(load_model(run.inputs["cnn"]))
-    shards = Shards(run.inputs["shards_all"], cache_bytes=0)
+    shards = Shards(run.inputs["shards_all"])
     _check_shape(model, shards)
     info = shards.dataset.manifest.info
     predict = tf.function(partial(model, training=False), reduce_retracing=True)
@@ -71,7 +71,7 @@ def _check_shape(model: keras.Model, shards: Shards) -> None:
 
 def _parts(shards: Shards) -> Iterator[Iterator[tuple[Any, Rows]]]:
     """The items and rows of each row group, part by part."""
-    groups = enumerate(shards.in_order())
+    groups = enumerate(shards.groups(range(len(shards.group_rows))))
     for part in shards.dataset.manifest.parts:
         yield ((shards.items(number), rows) for number, rows in islice(groups, part.row_groups))
 

@@ -1,46 +1,26 @@
-"""Batches of pictures from shards, in the order that `datasets.sharding` gives, read ahead by a thread with bounded memory."""
+"""Batches of pictures from shards, in the order that `datasets.sharding` gives, read ahead with bounded memory.
 
-import math
-import queue
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+Threads read the row groups of a pool and put each row where the pool's permutation wants it; another cuts the pools' rows into
+batches, some megabytes at a time. A stream holds two pools at most: the one that is taken from, and the next.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from emberline.cnn.ahead import Ahead
+from emberline.cnn.shards import Rows, Shards, Targets
 from emberline.config import CnnConfig
-from emberline.datasets import manifest as manifests
-from emberline.datasets.manifest import Dataset
-from emberline.datasets.rows import open_parquet, row_groups
-from emberline.datasets.sharding import Int64, Plan, Pool, groups_of
-from emberline.errors import SchemaError
-from emberline.images.pixels import Pixels, augment, pixel_array, row_keys
+from emberline.datasets.sharding import Float32, Int64, Piece, Plan, Pool
+from emberline.images.pixels import Pixels, augment, row_keys
 
-_AHEAD = 4  # global batches
-T = TypeVar("T")
-
-Targets = npt.NDArray[Any]  # (n,) int32 classes, or (n, rank) float32 factors
-Float32 = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Pictures (n, height, width, channels) uint8, targets (n,) classes or (n, rank) factors, and places in the shards (n,)."""
-
-    pixels: Pixels
-    targets: Targets
-    numbers: Int64
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def take(self, order: Int64 | slice) -> "Rows":
-        return Rows(self.pixels[order], self.targets[order], self.numbers[order])
+_BLOCK_BYTES = 4 << 20
+_BLOCKS_AHEAD = 1
 
 
 @dataclass(frozen=True)
@@ -53,169 +33,156 @@ class Batch:
     total: float
 
 
-class Shards:
-    """Random access to the row groups of a dataset of shards; those read last stay in memory, up to `cache_bytes`."""
-
-    def __init__(self, dataset: Dataset, cache_bytes: int) -> None:
-        info, parts = dataset.manifest.info, dataset.manifest.parts
-        self.dataset = dataset
-        self.shape = (info["height"], info["width"], info["channels"])
-        self.group_rows = groups_of([(part.rows, part.row_groups) for part in parts], info["row_group_rows"])
-        self._column = "label" if info["task"] == "class" else "factors"
-        self._places = row_groups(dataset)
-        self._begins = np.cumsum(self.group_rows) - self.group_rows
-        self._cache: OrderedDict[int, Rows] = OrderedDict()
-        self._room = cache_bytes
-
-    def __len__(self) -> int:
-        return sum(self.group_rows)
-
-    def group(self, number: int) -> Rows:
-        """All rows of one row group. Raises DataError for a damaged part, SchemaError for pixels of another size."""
-        if number in self._cache:
-            self._cache.move_to_end(number)
-            return self._cache[number]
-        rows = self._load(number)
-        self._cache[number] = rows
-        self._room -= rows.pixels.nbytes
-        while self._room < 0 and len(self._cache) > 1:
-            self._room += self._cache.popitem(last=False)[1].pixels.nbytes
-        return rows
-
-    def in_order(self) -> Iterator[Rows]:
-        """Row group after row group, none of them kept."""
-        return map(self._load, range(len(self.group_rows)))
-
-    def targets(self) -> Targets:
-        """The targets of all rows, in the shards' order, without reading a picture."""
-        columns = [_targets(self._read(number, [self._column])[self._column]) for number in range(len(self.group_rows))]
-        return np.concatenate(columns)
-
-    def items(self, number: int) -> pa.Array:
-        """The dense indices of one row group's items."""
-        return self._read(number, ["item"])["item"].combine_chunks()
-
-    def _load(self, number: int) -> Rows:
-        table = self._read(number, ["pixels", self._column])
-        sizes = pc.unique(pc.binary_length(table["pixels"])).to_pylist()
-        if sizes != [math.prod(self.shape)]:
-            found = " and ".join(map(str, sizes[:3]))
-            raise SchemaError(f"{self.dataset.name}: pictures of {found} bytes where the manifest says {self.shape}")
-        pixels = pixel_array(table["pixels"].combine_chunks())
-        numbers = self._begins[number] + np.arange(len(pixels))
-        return Rows(pixels.reshape(-1, *self.shape), _targets(table[self._column]), numbers)
-
-    def _read(self, number: int, columns: list[str]) -> pa.Table:
-        path, group = self._places[number]
-        with manifests.damage_explained(self.dataset, path), open_parquet(path) as file:
-            return file.read_row_group(group, columns=columns)
-
-
-def _targets(column: pa.ChunkedArray) -> Targets:
-    """Classes, -1 where there is none, or factors, an empty matrix where a row has none."""
-    if pa.types.is_integer(column.type):
-        return np.asarray(column.fill_null(-1).to_numpy(), np.int32)
-    if column.null_count:
-        return np.empty((len(column), 0), np.float32)
-    factors: Float32 = column.combine_chunks().flatten().to_numpy().reshape(len(column), -1)
-    return factors
-
-
 class Reader:
-    """A replica's share of every epoch, from any step on, the same whenever it is asked for."""
+    """The share of some replicas in every epoch, from any step on, the same whenever it is asked for."""
 
     def __init__(self, shards: Shards, config: CnnConfig, target_of: Callable[[Targets], Targets] = np.asarray) -> None:
         self.plan = Plan(shards.group_rows, config.seed, config.global_batch_size, config.streams, config.pool)
-        self._shards = shards
+        self.shards = shards
         self._config = config
         self._target_of = target_of
+        self._rooms: list[Rows] = []
 
-    def batches(self, epoch: int, start: int, replicas: int) -> Iterator[list[Batch]]:
-        """From step `start` of the epoch on, a global batch in as many parts as there are replicas; read ahead."""
-        yield from _ahead(self._global_batches(epoch, start, replicas))
+    def batches(self, epoch: int, start: int, replicas: int, served: Sequence[int] | None = None) -> Ahead[list[Batch]]:
+        """From step `start` of the epoch on, each global batch's part for each of the replicas `served` (all, by default).
 
-    def _global_batches(self, epoch: int, start: int, replicas: int) -> Iterator[list[Batch]]:
-        streams = [self._stream(epoch, stream, start) for stream in range(self.plan.streams)]
-        for _ in range(start, self.plan.steps):
-            chunks = [next(stream) for stream in streams]
-            total = float(sum(weights.sum() for _, weights in chunks))
-            yield [self._batch([chunks[s] for s in self.plan.streams_of(r, replicas)], epoch, total) for r in range(replicas)]
+        Reading begins at once. Close what is returned, unless it is used up.
+        """
+        of = [self.plan.streams_of(replica, replicas) for replica in (range(replicas) if served is None else served)]
+        return Ahead(self._batches(epoch, start, of), self._block_steps(of) * _BLOCKS_AHEAD)
 
-    def _batch(self, chunks: list[tuple[Rows, Float32]], epoch: int, total: float) -> Batch:
-        pixels, targets, numbers = (
-            np.concatenate([getattr(rows, name) for rows, _ in chunks]) for name in ("pixels", "targets", "numbers")
-        )
-        keys = row_keys(self._config.seed, epoch, numbers)
-        changed = augment(pixels, keys, self._config.flip, self._config.shift)
-        return Batch(changed, self._target_of(targets), np.concatenate([weights for _, weights in chunks]), total)
+    def room(self) -> Rows:
+        """Memory for a pool's rows, used again where there is some: new pages cost a fifth of reading into them."""
+        return self._rooms.pop() if self._rooms else self.shards.empty(self.plan.pool * max(self.plan.group_rows))
 
-    def _stream(self, epoch: int, stream: int, start: int) -> Iterator[tuple[Rows, Float32]]:
-        """Rows and weights of each step from `start` on; where the stream has run out, the first row of all with weight 0."""
-        size = self.plan.stream_batch_size
-        waiting: list[Rows] = []
-        filler = self._shards.group(0).take(slice(0, 1))
-        for rows in self._rows(epoch, stream, start * size):
-            waiting.append(rows)
-            while sum(map(len, waiting)) >= size:
-                whole = _joined(waiting)
-                yield whole.take(slice(0, size)), np.ones(size, np.float32)
-                waiting = [whole.take(slice(size, None))]
-        while True:
-            missing = size - sum(map(len, waiting))
-            weights = np.concatenate([np.ones(size - missing, np.float32), np.zeros(missing, np.float32)])
-            yield _joined([*waiting, *[filler] * missing]), weights
-            waiting = []
+    def give_back(self, room: Rows) -> None:
+        """Let another pool use this memory."""
+        self._rooms.append(room)
 
-    def _rows(self, epoch: int, stream: int, position: int) -> Iterator[Rows]:
-        """A stream's rows pool by pool, without the first `position` of them; what lies before is not read."""
-        for pool in self.plan.pools(epoch, stream):
-            if position < len(pool.order):
-                yield self._pool(pool).take(slice(position, None))
-            position = max(0, position - len(pool.order))
+    def _block_steps(self, of: Sequence[range]) -> int:
+        """How many batches are cut at once."""
+        rows = self.plan.stream_batch_size * sum(map(len, of))
+        return max(1, _BLOCK_BYTES // (rows * int(np.prod(self.shards.shape))))
 
-    def _pool(self, pool: Pool) -> Rows:
-        pieces = [self._shards.group(piece.group).take(slice(piece.start, piece.stop)) for piece in pool.pieces]
-        return _joined(pieces).take(pool.order)
-
-
-def _joined(pieces: list[Rows]) -> Rows:
-    if len(pieces) == 1:
-        return pieces[0]
-    return Rows(*(np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("pixels", "targets", "numbers")))
-
-
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, made by a thread that is a few ahead; its exceptions are raised here."""
-    ready: queue.Queue[tuple[str, object]] = queue.Queue(_AHEAD)
-    stopped = threading.Event()
-
-    def offer(kind: str, value: object) -> None:
-        while not stopped.is_set():
-            try:
-                return ready.put((kind, value), timeout=0.1)
-            except queue.Full:
-                continue
-
-    def produce() -> None:
+    def _batches(self, epoch: int, start: int, of: Sequence[range]) -> Iterator[list[Batch]]:
+        streams = [stream for mine in of for stream in mine]
+        ends = np.cumsum([0, *map(len, of)]) * self.plan.stream_batch_size
+        cuts = [slice(*ends_of) for ends_of in pairwise(ends)]
+        threads = ThreadPoolExecutor(self._config.reader_threads)
+        taken = [_Stream(self, epoch, stream, start, threads) for stream in streams]
         try:
-            for item in items:
-                offer("item", item)
-                if stopped.is_set():
-                    return
-            offer("end", None)
-        except BaseException as error:
-            offer("error", error)
+            for first in range(start, self.plan.steps, self._block_steps(of)):
+                steps = min(self._block_steps(of), self.plan.steps - first)
+                block = self._block(epoch, first, steps, streams, taken)
+                for number, total in enumerate(self.plan.totals(first, steps).tolist()):
+                    pixels, targets, weights = (array[number] for array in block)
+                    yield [Batch(pixels[cut], targets[cut], weights[cut], float(total)) for cut in cuts]
+        finally:
+            threads.shutdown(cancel_futures=True)
+            for stream in taken:
+                stream.close()
 
-    thread = threading.Thread(target=produce, daemon=True)
-    thread.start()
-    try:
-        while True:
-            kind, value = ready.get()
-            if kind == "end":
-                return
-            if kind == "error":
-                raise value  # type: ignore[misc]
-            yield value  # type: ignore[misc]
-    finally:
-        stopped.set()
-        thread.join()
+    def _block(self, epoch: int, first: int, steps: int, streams: list[int], taken: "list[_Stream]") -> list[npt.NDArray[Any]]:
+        """Pixels, targets and weights (steps, rows of a batch, ...), stream after stream within each step."""
+        size = self.plan.stream_batch_size
+        pixels = np.empty((steps, len(streams), size, *self.shards.shape), np.uint8)
+        targets = np.empty((steps, len(streams), size, *self.shards.target_shape), self.shards.target_type)
+        numbers = np.empty((steps, len(streams), size), np.int64)
+        weights = np.empty((steps, len(streams), size), np.float32)
+        for place, stream in enumerate(streams):
+            weights[:, place] = self.plan.weights(stream, first, steps)
+            taken[place].fill(Rows(pixels[:, place], targets[:, place], numbers[:, place]))
+        keys = row_keys(self._config.seed, epoch, numbers.ravel())
+        changed = augment(pixels.reshape(-1, *self.shards.shape), keys, self._config.flip, self._config.shift)
+        wanted = self._target_of(targets.reshape(-1, *self.shards.target_shape))
+        return [array.reshape(steps, len(streams) * size, *array.shape[1:]) for array in (changed, wanted, weights.ravel())]
+
+
+class _Stream:
+    """A stream's rows in the order of an epoch, from a step on; what has no rows left gives the first row of all again."""
+
+    def __init__(self, reader: Reader, epoch: int, stream: int, start: int, threads: ThreadPoolExecutor) -> None:
+        self._reader = reader
+        self._threads = threads
+        self._pools = reader.plan.pools(epoch, stream, start * reader.plan.stream_batch_size)
+        self._pool: _Permuted | None = None
+        self._rows = reader.shards.empty(0)
+        self._next = self._begin()
+
+    def fill(self, rows: Rows) -> None:
+        """Overwrite arrays (steps, rows of a step, ...) with the next rows."""
+        steps, size = rows.numbers.shape
+        done = 0
+        while done < steps * size:
+            found = self._take(steps * size - done)
+            _place(rows.pixels, done, found.pixels)
+            _place(rows.targets, done, found.targets)
+            _place(rows.numbers, done, found.numbers)
+            done += len(found)
+
+    def _take(self, count: int) -> Rows:
+        """Up to `count` of the next rows, which are overwritten some time after the next call."""
+        if len(self._rows) == 0:
+            self._turn(count)
+        found, self._rows = self._rows.take(slice(0, count)), self._rows.take(slice(count, None))
+        return found
+
+    def close(self) -> None:
+        """Give back what memory is held; nobody reads into it any more."""
+        for pool in (self._pool, self._next):
+            if pool:
+                self._reader.give_back(pool.room)
+
+    def _turn(self, count: int) -> None:
+        """Go on to the next pool, and begin to read the one after it where this one was."""
+        if self._pool:
+            self._reader.give_back(self._pool.room)
+        self._pool, self._next = self._next, None
+        self._rows = self._pool.rows() if self._pool else self._reader.shards.repeated_first(count)
+        self._next = self._begin()
+
+    def _begin(self) -> "_Permuted | None":
+        pool = next(self._pools, None)
+        return None if pool is None else _Permuted(self._reader.shards, pool, self._reader.room(), self._threads)
+
+
+class _Permuted:
+    """A pool whose row groups are being read, each by a thread that puts its rows where the pool's order wants them."""
+
+    def __init__(self, shards: Shards, pool: Pool, room: Rows, threads: ThreadPoolExecutor) -> None:
+        count = len(pool.order)
+        places = np.full(sum(map(len, pool.pieces)), -1)
+        places[pool.order] = np.arange(count)
+        begins = np.cumsum([0, *map(len, pool.pieces)])
+        self.room = room
+        self._found = room.take(slice(0, count))
+        self._readings: list[Future[None]] = [
+            threads.submit(self._read, shards, piece, places[begin:end])
+            for piece, (begin, end) in zip(pool.pieces, pairwise(begins), strict=True)
+        ]
+
+    def rows(self) -> Rows:
+        """All rows, when they are there."""
+        for reading in self._readings:
+            reading.result()
+        return self._found
+
+    def _read(self, shards: Shards, piece: Piece, places: Int64) -> None:
+        rows, found = shards.group(piece.group).take(slice(piece.start, piece.stop)), self._found
+        if (places < 0).any():  # of a pool that is entered in its middle
+            rows, places = rows.take(places >= 0), places[places >= 0]
+        found.pixels[places], found.targets[places], found.numbers[places] = rows.pixels, rows.targets, rows.numbers
+
+
+def _place(whole: npt.NDArray[Any], at: int, part: npt.NDArray[Any]) -> None:
+    """Write rows `part` (n, ...) into `whole` (steps, size, ...), from the step and row on that `at` says."""
+    size = whole.shape[1]
+    step, within = divmod(at, size)
+    head = min(-at % size, len(part))
+    whole[step, within : within + head] = part[:head]
+    step += within > 0
+    steps = (len(part) - head) // size
+    whole[step : step + steps] = part[head : head + steps * size].reshape(steps, *whole.shape[1:])
+    rest = part[head + steps * size :]
+    if len(rest):
+        whole[step + steps, : len(rest)] = rest

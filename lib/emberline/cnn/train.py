@@ -3,10 +3,13 @@
 Training continues exactly where a killed attempt at the same fingerprint has left its last checkpoint, also within an epoch.
 """
 
+import itertools
 import json
 import logging
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,15 +19,17 @@ import numpy as np
 import tensorflow as tf
 
 from emberline.cnn import checkpoint
+from emberline.cnn.ahead import Ahead
 from emberline.cnn.checkpoint import Checkpoint
 from emberline.cnn.model import build, with_frozen_layer
-from emberline.cnn.reader import Reader, Shards
-from emberline.cnn.strategy import make_strategy
+from emberline.cnn.reader import Batch, Reader
+from emberline.cnn.shards import Shards
+from emberline.cnn.strategy import Strategy, make_strategy, rank_of
 from emberline.cnn.targets import Components, fit_components
-from emberline.cnn.trainer import Trainer, losses, make_optimizer
+from emberline.cnn.trainer import NotFiniteError, Trainer, make_optimizer
 from emberline.config import CnnConfig
 from emberline.datasets.parts import write_file
-from emberline.errors import TrainingError
+from emberline.errors import Preempted, TrainingError
 from emberline.logs import event
 from emberline.runner import StageRun
 
@@ -34,14 +39,22 @@ _PROGRESS_STEPS = 20
 
 
 def run(run: StageRun) -> None:
-    """Train on `shards_train`, choose by `shards_val`, and write the artifact `cnn`."""
+    """Train on `shards_train`, choose by `shards_val`, and write the artifact `cnn`.
+
+    With several workers, this runs in each of them; the chief alone saves and writes.
+    """
     config: CnnConfig = run.settings
-    train, val = (Shards(run.inputs[name], config.cache_mib << 20) for name in ("shards_train", "shards_val"))
-    training = Training(run, config, train, val)
-    training.resume()
-    while not training.is_over:
-        training.one_epoch()
-    _export(run, training)
+    strategy = make_strategy(config.replicas, config.deterministic, config.workers)
+    train, val = (Shards(run.inputs[name]) for name in ("shards_train", "shards_val"))
+    if config.verify:
+        for shards in (train, val):
+            shards.check(slice(rank_of(strategy), None, config.workers))
+    with closing(Training(run, config, strategy, train, val)) as training:
+        training.resume()
+        while not training.is_over:
+            training.one_epoch()
+        if training.trainer.rank == 0:
+            _export(run, training)
 
 
 @dataclass
@@ -62,7 +75,7 @@ class Progress:
 class Training:
     """Model, data and progress of one training. `step` counts within the epoch, from 0."""
 
-    def __init__(self, run: StageRun, config: CnnConfig, train: Shards, val: Shards) -> None:
+    def __init__(self, run: StageRun, config: CnnConfig, strategy: Strategy, train: Shards, val: Shards) -> None:
         info = train.dataset.manifest.info
         self._run, self._config, self._val, self.task = run, config, val, info["task"]
         self.components = fit_components(train.targets(), config.components) if self.task == "factors" else None
@@ -70,16 +83,21 @@ class Training:
         self._reader = Reader(train, config, self._target_of)
         self._steps = self._reader.plan.steps
         outputs = len(info["classes"]) if self.components is None else self.components.forward.shape[1]
-        strategy = make_strategy(config.replicas, config.deterministic)
         with strategy.scope():
             model = build(config, train.shape, info["mean"], info["std"], outputs)
-            self.trainer = Trainer(strategy, model, make_optimizer(config, self._steps), self.task)
+            self.trainer = Trainer(strategy, model, make_optimizer(config, self._steps), self.task, config)
         self.progress = Progress()
         self.best: list[Any] = []
+        self._reading: Ahead[list[Batch]] | None = None
         self._folder = run.work / "checkpoints"
         self._local = tempfile.TemporaryDirectory()
-        self._events = tf.summary.create_file_writer(str(self.events_folder))
-        self._saved_at = time.monotonic()
+        self._events = tf.summary.create_file_writer(str(self.events_folder)) if self.trainer.rank == 0 else None
+
+    def close(self) -> None:
+        """Stop reading."""
+        if self._reading:
+            self._reading.close()
+        self._local.cleanup()
 
     @property
     def events_folder(self) -> Path:
@@ -94,42 +112,78 @@ class Training:
         return self.progress.epoch >= self._config.epochs or gave_up
 
     def resume(self) -> None:
-        """Continue from the last checkpoint, if there is one."""
-        saved = checkpoint.load_latest(self._folder)
-        if saved is None:
+        """Continue from the last checkpoint that the chief can read, if there is one."""
+        found = checkpoint.load_latest(self._folder) if self.trainer.rank == 0 else None
+        step = int(self.trainer.total(np.array([-1.0 if found is None else found[0]] if self.trainer.rank == 0 else [0.0]))[0])
+        if step < 0:
             return
+        saved = found[1] if found else checkpoint.load(self._folder, step)
         self.trainer.assign(saved.variables)
         self.best = saved.best
         self.progress = Progress(**saved.state)
         log.info(event("training_resumed", epoch=self.progress.epoch, step=self.progress.step))
 
     def one_epoch(self) -> None:
-        """Train to the epoch's end, measure, and save."""
+        """Train to the epoch's end, measure, and save. Raises Preempted, having saved, where the process is asked to stop."""
         progress, began = self.progress, time.monotonic()
         seconds_before, rows_before = progress.seconds, progress.weight_sum
-        batches = self._reader.batches(progress.epoch, progress.step, self.trainer.replicas)
+        batches = self._reading or self._read(progress.epoch, progress.step)
         while progress.step < self._steps:
-            self._some_steps(batches)
+            is_stopped = self._some_steps(batches)
             progress.seconds = seconds_before + time.monotonic() - began
             self._show((progress.weight_sum - rows_before) / (time.monotonic() - began))
+            if is_stopped:
+                self._save()
+                raise Preempted(
+                    f"training was asked to stop; epoch {progress.epoch + 1}, step {progress.step} of {self._steps} is saved: "
+                    "run it again to go on from there"
+                )
+        if progress.epoch + 1 < self._config.epochs:
+            self._read(progress.epoch + 1, 0)  # while this epoch is measured
         self._finish_epoch((progress.weight_sum - rows_before) / (time.monotonic() - began))
         self._save()
 
-    def _some_steps(self, batches: Any) -> None:
-        """Up to the next line of progress, or the next checkpoint."""
+    def _read(self, epoch: int, step: int) -> Ahead[list[Batch]]:
+        self._reading = self._reader.batches(epoch, step, self.trainer.replicas, self.trainer.served)
+        return self._reading
+
+    def _announced(self, batches: Iterator[list[Batch]]) -> Iterator[list[Batch]]:
+        """The batches, saying before each whether it is waited for or computed."""
+        first = self.progress.epoch * self._steps + self.progress.step
+        for number in itertools.count():
+            self._run.at("reading", first + number)
+            batch = next(batches, None)
+            if batch is None:
+                return
+            self._run.at("step", first + number)
+            yield batch
+
+    def _some_steps(self, batches: Iterator[list[Batch]]) -> bool:
+        """Up to the next line of progress, or the next checkpoint; whether training was asked to stop meanwhile."""
         progress = self.progress
         until = min(
             *(progress.step // every * every + every for every in (_PROGRESS_STEPS, self._config.checkpoint_steps)), self._steps
         )
         try:
-            loss_sum, weight_sum = self.trainer.train(batches, until - progress.step)
-        except TrainingError as error:
-            raise TrainingError(f"epoch {progress.epoch + 1}, step {progress.step} of {self._steps}: {error}") from None
-        progress.loss_sum += loss_sum
-        progress.weight_sum += weight_sum
-        progress.step = until
-        if until % self._config.checkpoint_steps == 0 and until < self._steps:
+            done = self.trainer.train(self._announced(batches), until - progress.step, self._run.stopping)
+        except NotFiniteError as error:
+            raise self._not_finite(error) from None
+        progress.loss_sum += done.loss_sum
+        progress.weight_sum += done.weight_sum
+        progress.step += done.taken
+        if not done.stopped and progress.step % self._config.checkpoint_steps == 0 and progress.step < self._steps:
             self._save()
+        return done.stopped
+
+    def _not_finite(self, error: NotFiniteError) -> TrainingError:
+        """What is known of it: the step, and the shards that its rows are from."""
+        step = self.progress.step + error.taken
+        shards = self._reader.shards
+        parts = dict.fromkeys(shards.part_of(group).name for group in self._reader.plan.groups_at(self.progress.epoch, step))
+        return TrainingError(
+            f"epoch {self.progress.epoch + 1}, step {step + 1} of {self._steps}: {error}; its rows are from "
+            f"{shards.dataset.name}'s {_first(list(parts))}; lower cnn.learning_rate, set cnn.clip_norm, or look at those shards"
+        )
 
     def _finish_epoch(self, rate: float) -> None:
         progress = self.progress
@@ -148,14 +202,12 @@ class Training:
         log.info(event("epoch_finished", **row))
 
     def _measure(self) -> dict[str, float]:
-        """The loss, and for classes the accuracy, on the validation rows."""
-        loss = correct = 0.0
-        for rows in self._val.in_order():
-            outputs, targets = self.trainer.outputs(rows.pixels), self._target_of(rows.targets)
-            loss += float(tf.reduce_sum(losses(self.task, tf.convert_to_tensor(targets), tf.convert_to_tensor(outputs))))
-            correct += float((outputs.argmax(axis=1) == targets).sum()) if self.task == "class" else 0.0
-        measured = {"val_loss": loss / len(self._val)}
-        return measured | ({"val_accuracy": correct / len(self._val)} if self.task == "class" else {})
+        """The loss, and for classes the accuracy, on the validation rows, of which every worker measures its share."""
+        sums = np.zeros(2)
+        for rows in self._val.groups(range(self.trainer.rank, len(self._val.group_rows), self.trainer.workers)):
+            sums += self.trainer.measure(rows.pixels, self._target_of(rows.targets))
+        loss, correct = (self.trainer.total(sums) / len(self._val)).tolist()
+        return {"val_loss": loss} | ({"val_accuracy": correct} if self.task == "class" else {})
 
     def _learning_rate(self) -> float:
         return float(self.trainer.optimizer.learning_rate.numpy())
@@ -173,6 +225,8 @@ class Training:
 
     def _summarise(self, row: dict[str, float]) -> None:
         """One point of every curve in TensorBoard. Its own helper for that is in a package that only viewers need."""
+        if self._events is None:
+            return
         plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
         metadata = tf.compat.v1.SummaryMetadata(plugin_data=plugin, data_class=1)
         with self._events.as_default():
@@ -182,9 +236,10 @@ class Training:
         self._events.flush()
 
     def _save(self) -> None:
-        state = asdict(self.progress)
-        step = self.progress.epoch * self._steps + self.progress.step
-        checkpoint.save(self._folder, step, Checkpoint(self.trainer.values(), self.best, state))
+        if self.trainer.rank == 0:
+            step = self.progress.epoch * self._steps + self.progress.step
+            saved = Checkpoint(self.trainer.values(), self.best, asdict(self.progress))
+            checkpoint.save(self._folder, step, saved, self._config.keep_checkpoints)
 
     def exported(self) -> keras.Model:
         """The best epoch's model; of factors, one that gives factors."""
@@ -210,6 +265,11 @@ def _export(run: StageRun, training: Training) -> None:
     ]
     run.add("cnn", parts, rank=run.inputs["shards_train"].manifest.rank, seed=config.seed, **facts)
     run.metrics |= {"training": {"epochs": progress.epoch, **best}}
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _saved(model: keras.Model) -> bytes:

@@ -1,10 +1,11 @@
-"""One training step after the other: the inner loop, the same for one replica and for several.
+"""One training step after the other: the inner loop, the same for one replica and for several, of one process or of many.
 
 The loss of a global batch is the sum over its rows of weight times loss, divided by the sum of its weights; each replica computes
 its rows' share, and the optimizer adds up the gradients.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -13,12 +14,32 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from emberline.cnn.reader import Batch
+from emberline.cnn.shards import Targets
+from emberline.cnn.strategy import Strategy, rank_of, served_by, workers_of
 from emberline.config import CnnConfig
-from emberline.errors import TrainingError
+from emberline.images.pixels import Pixels
 
 Array = npt.NDArray[Any]
-Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 _EVALUATION_BATCH = 512
+
+
+class NotFiniteError(Exception):
+    """The loss of the step numbered `taken`, counted from where training was told to go on, is not finite."""
+
+    def __init__(self, loss: float, taken: int) -> None:
+        super().__init__(f"the loss is {loss}")
+        self.taken = taken
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What some steps came to: how many, the sums over their rows of loss and of weight, and whether somebody asked to stop."""
+
+    taken: int = 0
+    loss_sum: float = 0.0
+    weight_sum: float = 0.0
+    stopped: bool = False
 
 
 def losses(task: str, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
@@ -40,7 +61,7 @@ def make_optimizer(config: CnnConfig, steps_per_epoch: int) -> keras.optimizers.
         optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
     if decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer) if config.precision == "mixed_float16" else optimizer
 
 
 class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras has no types
@@ -73,74 +94,143 @@ def _learning_rate(config: CnnConfig, steps: int) -> float | _Rate:
 
 
 class Trainer:
-    """A model and its optimizer under a strategy. Make the model in the strategy's scope."""
+    """A model and its optimizer under a strategy. Make the model and the optimizer in the strategy's scope.
+
+    Where the strategy spans several processes, all of them call the same methods in the same order.
+    """
 
     def __init__(
-        self, strategy: tf.distribute.Strategy, model: keras.Model, optimizer: keras.optimizers.Optimizer, task: str
+        self, strategy: Strategy, model: keras.Model, optimizer: keras.optimizers.Optimizer, task: str, config: CnnConfig
     ) -> None:
         self._strategy = strategy
         self._task = task
+        self._clip_norm = config.clip_norm
         self.model = model
         self.optimizer = optimizer
         with strategy.scope():
             optimizer.build(model.trainable_variables)
+        self._gradients = tf.function(self._compute_gradients, jit_compile=True) if config.xla else self._compute_gradients
         self._step_function = tf.function(self._global_step)
-        self._outputs = tf.function(lambda pixels: model(pixels, training=False), reduce_retracing=True)
+        self._measure_function = tf.function(self._measure_on_replicas, reduce_retracing=True)
+        self._sum_function = tf.function(lambda values: strategy.run(_summed, args=(values,)))
 
     @property
     def replicas(self) -> int:
+        """Of all processes."""
         return int(self._strategy.num_replicas_in_sync)
 
-    def train(self, batches: Iterable[list[Batch]], num_steps: int) -> tuple[float, float]:
-        """Take up to `num_steps` steps; returns the sums over their rows of the loss and of the weights.
+    @property
+    def served(self) -> range:
+        """The replicas that this process computes."""
+        return served_by(self._strategy)
 
-        Raises TrainingError where the loss is not finite.
+    @property
+    def rank(self) -> int:
+        """Which of the processes this one is; 0 is the chief, who alone writes."""
+        return rank_of(self._strategy)
+
+    @property
+    def workers(self) -> int:
+        """How many processes there are."""
+        return workers_of(self._strategy)
+
+    def train(self, batches: Iterable[list[Batch]], num_steps: int, stopping: Callable[[], bool] = lambda: False) -> Steps:
+        """Take up to `num_steps` steps, fewer where one process's `stopping` says so: then all stop after the same step.
+
+        A batch is what this process's replicas take of it. A step's loss is looked at while the next one is computed. Raises
+        NotFiniteError.
         """
-        loss_sum = weight_sum = 0.0
-        for number, parts in zip(range(num_steps), batches, strict=False):
-            loss = float(self._step_function(*self._on_replicas(parts)))
-            if not np.isfinite(loss):
-                raise TrainingError(f"the loss is {loss} after {number + 1} more steps; lower cnn.learning_rate")
-            loss_sum += loss * parts[0].total
-            weight_sum += parts[0].total
-        return loss_sum, weight_sum
+        steps, waiting = Steps(), None
+        for _, parts in zip(range(num_steps), batches, strict=False):
+            vote = np.float32(stopping())
+            figures = self._step_function(*self._on_replicas(parts, vote))
+            if waiting:
+                steps = _counted(steps, *waiting)
+            waiting = figures, parts[0].total
+            if steps.stopped:
+                break
+        return _counted(steps, *waiting) if waiting else steps
 
-    def _on_replicas(self, parts: list[Batch]) -> list[Any]:
-        """Pixels, targets, weights and the global sum of the weights, each replica its own."""
+    def _on_replicas(self, parts: list[Batch], vote: np.float32) -> list[Any]:
+        """Pixels, targets, weights, the global sum of the weights, and this process's vote for stopping, each replica its own."""
         columns: list[list[Any]] = [
             [part.pixels for part in parts],
             [part.targets for part in parts],
             [part.weights for part in parts],
             [np.float32(part.total) for part in parts],
+            [vote for _ in parts],
         ]
-        if self.replicas == 1:
-            return [tf.convert_to_tensor(column[0]) for column in columns]
         return [self._spread(column) for column in columns]
 
     def _spread(self, values: list[Any]) -> Any:
+        """One value for each of this process's replicas."""
+        if self.replicas == 1:
+            return tf.convert_to_tensor(values[0])
+        first = self.served[0]
         return self._strategy.experimental_distribute_values_from_function(
-            lambda context: tf.convert_to_tensor(values[context.replica_id_in_sync_group])
+            lambda context: tf.convert_to_tensor(values[context.replica_id_in_sync_group - first])
         )
 
-    def _global_step(self, pixels: Any, targets: Any, weights: Any, total: Any) -> tf.Tensor:
-        shares = self._strategy.run(self._replica_step, args=(pixels, targets, weights, total))
+    def _global_step(self, pixels: Any, targets: Any, weights: Any, total: Any, vote: Any) -> tf.Tensor:
+        """(2,): the loss, and the sum of the votes, over all replicas."""
+        shares = self._strategy.run(self._replica_step, args=(pixels, targets, weights, total, vote))
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
 
-    def _replica_step(self, pixels: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
+    def _replica_step(
+        self, pixels: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, total: tf.Tensor, vote: tf.Tensor
+    ) -> tf.Tensor:
+        loss, gradients = self._gradients(pixels, targets, weights, total)
+        if self._clip_norm is not None:
+            gradients = self._clipped(gradients, self._clip_norm)
+        self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
+        return tf.stack([loss, vote])
+
+    def _compute_gradients(self, pixels: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, total: tf.Tensor) -> Any:
+        """This replica's share of the loss, and its gradients, scaled where the optimizer scales losses."""
         with tf.GradientTape() as tape:
             outputs = self.model(pixels, training=True)
             loss = tf.reduce_sum(weights * losses(self._task, targets, outputs)) / total
-        gradients = tape.gradient(loss, self.model.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
-        return loss
+            scaled = self.optimizer.scale_loss(loss)
+        return loss, tape.gradient(scaled, self.model.trainable_variables)
 
-    def outputs(self, pixels: npt.NDArray[np.uint8]) -> Float32:
-        """(n, outputs) of pictures (n, height, width, channels), by the weights as they are."""
-        pieces = [
-            self._outputs(tf.convert_to_tensor(pixels[first : first + _EVALUATION_BATCH])).numpy()
-            for first in range(0, len(pixels), _EVALUATION_BATCH)
-        ]
-        return np.concatenate(pieces)
+    def _clipped(self, gradients: list[tf.Tensor], norm: float) -> list[tf.Tensor]:
+        """The whole batch's gradients, made no longer than `norm`, in equal shares: the optimizer adds up what it is given.
+
+        Keras's own clipping comes before its sum: each replica would clip its share by itself.
+        """
+        context = tf.distribute.get_replica_context()
+        summed = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        clipped, _ = tf.clip_by_global_norm(summed, self.optimizer.scale_loss(norm))
+        return [gradient / self.replicas for gradient in clipped]
+
+    def measure(self, pixels: Pixels, targets: Targets) -> Float64:
+        """(2,): the sum of the losses of pictures (n, height, width, channels), and how many classes are right."""
+        total = np.zeros(2)
+        size = _EVALUATION_BATCH * len(self.served)
+        for first in range(0, len(pixels), size):
+            parts = [np.array_split(array[first : first + size], len(self.served)) for array in (pixels, targets)]
+            for found in self._strategy.experimental_local_results(self._measure_function(*map(self._spread, parts))):
+                total += found.numpy()
+        return total
+
+    def _measure_on_replicas(self, pixels: Any, targets: Any) -> Any:
+        return self._strategy.run(self._measure_step, args=(pixels, targets))
+
+    def _measure_step(self, pixels: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        outputs = self.model(pixels, training=False)
+        loss = tf.reduce_sum(tf.cast(losses(self._task, targets, outputs), tf.float64))
+        if self._task != "class":
+            return tf.stack([loss, tf.zeros_like(loss)])
+        is_right = tf.argmax(outputs, axis=1, output_type=tf.int32) == targets
+        return tf.stack([loss, tf.reduce_sum(tf.cast(is_right, tf.float64))])
+
+    def total(self, values: Float64) -> Float64:
+        """The sum of every process's values (n,)."""
+        if self.workers == 1:
+            return values
+        shares = [np.asarray(values, np.float64), *[np.zeros(len(values))] * (len(self.served) - 1)]
+        summed: Float64 = self._strategy.experimental_local_results(self._sum_function(self._spread(shares)))[0].numpy()
+        return summed
 
     def variables(self) -> list[Any]:
         """Of the model, then of the optimizer."""
@@ -166,3 +256,15 @@ class Trainer:
 def _assign(variables: Iterable[Any], values: Iterable[Array]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def _counted(steps: Steps, figures: tf.Tensor, total: float) -> Steps:
+    """With one step more, whose loss and votes are known by now. Raises NotFiniteError."""
+    loss, votes = figures.numpy().tolist()
+    if not np.isfinite(loss):
+        raise NotFiniteError(loss, steps.taken)
+    return Steps(steps.taken + 1, steps.loss_sum + loss * total, steps.weight_sum + total, steps.stopped or votes > 0)
+
+
+def _summed(values: tf.Tensor) -> tf.Tensor:
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)

@@ -140,11 +140,31 @@ def load(root: Location, name: str) -> Dataset:
 
 def verify(dataset: Dataset) -> None:
     """Read every part again and compare its sha256. Raises ManifestError naming the first part that differs."""
-    for part, path in zip(dataset.manifest.parts, dataset.paths, strict=True):
-        if sha256_of(path) != part.sha256:
+    for part in dataset.manifest.parts:
+        verify_part(dataset, part)
+
+
+def verify_part(dataset: Dataset, part: Part) -> None:
+    """Read one part again and compare its sha256. Raises ManifestError where it differs, DataError where it cannot be read."""
+    path = storage.inside(dataset.folder, part.path)
+    with damage_explained(dataset, path):
+        found = sha256_of(path)
+    if found != part.sha256:
+        raise ManifestError(
+            f"{dataset.folder.name}/{part.path} was altered: its sha256 is not the manifest's; "
+            f"{_remedy(dataset.manifest)} with --force"
+        )
+
+
+def check_no_more(dataset: Dataset) -> None:
+    """Raises ManifestError where the folders of the dataset's parts hold a file that the manifest does not list."""
+    listed = set(dataset.paths)
+    for folder in sorted({path.parent for path in listed}, key=str):
+        more = sorted(set(storage.children(folder)) - listed, key=str)
+        if more:
             raise ManifestError(
-                f"{dataset.folder.name}/{part.path} was altered: its sha256 is not the manifest's; "
-                f"{_remedy(dataset.manifest)} with --force"
+                f"{more[0]} is not a part of {dataset.name}: its manifest does not list it; remove it, "
+                f"or {_remedy(dataset.manifest)} with --force"
             )
 
 

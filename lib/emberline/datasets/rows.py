@@ -16,10 +16,13 @@ from emberline.errors import SchemaError
 Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-def open_parquet(path: Location) -> pq.ParquetFile:
-    """A Parquet file whose pages are checked against their checksums as they are read; closed by `with`."""
+def open_parquet(path: Location, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
+    """A Parquet file whose pages are checked against their checksums as they are read; closed by `with`.
+
+    With its `footer`, if that has been read before, opening reads nothing.
+    """
     name, client = storage.for_arrow(path)
-    return pq.ParquetFile(name, filesystem=client, page_checksum_verification=True)
+    return pq.ParquetFile(name, filesystem=client, metadata=footer, page_checksum_verification=True)
 
 
 def batches(dataset: Dataset, columns: list[str]) -> Iterator[pa.RecordBatch]:

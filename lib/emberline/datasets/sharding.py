@@ -7,8 +7,9 @@ stream that has run out lacks is filled with rows of weight 0, so that all repli
 counts exactly once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from emberline.errors import ConfigError
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 
+GROUP_ROWS, GROUP_BYTES = 1000, 4 << 20  # of a row group of shards, at most
 _GROUPS, _POOLS = 1, 2  # what is drawn: NumPy takes a list of seeds and the same list with zeros at its end for one
 
 
@@ -35,7 +37,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Pool:
-    """Consecutive pieces of a stream, and the order in which their rows are taken: (rows,), an index into the pieces in a row."""
+    """Consecutive pieces of a stream, and the order in which their rows are taken: indices into the pieces in a row."""
 
     pieces: tuple[Piece, ...]
     order: Int64
@@ -49,9 +51,9 @@ class Plan:
     seed: int
     global_batch_size: int
     streams: int = 8
-    pool: int = 8
+    pool: int = 4
 
-    @property
+    @cached_property
     def rows(self) -> int:
         return sum(self.group_rows)
 
@@ -79,14 +81,42 @@ class Plan:
         """How many rows a stream has; they differ by one at most."""
         return (stream + 1) * self.rows // self.streams - stream * self.rows // self.streams
 
-    def pools(self, epoch: int, stream: int) -> list[Pool]:
-        """A stream's rows in the order of this epoch."""
+    def pools(self, epoch: int, stream: int, position: int = 0) -> Iterator[Pool]:
+        """A stream's rows in the order of this epoch, from its row number `position` on; nothing is computed for those before."""
         pieces = self._pieces(epoch, stream)
-        pools = [tuple(pieces[first : first + self.pool]) for first in range(0, len(pieces), self.pool)]
-        return [
-            Pool(pool, np.random.default_rng([self.seed, epoch, _POOLS, stream, number]).permutation(sum(map(len, pool))))
-            for number, pool in enumerate(pools)
-        ]
+        for number, first in enumerate(range(0, len(pieces), self.pool)):
+            pool = tuple(pieces[first : first + self.pool])
+            rows = sum(map(len, pool))
+            if position < rows:
+                order = np.random.default_rng([self.seed, epoch, _POOLS, stream, number]).permutation(rows)
+                yield Pool(pool, order[position:])
+            position = max(0, position - rows)
+
+    def weights(self, stream: int, start: int, steps: int) -> Float32:
+        """(steps, stream batch size): 1 for each row that the stream has in these steps, 0 for what only fills them."""
+        size = self.stream_batch_size
+        places = np.arange(start * size, (start + steps) * size)
+        return (places < self.stream_rows(stream)).astype(np.float32).reshape(steps, size)
+
+    def totals(self, start: int, steps: int) -> Int64:
+        """(steps,): how many rows count in each global batch, over all streams: the sum of its weights."""
+        ends = np.arange(start, start + steps + 1)[:, None] * self.stream_batch_size
+        taken = np.minimum(ends, [self.stream_rows(stream) for stream in range(self.streams)])
+        totals: Int64 = np.diff(taken.sum(axis=1))
+        return totals
+
+    def groups_at(self, epoch: int, step: int) -> list[int]:
+        """The row groups from which a global batch takes rows, in ascending order."""
+        return sorted({group for stream in range(self.streams) for group in self._groups_at(epoch, step, stream)})
+
+    def _groups_at(self, epoch: int, step: int, stream: int) -> Iterator[int]:
+        wanted = self.stream_batch_size
+        for pool in self.pools(epoch, stream, step * wanted):
+            groups = np.repeat([piece.group for piece in pool.pieces], [len(piece) for piece in pool.pieces])
+            yield from groups[pool.order[:wanted]].tolist()
+            wanted -= len(pool.order)
+            if wanted <= 0:
+                return
 
     def _pieces(self, epoch: int, stream: int) -> list[Piece]:
         """The parts of permuted row groups between the stream's two cuts."""

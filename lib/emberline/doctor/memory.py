@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from emberline.config import Config, SparkConfig
+from emberline.datasets.sharding import GROUP_BYTES
 from emberline.doctor.check import Check, error, ok, warning
 
 # What a run takes beside the heap of Spark's driver, in bytes.
@@ -37,7 +38,7 @@ def judge_memory(total: int, place: str, available: int | None, heap: int, neede
     if total < heap:
         return error("memory", f"{found}: less than the heap of Spark's driver ({_gib(heap)})", lower)
     if total < needed:
-        return warning("memory", found, f"{lower}, or spark.master to fewer cores (local[2]), or cnn.cache_mib lower")
+        return warning("memory", found, f"{lower}, or spark.master to fewer cores (local[2]), or cnn.pool lower")
     if available is not None and available < needed:
         return warning("memory", f"{found}, {_gib(available)} are free now", "end what takes the rest, or wait for it")
     return ok("memory", found)
@@ -47,8 +48,9 @@ def need(config: Config, engines: set[str], cores: int, heap: int) -> int:
     """Bytes that a run takes at most, roughly: Spark is still there while TensorFlow trains."""
     is_local = config.spark.master.startswith("local")
     spark = heap + _JVM + (cores * _WORKER if is_local else 0) if "spark" in engines else 0
-    cache = (config.cnn.cache_mib << 20) if config.cnn else 0
-    return spark + (_TENSORFLOW + cache if "tensorflow" in engines else 0)
+    cnn = config.cnn
+    pools = 2 * cnn.streams * cnn.pool * GROUP_BYTES if cnn else 0
+    return spark + (_TENSORFLOW * (cnn.workers if cnn else 1) + pools if "tensorflow" in engines else 0)
 
 
 def driver_heap(config: SparkConfig) -> int | None:

@@ -69,14 +69,24 @@ def augment(pixels: Pixels, keys: UInt64, flip: bool, shift: int) -> Pixels:
     """
     if not flip and not shift:
         return pixels
-    count, height, width, _ = pixels.shape
-    rows, columns = np.arange(height)[None, :], np.arange(width)[None, :]
+    changed: Pixels = _moved(pixels, keys, shift) if shift else pixels.copy()
     if flip:
-        mirrored = (keys & np.uint64(1)).astype(bool)[:, None]
-        columns = np.where(mirrored, width - 1 - columns, columns)
-    reach = np.uint64(2 * shift + 1)
-    down, right = ((keys >> np.uint64(bits)) % reach for bits in (8, 32))
-    rows = np.clip(rows + (down.astype(np.int64) - shift)[:, None], 0, height - 1)
-    columns = np.clip(columns + (right.astype(np.int64) - shift)[:, None], 0, width - 1)
-    changed: Pixels = pixels[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+        mirrored = np.flatnonzero(keys & np.uint64(1))
+        for channel in range(pixels.shape[3]):  # by itself: pixels of three bytes are copied one by one
+            changed[mirrored, :, :, channel] = changed[mirrored, :, ::-1, channel]
     return changed
+
+
+def _moved(pixels: Pixels, keys: UInt64, shift: int) -> Pixels:
+    count, height, width, channels = pixels.shape
+    reach = np.uint64(2 * shift + 1)
+    down, right = (((keys >> np.uint64(bits)) % reach).astype(np.int64)[:, None] for bits in (8, 32))
+    padded = np.empty((count, height, width + 2 * shift, channels), np.uint8)
+    padded[:, :, shift : shift + width] = pixels
+    padded[:, :, :shift], padded[:, :, shift + width :] = pixels[:, :, :1], pixels[:, :, -1:]
+    windows = np.lib.stride_tricks.as_strided(  # every line from each of its first pixels on
+        padded, (count, height, int(reach), width * channels), padded.strides, writeable=False
+    )
+    lines = np.clip(np.arange(height) + down - shift, 0, height - 1)
+    moved: Pixels = windows[np.arange(count)[:, None], lines, right].reshape(pixels.shape)
+    return moved

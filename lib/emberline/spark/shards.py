@@ -10,12 +10,11 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.config import ShardsConfig
+from emberline.datasets.sharding import GROUP_BYTES, GROUP_ROWS
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark import frames
 
-_GROUP_ROWS = 1000
-_GROUP_BYTES = 4 << 20
 _BUCKETS = 1_000_000
 SPLITS = ("train", "val", "test", "none")
 
@@ -25,7 +24,7 @@ def run(run: StageRun, spark: SparkSession) -> None:
     config: ShardsConfig = run.settings
     images = run.inputs["images"].manifest.info
     picture_bytes = images["height"] * images["width"] * images["channels"]
-    group_rows = max(1, min(_GROUP_ROWS, _GROUP_BYTES // picture_bytes))
+    group_rows = max(1, min(GROUP_ROWS, GROUP_BYTES // picture_bytes))
     examples, facts = _with_classes(run, spark, config) if config.task == "class" else _with_factors(run, spark, config)
     facts |= {name: images[name] for name in ("height", "width", "channels", "mean", "std")} | {"task": config.task}
     whole = frames.checkpoint(examples.withColumn("_order", _hash(config.seed, "order")), run, "examples")

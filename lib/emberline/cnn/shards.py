@@ -1,0 +1,164 @@
+"""Random access to the row groups of a dataset of shards, each of them checked against what the manifest says."""
+
+import math
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from emberline.cnn.ahead import Ahead
+from emberline.datasets import manifest as manifests
+from emberline.datasets.manifest import Dataset
+from emberline.datasets.rows import open_parquet
+from emberline.datasets.schema import SHARDS
+from emberline.datasets.sharding import Int64, groups_of
+from emberline.datasets.storage import Location
+from emberline.errors import SchemaError
+from emberline.images.pixels import Pixels, pixel_array
+
+Targets = npt.NDArray[Any]  # (n,) int32 classes, or (n, rank) float32 factors
+
+_GROUPS_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Pictures (n, height, width, channels) uint8, targets (n,) classes or (n, rank) factors, and places in the shards (n,)."""
+
+    pixels: Pixels
+    targets: Targets
+    numbers: Int64
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def take(self, order: Int64 | npt.NDArray[np.bool_] | slice) -> "Rows":
+        return Rows(self.pixels[order], self.targets[order], self.numbers[order])
+
+
+class Shards:
+    """The row groups of a dataset of shards, numbered over all parts. Any number of threads may read at once.
+
+    Raises SchemaError where a part's columns or row groups are not those of the manifest, DataError where it cannot be read.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        info, parts = dataset.manifest.info, dataset.manifest.parts
+        self.dataset = dataset
+        self._paths = dataset.paths
+        self.shape: tuple[int, int, int] = (info["height"], info["width"], info["channels"])
+        self.group_rows = groups_of([(part.rows, part.row_groups) for part in parts], info["row_group_rows"])
+        self._column = "label" if info["task"] == "class" else "factors"
+        self.target_shape = () if info["task"] == "class" else (dataset.manifest.rank,)
+        self.target_type = np.int32 if info["task"] == "class" else np.float32
+        self._places = [(part, group) for part, of in enumerate(parts) for group in range(of.row_groups)]
+        self._begins = np.cumsum([0, *self.group_rows])
+        self._first_groups = np.cumsum([0, *(part.row_groups for part in parts)])
+        self._footers: dict[int, pq.FileMetaData] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return sum(self.group_rows)
+
+    def check(self, share: slice = slice(None)) -> None:
+        """Read some parts whole, before anything is learnt from them, and compare each with the manifest.
+
+        Raises ManifestError for a part that was altered or that the manifest does not list, SchemaError for another schema.
+        """
+        manifests.check_no_more(self.dataset)
+        parts = range(len(self._paths))[share]
+        with ThreadPoolExecutor(_GROUPS_AHEAD) as pool:
+            for _ in pool.map(self._check_part, parts):
+                pass
+
+    def _check_part(self, part: int) -> None:
+        manifests.verify_part(self.dataset, self.dataset.manifest.parts[part])
+        self._footer(part)
+
+    def group(self, number: int) -> Rows:
+        """All rows of one row group."""
+        table = self._read(number, ["pixels", self._column])
+        sizes = pc.unique(pc.binary_length(table["pixels"])).to_pylist()
+        if sizes != [math.prod(self.shape)]:
+            found = " and ".join(map(str, sizes[:3]))
+            raise SchemaError(f"{self.part_of(number)}: pictures of {found} bytes where the manifest says {self.shape}")
+        pixels = pixel_array(table["pixels"].combine_chunks())
+        numbers = self._begins[number] + np.arange(len(pixels))
+        return Rows(pixels.reshape(-1, *self.shape), _targets(table[self._column]), numbers)
+
+    def empty(self, count: int) -> Rows:
+        """Room for so many rows."""
+        pixels = np.empty((count, *self.shape), np.uint8)
+        return Rows(pixels, np.empty((count, *self.target_shape), self.target_type), np.empty(count, np.int64))
+
+    def repeated_first(self, count: int) -> Rows:
+        """The first row of all, so many times."""
+        return self.group(0).take(np.zeros(count, np.int64))
+
+    def groups(self, numbers: Sequence[int]) -> Ahead[Rows]:
+        """One row group after the other, read ahead."""
+        return Ahead(map(self.group, numbers), _GROUPS_AHEAD)
+
+    def targets(self) -> Targets:
+        """The targets of all rows, in the shards' order, without reading a picture."""
+        columns = [_targets(self._read(number, [self._column])[self._column]) for number in range(len(self.group_rows))]
+        return np.concatenate(columns)
+
+    def items(self, number: int) -> pa.Array:
+        """The dense indices of one row group's items."""
+        return self._read(number, ["item"])["item"].combine_chunks()
+
+    def part_of(self, number: int) -> Location:
+        """The file that a row group is in."""
+        return self._paths[self._places[number][0]]
+
+    def _read(self, number: int, columns: list[str]) -> pa.Table:
+        part, group = self._places[number]
+        path, footer = self._paths[part], self._footer(part)
+        with manifests.damage_explained(self.dataset, path), open_parquet(path, footer) as file:
+            return file.read_row_group(group, columns=columns, use_threads=False)
+
+    def _footer(self, part: int) -> pq.FileMetaData:
+        """A part's footer, read once and compared with the manifest."""
+        with self._lock:
+            if part in self._footers:
+                return self._footers[part]
+        path = self._paths[part]
+        with manifests.damage_explained(self.dataset, path), open_parquet(path) as file:
+            self._compare(file, part)
+            with self._lock:
+                return self._footers.setdefault(part, file.metadata)
+
+    def _compare(self, file: pq.ParquetFile, part: int) -> None:
+        path = self._paths[part]
+        if not file.schema_arrow.equals(SHARDS):
+            raise SchemaError(
+                f"{path} has the columns {_named(file.schema_arrow)}, expected {_named(SHARDS)}; rerun export-shards"
+            )
+        rows = tuple(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
+        expected = self.group_rows[slice(*self._first_groups[part : part + 2])]
+        if rows != expected:
+            raise SchemaError(
+                f"{path} has row groups of {rows[:3]}... rows where the manifest says {expected[:3]}...; rerun export-shards"
+            )
+
+
+def _named(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)
+
+
+def _targets(column: pa.ChunkedArray) -> Targets:
+    """Classes, -1 where there is none, or factors, an empty matrix where a row has none."""
+    if pa.types.is_integer(column.type):
+        return np.asarray(column.fill_null(-1).to_numpy(), np.int32)
+    if column.null_count:
+        return np.empty((len(column), 0), np.float32)
+    factors: Targets = column.combine_chunks().flatten().to_numpy().reshape(len(column), -1)
+    return factors
