@@ -22,6 +22,7 @@ from emberline.doctor.pipeline import read_target
 from emberline.errors import ConfigError, EmberlineError
 from emberline.fetch import catalogue
 from emberline.fetch import dataset as fetched
+from emberline.launch.stop import Stop
 from emberline.publish import gates, releases
 from emberline.schedule import files as schedules
 from emberline.schedule import job, programs
@@ -73,8 +74,9 @@ def run(
     if config.shop:
         console.print("This pipeline's shop is generated: its items, customers and purchases are made up.")
     progress = display.Progress(console)
+    chosen, stop = stages.select(config, only, from_), _listen_to_sigterm()
     try:
-        outcomes = runner.run(config, storage.locate(config.root), stages.select(config, only, from_), progress, force)
+        outcomes = runner.run(config, storage.locate(config.root), chosen, progress, force, stop)
     finally:
         progress.stop()
     display.show_outcomes(console, outcomes)
@@ -243,12 +245,19 @@ def run_stage(name: str) -> None:
     ) -> None:
         logs.configure("INFO")
         config = _load(pipeline, root, set_, day)
-        runner.run(config, storage.locate(config.root), stages.select(config, only=name), force=force)
+        chosen, stop = stages.select(config, only=name), _listen_to_sigterm()
+        runner.run(config, storage.locate(config.root), chosen, force=force, stop=stop)
 
     job.__doc__ = f"Run the stage {name} unless it is up to date."
     script = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
     script.command()(job)
     _guard(script)
+
+
+def _listen_to_sigterm() -> Stop:
+    stop = Stop()
+    stop.listen()
+    return stop
 
 
 def _guard(command: Callable[[], Any]) -> None:

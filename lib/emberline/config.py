@@ -19,6 +19,7 @@ from emberline.logs import is_secret
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
 _DATE = re.compile(r"\{date(?::([^{}]+))?\}")
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -372,7 +373,8 @@ class CnnConfig(_Model):
     For factors, the targets are the `components` main components of the standardised factors. Early stopping waits `patience`
     epochs for a better validation loss; the best epoch's weights are kept in any case. While training, pictures are mirrored at
     random with `flip`, and moved by up to `shift` pixels. An epoch is cut into `streams`, and rows are permuted within pools of
-    `pool` row groups.
+    `pool` row groups. `workers` processes, here or on Spark's executors, train on `replicas` devices each; the timeouts are the
+    seconds that one of them may take to start, be silent, finish no step, or save when it is asked to stop.
     """
 
     model: Literal["cifar", "resnet"] = "cifar"
@@ -395,12 +397,18 @@ class CnnConfig(_Model):
     pool: Positive = 4
     deterministic: bool = True
     seed: Seed = 1
-    workers: Positive = where(1)
-    replicas: Positive = where(1)
     checkpoint_steps: Positive = where(500)
     keep_checkpoints: Positive = where(2)
     verify: bool = where(True)
     reader_threads: Positive = where(2)
+    workers: Positive = where(1)
+    replicas: Positive = where(1)
+    launcher: Literal["local", "spark"] = where("local")
+    max_restarts: Annotated[int, Field(ge=0)] = where(3)
+    start_timeout: Seconds = where(45.0)
+    silence_timeout: Seconds = where(40.0)
+    stall_timeout: Seconds = where(600.0)
+    stop_timeout: Seconds = where(60.0)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -409,9 +417,10 @@ class CnnConfig(_Model):
             raise ValueError(
                 f"streams = {self.streams} does not divide global_batch_size = {self.global_batch_size}; the nearest are {near}"
             )
-        if self.streams % self.replicas:
+        if self.streams % (self.workers * self.replicas):
             near = " and ".join(str(n) for n in range(1, self.streams + 1) if self.streams % n == 0)
-            raise ValueError(f"replicas = {self.replicas} does not divide streams = {self.streams}; {near} do")
+            workers = f"workers * replicas = {self.workers} * " if self.workers > 1 else "replicas = "
+            raise ValueError(f"{workers}{self.replicas} does not divide streams = {self.streams}; {near} do")
         if self.xla and self.deterministic and self.model == "cifar":
             raise ValueError("XLA has no deterministic gradient of max pooling: remove xla, or set deterministic = false")
         if self.xla and self.model == "resnet" and self.workers * self.replicas > 1:

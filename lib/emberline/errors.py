@@ -9,6 +9,7 @@
     │   └── GateError               a release is worse than its gates allow
     ├── StorageError            1   an object store or HDFS does not answer, or refuses
     ├── LockedError            75   another run works on the same root: try again when it has ended
+    ├── WorkerError             1   trainer processes died, hung or did not start, each time that they were started
     ├── TrainingError           4   the numbers went wrong (a loss that is not finite)
     └── Preempted              75   saved; run me again (EX_TEMPFAIL of sysexits.h)
 
@@ -62,6 +63,10 @@ class LockedError(EmberlineError):
 
 class GateError(DataError):
     """A release is not published, because one of its gates does not hold."""
+
+
+class WorkerError(EmberlineError):
+    """Trainer processes died, hung or did not start, as often as they were started; the message says which, where and how."""
 
 
 class TrainingError(EmberlineError):

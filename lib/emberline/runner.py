@@ -31,7 +31,8 @@ from emberline.datasets.manifest import Dataset, Kind, Manifest, Part, ProducedB
 from emberline.datasets.prune import WORK
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.datasets.storage import Location, RawFile
-from emberline.errors import EmberlineError, ManifestError
+from emberline.errors import EmberlineError, ManifestError, Preempted
+from emberline.launch.stop import Stop
 from emberline.logs import event
 from emberline.stages import Stage, producer, split_dataset_path
 
@@ -92,7 +93,11 @@ class Listener(Protocol):
 
 @dataclass
 class StageRun:
-    """One run of one stage, as its function sees it."""
+    """One run of one stage, as its function sees it.
+
+    `progress` takes a line for people. A stage that trains says at every step `at` what it is (phase, step), which costs next to
+    nothing, and asks whether it is `stopping`: then it saves and raises Preempted.
+    """
 
     config: Config
     stage: Stage
@@ -104,6 +109,8 @@ class StageRun:
     outputs: dict[str, Manifest] = field(default_factory=dict)
     continued: dict[str, dict[str, str]] = field(default_factory=dict)
     progress: Callable[[str], None] = lambda text: None
+    stopping: Callable[[], bool] = lambda: False
+    at: Callable[[str, int], None] = lambda phase, step: None
 
     @property
     def settings(self) -> Any:
@@ -211,16 +218,27 @@ def plan(config: Config, root: Location, stages: Sequence[Stage], force: bool = 
 
 
 def run(
-    config: Config, root: Location, stages: Sequence[Stage], listener: Listener | None = None, force: bool = False
+    config: Config,
+    root: Location,
+    stages: Sequence[Stage],
+    listener: Listener | None = None,
+    force: bool = False,
+    stop: Stop | None = None,
 ) -> list[Outcome]:
-    """Run the stages that are not up to date, in order, in one session per engine, while nobody else does so in this root."""
+    """Run the stages that are not up to date, in order, in one session per engine, while nobody else does so in this root.
+
+    Raises Preempted where `stop` was requested while a stage ran.
+    """
     outcomes = []
+    stop = stop or Stop()
     with ExitStack() as stack:
         held = stack.enter_context(lock.hold(root))
         engine = functools.cache(lambda name: stack.enter_context(resolve(ENGINES[name])(config)))
         progress = listener.progressed if listener else lambda text: None
         for position, stage in enumerate(stages, start=1):
             with _failure_in_status(config, root, stage):
+                if stop.requested:
+                    raise _stopped(stage)
                 inputs = _open_inputs(config, root, stage)
                 decision = _decide(config, root, stage, inputs, force)
             if listener:
@@ -229,7 +247,7 @@ def run(
             if decision.action == "skip":
                 finished = _skip(config, root, stage)
             else:
-                finished = _execute(config, root, stage, inputs, engine, progress, held)
+                finished = _execute(config, root, stage, inputs, engine, progress, held, stop)
             rows = {name: finished.outputs[name].rows for name in stage.writes(config)}
             outcome = Outcome(stage, decision.action, decision.reason, time.monotonic() - began, rows, finished.metrics)
             if listener:
@@ -338,27 +356,37 @@ def _execute(
     engine: Callable[[str], Engine],
     progress: Callable[[str], None],
     held: Lock,
+    stop: Stop,
 ) -> StageRun:
     with _failure_in_status(config, root, stage):
         this = StageRun(config, stage, root, inputs, _fingerprint(config, stage, inputs), new_run_id(), progress=progress)
+    this.stopping = lambda: stop.requested
     log.info(
         event("stage_started", stage=stage.name, run_id=this.run_id, fingerprint=this.fingerprint[:16], **_where(config, stage))
     )
     began = time.monotonic()
     _write_status(this, "running", 0.0)
     try:
-        engine(stage.engine).call(this)
+        with stop.saving() if stage.saves else nullcontext():
+            engine(stage.engine).call(this)
         held.check()
         _commit(this)
     except BaseException as error:
+        ended = _stopped(stage) if stop.requested and not isinstance(error, EmberlineError) else error
         _clean_up(this)
-        _write_status(this, "failed", time.monotonic() - began, error)
-        raise
+        _write_status(this, "failed", time.monotonic() - began, ended)
+        if ended is error:
+            raise
+        raise ended from error
     storage.remove_folder(this.work)
     _write_status(this, "succeeded", time.monotonic() - began)
     rows = {name: manifest.rows for name, manifest in this.outputs.items()}
     log.info(event("stage_finished", stage=stage.name, run_id=this.run_id, seconds=time.monotonic() - began, **rows))
     return this
+
+
+def _stopped(stage: Stage) -> Preempted:
+    return Preempted(f"{stage.name} was asked to stop, and wrote nothing; run it again")
 
 
 def _where(config: Config, stage: Stage) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Targets are strings, resolved when the stage runs: planning imports neither Spar
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from emberline.config import Config
@@ -18,7 +18,10 @@ DATASET_PREFIX = "dataset:"
 
 @dataclass(frozen=True)
 class Stage:
-    """One row of the table. `raw` names the files that the stage reads: outside the root, or of an artifact (`dataset:...`)."""
+    """One row of the table. `raw` names the files that the stage reads: outside the root, or of an artifact (`dataset:...`).
+
+    `on_spark` starts it on Spark's executors where its section says `launcher = "spark"`. `saves`: asked to stop, it saves first.
+    """
 
     name: str
     section: str
@@ -27,10 +30,18 @@ class Stage:
     reads: Callable[[Config], Names]
     writes: Callable[[Config], Names]
     raw: Callable[[Config], Names] = lambda config: ()
+    on_spark: str | None = None
+    saves: bool = False
 
     def settings(self, config: Config) -> Any:
         """The stage's own section of the config."""
         return getattr(config, self.section)
+
+    def placed(self, config: Config) -> "Stage":
+        """The row as this config has it run."""
+        if self.on_spark and self.settings(config).launcher == "spark":
+            return replace(self, engine="spark", target=self.on_spark)
+        return self
 
 
 def split_dataset_path(path: str) -> tuple[str, str] | None:
@@ -193,6 +204,8 @@ STAGES: tuple[Stage, ...] = (
         "emberline.cnn.train:run",
         reads=lambda config: ("shards_train", "shards_val"),
         writes=lambda config: ("cnn",),
+        on_spark="emberline.spark.barrier:run",
+        saves=True,
     ),
     Stage(
         "predict-items",
@@ -240,7 +253,7 @@ STAGES: tuple[Stage, ...] = (
 
 def in_pipeline(config: Config) -> list[Stage]:
     """The stages whose section the pipeline file has, in the order in which they run."""
-    return [stage for stage in STAGES if stage.settings(config) is not None]
+    return [stage.placed(config) for stage in STAGES if stage.settings(config) is not None]
 
 
 def select(config: Config, only: str | None = None, start: str | None = None) -> list[Stage]:

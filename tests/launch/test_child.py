@@ -1,6 +1,7 @@
 """Child processes that are real, running small modules which the tests write."""
 
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from emberline import errors
 from emberline.errors import EmberlineError
-from emberline.launch.child import Child, ChildDiedError, ChildKilledError, error_message, error_of
+from emberline.launch.child import Child, Inbox, Message, error_message, error_of
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, EmberlineError)]
 START = """
@@ -24,7 +25,33 @@ requests = Requests()
 for request in requests:
 """
 
-Worker = Callable[..., Child]
+
+class Talk:
+    """A child and what it says, without the beats."""
+
+    def __init__(self, module: str, **options: Any) -> None:
+        self._inbox: Inbox = queue.SimpleQueue()
+        self.child = Child(module, self._inbox, **options)
+        self.hello: Message = {}
+
+    def next(self) -> Message:
+        while True:
+            child, message = self._inbox.get(timeout=30)
+            assert child is self.child
+            self.hello = message.get("hello", self.hello)
+            if not {"hello", "beat"} & set(message):
+                return dict(message)
+
+    def ask(self, **request: Any) -> list[Message]:
+        """The messages up to the one that is done, or the process's end."""
+        self.child.send(request)
+        messages = [self.next()]
+        while not {"done", "ended"} & set(messages[-1]):
+            messages.append(self.next())
+        return messages
+
+
+Worker = Callable[..., Talk]
 
 
 @pytest.fixture
@@ -33,18 +60,15 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     started: list[Child] = []
     monkeypatch.syspath_prepend(tmp_path)
 
-    def start(*lines: str, environment: dict[str, str] | None = None) -> Child:
+    def start(*lines: str, **options: Any) -> Talk:
         (tmp_path / "small_worker.py").write_text(START + "".join(f"    {line}\n" for line in lines))
-        started.append(Child("small_worker", environment))
-        return started[-1]
+        talk = Talk("small_worker", **options)
+        started.append(talk.child)
+        return talk
 
     yield start
     for child in started:
-        child.close()
-
-
-def answers(child: Child, **request: Any) -> list[dict[str, Any]]:
-    return list(child.ask(request))
+        child.kill()
 
 
 def is_alive(pid: int) -> bool:
@@ -56,117 +80,159 @@ def is_alive(pid: int) -> bool:
 
 
 def test_requests_are_answered_in_turn_by_one_process(worker: Worker) -> None:
-    child = worker("requests.send(done=True, pid=os.getpid(), said=request)")
-    found = [answers(child, word=word) for word in ("grün", "line\nbreak", "")]
-    pid = found[0][0]["pid"]
-    assert pid != os.getpid()
-    assert found == [[{"done": True, "pid": pid, "said": {"word": word}}] for word in ("grün", "line\nbreak", "")]
+    talk = worker("requests.send(done=True, pid=os.getpid(), said=request)")
+    found = [talk.ask(word=word) for word in ("grün", "line\nbreak", "")]
+    assert talk.child.pid != os.getpid()
+    assert found == [[{"done": True, "pid": talk.child.pid, "said": {"word": word}}] for word in ("grün", "line\nbreak", "")]
 
 
 def test_a_request_may_have_several_answers_up_to_the_one_that_is_done(worker: Worker) -> None:
-    child = worker("for n in range(3): requests.send(progress=n)", "requests.send(done=True)", "requests.send(done='early')")
-    assert answers(child) == [{"progress": 0}, {"progress": 1}, {"progress": 2}, {"done": True}]
+    talk = worker("for n in range(3): requests.send(progress=n)", "requests.send(done=True)", "requests.send(done='early')")
+    assert talk.ask() == [{"progress": 0}, {"progress": 1}, {"progress": 2}, {"done": True}]
 
 
-def test_answers_arrive_while_the_process_is_still_at_work(worker: Worker) -> None:
-    child = worker("requests.send(progress=1)", "time.sleep(60)")
-    began = time.monotonic()
-    assert next(child.ask({})) == {"progress": 1}
-    assert time.monotonic() - began < 30
+def test_it_says_hello_first_and_then_every_second_at_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "small_worker.py").write_text(f"{START}    requests.at('reading', request['step'])\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    inbox: Inbox = queue.SimpleQueue()
+    child = Child("small_worker", inbox)
+    try:
+        assert inbox.get(timeout=30)[1]["hello"]["pid"] == child.pid
+        assert inbox.get(timeout=30)[1] == {"beat": "", "step": 0}
+        began = time.monotonic()
+        child.send({"step": 12})
+        beats = [inbox.get(timeout=30)[1] for _ in range(3)]
+        assert beats[-1] == {"beat": "reading", "step": 12}
+        assert 1 < time.monotonic() - began < 20
+    finally:
+        child.kill()
 
 
 def test_large_messages_pass_in_both_directions(worker: Worker) -> None:
-    child = worker("requests.send(done=True, text=request['text'] * 2)")
+    talk = worker("requests.send(done=True, text=request['text'] * 2)")
     text = "ä" * 300_000
-    assert answers(child, text=text) == [{"done": True, "text": text * 2}]
+    assert talk.ask(text=text) == [{"done": True, "text": text * 2}]
+
+
+def test_messages_of_several_threads_stay_whole(worker: Worker) -> None:
+    send = "lambda n: [requests.send(progress=str(n) * 5000) for _ in range(50)]"
+    talk = worker(
+        "import threading",
+        f"threads = [threading.Thread(target={send}, args=(n,)) for n in range(4)]",
+        "[thread.start() for thread in threads]; [thread.join() for thread in threads]",
+        "requests.send(done=True)",
+    )
+    texts = [message["progress"] for message in talk.ask()[:-1]]
+    assert sorted(texts) == sorted(str(n) * 5000 for n in range(4) for _ in range(50))
 
 
 def test_what_the_process_prints_goes_to_standard_error(worker: Worker, capfd: pytest.CaptureFixture[str]) -> None:
-    child = worker(
+    talk = worker(
         "print('by Python', flush=True)",
         "os.write(1, b'by a library\\n')",
         "subprocess.run([sys.executable, '-c', 'print(\"by a process\")'])",
         "requests.send(done=True)",
     )
-    assert answers(child) == [{"done": True}]
+    assert talk.ask() == [{"done": True}]
     captured = capfd.readouterr()
     assert captured.out == ""
     assert {"by Python", "by a library", "by a process"} <= set(captured.err.splitlines())
 
 
-def test_the_environment_is_this_ones_and_what_is_added(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INHERITED", "1")
-    child = worker(
-        "requests.send(done=[os.environ[k] for k in ('INHERITED', 'ADDED')], path=sys.path)", environment={"ADDED": "2"}
+def test_captured_lines_are_messages_and_come_before_the_end(worker: Worker) -> None:
+    talk = worker("print('one'); print('two', file=sys.stderr); sys.exit(3)", capture=True)
+    messages = talk.ask()
+    assert {message["line"] for message in messages[:-1]} == {"one", "two"}
+    assert messages[-1] == {"ended": "ended with exit code 3"}
+
+
+def test_the_environment_is_this_ones_and_what_is_added_but_not_what_is_taken_away(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("INHERITED", "REMOVED"):
+        monkeypatch.setenv(name, "1")
+    names = "('INHERITED', 'ADDED', 'REMOVED')"
+    talk = worker(
+        f"requests.send(done=[os.environ.get(k) for k in {names}], path=sys.path)", environment={"ADDED": "2", "REMOVED": None}
     )
-    (answer,) = answers(child)
-    assert answer["done"] == ["1", "2"]
+    (answer,) = talk.ask()
+    assert answer["done"] == ["1", "2", None]
     assert set(filter(None, sys.path)) <= set(answer["path"])
 
 
 def test_an_exception_ends_the_process_and_is_shown(worker: Worker, capfd: pytest.CaptureFixture[str]) -> None:
-    child = worker("requests.send(progress=1)", "raise ZeroDivisionError('by no means')")
-    asked = child.ask({})
-    assert next(asked) == {"progress": 1}
-    with pytest.raises(ChildDiedError, match=r"exit code 1$") as caught:
-        next(asked)
-    assert caught.type is ChildDiedError
+    talk = worker("requests.send(progress=1)", "raise ZeroDivisionError('by no means')")
+    assert talk.ask() == [{"progress": 1}, {"ended": "ended with exit code 1"}]
     assert capfd.readouterr().err.splitlines()[-1] == "ZeroDivisionError: by no means"
 
 
-def test_an_exit_code_is_named(worker: Worker) -> None:
-    with pytest.raises(ChildDiedError, match=r"exit code 7$"):
-        answers(worker("sys.exit(7)"))
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGABRT])
 def test_a_signal_is_named(worker: Worker, number: signal.Signals) -> None:
-    with pytest.raises(ChildKilledError, match=f"was killed by signal {number.value}$"):
-        answers(worker(f"os.kill(os.getpid(), {number.value})"))
+    assert worker(f"os.kill(os.getpid(), {number.value})").ask() == [{"ended": f"was killed by signal {number.value}"}]
+
+
+def test_sigterm_and_the_parents_wish_to_stop_are_for_the_worker_to_see(worker: Worker) -> None:
+    wait = ("while not requests.stopping(): time.sleep(0.01)", "requests.send(done='saved')")
+    told = worker("requests.send(progress='at work')", *wait)
+    told.child.send({})
+    assert told.next() == {"progress": "at work"}
+    told.child.send({"stop": True})
+    assert told.next() == {"done": "saved"}
+    signalled = worker("requests.send(progress='at work')", *wait)
+    signalled.child.send({})
+    assert signalled.next() == {"progress": "at work"}
+    os.kill(signalled.child.pid, signal.SIGTERM)
+    assert signalled.next() == {"done": "saved"}
 
 
 def test_a_module_that_does_not_exist_is_a_child_that_died() -> None:
-    child = Child("emberline.no_such_module")
-    try:
-        with pytest.raises(ChildDiedError, match="exit code 1"):
-            answers(child)
-    finally:
-        child.close()
+    talk = Talk("emberline.no_such_module", capture=True)
+    messages = talk.ask()
+    talk.child.kill()
+    assert "No module named emberline.no_such_module" in messages[0]["line"]
+    assert messages[-1] == {"ended": "ended with exit code 1"}
 
 
-def test_asking_a_dead_process_says_that_it_is_dead(worker: Worker) -> None:
-    child = worker("os.kill(os.getpid(), signal.SIGKILL)")
+def test_sending_to_a_dead_process_is_no_error(worker: Worker) -> None:
+    talk = worker("os.kill(os.getpid(), signal.SIGKILL)")
+    assert talk.ask() == [{"ended": "was killed by signal 9"}]
     for _ in range(2):
-        with pytest.raises(ChildKilledError, match="signal 9"):
-            answers(child)
+        talk.child.send({})
 
 
 def test_half_a_message_is_none(worker: Worker) -> None:
-    """The process is killed while the pipe is full of a message that nobody has read yet."""
-    child = worker("requests.send(pid=os.getpid())", "requests.send(done='x' * 10_000_000)")
-    asked = child.ask({})
-    pid = next(asked)["pid"]
-    time.sleep(0.3)
-    os.kill(pid, signal.SIGKILL)
-    with pytest.raises(ChildKilledError, match="signal 9"):
-        next(asked)
+    """The process is killed in the middle of one."""
+    talk = worker("requests._answers.write('{\"done\": '); requests._answers.flush(); os.kill(os.getpid(), signal.SIGKILL)")
+    assert talk.ask() == [{"ended": "was killed by signal 9"}]
 
 
-def test_close_leaves_no_process(worker: Worker) -> None:
-    child = worker("requests.send(pid=os.getpid())", "while True: pass")
-    pid = next(child.ask({}))["pid"]
-    assert is_alive(pid)
-    child.close()
-    assert not is_alive(pid)
-    child.close()
+def test_kill_leaves_no_process_not_even_those_that_the_child_has_started(worker: Worker) -> None:
+    talk = worker("requests.send(done=subprocess.Popen(['sleep', '600']).pid)", "while True: pass")
+    (answer,) = talk.ask()
+    assert is_alive(talk.child.pid) and is_alive(answer["done"])
+    talk.child.kill()
+    assert not is_alive(talk.child.pid)
+    wait_until_gone(answer["done"])
+    talk.child.kill()
 
 
-@pytest.mark.parametrize("work", ["while True: pass", "time.sleep(600)", "requests.send(done=True)"])
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while is_alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+WORK = ["while True: pass", "time.sleep(600)", "requests.send(done=True)", "os.kill(os.getpid(), signal.SIGSTOP)"]
+
+
+@pytest.mark.parametrize("work", WORK)
 def test_the_process_ends_when_its_parent_is_killed(tmp_path: Path, work: str) -> None:
-    """Whether it is busy, asleep, or waits for the next request. Both hold standard error, which ends when both are gone."""
+    """Whether it is busy, asleep, waits for the next request, or is stopped. Standard error ends when both are gone."""
     (tmp_path / "small_worker.py").write_text(f"{START}    requests.send(pid=os.getpid())\n    {work}\n")
-    script = "import time; from emberline.launch.child import Child; child = Child('small_worker')\n"
-    script += "print(next(child.ask({}))['pid'], flush=True); time.sleep(600)"
+    script = "import queue, time; from emberline.launch.child import Child\n"
+    script += "child = Child('small_worker', queue.SimpleQueue()); child.send({}); print(child.pid, flush=True)\n"
+    script += "while 'pid' not in child._inbox.get()[1]: pass\nprint('at work', flush=True); time.sleep(600)"
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     with subprocess.Popen(
         [sys.executable, "-c", script],
@@ -178,6 +244,7 @@ def test_the_process_ends_when_its_parent_is_killed(tmp_path: Path, work: str) -
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         try:
+            assert parent.stdout.readline() == "at work\n"
             time.sleep(0.1)
             assert is_alive(pid)
             parent.kill()

@@ -1,8 +1,11 @@
-"""The child process of `emberline.cnn.engine`: runs the stages it is told to, one after the other."""
+"""A trainer process: runs the stages it is told to, one after the other, alone or as one of several."""
 
+import os
 import signal
+import threading
+import traceback
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NoReturn
 
 from emberline import logs, runner
 from emberline.config import Config
@@ -13,17 +16,19 @@ from emberline.launch.child import Requests, error_message
 from emberline.runner import StageRun
 from emberline.stages import STAGES
 
+_NO_PORT = "Could not start gRPC server"  # all that TensorFlow says where it cannot bind to its own address
+
 
 def main() -> None:
     """Answer requests until the parent goes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this process
     requests = Requests()
     for request in requests:
         _answer(request, requests)
 
 
 def _answer(request: dict[str, Any], requests: Requests) -> None:
-    """Run one stage; an error that is none of ours is a bug, and ends this process with its traceback."""
+    """Run one stage; an error that is none of ours, nor a peer's end, is a bug, and ends this process with its traceback."""
     try:
         logs.configure(request["verbosity"])
         run = _stage_run(request, requests)
@@ -32,6 +37,19 @@ def _answer(request: dict[str, Any], requests: Requests) -> None:
         requests.send(done=True, outputs=outputs, metrics=run.metrics)
     except EmberlineError as error:
         requests.send(done=True, error=error_message(error))
+    except Exception as error:
+        if "TF_CONFIG" in os.environ and type(error).__module__.startswith("tensorflow."):
+            _wait_for_the_end(error, requests)
+        traceback.print_exc()
+        os._exit(1)  # TensorFlow's threads would wait for other workers
+
+
+def _wait_for_the_end(error: Exception, requests: Requests) -> NoReturn:
+    """One of several has lost the others: which one is to blame is for the parent to find out, who ends all of them."""
+    text = str(error).partition("\n")[0]
+    requests.send(**{"port_taken" if _NO_PORT in str(error) else "lost": text})
+    while True:
+        threading.Event().wait()
 
 
 def _stage_run(request: dict[str, Any], requests: Requests) -> StageRun:
@@ -48,6 +66,8 @@ def _stage_run(request: dict[str, Any], requests: Requests) -> StageRun:
         request["fingerprint"],
         request["run_id"],
         progress=lambda text: requests.send(progress=text),
+        stopping=requests.stopping,
+        at=requests.at,
     )
 
 

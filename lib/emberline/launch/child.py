@@ -1,80 +1,116 @@
 """A Python process that answers one request after the other, and never outlives the one that started it.
 
-Messages are lines of JSON: requests on the child's standard input, any number of messages for each on its standard output. What
-the child or its libraries print goes to standard error.
+Messages are lines of JSON: requests on the child's standard input, any number of messages for each on its standard output, first
+of all "hello", then a "beat" every second that says at what it is. What the child or its libraries print goes to standard error.
 """
 
+import ctypes
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from typing import Any, TextIO
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import IO, Any, TextIO
 
 from emberline.errors import EmberlineError
 
 Message = dict[str, Any]
-
-
-class ChildDiedError(Exception):
-    """The process ended without an answer, having said on standard error why."""
-
-
-class ChildKilledError(ChildDiedError):
-    """A signal ended the process; the message says which."""
+Inbox = SimpleQueue[tuple[Any, Message]]  # who says what
+BEAT_SECONDS = 1.0
+_DRAIN_SECONDS = 2.0  # for what a dead process has written last; a process that it has started may keep its pipes open
+_PR_SET_PDEATHSIG = 1
 
 
 class Child:
-    """Parent's side. The process starts at once, with this one's module path, and ends with `close`."""
+    """Parent's side: the process starts at once, with this one's module path, in a process group of its own; `kill` ends it.
 
-    def __init__(self, module: str, environment: Mapping[str, str] | None = None) -> None:
+    Its messages go to the inbox, the last one being {"ended": how}. With `capture`, so do the lines that it writes to standard
+    error, as {"line": text}; else they go where this process's go. A variable that `environment` maps to None is left out.
+    """
+
+    def __init__(
+        self, module: str, inbox: Inbox, rank: int = 0, environment: Mapping[str, str | None] | None = None, capture: bool = False
+    ) -> None:
+        self.rank = rank
+        self.host = socket.gethostname()
+        self._inbox = inbox
+        variables = {**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            env={**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            stderr=subprocess.PIPE if capture else None,
+            env={name: value for name, value in variables.items() if value is not None},
+            process_group=0,
         )
+        self.pid = self._process.pid
+        readers = [threading.Thread(target=self._relay_messages, args=(self._process.stdout,), daemon=True)]
+        if capture:
+            readers.append(threading.Thread(target=self._relay_lines, args=(self._process.stderr,), daemon=True))
+        for reader in readers:
+            reader.start()
+        threading.Thread(target=self._announce_end, args=(readers,), daemon=True).start()
 
-    def ask(self, request: Message) -> Iterator[Message]:
-        """The messages that answer a request, up to and with the first one that has the key `done`. Raises ChildDiedError."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps(request) + "\n")
+    def send(self, message: Message) -> None:
+        """Nothing happens where the process has ended: the inbox says so."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._ending() from None
-        for line in self._process.stdout:
-            if not line.endswith("\n"):
-                break  # the process was ended in the middle of a message
-            message = json.loads(line)
-            yield message
-            if "done" in message:
-                return
-        raise self._ending()
 
-    def close(self) -> None:
-        """End the process, at once: it has nothing to save that it was not asked for."""
-        self._process.kill()
-        self._process.communicate()
+    def kill(self) -> None:
+        """End the process and those of its group, at once: it has nothing to save that it was not asked for."""
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # of a message that it has not read
+            self._process.stdin.close()
 
-    def _ending(self) -> ChildDiedError:
+    def _relay_messages(self, stream: IO[bytes]) -> None:
+        with stream:
+            for line in stream:
+                if line.endswith(b"\n"):  # else the process was ended in the middle of it
+                    self._inbox.put((self, json.loads(line)))
+
+    def _relay_lines(self, stream: IO[bytes]) -> None:
+        with stream:
+            for line in stream:
+                self._inbox.put((self, {"line": line.decode(errors="replace").rstrip()}))
+
+    def _announce_end(self, readers: list[threading.Thread]) -> None:
         code = self._process.wait()
-        if code < 0:
-            return ChildKilledError(f"was killed by signal {-code}")
-        return ChildDiedError(f"the process ended with exit code {code}")
+        until = time.monotonic() + _DRAIN_SECONDS
+        for reader in readers:
+            reader.join(max(0.0, until - time.monotonic()))
+        self._inbox.put((self, {"ended": f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"}))
 
 
 class Requests:
-    """Child's side: iterate over the requests, `send` messages. The process exits when the parent has gone, whatever it does."""
+    """Child's side: iterate over the requests, `send` messages. The process exits when the parent has gone, whatever it does.
+
+    SIGTERM, or {"stop": true} from the parent, ends nothing: whoever works asks `stopping`, and saves.
+    """
 
     def __init__(self) -> None:
         self._answers = _take_over_stdout()
+        self._writing = threading.Lock()
         self._lines: list[Message] = []
         self._arrived = threading.Condition()
-        threading.Thread(target=self._watch, daemon=True).start()
+        self._is_to_stop = False
+        self._place: tuple[str, int] = ("", 0)
+        _end_with_parent()
+        signal.signal(signal.SIGTERM, lambda number, frame: self._stop())
+        self.send(hello={"pid": os.getpid(), "host": socket.gethostname()})
+        for work in (self._watch, self._beat):
+            threading.Thread(target=work, daemon=True).start()
 
     def __iter__(self) -> Iterator[Message]:
         while True:
@@ -84,15 +120,38 @@ class Requests:
             yield request
 
     def send(self, **message: Any) -> None:
-        self._answers.write(json.dumps(message) + "\n")
-        self._answers.flush()
+        text = json.dumps(message) + "\n"
+        with self._writing:
+            self._answers.write(text)
+            self._answers.flush()
+
+    def at(self, phase: str, step: int) -> None:
+        """Say what the process does now, for the next beat; costs next to nothing."""
+        self._place = (phase, step)
+
+    def stopping(self) -> bool:
+        """Whether the process has been asked to save and end."""
+        return self._is_to_stop
+
+    def _stop(self) -> None:
+        self._is_to_stop = True
 
     def _watch(self) -> None:
         for line in sys.stdin:
+            message = json.loads(line)
+            if "stop" in message:
+                self._stop()
+                continue
             with self._arrived:
-                self._lines.append(json.loads(line))
+                self._lines.append(message)
                 self._arrived.notify()
         os._exit(1)  # the parent has gone; a framework's threads must not keep this process alive
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(BEAT_SECONDS)
+            phase, step = self._place
+            self.send(beat=phase, step=step)
 
 
 def _take_over_stdout() -> TextIO:
@@ -100,6 +159,12 @@ def _take_over_stdout() -> TextIO:
     messages = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return messages
+
+
+def _end_with_parent() -> None:
+    """Where the kernel can (Linux), it kills this process when the thread that started it ends, even if it is stopped then."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def error_message(error: EmberlineError) -> Message:

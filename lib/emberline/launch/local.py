@@ -1,0 +1,45 @@
+"""Teams of processes on this machine, which find each other on loopback."""
+
+import queue
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from emberline.launch import cluster
+from emberline.launch.child import Child, Inbox
+
+_HOST = "127.0.0.1"
+
+
+class Local:
+    """A launcher. The team stays for the next request until it is killed, or this context ends."""
+
+    def __init__(
+        self,
+        module: str,
+        size: int = 1,
+        environment: cluster.Environment | None = None,
+        ports: Callable[[int], Sequence[int]] = cluster.free_ports,
+    ) -> None:
+        self.inbox: Inbox = queue.SimpleQueue()
+        self._module, self._size, self._environment, self._ports = module, size, environment or {}, ports
+        self._team: list[Child] = []
+
+    def start(self) -> list[Child]:
+        """The team; its standard error is this process's, or, where they are several, comes line by line."""
+        if not self._team:
+            addresses = [cluster.address(_HOST, port) for port in self._ports(self._size)]
+            for rank in range(self._size):
+                environment = {**self._environment, **cluster.environment(addresses, rank)}
+                self._team.append(Child(self._module, self.inbox, rank, environment, capture=self._size > 1))
+        return self._team
+
+    def kill(self) -> None:
+        while self._team:
+            self._team.pop().kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.kill()

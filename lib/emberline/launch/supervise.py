@@ -1,0 +1,279 @@
+"""A team of processes that work on one request together: watched, ended together when one fails, and started again.
+
+What ends a member (a signal, a machine, a network) is told apart from what its end does to the others, whose collective
+operations fail, hang or abort: the report names the one that failed first, its host, and what to do.
+"""
+
+import logging
+import queue
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from emberline.errors import EmberlineError, Preempted, WorkerError
+from emberline.launch.child import Inbox, Message, error_of
+from emberline.logs import event
+
+log = logging.getLogger(__name__)
+CHIEF = 0
+_TICK = 0.2  # seconds
+_SUSPECT_SECONDS = 3.0  # after the first sign, until the end of the one that caused it is known, too
+_QUIET_SECONDS = 3.5  # without a beat, which comes every second, a member is the cause of what others suffer
+_SLEPT_SECONDS = 5.0  # between two ticks: this process itself was stopped, and knows nothing of the others
+_MAX_COLLISIONS = 5
+_LAST_LINES = 3
+
+
+class Member(Protocol):
+    """A process of the team, on this machine or another. What it says comes by the inbox, its end as {"ended": how}."""
+
+    rank: int
+    host: str
+
+    def send(self, message: Message) -> None: ...
+
+
+class Launcher(Protocol):
+    """Starts teams and ends them. (None, {"error": ...}) in the inbox is the launcher's own."""
+
+    inbox: Inbox
+
+    def start(self) -> Sequence[Member]:
+        """A team that is ready for a request; after `kill` one of new processes on new ports."""
+
+    def kill(self) -> None:
+        """Leave no process behind."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds that a member may take to start, be silent, take no step, and save when it is asked to stop; and the restarts."""
+
+    start: float = 45.0
+    silence: float = 40.0
+    stall: float = 600.0
+    stop: float = 60.0
+    restarts: int = 3
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a team is asked for, and who is interested: `heard` gets the chief's messages, `again` is called before a restart."""
+
+    name: str
+    request: Message
+    heard: Callable[[Message], None] = lambda message: None
+    stopping: Callable[[], bool] = lambda: False
+    again: Callable[[], None] = lambda: None
+
+
+class _FailedError(Exception):
+    """An attempt has come to nothing; the message says by whom and why."""
+
+
+class _PortTakenError(Exception):
+    """Another program was faster."""
+
+
+def supervise(launcher: Launcher, work: Work, limits: Limits) -> Message:
+    """The chief's answer to the request, started again up to `limits.restarts` times.
+
+    Raises the EmberlineError that a member raised, Preempted where the team was asked to stop, WorkerError where it failed too
+    often.
+    """
+    failures: list[str] = []
+    collisions = 0
+    while not work.stopping():
+        try:
+            return _Attempt(launcher.start(), launcher.inbox, work, limits).answer()
+        except _PortTakenError as error:
+            collisions += 1
+            if collisions > _MAX_COLLISIONS:
+                raise WorkerError(f"{work.name}: {error}, {collisions} times in a row") from None
+            log.warning(event("port_taken", stage=work.name, because=error))
+        except _FailedError as error:
+            if work.stopping():
+                raise Preempted(f"{work.name} was asked to stop, but {error}; run it again: {_CONTINUES}") from None
+            failures.append(str(error))
+            if len(failures) > limits.restarts:
+                raise WorkerError(f"{work.name}: given up after {limits.restarts} restarts: {_in_turn(failures)}") from None
+            log.warning(event("team_failed", stage=work.name, because=error, restart=len(failures), of=limits.restarts))
+        launcher.kill()
+        work.again()
+    raise Preempted(f"{work.name} was asked to stop; run it again: {_CONTINUES}")
+
+
+_CONTINUES = "it goes on from its last checkpoint"
+
+
+def _in_turn(failures: list[str]) -> str:
+    """What happened each time, repetitions as such."""
+    if len(set(failures)) == 1:
+        return f"{failures[0]}" + (f" (each of the {len(failures)} times)" if len(failures) > 1 else "")
+    return "; ".join(f"({number}) {failure}" for number, failure in enumerate(failures, start=1))
+
+
+@dataclass
+class _Seen:
+    """What is known of a member. `heard` and `moved`: when it said something, and something new."""
+
+    heard: float
+    moved: float
+    is_up: bool = False
+    place: tuple[str, int] = ("", 0)
+    ended: str | None = None
+    lost: str | None = None
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
+
+
+class _Attempt:
+    """One team's work, from its start to the chief's answer or the first failure."""
+
+    def __init__(self, members: Sequence[Member], inbox: Inbox, work: Work, limits: Limits) -> None:
+        self._inbox, self._work, self._limits = inbox, work, limits
+        self._began = self._ticked = time.monotonic()
+        self._seen = {member: _Seen(self._began, self._began) for member in members}
+        self._answer: Message | None = None
+        self._saved_by: float | None = None  # when those who were asked to stop have to have saved
+        self._suspected: float | None = None  # when the first sign of a failure came
+        for member in members:
+            member.send(work.request)
+
+    def answer(self) -> Message:
+        while self._answer is None:
+            self._take_messages()
+            now = time.monotonic()
+            self._stop_if_asked(now)
+            self._judge(now)
+        return self._answer
+
+    def _take_messages(self) -> None:
+        """All that have arrived, waiting a moment for the first."""
+        wait = _TICK
+        while self._answer is None:
+            try:
+                member, message = self._inbox.get(timeout=wait)
+            except queue.Empty:
+                return
+            wait = 0.0001
+            if member is None:  # the launcher itself
+                raise error_of(message["error"])
+            self._take(member, message)
+
+    def _take(self, member: Member, message: Message) -> None:
+        seen = self._seen.get(member)
+        if seen is None:  # of a team that has been ended
+            return
+        seen.heard = time.monotonic()
+        seen.is_up = seen.is_up or "line" not in message
+        if "beat" in message:
+            place = (message["beat"], message["step"])
+            if place != seen.place:
+                seen.place, seen.moved = place, seen.heard
+        elif "line" in message:
+            seen.lines.append(message["line"])
+            print(f"[{_name(member)}] {message['line']}", file=sys.stderr, flush=True)
+        elif "error" in message:
+            self._take_error(member, error_of(message["error"]))
+        elif "port_taken" in message:
+            raise _PortTakenError(f"{_name(member)}: {message['port_taken']}")
+        elif "lost" in message:
+            seen.lost = message["lost"]
+        elif "ended" in message:
+            seen.ended = message["ended"]
+        elif member.rank == CHIEF and "hello" not in message:
+            self._work.heard(message)
+            self._answer = message if "done" in message else None
+
+    def _take_error(self, member: Member, error: EmberlineError) -> None:
+        if member.rank == CHIEF:
+            raise error
+        if not isinstance(error, Preempted):
+            raise type(error)(f"{error} ({_name(member)})")
+        if self._saved_by is None:  # the chief is about to have saved, too
+            self._saved_by = time.monotonic() + self._limits.stop
+
+    def _stop_if_asked(self, now: float) -> None:
+        if self._work.stopping() and self._saved_by is None:
+            if not any(seen.place[0] for seen in self._seen.values()):
+                raise Preempted(f"{self._work.name} was asked to stop before it did anything; run it again: {_CONTINUES}")
+            self._saved_by = now + self._limits.stop
+            for member in self._seen:
+                member.send({"stop": True})
+        if self._saved_by is not None and now > self._saved_by:
+            raise Preempted(
+                f"{self._work.name} was asked to stop and did not save within {self._limits.stop:g} s; run it again: {_CONTINUES}"
+            )
+
+    def _judge(self, now: float) -> None:
+        """Raises _FailedError where a member has failed."""
+        if now - self._ticked > _SLEPT_SECONDS:
+            for seen in self._seen.values():
+                seen.heard = seen.moved = now
+        self._ticked = now
+        self._look_for_the_failed(now)
+        for member, seen in self._seen.items():
+            if not seen.is_up and now - self._began > self._limits.start:
+                raise _FailedError(
+                    f"{_name(member)} has not started within {self._limits.start:g} s: "
+                    "see whether its machine is there and has room, or raise cnn.start_timeout"
+                )
+            if seen.is_up and now - seen.heard > self._limits.silence:
+                raise _FailedError(_silence(member, now - seen.heard))
+        self._look_for_a_stall(now)
+
+    def _look_for_the_failed(self, now: float) -> None:
+        """A sign of a failure may be another one's consequence: wait a moment, then name the most likely cause."""
+        gone = [member for member, seen in self._seen.items() if seen.ended]
+        lost = [member for member, seen in self._seen.items() if seen.lost and not seen.ended]
+        if not gone and not lost:
+            return
+        self._suspected = self._suspected or now
+        if len(gone) + len(lost) < len(self._seen) and now - self._suspected < _SUSPECT_SECONDS:
+            return
+        raise _FailedError(self._cause(gone, lost, now))
+
+    def _cause(self, gone: list[Member], lost: list[Member], now: float) -> str:
+        """Who ended by himself comes before who was aborted (by TensorFlow, which lost a peer), before who is silent."""
+        quiet = [member for member, seen in self._seen.items() if now - seen.heard > _QUIET_SECONDS and not seen.ended]
+        aborted = [member for member in gone if "signal 6" in str(self._seen[member].ended)]
+        by_itself = [member for member in gone if member not in aborted]
+        if by_itself or (aborted and not quiet):
+            member = (by_itself or aborted)[0]
+            return _ending(member, self._seen[member])
+        if quiet:
+            return _silence(quiet[0], now - self._seen[quiet[0]].heard)
+        return f"{_name(lost[0])} lost the others: {self._seen[lost[0]].lost}; look at the network between their machines"
+
+    def _look_for_a_stall(self, now: float) -> None:
+        """Steps are taken together: who is at another place than most of them is what the others wait for."""
+        seen = self._seen.values()
+        if not any(one.place[0] for one in seen) or now - max(one.moved for one in seen) <= self._limits.stall:
+            return
+        places = [one.place for one in seen]
+        member, late = min(self._seen.items(), key=lambda item: (places.count(item[1].place), item[1].place[1]))
+        others = f", the others at {max(places, key=places.count)[0]!r}" if len(set(places)) > 1 else ""
+        raise _FailedError(
+            f"no step was finished for {self._limits.stall:g} s: {_name(member)} is at {late.place[0]!r} of step {late.place[1]}"
+            f"{others}; look at what it waits for, or raise cnn.stall_timeout"
+        )
+
+
+def _name(member: Member) -> str:
+    return f"rank {member.rank} on {member.host}"
+
+
+def _silence(member: Member, seconds: float) -> str:
+    return (
+        f"{_name(member)} has been silent for {seconds:.0f} s: it is stopped, swapping or cut off; "
+        "look at its machine, or raise cnn.silence_timeout"
+    )
+
+
+def _ending(member: Member, seen: _Seen) -> str:
+    advice = " (often for lack of memory: give it more, or lower cnn.global_batch_size or cnn.pool)" if seen.ended == "was killed by signal 9" else ""
+    last = f"; its last lines: {' | '.join(seen.lines)}" if seen.lines else ""
+    return f"{_name(member)} {seen.ended}{advice}{last}"

@@ -1,0 +1,50 @@
+"""How a stage runs in trainer processes: a team is given the stage's run, and what its chief has written is taken over."""
+
+import logging
+
+from emberline.datasets import storage
+from emberline.datasets.manifest import Manifest
+from emberline.launch.child import Message
+from emberline.launch.cluster import Environment
+from emberline.launch.supervise import Launcher, Limits, Work, supervise
+from emberline.runner import StageRun
+
+WORKER = "emberline.cnn.worker"
+ENVIRONMENT: Environment = {"TF_CPP_MIN_LOG_LEVEL": "2"}  # of TensorFlow's own lines, warnings and what is worse
+
+
+def run_by(launcher: Launcher, run: StageRun) -> None:
+    """Have a stage run by the launcher's team.
+
+    Raises the error that the stage raised, Preempted where it was asked to stop, WorkerError where processes failed too often.
+    """
+
+    def heard(message: Message) -> None:
+        if "progress" in message:
+            run.progress(message["progress"])
+
+    def again() -> None:
+        for name in run.stage.writes(run.config):
+            storage.remove_folder(run.folder(name))
+
+    work = Work(run.stage.name, _request(run), heard, run.stopping, again)
+    answer = supervise(launcher, work, _limits(run))
+    run.outputs |= {name: Manifest.from_json(content) for name, content in answer["outputs"].items()}
+    run.metrics |= answer["metrics"]
+
+
+def _request(run: StageRun) -> Message:
+    return {
+        "stage": run.stage.name,
+        "config": run.config.model_dump_json(),
+        "root": str(run.root),
+        "fingerprint": run.fingerprint,
+        "run_id": run.run_id,
+        "verbosity": logging.getLogger("emberline").getEffectiveLevel(),
+    }
+
+
+def _limits(run: StageRun) -> Limits:
+    cnn = run.config.cnn
+    assert cnn is not None, "the stages that run in trainer processes need a section [cnn]"
+    return Limits(cnn.start_timeout, cnn.silence_timeout, cnn.stall_timeout, cnn.stop_timeout, cnn.max_restarts)
