@@ -1,0 +1,256 @@
+"""Training by several real TensorFlow processes on loopback: killed, stopped, preempted; it ends well, and nobody is left."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emberline import config as configs
+from emberline import runner, stages, trainers
+from emberline.config import Config
+from emberline.datasets import manifest as manifests
+from emberline.errors import ConfigError
+from emberline.launch import cluster
+from emberline.launch.local import Local
+from emberline.runner import StageRun
+
+Publish = Callable[..., None]
+Process = subprocess.Popen[str]
+HOST = socket.gethostname()
+PIPELINE = """
+[images]
+path = "unread"
+[shards]
+task = "class"
+[cnn]
+epochs = 4
+global_batch_size = 16
+learning_rate = 0.003
+checkpoint_steps = 2
+workers = 2
+[predict]
+"""
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    path = tmp_path / "classes.toml"
+    path.write_text(PIPELINE)
+    return path
+
+
+@pytest.fixture
+def start(pipeline: Path, root: Path, publish_shards: Publish) -> Iterator[Callable[..., Process]]:
+    """`start(overrides)` begins `emberline run --only train-cnn`; in the end none of its processes is left."""
+    publish_shards(root)
+    started: list[Process] = []
+
+    def begin(*overrides: str) -> Process:
+        words = [word for override in overrides for word in ("--set", override)]
+        program = [sys.executable, "-c", "from emberline.cli import main; main()", "run", str(pipeline), "--root", str(root)]
+        environment = {**os.environ, "TF_CONFIG": "of another job"}
+        more = ["--only", "train-cnn", "--verbose", *words]
+        with (root.parent / "stderr").open("w") as errors:
+            process = subprocess.Popen([*program, *more], stdout=errors, stderr=errors, text=True, env=environment)
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+    wait_for("the end of all trainers", lambda: not running())
+
+
+def running() -> dict[int, int]:
+    """The trainers that this test has started, and that still run: rank and process id."""
+    found = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            if b"emberline.cnn.worker" in (place / "cmdline").read_bytes().split(b"\0"):
+                lines = (place / "environ").read_text().split("\0")
+                environment = dict(line.split("=", 1) for line in lines if "=" in line)
+                if this_test(environment) == this_test(os.environ):
+                    told = json.loads(environment.get("TF_CONFIG", '{"task": {"index": 0}}'))
+                    found[told["task"]["index"]] = int(place.name)
+    return found
+
+
+def this_test(environment: Mapping[str, str]) -> str:
+    """Which test a process was started by, without the test's phase."""
+    return environment.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+
+
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited too long for {what}"
+        time.sleep(0.01)
+
+
+def checkpoints(root: Path) -> list[Path]:
+    return list(root.glob("_work/train-cnn/*/checkpoints/step-*"))
+
+
+def finish(process: Process, root: Path, seconds: float = 180) -> tuple[int, str]:
+    code = process.wait(timeout=seconds)
+    return code, (root.parent / "stderr").read_text()
+
+
+def status(root: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((root / "_status/train-cnn.json").read_text())
+    return content
+
+
+# ---------------------------------------------------------------------------------------------------------------- faults
+
+
+def hurt(process: Process, root: Path, rank: int, number: int) -> float:
+    """Send a signal to a trainer as soon as there is a checkpoint; says when."""
+    wait_for("a checkpoint", lambda: checkpoints(root) or process.poll() is not None)
+    assert process.poll() is None, (root.parent / "stderr").read_text()
+    os.kill(running()[rank], number)
+    return time.monotonic()
+
+
+def test_a_worker_that_is_killed_is_named_and_training_goes_on_from_the_checkpoint(
+    start: Callable[..., Process], root: Path
+) -> None:
+    process = start("cnn.epochs=10")
+    hurt(process, root, 1, signal.SIGKILL)
+    code, errors = finish(process, root)
+    assert code == 0, errors
+    assert f"rank 1 on {HOST} was killed by signal 9" in errors and "restart=1 of=3" in errors
+    assert re.search(rf"\[rank 0 on {HOST}\] .* training_resumed epoch=\d+ step=", errors)
+    history = manifests.load(root, "cnn").manifest.info["history"]
+    assert [row["epoch"] for row in history] == list(range(1, 11))
+    assert status(root)["state"] == "succeeded"
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("rank", "number", "report"),
+    [
+        (0, signal.SIGKILL, "was killed by signal 9"),
+        (0, signal.SIGSTOP, "has been silent for 40 s: it is stopped, swapping or cut off"),
+        (1, signal.SIGSTOP, "has been silent for 40 s: it is stopped, swapping or cut off"),
+    ],
+)
+def test_a_trainer_that_dies_or_stops_is_named_within_a_minute_and_training_goes_on(
+    rank: int, number: int, report: str, start: Callable[..., Process], root: Path
+) -> None:
+    process = start("cnn.epochs=40")
+    since = hurt(process, root, rank, number)
+    text = f"rank {rank} on {HOST} {report}"
+    wait_for("the report", lambda: text in (root.parent / "stderr").read_text(), 60)
+    assert time.monotonic() - since < 60
+    code, errors = finish(process, root)
+    assert code == 0, errors
+    assert errors.count("team_failed") == 1
+    assert len(manifests.load(root, "cnn").manifest.info["history"]) == 40
+
+
+@pytest.mark.faults
+def test_a_trainer_that_dies_each_time_ends_the_run_with_what_happened(start: Callable[..., Process], root: Path) -> None:
+    process = start("cnn.epochs=1000", "cnn.max_restarts=1")
+    for _ in range(2):
+        before = set(running().values())
+        wait_for("new trainers", lambda known=before: len(set(running().values()) - known) == 2)
+        hurt(process, root, 1, signal.SIGKILL)
+    code, errors = finish(process, root)
+    assert code == 1
+    assert f"emberline: error: train-cnn: given up after 1 restarts: rank 1 on {HOST} was killed by signal 9" in errors
+    assert status(root)["exit_code"] == 1 and "given up" in status(root)["error"]
+    assert not (root / "cnn" / "manifest.json").exists()
+
+
+def stage_run(pipeline: Path, root: Path, *overrides: str) -> StageRun:
+    config: Config = configs.load(pipeline, overrides)
+    (stage,) = stages.select(config, only="train-cnn")
+    inputs = {name: manifests.load(root, name) for name in stage.reads(config)}
+    return StageRun(config, stage, root, inputs, "0" * 64, runner.new_run_id())
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_port_that_somebody_has_taken_is_given_up_for_another(
+    rank: int,
+    pipeline: Path,
+    root: Path,
+    publish_shards: Publish,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publish_shards(root)
+    with socket.create_server(("", 0)) as other:
+        tries = iter([True, False])
+
+        def ports(count: int) -> Sequence[int]:
+            free = cluster.free_ports(count)
+            if next(tries):
+                free[rank] = other.getsockname()[1]
+            return free
+
+        run = stage_run(pipeline, root, "cnn.max_restarts=0", "cnn.epochs=1")
+        with Local(trainers.WORKER, 2, trainers.ENVIRONMENT, ports) as team:
+            trainers.run_by(team, run)
+    assert next(tries, "used up") == "used up"
+    assert list(run.outputs) == ["cnn"]
+
+
+# ----------------------------------------------------------------------------------------------------------- preemption
+
+
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.faults), 2])
+def test_a_run_that_is_asked_to_stop_saves_and_the_next_one_continues_it(
+    workers: int, start: Callable[..., Process], root: Path
+) -> None:
+    """The next one with the other number of workers."""
+    process = start("cnn.epochs=1000", "cnn.checkpoint_steps=1000", f"cnn.workers={workers}")
+    wait_for("the first epoch", lambda: checkpoints(root))
+    process.terminate()
+    code, errors = finish(process, root, 40)
+    assert code == 75, errors
+    assert errors.splitlines()[-1].startswith("emberline: error: train-cnn was stopped at step ")
+    assert (status(root)["state"], status(root)["exit_code"]) == ("failed", 75)
+    again = start("cnn.epochs=1000", f"cnn.workers={3 - workers}")
+    wait_for("resuming", lambda: "training_resumed" in (root.parent / "stderr").read_text())
+    again.terminate()
+    assert finish(again, root, 40)[0] == 75
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_trainer_whose_machine_is_taken_away_has_all_of_them_save(rank: int, start: Callable[..., Process], root: Path) -> None:
+    process = start("cnn.epochs=1000")
+    hurt(process, root, rank, signal.SIGTERM)
+    code, errors = finish(process, root, 40)
+    assert code == 75, errors
+    assert errors.splitlines()[-1].startswith("emberline: error: train-cnn was stopped at step ")
+
+
+# --------------------------------------------------------------------------------------------------------------- settings
+
+
+def test_workers_that_do_not_divide_the_streams_are_refused(pipeline: Path) -> None:
+    with pytest.raises(ConfigError, match=r"workers \* replicas = 3 \* 1 does not divide streams = 8; 1 and 2 and 4 and 8 do"):
+        configs.load(pipeline, ["cnn.workers=3"])
+
+
+def test_who_starts_the_trainers_is_said_by_the_config(pipeline: Path) -> None:
+    local, spark = (
+        stages.select(configs.load(pipeline, [f"cnn.launcher={name}"]), "train-cnn")[0] for name in ("local", "spark")
+    )
+    assert (local.engine, local.target) == ("tensorflow", "emberline.cnn.train:run")
+    assert (spark.engine, spark.target) == ("spark", "emberline.spark.barrier:run")
+    assert local.settings(configs.load(pipeline)).what() == local.settings(configs.load(pipeline, ["cnn.workers=4"])).what()
