@@ -19,13 +19,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberline import runner, stages
-from emberline.cnn import engine
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets import rows, storage
 from emberline.datasets.remote import RemotePath
 from emberline.datasets.storage import Location
 from emberline.errors import DataError, TrainingError
+from emberline.launch import local
 from emberline.launch.child import Child
 
 Publish = Callable[..., None]
@@ -75,12 +75,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory, publish_shards: Publish) -
     started: list[int] = []
 
     class Counted(Child):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
             started.append(self._process.pid)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "Child", Counted)
+        patch.setattr(local, "Child", Counted)
         run(config_of(SECTIONS), root)
     return root, started
 

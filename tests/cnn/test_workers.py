@@ -142,8 +142,8 @@ def test_a_worker_that_is_killed_is_named_and_training_goes_on_from_the_checkpoi
     ("rank", "number", "report"),
     [
         (0, signal.SIGKILL, "was killed by signal 9"),
-        (0, signal.SIGSTOP, "has been silent for 40 s: it is stopped, swapping or cut off"),
-        (1, signal.SIGSTOP, "has been silent for 40 s: it is stopped, swapping or cut off"),
+        (0, signal.SIGSTOP, r"has been silent for 4\d s: it is stopped, swapping or cut off"),
+        (1, signal.SIGSTOP, r"has been silent for 4\d s: it is stopped, swapping or cut off"),
     ],
 )
 def test_a_trainer_that_dies_or_stops_is_named_within_a_minute_and_training_goes_on(
@@ -152,7 +152,7 @@ def test_a_trainer_that_dies_or_stops_is_named_within_a_minute_and_training_goes
     process = start("cnn.epochs=40")
     since = hurt(process, root, rank, number)
     text = f"rank {rank} on {HOST} {report}"
-    wait_for("the report", lambda: text in (root.parent / "stderr").read_text(), 60)
+    wait_for("the report", lambda: re.search(text, (root.parent / "stderr").read_text()), 60)
     assert time.monotonic() - since < 60
     code, errors = finish(process, root)
     assert code == 0, errors

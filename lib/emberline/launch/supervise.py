@@ -138,6 +138,7 @@ class _Attempt:
         self._seen = {member: _Seen(self._began, self._began) for member in members}
         self._answer: Message | None = None
         self._saved_by: float | None = None  # when those who were asked to stop have to have saved
+        self._gone: list[Member] = []  # in the order in which they ended
         self._suspected: float | None = None  # when the first sign of a failure came
         for member in members:
             member.send(work.request)
@@ -184,6 +185,7 @@ class _Attempt:
             seen.lost = message["lost"]
         elif "ended" in message:
             seen.ended = message["ended"]
+            self._gone.append(member)
         elif member.rank == CHIEF and "hello" not in message:
             self._work.heard(message)
             self._answer = message if "done" in message else None
@@ -227,20 +229,19 @@ class _Attempt:
 
     def _look_for_the_failed(self, now: float) -> None:
         """A sign of a failure may be another one's consequence: wait a moment, then name the most likely cause."""
-        gone = [member for member, seen in self._seen.items() if seen.ended]
         lost = [member for member, seen in self._seen.items() if seen.lost and not seen.ended]
-        if not gone and not lost:
+        if not self._gone and not lost:
             return
         self._suspected = self._suspected or now
-        if len(gone) + len(lost) < len(self._seen) and now - self._suspected < _SUSPECT_SECONDS:
+        if len(self._gone) + len(lost) < len(self._seen) and now - self._suspected < _SUSPECT_SECONDS:
             return
-        raise _FailedError(self._cause(gone, lost, now))
+        raise _FailedError(self._cause(lost, now))
 
-    def _cause(self, gone: list[Member], lost: list[Member], now: float) -> str:
+    def _cause(self, lost: list[Member], now: float) -> str:
         """Who ended by himself comes before who was aborted (by TensorFlow, which lost a peer), before who is silent."""
         quiet = [member for member, seen in self._seen.items() if now - seen.heard > _QUIET_SECONDS and not seen.ended]
-        aborted = [member for member in gone if "signal 6" in str(self._seen[member].ended)]
-        by_itself = [member for member in gone if member not in aborted]
+        aborted = [member for member in self._gone if "signal 6" in str(self._seen[member].ended)]
+        by_itself = [member for member in self._gone if member not in aborted]
         if by_itself or (aborted and not quiet):
             member = (by_itself or aborted)[0]
             return _ending(member, self._seen[member])
@@ -274,6 +275,7 @@ def _silence(member: Member, seconds: float) -> str:
 
 
 def _ending(member: Member, seen: _Seen) -> str:
-    advice = " (often for lack of memory: give it more, or lower cnn.global_batch_size or cnn.pool)" if seen.ended == "was killed by signal 9" else ""
+    if seen.ended == "was killed by signal 9":  # by nobody whom its own lines could name
+        return f"{_name(member)} {seen.ended} (often for lack of memory: give it more, or lower cnn.pool)"
     last = f"; its last lines: {' | '.join(seen.lines)}" if seen.lines else ""
-    return f"{_name(member)} {seen.ended}{advice}{last}"
+    return f"{_name(member)} {seen.ended}{last}"

@@ -1,0 +1,120 @@
+"""The stage train-cnn on Spark's executors: a barrier stage whose tasks each start one trainer process, watched from here.
+
+A trainer reads shards and writes checkpoints by itself; Spark finds it a place, and GPUs where it manages them.
+"""
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+from pyspark import InheritableThread, SparkContext, TaskContext
+from pyspark.sql import SparkSession
+
+from emberline import trainers
+from emberline.config import CnnConfig
+from emberline.errors import ConfigError, Preempted
+from emberline.launch import agent
+from emberline.launch.child import Inbox, error_message
+from emberline.launch.cluster import Environment
+from emberline.launch.remote import Meeting, Remote
+from emberline.runner import StageRun
+
+Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+_GROUP = "emberline-trainers"
+_END_SECONDS = 10.0  # for tasks to end by themselves, which they do as soon as their connections are closed
+
+
+def run(run: StageRun, spark: SparkSession) -> None:
+    """Train by `cnn.workers` processes on the executors. Raises ConfigError where Spark cannot run as many tasks at once."""
+    with Barrier(spark, run.settings, run.stopping) as launcher:
+        trainers.run_by(launcher, run)
+
+
+class Barrier:
+    """A launcher: each team is a job of its own, as Spark starts no task of a failed barrier stage again."""
+
+    def __init__(self, spark: SparkSession, config: CnnConfig, stopping: Callable[[], bool] = lambda: False) -> None:
+        self.inbox: Inbox = queue.SimpleQueue()
+        self._spark, self._config, self._stopping = spark, config, stopping
+        self._meeting: Meeting | None = None
+        self._job: InheritableThread | None = None
+
+    def start(self) -> list[Remote]:
+        """Members that are on their way, as soon as there is room for them."""
+        self._wait_for_room()
+        conf = self._spark.sparkContext.getConf()
+        host = conf.get("spark.driver.host", "127.0.0.1")
+        self._meeting = Meeting(self._config.workers, self.inbox, conf.get("spark.driver.bindAddress", host))
+        task = _task((host, self._meeting.port), self._meeting.token, trainers.WORKER, trainers.ENVIRONMENT)
+        self._job = InheritableThread(target=self._run_job, args=(task, self._meeting), daemon=True)
+        self._job.start()
+        return self._meeting.members
+
+    def kill(self) -> None:
+        """End the trainers, and the job with them."""
+        if self._meeting is None or self._job is None:
+            return
+        self._meeting.close()
+        self._job.join(_END_SECONDS)
+        if self._job.is_alive():
+            self._spark.sparkContext.cancelJobGroup(_GROUP)
+            self._job.join(_END_SECONDS)
+        self._meeting = self._job = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.kill()
+
+    def _wait_for_room(self) -> None:
+        """Executors may be about to start; Spark itself would ask 40 times, each quarter of a minute."""
+        context, workers = self._spark.sparkContext, self._config.workers
+        if context.getConf().get("spark.dynamicAllocation.enabled") == "true":
+            raise ConfigError('cnn.launcher = "spark" needs all executors at once: set spark.dynamicAllocation.enabled=false')
+        until = time.monotonic() + self._config.start_timeout
+        while (room := _num_concurrent_tasks(context)) < workers:
+            if self._stopping():
+                raise Preempted("train-cnn was asked to stop while it waited for executors; run it again")
+            if time.monotonic() > until:
+                raise ConfigError(
+                    f"cnn.workers = {workers}, but after {self._config.start_timeout:g} s Spark's executors run {room} tasks at once: "
+                    "lower cnn.workers, give Spark more executors or cores, or raise cnn.start_timeout"
+                )
+            time.sleep(0.2)
+
+    def _run_job(self, task: Task, meeting: Meeting) -> None:
+        """The job; how its tasks end, their connections say, unless it never had any."""
+        self._spark.sparkContext.setJobGroup(_GROUP, "train-cnn: a trainer process per task", interruptOnCancel=True)
+        workers = self._config.workers
+        try:
+            self._spark.range(workers, numPartitions=workers).mapInArrow(task, "rank int", barrier=True).collect()
+        except Exception as error:  # also what py4j and the network add
+            if not meeting.is_complete:
+                text = f"Spark does not start the trainers: {str(error).strip().partition(chr(10))[0]}"
+                self.inbox.put((None, {"error": error_message(ConfigError(text))}))
+
+
+def _num_concurrent_tasks(context: SparkContext) -> int:
+    """As Spark counts them for barrier stages."""
+    scala = context._jsc.sc()
+    return int(scala.maxNumConcurrentTasks(scala.resourceProfileManager().defaultResourceProfile()))
+
+
+def _task(driver: tuple[str, int], token: str, module: str, environment: Environment) -> Task:
+    """What each task does. It is sent by value, so that executors load none of this module's imports but those that it names."""
+
+    def run_trainer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for _ in batches:
+            pass
+        context = TaskContext.get()
+        assert context is not None
+        gpus = context.resources().get("gpu")
+        visible: Environment = {"CUDA_VISIBLE_DEVICES": ",".join(gpus.addresses)} if gpus else {}
+        agent.serve(driver, token, context.partitionId(), module, environment | visible)
+        yield from ()
+
+    return run_trainer
