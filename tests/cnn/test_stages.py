@@ -6,13 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,6 +26,7 @@ from emberline.launch import local
 from emberline.launch.child import Child
 
 Publish = Callable[..., None]
+Weights = Callable[[Location], dict[str, np.ndarray]]
 SECTIONS: dict[str, Any] = {
     "images": {"path": "unread"},
     "shards": {"task": "class"},
@@ -53,15 +51,6 @@ def run(config: Config, root: Location, *names: str) -> list[runner.Outcome]:
 
 def table(root: Path, name: str) -> pa.Table:
     return pa.concat_tables([pq.read_table(path) for path in manifests.load(root, name).paths])
-
-
-def weights(root: Location) -> dict[str, np.ndarray]:
-    """The model's arrays, read without Keras."""
-    path = next(path for path in manifests.load(root, "cnn").paths if path.name == "model.keras")
-    with zipfile.ZipFile(BytesIO(path.read_bytes())) as archive, h5py.File(BytesIO(archive.read("model.weights.h5"))) as file:
-        found: dict[str, np.ndarray] = {}
-        file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
-        return found
 
 
 # ---------------------------------------------------------------------------------------------------------------- classes
@@ -122,7 +111,7 @@ def test_summaries_for_tensorboard_are_in_the_artifact(trained: tuple[Path, list
 
 
 def test_trained_in_an_object_store_the_model_has_the_same_bits(
-    trained: tuple[Path, list[int]], s3_root: RemotePath, publish_shards: Publish
+    trained: tuple[Path, list[int]], s3_root: RemotePath, publish_shards: Publish, weights: Weights
 ) -> None:
     publish_shards(s3_root)
     config = config_of(SECTIONS, checkpoint_steps=4)
@@ -200,7 +189,9 @@ def finish(process: "subprocess.Popen[str]") -> str:
 
 @pytest.mark.faults
 @pytest.mark.parametrize("model", ["cifar", "resnet"])
-def test_a_training_killed_within_an_epoch_goes_on_to_the_same_bits(model: str, tmp_path: Path, publish_shards: Publish) -> None:
+def test_a_training_killed_within_an_epoch_goes_on_to_the_same_bits(
+    model: str, tmp_path: Path, publish_shards: Publish, weights: Weights
+) -> None:
     """The parent alone is killed: the trainer must not outlive it, and the next run must go on from its checkpoint."""
     config = config_of(SECTIONS, model=model, epochs=30, checkpoint_steps=4, shift=2, schedule="cosine", optimizer="adamw")
     whole, broken = tmp_path / "whole", tmp_path / "broken"

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from emberline import config as configs
@@ -25,6 +26,7 @@ from emberline.launch.local import Local
 from emberline.runner import StageRun
 
 Publish = Callable[..., None]
+Weights = Callable[[Path], dict[str, np.ndarray]]
 Process = subprocess.Popen[str]
 HOST = socket.gethostname()
 PIPELINE = """
@@ -110,6 +112,35 @@ def finish(process: Process, root: Path, seconds: float = 180) -> tuple[int, str
 def status(root: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((root / "_status/train-cnn.json").read_text())
     return content
+
+
+# --------------------------------------------------------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize("model", ["cifar", pytest.param("resnet", marks=pytest.mark.faults)])
+def test_any_number_of_processes_and_devices_learns_the_same(
+    model: str, pipeline: Path, tmp_path: Path, publish_shards: Publish, weights: Weights
+) -> None:
+    """54 steps of 16 rows; the model that is kept is that of the last epoch, or all of them disagree about the best one."""
+
+    def trained(**settings: int) -> tuple[list[dict[str, float]], dict[str, np.ndarray]]:
+        root = tmp_path / "_".join(map(str, settings.values()))
+        publish_shards(root)
+        changes = ["optimizer=sgd", "learning_rate=0.01", "epochs=9", f"model={model}", "flip=true", "shift=2"]
+        changes += [f"{key}={value}" for key, value in settings.items()]
+        config = configs.load(pipeline, [f"cnn.{change}" for change in changes])
+        runner.run(config, root, stages.select(config, only="train-cnn"))
+        return manifests.load(root, "cnn").manifest.info["history"], weights(root)
+
+    history, one = trained(workers=1, replicas=1)
+    assert history[-1]["val_loss"] < history[0]["val_loss"]
+    for other_history, other in (trained(workers=1, replicas=2), trained(workers=2, replicas=1)):
+        for name in ("loss", "val_loss"):
+            assert [row[name] for row in other_history] == pytest.approx([row[name] for row in history], rel=1e-5)
+        assert [row["val_accuracy"] for row in other_history] == [row["val_accuracy"] for row in history]
+        assert one.keys() == other.keys() and len(one) > 8
+        for name, values in one.items():
+            np.testing.assert_allclose(other[name], values, rtol=0, atol=1e-5, err_msg=name)
 
 
 # ---------------------------------------------------------------------------------------------------------------- faults
@@ -221,7 +252,7 @@ def test_a_run_that_is_asked_to_stop_saves_and_the_next_one_continues_it(
     process.terminate()
     code, errors = finish(process, root, 40)
     assert code == 75, errors
-    assert errors.splitlines()[-1].startswith("emberline: error: train-cnn was stopped at step ")
+    assert errors.splitlines()[-1].startswith("emberline: error: training was asked to stop; epoch ")
     assert (status(root)["state"], status(root)["exit_code"]) == ("failed", 75)
     again = start("cnn.epochs=1000", f"cnn.workers={3 - workers}")
     wait_for("resuming", lambda: "training_resumed" in (root.parent / "stderr").read_text())
@@ -236,7 +267,7 @@ def test_a_trainer_whose_machine_is_taken_away_has_all_of_them_save(rank: int, s
     hurt(process, root, rank, signal.SIGTERM)
     code, errors = finish(process, root, 40)
     assert code == 75, errors
-    assert errors.splitlines()[-1].startswith("emberline: error: train-cnn was stopped at step ")
+    assert errors.splitlines()[-1].startswith("emberline: error: training was asked to stop; epoch ")
 
 
 # --------------------------------------------------------------------------------------------------------------- settings

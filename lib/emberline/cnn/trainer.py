@@ -112,7 +112,7 @@ class Trainer:
         self._gradients = tf.function(self._compute_gradients, jit_compile=True) if config.xla else self._compute_gradients
         self._step_function = tf.function(self._global_step)
         self._measure_function = tf.function(self._measure_on_replicas, reduce_retracing=True)
-        self._sum_function = tf.function(lambda values: strategy.run(_summed, args=(values,)))
+        self._sum_function = tf.function(self._sum_over_replicas)
 
     @property
     def replicas(self) -> int:
@@ -229,8 +229,11 @@ class Trainer:
         if self.workers == 1:
             return values
         shares = [np.asarray(values, np.float64), *[np.zeros(len(values))] * (len(self.served) - 1)]
-        summed: Float64 = self._strategy.experimental_local_results(self._sum_function(self._spread(shares)))[0].numpy()
+        summed: Float64 = self._sum_function(self._spread(shares)).numpy()
         return summed
+
+    def _sum_over_replicas(self, shares: Any) -> tf.Tensor:
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, self._strategy.run(tf.identity, args=(shares,)), axis=None)
 
     def variables(self) -> list[Any]:
         """Of the model, then of the optimizer."""
@@ -264,7 +267,3 @@ def _counted(steps: Steps, figures: tf.Tensor, total: float) -> Steps:
     if not np.isfinite(loss):
         raise NotFiniteError(loss, steps.taken)
     return Steps(steps.taken + 1, steps.loss_sum + loss * total, steps.weight_sum + total, steps.stopped or votes > 0)
-
-
-def _summed(values: tf.Tensor) -> tf.Tensor:
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
