@@ -34,6 +34,51 @@ SPARK = SparkConfig(
 )
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
+# `first()` is true once per rank and folder; a peer's end does to `collective` what it does to TensorFlow's.
+TEAM_WORKER = """
+import json, os, signal, socket, sys, time
+from pathlib import Path
+
+config = json.loads(os.environ.get("TF_CONFIG", '{"task": {"index": 0}}'))
+rank, folder = config["task"]["index"], Path(os.environ["FOLDER"])
+
+def first():
+    try:
+        (folder / f"first-{rank}").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+if os.environ.get("NEVER") == str(rank) and first():
+    time.sleep(600)
+
+from emberline.errors import ConfigError, DataError, Preempted, TrainingError
+from emberline.launch.child import Requests, error_message
+
+requests = Requests()
+
+def steps(count):
+    for step in range(count):
+        requests.at("step", step)
+        time.sleep(0.02)
+
+def fail(error):
+    requests.send(done=True, error=error_message(error))
+
+def lose():
+    requests.send(lost="Connection reset by peer")
+    time.sleep(600)
+
+def kill(number):
+    os.kill(os.getpid(), number)
+
+for request in requests:
+    exec(request["do"][rank])
+    if rank == 0:
+        requests.send(progress="at the end")
+        requests.send(done=True, pid=os.getpid())
+"""
+
 Run = Callable[..., list[Outcome]]
 Read = Callable[[str], pa.Table]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -116,3 +161,11 @@ def command(tmp_path: Path) -> Command:
         return subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=timeout)
 
     return run_command
+
+
+@pytest.fixture(scope="session")
+def team_worker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a module `team_worker`, whose processes run the code that a request has for their rank: {"do": [code, ...]}."""
+    path = tmp_path_factory.mktemp("worker") / "team_worker.py"
+    path.write_text(TEAM_WORKER)
+    return path

@@ -66,7 +66,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, publish_shards: Publish) -
     class Counted(Child):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            started.append(self._process.pid)
+            started.append(self.pid)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "Child", Counted)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,68 @@ def wait_for_an_executor_at_work(cluster: Cluster, process: "subprocess.Popen[by
 def run_id(root: Path, stage: Stage) -> str:
     name = json.loads((root / "_status" / f"{stage.name}.json").read_text())["run_id"]
     return str(name)
+
+
+# ----------------------------------------------------------------------------------------------------------- trainers
+
+
+def trainers(cluster: Cluster) -> dict[int, int]:
+    """The trainer processes on the cluster's executors: rank and process id."""
+    found = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if b"emberline.cnn.worker" in (place / "cmdline").read_bytes().split(b"\0"):
+                environment = dict(line.split("=", 1) for line in (place / "environ").read_text().split("\0") if "=" in line)
+                if (place / "cwd").resolve().is_relative_to(cluster.folder):
+                    found[json.loads(environment["TF_CONFIG"])["task"]["index"]] = int(place.name)
+    return found
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("victim", "report"),
+    [("trainer", "rank 1 on .* was killed by signal 9"), ("executor", "rank . on .* is gone: the connection has ended")],
+)
+def test_killing_a_trainer_or_its_executor_during_training_is_reported_and_training_goes_on(
+    victim: str, report: str, cluster: Cluster, pipeline: Path, finished: Path, tmp_path: Path
+) -> None:
+    (stage,) = [stage for stage in STAGES if stage.name == "train-cnn"]
+    root, log = Path(shutil.copytree(finished, tmp_path / "root")), tmp_path / "log"
+    settings = ["workers=2", 'launcher="spark"', "epochs=40", "checkpoint_steps=2"]
+    words = [word for setting in settings for word in ("--set", f"cnn.{setting}")]
+    process = cluster.start(stage, pipeline, root, log, "--force", *words)
+    wait_for_a_checkpoint(process, root, log)
+    os.kill(trainers(cluster)[1] if victim == "trainer" else cluster.executors()[0].pid, signal.SIGKILL)
+    assert process.wait(timeout=600) == 0, log.read_text()
+    told = log.read_text()
+    assert re.search(f'team_failed stage=train-cnn because="{report}', told), told
+    assert told.count("team_failed") == 1
+    assert re.search(r"\[rank 0 on .*\] .* training_resumed", told)
+    history = manifests.load(root, "cnn").manifest.info["history"]
+    assert [row["epoch"] for row in history] == list(range(1, 41))
+    assert trainers(cluster) == {}
+
+
+def wait_for_a_checkpoint(process: "subprocess.Popen[bytes]", root: Path, log: Path) -> None:
+    deadline = time.monotonic() + 300
+    while not list(root.glob("_work/train-cnn/*/checkpoints/step-*")):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+
+
+@pytest.mark.faults
+def test_too_few_slots_for_the_workers_are_a_configuration_error_within_a_minute(
+    cluster: Cluster, pipeline: Path, finished: Path, tmp_path: Path
+) -> None:
+    (stage,) = [stage for stage in STAGES if stage.name == "train-cnn"]
+    root, log = Path(shutil.copytree(finished, tmp_path / "root")), tmp_path / "log"
+    words = ["--set", "cnn.workers=4", "--set", "cnn.launcher=spark", "--set", "cnn.start_timeout=20"]
+    process = cluster.start(stage, pipeline, root, log, "--force", *words)
+    assert process.wait(timeout=120) == 2, log.read_text()
+    assert "cnn.workers = 4, but Spark runs no more than 2 tasks at once" in log.read_text()
+    status = json.loads((root / "_status" / "train-cnn.json").read_text())
+    assert (status["state"], status["exit_code"]) == ("failed", 2)
 
 
 # ------------------------------------------------------------------------------------------------------------ the archive

@@ -36,9 +36,17 @@ def run(run: StageRun, spark: SparkSession) -> None:
 class Barrier:
     """A launcher: each team is a job of its own, as Spark starts no task of a failed barrier stage again."""
 
-    def __init__(self, spark: SparkSession, config: CnnConfig, stopping: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        config: CnnConfig,
+        stopping: Callable[[], bool] = lambda: False,
+        module: str = trainers.WORKER,
+        environment: Environment = trainers.ENVIRONMENT,
+    ) -> None:
         self.inbox: Inbox = queue.SimpleQueue()
         self._spark, self._config, self._stopping = spark, config, stopping
+        self._module, self._environment = module, environment
         self._meeting: Meeting | None = None
         self._job: InheritableThread | None = None
 
@@ -48,7 +56,7 @@ class Barrier:
         conf = self._spark.sparkContext.getConf()
         host = conf.get("spark.driver.host", "127.0.0.1")
         self._meeting = Meeting(self._config.workers, self.inbox, conf.get("spark.driver.bindAddress", host))
-        task = _task((host, self._meeting.port), self._meeting.token, trainers.WORKER, trainers.ENVIRONMENT)
+        task = _task((host, self._meeting.port), self._meeting.token, self._module, self._environment)
         self._job = InheritableThread(target=self._run_job, args=(task, self._meeting), daemon=True)
         self._job.start()
         return self._meeting.members
@@ -81,7 +89,7 @@ class Barrier:
                 raise Preempted("train-cnn was asked to stop while it waited for executors; run it again")
             if time.monotonic() > until:
                 raise ConfigError(
-                    f"cnn.workers = {workers}, but after {self._config.start_timeout:g} s Spark's executors run {room} tasks at once: "
+                    f"cnn.workers = {workers}, but Spark runs no more than {room} tasks at once (waited {waited:g} s for more): "
                     "lower cnn.workers, give Spark more executors or cores, or raise cnn.start_timeout"
                 )
             time.sleep(0.2)

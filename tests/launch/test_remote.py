@@ -1,0 +1,145 @@
+"""Agents and the meeting that they come to, in this process, with real connections and real small processes."""
+
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emberline.launch import agent
+from emberline.launch.child import Inbox
+from emberline.launch.remote import Meeting, Remote
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return queue.SimpleQueue()
+
+
+@pytest.fixture
+def meeting(inbox: Inbox) -> Iterator[Meeting]:
+    meeting = Meeting(2, inbox, HOST)
+    yield meeting
+    meeting.close()
+
+
+Join = Callable[..., threading.Thread]
+
+
+@pytest.fixture
+def join(meeting: Meeting, team_worker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Join]:
+    """`join(rank)` starts an agent; in the end all of them have ended by themselves."""
+    monkeypatch.syspath_prepend(team_worker.parent)
+    agents: list[threading.Thread] = []
+
+    def start(rank: int, token: str | None = None) -> threading.Thread:
+        arguments = ((HOST, meeting.port), token or meeting.token, rank, "team_worker", {"FOLDER": str(tmp_path)})
+        agents.append(threading.Thread(target=agent.serve, args=arguments, daemon=True))
+        agents[-1].start()
+        return agents[-1]
+
+    yield start
+    meeting.close()
+    for each in agents:
+        each.join(10)
+        assert not each.is_alive()
+
+
+def messages(inbox: Inbox, key: str, count: int) -> dict[int, Any]:
+    """What the members say under a key."""
+    found: dict[int, Any] = {}
+    while len(found) < count:
+        member, message = inbox.get(timeout=30)
+        if key in message:
+            found[member.rank] = message[key]
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def test_processes_start_when_all_agents_are_there_with_everybodys_address(meeting: Meeting, join: Join, inbox: Inbox) -> None:
+    for member in meeting.members:
+        member.send({"do": ["requests.send(told=config)"] * 2})
+    join(1)
+    with pytest.raises(queue.Empty):
+        inbox.get(timeout=1)
+    join(0)
+    told = messages(inbox, "told", 2)
+    assert told[0]["cluster"] == told[1]["cluster"]
+    assert told[0]["cluster"]["worker"] == [member.address for member in meeting.members]
+    assert [told[rank]["task"]["index"] for rank in (0, 1)] == [0, 1]
+    assert {member.host for member in meeting.members} == {socket.gethostname()}
+
+
+@pytest.mark.parametrize("work", ["time.sleep(600)", "while True: pass", "kill(signal.SIGSTOP)"])
+def test_processes_end_when_the_meeting_is_closed(work: str, meeting: Meeting, join: Join, inbox: Inbox) -> None:
+    for member in meeting.members:
+        member.send({"do": [f"requests.send(pid=os.getpid())\n{work}"] * 2})
+    agents = [join(0), join(1)]
+    pids = messages(inbox, "pid", 2)
+    meeting.close()
+    for each in agents:
+        each.join(10)
+    assert not any(is_alive(pid) for pid in pids.values())
+
+
+def test_how_a_process_has_ended_is_passed_on(meeting: Meeting, join: Join, inbox: Inbox) -> None:
+    join(0), join(1)
+    meeting.members[1].send({"do": ["", "print('last words', flush=True); kill(9)"]})
+    assert messages(inbox, "line", 1) == {1: "last words"}
+    assert messages(inbox, "ended", 1) == {1: "was killed by signal 9"}
+
+
+def test_strangers_and_second_agents_of_a_rank_are_sent_away(meeting: Meeting, join: Join, inbox: Inbox) -> None:
+    join(0, "a guess").join(10)
+    first = join(0)
+    wait_until(lambda: len(meeting._arrived) == 1)
+    join(0).join(10)
+    for nonsense in (b"\n", b"[]\n", b"GET / HTTP/1.1\n", b'{"token": 3}\n', b"x" * 20_000):
+        with socket.create_connection((HOST, meeting.port)) as connection:
+            connection.sendall(nonsense)
+            connection.settimeout(10)
+            assert is_closed(connection)
+    assert first.is_alive() and not meeting.is_complete
+    join(1)
+    messages(inbox, "hello", 2)
+
+
+def is_closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_an_agent_without_a_driver_ends(meeting: Meeting, join: Join) -> None:
+    meeting.close()
+    with socket.create_server((HOST, 0)) as server, pytest.raises(OSError):
+        port = server.getsockname()[1]
+        server.close()
+        agent.serve((HOST, port), "", 0, "team_worker", {})
+
+
+def test_a_message_to_a_member_that_is_gone_is_no_error(inbox: Inbox) -> None:
+    here, there = socket.socketpair()
+    member = Remote(0)
+    member.connect(here, {})
+    there.close()
+    for _ in range(3):
+        member.send({"stop": True})
+    here.close()
