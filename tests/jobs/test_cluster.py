@@ -257,6 +257,9 @@ def run_id(root: Path, stage: Stage) -> str:
 # ----------------------------------------------------------------------------------------------------------- trainers
 
 
+AT_ONCE = {"spark_dynamicAllocation_enabled": "false"}
+
+
 def trainers(cluster: Cluster) -> dict[int, int]:
     """The trainer processes on the cluster's executors: rank and process id."""
     found = {}
@@ -281,7 +284,7 @@ def test_killing_a_trainer_or_its_executor_during_training_is_reported_and_train
     root, log = Path(shutil.copytree(finished, tmp_path / "root")), tmp_path / "log"
     settings = ["workers=2", 'launcher="spark"', "epochs=40", "checkpoint_steps=2"]
     words = [word for setting in settings for word in ("--set", f"cnn.{setting}")]
-    process = cluster.start(stage, pipeline, root, log, "--force", *words)
+    process = cluster.start(stage, pipeline, root, log, "--force", *words, **AT_ONCE)
     wait_for_a_checkpoint(process, root, log)
     os.kill(trainers(cluster)[1] if victim == "trainer" else cluster.executors()[0].pid, signal.SIGKILL)
     assert process.wait(timeout=600) == 0, log.read_text()
@@ -309,7 +312,7 @@ def test_too_few_slots_for_the_workers_are_a_configuration_error_within_a_minute
     (stage,) = [stage for stage in STAGES if stage.name == "train-cnn"]
     root, log = Path(shutil.copytree(finished, tmp_path / "root")), tmp_path / "log"
     words = ["--set", "cnn.workers=4", "--set", "cnn.launcher=spark", "--set", "cnn.start_timeout=20"]
-    process = cluster.start(stage, pipeline, root, log, "--force", *words)
+    process = cluster.start(stage, pipeline, root, log, "--force", *words, **AT_ONCE)
     assert process.wait(timeout=120) == 2, log.read_text()
     assert "cnn.workers = 4, but Spark runs no more than 2 tasks at once" in log.read_text()
     status = json.loads((root / "_status" / "train-cnn.json").read_text())

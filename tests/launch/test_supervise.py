@@ -158,7 +158,7 @@ def test_who_holds_up_the_others_is_named(run: Team, caplog: pytest.LogCaptureFi
 
 
 def test_a_long_beginning_is_no_stall(run: Team) -> None:
-    run("time.sleep(6)", limits=Limits(stall=2, restarts=0))
+    run("time.sleep(3)", limits=Limits(stall=1, restarts=0))
 
 
 # ----------------------------------------------------------------------------------------------------------------- errors

@@ -20,7 +20,10 @@ from emberline.logs import event
 log = logging.getLogger(__name__)
 CHIEF = 0
 _TICK = 0.2  # seconds
-_SUSPECT_SECONDS = 3.0  # after the first sign, until the end of the one that caused it is known, too
+_SUSPECT_SECONDS = (
+    3.0  # after a sign that is another failure's consequence, until the end of the one that caused it is known, too
+)
+_ORDER_SECONDS = 0.5  # by which the news of two ends may overtake each other
 _QUIET_SECONDS = 3.5  # without a beat, which comes every second, a member is the cause of what others suffer
 _SLEPT_SECONDS = 5.0  # between two ticks: this process itself was stopped, and knows nothing of the others
 _MAX_COLLISIONS = 5
@@ -233,21 +236,25 @@ class _Attempt:
         if not self._gone and not lost:
             return
         self._suspected = self._suspected or now
-        if len(self._gone) + len(lost) < len(self._seen) and now - self._suspected < _SUSPECT_SECONDS:
+        enough = _ORDER_SECONDS if self._ended_by_themselves() else _SUSPECT_SECONDS
+        if len(self._gone) + len(lost) < len(self._seen) and now - self._suspected < enough:
             return
         raise _FailedError(self._cause(lost, now))
 
     def _cause(self, lost: list[Member], now: float) -> str:
         """Who ended by himself comes before who was aborted (by TensorFlow, which lost a peer), before who is silent."""
         quiet = [member for member, seen in self._seen.items() if now - seen.heard > _QUIET_SECONDS and not seen.ended]
-        aborted = [member for member in self._gone if "signal 6" in str(self._seen[member].ended)]
-        by_itself = [member for member in self._gone if member not in aborted]
-        if by_itself or (aborted and not quiet):
-            member = (by_itself or aborted)[0]
+        by_themselves = self._ended_by_themselves()
+        if by_themselves or (self._gone and not quiet):
+            member = (by_themselves or self._gone)[0]
             return _ending(member, self._seen[member])
         if quiet:
             return _silence(quiet[0], now - self._seen[quiet[0]].heard)
         return f"{_name(lost[0])} lost the others: {self._seen[lost[0]].lost}; look at the network between their machines"
+
+    def _ended_by_themselves(self) -> list[Member]:
+        """Those that nothing has aborted, in the order in which they ended."""
+        return [member for member in self._gone if self._seen[member].ended != "was killed by signal 6"]
 
     def _look_for_a_stall(self, now: float) -> None:
         """Steps are taken together: who is at another place than most of them is what the others wait for."""

@@ -82,8 +82,11 @@ class Barrier:
         """Executors may be about to start; Spark itself would ask 40 times, each quarter of a minute."""
         context, workers = self._spark.sparkContext, self._config.workers
         if context.getConf().get("spark.dynamicAllocation.enabled") == "true":
-            raise ConfigError('cnn.launcher = "spark" needs all executors at once: set spark.dynamicAllocation.enabled=false')
-        until = time.monotonic() + self._config.start_timeout
+            raise ConfigError(
+                'cnn.launcher = "spark" needs all executors at once: submit with --conf spark.dynamicAllocation.enabled=false'
+            )
+        waited = self._config.start_timeout
+        until = time.monotonic() + waited
         while (room := _num_concurrent_tasks(context)) < workers:
             if self._stopping():
                 raise Preempted("train-cnn was asked to stop while it waited for executors; run it again")

@@ -89,8 +89,19 @@ class Engine:
                     "add its jars: docs/storage.md says which"
                 ) from error
             raise
+        except (KeyboardInterrupt, SystemExit):
+            _abandon_call(self.session.sparkContext)
+            raise
         finally:
             self.session.catalog.clearCache()
+
+
+def _abandon_call(context: SparkContext) -> None:
+    """End what the JVM does for the interrupted call: else the next call gets its answer, and tasks go on writing."""
+    client = context._gateway._gateway_client  # type: ignore[union-attr]
+    if connection := client.get_thread_connection():
+        connection.close()
+    context.cancelAllJobs()
 
 
 def start(config: SparkConfig) -> SparkSession:
