@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 # What cf/, images/ and datasets/ import, and pandas, which Spark's own Arrow code does.
-EXECUTORS = ("numpy", "pandas", "pillow", "pyarrow", "scipy", "sparse-dot-topn")
+EXECUTORS = ("numpy", "pandas", "pillow", "pyarrow", "scipy", "simplejpeg", "sparse-dot-topn")
 # Spark brings its own, fitting its version.
 NOT_PACKED = {"emberline", "py4j", "pyspark"}
 # Parts of a Python that no job needs, most of its size.

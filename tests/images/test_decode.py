@@ -317,6 +317,127 @@ def test_an_array_that_is_no_picture_is_refused() -> None:
         fit_array(np.zeros((0, 4), np.uint8), shape(4, 4))
 
 
+# JPEG by simplejpeg, beside the same by Pillow alone
+
+PHOTO = np.asarray(Image.effect_mandelbrot((333, 217), (-2, -1.3, 1, 1.3), 100).convert("RGB")) // 2 + RNG.integers(
+    0, 128, (217, 333, 3), dtype=np.uint8
+)
+
+
+def jpeg(picture: np.ndarray | Image.Image = PHOTO, mode: str = "RGB", **options: Any) -> bytes:
+    return saved((picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).convert(mode), "JPEG", **options)
+
+
+def rotated(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+def both(content: bytes, wanted: Shape) -> tuple[Any, Any]:
+    """What becomes of the bytes, pixels or a reason, with simplejpeg and without."""
+    outcomes: list[Any] = []
+    for refuse_all in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            if refuse_all:
+                patch.setattr("emberline.images.decode._FAST_SIDE", 1 << 30)
+            try:
+                outcomes.append(decode(content, wanted).tobytes())
+            except UnusablePictureError as error:
+                outcomes.append(str(error))
+    return outcomes[0], outcomes[1]
+
+
+def goes_fast(content: bytes) -> bool:
+    """Whether Pillow is spared decoding it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("emberline.images.decode._loaded", lambda picture, content: pytest.fail("left to Pillow"))
+        try:
+            decode(content, shape(32, 32))
+        except pytest.fail.Exception:
+            return False
+        return True
+
+
+FAST = {
+    "plain": jpeg(),
+    "progressive": jpeg(progressive=True),
+    "grey": jpeg(mode="L"),
+    "4:4:4": jpeg(subsampling=0, quality=97),
+    "4:2:2": jpeg(subsampling=1),
+    "4:2:0": jpeg(subsampling=2, quality=30),
+    "RGB without a transform": jpeg(keep_rgb=True),
+    "restart markers": jpeg(restart_marker_blocks=3),
+    "optimised": jpeg(optimize=True),
+    "an ICC profile": jpeg(icc_profile=b"profile" * 9_000),
+    "a comment": jpeg(comment=b"hello"),
+    "turned": jpeg(exif=rotated(6)),
+    "mirrored": jpeg(exif=rotated(7)),
+    "broken EXIF": jpeg(exif=b"Exif\0\0XX*\0\xff\xff\xff\xff"),
+    "garbage at the end": jpeg() + b"garbage" * 100,
+    "two pictures": jpeg() + jpeg(mode="L"),
+    "a thumbnail": jpeg()[:2] + segment(0xE3, jpeg(PHOTO[:40, :40])) + jpeg()[2:],
+}
+SLOW = {
+    "CMYK": jpeg(mode="CMYK"),
+    "tiny": jpeg(PHOTO[:9, :90]),
+    "cut short": jpeg()[:-2000],
+    "no end marker": jpeg()[:-2],
+    "a hole": jpeg()[:9_000] + jpeg()[9_500:],
+    "zeros within": jpeg()[:9_000] + bytes(400) + jpeg()[9_400:],
+    "a false height": jpeg().replace(struct.pack(">HH", 217, 333), struct.pack(">HH", 300, 333)),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("target", [(1, 1), (16, 24), (64, 64), (217, 333)])
+@pytest.mark.parametrize("name", [*FAST, *SLOW])
+def test_simplejpeg_and_pillow_make_the_same_of_every_jpeg(name: str, target: tuple[int, int], channels: int) -> None:
+    fast, slow = both((FAST | SLOW)[name], shape(*target, channels=channels, fit="crop"))
+    assert fast == slow
+
+
+def test_what_simplejpeg_takes_and_what_is_left_to_pillow() -> None:
+    assert {name for name, content in FAST.items() if not goes_fast(content)} == set()
+    assert {name for name, content in SLOW.items() if goes_fast(content)} == set()
+
+
+@pytest.mark.parametrize("height", [16, 17, 23, 31, 32, 33, 63, 64, 65, 127, 129])
+def test_odd_sizes_are_scaled_as_pillow_does(height: int) -> None:
+    for width in (16, 19, 40, 71, 128, 255):
+        for side in (1, 2, 4, 8, 16):
+            for subsampling in (0, 2):
+                fast, slow = both(jpeg(PHOTO[:height, :width], subsampling=subsampling), shape(side, side))
+                assert fast == slow, (height, width, side, subsampling)
+
+
+def test_real_photos_are_the_same_with_and_without_simplejpeg(shared_data: Path) -> None:
+    for file in sorted((shared_data / "flower-photos").glob("*/*.jpg"))[::6]:
+        content = file.read_bytes()
+        assert goes_fast(content), file
+        for side in (32, 96):
+            fast, slow = both(content, shape(side, side, fit="crop"))
+            assert fast == slow, file
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    name=st.sampled_from(sorted(FAST)),
+    places=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=3),
+    in_head=st.booleans(),
+)
+def test_damage_has_the_same_end_with_and_without_simplejpeg(name: str, places: list[tuple[float, int]], in_head: bool) -> None:
+    damaged = bytearray(FAST[name])
+    for place, value in places:
+        damaged[int(place * (700 if in_head else len(damaged)))] = value
+    fast, slow = both(bytes(damaged), shape(16, 16, max_pixels=1_000_000))
+    assert fast == slow
+
+
 # What is no picture
 
 

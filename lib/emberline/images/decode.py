@@ -7,12 +7,14 @@ transparent shows white.
 
 import io
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from simplejpeg import decode_jpeg, decode_jpeg_header
 
 # Raster formats that Pillow decodes in this process; others, such as EPS, start foreign programs on what they are given.
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
@@ -21,6 +23,8 @@ _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*
 
 _BICUBIC = Image.Resampling.BICUBIC  # averages when shrinking, is smooth when enlarging, and rings less than Lanczos
 _ORIENTATION = 0x0112  # the EXIF tag
+_COLOURS = {"L": "GRAY", "RGB": "RGB"}  # simplejpeg's names for Pillow's modes; CMYK is left to Pillow
+_FAST_SIDE = 16  # pixels; of what is smaller, several of libjpeg's scales have the size that Pillow's has
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -80,11 +84,33 @@ def _read(content: bytes, shape: Shape) -> Image.Image:
         # more. Pictures of less than four times the target are decoded whole.
         side = 2 * max(shape.height, shape.width)
         picture.draft(None, (side, side))
-        picture.load()
-        if picture.format == "PNG":
-            _check_sums(content)
-            _cut_transparent_colour(picture, content)
-        return _upright(picture)
+        loaded = _fast(picture, content) or _loaded(picture, content)
+        method = _turn(picture)
+        return loaded if method is None else loaded.transpose(method)
+
+
+def _fast(picture: Image.Image, content: bytes) -> Image.Image | None:
+    """A JPEG file as Pillow would decode it at the size that the picture has now; None for what Pillow has to judge itself.
+
+    Both are libjpeg-turbo with its exact transform. simplejpeg writes three bytes a pixel where Pillow unpacks rows to four, and
+    refuses what libjpeg warns of; of that Pillow takes some and refuses some.
+    """
+    if picture.format != "JPEG" or picture.mode not in _COLOURS or min(picture.size) < _FAST_SIDE:
+        return None
+    width, height = picture.size
+    with suppress(ValueError):
+        if decode_jpeg_header(content, height, width)[:2] == (height, width):
+            pixels = decode_jpeg(content, _COLOURS[picture.mode], min_height=height, min_width=width)
+            return Image.fromarray(pixels[:, :, 0] if picture.mode == "L" else pixels)
+    return None
+
+
+def _loaded(picture: Image.Image, content: bytes) -> Image.Image:
+    picture.load()
+    if picture.format == "PNG":
+        _check_sums(content)
+        _cut_transparent_colour(picture, content)
+    return picture
 
 
 def _check_sums(content: bytes) -> None:
@@ -100,13 +126,12 @@ def _cut_transparent_colour(picture: Image.Image, content: bytes) -> None:
         picture.info["transparency"] = tuple(value >> 8 for value in picture.info["transparency"])
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF orientation says; EXIF data that cannot be read are no reason to lose the pixels."""
+def _turn(picture: Image.Image) -> Image.Transpose | None:
+    """How to turn the picture as its EXIF orientation says; EXIF data that cannot be read are no reason to lose the pixels."""
     try:
-        method = _UPRIGHT.get(picture.getexif().get(_ORIENTATION, 1))
+        return _UPRIGHT.get(picture.getexif().get(_ORIENTATION, 1))
     except Exception:
-        method = None
-    return picture if method is None else picture.transpose(method)
+        return None
 
 
 def _reason(error: Exception, content: bytes, shape: Shape) -> str:
