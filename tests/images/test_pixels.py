@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from emberline.images.pixels import augment, directions, histograms, pixel_array, pooled, row_keys
+from emberline.images.pixels import augment, channel_sums, directions, histograms, pixel_array, pixel_column, pooled, row_keys
 
 GAMMA, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
 
@@ -210,3 +210,18 @@ def test_products_of_directions_are_correlations() -> None:
 def test_a_constant_row_has_no_direction(width: int) -> None:
     rows = np.repeat((np.arange(256, dtype=np.float32) / 255)[:, None], width, axis=1)
     assert not directions(rows).any()
+
+
+def test_a_column_of_pixels_is_null_where_a_picture_is_missing() -> None:
+    pixels = noise(11, 6)
+    there = np.arange(11) % 3 > 0
+    column = pixel_column(pixels, there)
+    column.validate(full=True)
+    assert column.to_pylist() == [row.tobytes() if is_there else None for row, is_there in zip(pixels, there, strict=True)]
+    np.testing.assert_array_equal(pixel_array(pixel_column(pixels, np.ones(11, bool)).slice(2, 5)), pixels[2:7])
+
+
+def test_sums_of_channels_are_exact() -> None:
+    white = np.full((2, 300 * 300 * 3), 255, np.uint8)
+    totals, squares = channel_sums(white, 3)
+    assert totals.tolist() == [[255 * 90_000] * 3] * 2 and squares.tolist() == [[255**2 * 90_000] * 3] * 2

@@ -43,25 +43,28 @@ def file(number: int, content: bytes | None) -> Row:
 
 
 def decoded(files: Iterable[Row], shape: Shape = SHAPE) -> list[Row]:
+    """What becomes of files, but for the sums."""
     batch = pa.RecordBatch.from_pylist(list(files), schema=tasks.ENCODED)
-    found = pa.Table.from_batches(tasks.decode_files([batch.slice(0, 1), batch.slice(1)], shape), tasks.DECODED)
-    return found.to_pylist()
+    found = pa.Table.from_batches(tasks.decode_encoded([batch.slice(0, 1), batch.slice(1)], shape), tasks.DECODED)
+    return found.drop_columns(["totals", "squares"]).to_pylist()
 
 
-def container(kind: str, content: bytes, labels: bytes | None = None) -> Row:
-    return {
-        "source_file": "pictures",
-        "kind": kind,
-        "prefix": "train-1",
-        "split": "train",
-        "content": content,
-        "labels": labels,
-    }
+def container(kind: str, content: bytes, labels: bytes | None = None, pieces: int = 1) -> Row:
+    """A file that is cut into pieces, and its contents."""
+    return {"source_file": "pictures", "kind": kind, "content": content, "labels": labels, "pieces": pieces}
 
 
 def exploded(*files: Row, shape: Shape = SHAPE, names: tuple[str, ...] = ()) -> list[Row]:
-    batch = pa.RecordBatch.from_pylist(list(files), schema=tasks.CONTAINERS)
-    return pa.Table.from_batches(tasks.explode_containers([batch], shape, names), tasks.DECODED).to_pylist()
+    contents: dict[str, bytes] = {}
+    rows: list[Row] = []
+    for number, file in enumerate(files):
+        contents |= {f"{number}": file["content"], f"{number}-labels": file["labels"]}
+        row = file | {"prefix": "train-1", "split": "train", "path": f"{number}"}
+        row["labels"] = None if file["labels"] is None else f"{number}-labels"
+        rows += [row | {"piece": piece} for piece in range(file["pieces"])]
+    batch = pa.RecordBatch.from_pylist(rows, schema=tasks.CONTAINERS)
+    read = {path: memoryview(content) for path, content in contents.items() if content is not None}.__getitem__
+    return pa.Table.from_batches(tasks.explode_containers([batch], shape, names, read), tasks.DECODED).to_pylist()
 
 
 def planes(picture: np.ndarray) -> bytes:
@@ -123,20 +126,36 @@ def test_extreme_pictures_have_pixels_of_the_size_asked_for(size: tuple[int, int
 
 def test_batches_of_pixels_are_bounded_in_bytes() -> None:
     dot = pa.RecordBatch.from_pylist([file(number, png(PICTURES[0])) for number in range(20)], schema=tasks.ENCODED)
-    batches = list(tasks.decode_files([dot], Shape(1024, 1024, 3, "stretch", 1_000_000)))
+    batches = list(tasks.decode_encoded([dot], Shape(1024, 1024, 3, "stretch", 1_000_000)))
     assert sum(batch.num_rows for batch in batches) == 20
     assert max(batch["pixels"].nbytes for batch in batches) < 20 << 20
 
 
 def test_batches_without_pixels_are_bounded_in_rows() -> None:
     batch = pa.RecordBatch.from_pylist([file(number, None) for number in range(5000)], schema=tasks.ENCODED)
-    batches = list(tasks.decode_files([batch] * 5, SHAPE))
+    batches = list(tasks.decode_encoded([batch] * 5, SHAPE))
     assert sum(batch.num_rows for batch in batches) == 25_000
     assert max(batch.num_rows for batch in batches) <= 10_000
 
 
 def test_no_files_make_no_batches() -> None:
-    assert list(tasks.decode_files([], SHAPE)) == []
+    assert list(tasks.decode_encoded([], SHAPE)) == []
+
+
+def test_files_are_read_one_by_one_as_they_are_decoded() -> None:
+    rows = [file(number, None) | {"path": f"{number}.png"} for number in range(20)]
+    batch = pa.RecordBatch.from_pylist([{name: row[name] for name in tasks.FILES.names} for row in rows], schema=tasks.FILES)
+    asked: list[str] = []
+
+    def read(path: str) -> bytes:
+        asked.append(path)
+        return png(PICTURES[0])
+
+    batches = tasks.decode_files([batch], Shape(1024, 1024, 3, "stretch", 1_000_000), read)
+    assert asked == []
+    assert next(batches)["item_id"].to_pylist() == [f"i{number}" for number in range(5)]
+    assert asked == [f"{number}.png" for number in range(5)]
+    assert sum(batch.num_rows for batch in batches) == 15
 
 
 # ------------------------------------------------------------------------------------------------------------ collections
@@ -152,6 +171,18 @@ def test_cifar_pictures_are_numbered_and_named(kind: str, write: Any) -> None:
     assert {(row["source_file"], row["split"], row["bytes"], row["reason"]) for row in rows} == {
         ("pictures", "train", 3072, None)
     }
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 4, 9])
+def test_pieces_of_a_file_are_the_whole_of_it(pieces: int) -> None:
+    content, names = cifar_binary([1, 0, 9, 2]), ("plane", "car", "bird")
+    whole = exploded(container("cifar10-binary", content), names=names)
+    assert exploded(container("cifar10-binary", content, pieces=pieces), names=names) == whole
+    (refused,) = exploded(container("cifar10-binary", content[:-1], pieces=pieces))
+    assert "multiple of 3,073 bytes" in refused["reason"]
+    labels = idx(np.array([2, 0, 1], np.uint8))
+    found = exploded(container("idx", gzip.compress(idx(GREY)), labels, pieces), shape=GREY_SHAPE)
+    assert [row["pixels"] for row in found] == [picture.tobytes() for picture in GREY]
 
 
 @pytest.mark.parametrize("squeeze", [bytes, gzip.compress])
@@ -198,16 +229,15 @@ def test_a_file_that_is_not_of_its_format_is_one_row_with_the_reason(damaged: Ro
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_channel_sums_merge_to_numpys_means_and_deviations(channels: int) -> None:
-    pictures = RNG.integers(0, 256, (10, 4, 6, channels), dtype=np.uint8)
-    batch = pa.record_batch([pa.array([picture.tobytes() for picture in pictures])], names=["pixels"])
-    rows = [row for out in tasks.channel_sums([batch.slice(0, 3), batch.slice(3)], channels) for row in out.to_pylist()]
-    assert [row["pictures"] for row in rows] == [3, 7]
-    mean = sum(np.array(row["totals"]) for row in rows) / 10
-    square = sum(np.array(row["squares"]) for row in rows) / 10
-    shares = pictures.reshape(-1, channels) / 255
-    np.testing.assert_allclose(mean, shares.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(np.sqrt(square - mean**2), shares.std(axis=0), rtol=1e-5)
+def test_every_picture_has_the_sums_of_its_channels(channels: int) -> None:
+    pictures = PICTURES if channels == 3 else PICTURES[..., 0]
+    rows = [file(number, png(picture)) for number, picture in enumerate(pictures)] + [file(9, b"")]
+    (batch,) = tasks.decode_encoded(
+        [pa.RecordBatch.from_pylist(rows, schema=tasks.ENCODED)], Shape(32, 32, channels, "stretch", 9999)
+    )
+    levels = pictures.reshape(4, -1, channels).astype(int)
+    assert batch["totals"].to_pylist()[:4] == levels.sum(axis=1).tolist()
+    assert batch["squares"].to_pylist()[:4] == (levels**2).sum(axis=1).tolist()
 
 
 def test_plain_features_are_averages_and_directions() -> None:

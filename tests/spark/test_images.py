@@ -23,7 +23,7 @@ from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.errors import ConfigError, DataError, EmptyDatasetError
 from emberline.images.decode import Shape
-from emberline.images.tasks import decode_files
+from emberline.images.tasks import decode_encoded
 
 Row = dict[str, Any]
 Colour = tuple[int, int, int]
@@ -329,6 +329,24 @@ def test_parquet_rows_are_pictures_under_their_ids(spark: SparkSession, tmp_path
     prepared.assert_accounts(9)
 
 
+def test_one_large_archive_and_one_row_group_are_cut_into_tasks_and_stay_whole(spark: SparkSession, tmp_path: Path) -> None:
+    records = np.random.default_rng(2).integers(0, 10, (6_000, 3073), np.uint8)  # labels are valid, and so are pixels
+    records[0, 1:], records[-1, 1:] = 0, 255
+    (tmp_path / "data_batch_1.bin").write_bytes(records.tobytes())
+    prepared = Prepared(tmp_path / "root", tmp_path / "data_batch_1.bin")
+    for place in (0, 2_999, 3_000, 5_999):
+        np.testing.assert_array_equal(planes(prepared.pixels(f"data_batch_1-{place:05d}")[None]), records[place : place + 1, 1:])
+    prepared.assert_accounts(6_000)
+    assert len(list((tmp_path / "root" / "images").glob("*/*.parquet"))) == 2
+    pictures = [encoded((number, 0, 0)) for number in range(200)]
+    pq.write_table(pa.table({"id": range(200), "photo": pictures}), tmp_path / "one.parquet")
+    whole = Prepared(
+        tmp_path / "root-2", tmp_path / "one.parquet", columns={"item_id": "id", "image": "photo"}, height=4, width=4
+    )
+    assert [whole.pixels(f"{number}")[0, 0, 0] for number in range(200)] == list(range(200))
+    whole.assert_accounts(200)
+
+
 # --------------------------------------------------------------------------------------------------------------- failures
 
 COLUMNS = {"item_id": "id", "image": "photo"}
@@ -372,7 +390,7 @@ def test_what_cannot_be_read_at_all_is_told(
 
 def test_executors_that_decode_or_score_load_no_tensorflow_and_no_pydantic(spark: SparkSession) -> None:
     def decode_and_look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for decoded in decode_files(batches, Shape(4, 4, 3, "crop", 100)):
+        for decoded in decode_encoded(batches, Shape(4, 4, 3, "crop", 100)):
             yield pa.RecordBatch.from_pydict({"modules": list(sys.modules), "rows": [decoded.num_rows] * len(sys.modules)})
 
     file = io.BytesIO()

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from emberline.datasets import storage
 from emberline.datasets.manifest import Part
+from emberline.datasets.rows import Task
 from emberline.datasets.storage import Location
 
 PARTITION = "_partition"
@@ -65,18 +66,22 @@ class _HashingFile(io.RawIOBase):
 
 
 def write_parts(
-    batches: Iterator[pa.RecordBatch], folder: str, schema: pa.Schema, group_rows: int | None = None
+    batches: Iterator[pa.RecordBatch],
+    folder: str,
+    schema: pa.Schema,
+    group_rows: int | None = None,
+    through: Task = iter,
 ) -> Iterator[pa.RecordBatch]:
     """Write one partition's batches as one Parquet part; yields its row of WRITTEN_PARTS, or nothing for an empty partition.
 
-    The batches have the schema's columns after a first column, PARTITION, which holds the partition's number.
+    What `through` makes of the batches has the schema's columns and PARTITION, which holds the partition's number.
     """
-    filled = (batch for batch in batches if batch.num_rows)
+    filled = (batch for batch in through(batches) if batch.num_rows)
     first = next(filled, None)
     if first is None:
         return
-    partition = first.column(0)[0].as_py()
-    tables = (pa.Table.from_batches([batch]).drop_columns([PARTITION]).cast(schema) for batch in _chain(first, filled))
+    partition = first[PARTITION][0].as_py()
+    tables = (pa.Table.from_batches([batch]).select(schema.names).cast(schema) for batch in _chain(first, filled))
     part = write_part(tables, storage.locate(folder), f"part-{partition:05d}", schema, group_rows)
     row = {PARTITION: partition, "path": part.path, "rows": part.rows}
     row |= {"row_groups": part.row_groups, "bytes": part.bytes, "sha256": part.sha256}

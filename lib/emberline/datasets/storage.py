@@ -11,6 +11,7 @@
 import fnmatch
 import glob
 import io
+import mmap
 import os
 import re
 import shutil
@@ -231,6 +232,24 @@ def remove_if_empty(folder: Location) -> None:
 def open_input(location: Location) -> Any:
     """A file to read bytes from."""
     return location.open("rb") if isinstance(location, Path) else location.open_input()
+
+
+def read_input(path: str) -> bytes:
+    """The bytes of an input file. Raises DataError where it cannot be read."""
+    try:
+        content: bytes = locate(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}): it was changed while it was read, or is damaged") from error
+    return content
+
+
+def map_input(path: str) -> memoryview:
+    """The bytes of an input file, mapped into memory where it is local. Raises DataError where it cannot be read."""
+    location = locate(path)
+    if isinstance(location, Path):
+        with suppress(OSError, ValueError), location.open("rb") as file:  # ValueError: an empty file
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    return memoryview(read_input(path))
 
 
 def open_decompressed(location: Location) -> Any:

@@ -7,7 +7,7 @@ import pickle
 import pickletools
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ _PIXELS = 3 * 32 * 32  # bytes of one CIFAR picture: all its red, then green, th
 _RECORD = 1 + _PIXELS  # bytes: the label comes first
 
 _GZIP = b"\x1f\x8b"
+_IDX_HEADER = 16  # bytes, of three dimensions
 _UNSIGNED_BYTE = 0x08  # the type code in an IDX header
 _DEFLATE_RATIO = 1032  # no deflate stream grows by more: a byte stands for at most four runs of 258
 
@@ -30,42 +31,40 @@ _OPCODES = re.compile(
 )
 
 
+Buffer = bytes | memoryview
+
+
 class NotThisFormatError(Exception):
     """The bytes are not of the format they were read as; the one argument says what was expected and what was found."""
 
 
 @dataclass(frozen=True)
-class Record:
-    """One picture of a collection: its place in the file, from 0, its class, and its pixels, (h, w) grey or (h, w, 3) RGB."""
+class Collection:
+    """A file's pictures: their classes (n,), and their pixels, (n, h, w) grey or (n, h, w, 3) RGB, a view of the file's bytes."""
 
-    position: int
-    label: int
+    labels: NDArray[np.uint8]
     pixels: NDArray[np.uint8]
 
 
-def read_cifar10_binary(content: bytes) -> Iterator[Record]:
-    """The records of data_batch_*.bin and test_batch.bin, 32 x 32 RGB. Raises NotThisFormatError before the first."""
-    if not content or len(content) % _RECORD:
-        raise NotThisFormatError(f"CIFAR-10 binary: expected a multiple of {_RECORD:,} bytes, found {len(content):,}")
+def read_cifar10_binary(content: Buffer) -> Collection:
+    """The pictures of data_batch_*.bin and test_batch.bin, 32 x 32 RGB. Raises NotThisFormatError."""
+    size = len(content)
+    if not size or size % _RECORD:
+        raise NotThisFormatError(f"CIFAR-10 binary: expected a multiple of {_RECORD:,} bytes, found {size:,}")
     rows = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
-    return _records(rows[:, 0].tolist(), rows[:, 1:])
+    return _collection(rows[:, 0].tolist(), rows[:, 1:])
 
 
-def _records(labels: Sequence[int], rows: NDArray[np.uint8]) -> Iterator[Record]:
-    """One record per row of (n, 3072); labels are checked at once, pixels rearranged one by one."""
+def _collection(labels: Sequence[int], rows: NDArray[np.uint8]) -> Collection:
+    """Of rows (n, 3072) of planes."""
     for position, label in enumerate(labels):
         if not 0 <= label < _CLASSES:
             raise NotThisFormatError(f"CIFAR-10: expected labels 0 to {_CLASSES - 1}, found {label} in record {position:,}")
-    return (Record(position, label, _interleave(rows[position])) for position, label in enumerate(labels))
+    return Collection(np.array(labels, np.uint8), rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
-def _interleave(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(32, 32, 3) from (3072,) of planes."""
-    return np.ascontiguousarray(planes.reshape(3, 32, 32).transpose(1, 2, 0))
-
-
-def read_cifar10_pickle(content: bytes) -> Iterator[Record]:
-    """The records of data_batch_* and test_batch, the Python version. Raises NotThisFormatError before the first."""
+def read_cifar10_pickle(content: Buffer) -> Collection:
+    """The pictures of data_batch_* and test_batch, the Python version. Raises NotThisFormatError."""
     batch = _unpickle(content, expected=(b"data", b"labels"))
     data, labels = batch[b"data"], batch[b"labels"]
     if not isinstance(data, _Array) or not isinstance(labels, list) or any(type(label) is not int for label in labels):
@@ -73,7 +72,7 @@ def read_cifar10_pickle(content: bytes) -> Iterator[Record]:
     if data.pixels.shape != (len(labels), _PIXELS):
         found = f"{data.pixels.shape} and {len(labels):,} labels"
         raise NotThisFormatError(f"CIFAR-10 pickle: expected data (n, {_PIXELS:,}) and n labels, found {found}")
-    return _records(labels, data.pixels)
+    return _collection(labels, data.pixels)
 
 
 def read_label_names(content: bytes) -> list[str]:
@@ -99,8 +98,9 @@ def _text(content: bytes) -> str:
         raise NotThisFormatError("label names: expected UTF-8 text, found other bytes") from None
 
 
-def _unpickle(content: bytes, expected: Sequence[bytes]) -> dict[Any, Any]:
+def _unpickle(content: Buffer, expected: Sequence[bytes]) -> dict[Any, Any]:
     """The dictionary in a pickle, arrays as `_Array`, that has at least the expected keys."""
+    content = bytes(content)
     try:
         _check_opcodes(content)
         found = _Unpickler(io.BytesIO(content), encoding="bytes").load()
@@ -192,25 +192,26 @@ class _Unpickler(pickle.Unpickler):
         raise NotThisFormatError(f"CIFAR-10 pickle: expected data only, found the global {module:.60}.{name:.60}")
 
 
-def read_idx(content: bytes) -> NDArray[np.uint8]:
+def read_idx(content: Buffer) -> NDArray[np.uint8]:
     """The array in an IDX file of unsigned bytes, (n,), (n, h) or (n, h, w), read-only; the file may be gzipped.
 
-    Raises NotThisFormatError. Decompresses one byte more than the header announces at most, so a gzip bomb stays small.
+    Raises NotThisFormatError. Decompresses one byte more than the header announces at most, so a gzip bomb stays small; what is
+    not compressed is not copied.
     """
-    zipped = content.startswith(_GZIP)
-    file = gzip.GzipFile(fileobj=io.BytesIO(content)) if zipped else io.BytesIO(content)
+    content = memoryview(content)
+    zipped = bytes(content[:2]) == _GZIP
+    file = gzip.GzipFile(fileobj=io.BytesIO(content)) if zipped else io.BytesIO(content[:_IDX_HEADER])
     try:
         shape = _idx_shape(file)
         size = math.prod(shape)
         if size > len(content) * (_DEFLATE_RATIO if zipped else 1):
             raise NotThisFormatError(f"IDX: expected {size:,} bytes of data for {shape}, found a file too small to hold them")
-        data = file.read(size + 1)
+        data = file.read(size + 1) if zipped else content[file.tell() :]
     except (EOFError, OSError, zlib.error) as error:
         raise NotThisFormatError(f"IDX: expected a whole gzip file, found damage ({type(error).__name__})") from error
     if len(data) != size:
-        raise NotThisFormatError(
-            f"IDX: expected {size:,} bytes of data for {shape}, found {'more' if len(data) > size else len(data)}"
-        )
+        found = "more" if len(data) > size else len(data)
+        raise NotThisFormatError(f"IDX: expected {size:,} bytes of data for {shape}, found {found}")
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 

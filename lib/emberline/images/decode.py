@@ -228,3 +228,11 @@ def fit_array(pixels: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
     if whole.shape == (shape.height, shape.width, shape.channels):
         return whole.copy()
     return fit_picture(Image.fromarray(pixels), shape)
+
+
+def fit_arrays(pixels: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
+    """(n, height, width, channels): what `fit_array` makes of each of (n, h, w) or (n, h, w, 3); at once if they fit."""
+    whole = pixels[..., None] if pixels.ndim == 3 else pixels
+    if whole.shape[1:] == (shape.height, shape.width, shape.channels):
+        return np.ascontiguousarray(whole)
+    return np.stack([fit_array(np.ascontiguousarray(picture), shape) for picture in pixels])

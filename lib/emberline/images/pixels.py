@@ -6,6 +6,7 @@ import pyarrow as pa
 
 Pixels = npt.NDArray[np.uint8]
 UInt64 = npt.NDArray[np.uint64]
+Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 
 _ROWS = 3  # what is drawn: datasets.sharding has 1 and 2
@@ -19,6 +20,20 @@ def pixel_array(column: pa.Array) -> Pixels:
     offsets = offsets[column.offset : column.offset + len(column) + 1]
     data = np.frombuffer(column.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
     return data.reshape(len(column), -1)
+
+
+def pixel_column(pixels: Pixels, is_there: npt.NDArray[np.bool_]) -> pa.Array:
+    """A binary column of the rows of (rows, bytes per picture) uint8, without a copy, null where a picture is not there."""
+    offsets = np.arange(len(pixels) + 1, dtype=np.int32) * np.int32(pixels.shape[1])
+    bits = np.packbits(is_there, bitorder="little")
+    buffers = [pa.py_buffer(bits), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(pixels))]
+    return pa.Array.from_buffers(pa.binary(), len(pixels), buffers)
+
+
+def channel_sums(pixels: Pixels, channels: int) -> tuple[Int64, Int64]:
+    """(rows, channels) each: of every picture the sum of a channel's levels, and of their squares, exactly."""
+    planes = np.ascontiguousarray(pixels.reshape(len(pixels), -1, channels).transpose(0, 2, 1))
+    return planes.sum(axis=2, dtype=np.int64), np.square(planes, dtype=np.uint16).sum(axis=2, dtype=np.int64)
 
 
 def pooled(pixels: Pixels, side: int) -> Float32:

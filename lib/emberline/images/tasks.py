@@ -1,38 +1,49 @@
 """What Spark's Python workers run on pictures: Arrow batches of files in, Arrow batches of pixels out, one row per picture."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from emberline.images import containers
-from emberline.images.containers import NotThisFormatError, Record
-from emberline.images.decode import Shape, UnusablePictureError, decode, fit_array
-from emberline.images.pixels import directions, histograms, pixel_array, pooled
+from emberline.images.containers import Buffer, Collection, NotThisFormatError
+from emberline.images.decode import Shape, UnusablePictureError, decode, fit_arrays
+from emberline.images.pixels import Pixels, channel_sums, directions, histograms, pixel_array, pixel_column, pooled
 
-ENCODED = pa.schema(
+KNOWN = pa.schema(
     [
         ("source_file", pa.string()),
         ("position", pa.int64()),
         ("item_id", pa.string()),
         ("label", pa.string()),
         ("split", pa.string()),
-        ("content", pa.binary()),
     ]
 )
+FILES = KNOWN.append(pa.field("path", pa.string()))
+ENCODED = KNOWN.append(pa.field("content", pa.binary()))
 CONTAINERS = pa.schema(
     [
         ("source_file", pa.string()),
         ("kind", pa.string()),  # a key of READERS
         ("prefix", pa.string()),  # of the item ids
         ("split", pa.string()),
-        ("content", pa.binary()),
-        ("labels", pa.binary()),  # the file of an IDX collection's labels, null for others
+        ("path", pa.string()),
+        ("labels", pa.string()),  # the path of an IDX collection's labels, null for others
+        ("piece", pa.int32()),  # which of `pieces` equal ones of the file's pictures
+        ("pieces", pa.int32()),
     ]
 )
-DECODED = pa.schema([*ENCODED.remove(5), ("bytes", pa.int64()), ("pixels", pa.binary()), ("reason", pa.string())])
-CHANNEL_SUMS = pa.schema([("pictures", pa.int64()), ("totals", pa.list_(pa.float64())), ("squares", pa.list_(pa.float64()))])
+DECODED = pa.schema(
+    [
+        *KNOWN,
+        ("bytes", pa.int64()),
+        ("pixels", pa.binary()),
+        ("reason", pa.string()),
+        ("totals", pa.list_(pa.int64())),  # by channel, of the levels of all pixels
+        ("squares", pa.list_(pa.int64())),
+    ]
+)
 FEATURES = pa.schema(
     [
         ("item", pa.int32()),
@@ -46,88 +57,117 @@ _POOLED_SIDE = 16
 _LEVELS = 4
 _BATCH_BYTES = 16 << 20
 
-Row = dict[str, Any]
+Read = Callable[[str], Buffer]
 
 
-def decode_files(batches: Iterable[pa.RecordBatch], shape: Shape) -> Iterator[pa.RecordBatch]:
-    """ENCODED to DECODED: every picture with its pixels, or with the reason why it has none."""
-    yield from _batched(_decoded(row, shape) for batch in batches for row in batch.to_pylist())
+def decode_files(batches: Iterable[pa.RecordBatch], shape: Shape, read: Read) -> Iterator[pa.RecordBatch]:
+    """FILES to DECODED: every picture with its pixels, or with the reason why it has none. `read` gives a path's bytes."""
+    for batch in batches:
+        contents = (read(path.as_py()) for path in batch["path"])
+        yield from _decoded(batch.select(KNOWN.names), contents, shape)
 
 
-def _decoded(row: Row, shape: Shape) -> Row:
-    content = row.pop("content")
+def decode_encoded(batches: Iterable[pa.RecordBatch], shape: Shape) -> Iterator[pa.RecordBatch]:
+    """ENCODED to DECODED, as `decode_files`."""
+    for batch in batches:
+        contents = (content.as_py() for content in batch["content"])
+        yield from _decoded(batch.select(KNOWN.names), contents, shape)
+
+
+def _decoded(known: pa.RecordBatch, contents: Iterator[Buffer | None], shape: Shape) -> Iterator[pa.RecordBatch]:
+    for start in range(0, known.num_rows, _rows_per_batch(shape)):
+        rows = known.slice(start, _rows_per_batch(shape))
+        pixels = np.zeros((rows.num_rows, shape.height, shape.width, shape.channels), np.uint8)
+        sizes, reasons = [], []
+        for picture, content in zip(pixels, contents, strict=False):  # contents go on in the next batch
+            sizes.append(len(content or b""))
+            reasons.append(_fill(picture, content, shape))
+        yield _batch(rows, pa.array(sizes, pa.int64()), pixels, reasons)
+
+
+def _fill(picture: Pixels, content: Buffer | None, shape: Shape) -> str | None:
+    """Decode into (height, width, channels); the reason why not, if so."""
     if content is None:
-        return row | {"bytes": 0, "pixels": None, "reason": "no picture"}
+        return "no picture"
     try:
-        pixels, reason = decode(content, shape).tobytes(), None
+        picture[:] = decode(bytes(content), shape)
     except UnusablePictureError as error:
-        pixels, reason = None, str(error)
-    return row | {"bytes": len(content), "pixels": pixels, "reason": reason}
+        return str(error)
+    return None
 
 
-def explode_containers(batches: Iterable[pa.RecordBatch], shape: Shape, names: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """CONTAINERS to DECODED: every picture of the collections' files; a label is its entry in `names`, or its number.
+def _rows_per_batch(shape: Shape) -> int:
+    return max(1, _BATCH_BYTES // (shape.height * shape.width * shape.channels))
 
-    A file that is not of its format is one row, with the reason.
+
+def _batch(known: pa.RecordBatch, sizes: pa.Array, pixels: Pixels, reasons: Sequence[str | None]) -> pa.RecordBatch:
+    """DECODED of KNOWN, pictures (n, height, width, channels), and why some are none."""
+    flat, channels = pixels.reshape(len(pixels), -1), pixels.shape[3]
+    there = np.array([reason is None for reason in reasons])
+    offsets = np.arange(len(pixels) + 1, dtype=np.int32) * np.int32(channels)
+    sums = [pa.ListArray.from_arrays(offsets, each.ravel()) for each in channel_sums(flat, channels)]
+    columns = [*known.columns, sizes, pixel_column(flat, there), pa.array(reasons, pa.string()), *sums]
+    return pa.record_batch(columns, schema=DECODED)
+
+
+def explode_containers(
+    batches: Iterable[pa.RecordBatch], shape: Shape, names: tuple[str, ...], read: Read
+) -> Iterator[pa.RecordBatch]:
+    """CONTAINERS to DECODED: every picture of pieces of collections' files; a label is its entry in `names`, or its number.
+
+    A file that is not of its format is one row, with the reason, of its first piece. `read` gives a path's bytes.
     """
-    yield from _batched(row for batch in batches for file in batch.to_pylist() for row in _exploded(file, shape, names))
+    for batch in batches:
+        for file in batch.to_pylist():
+            yield from _exploded(file, shape, names, read)
 
 
-def _exploded(file: Row, shape: Shape, names: tuple[str, ...]) -> Iterator[Row]:
-    row = {"source_file": file["source_file"], "split": file["split"], "position": 0, "item_id": None, "label": None}
+def _exploded(file: dict[str, Any], shape: Shape, names: tuple[str, ...], read: Read) -> Iterator[pa.RecordBatch]:
+    content = read(file["path"])
     try:
-        for record in READERS[file["kind"]](file["content"], file["labels"]):
-            item_id = f"{file['prefix']}-{record.position:05d}"
-            pixels = fit_array(record.pixels, shape).tobytes()
-            row |= {"position": record.position, "item_id": item_id, "label": _name(record.label, names)}
-            yield row | {"bytes": record.pixels.nbytes, "pixels": pixels, "reason": None}
-    except (NotThisFormatError, UnusablePictureError) as error:
-        yield row | {"bytes": len(file["content"]), "pixels": None, "reason": str(error)}
+        collection = READERS[file["kind"]](content, None if file["labels"] is None else read(file["labels"]))
+    except NotThisFormatError as error:
+        if file["piece"] == 0:
+            yield _refused(file, len(content), str(error), shape)
+        return
+    start, end = (len(collection.labels) * edge // file["pieces"] for edge in (file["piece"], file["piece"] + 1))
+    for at in range(start, end, _rows_per_batch(shape)):
+        places = range(at, min(at + _rows_per_batch(shape), end))
+        pictures = collection.pixels[places.start : places.stop]
+        ids = [f"{file['prefix']}-{place:05d}" for place in places]
+        labels = [names[label] if label < len(names) else str(label) for label in collection.labels[places.start : places.stop]]
+        known = _known(file, places, ids, labels)
+        sizes = pa.array(np.full(len(places), pictures[0].nbytes))
+        yield _batch(known, sizes, fit_arrays(pictures, shape), [None] * len(places))
 
 
-def _name(label: int, names: tuple[str, ...]) -> str:
-    return names[label] if label < len(names) else str(label)
+def _refused(file: dict[str, Any], size: int, reason: str, shape: Shape) -> pa.RecordBatch:
+    nothing = np.zeros((1, shape.height, shape.width, shape.channels), np.uint8)
+    return _batch(_known(file, range(1), [None], [None]), pa.array([size], pa.int64()), nothing, [reason])
 
 
-def _idx_records(content: bytes, labels: bytes | None) -> Iterator[Record]:
+def _known(file: dict[str, Any], places: range, ids: Sequence[str | None], labels: Sequence[str | None]) -> pa.RecordBatch:
+    columns = [[file["source_file"]] * len(places), list(places), ids, labels, [file["split"]] * len(places)]
+    return pa.record_batch([pa.array(column, field.type) for column, field in zip(columns, KNOWN, strict=True)], schema=KNOWN)
+
+
+def _idx(content: Buffer, labels: Buffer | None) -> Collection:
     pictures = containers.read_idx(content)
     if labels is None:
         raise NotThisFormatError("the file of its labels is missing")
     numbers = containers.read_idx(labels)
     if pictures.ndim != 3 or numbers.shape != pictures.shape[:1]:
         raise NotThisFormatError(f"pictures of shape {pictures.shape} do not go with labels of shape {numbers.shape}")
-    for position, (pixels, label) in enumerate(zip(pictures, numbers, strict=True)):
-        yield Record(position, int(label), pixels)
+    if len(pictures) and not pictures.size:
+        raise NotThisFormatError("no pixels")
+    return Collection(numbers, pictures)
 
 
-READERS: dict[str, Callable[[bytes, bytes | None], Iterator[Record]]] = {
+READERS: dict[str, Callable[[Buffer, Buffer | None], Collection]] = {
     "cifar10-binary": lambda content, labels: containers.read_cifar10_binary(content),
     "cifar10-pickle": lambda content, labels: containers.read_cifar10_pickle(content),
-    "idx": _idx_records,
+    "idx": _idx,
 }
-
-
-def _batched(rows: Iterable[Row]) -> Iterator[pa.RecordBatch]:
-    """Rows as batches of bounded size."""
-    waiting: list[Row] = []
-    size = 0
-    for row in rows:
-        waiting.append(row)
-        size += len(row["pixels"] or b"")
-        if size >= _BATCH_BYTES or len(waiting) >= 10_000:
-            yield pa.RecordBatch.from_pylist(waiting, schema=DECODED)
-            waiting, size = [], 0
-    if waiting:
-        yield pa.RecordBatch.from_pylist(waiting, schema=DECODED)
-
-
-def channel_sums(batches: Iterable[pa.RecordBatch], channels: int) -> Iterator[pa.RecordBatch]:
-    """Column pixels to rows of CHANNEL_SUMS: per batch, the sums over its pictures of each channel's mean and mean square."""
-    for batch in batches:
-        pixels = pixel_array(batch.column(0)).reshape(batch.num_rows, -1, channels).astype(np.float32) / 255
-        means, squares = pixels.mean(axis=1, dtype=np.float64), np.square(pixels).mean(axis=1, dtype=np.float64)
-        row = {"pictures": batch.num_rows, "totals": means.sum(axis=0).tolist(), "squares": squares.sum(axis=0).tolist()}
-        yield pa.RecordBatch.from_pylist([row], schema=CHANNEL_SUMS)
 
 
 def plain_features(batches: Iterable[pa.RecordBatch], shape: tuple[int, int, int]) -> Iterator[pa.RecordBatch]:

@@ -12,6 +12,7 @@ from pyspark.sql import types as T
 from emberline.datasets import storage
 from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import PARTITION, WRITTEN_PARTS, write_parts
+from emberline.datasets.rows import Task
 from emberline.datasets.schema import TABLES
 from emberline.errors import SchemaError
 from emberline.runner import StageRun
@@ -78,15 +79,21 @@ def write(
     rank: int | None = None,
     seed: int | None = None,
     group_rows: int | None = None,
+    through: Task | None = None,
     **info: Any,
 ) -> Dataset:
     """Write a frame as the output `name` of this run: the executors write its parts, the driver sees one row per part.
 
-    With `group_rows`, every row group of a part but its last has exactly so many rows.
+    With `group_rows`, every row group of a part but its last has exactly so many rows. With `through`, what is written is what
+    that task makes of the frame's rows: they do not pass Spark again.
     """
     schema = TABLES[name]
     task = partial(write_parts, folder=str(run.folder(name)), schema=schema, group_rows=group_rows)
-    numbered = conform(frame, schema, name).select(F.spark_partition_id().alias(PARTITION), "*")
+    if through is None:
+        frame = conform(frame, schema, name)
+    else:
+        task = partial(task, through=through)
+    numbered = frame.select(F.spark_partition_id().alias(PARTITION), "*")
     written = numbered.mapInArrow(task, spark_schema(WRITTEN_PARTS)).collect()
     parts = [_part(row.asDict()) for row in sorted(written, key=lambda row: row[PARTITION])]
     run.add(name, parts, rank=rank, seed=seed, **info)

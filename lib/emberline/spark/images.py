@@ -5,19 +5,22 @@
 A picture that cannot be used is in `rejected_images` with its reason; none ends the stage.
 """
 
+import math
 import re
 from collections.abc import Iterator
-from functools import partial, reduce
+from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+import numpy.typing as npt
+import pyarrow as pa
+from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
-from emberline.cf.metrics import Sums
 from emberline.config import ImageColumnsConfig, ImagesConfig
-from emberline.datasets import storage
-from emberline.datasets.manifest import Dataset
+from emberline.datasets import parked, rows, storage
+from emberline.datasets.rows import Task
 from emberline.datasets.storage import RawFile
 from emberline.errors import ConfigError, DataError, EmptyDatasetError
 from emberline.images import containers, tasks
@@ -35,23 +38,34 @@ _CIFAR_NAMES = ("batches.meta.txt", "batches.meta")
 _IDX = re.compile(r"(?P<prefix>.+?)[-.]images[-.]idx3-ubyte(\.gz)?")
 _IDX_LABELS = re.compile(r"(?P<prefix>.+?)[-.]labels[-.]idx1-ubyte(\.gz)?")
 
+_PARKED = pa.schema([field for field in tasks.DECODED if field.name != "pixels"] + list(parked.PLACE))
+_PLACE = ("source_file", "position")  # in whose order the pixels are parked
+_WAVES = 3  # tasks per core at least, where there are files enough: some cores are slower
+_FILE_COST = 20_000  # bytes that take as long to decode as it takes to open a file and begin
+_TASK_COST = 128 << 20  # bytes of encoded pictures, for some seconds of decoding
+_SMALL_PIECE = 4 << 20  # bytes of a collection's file that are not worth cutting
+_SMALL_PART, _LARGE_PART = 8 << 20, 256 << 20  # bytes of pixels
+
 
 def run(run: StageRun, spark: SparkSession) -> None:
-    """Read, decode, number and write the pictures; measure their channels."""
+    """Decode the pictures and park their pixels; judge, number and count them by what is known of them; write them."""
     config: ImagesConfig = run.settings
-    decoded = frames.checkpoint(_decode(spark, run.raw_files(config.path), config), run, "decoded")
-    judged = decoded.drop("pixels").transform(reject_repeated)
-    kept = judged.where("reason is null").select("item_id", "source_file", "position")
-    store = partial(frames.checkpoint, run=run, name="ids")
+    encoded, decode = _source(spark, run.raw_files(config.path), config)
+    park = partial(parked.park, task=decode, column="pixels", folder=str(run.scratch / "pixels"))
+    decoded = encoded.mapInArrow(park, spark_schema(_PARKED))
+    judged = frames.checkpoint(decoded.transform(reject_repeated), run, "judged")
+    counts = _counts(judged, config.channels)
+    kept = judged.where("reason is null")
     known = ids.known(run, spark, "item")
-    numbered = ids.extend(known, kept, "item_id", "item", store)
-    pictures = decoded.join(kept, ["item_id", "source_file", "position"], "left_semi").join(numbered, "item_id")
+    numbered = ids.extend(known, kept, "item_id", "item", partial(frames.checkpoint, run=run, name="ids"))
     facts = {"height": config.height, "width": config.width, "channels": config.channels}
-    written = frames.write(pictures, run, "images", **facts)
-    rejected = frames.write(judged.where("reason is not null"), run, "rejected_images")
+    parts = _parts(spark, sum(row["count"] for row in counts), config)
+    pictures = kept.join(numbered, "item_id").repartitionByRange(parts, *_PLACE).sortWithinPartitions(*_PLACE)
+    frames.write(pictures, run, "images", through=partial(parked.fetch, column="pixels"), **facts)
+    frames.write(judged.where("reason is not null").drop(*parked.PLACE.names), run, "rejected_images")
     ids.record_end(run, spark, "images", "item", known)
-    _account(run, spark, decoded.count(), rejected)
-    run.outputs["images"].info.update(channel_statistics(frames.read(spark, written), config.channels))
+    _account(run, counts)
+    run.outputs["images"].info.update(channel_statistics(counts, config))
 
 
 def reject_repeated(pictures: DataFrame) -> DataFrame:
@@ -62,24 +76,33 @@ def reject_repeated(pictures: DataFrame) -> DataFrame:
     return pictures.withColumn("reason", F.coalesce("reason", nameless, repeated))
 
 
-def channel_statistics(images: DataFrame, channels: int) -> dict[str, list[float]]:
+def _parts(spark: SparkSession, pictures: int, config: ImagesConfig) -> int:
+    """How many parts the pictures are written in: one per core where there is enough to write, and none too large."""
+    size = pictures * config.height * config.width * config.channels
+    return max(min(spark.sparkContext.defaultParallelism, -(-size // _SMALL_PART)), -(-size // _LARGE_PART), 1)
+
+
+def _counts(judged: DataFrame, channels: int) -> list[Row]:
+    """Per reason, null for what is kept: `count`, and of each channel the sums over all pixels, exactly."""
+    sums = [F.sum(F.col(name)[channel].cast("decimal(20,0)")) for name in ("totals", "squares") for channel in range(channels)]
+    by_reason = judged.groupBy("reason").agg(F.count("*").alias("count"), F.array(*sums).alias("sums"))
+    return by_reason.orderBy(F.desc("count"), "reason").collect()
+
+
+def channel_statistics(counts: list[Row], config: ImagesConfig) -> dict[str, list[float]]:
     """`mean` and `std` of each channel over all pixels of all pictures, as shares of full brightness, 0..1."""
-    task = partial(tasks.channel_sums, channels=channels)
-    sums = Sums.empty(channels)
-    for row in images.select("pixels").mapInArrow(task, spark_schema(tasks.CHANNEL_SUMS)).toLocalIterator():
-        sums = sums.merge(Sums(row["pictures"], np.array(row["totals"]), np.array(row["squares"])))
-    mean = sums.mean()
-    variance = np.maximum(sums.squares / sums.count - mean**2, 0)
-    return {"mean": mean.tolist(), "std": np.sqrt(variance).tolist()}
+    (kept,) = [row for row in counts if row["reason"] is None]
+    pixels = kept["count"] * config.height * config.width
+    levels, squares = (np.array(part, np.float64) / pixels for part in np.array_split(kept["sums"], 2))
+    return {"mean": (levels / 255).tolist(), "std": (np.sqrt(np.maximum(squares - levels**2, 0)) / 255).tolist()}
 
 
-def _account(run: StageRun, spark: SparkSession, read: int, rejected: Dataset) -> None:
+def _account(run: StageRun, counts: list[Row]) -> None:
     """Raises DataError where a picture is missing or twice there, EmptyDatasetError where none is left."""
-    by_reason = frames.read(spark, rejected).groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()
-    reasons = {row["reason"]: row["count"] for row in by_reason}
-    kept = run.outputs["images"].rows
-    accounts = {"read": read, "kept": kept, "rejected": rejected.rows}
-    if read != kept + rejected.rows:
+    reasons = {row["reason"]: row["count"] for row in counts if row["reason"] is not None}
+    read, kept, rejected = sum(row["count"] for row in counts), run.outputs["images"].rows, run.outputs["rejected_images"].rows
+    accounts = {"read": read, "kept": kept, "rejected": rejected}
+    if read != kept + rejected:
         raise DataError(f"the pictures do not add up: {accounts}; were the files changed while they were read? Run it again")
     if kept == 0:
         top = "; ".join(f"{count} {reason}" for reason, count in list(reasons.items())[:3])
@@ -90,22 +113,25 @@ def _account(run: StageRun, spark: SparkSession, read: int, rejected: Dataset) -
 # ---------------------------------------------------------------------------------------------------------------- reading
 
 
-def _decode(spark: SparkSession, files: list[RawFile], config: ImagesConfig) -> DataFrame:
+def _source(spark: SparkSession, files: list[RawFile], config: ImagesConfig) -> tuple[DataFrame, Task]:
+    """The files, cut into tasks, and what makes DECODED of them."""
     for file in files:
         check_name(file)
     shape = Shape(config.height, config.width, config.channels, config.fit, config.max_pixels)
     kind = config.format if config.format != "auto" else _kind_of(files)
     if (kind == "parquet") != (config.columns is not None):
         raise ConfigError(f"images.columns goes with Parquet files, and Parquet files need it; these are {kind}")
-    if kind in ("cifar10", "idx"):
-        found = list(_cifar10(files) if kind == "cifar10" else _idx(files))
-        if not found:
-            raise DataError(f"{config.path} holds no file named as those of {kind} are; found {_names(files)}")
-        names = config.label_names or _label_names(files)
-        task = partial(tasks.explode_containers, shape=shape, names=names)
-        return _container_frame(spark, found).mapInArrow(task, spark_schema(tasks.DECODED))
-    encoded = _parquet_frame(spark, files, config.columns) if config.columns else _file_frame(spark, files, config.labels)
-    return encoded.mapInArrow(partial(tasks.decode_files, shape=shape), spark_schema(tasks.DECODED))
+    if config.columns is not None:
+        return _parquet_frame(spark, files, config.columns), partial(tasks.decode_encoded, shape=shape)
+    if kind == "files":
+        decode = partial(tasks.decode_files, shape=shape, read=storage.read_input)
+        return _file_frame(spark, files, config.labels), decode
+    found = list(_cifar10(files) if kind == "cifar10" else _idx(files))
+    if not found:
+        raise DataError(f"{config.path} holds no file named as those of {kind} are; found {_names(files)}")
+    names = config.label_names or _label_names(files)
+    explode = partial(tasks.explode_containers, shape=shape, names=names, read=storage.map_input)
+    return _container_frame(spark, found), explode
 
 
 def _kind_of(files: list[RawFile]) -> str:
@@ -128,28 +154,30 @@ def _names(files: list[RawFile]) -> str:
     return ", ".join(file.relative for file in files[:3]) + more
 
 
-def _binary(spark: SparkSession, files: list[RawFile]) -> DataFrame:
-    """Columns source_file and content: files whole, also the empty ones, which Spark passes over without a word."""
-    empty = [(file.relative, b"") for file in files if file.size == 0]
-    read = spark.read.format("binaryFile").load([storage.for_spark(file.path) for file in files])
-    whole = read.select(source_file(files).alias("source_file"), "content")
-    return whole.unionByName(spark.createDataFrame(empty, "source_file string, content binary")) if empty else whole
+def _spread(spark: SparkSession, table: pa.Table, costs: npt.NDArray[np.float64]) -> DataFrame:
+    """The rows, in partitions that cost about the same each: a few for every core, and more where one would cost too much."""
+    waves = _WAVES * spark.sparkContext.defaultParallelism
+    partitions = max(min(waves, len(table)), math.ceil(costs.sum() / _TASK_COST), 1)
+    middle = np.cumsum(costs) - costs / 2
+    number = (middle / costs.sum() * partitions).astype(np.int32)
+    numbered = spark.createDataFrame(table.append_column("_partition", pa.array(number)))
+    return numbered.repartitionById(partitions, "_partition").drop("_partition")
 
 
 def _file_frame(spark: SparkSession, files: list[RawFile], labels: str) -> DataFrame:
-    """Picture files as ENCODED; what is no picture by its content is found when it is decoded."""
-    name = F.element_at(F.split("source_file", "/"), -1)
-    stem = F.regexp_replace(name, r"(?<=.)\.[^.]*$", "")
-    folder = F.get(F.split("source_file", "/"), F.size(F.split("source_file", "/")) - 2)
-    columns: dict[str, Column] = {
-        "source_file": F.col("source_file"),
-        "position": F.lit(0).cast("long"),
-        "item_id": F.col("source_file") if labels == "folder" else stem,
-        "label": folder if labels == "folder" else F.lit(None).cast("string"),
-        "split": F.lit(None).cast("string"),
-        "content": F.col("content"),
+    """Picture files as FILES; what is no picture by its content is found when it is decoded."""
+    by_folder = labels == "folder"
+    relative, names = [file.relative for file in files], [PurePosixPath(file.relative) for file in files]
+    columns = {
+        "source_file": relative,
+        "position": [0] * len(files),
+        "item_id": relative if by_folder else [name.name.rpartition(".")[0] or name.name for name in names],
+        "label": [name.parent.name or None if by_folder else None for name in names],
+        "split": [None] * len(files),
+        "path": [str(file.path) for file in files],
     }
-    return _binary(spark, files).select(*(column.alias(name) for name, column in columns.items()))
+    costs = np.array([file.size + _FILE_COST for file in files], np.float64)
+    return _spread(spark, pa.table(columns, tasks.FILES), costs)
 
 
 def _parquet_frame(spark: SparkSession, files: list[RawFile], columns: ImageColumnsConfig) -> DataFrame:
@@ -164,7 +192,7 @@ def _parquet_frame(spark: SparkSession, files: list[RawFile], columns: ImageColu
     if types[columns.image] != "binary":
         raise DataError(f"{files[0].path}: column {columns.image!r} is {types[columns.image]}, expected binary: encoded pictures")
     label = F.col(f"`{columns.label}`").cast("string") if columns.label else F.lit(None).cast("string")
-    return frame.select(
+    encoded = frame.select(
         source_file(files).alias("source_file"),
         F.col("_metadata.row_index").alias("position"),
         F.nullif(F.trim(F.col(f"`{columns.item_id}`").cast("string")), F.lit("")).alias("item_id"),
@@ -172,6 +200,17 @@ def _parquet_frame(spark: SparkSession, files: list[RawFile], columns: ImageColu
         F.lit(None).cast("string").alias("split"),
         F.col(f"`{columns.image}`").alias("content"),
     )
+    cores = spark.sparkContext.defaultParallelism
+    return encoded if len(files) >= cores or _row_groups(files) >= cores else encoded.repartition(_WAVES * cores)
+
+
+def _row_groups(files: list[RawFile]) -> int:
+    """How many row groups there are, which is how many tasks can read at once."""
+    total = 0
+    for file in files:
+        with rows.open_parquet(file.path) as opened:
+            total += opened.num_row_groups
+    return total
 
 
 def _cifar10(files: list[RawFile]) -> Iterator[dict[str, Any]]:
@@ -198,17 +237,26 @@ def _beside(file: RawFile, prefix: str) -> str:
 
 
 def _container_frame(spark: SparkSession, found: list[dict[str, Any]]) -> DataFrame:
-    """The collections' files as CONTAINERS, one task each."""
-    frames_ = [_one_container(spark, container) for container in found]
-    return reduce(DataFrame.unionByName, frames_)
+    """The collections' files as CONTAINERS, in pieces that occupy every core."""
+    equal = sum(container["file"].size for container in found) / (_WAVES * spark.sparkContext.defaultParallelism)
+    rows: list[dict[str, Any]] = []
+    costs: list[float] = []
+    for container in found:
+        file, labels, pieces = container["file"], container["labels"], _pieces(container, equal)
+        facts = {name: container[name] for name in ("kind", "prefix", "split")}
+        facts |= {"source_file": file.relative, "path": str(file.path), "labels": labels and str(labels.path), "pieces": pieces}
+        rows += [facts | {"piece": piece} for piece in range(pieces)]
+        costs += [(file.size + _FILE_COST) / pieces] * pieces
+    return _spread(spark, pa.Table.from_pylist(rows, tasks.CONTAINERS), np.array(costs))
 
 
-def _one_container(spark: SparkSession, container: dict[str, Any]) -> DataFrame:
-    facts = {name: F.lit(container[name]).cast("string") for name in ("kind", "prefix", "split")}
-    frame = _binary(spark, [container["file"]]).withColumns(facts)
-    if container["labels"] is None:
-        return frame.withColumn("labels", F.lit(None).cast("binary"))
-    return frame.crossJoin(_binary(spark, [container["labels"]]).select(F.col("content").alias("labels")))
+def _pieces(container: dict[str, Any], size: float) -> int:
+    """How many pieces of about a size in bytes. A pickle has to be read whole for any, a gzipped file to be unpacked."""
+    if container["kind"] == "cifar10-pickle":
+        return 1
+    file: RawFile = container["file"]
+    smallest = _SMALL_PIECE * (4 if file.path.suffix == ".gz" else 1)
+    return max(1, math.ceil(file.size / max(size, smallest)))
 
 
 def _label_names(files: list[RawFile]) -> tuple[str, ...]:

@@ -1,0 +1,60 @@
+"""Values in files of their own: the rows get them back in whatever order and selection they come."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from emberline.datasets import parked
+from emberline.errors import DataError
+
+ROWS = [{"name": f"n{number}", "value": None if number % 7 == 3 else bytes([number]) * number} for number in range(20)]
+VALUES = {row["name"]: row["value"] for row in ROWS}
+
+
+def batches(size: int) -> Iterator[pa.RecordBatch]:
+    schema = pa.schema([("name", pa.string()), ("value", pa.binary())])
+    return iter(pa.Table.from_pylist(ROWS, schema).to_batches(max_chunksize=size))
+
+
+def park(folder: Path, size: int = 6) -> pa.Table:
+    return pa.Table.from_batches(parked.park(batches(size), iter, "value", str(folder)))
+
+
+def fetched(*given: pa.Table) -> list[tuple[str, bytes | None]]:
+    every = [batch for table in given for batch in table.combine_chunks().to_batches()]
+    return [(row["name"], row["value"]) for batch in parked.fetch(iter(every), "value") for row in batch.to_pylist()]
+
+
+def test_rows_get_their_values_back(tmp_path: Path) -> None:
+    places = park(tmp_path / "new")
+    assert places.column_names == ["name", "parked_file", "parked_batch", "parked_row"]
+    assert fetched(places) == list(VALUES.items())
+
+
+def test_in_any_order_and_selection_from_several_files(tmp_path: Path) -> None:
+    first, second = park(tmp_path), park(tmp_path, size=3)
+    mixed = pa.concat_tables([first.slice(7, 9), second.slice(0, 5), first.slice(2, 1), second.slice(19)])
+    names = [name for name, _ in fetched(mixed.take(list(reversed(range(len(mixed))))))]
+    assert names == mixed["name"].to_pylist()[::-1]
+    assert fetched(mixed, first) == [(name, VALUES[name]) for name in [*mixed["name"].to_pylist(), *VALUES]]
+
+
+def test_batches_are_no_larger_than_those_that_were_parked(tmp_path: Path) -> None:
+    every = park(tmp_path).combine_chunks().to_batches()
+    assert [batch.num_rows for batch in parked.fetch(iter(every), "value")] == [6, 6, 6, 2]
+
+
+def test_no_rows_leave_no_file(tmp_path: Path) -> None:
+    assert list(parked.park(iter([]), iter, "value", str(tmp_path))) == []
+    assert list(tmp_path.iterdir()) == []
+    assert fetched(park(tmp_path).slice(0, 0)) == []
+
+
+def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    places = park(tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    with pytest.raises(DataError, match=f"{file.name} cannot be read"):
+        fetched(places)
