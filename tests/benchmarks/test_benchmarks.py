@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from emberline.images.decode import Shape, decode
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -19,7 +21,7 @@ def scripts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
         yield
-    for name in ("als", "data", "harness"):
+    for name in ("als", "data", "harness", "images"):
         sys.modules.pop(name, None)
 
 
@@ -120,3 +122,12 @@ def test_the_loss_is_the_sum_over_all_pairs(data: ModuleType, name: str) -> None
             count = sum(pair[side] == row for pair in rated)
             expected += problem.reg_param * (count if problem.reg_exponent else 1) * float(x @ x)
     assert als.loss(problem, ratings, users, items) == pytest.approx(expected, rel=1e-5)
+
+
+def test_every_decoder_of_pictures_shows_the_same_photos(scripts: None, shared_data: Path) -> None:
+    import images
+
+    for file in sorted((shared_data / "flower-photos").glob("*/*.jpg"))[::30]:
+        ours = decode(file.read_bytes(), Shape(32, 32, 3, "crop", 50_000_000)).astype(int)
+        for theirs in (images.by_pillow(file, 32), images.by_decoder(file, 32)):
+            assert np.abs(ours - theirs).mean() < 10, file  # they cut the middle half a pixel elsewhere

@@ -83,10 +83,10 @@ def _parts(spark: SparkSession, pictures: int, config: ImagesConfig) -> int:
 
 
 def _counts(judged: DataFrame, channels: int) -> list[Row]:
-    """Per reason, null for what is kept: `count`, and of each channel the sums over all pixels, exactly."""
+    """Per reason, null for what is kept: `count`, and of each channel the sums over all pixels, exactly; frequent ones first."""
     sums = [F.sum(F.col(name)[channel].cast("decimal(20,0)")) for name in ("totals", "squares") for channel in range(channels)]
     by_reason = judged.groupBy("reason").agg(F.count("*").alias("count"), F.array(*sums).alias("sums"))
-    return by_reason.orderBy(F.desc("count"), "reason").collect()
+    return sorted(by_reason.collect(), key=lambda row: (-row["count"], row["reason"] or ""))
 
 
 def channel_statistics(counts: list[Row], config: ImagesConfig) -> dict[str, list[float]]:
