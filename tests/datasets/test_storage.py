@@ -71,6 +71,14 @@ def test_a_folder_is_listed_at_all_levels_in_order_without_hidden_names(tmp_path
     assert _listed(tmp_path) == ["a/deep/y.csv", "a/z.csv", "b.csv"]
 
 
+def test_links_to_files_are_files_and_links_to_nowhere_nothing(tmp_path: Path) -> None:
+    _make_files(tmp_path, "elsewhere/a.csv", "in/b.csv")
+    (tmp_path / "in" / "link.csv").symlink_to(tmp_path / "elsewhere" / "a.csv")
+    (tmp_path / "in" / "gone.csv").symlink_to(tmp_path / "nothing")
+    (tmp_path / "in" / "folder").symlink_to(tmp_path / "elsewhere")
+    assert _listed(tmp_path / "in") == ["b.csv", "link.csv"]
+
+
 def test_a_folder_below_hidden_ones_is_listed_all_the_same(tmp_path: Path) -> None:
     _make_files(tmp_path, "_raw/.today/a.csv", "_raw/.today/_b.csv")
     assert _listed(tmp_path / "_raw" / ".today") == ["a.csv"]

@@ -6,10 +6,10 @@ A picture that cannot be used is in `rejected_images` with its reason; none ends
 """
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from functools import partial
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -136,12 +136,12 @@ def _source(spark: SparkSession, files: list[RawFile], config: ImagesConfig) -> 
 
 def _kind_of(files: list[RawFile]) -> str:
     """Raises ConfigError where the files' names do not say what they are."""
-    names = [file.path.name for file in files]
+    names = [file.relative.rpartition("/")[2] for file in files]
     if any(_CIFAR_BINARY.fullmatch(name) or _CIFAR_PICKLE.fullmatch(name) for name in names):
         return "cifar10"
     if any(_IDX.fullmatch(name) for name in names):
         return "idx"
-    suffixes = {file.path.suffix.lower() for file in files}
+    suffixes = {"." + name.lower().rpartition(".")[2] for name in names}
     if suffixes <= {".parquet", ".pq"}:
         return "parquet"
     if suffixes & _PICTURES:
@@ -167,12 +167,13 @@ def _spread(spark: SparkSession, table: pa.Table, costs: npt.NDArray[np.float64]
 def _file_frame(spark: SparkSession, files: list[RawFile], labels: str) -> DataFrame:
     """Picture files as FILES; what is no picture by its content is found when it is decoded."""
     by_folder = labels == "folder"
-    relative, names = [file.relative for file in files], [PurePosixPath(file.relative) for file in files]
+    relative = [file.relative for file in files]
+    folders, names = zip(*(os.path.split(path) for path in relative), strict=True)
     columns = {
         "source_file": relative,
         "position": [0] * len(files),
-        "item_id": relative if by_folder else [name.name.rpartition(".")[0] or name.name for name in names],
-        "label": [name.parent.name or None if by_folder else None for name in names],
+        "item_id": relative if by_folder else [name.rpartition(".")[0] or name for name in names],
+        "label": [folder.rpartition("/")[2] or None if by_folder else None for folder in folders],
         "split": [None] * len(files),
         "path": [str(file.path) for file in files],
     }
