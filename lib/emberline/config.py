@@ -351,13 +351,15 @@ class ShardsConfig(_Model):
     """What the trainer reads: pictures with their `class`, or with the item's ALS `factors`, split by item.
 
     `test` is the share for measuring classes, of the pictures that do not say themselves whether they are for that; with
-    factors, the cold items are for measuring. `val` is the share of all others which is set aside for choosing the model.
+    factors, the cold items are for measuring. `val` is the share of all others which is set aside for choosing the model. Each
+    set is cut into `num_shards` parts of about equal size, or, without that, into as many as `rows_per_shard` asks for.
     """
 
     task: Literal["class", "factors"]
     val: Fraction = 0.1
     test: Annotated[float, Field(ge=0, lt=1)] = 0.0
     rows_per_shard: Positive = 10_000
+    num_shards: Positive | None = None
     seed: Seed = 1
 
     @model_validator(mode="after")

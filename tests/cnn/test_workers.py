@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -104,6 +105,11 @@ def checkpoints(root: Path) -> list[Path]:
     return list(root.glob("_work/train-cnn/*/checkpoints/step-*"))
 
 
+def newest(root: Path) -> int:
+    """The step of the newest checkpoint; 0 where there is none."""
+    return max([0, *(int(path.stem.removeprefix("step-")) for path in checkpoints(root) if path.suffix == ".npz")])
+
+
 def finish(process: Process, root: Path, seconds: float = 180) -> tuple[int, str]:
     code = process.wait(timeout=seconds)
     return code, (root.parent / "stderr").read_text()
@@ -166,6 +172,42 @@ def test_a_worker_that_is_killed_is_named_and_training_goes_on_from_the_checkpoi
     history = manifests.load(root, "cnn").manifest.info["history"]
     assert [row["epoch"] for row in history] == list(range(1, 11))
     assert status(root)["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.faults)])
+def test_a_training_killed_at_random_steps_ends_with_the_bits_of_an_unbroken_one(
+    kills: int,
+    start: Callable[..., Process],
+    root: Path,
+    pipeline: Path,
+    tmp_path: Path,
+    publish_shards: Publish,
+    weights: Weights,
+) -> None:
+    """Each time some steps after the one before, and within a step: the last checkpoint is two steps old at most."""
+    settings = ["workers=1", f"epochs={kills * 12}", f"max_restarts={kills}", "flip=true", "shift=2", "schedule=cosine"]
+    overrides = [f"cnn.{setting}" for setting in settings]
+    process, rng, killed = start(*overrides), random.Random(kills), 0
+    for _ in range(kills):
+        until = newest(root) + rng.randint(1, 60)
+        wait_for("the next moment", lambda least=until: newest(root) >= least or process.poll() is not None)
+        time.sleep(rng.uniform(0, 0.02))
+        before = running()
+        if process.poll() is None:
+            os.kill(before[0], signal.SIGKILL)
+            killed += 1
+            wait_for("another trainer", lambda old=before: running() not in ({}, old) or process.poll() is not None)
+    code, errors = finish(process, root)
+    assert code == 0, errors
+    assert errors.count("was killed by signal 9") == killed == kills
+    unbroken = tmp_path / "unbroken"
+    publish_shards(unbroken)
+    runner.run(configs.load(pipeline, overrides), unbroken, stages.select(configs.load(pipeline, overrides), only="train-cnn"))
+    left, right = weights(root), weights(unbroken)
+    assert left.keys() == right.keys() and len(left) > 8
+    assert all(left[name].tobytes() == right[name].tobytes() for name in left)
+    histories = [manifests.load(place, "cnn").manifest.info["history"] for place in (root, unbroken)]
+    assert [row["loss"] for row in histories[0]] == [row["loss"] for row in histories[1]]
 
 
 @pytest.mark.faults

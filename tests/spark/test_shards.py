@@ -1,10 +1,12 @@
 """export-shards: what is trained on and what is measured, and one order that nothing but the seed decides."""
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
@@ -160,6 +162,8 @@ def test_manifests_say_what_the_trainer_has_to_know(classes: Shards) -> None:
         assert {name: info[name] for name in KEPT_INFO} == INFO
         assert (info["task"], info["row_group_rows"], dataset.manifest.rank, dataset.manifest.seed) == ("class", 1000, None, SEED)
         assert all(pq.read_schema(path) == TABLES[dataset.name] for path in dataset.paths)
+        labels = Counter(row["label"] for row in classes.rows[dataset.name])
+        assert info["class_counts"] == [labels[number] for number in range(3)]
     assert {row["item"]: row["pixels"] for row in classes.rows["shards_all"]} == {row["item"]: row["pixels"] for row in PICTURES}
 
 
@@ -206,6 +210,23 @@ def test_items_withheld_whole_are_tested_on_and_never_seen_before(by_partitions:
     assert trained == {item: [float(item), 1.0] for item in range(200)}
     assert all(row["factors"] is None for row in shards.rows["shards_test"])
     assert len(shards.rows["shards_val"]) == pytest.approx(50, abs=25)
+
+
+def test_manifests_say_how_targets_are_spread(by_partitions: dict[int, Shards]) -> None:
+    for name, rows in by_partitions[3].rows.items():
+        info = by_partitions[3].datasets[name].manifest.info
+        factors = [row["factors"] for row in rows if row["factors"]]
+        if factors:
+            assert info["target_mean"] == pytest.approx(np.mean(factors, axis=0))
+            assert info["target_std"] == pytest.approx(np.std(factors, axis=0))
+        else:
+            assert (name, info["target_mean"], info["target_std"]) == ("shards_test", None, None)
+
+
+def test_the_number_of_parts_may_be_asked_for(publish: Publish, spark: SparkSession, root: Path) -> None:
+    publish_factors(publish, root, 300)
+    found = Shards(root, FACTOR_SECTIONS | {"shards": FACTOR_SECTIONS["shards"] | {"num_shards": 3}})
+    assert {len(found.row_groups(name)) for name in NAMES} == {3}
 
 
 def test_items_without_factors_are_predicted_only(by_partitions: dict[int, Shards]) -> None:

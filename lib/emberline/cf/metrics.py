@@ -92,6 +92,10 @@ class Sums:
         """(width,); NaN where nothing was counted."""
         return self.total / self.count if self.count else np.full_like(self.total, np.nan)
 
+    def deviation(self) -> Float64:
+        """(width,): the standard deviation of what was counted; NaN where nothing was."""
+        return np.sqrt(np.maximum(self.squares / self.count - self.mean() ** 2, 0)) if self.count else self.mean()
+
     def standard_error(self) -> Float64:
         """Of the mean, (width,); NaN below two values."""
         if self.count < 2:

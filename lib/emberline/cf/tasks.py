@@ -40,6 +40,9 @@ GRAMIANS = pa.schema([("gramian", pa.binary())])
 MOMENTS = pa.schema(
     [("split", pa.string()), ("count", pa.int64()), ("xx", pa.binary()), ("xy", pa.binary()), ("yy", pa.binary())]
 )
+TARGETS = pa.schema(
+    [("split", pa.string()), ("count", pa.int64()), ("total", pa.list_(pa.float64())), ("squares", pa.list_(pa.float64()))]
+)
 WANTED = "wanted_"
 _TIE = 1e-6  # scores this near to each other, as shares of the larger of 1 and the score, are equal
 EXCLUDED = "excluded_"
@@ -199,6 +202,16 @@ def sum_moments(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             moments = ridge.Moments.of(x, y)
             row = {name: getattr(moments, name).tobytes() for name in ("xx", "xy", "yy")}
             yield pa.RecordBatch.from_pylist([{"split": split.as_py(), "count": moments.count, **row}], schema=MOMENTS)
+
+
+def sum_targets(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Columns split and factors, of rows that have some, to a row of TARGETS per batch and split."""
+    for batch in batches:
+        for split in batch["split"].unique():
+            rows = batch.filter(pc.equal(batch["split"], split))
+            sums = metrics.Sums.of(matrix_of(rows["factors"], rows.num_rows).astype(np.float64))
+            row = {"split": split.as_py(), "count": sums.count, "total": sums.total, "squares": sums.squares}
+            yield pa.RecordBatch.from_pylist([row], schema=TARGETS)
 
 
 def apply_weights(batches: Iterator[pa.RecordBatch], weights: npt.NDArray[np.float64]) -> Iterator[pa.RecordBatch]:

@@ -47,7 +47,8 @@ def run(run: StageRun) -> None:
     strategy = make_strategy(config.replicas, config.deterministic, config.workers)
     train, val = (Shards(run.inputs[name]) for name in ("shards_train", "shards_val"))
     if config.verify:
-        for shards in (train, val):
+        for number, shards in enumerate((train, val)):
+            run.at("checking", number)
             shards.check(slice(rank_of(strategy), None, config.workers))
     with closing(Training(run, config, strategy, train, val)) as training:
         training.resume()
@@ -204,7 +205,9 @@ class Training:
     def _measure(self) -> dict[str, float]:
         """The loss, and for classes the accuracy, on the validation rows, of which every worker measures its share."""
         sums = np.zeros(2)
-        for rows in self._val.groups(range(self.trainer.rank, len(self._val.group_rows), self.trainer.workers)):
+        numbers = range(self.trainer.rank, len(self._val.group_rows), self.trainer.workers)
+        for number, rows in zip(numbers, self._val.groups(numbers), strict=True):
+            self._run.at("measuring", number)
             sums += self.trainer.measure(rows.pixels, self._target_of(rows.targets))
         loss, correct = (self.trainer.total(sums) / len(self._val)).tolist()
         return {"val_loss": loss} | ({"val_accuracy": correct} if self.task == "class" else {})

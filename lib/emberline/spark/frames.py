@@ -14,6 +14,7 @@ from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import PARTITION, WRITTEN_PARTS, write_parts
 from emberline.datasets.rows import Task
 from emberline.datasets.schema import TABLES
+from emberline.datasets.storage import Location
 from emberline.errors import SchemaError
 from emberline.runner import StageRun
 
@@ -96,8 +97,16 @@ def write(
     numbered = frame.select(F.spark_partition_id().alias(PARTITION), "*")
     written = numbered.mapInArrow(task, spark_schema(WRITTEN_PARTS)).collect()
     parts = [_part(row.asDict()) for row in sorted(written, key=lambda row: row[PARTITION])]
+    _remove_others(run.folder(name), parts)
     run.add(name, parts, rank=rank, seed=seed, **info)
     return run.written(name)
+
+
+def _remove_others(folder: Location, parts: list[Part]) -> None:
+    """What tasks that were repeated have left: a reader may take a part that the manifest does not list for a forgery."""
+    for path in storage.children(folder):
+        if f"{folder.name}/{path.name}" not in {part.path for part in parts}:
+            path.unlink()
 
 
 def checkpoint(frame: DataFrame, run: StageRun, name: str) -> DataFrame:

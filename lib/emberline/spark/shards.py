@@ -4,11 +4,15 @@ Rows are ordered by (hash(seed, item_id), item_id): over all parts, and within t
 outside id, so that it stays where it is when items arrive.
 """
 
+from functools import reduce
 from typing import Any
 
+import numpy as np
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from emberline.cf import tasks
+from emberline.cf.metrics import Float64, Sums
 from emberline.config import ShardsConfig
 from emberline.datasets.sharding import GROUP_BYTES, GROUP_ROWS
 from emberline.errors import EmptyDatasetError
@@ -17,6 +21,7 @@ from emberline.spark import frames
 
 _BUCKETS = 1_000_000
 SPLITS = ("train", "val", "test", "none")
+SETS = {"all": SPLITS, **{split: (split,) for split in SPLITS[:3]}}
 
 
 def run(run: StageRun, spark: SparkSession) -> None:
@@ -28,16 +33,38 @@ def run(run: StageRun, spark: SparkSession) -> None:
     examples, facts = _with_classes(run, spark, config) if config.task == "class" else _with_factors(run, spark, config)
     facts |= {name: images[name] for name in ("height", "width", "channels", "mean", "std")} | {"task": config.task}
     whole = frames.checkpoint(examples.withColumn("_order", _hash(config.seed, "order")), run, "examples")
-    counts = {row[0]: row[1] for row in whole.groupBy("split").count().collect()}
-    _check(counts, run, config)
+    by_class = {(row["split"], row["label"]): row["count"] for row in whole.groupBy("split", "label").count().collect()}
+    counts = {split: sum(n for (of, _), n in by_class.items() if of == split) for split in SPLITS}
+    _check({split: count for split, count in counts.items() if count}, run, config)
     rank = run.inputs["item_factors"].manifest.rank if config.task == "factors" else None
-    for name in ("all", *SPLITS[:3]):
+    targets = target_sums(whole, rank) if rank else {}
+    for name, splits in SETS.items():
         rows = whole if name == "all" else whole.where(F.col("split") == name)
-        count = sum(counts.values()) if name == "all" else counts.get(name, 0)
-        ordered = in_order(rows, max(1, round(count / config.rows_per_shard)))
+        ordered = in_order(rows, config.num_shards or max(1, round(sum(counts[s] for s in splits) / config.rows_per_shard)))
+        if rank:
+            sums = reduce(Sums.merge, (targets[split] for split in splits if split in targets), Sums.empty(rank))
+            facts |= {"target_mean": _listed(sums.mean()), "target_std": _listed(sums.deviation())}
+        else:
+            of_classes = range(len(facts["classes"]))
+            facts |= {"class_counts": [sum(by_class.get((split, label), 0) for split in splits) for label in of_classes]}
         frames.write(
             ordered, run, f"shards_{name}", rank=rank, seed=config.seed, group_rows=group_rows, row_group_rows=group_rows, **facts
         )
+
+
+def target_sums(examples: DataFrame, rank: int) -> dict[str, Sums]:
+    """Of the factors, by split: count, sums and sums of squares of each component."""
+    sums: dict[str, Sums] = {}
+    known = examples.where("factors is not null").select("split", "factors")
+    for row in known.mapInArrow(tasks.sum_targets, frames.spark_schema(tasks.TARGETS)).toLocalIterator():
+        found = Sums(row["count"], np.array(row["total"]), np.array(row["squares"]))
+        sums[row["split"]] = sums.get(row["split"], Sums.empty(rank)).merge(found)
+    return sums
+
+
+def _listed(values: Float64) -> list[float] | None:
+    """As a manifest has it: None where nothing was counted."""
+    return None if np.isnan(values).any() else values.tolist()
 
 
 def in_order(rows: DataFrame, num_shards: int) -> DataFrame:
