@@ -18,6 +18,7 @@ EXIT_CODES = {
     "GateError": 3,
     "StorageError": 1,
     "LockedError": 75,
+    "WorkerError": 1,
     "TrainingError": 4,
     "Preempted": 75,
 }

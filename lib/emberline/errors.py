@@ -68,6 +68,8 @@ class GateError(DataError):
 class WorkerError(EmberlineError):
     """Trainer processes died, hung or did not start, as often as they were started; the message says which, where and how."""
 
+    exit_code = 1
+
 
 class TrainingError(EmberlineError):
     """Training cannot go on, for example because the loss is not finite."""

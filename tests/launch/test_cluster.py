@@ -3,7 +3,10 @@
 import json
 import socket
 
-from emberline.launch.cluster import address, environment, free_ports
+import pytest
+
+from emberline.errors import ConfigError
+from emberline.launch.cluster import address, environment, free_ports, own_gpus, visible_gpus
 
 
 def test_each_member_is_told_everybodys_address_and_its_own_place() -> None:
@@ -29,3 +32,18 @@ def test_free_ports_are_different_and_free() -> None:
     assert len(set(ports)) == 20
     for port in ports:
         socket.create_server(("", port)).close()
+
+
+def test_members_on_one_machine_share_its_gpus() -> None:
+    shares = [own_gpus(["0", "2", "5", "7", "8"], 2, rank)["CUDA_VISIBLE_DEVICES"] for rank in (0, 1)]
+    assert shares == ["0,2", "5,7"]
+    assert own_gpus(["0", "1"], 1, 0) == own_gpus([], 4, 2) == {}
+    with pytest.raises(ConfigError, match=r"^cnn\.workers = 3, but this machine has 2 GPUs for them; lower it$"):
+        own_gpus(["0", "1"], 3, 0)
+
+
+def test_the_environment_says_which_gpus_are_for_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-1a2b")
+    assert visible_gpus() == ["3", "GPU-1a2b"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert visible_gpus() == []

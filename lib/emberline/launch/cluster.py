@@ -1,9 +1,13 @@
-"""What a process has to know of its team, as TensorFlow reads it: everybody's address, and which one is its own."""
+"""What a process has to know of its team, as TensorFlow reads it: everybody's address, which is its own, and its GPUs."""
 
 import json
+import os
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
+
+from emberline.errors import ConfigError
 
 Environment = dict[str, str | None]
 
@@ -24,3 +28,21 @@ def environment(addresses: Sequence[str], rank: int) -> Environment:
     if len(addresses) == 1:
         return {"TF_CONFIG": None}
     return {"TF_CONFIG": json.dumps({"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": rank}})}
+
+
+def visible_gpus() -> list[str]:
+    """This machine's GPUs, as CUDA names them, or those of them that the environment leaves to this process."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name for name in chosen.split(",") if name]
+    return [str(number) for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
+
+
+def own_gpus(gpus: Sequence[str], size: int, rank: int) -> Environment:
+    """A member's share of one machine's GPUs: two processes cannot reduce over the same one. Raises ConfigError for too few."""
+    if size == 1 or not gpus:
+        return {}
+    if len(gpus) < size:
+        raise ConfigError(f"cnn.workers = {size}, but this machine has {len(gpus)} GPUs for them; lower it")
+    each = len(gpus) // size
+    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus[rank * each : (rank + 1) * each])}

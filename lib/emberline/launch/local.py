@@ -29,8 +29,10 @@ class Local:
         """The team; its standard error is this process's, or, where they are several, comes line by line."""
         if not self._team:
             addresses = [cluster.address(_HOST, port) for port in self._ports(self._size)]
+            gpus = cluster.visible_gpus()
             for rank in range(self._size):
-                environment = {**self._environment, **cluster.environment(addresses, rank)}
+                own = cluster.environment(addresses, rank) | cluster.own_gpus(gpus, self._size, rank)
+                environment = {**self._environment, **own}
                 self._team.append(Child(self._module, self.inbox, rank, environment, capture=self._size > 1))
         return self._team
 

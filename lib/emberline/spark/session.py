@@ -97,7 +97,7 @@ class Engine:
 
 
 def _abandon_call(context: SparkContext) -> None:
-    """End what the JVM does for the interrupted call: else the next call gets its answer, and tasks go on writing."""
+    """End what the JVM does for the call that was interrupted: else the next one gets its answer, and its tasks go on writing."""
     client = context._gateway._gateway_client  # type: ignore[union-attr]
     if connection := client.get_thread_connection():
         connection.close()

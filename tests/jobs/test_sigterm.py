@@ -1,0 +1,51 @@
+"""`emberline run` under SIGTERM while Python's and Spark's stages run: nothing is written, 75 says to run it again."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emberline.launch.stop import EXIT_CODE
+
+
+def start(pipeline: Path, root: Path, stage: str, *settings: str) -> "subprocess.Popen[str]":
+    words = [word for setting in settings for word in ("--set", setting)]
+    program = [sys.executable, "-c", "from emberline.cli import main; main()", "run", str(pipeline), "--root", str(root)]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen([*program, "--only", stage, *words], stdout=quiet, stderr=subprocess.PIPE, text=True)
+
+
+def status(root: Path, stage: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((root / "_status" / f"{stage}.json").read_text())
+    return content
+
+
+@pytest.mark.parametrize(("stage", "sign"), [("generate-shop", "_status/generate-shop.json"), ("prepare-ratings", "_work/*/*/*")])
+def test_a_stage_that_is_asked_to_stop_writes_nothing_and_ends_at_once(
+    stage: str, sign: str, pipeline: Path, finished: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    if stage != "generate-shop":
+        shutil.copytree(finished / "shop", root / "shop")
+    process = start(pipeline, root, stage, "shop.num_events=3000000" if stage == "generate-shop" else "als.rank=4")
+    deadline = time.monotonic() + 120
+    while not list(root.glob(sign)):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.2)
+    os.kill(process.pid, signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == EXIT_CODE, errors
+    assert errors.endswith(f"emberline: error: {stage} was asked to stop, and wrote nothing; run it again\n")
+    assert (status(root, stage)["state"], status(root, stage)["exit_code"]) == ("failed", EXIT_CODE)
+    assert {path.name for path in root.iterdir()} <= {"_lock", "_status", "_work", "shop"}
+    assert not list(root.glob("_work/*/*"))
+    assert stage != "generate-shop" or not list(root.glob("shop/*"))
