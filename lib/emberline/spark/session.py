@@ -7,11 +7,12 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -65,7 +66,8 @@ class Engine:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._is_ours:
-            self.session.stop()
+            with suppress(*([Py4JError] if error else [])):  # the signal that stops a service goes to its JVM, too
+                self.session.stop()
 
     def call(self, run: StageRun) -> None:
         """Run one stage's function.
