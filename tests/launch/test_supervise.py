@@ -122,9 +122,27 @@ def test_restarts_are_counted_and_the_last_failure_ends_it(run: Team) -> None:
     assert time.monotonic() - began < 40
 
 
+@pytest.mark.faults
 def test_different_failures_are_told_in_turn(run: Team) -> None:
     with pytest.raises(WorkerError, match=r"1 restarts: \(1\) rank 1 on .* signal 9 .*; \(2\) rank 1 on .* signal 11"):
         run("time.sleep(600)", "kill(9 if first() else 11)")
+
+
+def test_where_there_is_no_room_any_more_the_failure_is_told(
+    team_worker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Shrinking(Recorded):
+        def start(self) -> list[Child]:
+            if hasattr(self, "pids"):
+                raise ConfigError("too few slots")
+            return super().start()
+
+    monkeypatch.syspath_prepend(team_worker.parent)
+    with (
+        Shrinking("team_worker", 1, {"FOLDER": str(tmp_path)}) as launcher,
+        pytest.raises(WorkerError, match=r"was killed by signal 9 .*; it cannot start again: too few slots$"),
+    ):
+        supervise(launcher, Work("train-cnn", {"do": ["kill(9)"]}), QUICK)
 
 
 # ---------------------------------------------------------------------------------------------------------------- silence
@@ -140,11 +158,13 @@ def test_who_is_stopped_is_named(run: Team, caplog: pytest.LogCaptureFixture) ->
     assert f"rank 1 on {HOST} has been silent for 3 s: it is stopped, swapping or cut off" in caplog.text
 
 
+@pytest.mark.faults
 def test_who_is_stopped_is_named_when_the_others_notice_first(run: Team, caplog: pytest.LogCaptureFixture) -> None:
     run("if first(): time.sleep(3); lose()", "if first(): kill(signal.SIGSTOP)", limits=Limits(silence=30, restarts=1))
     assert f"rank 1 on {HOST} has been silent for " in caplog.text
 
 
+@pytest.mark.faults
 def test_a_loss_without_a_culprit_is_the_networks(run: Team, caplog: pytest.LogCaptureFixture) -> None:
     run("if first(): lose()", "if first(): time.sleep(600)")
     assert f"rank 0 on {HOST} lost the others: Connection reset by peer; look at the network" in caplog.text

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from emberline.errors import EmberlineError, Preempted, WorkerError
+from emberline.errors import ConfigError, EmberlineError, Preempted, WorkerError
 from emberline.launch.child import Inbox, Message, error_of
 from emberline.logs import event
 
@@ -91,7 +91,7 @@ def supervise(launcher: Launcher, work: Work, limits: Limits) -> Message:
     collisions = 0
     while not work.stopping():
         try:
-            return _Attempt(launcher.start(), launcher.inbox, work, limits).answer()
+            return _Attempt(_start(launcher, failures), launcher.inbox, work, limits).answer()
         except _PortTakenError as error:
             collisions += 1
             if collisions > _MAX_COLLISIONS:
@@ -110,6 +110,16 @@ def supervise(launcher: Launcher, work: Work, limits: Limits) -> Message:
 
 
 _CONTINUES = "it goes on from its last checkpoint"
+
+
+def _start(launcher: Launcher, failures: list[str]) -> Sequence[Member]:
+    """A team; where there was room for one and is none any more, it is the failures, not the configuration, that are told."""
+    try:
+        return launcher.start()
+    except ConfigError as error:
+        if not failures:
+            raise
+        raise WorkerError(f"{_in_turn(failures)}; it cannot start again: {error}") from None
 
 
 def _in_turn(failures: list[str]) -> str:
