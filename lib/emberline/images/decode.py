@@ -192,7 +192,8 @@ def fit_picture(picture: Image.Image, shape: Shape) -> NDArray[np.uint8]:
     """
     if 0 in picture.size:
         raise UnusablePictureError("no pixels")
-    picture = flatten(picture).convert("L" if shape.channels == 1 else "RGB")
+    picture, mode = flatten(picture), "L" if shape.channels == 1 else "RGB"
+    picture = picture if picture.mode == mode else picture.convert(mode)  # which copies, also to the same mode
     fitted = {"crop": _crop, "pad": _pad, "stretch": _stretch}[shape.fit](picture, shape.width, shape.height)
     return np.array(fitted).reshape(shape.height, shape.width, shape.channels)
 
