@@ -103,7 +103,7 @@ def _list_local(path: Path) -> list[RawFile] | None:
 
 
 def _walk(base: Path) -> Iterator[RawFile]:
-    """The data files below a folder; by text, since a hundred thousand paths taken apart by pathlib take ten seconds."""
+    """The data files below a folder; by text, in half the time that pathlib takes, which counts with 100,000 of them."""
     skipped = len(os.path.join(base, ""))  # noqa: PTH118
     for folder, folders, names in os.walk(base):
         folders[:] = [name for name in folders if _is_data_name(name)]
