@@ -307,7 +307,7 @@ def test_a_run_that_is_asked_to_stop_saves_and_the_next_one_continues_it(
 def test_a_trainer_whose_machine_is_taken_away_has_all_of_them_save(rank: int, start: Callable[..., Process], root: Path) -> None:
     process = start("cnn.epochs=1000")
     hurt(process, root, rank, signal.SIGTERM)
-    code, errors = finish(process, root, 40)
+    code, errors = finish(process, root, 90)
     assert code == 75, errors
     assert errors.splitlines()[-1].startswith("emberline: error: training was asked to stop; epoch ")
 

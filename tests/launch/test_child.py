@@ -185,6 +185,16 @@ def test_sigterm_and_the_parents_wish_to_stop_are_for_the_worker_to_see(worker: 
     assert signalled.next() == {"done": "saved"}
 
 
+def test_sigterm_is_seen_whatever_handler_a_library_puts_in_place(worker: Worker) -> None:
+    """TensorFlow does, when it makes a strategy of several workers."""
+    ignore = "import ctypes; ctypes.CDLL(None).signal(15, ctypes.c_void_p(1)); requests.send(progress='at work')"
+    talk = worker(ignore, "while not requests.stopping(): time.sleep(0.01)", "requests.send(done='saved')")
+    talk.child.send({})
+    assert talk.next() == {"progress": "at work"}
+    os.kill(talk.child.pid, signal.SIGTERM)
+    assert talk.next() == {"done": "saved"}
+
+
 def test_a_module_that_does_not_exist_is_a_child_that_died() -> None:
     talk = Talk("emberline.no_such_module", capture=True)
     messages = talk.ask()

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import IO, Any, TextIO
 
@@ -41,14 +41,15 @@ class Child:
         self.host = socket.gethostname()
         self._inbox = inbox
         variables = {**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if capture else None,
-            env={name: value for name, value in variables.items() if value is not None},
-            process_group=0,
-        )
+        with _sigterm_blocked():
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE if capture else None,
+                env={name: value for name, value in variables.items() if value is not None},
+                process_group=0,
+            )
         self.pid = self._process.pid
         readers = [threading.Thread(target=self._relay_messages, args=(self._process.stdout,), daemon=True)]
         if capture:
@@ -107,9 +108,8 @@ class Requests:
         self._is_to_stop = False
         self._place: tuple[str, int] = ("", 0)
         _end_with_parent()
-        signal.signal(signal.SIGTERM, lambda number, frame: self._stop())
         self.send(hello={"pid": os.getpid(), "host": socket.gethostname()})
-        for work in (self._watch, self._beat):
+        for work in (self._watch, self._beat, self._await_sigterm):
             threading.Thread(target=work, daemon=True).start()
 
     def __iter__(self) -> Iterator[Message]:
@@ -136,6 +136,10 @@ class Requests:
     def _stop(self) -> None:
         self._is_to_stop = True
 
+    def _await_sigterm(self) -> None:
+        while signal.sigwait({signal.SIGTERM}):
+            self._stop()
+
     def _watch(self) -> None:
         for line in sys.stdin:
             message = json.loads(line)
@@ -152,6 +156,19 @@ class Requests:
             time.sleep(BEAT_SECONDS)
             phase, step = self._place
             self.send(beat=phase, step=step)
+
+
+@contextmanager
+def _sigterm_blocked() -> Iterator[None]:
+    """What is started now blocks SIGTERM in all of its threads, so that one of them can wait for it.
+
+    A handler is not enough: TensorFlow puts its own in its place when it makes a MultiWorkerMirroredStrategy.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _take_over_stdout() -> TextIO:
