@@ -3,11 +3,15 @@
 import subprocess
 import sys
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import boto3
+import h5py
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +23,7 @@ from emberline import runner, stages
 from emberline.config import SparkConfig
 from emberline.datasets import manifest as manifests
 from emberline.datasets.remote import RemotePath
+from emberline.datasets.storage import Location
 from emberline.runner import Outcome
 from emberline.spark import session
 
@@ -32,6 +37,7 @@ SPARK = SparkConfig(
         "spark.sql.codegen.wholeStage": "false",
     },
 )
+Weights = Callable[[Location], dict[str, np.ndarray]]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 # `first()` is true once per rank and folder; a peer's end does to `collective` what it does to TensorFlow's.
@@ -169,3 +175,17 @@ def team_worker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("worker") / "team_worker.py"
     path.write_text(TEAM_WORKER)
     return path
+
+
+@pytest.fixture(scope="session")
+def weights() -> Weights:
+    """`weights(root)`: the arrays of the trained model, read without Keras."""
+
+    def read(root: Location) -> dict[str, np.ndarray]:
+        path = next(path for path in manifests.load(root, "cnn").paths if path.name == "model.keras")
+        with zipfile.ZipFile(BytesIO(path.read_bytes())) as archive, h5py.File(BytesIO(archive.read("model.weights.h5"))) as file:
+            found: dict[str, np.ndarray] = {}
+            file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
+            return found
+
+    return read

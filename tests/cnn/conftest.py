@@ -1,24 +1,19 @@
 """TensorFlow for the tests of this folder, with two logical CPU devices; and shards written by hand."""
 
 import os
-import zipfile
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from emberline.datasets.manifest import Manifest, ProducedBy, commit, load, run_folder
+from emberline.datasets.manifest import Manifest, ProducedBy, commit, run_folder
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES, fields_of
-from emberline.datasets.storage import Location
 
 Publish = Callable[..., None]
-Weights = Callable[[Location], dict[str, np.ndarray]]
 SIDE, GROUP_ROWS = 20, 16
 RUN_ID = "20250101T000000-00000000"
 
@@ -71,17 +66,3 @@ def _publish(root: Path, name: str, task: str, rng: np.random.Generator, rows: i
     produced_by = ProducedBy("export-shards", "0" * 64, RUN_ID)
     rank = 3 if task == "factors" else None
     commit(root, Manifest(name, "table", fields_of(schema), rows, parts, produced_by, rank=rank, info=info))
-
-
-@pytest.fixture(scope="session")
-def weights() -> Weights:
-    """`weights(root)`: the arrays of the trained model, read without Keras."""
-
-    def read(root: Location) -> dict[str, np.ndarray]:
-        path = next(path for path in load(root, "cnn").paths if path.name == "model.keras")
-        with zipfile.ZipFile(BytesIO(path.read_bytes())) as archive, h5py.File(BytesIO(archive.read("model.weights.h5"))) as file:
-            found: dict[str, np.ndarray] = {}
-            file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
-            return found
-
-    return read

@@ -138,8 +138,8 @@ def test_old_runs_are_pruned_and_the_current_one_is_not(s3_root: RemotePath, cli
 
 def test_the_newest_checkpoint_is_found_and_older_ones_go(s3_root: RemotePath) -> None:
     for step in range(4):
-        checkpoint.save(s3_root, step, Checkpoint([], [], {"step": step}))
-    assert checkpoint.load_latest(s3_root) == Checkpoint([], [], {"step": 3})
+        checkpoint.save(s3_root, step, Checkpoint([], [], {"step": step}), keep=2)
+    assert checkpoint.load_latest(s3_root) == (3, Checkpoint([], [], {"step": 3}))
     assert len(storage.children(s3_root)) == 2
 
 

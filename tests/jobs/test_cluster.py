@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyspark
 import pytest
 
@@ -41,6 +42,7 @@ SETTINGS = {
     "spark.hadoop.fs.defaultFS": "hdfs://127.0.0.1:1/",
 }
 AssertEqualResults = Callable[..., None]
+Weights = Callable[[Path], dict[str, np.ndarray]]
 Completed = subprocess.CompletedProcess[str]
 
 
@@ -295,6 +297,27 @@ def test_killing_a_trainer_or_its_executor_during_training_is_reported_and_train
     history = manifests.load(root, "cnn").manifest.info["history"]
     assert [row["epoch"] for row in history] == list(range(1, 41))
     assert trainers(cluster) == {}
+
+
+@pytest.mark.faults
+def test_trainers_on_a_cluster_learn_what_one_process_learns(
+    cluster: Cluster, pipeline: Path, finished: Path, tmp_path: Path, weights: Weights
+) -> None:
+    """More than 50 steps of gradient descent with momentum."""
+    (stage,) = [stage for stage in STAGES if stage.name == "train-cnn"]
+    alone, spread = (Path(shutil.copytree(finished, tmp_path / name)) for name in ("alone", "spread"))
+    settings = ['optimizer="sgd"', "learning_rate=0.002", "epochs=20"]
+    for root, more in ((alone, []), (spread, ["workers=2", 'launcher="spark"'])):
+        words = [word for setting in settings + more for word in ("--set", f"cnn.{setting}")]
+        cluster.run(stage, pipeline, root, tmp_path / f"{root.name}.log", "--force", *words, **AT_ONCE)
+    histories = [manifests.load(root, "cnn").manifest.info["history"] for root in (alone, spread)]
+    assert 20 * -(-manifests.load(alone, "shards_train").rows // 8) > 50
+    for name in ("loss", "val_loss"):
+        assert [row[name] for row in histories[1]] == pytest.approx([row[name] for row in histories[0]], rel=1e-4)
+    left, right = weights(alone), weights(spread)
+    assert left.keys() == right.keys() and len(left) > 8
+    for name, values in left.items():
+        np.testing.assert_allclose(right[name], values, rtol=0, atol=1e-5, err_msg=name)
 
 
 def wait_for_a_checkpoint(process: "subprocess.Popen[bytes]", root: Path, log: Path) -> None:
