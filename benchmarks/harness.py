@@ -5,31 +5,35 @@ A script builds `Subject`s, the first of which is ours, and hands them case by c
     options = harness.options(__doc__)
     with harness.spark(options) as session, harness.report(options) as report:
         report.compare("fit implicit 4M rank 64", [Subject("emberline", ours, judge), Subject("mllib", peer, judge)])
+
+Subjects whose memory must be their own, or whose frameworks disturb each other, live `apart`, each in a process of its own.
 """
 
 import argparse
 import gc
 import json
 import math
+import multiprocessing
 import os
 import statistics
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from pyspark.sql import SparkSession
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from emberline.config import SparkConfig
-from emberline.spark import session as sessions
+if TYPE_CHECKING:  # scripts without Spark need not load it
+    from pyspark.sql import SparkSession
 
 CORES = len(os.sched_getaffinity(0))
 Figures = dict[str, float]
@@ -37,8 +41,8 @@ Row = dict[str, Any]
 _SAMPLE_SECONDS = 0.2
 
 
-def options(doc: str | None) -> argparse.Namespace:
-    """What the command line says: json (Path or None), quick, full, only (words), repeats (int), master, memory."""
+def options(doc: str | None, with_spark: bool = True) -> argparse.Namespace:
+    """What the command line says: json (Path or None), quick, full, only (words), repeats (int), and for Spark master, memory."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=_new_file, metavar="FILE", help="write the rows there too")
     size = parser.add_mutually_exclusive_group()
@@ -46,14 +50,18 @@ def options(doc: str | None) -> argparse.Namespace:
     size.add_argument("--full", action="store_true", help="the slow peers on the largest data too")
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="only the cases whose name has all of these words")
     parser.add_argument("--repeats", type=_positive, default=1, metavar="N", help="interleaved rounds of which medians are taken")
-    parser.add_argument("--master", default=f"local[{CORES}]", help="Spark's master (default: %(default)s)")
-    parser.add_argument("--memory", default="6g", help="Spark's driver memory (default: %(default)s)")
+    if with_spark:
+        parser.add_argument("--master", default=f"local[{CORES}]", help="Spark's master (default: %(default)s)")
+        parser.add_argument("--memory", default="6g", help="Spark's driver memory (default: %(default)s)")
     return parser.parse_args()
 
 
 @contextmanager
-def spark(options: argparse.Namespace) -> Iterator[SparkSession]:
+def spark(options: argparse.Namespace) -> Iterator["SparkSession"]:
     """A session with the product's own settings, for all subjects that need Spark."""
+    from emberline.config import SparkConfig
+    from emberline.spark import session as sessions
+
     started = sessions.start(SparkConfig(master=options.master, driver_memory=options.memory))
     try:
         yield started
@@ -68,7 +76,7 @@ class Subject:
     `judge` gets what run returned, is not measured, and answers with figures: "quality", and what else is worth a column.
     Figures that end in "seconds" get ratios too. `rounds` limits how often a slow subject takes part. Memory is counted for this
     process alone where `uses_spark` is False; Spark, idle meanwhile, is not the subject's. No DataFrame is cached when a run
-    begins.
+    begins. What `measures_itself` returns its figures, seconds among them, and is not judged.
     """
 
     name: str
@@ -76,6 +84,46 @@ class Subject:
     judge: Callable[[Any], Figures] = lambda result: {}
     rounds: int = 1_000
     uses_spark: bool = True
+    measures_itself: bool = False
+
+
+@contextmanager
+def apart(makers: Sequence[Callable[[], Subject]]) -> Iterator[list[Subject]]:
+    """Subjects that are made, run and judged each in a process of its own, which stays until the block ends.
+
+    Besides seconds they have cpu_seconds, of all threads, and peak_mib, all that the process holds while it runs.
+    """
+    with ExitStack() as stack:
+        subjects = []
+        for maker in makers:
+            process = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+            stack.callback(process.shutdown)
+            name = process.submit(_begin, maker).result()
+            subjects.append(Subject(name, partial(_ask, process), measures_itself=True))
+        yield subjects
+
+
+_own: list[Subject] = []  # in a process of `apart`: the one that it is for
+
+
+def _begin(maker: Callable[[], Subject]) -> str:
+    _own.append(maker())
+    return _own[0].name
+
+
+def _ask(process: ProcessPoolExecutor) -> Figures:
+    return process.submit(_measure_own).result()
+
+
+def _measure_own() -> Figures:
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # proc(5): the peak, VmHWM, begins anew
+    start, cpu_start = time.perf_counter(), time.process_time()
+    result = _own[0].run()
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    peak_mib = int(status["VmHWM"].split()[0]) / 1024
+    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mib": peak_mib, **_own[0].judge(result)}
 
 
 @dataclass
@@ -95,10 +143,13 @@ class Report:
         """One that forgets its rows, for a first run on little data: else who comes first pays for Java's warming up."""
         return Report(Console(quiet=True))
 
-    def compare(self, case: str, subjects: Sequence[Subject]) -> Row:
-        """Run the subjects in turn, `--repeats` rounds of them, and add the row: medians, and peers' seconds over the first's."""
+    def compare(self, case: str, subjects: Sequence[Subject], rounds: int = 1) -> Row:
+        """Run the subjects in turn, and add the row: medians, and peers' seconds over the first's.
+
+        So many rounds, of short runs more than one, are made `--repeats` times.
+        """
         runs: dict[str, list[Figures]] = {subject.name: [] for subject in subjects}
-        for number in range(self.repeats):
+        for number in range(rounds * self.repeats):
             for subject in subjects:
                 if number < subject.rounds:
                     runs[subject.name].append(_measure(subject))
@@ -143,6 +194,9 @@ def compared(case: str, runs: dict[str, list[Figures]]) -> Row:
 
 def _measure(subject: Subject) -> Figures:
     _settle()
+    if subject.measures_itself:
+        figures: Figures = subject.run()
+        return figures
     with PeakMemory(subject.uses_spark) as memory:
         start = time.perf_counter()
         result = subject.run()
@@ -153,6 +207,10 @@ def _measure(subject: Subject) -> Figures:
 def _settle() -> None:
     """Give back what the subject before has left: Python's garbage, and the JVM's."""
     gc.collect()
+    if "pyspark" not in sys.modules:
+        return
+    from pyspark.sql import SparkSession
+
     session = SparkSession.getActiveSession()
     if session is not None:
         session.catalog.clearCache()
