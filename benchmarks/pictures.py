@@ -10,6 +10,7 @@ import pyarrow as pa
 from data import REAL_DATA
 from PIL import Image
 
+from emberline.cnn.shards import Shards
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy, commit, load, run_folder
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES, fields_of
@@ -50,6 +51,15 @@ def publish(root: Path, name: str, pixels: Pixels, labels: Int32, classes: int =
     produced_by = ProducedBy("export-shards", "0" * 64, _RUN_ID)
     commit(root, Manifest(name, "table", fields_of(TABLES[name]), len(labels), parts, produced_by, info=info))
     return load(root, name)
+
+
+def in_memory(root: Path) -> tuple[Pixels, Int32]:
+    """All pictures of shards_train (n, 32, 32, 3), and their labels (n,)."""
+    shards = Shards(load(root, "shards_train"))
+    whole = shards.empty(len(shards))
+    for rows in shards.groups(range(len(shards.group_rows))):
+        whole.pixels[rows.numbers], whole.targets[rows.numbers] = rows.pixels, rows.targets
+    return whole.pixels, whole.targets
 
 
 def _tables(name: str, pixels: Pixels, labels: Int32, start: int) -> Iterator[pa.Table]:

@@ -3,10 +3,12 @@
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,7 +23,7 @@ def scripts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
         yield
-    for name in ("als", "data", "harness", "images"):
+    for name in ("als", "data", "harness", "images", "pictures", "reader", "train"):
         sys.modules.pop(name, None)
 
 
@@ -131,3 +133,72 @@ def test_every_decoder_of_pictures_shows_the_same_photos(scripts: None, shared_d
         ours = decode(file.read_bytes(), Shape(32, 32, 3, "crop", 50_000_000)).astype(int)
         for theirs in (images.by_pillow(file, 32), images.by_decoder(file, 32)):
             assert np.abs(ours - theirs).mean() < 10, file  # they cut the middle half a pixel elsewhere
+
+
+def test_pictures_are_all_different_and_real_and_generated_ones_compress_alike(
+    scripts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pictures
+
+    def share(pixels: np.ndarray) -> float:
+        return len(pa.Codec("zstd", -1).compress(pixels.tobytes())) / pixels.nbytes
+
+    real = pictures.pictures(1_000)
+    monkeypatch.setattr(pictures, "PHOTOS", Path("nowhere"))
+    generated = pictures.pictures(1_000)
+    assert real.shape == generated.shape == (1_000, 32, 32, 3)
+    assert len({picture.tobytes() for picture in generated}) == 1_000
+    assert 0.9 < share(real) < 1 and 0.9 < share(generated) < 1
+
+
+@pytest.fixture
+def numbered(scripts: None, tmp_path: Path) -> Path:
+    """A root with shards of 2,300 rows, each labelled with its number."""
+    import pictures
+
+    pictures.publish(tmp_path, "shards_train", pictures.pictures(2_300), np.arange(2_300, dtype=np.int32))
+    return tmp_path
+
+
+def test_every_reader_gives_every_picture_once_an_epoch(harness: ModuleType, numbered: Path) -> None:
+    """Judged in their processes, before the first run and after each."""
+    pytest.importorskip("datasets", reason="datasets is in the extra bench")
+    import reader
+
+    source = reader.Source(numbered, 32)
+    with harness.apart([partial(reader.made, name, source) for name in reader.SUBJECTS]) as subjects:
+        for subject in subjects:
+            figures = subject.run()
+            assert figures["cpu_seconds"] > 0 and figures["peak_mib"] > 20
+
+
+def test_an_epoch_that_is_not_whole_is_no_epoch(numbered: Path) -> None:
+    import pictures
+    import reader
+
+    pixels, rows = pictures.in_memory(numbered)
+    order = np.random.default_rng(1).permutation(2_300)
+    expected = reader.seen(iter([(pixels, rows)]))
+    reader.judged(expected, reader.seen(iter([(pixels[order[:50]], rows[order[:50]]), (pixels[order[50:]], rows[order[50:]])])))
+    twice = np.append(order[:-1], order[0])
+    for bad, complaint in ((order[:-1], "once"), (twice, "once"), (np.arange(2_300), "not shuffled")):
+        with pytest.raises(AssertionError, match=complaint):
+            reader.judged(expected, reader.seen(iter([(pixels[bad], rows[bad])])))
+    with pytest.raises(AssertionError, match="other pictures"):
+        reader.judged(expected, reader.seen(iter([(pixels[order] ^ 1, rows[order])])))
+
+
+def test_all_that_train_learn_from_the_same_rows_in_as_many_steps(harness: ModuleType, scripts: None, tmp_path: Path) -> None:
+    import train
+
+    with harness.apart([partial(train.made, name, train.written(tmp_path, 330)) for name in train.SUBJECTS]) as subjects:
+        losses = {subject.name: subject.run()["loss"] for subject in subjects}
+    assert set(losses) == {"emberline", "arrays", "keras"}
+    assert max(losses.values()) < 2.3  # that of guessing among ten
+
+
+def test_the_stage_is_timed_by_its_history(scripts: None, tmp_path: Path) -> None:
+    import train
+
+    figures = train.stage(train.written(tmp_path, 330), workers=1)
+    assert 0 < figures["seconds"] < 60 and figures["loss"] < 2.3

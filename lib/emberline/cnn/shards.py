@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,12 @@ class Shards:
 
     def repeated_first(self, count: int) -> Rows:
         """The first row of all, so many times."""
-        return self.group(0).take(np.zeros(count, np.int64))
+        return self._first.take(np.zeros(count, np.int64))
+
+    @cached_property
+    def _first(self) -> Rows:
+        """Read once: at the end of every epoch all streams but one may ask for it."""
+        return self.group(0).take(np.zeros(1, np.int64))
 
     def groups(self, numbers: Sequence[int]) -> Ahead[Rows]:
         """One row group after the other, read ahead."""
