@@ -160,6 +160,7 @@ def hurt(process: Process, root: Path, rank: int, number: int) -> float:
     return time.monotonic()
 
 
+@pytest.mark.faults
 def test_a_worker_that_is_killed_is_named_and_training_goes_on_from_the_checkpoint(
     start: Callable[..., Process], root: Path
 ) -> None:
