@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -112,10 +112,10 @@ class Shards:
         """One row group after the other, read ahead."""
         return Ahead(map(self.group, numbers), _GROUPS_AHEAD)
 
-    def targets(self) -> Targets:
-        """The targets of all rows, in the shards' order, without reading a picture."""
-        columns = [_targets(self._read(number, [self._column])[self._column]) for number in range(len(self.group_rows))]
-        return np.concatenate(columns)
+    def targets(self) -> Iterator[Targets]:
+        """The targets of each row group, in the shards' order, without reading a picture."""
+        for number in range(len(self.group_rows)):
+            yield _targets(self._read(number, [self._column])[self._column])
 
     def items(self, number: int) -> pa.Array:
         """The dense indices of one row group's items."""

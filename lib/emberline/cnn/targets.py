@@ -4,12 +4,14 @@ Few components carry what pictures can know; the rest is noise to them. The way 
 layer.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,31 @@ class Components:
         return centred @ self.forward
 
 
-def fit_components(factors: Float32, count: int) -> Components:
-    """The `count` main components (or as many as there are) of factors (n, rank), each factor first divided by its deviation.
+def fit_components(groups: Iterable[Float32], count: int) -> Components:
+    """The `count` main components (or as many as there are) of factors, each factor first divided by its deviation.
 
-    All are divided by the first one's deviation: their sizes relative to each other say how much each matters.
+    `groups` are some rows each, (n, rank), which are added up one after the other. All components are divided by the first one's
+    deviation: their sizes relative to each other say how much each matters.
     """
-    mean = factors.mean(axis=0, dtype=np.float64)
-    deviation = factors.std(axis=0, dtype=np.float64)
-    varies = deviation > 1e-12
+    rows, mean, covariance = _moments(groups)
+    deviation = np.sqrt(np.diagonal(covariance))
+    varies = deviation > 1e-6 * np.abs(mean) + 1e-12
     spread = np.where(varies, deviation, 1)
-    _, sizes, directions = np.linalg.svd((factors - mean) / spread, full_matrices=False)
-    main = directions[: min(count, len(directions))] * varies  # no component carries a constant factor
-    scale = max(sizes[0] / np.sqrt(len(factors)), 1e-12)
+    sizes, directions = np.linalg.eigh(covariance / np.outer(spread, spread) * np.outer(varies, varies))
+    main = directions[:, ::-1].T[: min(count, rows)] * varies  # no component carries a constant factor
+    scale = max(np.sqrt(max(sizes[-1], 0)), 1e-12)
     forward, back = main.T / spread[:, None] / scale, main * spread * scale
     return Components(mean.astype(np.float32), forward.astype(np.float32), back.astype(np.float32))
+
+
+def _moments(groups: Iterable[Float32]) -> tuple[int, Float64, Float64]:
+    """How many rows, their mean (rank,) and their covariance (rank, rank), from sums of differences to the first group's mean."""
+    rows, origin, total, products = 0, np.zeros(0), np.zeros(0), np.zeros((0, 0))
+    for group in groups:
+        if not rows:
+            origin = group.mean(axis=0, dtype=np.float64)
+            total, products = np.zeros_like(origin), np.zeros((len(origin), len(origin)))
+        centred = group - origin
+        rows, total, products = rows + len(group), total + centred.sum(axis=0), products + centred.T @ centred
+    shift = total / rows
+    return rows, origin + shift, products / rows - np.outer(shift, shift)
