@@ -33,6 +33,11 @@ class Stage:
     on_spark: str | None = None
     saves: bool = False
 
+    @property
+    def is_all_at_once(self) -> bool:
+        """Whether all tasks of its Spark job have to run at the same time, which dynamic allocation cannot promise."""
+        return self.target == self.on_spark
+
     def settings(self, config: Config) -> Any:
         """The stage's own section of the config."""
         return getattr(config, self.section)

@@ -47,6 +47,19 @@ def test_only_stages_of_spark_are_submitted(make_job: MakeJob, tmp_path: Path, p
     assert made.commands == tuple(step.command for step in made.steps)
 
 
+def test_trainers_on_spark_are_submitted_without_dynamic_allocation(make_job: MakeJob, tmp_path: Path) -> None:
+    """All of them have to run at once."""
+    jobs = tmp_path / "folder" / "jobs"
+    jobs.mkdir(parents=True)
+    for name in ("prepare_ratings", "prepare_images", "train_als", "export_shards", "recommend", "train_cnn"):
+        (jobs / f"{name}.py").touch()
+    sections = '[images]\npath = "pictures"\n[shards]\ntask = "factors"\n[cnn]\nlauncher = "spark"\n'
+    (command,) = (
+        step.command for step in make_job(submit=("/opt/spark-submit",), sections=sections).steps if step.stage == "train-cnn"
+    )
+    assert command[:4] == ("/opt/spark-submit", "--conf", "spark.dynamicAllocation.enabled=false", str(jobs / "train_cnn.py"))
+
+
 def test_publishing_comes_last_where_the_pipeline_file_says_to_where(make_job: MakeJob, tmp_path: Path, program: Path) -> None:
     pipeline, section = str(tmp_path / "folder" / "night.toml"), '[publish]\nto = "served"\n'
     command = (str(program), "publish", "--config", pipeline, "--set", "als.rank=8")

@@ -37,7 +37,8 @@ class Commands:
         script = self.folder / "jobs" / f"{stage.name.replace('-', '_')}.py"
         if not script.is_file():
             raise ConfigError(f"--submit runs {script}, which is not there; plan in the folder that holds jobs/")
-        return (*self.programs.submit, str(script), "--config", self.pipeline, *self._options)
+        fixed = ("--conf", "spark.dynamicAllocation.enabled=false") if stage.is_all_at_once else ()
+        return (*self.programs.submit, *fixed, str(script), "--config", self.pipeline, *self._options)
 
     @property
     def _options(self) -> Command:
