@@ -35,7 +35,7 @@ def run(run: StageRun) -> None:
     shards = Shards(run.inputs["shards_all"])
     _check_shape(model, shards)
     info = shards.dataset.manifest.info
-    predict = tf.function(partial(model, training=False), reduce_retracing=True)
+    predict = tf.function(partial(model, training=False), autograph=False, reduce_retracing=True)
     name = "predicted_classes" if info["task"] == "class" else "predicted_factors"
     to_table = classes_table if info["task"] == "class" else factors_table
     parts: dict[str, list[Part]] = {name: [], "embeddings": []}

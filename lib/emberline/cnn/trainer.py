@@ -6,6 +6,7 @@ its rows' share, and the optimizer adds up the gradients.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -22,6 +23,10 @@ from emberline.images.pixels import Pixels
 Array = npt.NDArray[Any]
 Float64 = npt.NDArray[np.float64]
 _EVALUATION_BATCH = 512
+
+
+# AutoGraph has nothing to translate here, and a process that is killed would leave what it translates among temporary files.
+_graph = partial(tf.function, autograph=False)
 
 
 class NotFiniteError(Exception):
@@ -109,10 +114,10 @@ class Trainer:
         self.optimizer = optimizer
         with strategy.scope():
             optimizer.build(model.trainable_variables)
-        self._gradients = tf.function(self._compute_gradients, jit_compile=True) if config.xla else self._compute_gradients
-        self._step_function = tf.function(self._global_step)
-        self._measure_function = tf.function(self._measure_on_replicas, reduce_retracing=True)
-        self._sum_function = tf.function(self._sum_over_replicas)
+        self._gradients = _graph(self._compute_gradients, jit_compile=True) if config.xla else self._compute_gradients
+        self._step_function = _graph(self._global_step)
+        self._measure_function = _graph(self._measure_on_replicas, reduce_retracing=True)
+        self._sum_function = _graph(self._sum_over_replicas)
 
     @property
     def replicas(self) -> int:
