@@ -1,11 +1,11 @@
 """Training the `cifar` net in batches of 32: an epoch from shards, from arrays in memory, and by Keras on arrays in memory.
 
 - emberline is the trainer's loop fed by the reader: shards are read, checked, shuffled and cut into batches beside the steps.
-- arrays is the same loop, fed with rows of arrays in memory by a permutation of them: what reading shards could cost nothing
-  compared with.
+- arrays is the same loop, fed with rows of arrays in memory by a permutation of them: as if reading cost next to nothing.
 - keras is `fit` on the same arrays, shuffled, with the same net, optimizer and loss.
 
-Each of the three lives in a process of its own, has learnt one epoch before it is measured, and computes deterministically.
+Each of the three lives in a process of its own, has learnt one epoch before it is measured, and computes deterministically. An
+epoch of ours begins with an empty reader; the stage has it read while the epoch before is measured.
 
 The stage, run by the runner as `emberline run` does, with one trainer process and with two: its epochs' seconds, as its history
 says them, without starting TensorFlow, checking parts and validation. Two processes on one machine of two cores share what one
@@ -184,7 +184,7 @@ def show(report: Report, row: harness.Row, rows: int) -> None:
 def main() -> None:
     options = harness.options(__doc__, with_spark=False)
     with harness.report(options) as report:
-        measure(report, *((2_560, 3) if options.quick else (20_480, 7)))
+        measure(report, *((2_560, 3) if options.quick else (20_480, 5)))
         if options.full:
             measure(report, 50_016, 5)
 

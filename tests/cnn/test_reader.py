@@ -192,6 +192,12 @@ def test_what_fills_a_batch_is_a_row_that_is_there(shards: Shards) -> None:
     assert {pixels.tobytes() for pixels in batch.pixels[batch.weights == 0]} == {picture(0)}
 
 
+def test_what_fills_batches_is_read_once(shards: Shards) -> None:
+    shards.repeated_first(1)
+    shards.dataset.paths[0].unlink()
+    assert shards.repeated_first(3).numbers.tolist() == [0, 0, 0]
+
+
 def test_epochs_and_seeds_have_orders_of_their_own(shards: Shards) -> None:
     orders = [[numbers(batch) for (batch,) in batches(shards, epoch, seed=seed)] for epoch in (0, 1) for seed in (1, 2)]
     assert len({str(order) for order in orders}) == 4
@@ -290,7 +296,7 @@ def test_memory_does_not_grow_with_the_data(root: Path) -> None:
     pools, block = 2 * 4 * 2 * 4 * 10_000, 4 << 20
     small, big = peak(1200), peak(4800)
     assert pools < big < pools + 4 * block
-    assert big < 1.1 * small
+    assert big < small + 2 * block  # which blocks are there at one moment is a matter of chance; the data are 36 MB more
 
 
 # ----------------------------------------------------------------------------------------------------------------- shards
