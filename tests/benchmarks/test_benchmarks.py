@@ -188,6 +188,7 @@ def test_an_epoch_that_is_not_whole_is_no_epoch(numbered: Path) -> None:
         reader.judged(expected, reader.seen(iter([(pixels[order] ^ 1, rows[order])])))
 
 
+@pytest.mark.faults
 def test_all_that_train_learn_from_the_same_rows_in_as_many_steps(harness: ModuleType, scripts: None, tmp_path: Path) -> None:
     import train
 
@@ -197,6 +198,7 @@ def test_all_that_train_learn_from_the_same_rows_in_as_many_steps(harness: Modul
     assert max(losses.values()) < 2.3  # that of guessing among ten
 
 
+@pytest.mark.faults
 def test_the_stage_is_timed_by_its_history(scripts: None, tmp_path: Path) -> None:
     import train
 

@@ -261,12 +261,6 @@ def test_planning_starts_no_framework(tmp_path: Path) -> None:
     assert planned == ["generate-shop", "prepare-images", "export-shards", "train-cnn", "predict-items"]
 
 
-def test_replicas_share_the_processor_where_there_is_no_gpu(tmp_path: Path, publish_shards: Publish) -> None:
-    publish_shards(tmp_path)
-    run(config_of(SECTIONS, replicas=2, epochs=1), tmp_path, "train-cnn")
-    assert len(manifests.load(tmp_path, "cnn").manifest.info["history"]) == 1
-
-
 def test_replicas_that_do_not_divide_the_streams_are_refused() -> None:
     with pytest.raises(ValueError, match="replicas = 3 does not divide streams = 8; 1 and 2 and 4 and 8 do"):
         config_of(SECTIONS, replicas=3)

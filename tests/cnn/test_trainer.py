@@ -131,8 +131,7 @@ def test_the_gradient_of_the_whole_batch_is_clipped(make: Any, replicas: int) ->
     assert free @ bound == pytest.approx(np.linalg.norm(free) * np.linalg.norm(bound), rel=1e-4)
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize(("precision", "replicas"), [("mixed_bfloat16", 1), ("mixed_float16", 2)])
 def test_mixed_precision_learns_about_the_same(make: Any, precision: str, replicas: int) -> None:
     batches = [split(batch(16, seed), replicas) for seed in range(3)]
     exact = make(replicas, clip_norm=1.0).train(batches, 3)

@@ -123,7 +123,8 @@ def status(root: Path) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------------------------------- numbers
 
 
-@pytest.mark.parametrize("model", ["cifar", pytest.param("resnet", marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize("model", ["cifar", "resnet"])
 def test_any_number_of_processes_and_devices_learns_the_same(
     model: str, pipeline: Path, tmp_path: Path, publish_shards: Publish, weights: Weights
 ) -> None:
@@ -285,7 +286,8 @@ def test_a_port_that_somebody_has_taken_is_given_up_for_another(
 # ----------------------------------------------------------------------------------------------------------- preemption
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.faults), 2])
+@pytest.mark.faults
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_run_that_is_asked_to_stop_saves_and_the_next_one_continues_it(
     workers: int, start: Callable[..., Process], root: Path
 ) -> None:

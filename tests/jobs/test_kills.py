@@ -60,6 +60,7 @@ def has_begun_to_write(stage: Stage, config: Config, root: Path) -> Callable[[],
     return lambda: any(next(root.glob(pattern), None) for pattern in patterns)
 
 
+@pytest.mark.faults
 def test_a_stage_killed_while_it_writes_is_completed_when_it_runs_again(
     config: Config, pipeline: Path, tmp_path: Path, assert_equal_results: AssertEqualResults
 ) -> None:
