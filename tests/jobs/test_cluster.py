@@ -147,6 +147,7 @@ def cluster(package: Path, bare_path: Path, tmp_path_factory: pytest.TempPathFac
 # ------------------------------------------------------------------------------------------------------------- the script
 
 
+@pytest.mark.faults
 def test_a_cluster_starts_once_and_stops_without_a_trace(tmp_path: Path) -> None:
     begin = ("start", "--folder", tmp_path, "--workers", 1, "--port", 0, "--ui-port", 0)
     started = cluster_script(*begin)
@@ -162,6 +163,7 @@ def test_a_cluster_starts_once_and_stops_without_a_trace(tmp_path: Path) -> None
     assert cluster_script("stop", "--folder", tmp_path).stdout == f"No cluster is running in {tmp_path}\n"
 
 
+@pytest.mark.faults
 def test_a_start_that_fails_says_why_and_leaves_nothing_running(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         refused = cluster_script("start", "--folder", tmp_path, "--port", taken.getsockname()[1], "--ui-port", 0)

@@ -170,6 +170,7 @@ def test_a_loss_without_a_culprit_is_the_networks(run: Team, caplog: pytest.LogC
     assert f"rank 0 on {HOST} lost the others: Connection reset by peer; look at the network" in caplog.text
 
 
+@pytest.mark.faults
 def test_who_holds_up_the_others_is_named(run: Team, caplog: pytest.LogCaptureFixture) -> None:
     wait = "if first(): requests.at('step', 12); time.sleep(600)"
     run(wait, "if first(): requests.at('reading', 12); time.sleep(600)", wait)
@@ -177,6 +178,7 @@ def test_who_holds_up_the_others_is_named(run: Team, caplog: pytest.LogCaptureFi
     assert f"rank 1 on {HOST} is at 'reading' of step 12, the others at 'step'" in caplog.text
 
 
+@pytest.mark.faults
 def test_a_long_beginning_is_no_stall(run: Team) -> None:
     run("time.sleep(3)", limits=Limits(stall=1, restarts=0))
 
@@ -239,6 +241,7 @@ def test_asked_to_stop_everybody_is_told_and_the_chief_saves(run: Team, tmp_path
     assert (tmp_path / "saved-0").exists() and (tmp_path / "saved-1").exists()
 
 
+@pytest.mark.faults
 def test_a_member_that_alone_was_told_by_its_machine_waits_for_the_chief_to_save(run: Team, tmp_path: Path) -> None:
     """As the vote makes all of them save. Rank 1 is faster, as it saves nothing."""
     with pytest.raises(Preempted, match=r"^saved$"):
@@ -246,6 +249,7 @@ def test_a_member_that_alone_was_told_by_its_machine_waits_for_the_chief_to_save
     assert (tmp_path / "saved-0").exists()
 
 
+@pytest.mark.faults
 def test_who_does_not_save_is_killed(run: Team, tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(Preempted, match=r"^train-cnn was asked to stop and did not save within 3 s; run it again: it goes on"):
@@ -258,6 +262,7 @@ def test_who_has_done_nothing_yet_is_not_waited_for(run: Team, tmp_path: Path) -
         run("(folder / 'at-work').touch(); time.sleep(600)", stopping=(tmp_path / "at-work").exists, limits=Limits(stop=300))
 
 
+@pytest.mark.faults
 def test_a_death_while_it_stops_is_no_reason_to_start_again(run: Team, tmp_path: Path) -> None:
     with pytest.raises(Preempted, match=r"was asked to stop, but rank 1 on .* was killed by signal 9"):
         die = "while not requests.stopping(): steps(1)\nkill(9)"

@@ -215,6 +215,7 @@ def test_a_killed_fit_goes_on_at_the_iteration_that_was_stored(
     assert final["loss"] == pytest.approx(reference[2]["loss"], rel=1e-4)
 
 
+@pytest.mark.faults
 def test_a_warm_start_reaches_the_cold_starts_loss_in_fewer_iterations(fit: Fit) -> None:
     """Yesterday's factors, for today's ratings: a tenth of them new, and new users and items among them."""
     today = planted(6)

@@ -68,11 +68,13 @@ def test_a_worker_that_is_killed_is_named_and_a_new_job_starts_all_again(
     assert f"[rank 1 on {HOST}] of rank 1\n" in capfd.readouterr().err
 
 
+@pytest.mark.faults
 def test_a_worker_that_is_stopped_is_named_and_does_not_stay_behind(run: Team, caplog: pytest.LogCaptureFixture) -> None:
     run("if first(): time.sleep(600)", "if first(): kill(signal.SIGSTOP)")
     assert f"rank 1 on {HOST} has been silent for 4 s" in caplog.text
 
 
+@pytest.mark.faults
 def test_a_task_that_is_lost_is_named(run: Team, caplog: pytest.LogCaptureFixture) -> None:
     """The agent's process is killed; its trainer, which is stopped and could not end by itself, dies with it."""
     run("if first(): time.sleep(600)", "if first(): os.kill(os.getppid(), 9); kill(signal.SIGSTOP)")

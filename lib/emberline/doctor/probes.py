@@ -51,6 +51,8 @@ class Probes:
 
     def _answer(self, process: subprocess.Popen[str]) -> Answer:
         self._running.add(process)
+        if self._is_over:  # it was stopped after this process had begun, and before it was known
+            _kill(process)
         try:
             return _answer(process, *process.communicate(timeout=self._seconds))
         except subprocess.TimeoutExpired:
