@@ -305,17 +305,20 @@ def test_killing_a_trainer_or_its_executor_during_training_is_reported_and_train
 def test_trainers_on_a_cluster_learn_what_one_process_learns(
     cluster: Cluster, pipeline: Path, finished: Path, tmp_path: Path, weights: Weights
 ) -> None:
-    """More than 50 steps of gradient descent with momentum."""
+    """55 steps of gradient descent with momentum. After some more, a unit whose sum is nearly 0 fires in one of them only.
+
+    From there on they part, and two devices of one process part from one device at the same step, by the same amount.
+    """
     (stage,) = [stage for stage in STAGES if stage.name == "train-cnn"]
     alone, spread = (Path(shutil.copytree(finished, tmp_path / name)) for name in ("alone", "spread"))
-    settings = ['optimizer="sgd"', "learning_rate=0.002", "epochs=20"]
+    settings = ['optimizer="sgd"', "learning_rate=0.002", "epochs=11"]
     for root, more in ((alone, []), (spread, ["workers=2", 'launcher="spark"'])):
         words = [word for setting in settings + more for word in ("--set", f"cnn.{setting}")]
         cluster.run(stage, pipeline, root, tmp_path / f"{root.name}.log", "--force", *words, **AT_ONCE)
     histories = [manifests.load(root, "cnn").manifest.info["history"] for root in (alone, spread)]
-    assert 20 * -(-manifests.load(alone, "shards_train").rows // 8) > 50
+    assert 11 * -(-manifests.load(alone, "shards_train").rows // 8) > 50
     for name in ("loss", "val_loss"):
-        assert [row[name] for row in histories[1]] == pytest.approx([row[name] for row in histories[0]], rel=1e-4)
+        assert [row[name] for row in histories[1]] == pytest.approx([row[name] for row in histories[0]], rel=1e-5)
     left, right = weights(alone), weights(spread)
     assert left.keys() == right.keys() and len(left) > 8
     for name, values in left.items():
