@@ -7,12 +7,13 @@
 - decoder pool reads, decodes by simplejpeg at the same scales and resizes by Pillow in a process per core, looking at nothing
   else: no EXIF, no odd modes, no damage, no ids, no output. Nobody can be faster than that.
 
-The photos are the 298 of shared/data/flower-photos, copied under other names until Spark's fixed costs, some seconds a run, do
-not decide. Files are in the page cache. Of the pools' memory, workers_mib is theirs; the others hold Spark's idle JVM too.
+The photos are the 298 of shared/data/flower-photos, linked under other names until Spark's fixed costs, some seconds a run, do
+not decide: --full has 119,200 of them. Files are in the page cache. Of the pools' memory, workers_mib is theirs; the others hold Spark's idle JVM too.
 """
 
 import io
 import multiprocessing
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,8 +59,9 @@ def copied_photos(copies: int, side: int) -> Iterator[Case]:
     """Every photo so many times, in folders of their own."""
     with TemporaryDirectory(prefix="emberline-bench-") as temporary:
         folder = Path(temporary) / "photos"
-        for copy in range(copies):
-            shutil.copytree(PHOTOS, folder / f"{copy:03d}", ignore=shutil.ignore_patterns("LICENSE*"))
+        shutil.copytree(PHOTOS, folder / "000", ignore=shutil.ignore_patterns("LICENSE*"))
+        for copy in range(1, copies):
+            shutil.copytree(folder / "000", folder / f"{copy:03d}", copy_function=os.link)
         yield Case(folder, sorted(folder.rglob("*.jpg")), side, {"labels": "folder"})
 
 
@@ -153,6 +155,8 @@ def measure(report: Report, name: str, made: Callable[[], Any]) -> None:
 def main() -> None:
     options = harness.options(__doc__)
     copies, sides, small = ((10,), (32,), 2_000) if options.quick else ((10, 40), (32, 64, 128), 20_000)
+    if options.full:
+        copies += (400,)
     with harness.spark(options), harness.report(options) as report:
         measure(report.unseen(), "warm-up", partial(copied_photos, 1, 32))
         for side in sides:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from simplejpeg import decode_jpeg, decode_jpeg_header
+from simplejpeg import decode_jpeg
 
 # Raster formats that Pillow decodes in this process; others, such as EPS, start foreign programs on what they are given.
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
@@ -99,9 +99,9 @@ def _fast(picture: Image.Image, content: bytes) -> Image.Image | None:
         return None
     width, height = picture.size
     with suppress(ValueError):
-        if decode_jpeg_header(content, height, width)[:2] == (height, width):
-            pixels = decode_jpeg(content, _COLOURS[picture.mode], min_height=height, min_width=width)
-            return Image.fromarray(pixels[:, :, 0] if picture.mode == "L" else pixels)
+        pixels = decode_jpeg(content, _COLOURS[picture.mode], min_height=height, min_width=width)
+        if pixels.shape[:2] == (height, width):
+            return Image.frombuffer(picture.mode, picture.size, pixels, "raw", picture.mode, 0, 1)
     return None
 
 
@@ -195,7 +195,7 @@ def fit_picture(picture: Image.Image, shape: Shape) -> NDArray[np.uint8]:
     picture, mode = flatten(picture), "L" if shape.channels == 1 else "RGB"
     picture = picture if picture.mode == mode else picture.convert(mode)  # which copies, also to the same mode
     fitted = {"crop": _crop, "pad": _pad, "stretch": _stretch}[shape.fit](picture, shape.width, shape.height)
-    return np.array(fitted).reshape(shape.height, shape.width, shape.channels)
+    return np.frombuffer(fitted.tobytes(), np.uint8).reshape(shape.height, shape.width, shape.channels)
 
 
 def _stretch(picture: Image.Image, width: int, height: int) -> Image.Image:
