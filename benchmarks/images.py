@@ -8,7 +8,8 @@
   else: no EXIF, no odd modes, no damage, no ids, no output. Nobody can be faster than that.
 
 The photos are the 298 of shared/data/flower-photos, linked under other names until Spark's fixed costs, some seconds a run, do
-not decide: --full has 119,200 of them. Files are in the page cache. Of the pools' memory, workers_mib is theirs; the others hold Spark's idle JVM too.
+not decide: --full has 119,200 of them. Files are in the page cache. Of the pools' memory, workers_mib is theirs; the others hold
+Spark's idle JVM too.
 """
 
 import io
