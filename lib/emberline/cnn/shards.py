@@ -90,7 +90,7 @@ class Shards:
         if sizes != [math.prod(self.shape)]:
             found = " and ".join(map(str, sizes[:3]))
             raise SchemaError(f"{self.part_of(number)}: pictures of {found} bytes where the manifest says {self.shape}")
-        pixels = pixel_array(table["pixels"].combine_chunks())
+        pixels = pixel_array(_in_one(table["pixels"]))
         numbers = self._begins[number] + np.arange(len(pixels))
         return Rows(pixels.reshape(-1, *self.shape), _targets(table[self._column]), numbers)
 
@@ -158,6 +158,11 @@ class Shards:
 
 def _named(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name} {field.type}" for field in schema)
+
+
+def _in_one(column: pa.ChunkedArray) -> pa.Array:
+    """The column in one piece; `combine_chunks` copies one that is."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _targets(column: pa.ChunkedArray) -> Targets:

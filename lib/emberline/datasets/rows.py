@@ -22,7 +22,8 @@ def open_parquet(path: Location, footer: pq.FileMetaData | None = None) -> pq.Pa
     With its `footer`, if that has been read before, opening reads nothing.
     """
     name, client = storage.for_arrow(path)
-    return pq.ParquetFile(name, filesystem=client, metadata=footer, page_checksum_verification=True)
+    far = client is not None  # from there columns are asked for at once, ahead; here that only costs a change of threads
+    return pq.ParquetFile(name, filesystem=client, metadata=footer, page_checksum_verification=True, pre_buffer=far)
 
 
 def batches(dataset: Dataset, columns: list[str]) -> Iterator[pa.RecordBatch]:
