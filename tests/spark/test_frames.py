@@ -110,6 +110,19 @@ def test_parts_follow_the_order_of_partitions_and_hold_many_batches(spark: Spark
     assert _read_parts(dataset)["user"].to_pylist() == list(range(60_000))
 
 
+def test_what_a_repeated_task_had_written_is_removed(ratings: DataFrame, tmp_path: Path) -> None:
+    run = _stage_run(tmp_path)
+    folder = run.folder("ratings")
+    rows = pa.table([[value] for value in ROWS[0]], RATINGS)
+    attempt = rows.add_column(0, pa.field(PARTITION, pa.int32()), [pa.array([0], pa.int32())])
+    assert list(write_parts(iter(attempt.to_batches()), str(folder), RATINGS))
+    assert len(list(folder.iterdir())) == 1  # an attempt that is repeated, since its answer was lost
+    written = frames.write(ratings.repartition(2), run, "ratings")
+    assert sorted(folder.iterdir()) == sorted(written.paths)
+    manifests.check_no_more(written)
+    assert written.rows == _read_parts(written).num_rows == 3
+
+
 def test_empty_partitions_leave_no_part_and_an_empty_frame_is_a_dataset(spark: SparkSession, tmp_path: Path) -> None:
     users = spark.range(0, 12, 1, 4).selectExpr("cast(id as int) as user", "concat('u', id) as user_id")
     few = frames.write(users.where("user = 7"), _stage_run(tmp_path / "few"), "users")
