@@ -245,7 +245,8 @@ def run_stage(name: str) -> None:
     ) -> None:
         logs.configure("INFO")
         config = _load(pipeline, root, set_, day)
-        chosen, stop = stages.select(config, only=name), _listen_to_sigterm()
+        stop = _listen_to_sigterm(parent="PYSPARK_GATEWAY_PORT" in os.environ)  # which spark-submit sets
+        chosen = stages.select(config, only=name)
         runner.run(config, storage.locate(config.root), chosen, force=force, stop=stop)
 
     job.__doc__ = f"Run the stage {name} unless it is up to date."
@@ -254,9 +255,9 @@ def run_stage(name: str) -> None:
     _guard(script)
 
 
-def _listen_to_sigterm() -> Stop:
+def _listen_to_sigterm(parent: bool = False) -> Stop:
     stop = Stop()
-    stop.listen()
+    stop.listen(parent)
     return stop
 
 

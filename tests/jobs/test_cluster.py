@@ -326,8 +326,12 @@ def test_trainers_on_a_cluster_learn_what_one_process_learns(
 
 
 def wait_for_a_checkpoint(process: "subprocess.Popen[bytes]", root: Path, log: Path) -> None:
+    wait_until(lambda: list(root.glob("_work/train-cnn/*/checkpoints/step-*")), process, log)
+
+
+def wait_until(condition: Callable[[], Any], process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + 300
-    while not list(root.glob("_work/train-cnn/*/checkpoints/step-*")):
+    while not condition():
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.05)
@@ -345,6 +349,32 @@ def test_too_few_slots_for_the_workers_are_a_configuration_error_within_a_minute
     assert "cnn.workers = 4, but Spark runs no more than 2 tasks at once" in log.read_text()
     status = json.loads((root / "_status" / "train-cnn.json").read_text())
     assert (status["state"], status["exit_code"]) == ("failed", 2)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("launcher", ["local", "spark"])
+def test_sigterm_to_spark_submit_itself_saves_and_the_next_run_goes_on(
+    launcher: str, cluster: Cluster, pipeline: Path, finished: Path, tmp_path: Path
+) -> None:
+    """A cluster knows of spark-submit's JVM only, which ends without a word to its Python."""
+    (stage,) = [stage for stage in STAGES if stage.name == "train-cnn"]
+    root = Path(shutil.copytree(finished, tmp_path / "root"))
+    words = ["--set", f"cnn.launcher={launcher}", "--set", "cnn.workers=2", "--set", "cnn.epochs=1000", "--force"]
+    for sign in ("epoch_finished", "training_resumed"):
+        log = tmp_path / f"{sign}.log"
+        process = cluster.start(stage, pipeline, root, log, *words, **AT_ONCE)
+        wait_until(lambda told=log, sign=sign: sign in told.read_text(), process, log)
+        process.terminate()
+        assert process.wait(timeout=60) == 143
+        deadline = time.monotonic() + 60
+        while processes_naming(f"{stage.name.replace('-', '_')}.py --config {pipeline} --root {root}"):
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        status = json.loads((root / "_status" / "train-cnn.json").read_text())
+        assert (status["state"], status["exit_code"]) == ("failed", 75), log.read_text()
+        assert "asked to stop" in status["error"]
+        assert launcher == "spark" or re.search(r"epoch \d+, step \d+ of 5 is saved", status["error"])
+    assert processes_naming("emberline.cnn.worker") == []
 
 
 # ------------------------------------------------------------------------------------------------------------ the archive

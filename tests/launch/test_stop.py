@@ -64,3 +64,35 @@ def test_a_second_one_interrupts_who_saves() -> None:
 
 def test_who_has_saved_is_interrupted_again() -> None:
     assert signalled("with stop.saving(): pass\nprint('ready', flush=True)\ntime.sleep(60)") == (75, "")
+
+
+PARENT = """
+import subprocess, sys, threading, time
+for _ in range(20):
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
+child.wait()
+"""
+CHILD = """
+import time
+from emberline.launch.stop import Stop
+
+stop = Stop()
+stop.listen(parent=True)
+with stop.saving():
+    print("ready", flush=True)
+    while not stop.requested:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    print("saved")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells of a parent's end on Linux only")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_parents_end_is_a_wish_to_stop(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT, CHILD], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
+        parent.send_signal(number)
+        assert parent.communicate(timeout=20)[0] == "saved\n"  # which waits for the child, who has the pipe, too

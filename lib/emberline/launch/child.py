@@ -4,7 +4,6 @@ Messages are lines of JSON: requests on the child's standard input, any number o
 of all "hello", then a "beat" every second that says at what it is. What the child or its libraries print goes to standard error.
 """
 
-import ctypes
 import json
 import os
 import signal
@@ -19,12 +18,12 @@ from queue import SimpleQueue
 from typing import IO, Any, TextIO
 
 from emberline.errors import EmberlineError
+from emberline.launch.stop import signal_at_parents_end
 
 Message = dict[str, Any]
 Inbox = SimpleQueue[tuple[Any, Message]]  # who says what
 BEAT_SECONDS = 1.0
 _DRAIN_SECONDS = 2.0  # for what a dead process has written last; a process that it has started may keep its pipes open
-_PR_SET_PDEATHSIG = 1
 
 
 class Child:
@@ -107,7 +106,7 @@ class Requests:
         self._arrived = threading.Condition()
         self._is_to_stop = False
         self._place: tuple[str, int] = ("", 0)
-        _end_with_parent()
+        signal_at_parents_end(signal.SIGKILL)  # even if this process is stopped then
         self.send(hello={"pid": os.getpid(), "host": socket.gethostname()})
         for work in (self._watch, self._beat, self._await_sigterm):
             threading.Thread(target=work, daemon=True).start()
@@ -176,12 +175,6 @@ def _take_over_stdout() -> TextIO:
     messages = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return messages
-
-
-def _end_with_parent() -> None:
-    """Where the kernel can (Linux), it kills this process when the thread that started it ends, even if it is stopped then."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def error_message(error: EmberlineError) -> Message:

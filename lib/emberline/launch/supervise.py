@@ -10,6 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -189,7 +190,8 @@ class _Attempt:
                 seen.place, seen.moved = place, seen.heard
         elif "line" in message:
             seen.lines.append(message["line"])
-            print(f"[{_name(member)}] {message['line']}", file=sys.stderr, flush=True)
+            with suppress(BrokenPipeError):  # who read it is gone; the team goes on, or saves
+                print(f"[{_name(member)}] {message['line']}", file=sys.stderr, flush=True)
         elif "error" in message:
             self._take_error(member, error_of(message["error"]))
         elif "port_taken" in message:
