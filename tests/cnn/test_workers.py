@@ -217,8 +217,8 @@ def test_a_training_killed_at_random_steps_ends_with_the_bits_of_an_unbroken_one
     ("rank", "number", "report"),
     [
         (0, signal.SIGKILL, "was killed by signal 9"),
-        (0, signal.SIGSTOP, r"has been silent for 4\d s: it is stopped, swapping or cut off"),
-        (1, signal.SIGSTOP, r"has been silent for 4\d s: it is stopped, swapping or cut off"),
+        (0, signal.SIGSTOP, r"has been silent for \d+ s: it is stopped, swapping or cut off"),
+        (1, signal.SIGSTOP, r"has been silent for \d+ s: it is stopped, swapping or cut off"),
     ],
 )
 def test_a_trainer_that_dies_or_stops_is_named_within_a_minute_and_training_goes_on(
