@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from simplejpeg import decode_jpeg
+from simplejpeg import decode_jpeg, decode_jpeg_header
 
 # Raster formats that Pillow decodes in this process; others, such as EPS, start foreign programs on what they are given.
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
@@ -99,8 +99,8 @@ def _fast(picture: Image.Image, content: bytes) -> Image.Image | None:
         return None
     width, height = picture.size
     with suppress(ValueError):
-        pixels = decode_jpeg(content, _COLOURS[picture.mode], min_height=height, min_width=width)
-        if pixels.shape[:2] == (height, width):
+        if decode_jpeg_header(content, height, width)[:2] == (height, width):  # or it might be larger than allowed
+            pixels = decode_jpeg(content, _COLOURS[picture.mode], min_height=height, min_width=width)
             return Image.frombuffer(picture.mode, picture.size, pixels, "raw", picture.mode, 0, 1)
     return None
 
