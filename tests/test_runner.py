@@ -98,6 +98,11 @@ def read_raw(run: StageRun) -> None:
     _yield(run, "plants", "plants.txt", " ".join(f"{file.relative}={file.path.read_text()}" for file in files))
 
 
+def read_raw_while_a_file_arrives(run: StageRun) -> None:
+    write_file(b"late", Path(run.settings.path), "late.csv")
+    read_raw(run)
+
+
 def write_users(run: StageRun) -> None:
     tables = [pa.table({"user": [n], "user_id": [f"u{n}"]}, schema=USERS) for n in range(2)]
     parts = [write_part([table], run.folder("users"), f"part-{n:05d}", USERS) for n, table in enumerate(tables)]
@@ -560,6 +565,15 @@ def test_a_raw_file_that_was_touched_or_added_or_removed_reruns(root: Path, tmp_
     assert _run(root, READ_RAW, config=config)["read"] == changed
     write_file(b"", raw, "_SUCCESS")
     assert _run(root, READ_RAW, config=config)["read"] == ("skip", "up to date")
+
+
+def test_a_raw_file_that_arrives_during_a_run_belongs_to_the_next(root: Path, tmp_path: Path) -> None:
+    write_file(b"a.csv", tmp_path / "raw", "a.csv")
+    config = _raw_config(tmp_path / "raw")
+    _run(root, replace(READ_RAW, target=f"{__name__}:read_raw_while_a_file_arrives"), config=config)
+    assert _text(root, "plants") == "a.csv=a.csv"
+    assert _run(root, READ_RAW, config=config)["read"] == ("run", "the raw input files changed")
+    assert _text(root, "plants") == "a.csv=a.csv late.csv=late"
 
 
 def test_raw_files_that_only_moved_rerun_nothing(root: Path, tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ class Listener(Protocol):
 class StageRun:
     """One run of one stage, as its function sees it.
 
+    `raw` has the raw files, listed once: what the fingerprint says of them is true of what is read.
     `progress` takes a line for people. A stage that trains says at every step `at` what it is (phase, step), which costs next to
     nothing, and asks whether it is `stopping`: then it saves and raises Preempted.
     """
@@ -105,6 +106,7 @@ class StageRun:
     inputs: dict[str, Dataset]
     fingerprint: str
     run_id: str
+    raw: dict[str, list[RawFile]] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Manifest] = field(default_factory=dict)
     continued: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -152,7 +154,7 @@ class StageRun:
         """The input files that a setting names: a path, a folder, a glob, or files of an artifact (`dataset:shop/*.csv`)."""
         source = split_dataset_path(path)
         if source is None:
-            return storage.list_files(path)
+            return self.raw[path]
         name, pattern = source
         return _files_of(self.inputs[name], pattern)
 
@@ -285,7 +287,7 @@ def _why_run(config: Config, root: Location, stage: Stage, inputs: dict[str, Dat
     except EmberlineError as error:
         return str(error)
     produced_by = outputs[0].manifest.produced_by
-    if produced_by.fingerprint == _fingerprint(config, stage, inputs):
+    if produced_by.fingerprint == _fingerprint(config, stage, inputs, _raw_files(config, stage)):
         return None
     return _what_changed(config, stage, inputs, produced_by)
 
@@ -307,23 +309,26 @@ def _flatten(settings: dict[str, Any], prefix: str) -> dict[str, Any]:
     return flat
 
 
-def _fingerprint(config: Config, stage: Stage, inputs: dict[str, Dataset]) -> str:
+def _fingerprint(config: Config, stage: Stage, inputs: dict[str, Dataset], raw: dict[str, list[RawFile]]) -> str:
     """sha256 of all that decides the stage's result."""
     content = {
         "stage": stage.name,
         "config": stage.settings(config).what(),
         "inputs": {name: dataset.manifest.identity() for name, dataset in inputs.items()},
-        "raw": [_raw_identity(path) for path in stage.raw(config)],
+        "raw": [_raw_identity(path, raw) for path in stage.raw(config)],
         "code": code_hash(),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _raw_identity(path: str) -> list[Any]:
+def _raw_files(config: Config, stage: Stage) -> dict[str, list[RawFile]]:
+    """By the setting that names them, the raw files that no stage makes."""
+    return {path: storage.list_files(path) for path in stage.raw(config) if split_dataset_path(path) is None}
+
+
+def _raw_identity(path: str, raw: dict[str, list[RawFile]]) -> list[Any]:
     """What a stage knows of its raw files before it reads them; of an artifact's, which they are: the rest is its identity."""
-    if split_dataset_path(path):
-        return [path]
-    return [[file.relative, file.size, file.modified] for file in storage.list_files(path)]
+    return [[file.relative, file.size, file.modified] for file in raw[path]] if path in raw else [path]
 
 
 def _files_of(dataset: Dataset, pattern: str) -> list[RawFile]:
@@ -332,7 +337,7 @@ def _files_of(dataset: Dataset, pattern: str) -> list[RawFile]:
         relative = PurePosixPath(*PurePosixPath(part.path).parts[1:]).as_posix()
         if fnmatch.fnmatch(relative, pattern):
             stat = path.stat()
-            files.append(RawFile(path, relative, stat.st_size, stat.st_mtime_ns))
+            files.append(RawFile(str(path), relative, stat.st_size, stat.st_mtime_ns))
     if not files:
         raise ManifestError(f"no file of {dataset.name} matches {pattern!r}")
     return files
@@ -359,7 +364,9 @@ def _execute(
     stop: Stop,
 ) -> StageRun:
     with _failure_in_status(config, root, stage):
-        this = StageRun(config, stage, root, inputs, _fingerprint(config, stage, inputs), new_run_id(), progress=progress)
+        raw = _raw_files(config, stage)
+        fingerprint = _fingerprint(config, stage, inputs, raw)
+        this = StageRun(config, stage, root, inputs, fingerprint, new_run_id(), raw, progress=progress)
     this.stopping = lambda: stop.requested
     log.info(
         event("stage_started", stage=stage.name, run_id=this.run_id, fingerprint=this.fingerprint[:16], **_where(config, stage))

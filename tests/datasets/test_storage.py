@@ -63,7 +63,7 @@ def test_a_single_file_is_listed_under_its_own_name(tmp_path: Path) -> None:
     _make_files(tmp_path, "a.csv", "b.csv")
     os.utime(tmp_path / "a.csv", ns=(0, 1_700_000_000_123_456_000))
     found = storage.list_files(tmp_path / "a.csv")
-    assert found == [RawFile(tmp_path / "a.csv", "a.csv", size=5, modified=1_700_000_000_123_456_000)]
+    assert found == [RawFile(str(tmp_path / "a.csv"), "a.csv", size=5, modified=1_700_000_000_123_456_000)]
 
 
 def test_a_folder_is_listed_at_all_levels_in_order_without_hidden_names(tmp_path: Path) -> None:

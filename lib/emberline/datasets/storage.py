@@ -37,12 +37,21 @@ _ALIASES = {"s3a": "s3"}
 
 @dataclass(frozen=True)
 class RawFile:
-    """One input file: where it is, its path below the input folder, its size in bytes and modification time in nanoseconds."""
+    """One input file: its URI or plain path, its path below the input folder, its bytes, and its last change, in nanoseconds."""
 
-    path: Location
+    uri: str
     relative: str
     size: int
     modified: int
+
+    @property
+    def path(self) -> Location:
+        """Made when it is asked for: of 100,000 files that workers read, nobody asks."""
+        return locate(self.uri)
+
+    @property
+    def name(self) -> str:
+        return self.relative.rpartition("/")[2]
 
 
 def locate(uri: str | Location) -> Location:
@@ -111,18 +120,18 @@ def _walk(base: Path) -> Iterator[RawFile]:
             with suppress(OSError):  # a link to nowhere
                 status = os.stat(path)  # noqa: PTH116
                 if stat.S_ISREG(status.st_mode):
-                    yield RawFile(Path(path), path[skipped:], status.st_size, status.st_mtime_ns)
+                    yield RawFile(path, path[skipped:], status.st_size, status.st_mtime_ns)
 
 
 def _list_remote(location: RemotePath) -> list[RawFile] | None:
     if location.is_file():
         status = location.stat()
-        return [RawFile(location, location.name, status.st_size, status.st_mtime_ns)]
+        return [RawFile(str(location), location.name, status.st_size, status.st_mtime_ns)]
     base, pattern = location, None
     if glob.has_magic(str(location.key)):
         base = RemotePath(location.scheme, location.authority, PurePosixPath(_base_of_glob(location.key)))
         pattern = location.key.relative_to(base.key).parts
-    files = [RawFile(p, below(p, base), status.st_size, status.st_mtime_ns) for p, status in base.files()]
+    files = [RawFile(str(p), below(p, base), status.st_size, status.st_mtime_ns) for p, status in base.files()]
     found = [f for f in files if _is_data(PurePosixPath(f.relative)) and (pattern is None or _matches(f.relative, pattern))]
     return found if found or pattern or location.is_dir() else None
 
@@ -156,7 +165,7 @@ def _base_of_glob(path: PurePath) -> str:
 
 def _raw_file(path: Path, base: Path) -> RawFile:
     status = path.stat()
-    return RawFile(path, path.relative_to(base).as_posix(), status.st_size, status.st_mtime_ns)
+    return RawFile(str(path), path.relative_to(base).as_posix(), status.st_size, status.st_mtime_ns)
 
 
 def spark_uri(location: Location) -> str:

@@ -6,7 +6,6 @@ A picture that cannot be used is in `rejected_images` with its reason; none ends
 """
 
 import math
-import os
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -136,7 +135,7 @@ def _source(spark: SparkSession, files: list[RawFile], config: ImagesConfig) -> 
 
 def _kind_of(files: list[RawFile]) -> str:
     """Raises ConfigError where the files' names do not say what they are."""
-    names = [file.relative.rpartition("/")[2] for file in files]
+    names = [file.name for file in files]
     if any(_CIFAR_BINARY.fullmatch(name) or _CIFAR_PICKLE.fullmatch(name) for name in names):
         return "cifar10"
     if any(_IDX.fullmatch(name) for name in names):
@@ -168,14 +167,14 @@ def _file_frame(spark: SparkSession, files: list[RawFile], labels: str) -> DataF
     """Picture files as FILES; what is no picture by its content is found when it is decoded."""
     by_folder = labels == "folder"
     relative = [file.relative for file in files]
-    folders, names = zip(*(os.path.split(path) for path in relative), strict=True)
+    folders, names = zip(*(path.rpartition("/")[::2] for path in relative), strict=True)
     columns = {
         "source_file": relative,
         "position": [0] * len(files),
         "item_id": relative if by_folder else [name.rpartition(".")[0] or name for name in names],
         "label": [folder.rpartition("/")[2] or None if by_folder else None for folder in folders],
         "split": [None] * len(files),
-        "path": [str(file.path) for file in files],
+        "path": [file.uri for file in files],
     }
     costs = np.array([file.size + _FILE_COST for file in files], np.float64)
     return _spread(spark, pa.table(columns, tasks.FILES), costs)
@@ -216,7 +215,7 @@ def _row_groups(files: list[RawFile]) -> int:
 
 def _cifar10(files: list[RawFile]) -> Iterator[dict[str, Any]]:
     for file in files:
-        name = file.path.name
+        name = file.name
         binary = _CIFAR_BINARY.fullmatch(name) is not None
         if binary or _CIFAR_PICKLE.fullmatch(name):
             kind, split = "cifar10-binary" if binary else "cifar10-pickle", "test" if name.startswith("test") else "train"
@@ -224,9 +223,9 @@ def _cifar10(files: list[RawFile]) -> Iterator[dict[str, Any]]:
 
 
 def _idx(files: list[RawFile]) -> Iterator[dict[str, Any]]:
-    labels = {_beside(file, found["prefix"]): file for file in files if (found := _IDX_LABELS.fullmatch(file.path.name))}
+    labels = {_beside(file, found["prefix"]): file for file in files if (found := _IDX_LABELS.fullmatch(file.name))}
     for file in files:
-        if found := _IDX.fullmatch(file.path.name):
+        if found := _IDX.fullmatch(file.name):
             prefix = _beside(file, found["prefix"])
             split = "test" if found["prefix"].startswith(("t10k", "test")) else "train"
             yield {"file": file, "kind": "idx", "prefix": prefix, "split": split, "labels": labels.get(prefix)}
@@ -234,7 +233,7 @@ def _idx(files: list[RawFile]) -> Iterator[dict[str, Any]]:
 
 def _beside(file: RawFile, prefix: str) -> str:
     """The prefix with the file's folder before it: collections in different folders may have files of the same names."""
-    return file.relative.removesuffix(file.path.name) + prefix
+    return file.relative.removesuffix(file.name) + prefix
 
 
 def _container_frame(spark: SparkSession, found: list[dict[str, Any]]) -> DataFrame:
@@ -245,7 +244,7 @@ def _container_frame(spark: SparkSession, found: list[dict[str, Any]]) -> DataFr
     for container in found:
         file, labels, pieces = container["file"], container["labels"], _pieces(container, equal)
         facts = {name: container[name] for name in ("kind", "prefix", "split")}
-        facts |= {"source_file": file.relative, "path": str(file.path), "labels": labels and str(labels.path), "pieces": pieces}
+        facts |= {"source_file": file.relative, "path": file.uri, "labels": labels and labels.uri, "pieces": pieces}
         rows += [facts | {"piece": piece} for piece in range(pieces)]
         costs += [(file.size + _FILE_COST) / pieces] * pieces
     return _spread(spark, pa.Table.from_pylist(rows, tasks.CONTAINERS), np.array(costs))
@@ -264,9 +263,9 @@ def _label_names(files: list[RawFile]) -> tuple[str, ...]:
     """The names of CIFAR's classes where its file of names is there. Raises DataError for one that is damaged."""
     readers = dict(zip(_CIFAR_NAMES, (containers.read_label_names, containers.read_pickled_label_names), strict=True))
     for file in files:
-        if file.path.name in readers:
+        if file.name in readers:
             try:
-                return tuple(readers[file.path.name](file.path.read_bytes()))
+                return tuple(readers[file.name](file.path.read_bytes()))
             except NotThisFormatError as error:
                 raise DataError(f"{file.path} does not hold the classes' names: {error}") from None
     return ()

@@ -79,7 +79,7 @@ def id_column(text: str, kind: str) -> Column:
 
 def check_name(file: RawFile) -> None:
     """Raises DataError for a name that Spark passes over without a word, or that Hadoop takes for a URI."""
-    name = file.path.name
+    name = file.name
     if name.startswith(("_", ".")) or name.endswith("._COPYING_") or ":" in name:
         raise DataError(
             f"{file.path}: Spark does not read files whose names start with _ or ., hold a colon or end in ._COPYING_; rename it"
@@ -97,7 +97,7 @@ def _kind_of(files: list[RawFile]) -> str:
 
 
 def _suffix(file: RawFile) -> str:
-    name = file.path.name.lower()
+    name = file.name.lower()
     for compression in _COMPRESSIONS:
         name = name.removesuffix(compression)
     return "." + name.rpartition(".")[2]
@@ -161,7 +161,7 @@ def _lines(spark: SparkSession, files: list[RawFile], raw: RawConfig) -> DataFra
         text = F.decode(F.col("value").cast("binary"), _java_name(raw.encoding))
         lines = spark.read.text(paths).select(source_file(files).alias("source_file"), text.alias("raw"))
     else:
-        if any(file.path.name.endswith(_COMPRESSIONS) for file in files):
+        if any(file.name.endswith(_COMPRESSIONS) for file in files):
             raise ConfigError(f"compressed files in {raw.encoding} are not supported; decompress them or convert them to utf-8")
         split = F.explode(F.split(F.decode("content", _java_name(raw.encoding)), _LINE_ENDS))
         whole = spark.read.format("binaryFile").load(paths)
