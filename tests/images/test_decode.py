@@ -384,6 +384,7 @@ FAST = {
 }
 SLOW = {
     "CMYK": jpeg(mode="CMYK"),
+    "several pictures": saved(Image.fromarray(PHOTO), "MPO", save_all=True, append_images=[Image.fromarray(PHOTO[::-1])]),
     "tiny": jpeg(PHOTO[:9, :90]),
     "cut short": jpeg()[:-2000],
     "no end marker": jpeg()[:-2],
@@ -404,6 +405,17 @@ def test_simplejpeg_and_pillow_make_the_same_of_every_jpeg(name: str, target: tu
 def test_what_simplejpeg_takes_and_what_is_left_to_pillow() -> None:
     assert {name for name, content in FAST.items() if not goes_fast(content)} == set()
     assert {name for name, content in SLOW.items() if goes_fast(content)} == set()
+
+
+def test_pillow_reads_the_header_only_where_it_may_turn_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emberline.images.decode.Image.open", lambda *_, **__: pytest.fail("Pillow reads the header"))
+    read = set()
+    for name, content in FAST.items():
+        try:
+            decode(content, shape(32, 32))
+        except pytest.fail.Exception:
+            read.add(name)
+    assert read == {"turned", "mirrored", "broken EXIF"}
 
 
 @pytest.mark.parametrize("height", [16, 17, 23, 31, 32, 33, 63, 64, 65, 127, 129])
