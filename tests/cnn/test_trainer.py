@@ -167,6 +167,21 @@ def test_a_measure_is_the_sum_over_rows_however_they_are_cut(make: Any, replicas
     assert correct == (logits.argmax(axis=1) == whole.targets).sum()
 
 
+def test_no_replica_measures_a_batch_without_rows(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow's convolutions refuse some of those, now and then."""
+    trainer, sizes = make(2), []
+    spread = trainer._spread
+
+    def seen(values: list[Any]) -> Any:
+        sizes.append([len(value) for value in values])
+        return spread(values)
+
+    monkeypatch.setattr(trainer, "_spread", seen)
+    whole = batch(1025, 7)  # 512 for each, and one row
+    trainer.measure(whole.pixels, whole.targets)
+    assert sizes == 3 * [[512, 512]] + 3 * [[1, 1]]
+
+
 def test_weight_decay_spares_biases(make: Any) -> None:
     """With decay, a step shrinks the kernels besides; biases move as without it."""
     plain, decayed, whole = make(momentum=0.0), make(momentum=0.0, weight_decay=0.1), batch(8, 1)

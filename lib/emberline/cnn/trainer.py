@@ -213,20 +213,23 @@ class Trainer:
         total = np.zeros(2)
         size = _EVALUATION_BATCH * len(self.served)
         for first in range(0, len(pixels), size):
-            parts = [np.array_split(array[first : first + size], len(self.served)) for array in (pixels, targets)]
+            rows = np.arange(first, max(min(first + size, len(pixels)), first + len(self.served)))
+            counted = rows < len(pixels)
+            filled = np.where(counted, rows, first)  # of no rows at all, TensorFlow makes errors now and then
+            parts = [np.array_split(array, len(self.served)) for array in (pixels[filled], targets[filled], counted)]
             for found in self._strategy.experimental_local_results(self._measure_function(*map(self._spread, parts))):
                 total += found.numpy()
         return total
 
-    def _measure_on_replicas(self, pixels: Any, targets: Any) -> Any:
-        return self._strategy.run(self._measure_step, args=(pixels, targets))
+    def _measure_on_replicas(self, pixels: Any, targets: Any, counted: Any) -> Any:
+        return self._strategy.run(self._measure_step, args=(pixels, targets, counted))
 
-    def _measure_step(self, pixels: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def _measure_step(self, pixels: tf.Tensor, targets: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         outputs = self.model(pixels, training=False)
-        loss = tf.reduce_sum(tf.cast(losses(self._task, targets, outputs), tf.float64))
+        loss = tf.reduce_sum(tf.boolean_mask(tf.cast(losses(self._task, targets, outputs), tf.float64), counted))
         if self._task != "class":
             return tf.stack([loss, tf.zeros_like(loss)])
-        is_right = tf.argmax(outputs, axis=1, output_type=tf.int32) == targets
+        is_right = (tf.argmax(outputs, axis=1, output_type=tf.int32) == targets) & counted
         return tf.stack([loss, tf.reduce_sum(tf.cast(is_right, tf.float64))])
 
     def total(self, values: Float64) -> Float64:
