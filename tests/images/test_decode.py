@@ -381,6 +381,7 @@ FAST = {
     "garbage at the end": jpeg() + b"garbage" * 100,
     "two pictures": jpeg() + jpeg(mode="L"),
     "a thumbnail": jpeg()[:2] + segment(0xE3, jpeg(PHOTO[:40, :40])) + jpeg()[2:],
+    "turned after a thumbnail": jpeg()[:2] + segment(0xE3, jpeg(PHOTO[:40, :40])) + jpeg(exif=rotated(6))[2:],
 }
 SLOW = {
     "CMYK": jpeg(mode="CMYK"),
@@ -415,7 +416,7 @@ def test_pillow_reads_the_header_only_where_it_may_turn_the_picture(monkeypatch:
             decode(content, shape(32, 32))
         except pytest.fail.Exception:
             read.add(name)
-    assert read == {"turned", "mirrored", "broken EXIF"}
+    assert read == {"turned", "mirrored", "broken EXIF", "turned after a thumbnail"}
 
 
 @pytest.mark.parametrize("height", [16, 17, 23, 31, 32, 33, 63, 64, 65, 127, 129])

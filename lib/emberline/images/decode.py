@@ -26,7 +26,8 @@ _BICUBIC = Image.Resampling.BICUBIC  # averages when shrinking, is smooth when e
 _ORIENTATION = 0x0112  # the EXIF tag
 _COLOURS = {"L": "GRAY", "RGB": "RGB"}  # simplejpeg's names for Pillow's modes; CMYK is left to Pillow
 _MODES = {"Gray": "L", "YCbCr": "RGB", "RGB": "RGB"}  # Pillow's modes for what simplejpeg says of a header
-_APP1, _SEVERAL = b"\xff\xe1", b"MPF\0"  # segments of EXIF data or XMP, which may turn the picture, and of files of several
+_APP1, _APP2, _SEVERAL = b"\xff\xe1", b"\xff\xe2", b"MPF\0"  # EXIF data or XMP; what lists several pictures
+_PILLOWS_LIMIT = 357_913_940  # pixels
 _FAST_SIDE = 16  # pixels; of what is smaller, several of libjpeg's scales have the size that Pillow's has
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -101,15 +102,30 @@ def _plain(content: bytes, shape: Shape, side: int) -> Image.Image | None:
 
     Pillow's own reading of a header takes a tenth as long as the decoding of a small photo.
     """
-    scan = content.find(_START_OF_SCAN)
-    if not content.startswith(_JPEG) or any(content.find(mark, 0, scan) >= 0 for mark in (_APP1, _SEVERAL)):
+    if not _is_plain(content):
         return None
     with suppress(ValueError):
         height, width, colours, _ = decode_jpeg_header(content)
-        if colours in _MODES and height * width <= shape.max_pixels:
+        if colours in _MODES and height * width <= min(shape.max_pixels, _PILLOWS_LIMIT):
             scale = next((scale for scale in (8, 4, 2) if min(height, width) // side >= scale), 1)
             return _fast(content, _MODES[colours], (-(-width // scale), -(-height // scale)))
     return None
+
+
+def _is_plain(content: bytes) -> bool:
+    """Whether a JPEG file's segments, up to the first scan, hold nothing that may turn it, nor the list of several pictures.
+
+    Segments are passed over by their lengths: a thumbnail in one has marks of its own.
+    """
+    at = 2
+    while content.startswith(b"\xff", at) and at + 4 <= len(content):
+        kind = content[at : at + 2]
+        if kind == _APP1 or (kind == _APP2 and content.startswith(_SEVERAL, at + 4)):
+            return False
+        if kind == _START_OF_SCAN:
+            return content.startswith(_JPEG)
+        at += 2 + int.from_bytes(content[at + 2 : at + 4])
+    return False
 
 
 def _fast(content: bytes, mode: str, size: tuple[int, int]) -> Image.Image | None:
@@ -170,7 +186,7 @@ def _reason(error: Exception, content: bytes, shape: Shape) -> str:
 
 
 def _too_large(shape: Shape) -> str:
-    return f"larger than {min(shape.max_pixels, 357_913_940):,} pixels"
+    return f"larger than {min(shape.max_pixels, _PILLOWS_LIMIT):,} pixels"
 
 
 def flatten(picture: Image.Image) -> Image.Image:
