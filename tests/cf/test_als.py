@@ -9,7 +9,8 @@ import scipy.optimize
 import scipy.sparse as sp
 
 from emberline.cf import als
-from emberline.cf.als import Grams, Loss, Objective, Solver, gramian, half_step, initial_factors, published, unpublished
+from emberline.cf.als import Grams, Loss, Objective, gramian, half_step, initial_factors, published, unpublished
+from emberline.cf.als_solvers import Solver
 from emberline.cf.blocks import Block
 
 NUM_ROWS, NUM_OTHERS, RANK = 40, 60, 5

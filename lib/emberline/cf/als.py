@@ -18,32 +18,23 @@ third is iALS of Rendle et al. (2021), whose second sum goes over all pairs, the
 explicit feedback has, a row's last factor is its bias and x.y means `x'.y' + bias_x + bias_y + mean`.
 
 Each row then solves `A x = b` with `A = w Y.T Y + Y_o.T diag(a) Y_o + reg I` and `b = Y_o.T (e p)`, Y_o being the rows of Y that
-it rated, and a = e, or e - w where the observed pairs are not among the unobserved.
+it rated, and a = e, or e - w where the observed pairs are not among the unobserved (`als_solvers.py`).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
-import scipy.linalg
 
 from emberline.cf import hashing
-from emberline.cf.blocks import Block, Float32, Int32, Int64
-
-Float64 = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.floating[Any]]
-SolverName = Literal["cg", "cholesky", "subspace", "exact"]
+from emberline.cf.als_solvers import Shared, Solver, System, Tile, solve, solve_wide
+from emberline.cf.blocks import Block, Float32, Float64, Int32, Int64
 
 _TILE = 1 << 20  # float32 numbers of Y_o at a time, 4 MiB: they stay in the cache while a tile is solved
 _WIDEST = 8  # a row that needs more than so many tiles is summed up piece by piece
 _PADDING = 1.15
 _CHUNK = 1 << 14  # rows that are in float64 or uint64 at a time
-_JITTER = 1e-6  # share of A's mean diagonal that is added to it where it might be singular
-_SWEEPS = 200
-_ENOUGH_STEPS = 16
-_PRECISION = 1e-5  # of the distance from the answer, in A's norm, as a share of the answer's own length
 
 
 @dataclass(frozen=True)
@@ -121,22 +112,6 @@ class Loss:
         return objective.w * (self.everywhere - (self.squares if objective.replaces else 0.0))
 
 
-@dataclass(frozen=True)
-class Solver:
-    """How rows are solved.
-
-    `cg` takes `steps` of conjugate gradients from the factors that a row has. `cholesky` is exact. `subspace` goes once over
-    blocks of so many factors, each solved exactly while the others stay (iALS++, Rendle et al. 2021): for ranks of some hundreds.
-    `exact` takes conjugate gradients as far as float32 goes, which is quicker than `cholesky` from factors that are good already;
-    rows that do not get there are solved by it. `nonnegative` is exact under x >= 0, whatever the name says.
-    """
-
-    name: SolverName = "cg"
-    steps: int = 2
-    subspace: int = 32
-    nonnegative: bool = False
-
-
 def gramian(factors: Float32) -> Float64:
     """`Y.T @ Y`: (rank, rank) of factors (n, rank), products in float64."""
     total = np.zeros((factors.shape[1],) * 2)
@@ -206,6 +181,11 @@ class Grams:
         weighted = factors * np.sqrt(counts, dtype=np.float32)[:, None]
         return cls(gramian(factors), gramian(weighted), len(factors), int(counts.sum()))
 
+    @property
+    def mean(self) -> Float64:
+        """The mean y y.T over all ratings."""
+        return self.rated / max(1, self.ratings)
+
     def merge(self, other: Self) -> Self:
         return type(self)(self.each + other.each, self.rated + other.rated, self.rows + other.rows, self.ratings + other.ratings)
 
@@ -220,18 +200,18 @@ def half_step(
     """
     degrees = np.diff(block.indptr)
     penalties = objective.penalties(block, grams.rows)
-    gather, shared = _Gather(block, others, objective), _Shared.of(grams, objective)
+    gather, shared = _Gather(block, others, objective), Shared.of(objective.w * grams.each, grams.mean)
     factors = np.empty_like(start)
     loss = Loss.empty()
     for rows in _alike(degrees, others.shape[1]):
-        system = _System(shared, penalties[rows])
+        system = System(shared, penalties[rows])
         first, count = block.indptr[rows], degrees[rows]
         if count[-1] * others.shape[1] <= _WIDEST * _TILE:
             tiles = [gather.tile(first, count)]
-            factors[rows], scores = _solve(tiles[0], system, start[rows], solver)
+            factors[rows], scores = solve(tiles[0], system, start[rows], solver)
             parts = [tiles[0].errors(scores)]
         else:
-            factors[rows] = _solve_wide(gather.pieces(first, count), system, solver)
+            factors[rows] = solve_wide(gather.pieces(first, count), system, solver)
             parts = [tile.errors(tile.scores(factors[rows])) for tile in gather.pieces(first, count)]
         loss = loss.merge(_loss(parts, factors[rows], grams.each, penalties[rows]))
     return factors, loss
@@ -255,42 +235,6 @@ def _loss(errors: list[tuple[float, float]], x: Float32, gram: Float64, penaltie
     return Loss(observed, squares, everywhere, float(penalties @ np.sum(x.astype(np.float64) ** 2, axis=1)))
 
 
-# ------------------------------------------------------------------------------------------------------------------ tiles
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """The ratings of some rows, padded to the largest number d of them; what pads has e = a = 0.
-
-    y: (rows, d, width) the others' factors; e, p, a: (rows, d).
-    """
-
-    y: Float32
-    e: Float32
-    p: Float32
-    a: Float32
-
-    def scores(self, x: Float32) -> Float32:
-        """`Y_o x`: (rows, d)."""
-        product: Float32 = np.matmul(self.y, x[:, :, None])
-        return product[:, :, 0]
-
-    def pull(self, weights: Float32) -> Float32:
-        """`Y_o.T weights`: (rows, width) of (rows, d)."""
-        product: Float32 = np.matmul(weights[:, None, :], self.y)
-        return product[:, 0]
-
-    def normal(self) -> Float32:
-        """`Y_o.T diag(a) Y_o`: (rows, width, width)."""
-        product: Float32 = np.matmul((self.y * self.a[:, :, None]).transpose(0, 2, 1), self.y)
-        return product
-
-    def errors(self, scores: Float32) -> tuple[float, float]:
-        """The observed part of the objective, and the sum of the squared scores."""
-        wrong = self.p - scores
-        return float(np.vdot(self.e * wrong, wrong)), float(np.vdot(scores * (self.e > 0), scores))
-
-
 class _Gather:
     """Cuts tiles from a block; they share one buffer, so that each is valid until the next."""
 
@@ -298,7 +242,7 @@ class _Gather:
         self._block, self._others, self._objective = block, others, objective
         self._buffer = np.empty(0, np.float32)
 
-    def tile(self, first: Int64, count: Int64) -> _Tile:
+    def tile(self, first: Int64, count: Int64) -> Tile:
         """Of rows whose ratings are `count` (rows,) from the places `first` (rows,) on."""
         within = np.arange(count.max())
         real = within < count[:, None]
@@ -310,9 +254,9 @@ class _Gather:
         if self._objective.biases:
             p -= y[:, :, -1]
             y[:, :, -1] = 1
-        return _Tile(y, e, p, a)
+        return Tile(y, e, p, a)
 
-    def pieces(self, first: Int64, count: Int64) -> Iterator[_Tile]:
+    def pieces(self, first: Int64, count: Int64) -> Iterator[Tile]:
         """The tiles of one row that is too wide for one, one after the other."""
         size = _TILE // self._others.shape[1]
         for place in range(int(first[0]), int(first[0] + count[0]), size):
@@ -325,186 +269,3 @@ class _Gather:
             self._buffer = np.empty(max(size, _TILE), np.float32)
         # "clip" writes into `out` directly; ids are valid
         return np.take(self._others, ids, axis=0, out=self._buffer[:size].reshape(shape), mode="clip")
-
-
-# ---------------------------------------------------------------------------------------------------------------- solvers
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """What all rows' equations share: `base` = w Y.T Y (width, width), and a guess at the rest of them.
-
-    `vectors` (width, width) are the directions of the mean y y.T over all ratings, `sizes` (width,) how large it is along each,
-    and `base_sizes` how large `base` is.
-    """
-
-    base: Float32
-    vectors: Float32
-    sizes: Float32
-    base_sizes: Float32
-
-    @classmethod
-    def of(cls, grams: Grams, objective: Objective) -> Self:
-        sizes, vectors = np.linalg.eigh(grams.rated / max(1, grams.ratings))
-        base = objective.w * grams.each
-        along = np.einsum("ji,jk,ki->i", vectors, base, vectors)
-        return cls(*(array.astype(np.float32) for array in (base, vectors, np.maximum(sizes, 0), along)))
-
-
-@dataclass(frozen=True)
-class _System:
-    """What A holds besides the ratings: what is `shared`, and `penalties` (rows,) on its diagonal."""
-
-    shared: _Shared
-    penalties: Float32
-
-    def full(self, normal: Floats) -> Float64:
-        """A: (rows, width, width) of `Y_o.T diag(a) Y_o`."""
-        return _full(normal, self.shared.base, self.penalties)
-
-    def guess(self, mass: Float32) -> "_Guess":
-        """A where each row's ratings, of the weight `mass` (rows,) together, are of rows that are rated like all others."""
-        sizes = mass[:, None] * self.shared.sizes + self.shared.base_sizes + self.penalties[:, None]
-        floor = np.maximum(1e-6 * sizes.max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        return _Guess(self.shared.vectors, np.maximum(sizes, floor))
-
-    def push(self, x: Float32) -> Float32:
-        """`(w Y.T Y + reg I) x`: (rows, width)."""
-        return x @ self.shared.base + self.penalties[:, None] * x
-
-
-@dataclass(frozen=True)
-class _Guess:
-    """Matrices near A with directions in common: `vectors` (width, width), and each row's `sizes` along them (rows, width)."""
-
-    vectors: Float32
-    sizes: Float32
-
-    def solve(self, b: Float32) -> Float32:
-        """x (rows, width) of b."""
-        along = np.matmul(b, self.vectors)
-        along /= self.sizes
-        x: Float32 = np.matmul(along, self.vectors.T)
-        return x
-
-
-def _full(normal: Floats, base: Float32, penalties: Float32) -> Float64:
-    """`normal + base + reg I` in float64, kept from being singular: (rows, width, width)."""
-    a = normal.astype(np.float64) + base
-    diagonal = np.einsum("ijj->ij", a)
-    least = np.maximum(diagonal.mean(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    diagonal += penalties[:, None] + _JITTER * least
-    return a
-
-
-def _solve(tile: _Tile, system: _System, start: Float32, solver: Solver) -> tuple[Float32, Float32]:
-    """x (rows, width) and its scores (rows, d)."""
-    if solver.name == "cholesky" or solver.nonnegative:
-        x = _exact(system.full(tile.normal()), tile.pull(tile.e * tile.p), solver)
-        return x, tile.scores(x)
-    if solver.name == "subspace":
-        return _subspace(tile, system, start, solver.subspace)
-    if solver.name == "exact":
-        return _precise(tile, system, start)
-    x, scores, _ = _conjugate_gradients(tile, system, start, solver.steps)
-    return x, scores
-
-
-def _solve_wide(pieces: Iterator[_Tile], system: _System, solver: Solver) -> Float32:
-    """x (1, width) of a row whose equations are summed up piece by piece, exactly."""
-    width = len(system.shared.base)
-    normal, right = np.zeros((1, width, width)), np.zeros((1, width))
-    for tile in pieces:
-        normal += tile.normal()
-        right += tile.pull(tile.e * tile.p)
-    return _exact(system.full(normal), right, solver)
-
-
-def _exact(a: Float64, b: Floats, solver: Solver) -> Float32:
-    if solver.nonnegative:
-        return _nonnegative(a, b)
-    x: Float64 = scipy.linalg.solve(a, b[:, :, None].astype(np.float64), assume_a="pos", check_finite=False)
-    return x[:, :, 0].astype(np.float32)
-
-
-def _precise(tile: _Tile, system: _System, start: Float32) -> tuple[Float32, Float32]:
-    """Conjugate gradients until all rows are precise, or by Cholesky where many steps are not enough."""
-    right = tile.pull(tile.e * tile.p)
-    guess = system.guess(tile.a.sum(axis=1))
-    enough = _PRECISION**2 * _dots(right, guess.solve(right))
-    x, scores, distance = _conjugate_gradients(tile, system, start, _ENOUGH_STEPS, enough)
-    rest = np.flatnonzero(~(distance <= enough))
-    if len(rest):
-        some = _Tile(tile.y[rest], tile.e[rest], tile.p[rest], tile.a[rest])
-        x[rest] = _exact(_System(system.shared, system.penalties[rest]).full(some.normal()), right[rest], Solver("cholesky"))
-        scores[rest] = some.scores(x[rest])
-    return x, scores
-
-
-def _conjugate_gradients(
-    tile: _Tile, system: _System, start: Float32, steps: int, enough: Float32 | float = 0.0
-) -> tuple[Float32, Float32, Float32]:
-    """A few steps of conjugate gradients from `start`, A never being formed (Takacs, Pilaszy and Tikk 2011).
-
-    They are preconditioned: a row's A is guessed from what an average rating adds to it. Three steps then come as near to the
-    answer as six without. They end when all rows' squared distances (rows,) from the answer, by that guess, are `enough`; those
-    are returned after x and its scores.
-    """
-    guess = system.guess(tile.a.sum(axis=1))
-    x, scores = start.copy(), tile.scores(start)
-    residual = tile.pull(tile.e * tile.p - tile.a * scores) - system.push(x)
-    direction = guess.solve(residual)
-    square = _dots(residual, direction)
-    for _ in range(steps):
-        if np.all(square <= enough):
-            break
-        along = tile.scores(direction)
-        curved = tile.pull(tile.a * along) + system.push(direction)
-        step = _ratio(square, _dots(direction, curved))
-        x += step * direction
-        scores += step * along
-        residual -= step * curved
-        guessed = guess.solve(residual)
-        before, square = square, _dots(residual, guessed)
-        direction *= _ratio(square, before)
-        direction += guessed
-    return x, scores, square
-
-
-def _dots(left: Float32, right: Float32) -> Float32:
-    """The products of their rows: (rows,)."""
-    dots: Float32 = np.einsum("ij,ij->i", left, right)
-    return dots
-
-
-def _ratio(above: Float32, below: Float32) -> Float32:
-    """(rows, 1); 0 where a row is solved already."""
-    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)[:, None]
-
-
-def _subspace(tile: _Tile, system: _System, start: Float32, size: int) -> tuple[Float32, Float32]:
-    """One pass over blocks of `size` factors, each solved exactly for what the others leave (Rendle et al. 2021, section 4)."""
-    x, scores, base = start.copy(), tile.scores(start), system.shared.base
-    for first in range(0, x.shape[1], size):
-        part = slice(first, first + size)
-        within = _Tile(tile.y[:, :, part], tile.e, tile.p, tile.a)
-        slope = within.pull(tile.e * tile.p - tile.a * scores) - x @ base[:, part] - system.penalties[:, None] * x[:, part]
-        step = _exact(_full(within.normal(), base[part, part], system.penalties), slope, Solver("cholesky"))
-        x[:, part] += step
-        scores += within.scores(step)
-    return x, scores
-
-
-def _nonnegative(a: Float64, b: Floats) -> Float32:
-    """argmin x.T A x / 2 - b.x under x >= 0, by cyclic coordinate descent (Franc, Hlavac and Navara 2005): (rows, width)."""
-    x, slope = np.zeros_like(b, np.float64), -b.astype(np.float64)
-    diagonal = np.einsum("ijj->ij", a)
-    for _ in range(_SWEEPS):
-        before = x.copy()
-        for j in range(x.shape[1]):
-            change = np.maximum(x[:, j] - slope[:, j] / diagonal[:, j], 0) - x[:, j]
-            x[:, j] += change
-            slope += change[:, None] * a[:, j]
-        if np.all(np.abs(x - before) <= 1e-7 * np.abs(x).max(axis=1, keepdims=True)):
-            break
-    return x.astype(np.float32)

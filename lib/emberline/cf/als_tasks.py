@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from emberline.cf import als
-from emberline.cf.als import Float64, Grams, Objective, Solver
-from emberline.cf.blocks import BLOCK_FIELDS, Block, Float32, Int32, Int64, decode, matrix_of, rows_of
+from emberline.cf.als import Grams, Objective
+from emberline.cf.als_solvers import Solver
+from emberline.cf.blocks import BLOCK_FIELDS, Block, Float32, Float64, Int32, Int64, decode, matrix_of, rows_of
 from emberline.cf.entries import Entries, read
 from emberline.cf.validation import Withheld
 

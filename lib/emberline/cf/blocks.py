@@ -18,6 +18,7 @@ import scipy.sparse as sp
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 
 BLOCK_FIELDS = [("ids", pa.binary()), ("indptr", pa.binary()), ("indices", pa.binary()), ("values", pa.binary())]
 

@@ -25,10 +25,9 @@ import scipy.sparse as sp
 from sparse_dot_topn import sp_matmul_topn, zip_sp_matmul_topn
 
 from emberline.cf import hashing
-from emberline.cf.blocks import Float32, Int32, Int64
+from emberline.cf.blocks import Float32, Float64, Int32, Int64
 from emberline.cf.entries import Arrays, Entries
 
-Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
 K1, B = 1.2, 0.75

@@ -12,8 +12,8 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from emberline.cf import cosine
-from emberline.cf.blocks import Float32, Int32, Int64, rows_of
-from emberline.cf.cosine import Damping, Float64, Nearest
+from emberline.cf.blocks import Float32, Float64, Int32, Int64, rows_of
+from emberline.cf.cosine import Damping, Nearest
 from emberline.cf.entries import Entries, read
 from emberline.cf.neighborhood import Neighborhood
 

@@ -18,11 +18,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from emberline.cf.blocks import Int32
+from emberline.cf.blocks import Float64, Int32
 
-Float64 = npt.NDArray[np.float64]
 _NAMES = ("precision@{k}", "recall@{k}/n", "recall@{k}/min(k,n)", "hit_rate@{k}", "ndcg@{k}", "map@{k}/min(k,n)")
 
 

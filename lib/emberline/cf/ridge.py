@@ -4,11 +4,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from emberline.cf.blocks import Float32
-
-Float64 = npt.NDArray[np.float64]
+from emberline.cf.blocks import Float32, Float64
 
 
 @dataclass(frozen=True)

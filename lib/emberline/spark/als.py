@@ -19,8 +19,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.cf import als_tasks, tasks
-from emberline.cf.als import Float64, Grams, Loss, Objective, Solver
+from emberline.cf.als import Grams, Loss, Objective
+from emberline.cf.als_solvers import Solver
 from emberline.cf.als_tasks import Step
+from emberline.cf.blocks import Float64
 from emberline.cf.validation import Withheld
 from emberline.config import AlsConfig
 from emberline.datasets import manifest as manifests

@@ -8,7 +8,8 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from emberline.cf.metrics import Float64, per_class, protocol
+from emberline.cf.blocks import Float64
+from emberline.cf.metrics import per_class, protocol
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
 

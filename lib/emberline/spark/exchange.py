@@ -16,7 +16,8 @@ from pyspark import Broadcast
 from pyspark.sql import DataFrame
 
 from emberline.cf import als_tasks
-from emberline.cf.als import Grams, Loss, Objective, Solver
+from emberline.cf.als import Grams, Loss, Objective
+from emberline.cf.als_solvers import Solver
 from emberline.cf.als_tasks import FACTORS, LOSS, ROWS, SIDES, SOLVED, Step
 from emberline.cf.blocks import Float32, Int32
 from emberline.datasets import storage

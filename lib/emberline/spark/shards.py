@@ -12,7 +12,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.cf import tasks
-from emberline.cf.metrics import Float64, Sums
+from emberline.cf.blocks import Float64
+from emberline.cf.metrics import Sums
 from emberline.config import ShardsConfig
 from emberline.datasets.sharding import GROUP_BYTES, GROUP_ROWS
 from emberline.errors import EmptyDatasetError

@@ -1,0 +1,251 @@
+"""Solvers of alternating least squares: many rows' equations `A x = b` at once, from a tile of the ratings they have.
+
+Letters as in `als.py`: `A = w Y.T Y + Y_o.T diag(a) Y_o + reg I` and `b = Y_o.T (e p)`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+
+from emberline.cf.blocks import Float32, Float64
+
+Floats = npt.NDArray[np.floating[Any]]
+SolverName = Literal["cg", "cholesky", "subspace", "exact"]
+
+_JITTER = 1e-6  # share of A's mean diagonal that is added to it where it might be singular
+_SWEEPS = 200
+_ENOUGH_STEPS = 16
+_PRECISION = 1e-5  # of the distance from the answer, in A's norm, as a share of the answer's own length
+
+
+@dataclass(frozen=True)
+class Solver:
+    """How rows are solved.
+
+    `cg` takes `steps` of conjugate gradients from the factors that a row has. `cholesky` is exact. `subspace` goes once over
+    blocks of so many factors, each solved exactly while the others stay (iALS++, Rendle et al. 2021): for ranks of some hundreds.
+    `exact` takes conjugate gradients as far as float32 goes, which is quicker than `cholesky` from factors that are good already;
+    rows that do not get there are solved by it. `nonnegative` is exact under x >= 0, whatever the name says.
+    """
+
+    name: SolverName = "cg"
+    steps: int = 2
+    subspace: int = 32
+    nonnegative: bool = False
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The ratings of some rows, padded to the largest number d of them; what pads has e = a = 0.
+
+    y: (rows, d, width) the others' factors; e, p, a: (rows, d).
+    """
+
+    y: Float32
+    e: Float32
+    p: Float32
+    a: Float32
+
+    def scores(self, x: Float32) -> Float32:
+        """`Y_o x`: (rows, d)."""
+        product: Float32 = np.matmul(self.y, x[:, :, None])
+        return product[:, :, 0]
+
+    def pull(self, weights: Float32) -> Float32:
+        """`Y_o.T weights`: (rows, width) of (rows, d)."""
+        product: Float32 = np.matmul(weights[:, None, :], self.y)
+        return product[:, 0]
+
+    def normal(self) -> Float32:
+        """`Y_o.T diag(a) Y_o`: (rows, width, width)."""
+        product: Float32 = np.matmul((self.y * self.a[:, :, None]).transpose(0, 2, 1), self.y)
+        return product
+
+    def errors(self, scores: Float32) -> tuple[float, float]:
+        """The observed part of the objective, and the sum of the squared scores."""
+        wrong = self.p - scores
+        return float(np.vdot(self.e * wrong, wrong)), float(np.vdot(scores * (self.e > 0), scores))
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all rows' equations share: `base` = w Y.T Y (width, width), and a guess at the rest of them.
+
+    `vectors` (width, width) are the directions of the mean y y.T over all ratings, `sizes` (width,) how large it is along each,
+    and `base_sizes` how large `base` is.
+    """
+
+    base: Float32
+    vectors: Float32
+    sizes: Float32
+    base_sizes: Float32
+
+    @classmethod
+    def of(cls, base: Float64, mean: Float64) -> Self:
+        """Of w Y.T Y, and the mean y y.T over all ratings."""
+        sizes, vectors = np.linalg.eigh(mean)
+        along = np.einsum("ji,jk,ki->i", vectors, base, vectors)
+        return cls(*(array.astype(np.float32) for array in (base, vectors, np.maximum(sizes, 0), along)))
+
+
+@dataclass(frozen=True)
+class System:
+    """What A holds besides the ratings: what is `shared`, and `penalties` (rows,) on its diagonal."""
+
+    shared: Shared
+    penalties: Float32
+
+    def full(self, normal: Floats) -> Float64:
+        """A: (rows, width, width) of `Y_o.T diag(a) Y_o`."""
+        return _full(normal, self.shared.base, self.penalties)
+
+    def guess(self, mass: Float32) -> "_Guess":
+        """A where each row's ratings, of the weight `mass` (rows,) together, are of rows that are rated like all others."""
+        sizes = mass[:, None] * self.shared.sizes + self.shared.base_sizes + self.penalties[:, None]
+        floor = np.maximum(1e-6 * sizes.max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return _Guess(self.shared.vectors, np.maximum(sizes, floor))
+
+    def push(self, x: Float32) -> Float32:
+        """`(w Y.T Y + reg I) x`: (rows, width)."""
+        return x @ self.shared.base + self.penalties[:, None] * x
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """Matrices near A with directions in common: `vectors` (width, width), and each row's `sizes` along them (rows, width)."""
+
+    vectors: Float32
+    sizes: Float32
+
+    def solve(self, b: Float32) -> Float32:
+        """x (rows, width) of b."""
+        along = np.matmul(b, self.vectors)
+        along /= self.sizes
+        x: Float32 = np.matmul(along, self.vectors.T)
+        return x
+
+
+def _full(normal: Floats, base: Float32, penalties: Float32) -> Float64:
+    """`normal + base + reg I` in float64, kept from being singular: (rows, width, width)."""
+    a = normal.astype(np.float64) + base
+    diagonal = np.einsum("ijj->ij", a)
+    least = np.maximum(diagonal.mean(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    diagonal += penalties[:, None] + _JITTER * least
+    return a
+
+
+def solve(tile: Tile, system: System, start: Float32, solver: Solver) -> tuple[Float32, Float32]:
+    """x (rows, width) and its scores (rows, d)."""
+    if solver.name == "cholesky" or solver.nonnegative:
+        x = _exact(system.full(tile.normal()), tile.pull(tile.e * tile.p), solver)
+        return x, tile.scores(x)
+    if solver.name == "subspace":
+        return _subspace(tile, system, start, solver.subspace)
+    if solver.name == "exact":
+        return _precise(tile, system, start)
+    x, scores, _ = _conjugate_gradients(tile, system, start, solver.steps)
+    return x, scores
+
+
+def solve_wide(pieces: Iterator[Tile], system: System, solver: Solver) -> Float32:
+    """x (1, width) of a row whose equations are summed up piece by piece, exactly."""
+    width = len(system.shared.base)
+    normal, right = np.zeros((1, width, width)), np.zeros((1, width))
+    for tile in pieces:
+        normal += tile.normal()
+        right += tile.pull(tile.e * tile.p)
+    return _exact(system.full(normal), right, solver)
+
+
+def _exact(a: Float64, b: Floats, solver: Solver) -> Float32:
+    if solver.nonnegative:
+        return _nonnegative(a, b)
+    x: Float64 = scipy.linalg.solve(a, b[:, :, None].astype(np.float64), assume_a="pos", check_finite=False)
+    return x[:, :, 0].astype(np.float32)
+
+
+def _precise(tile: Tile, system: System, start: Float32) -> tuple[Float32, Float32]:
+    """Conjugate gradients until all rows are precise, or by Cholesky where many steps are not enough."""
+    right = tile.pull(tile.e * tile.p)
+    guess = system.guess(tile.a.sum(axis=1))
+    enough = _PRECISION**2 * _dots(right, guess.solve(right))
+    x, scores, distance = _conjugate_gradients(tile, system, start, _ENOUGH_STEPS, enough)
+    rest = np.flatnonzero(~(distance <= enough))
+    if len(rest):
+        some = Tile(tile.y[rest], tile.e[rest], tile.p[rest], tile.a[rest])
+        x[rest] = _exact(System(system.shared, system.penalties[rest]).full(some.normal()), right[rest], Solver("cholesky"))
+        scores[rest] = some.scores(x[rest])
+    return x, scores
+
+
+def _conjugate_gradients(
+    tile: Tile, system: System, start: Float32, steps: int, enough: Float32 | float = 0.0
+) -> tuple[Float32, Float32, Float32]:
+    """A few steps of conjugate gradients from `start`, A never being formed (Takacs, Pilaszy and Tikk 2011).
+
+    They are preconditioned: a row's A is guessed from what an average rating adds to it. Three steps then come as near to the
+    answer as six without. They end when all rows' squared distances (rows,) from the answer, by that guess, are `enough`; those
+    are returned after x and its scores.
+    """
+    guess = system.guess(tile.a.sum(axis=1))
+    x, scores = start.copy(), tile.scores(start)
+    residual = tile.pull(tile.e * tile.p - tile.a * scores) - system.push(x)
+    direction = guess.solve(residual)
+    square = _dots(residual, direction)
+    for _ in range(steps):
+        if np.all(square <= enough):
+            break
+        along = tile.scores(direction)
+        curved = tile.pull(tile.a * along) + system.push(direction)
+        step = _ratio(square, _dots(direction, curved))
+        x += step * direction
+        scores += step * along
+        residual -= step * curved
+        guessed = guess.solve(residual)
+        before, square = square, _dots(residual, guessed)
+        direction *= _ratio(square, before)
+        direction += guessed
+    return x, scores, square
+
+
+def _dots(left: Float32, right: Float32) -> Float32:
+    """The products of their rows: (rows,)."""
+    dots: Float32 = np.einsum("ij,ij->i", left, right)
+    return dots
+
+
+def _ratio(above: Float32, below: Float32) -> Float32:
+    """(rows, 1); 0 where a row is solved already."""
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)[:, None]
+
+
+def _subspace(tile: Tile, system: System, start: Float32, size: int) -> tuple[Float32, Float32]:
+    """One pass over blocks of `size` factors, each solved exactly for what the others leave (Rendle et al. 2021, section 4)."""
+    x, scores, base = start.copy(), tile.scores(start), system.shared.base
+    for first in range(0, x.shape[1], size):
+        part = slice(first, first + size)
+        within = Tile(tile.y[:, :, part], tile.e, tile.p, tile.a)
+        slope = within.pull(tile.e * tile.p - tile.a * scores) - x @ base[:, part] - system.penalties[:, None] * x[:, part]
+        step = _exact(_full(within.normal(), base[part, part], system.penalties), slope, Solver("cholesky"))
+        x[:, part] += step
+        scores += within.scores(step)
+    return x, scores
+
+
+def _nonnegative(a: Float64, b: Floats) -> Float32:
+    """argmin x.T A x / 2 - b.x under x >= 0, by cyclic coordinate descent (Franc, Hlavac and Navara 2005): (rows, width)."""
+    x, slope = np.zeros_like(b, np.float64), -b.astype(np.float64)
+    diagonal = np.einsum("ijj->ij", a)
+    for _ in range(_SWEEPS):
+        before = x.copy()
+        for j in range(x.shape[1]):
+            change = np.maximum(x[:, j] - slope[:, j] / diagonal[:, j], 0) - x[:, j]
+            x[:, j] += change
+            slope += change[:, None] * a[:, j]
+        if np.all(np.abs(x - before) <= 1e-7 * np.abs(x).max(axis=1, keepdims=True)):
+            break
+    return x.astype(np.float32)
