@@ -18,8 +18,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pyspark.sql import SparkSession
 
-from emberline import config as configs
-from emberline import runner, stages
+from emberline import pipelines, runner, stages
 from emberline.config import SparkConfig
 from emberline.datasets import manifest as manifests
 from emberline.datasets.remote import RemotePath
@@ -142,7 +141,7 @@ def run(spark: SparkSession, tmp_path: Path, root: Path) -> Run:
     def run_pipeline(toml: str, *overrides: str, only: str | None = None, force: bool = False) -> list[Outcome]:
         path = tmp_path / "pipeline.toml"
         path.write_text(toml, encoding="utf-8")
-        config = configs.load(path, overrides)
+        config = pipelines.load(path, overrides)
         return runner.run(config, root, stages.select(config, only), force=force)
 
     return run_pipeline

@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from emberline import config as configs
-from emberline import display, logs, runner, stages
+from emberline import display, logs, pipelines, runner, stages
 from emberline.config import Config, PublishConfig
 from emberline.datasets import lookup, rows, storage
 from emberline.datasets import manifest as manifests
@@ -270,7 +269,7 @@ def _guard(command: Callable[[], Any]) -> None:
 
 
 def _load(pipeline: Path, root: str | None, overrides: list[str] | None, day: datetime | None) -> Config:
-    return configs.load(pipeline, _overrides(root, overrides), day and day.date())
+    return pipelines.load(pipeline, _overrides(root, overrides), day and day.date())
 
 
 def _overrides(root: str | None, given: list[str] | None) -> list[str]:
@@ -293,7 +292,7 @@ def _refuse(style: str, options: dict[str, Any]) -> None:
 
 def _job(pipeline: Path, root: str | None, overrides: list[str], at: str, submit: str | None) -> Job:
     """The pipeline as a scheduler's job; its settings are checked as those of today."""
-    is_dated = configs.is_dated(pipeline, _overrides(root, overrides))
+    is_dated = pipelines.is_dated(pipeline, _overrides(root, overrides))
     config = _load(pipeline, root, overrides, datetime.now())
     return job.make(config, pipeline, At.parse(at), programs.find(submit), root, overrides, is_dated)
 

@@ -1,26 +1,18 @@
-"""The pipeline file as frozen models: one section per stage, and a section being there is what makes its stage run.
+"""A pipeline as frozen models: one section per stage, and a section being there is what makes its stage run.
 
 Fields marked `where()` say where and how fast something is computed; all others say what, and enter the stage's fingerprint.
 """
 
 import codecs
-import difflib
 import re
-import tomllib
-from collections.abc import Iterable, Iterator
 from datetime import date, datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from emberline.errors import ConfigError
-from emberline.logs import is_secret
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
-_DATE = re.compile(r"\{date(?::([^{}]+))?\}")
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -29,13 +21,15 @@ def where(default: Any = ..., **constraints: Any) -> Any:
     return Field(default, json_schema_extra={"where": True}, **constraints)
 
 
-class _Model(BaseModel):
+class Model(BaseModel):
+    """A section: what it does not know, and what is of another type, is refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     def what(self) -> dict[str, Any]:
         """The settings that decide the result, as JSON-ready values."""
         return {
-            name: value.what() if isinstance(value, _Model) else _plain(value)
+            name: value.what() if isinstance(value, Model) else _plain(value)
             for name, value in self
             if not (type(self).model_fields[name].json_schema_extra or {}).get("where")  # type: ignore[union-attr]
         }
@@ -43,11 +37,11 @@ class _Model(BaseModel):
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [item.what() if isinstance(item, _Model) else item for item in value]
+        return [item.what() if isinstance(item, Model) else item for item in value]
     return value
 
 
-class SparkConfig(_Model):
+class SparkConfig(Model):
     """Where Spark runs when `emberline run` starts it; under spark-submit the cluster's own settings come first."""
 
     master: str = where("local[*]")
@@ -63,7 +57,7 @@ class SparkConfig(_Model):
         return master
 
 
-class ShopConfig(_Model):
+class ShopConfig(Model):
     """A generated shop, for the demo: items with pictures and titles, customers with tastes, a log of purchases."""
 
     num_items: Annotated[int, Field(ge=10)] = 1500
@@ -72,7 +66,7 @@ class ShopConfig(_Model):
     seed: Seed = 1
 
 
-class ColumnsConfig(_Model):
+class ColumnsConfig(Model):
     """Which input column is which: a name, or, for CSV without a header, a position counted from 1."""
 
     user_id: str | Positive
@@ -82,7 +76,7 @@ class ColumnsConfig(_Model):
     title: str | Positive | None = None
 
 
-class RejectRule(_Model):
+class RejectRule(Model):
     """Rows whose `column` matches the regular expression `pattern` are rejected, for `reason`."""
 
     column: str | Positive
@@ -98,7 +92,7 @@ class RejectRule(_Model):
             raise ValueError(f"not a regular expression ({error})") from None
 
 
-class HoldoutConfig(_Model):
+class HoldoutConfig(Model):
     """Which ratings are withheld from training.
 
     `fraction` of each user's, chosen by hash; those `after` a time or of the `last_days` before the newest; the last `n` of each
@@ -136,7 +130,7 @@ class HoldoutConfig(_Model):
         return self
 
 
-class RawConfig(_Model):
+class RawConfig(Model):
     """Where raw records are and how their files are written. CSV and JSON hold one record per line."""
 
     path: str = where()
@@ -187,7 +181,7 @@ class RatingsConfig(RawConfig):
         return self
 
 
-class AttributeColumnsConfig(_Model):
+class AttributeColumnsConfig(Model):
     """Which input column is which; `genres` and `tags` hold several words, cut at the section's `list_separator`."""
 
     id: str | Positive
@@ -217,7 +211,7 @@ class AttributeSourceConfig(RawConfig):
 Sources = Annotated[tuple[AttributeSourceConfig, ...], Field(strict=False)]
 
 
-class AttributesConfig(_Model):
+class AttributesConfig(Model):
     """What is known of items and of users besides ratings: one source or several of each."""
 
     items: Sources = ()
@@ -235,7 +229,7 @@ class AttributesConfig(_Model):
         return self
 
 
-class ImageColumnsConfig(_Model):
+class ImageColumnsConfig(Model):
     """Which Parquet column is which; `image` holds encoded bytes: PNG, JPEG, ..."""
 
     item_id: str
@@ -243,7 +237,7 @@ class ImageColumnsConfig(_Model):
     label: str | None = None
 
 
-class ImagesConfig(_Model):
+class ImagesConfig(Model):
     """Where pictures are, and the fixed size they get.
 
     `format = "files"` is a folder tree of pictures. There, with `labels = "folder"` a picture's folder is its label and its path
@@ -263,7 +257,7 @@ class ImagesConfig(_Model):
     max_pixels: Positive = 50_000_000
 
 
-class AlsConfig(_Model):
+class AlsConfig(Model):
     """Alternating least squares. `feedback = "auto"` is implicit for counted events, explicit for ratings.
 
     A row's regularisation is `reg_param * count ** reg_exponent`. The count is of its ratings, with implicit feedback of its
@@ -322,7 +316,7 @@ class AlsConfig(_Model):
         return self
 
 
-class CosineConfig(_Model):
+class CosineConfig(Model):
     """Cosine neighbours of items, of users, or of both: the `top_k` most similar of each.
 
     Ratings are compared as they are, or weighted (cf/cosine.py has the formulas), or less their user's or their item's mean
@@ -347,7 +341,7 @@ class CosineConfig(_Model):
         return self
 
 
-class ShardsConfig(_Model):
+class ShardsConfig(Model):
     """What the trainer reads: pictures with their `class`, or with the item's ALS `factors`, split by item.
 
     `test` is the share for measuring classes, of the pictures that do not say themselves whether they are for that; with
@@ -369,7 +363,7 @@ class ShardsConfig(_Model):
         return self
 
 
-class CnnConfig(_Model):
+class CnnConfig(Model):
     """The network and how it is trained.
 
     For factors, the targets are the `components` main components of the standardised factors. Early stopping waits `patience`
@@ -435,13 +429,13 @@ def _nearest(size: int, streams: int) -> str:
     return " and ".join(str(n) for n in (below, below + streams) if n)
 
 
-class PredictConfig(_Model):
+class PredictConfig(Model):
     """What the trained network says of every item with a picture."""
 
     batch_size: Positive = where(256)
 
 
-class ForestConfig(_Model):
+class ForestConfig(Model):
     """A random forest on the network's embeddings."""
 
     num_trees: Positive = 50
@@ -465,7 +459,7 @@ class ItemListConfig(RawConfig):
         return self
 
 
-class RecommendConfig(_Model):
+class RecommendConfig(Model):
     """Top-k lists for every user: by `model` where it has an answer, filled up with what is popular.
 
     Where the pipeline predicts factors, items without ratings compete by those, and `cold_share` of each list's places are set
@@ -485,7 +479,7 @@ class RecommendConfig(_Model):
         return {"path": items} if isinstance(items, str) else items
 
 
-class EvaluateConfig(_Model):
+class EvaluateConfig(Model):
     """How recommendations are measured on the holdout: at which `k`, and from which value on a held-out rating is relevant.
 
     `cold_k` is for the lists of cold items only, by the factors that their pictures predict.
@@ -497,7 +491,7 @@ class EvaluateConfig(_Model):
     seed: Seed = 1
 
 
-class PublishConfig(_Model):
+class PublishConfig(Model):
     """What `emberline publish --config` does: no stage of the pipeline, but what comes after it."""
 
     to: str | None = None
@@ -506,7 +500,7 @@ class PublishConfig(_Model):
     keep: Positive = 3
 
 
-class ReportConfig(_Model):
+class ReportConfig(Model):
     """One HTML page about the run; `users` people are shown with their history and their recommendations."""
 
     title: str = "Emberline report"
@@ -514,7 +508,7 @@ class ReportConfig(_Model):
     seed: Seed = 1
 
 
-class Config(_Model):
+class Config(Model):
     """A whole pipeline. A section that is there is a stage that runs; `spark` says where, `publish` what follows."""
 
     root: str = where("runs")
@@ -619,118 +613,3 @@ class Config(_Model):
             raise ValueError(f"evaluate.k = {max(evaluate.k)} is more than recommend.top_k = {self.recommend.top_k}")
         if self.recommend and self.ratings and self.ratings.holdout.by == "none":
             raise ValueError("[evaluate] needs held-out ratings: set ratings.holdout.by")
-
-
-def load(path: Path, overrides: Iterable[str] = (), day: date | None = None) -> Config:
-    """Read a pipeline file, apply `section.key=value` overrides, and write the day where its texts say `{date}`.
-
-    Raises ConfigError naming every wrong key.
-    """
-    content = _dated(_read(path, overrides), day, path.name)
-    try:
-        return Config.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError("; ".join(f"{path.name}: {_explain(dict(item))}" for item in error.errors())) from None
-
-
-def is_dated(path: Path, overrides: Iterable[str] = ()) -> bool:
-    """Whether the pipeline reads other data, or writes to another place, each day."""
-    return any(_DATE.search(text) for text in _texts(_read(path, overrides)))
-
-
-def _read(path: Path, overrides: Iterable[str]) -> dict[str, Any]:
-    content = _read_toml(path)
-    for override in overrides:
-        _apply(content, override)
-    content.setdefault("root", f"runs/{path.stem}")
-    return content
-
-
-def _texts(content: Any) -> Iterator[str]:
-    values = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
-    for value in values:
-        yield from (value,) if isinstance(value, str) else _texts(value)
-
-
-def _dated(content: Any, day: date | None, name: str) -> Any:
-    """The same content, with `{date}` as 2025-11-22, and `{date:%Y/%m}` as strftime has it. Raises ConfigError without a day."""
-    if isinstance(content, dict):
-        return {key: _dated(value, day, f"{name}: {key}") for key, value in content.items()}
-    if isinstance(content, list):
-        return [_dated(value, day, name) for value in content]
-    if not isinstance(content, str) or not _DATE.search(content):
-        return content
-    if day is None:
-        raise ConfigError(f"{name} holds {{date}}; say which with --date YYYY-MM-DD")
-    return _DATE.sub(lambda found: day.strftime(found[1] or "%Y-%m-%d"), content)
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise ConfigError(f"{path} is not a file; give the path of a pipeline, such as jobs/pipelines/demo.toml") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path.name} is not UTF-8 text ({error.reason} at byte {error.start})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path.name} is not valid TOML: {error}") from None
-
-
-def _apply(content: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set {key}: expected section.key=value")
-    *sections, last = key.strip().split(".")
-    if sections[:2] == ["spark", "conf"]:
-        sections, last = ["spark", "conf"], ".".join([*sections[2:], last])
-    place = content
-    for section in sections:
-        place = place.setdefault(section, {})
-        if not isinstance(place, dict):
-            raise ConfigError(f"--set {key}: {section} is a value, not a section")
-    value = _value(text.strip())
-    is_spark_text = sections == ["spark", "conf"] and not isinstance(value, str)  # Spark's settings are all texts: 8, true
-    place[last] = text.strip() if is_spark_text else value
-
-
-def _value(text: str) -> Any:
-    """A TOML value where the text is one, the text itself otherwise, so that paths need no quotes."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _explain(error: dict[str, Any]) -> str:
-    names = [str(part) for part in error["loc"] if not (isinstance(part, str) and part in ("str", "constrained-int"))]
-    key = ".".join(names)
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {key}{_suggestion(names)}"
-    if error["type"] == "missing":
-        return f"{key} is missing"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    found = "" if error["type"] == "value_error" or is_secret(key) else f", found {_found(error['input'])}"
-    return f"{key}: {message}{found}" if key else message
-
-
-def _found(value: Any) -> str:
-    """What to show of a wrong value: nothing of what a table or a list holds, which may be a secret."""
-    return "a table" if isinstance(value, dict) else "a list" if isinstance(value, list) else repr(value)
-
-
-def _suggestion(names: list[str]) -> str:
-    model: Any = Config
-    for name in names[:-1]:
-        if name.isdecimal():  # the place in a list
-            continue
-        field = model.model_fields.get(name)
-        model = field and _model_of(field.annotation)
-        if model is None:
-            return ""
-    close = difflib.get_close_matches(names[-1], list(model.model_fields), n=1)
-    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(model.model_fields)})"
-
-
-def _model_of(annotation: Any) -> type[_Model] | None:
-    options = [annotation, *getattr(annotation, "__args__", ())]
-    return next((option for option in options if isinstance(option, type) and issubclass(option, _Model)), None)

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emberline import config as configs
-from emberline import runner, stages, trainers
+from emberline import pipelines, runner, stages, trainers
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.errors import ConfigError
@@ -135,7 +134,7 @@ def test_any_number_of_processes_and_devices_learns_the_same(
         publish_shards(root)
         changes = ["optimizer=sgd", "learning_rate=0.01", "epochs=9", f"model={model}", "flip=true", "shift=2"]
         changes += [f"{key}={value}" for key, value in settings.items()]
-        config = configs.load(pipeline, [f"cnn.{change}" for change in changes])
+        config = pipelines.load(pipeline, [f"cnn.{change}" for change in changes])
         runner.run(config, root, stages.select(config, only="train-cnn"))
         return manifests.load(root, "cnn").manifest.info["history"], weights(root)
 
@@ -204,7 +203,8 @@ def test_a_training_killed_at_random_steps_ends_with_the_bits_of_an_unbroken_one
     assert errors.count("was killed by signal 9") == killed == kills
     unbroken = tmp_path / "unbroken"
     publish_shards(unbroken)
-    runner.run(configs.load(pipeline, overrides), unbroken, stages.select(configs.load(pipeline, overrides), only="train-cnn"))
+    config = pipelines.load(pipeline, overrides)
+    runner.run(config, unbroken, stages.select(config, only="train-cnn"))
     left, right = weights(root), weights(unbroken)
     assert left.keys() == right.keys() and len(left) > 8
     assert all(left[name].tobytes() == right[name].tobytes() for name in left)
@@ -250,7 +250,7 @@ def test_a_trainer_that_dies_each_time_ends_the_run_with_what_happened(start: Ca
 
 
 def stage_run(pipeline: Path, root: Path, *overrides: str) -> StageRun:
-    config: Config = configs.load(pipeline, overrides)
+    config: Config = pipelines.load(pipeline, overrides)
     (stage,) = stages.select(config, only="train-cnn")
     inputs = {name: manifests.load(root, name) for name in stage.reads(config)}
     return StageRun(config, stage, root, inputs, "0" * 64, runner.new_run_id())
@@ -320,13 +320,13 @@ def test_a_trainer_whose_machine_is_taken_away_has_all_of_them_save(rank: int, s
 
 def test_workers_that_do_not_divide_the_streams_are_refused(pipeline: Path) -> None:
     with pytest.raises(ConfigError, match=r"workers \* replicas = 3 \* 1 does not divide streams = 8; 1 and 2 and 4 and 8 do"):
-        configs.load(pipeline, ["cnn.workers=3"])
+        pipelines.load(pipeline, ["cnn.workers=3"])
 
 
 def test_who_starts_the_trainers_is_said_by_the_config(pipeline: Path) -> None:
     local, spark = (
-        stages.select(configs.load(pipeline, [f"cnn.launcher={name}"]), "train-cnn")[0] for name in ("local", "spark")
+        stages.select(pipelines.load(pipeline, [f"cnn.launcher={name}"]), "train-cnn")[0] for name in ("local", "spark")
     )
     assert (local.engine, local.target) == ("tensorflow", "emberline.cnn.train:run")
     assert (spark.engine, spark.target) == ("spark", "emberline.spark.barrier:run")
-    assert local.settings(configs.load(pipeline)).what() == local.settings(configs.load(pipeline, ["cnn.workers=4"])).what()
+    assert local.settings(pipelines.load(pipeline)).what() == local.settings(pipelines.load(pipeline, ["cnn.workers=4"])).what()

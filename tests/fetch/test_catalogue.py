@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emberline import config as configs
+from emberline import pipelines
 from emberline.errors import ConfigError
 from emberline.fetch.catalogue import SOURCES, Source, find
 
@@ -53,7 +53,7 @@ def test_the_command_at_the_end_is_one_that_reads_the_dataset(source: Source, to
     _, _, pipeline, *options = shlex.split(source.usage.command(folder))
     pairs = list(zip(options[::2], options[1::2], strict=True))
     assert {option for option, _ in pairs} <= {"--root", "--set"}
-    config = configs.load(Path(pipeline), [text for option, text in pairs if option == "--set"])
+    config = pipelines.load(Path(pipeline), [text for option, text in pairs if option == "--set"])
     section = config.ratings or config.images
     assert section is not None
     read = Path(section.path)

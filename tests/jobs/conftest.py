@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline import config as configs
-from emberline import runner, stages
+from emberline import pipelines, runner, stages
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
@@ -57,7 +56,7 @@ def pipeline() -> Path:
 
 @pytest.fixture(scope="session")
 def config(pipeline: Path) -> Config:
-    return configs.load(pipeline)
+    return pipelines.load(pipeline)
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +71,7 @@ def finished(spark: SparkSession, config: Config, tmp_path_factory: pytest.TempP
 def classes(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The pipeline of classes, and a root in which all of its stages have run."""
     pipeline, root = Path(__file__).with_name("classes.toml"), tmp_path_factory.mktemp("classes")
-    config = configs.load(pipeline)
+    config = pipelines.load(pipeline)
     runner.run(config, root, stages.select(config))
     return pipeline, root
 

@@ -20,8 +20,7 @@ import numpy as np
 import pyspark
 import pytest
 
-from emberline import config as configs
-from emberline import stages
+from emberline import pipelines, stages
 from emberline.datasets import manifest as manifests
 from emberline.stages import STAGES, Stage
 
@@ -194,7 +193,7 @@ def test_the_demo_gives_the_same_results_on_a_cluster_as_in_local_mode(
     less = ("--set", "cnn.epochs=3")
     program = [sys.executable, "-c", "from emberline.cli import main; main()", "run", str(demo), "--root", str(local), *less]
     subprocess.run(program, check=True, capture_output=True, timeout=1800)
-    for stage in stages.select(configs.load(demo)):
+    for stage in stages.select(pipelines.load(demo)):
         cluster.run(stage, demo, there, tmp_path / f"{stage.name}.log", *less)
     for path in there.glob("*/manifest.json"):
         manifests.verify(manifests.load(there, path.parent.name))
@@ -221,7 +220,7 @@ def test_killing_an_executor_during_a_stage_changes_nothing(
     tmp_path: Path,
     assert_equal_results: AssertEqualResults,
 ) -> None:
-    is_small = stage.settings(configs.load(pipeline)) is not None
+    is_small = stage.settings(pipelines.load(pipeline)) is not None
     pipeline, undisturbed = (pipeline, request.getfixturevalue("finished")) if is_small else request.getfixturevalue("classes")
     root, log = tmp_path / "root", tmp_path / "log"
     shutil.copytree(undisturbed, root)
@@ -234,7 +233,7 @@ def test_killing_an_executor_during_a_stage_changes_nothing(
     assert f"Executor {app}/{number} finished with state EXITED message Command exited with code 137" in cluster.worker_logs()
     assert f"Lost executor {number} " in log.read_text()
     assert run_id(root, stage) != run_id(undisturbed, stage)
-    names = stage.writes(configs.load(pipeline))
+    names = stage.writes(pipelines.load(pipeline))
     if names == ("metrics",):
         assert_equal_measures(root, undisturbed, 1e-9)
     else:

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline import config as configs
-from emberline import runner, stages
+from emberline import pipelines, runner, stages
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.stages import STAGES, Stage
@@ -35,7 +34,7 @@ class Home:
 
     @property
     def config(self) -> Config:
-        return configs.load(self.pipeline)
+        return pipelines.load(self.pipeline)
 
 
 @pytest.fixture
@@ -163,7 +162,7 @@ def test_a_forced_run_replaces_the_datasets_and_leaves_the_old_parts_to_their_re
 
 
 def test_changing_the_rank_reruns_what_depends_on_it_and_nothing_else(pipeline: Path, finished: Path) -> None:
-    changed = configs.load(pipeline, ["als.rank=3"])
+    changed = pipelines.load(pipeline, ["als.rank=3"])
     planned = {decision.stage.name: decision for decision in runner.plan(changed, finished, stages.select(changed))}
     upstream = {"generate-shop", "prepare-ratings", "prepare-items", "prepare-images", "train-cosine"}
     assert {name for name, decision in planned.items() if decision.action == "skip"} == upstream
@@ -172,7 +171,7 @@ def test_changing_the_rank_reruns_what_depends_on_it_and_nothing_else(pipeline: 
 
 @pytest.mark.faults
 def test_a_run_does_what_was_planned(spark: SparkSession, pipeline: Path, copy: Path) -> None:
-    changed = configs.load(pipeline, ["als.rank=3"])
+    changed = pipelines.load(pipeline, ["als.rank=3"])
     planned = {decision.stage.name: decision.action for decision in runner.plan(changed, copy, stages.select(changed))}
     outcomes = runner.run(changed, copy, stages.select(changed))
     assert {outcome.stage.name: outcome.action for outcome in outcomes} == planned
@@ -182,7 +181,7 @@ def test_a_run_does_what_was_planned(spark: SparkSession, pipeline: Path, copy: 
     "setting", ["als.blocks=3", "spark.master=local[1]", "spark.driver_memory=3g", "spark.conf.a.b=c", "cnn.checkpoint_steps=3"]
 )
 def test_changing_where_it_runs_reruns_nothing(setting: str, pipeline: Path, finished: Path) -> None:
-    changed = configs.load(pipeline, [setting])
+    changed = pipelines.load(pipeline, [setting])
     decisions = runner.plan(changed, finished, stages.select(changed))
     assert {decision.action for decision in decisions} == {"skip"}
 

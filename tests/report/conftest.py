@@ -14,8 +14,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from emberline import config as configs
-from emberline import runner, stages
+from emberline import pipelines, runner, stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Manifest, Part, ProducedBy, commit, run_folder
 from emberline.datasets.parts import write_file, write_part
@@ -263,7 +262,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     def write(pipeline: str, root: Path, *overrides: str) -> Page:
         path = tmp_path_factory.mktemp("pipelines") / "pipeline.toml"
         path.write_text(PIPELINES[pipeline], encoding="utf-8")
-        config = configs.load(path, overrides)
+        config = pipelines.load(path, overrides)
         runner.run(config, root, stages.select(config, only="report"), force=True)
         return Page(manifests.load(root, "report").paths[0].read_text(encoding="utf-8"))
 

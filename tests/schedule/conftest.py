@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emberline import config as configs
+from emberline import pipelines
 from emberline.schedule import job
 from emberline.schedule.calendar import At
 from emberline.schedule.job import Job
@@ -90,7 +90,7 @@ def make_job(tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch) -> 
         pipeline = place / f"{name}.toml"
         pipeline.write_text(PIPELINE + sections, encoding="utf-8")
         in_root = [f"root={json.dumps(root, ensure_ascii=False)}"] if root else []
-        config = configs.load(pipeline, [*overrides, *in_root])
+        config = pipelines.load(pipeline, [*overrides, *in_root])
         return job.make(config, Path(pipeline.name), At.parse(at), Programs((str(program),), submit), root, overrides)
 
     return make

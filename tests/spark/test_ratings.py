@@ -18,8 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from emberline import config as configs
-from emberline import runner, stages
+from emberline import pipelines, runner, stages
 from emberline.config import RatingsConfig
 from emberline.datasets import manifest as manifests
 from emberline.errors import ConfigError, EmptyDatasetError
@@ -415,7 +414,7 @@ def prepared(spark: SparkSession, log: dict[str, list[bytes]], tmp_path_factory:
         (folder / "in" / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     pipeline = folder / "pipeline.toml"
     pipeline.write_text(PIPELINE.format(folder=folder / "in", min_user=MIN_USER, min_item=MIN_ITEM))
-    config = configs.load(pipeline)
+    config = pipelines.load(pipeline)
     outcome = runner.run(config, folder / "root", stages.select(config, "prepare-ratings"))[0]
     return Prepared(folder / "root", outcome.metrics)
 

@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline import config as configs
-from emberline import runner, stages
+from emberline import pipelines, runner, stages
 from emberline.datasets import manifest as manifests
 from emberline.runner import Outcome
 
@@ -98,7 +97,7 @@ def core(retail: Retail) -> set[Pair]:
 @pytest.fixture(scope="module")
 def retail_root(spark: SparkSession, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("retail")
-    config = configs.load(PIPELINES / "retail.toml", [f"ratings.path={shared_data}/online-retail"])
+    config = pipelines.load(PIPELINES / "retail.toml", [f"ratings.path={shared_data}/online-retail"])
     runner.run(config, root, stages.select(config, "prepare-ratings"))
     return root
 

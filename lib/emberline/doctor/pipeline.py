@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from emberline import config as configs
-from emberline import runner, stages
+from emberline import pipelines, runner, stages
 from emberline.config import Config
 from emberline.datasets import storage
 from emberline.datasets.storage import Location, RawFile
@@ -34,7 +33,7 @@ def read_target(
     try:
         if pipeline is None:
             return Target(root=storage.locate(root) if root else None), []
-        config = configs.load(pipeline, overrides, day)
+        config = pipelines.load(pipeline, overrides, day)
         selected = stages.select(config)
         target = Target(config, storage.locate(config.root), selected, {stage.engine for stage in selected})
     except EmberlineError as failure:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from emberline import config as configs
+from emberline import pipelines
 from emberline.config import Config
 from emberline.errors import ConfigError
 
@@ -29,7 +29,7 @@ def load(tmp_path: Path) -> Load:
     def load_text(toml: str | bytes, *overrides: str) -> Config:
         path = tmp_path / "night.toml"
         path.write_bytes(toml.encode() if isinstance(toml, str) else toml)
-        return configs.load(path, overrides)
+        return pipelines.load(path, overrides)
 
     return load_text
 
@@ -50,7 +50,7 @@ def _settings(config: Config, section: str) -> Any:
 
 @pytest.mark.parametrize("path", sorted(PIPELINES.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_pipelines_of_the_project_are_valid(path: Path) -> None:
-    assert configs.load(path).root == f"runs/{path.stem}"
+    assert pipelines.load(path).root == f"runs/{path.stem}"
 
 
 def test_a_section_is_there_only_if_the_file_has_it(load: Load) -> None:
@@ -149,23 +149,23 @@ def test_an_override_needs_no_quotes_for_text(load: Load) -> None:
 
 def test_a_date_stands_where_the_texts_of_the_file_have_its_place(tmp_path: Path) -> None:
     pipeline = _dated(tmp_path, 'root = "runs/{date}"', 'path = "s3://log/{date:%Y/%m}/{date}.csv"')
-    config = configs.load(pipeline, ["spark.conf.spark.app.name=nightly {date:%d}"], date(2025, 1, 31))
+    config = pipelines.load(pipeline, ["spark.conf.spark.app.name=nightly {date:%d}"], date(2025, 1, 31))
     assert config.root == "runs/2025-01-31"
     assert config.ratings is not None and config.ratings.path == "s3://log/2025/01/2025-01-31.csv"
     assert config.spark.conf["spark.app.name"] == "nightly 31"
-    assert configs.is_dated(pipeline)
+    assert pipelines.is_dated(pipeline)
 
 
 def test_a_place_for_a_date_needs_one(tmp_path: Path) -> None:
     pipeline = _dated(tmp_path, 'root = "runs/all"', 'path = "log/{date}.csv"')
     with pytest.raises(ConfigError, match=r"ratings: path holds \{date\}; say which with --date YYYY-MM-DD"):
-        configs.load(pipeline)
-    assert not configs.is_dated(pipeline, ["ratings.path=log/all.csv"])
+        pipelines.load(pipeline)
+    assert not pipelines.is_dated(pipeline, ["ratings.path=log/all.csv"])
 
 
 def test_a_date_that_nothing_asks_for_changes_nothing(tmp_path: Path) -> None:
     pipeline = _dated(tmp_path, 'root = "runs/all"', 'path = "log/{a,b}/{dated}.csv"')
-    assert configs.load(pipeline, (), date(2025, 1, 31)) == configs.load(pipeline)
+    assert pipelines.load(pipeline, (), date(2025, 1, 31)) == pipelines.load(pipeline)
 
 
 def _dated(tmp_path: Path, *lines: str) -> Path:
@@ -405,7 +405,7 @@ def test_a_file_that_is_not_toml_is_told_with_the_place(load: Load, toml: str) -
 def test_a_path_that_is_no_file_is_told(tmp_path: Path, load: Load, name: str) -> None:
     load("")
     with pytest.raises(ConfigError, match=r"is not a file; give the path of a pipeline"):
-        configs.load(tmp_path / name)
+        pipelines.load(tmp_path / name)
 
 
 def test_what_decides_the_result_is_ready_for_json_and_leaves_out_where_it_runs(load: Load) -> None:

@@ -1,0 +1,132 @@
+"""Pipeline files: TOML, with overrides and dates put in, read into a Config."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from emberline.config import Config, Model
+from emberline.errors import ConfigError
+from emberline.logs import is_secret
+
+_DATE = re.compile(r"\{date(?::([^{}]+))?\}")
+
+
+def load(path: Path, overrides: Iterable[str] = (), day: date | None = None) -> Config:
+    """Read a pipeline file, apply `section.key=value` overrides, and write the day where its texts say `{date}`.
+
+    Raises ConfigError naming every wrong key.
+    """
+    content = _dated(_read(path, overrides), day, path.name)
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError("; ".join(f"{path.name}: {_explain(dict(item))}" for item in error.errors())) from None
+
+
+def is_dated(path: Path, overrides: Iterable[str] = ()) -> bool:
+    """Whether the pipeline reads other data, or writes to another place, each day."""
+    return any(_DATE.search(text) for text in _texts(_read(path, overrides)))
+
+
+def _read(path: Path, overrides: Iterable[str]) -> dict[str, Any]:
+    content = _read_toml(path)
+    for override in overrides:
+        _apply(content, override)
+    content.setdefault("root", f"runs/{path.stem}")
+    return content
+
+
+def _texts(content: Any) -> Iterator[str]:
+    values = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    for value in values:
+        yield from (value,) if isinstance(value, str) else _texts(value)
+
+
+def _dated(content: Any, day: date | None, name: str) -> Any:
+    """The same content, with `{date}` as 2025-11-22, and `{date:%Y/%m}` as strftime has it. Raises ConfigError without a day."""
+    if isinstance(content, dict):
+        return {key: _dated(value, day, f"{name}: {key}") for key, value in content.items()}
+    if isinstance(content, list):
+        return [_dated(value, day, name) for value in content]
+    if not isinstance(content, str) or not _DATE.search(content):
+        return content
+    if day is None:
+        raise ConfigError(f"{name} holds {{date}}; say which with --date YYYY-MM-DD")
+    return _DATE.sub(lambda found: day.strftime(found[1] or "%Y-%m-%d"), content)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise ConfigError(f"{path} is not a file; give the path of a pipeline, such as jobs/pipelines/demo.toml") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path.name} is not UTF-8 text ({error.reason} at byte {error.start})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path.name} is not valid TOML: {error}") from None
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {key}: expected section.key=value")
+    *sections, last = key.strip().split(".")
+    if sections[:2] == ["spark", "conf"]:
+        sections, last = ["spark", "conf"], ".".join([*sections[2:], last])
+    place = content
+    for section in sections:
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {key}: {section} is a value, not a section")
+    value = _value(text.strip())
+    is_spark_text = sections == ["spark", "conf"] and not isinstance(value, str)  # Spark's settings are all texts: 8, true
+    place[last] = text.strip() if is_spark_text else value
+
+
+def _value(text: str) -> Any:
+    """A TOML value where the text is one, the text itself otherwise, so that paths need no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(error: dict[str, Any]) -> str:
+    names = [str(part) for part in error["loc"] if not (isinstance(part, str) and part in ("str", "constrained-int"))]
+    key = ".".join(names)
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {key}{_suggestion(names)}"
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    found = "" if error["type"] == "value_error" or is_secret(key) else f", found {_found(error['input'])}"
+    return f"{key}: {message}{found}" if key else message
+
+
+def _found(value: Any) -> str:
+    """What to show of a wrong value: nothing of what a table or a list holds, which may be a secret."""
+    return "a table" if isinstance(value, dict) else "a list" if isinstance(value, list) else repr(value)
+
+
+def _suggestion(names: list[str]) -> str:
+    model: Any = Config
+    for name in names[:-1]:
+        if name.isdecimal():  # the place in a list
+            continue
+        field = model.model_fields.get(name)
+        model = field and _model_of(field.annotation)
+        if model is None:
+            return ""
+    close = difflib.get_close_matches(names[-1], list(model.model_fields), n=1)
+    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(model.model_fields)})"
+
+
+def _model_of(annotation: Any) -> type[Model] | None:
+    options = [annotation, *getattr(annotation, "__args__", ())]
+    return next((option for option in options if isinstance(option, type) and issubclass(option, Model)), None)
