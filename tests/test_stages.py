@@ -28,12 +28,13 @@ SECTIONS = {
     "cnn": {},
     "predict": {},
     "forest": {},
-    "recommend": {},
+    "recommend": {"exclude": "dataset:shop/recalled.csv"},
     "evaluate": {},
     "report": {},
 }
 NO_FOREST = {name: content for name, content in SECTIONS.items() if name != "forest"}
-EVERY_MODEL = [Config.model_validate(NO_FOREST | {"recommend": {"model": model}}) for model in stages.MODEL_TABLES]
+MODELS = [{"recommend": SECTIONS["recommend"] | {"model": model}} for model in stages.MODEL_TABLES]
+EVERY_MODEL = [Config.model_validate(NO_FOREST | model) for model in MODELS]
 FULL = EVERY_MODEL[0]
 CLASSES = Config.model_validate(SECTIONS | {"shards": {"task": "class"}})
 

@@ -473,6 +473,11 @@ class RecommendConfig(Model):
     candidates: ItemListConfig | None = None
     exclude: ItemListConfig | None = None
 
+    @property
+    def limits_items(self) -> bool:
+        """Whether a list says which items may be recommended."""
+        return self.candidates is not None or self.exclude is not None
+
     @field_validator("candidates", "exclude", mode="before")
     @classmethod
     def _path_alone(cls, items: Any) -> Any:

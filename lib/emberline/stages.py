@@ -116,12 +116,17 @@ def _recommend_reads(config: Config) -> Names:
     return ("ratings", "users", "items", *MODEL_TABLES[config.recommend.model], *cold, *_artifacts(_recommend_raw(config)))
 
 
+def _recommend_writes(config: Config) -> Names:
+    is_limited = config.recommend is not None and config.recommend.limits_items
+    return ("recommendations", "recommendable_items") if is_limited else ("recommendations",)
+
+
 def _evaluate_reads(config: Config) -> Names:
     names: Names = ()
     if config.recommend:
         factors = MODEL_TABLES["als"] if config.als else ()
         predicting = () if config.is_implicit else (*factors, *_cosine_writes(config))
-        names += ("ratings", "holdout", "recommendations", *predicting)
+        names += ("ratings", "holdout", *_recommend_writes(config), *predicting)
     if config.measures_cold_items:
         names += ("ratings", "holdout", *MODEL_TABLES["als"], "predicted_factors", "shards_all")
     if config.predicts_classes:
@@ -131,7 +136,7 @@ def _evaluate_reads(config: Config) -> Names:
 
 def _report_reads(config: Config) -> Names:
     """All that the other stages of the pipeline write, but what only machines read."""
-    unread = {"user_neighbors", "item_neighbors", "embeddings", "shards_train", "shards_val", "shards_test", "shards_all", "shop"}
+    unread = {"user_neighbors", "item_neighbors", "embeddings", *SHARDS, "recommendable_items", "shop"}
     written = (name for stage in STAGES if stage.settings(config) is not None for name in stage.writes(config))
     return tuple(name for name in written if name not in {*unread, "report"})
 
@@ -234,7 +239,7 @@ STAGES: tuple[Stage, ...] = (
         "spark",
         "emberline.spark.recommend:run",
         reads=_recommend_reads,
-        writes=lambda config: ("recommendations",),
+        writes=_recommend_writes,
         raw=_recommend_raw,
     ),
     Stage(

@@ -103,10 +103,10 @@ def of_fours(shop: Callable[..., Report]) -> Report:
     return shop(relevant_from=4.0)
 
 
-def relevant_items(least: float) -> dict[int, set[int]]:
+def relevant_items(least: float, items: list[int] = ITEMS) -> dict[int, set[int]]:
     relevant: dict[int, set[int]] = {}
     for (user, item), value in WITHHELD.items():
-        if value >= least:
+        if value >= least and item in items:
             relevant.setdefault(user, set()).add(item)
     return relevant
 
@@ -123,11 +123,11 @@ def naive(relevant: set[int], items: list[int], k: int) -> dict[str, float]:
     }
 
 
-def assert_measured(report: Report, subject: str, lists: Lists, least: float = 0) -> None:
-    """The subject's rows are those of the lists."""
-    relevant = relevant_items(least)
+def assert_measured(report: Report, subject: str, lists: Lists, least: float = 0, items: list[int] = ITEMS) -> None:
+    """The subject's rows are those of the lists, where only `items` count."""
+    relevant = relevant_items(least, items)
     for k in KS:
-        each = [naive(items, lists.get(user, []), k) for user, items in relevant.items()]
+        each = [naive(wanted, lists.get(user, []), k) for user, wanted in relevant.items()]
         for metric in each[0]:
             values = np.array([user[metric] for user in each])
             row = report["by_name"][subject, metric]
@@ -136,7 +136,7 @@ def assert_measured(report: Report, subject: str, lists: Lists, least: float = 0
             assert row["standard_error"] == pytest.approx(values.std(ddof=1) / math.sqrt(len(values)))
         shown = {item for user in relevant for item in lists.get(user, [])[:k]}
         coverage = report["by_name"][subject, f"coverage@{k}"]
-        assert (coverage["value"], coverage["items"]) == (pytest.approx(len(shown) / len(ITEMS)), len(ITEMS))
+        assert (coverage["value"], coverage["items"]) == (pytest.approx(len(shown) / len(items)), len(items))
 
 
 def popular_lists() -> Lists:
@@ -212,6 +212,22 @@ def test_the_protocol_says_what_was_withheld_and_what_is_relevant(report: Report
     assert report["protocol"]["holdout"] == HOLDOUT
     assert report["protocol"]["relevant"] == "every held-out rating"
     assert of_fours["protocol"]["relevant"] == "held-out value >= 4"
+
+
+def test_where_items_are_listed_no_others_are_candidates_or_relevant(
+    spark: SparkSession, publish: Publish, tmp_path: Path, report: Report
+) -> None:
+    """All contestants, and what is held out, beside loops that never see the other items."""
+    in_stock = ITEMS[5:18]
+    lists = {user: [item for item in items if item in in_stock] for user, items in LISTS.items()}
+    publish_all(publish, tmp_path, TRAINING, WITHHELD, COLD, lists, HOLDOUT)
+    publish(tmp_path, "recommend", "recommendable_items", [{"item": item} for item in [*in_stock, 5000]])
+    limited = evaluated(tmp_path, SHOP | {"recommend": SHOP["recommend"] | {"candidates": "stock.csv"}})
+    popular = {user: [item for item in items if item in in_stock] for user, items in popular_lists().items()}
+    assert_measured(limited, "item-neighbors", lists, items=in_stock)
+    assert_measured(limited, "most-popular", popular, items=in_stock)
+    assert limited["by_name"]["random", "coverage@5"]["value"] == pytest.approx(1, abs=0.05)
+    assert limited["protocol"]["hash"] != report["protocol"]["hash"]
 
 
 def test_nothing_relevant_is_an_error(shop: Callable[..., Report]) -> None:

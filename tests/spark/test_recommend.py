@@ -339,8 +339,12 @@ def pictured(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.Tem
     return root
 
 
+def table_of(root: Path, name: str) -> list[dict[str, Any]]:
+    return [row for path in manifests.load(root, name).paths for row in pq.read_table(path).to_pylist()]
+
+
 def recommended(root: Path) -> Lists:
-    return lists_of([row for path in manifests.load(root, "recommendations").paths for row in pq.read_table(path).to_pylist()])
+    return lists_of(table_of(root, "recommendations"))
 
 
 def test_items_that_nobody_has_rated_are_recommended_by_their_pictures_and_no_others(pictured: Path) -> None:
@@ -396,6 +400,7 @@ def test_only_candidates_are_recommended_and_nothing_excluded(listing: tuple[Con
     (outcome,) = runner.run(config, root, stage)
     assert outcome.metrics == {"candidates": {"ids": 7, "unknown": 1}, "exclude": {"ids": 2, "unknown": 0}}
     factors = {item: (ITEM_FACTORS | COLD_ITEMS)[item] for item in (0, 2, 4097, 10_000)}
+    assert table_of(root, "recommendable_items") == [{"item": item} for item in factors]
     counts = Counter(item for _, item in RATINGS)
     lists = recommended(root)
     for user in USERS:

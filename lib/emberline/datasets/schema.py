@@ -86,6 +86,7 @@ RECOMMENDATIONS = pa.schema(
         pa.field("rung", pa.string(), nullable=False),  # als, cnn, item-neighbors, user-neighbors or popular
     ]
 )
+RECOMMENDABLE_ITEMS = pa.schema([ITEM])
 
 TABLES: dict[str, pa.Schema] = {
     "ratings": RATINGS,
@@ -111,6 +112,7 @@ TABLES: dict[str, pa.Schema] = {
     "embeddings": EMBEDDINGS,
     "forest_classes": FOREST_CLASSES,
     "recommendations": RECOMMENDATIONS,
+    "recommendable_items": RECOMMENDABLE_ITEMS,
 }
 
 

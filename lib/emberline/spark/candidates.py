@@ -22,7 +22,7 @@ def allowed(run: StageRun, spark: SparkSession) -> DataFrame | None:
     Ids that no item has are counted in the log and the stage's metrics. Raises EmptyDatasetError where no item is left.
     """
     config: RecommendConfig = run.settings
-    if not (config.candidates or config.exclude):
+    if not config.limits_items:
         return None
     items = ids.known(run, spark, "item").ids
     assert items is not None  # the stage reads them

@@ -21,6 +21,7 @@ from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark import classes, cold, frames, neighborhood
+from emberline.spark.candidates import within
 from emberline.spark.frames import spark_schema
 from emberline.spark.recommend import constant_pieces, popularity, popularity_pieces, top_unseen
 from emberline.spark.scan import Scan
@@ -66,6 +67,8 @@ def _protocol(run: StageRun) -> Row:
         "candidates": "all items rated in training but those that the user rated in training",
         "relevant": "every held-out rating" if config.relevant_from is None else f"held-out value >= {config.relevant_from:g}",
     }
+    if run.config.recommend and run.config.recommend.limits_items:
+        facts["items"] = "only those that recommend.candidates and recommend.exclude leave are candidates, or relevant"
     holdout = facts["holdout"]
     return protocol(f"{holdout['by']} holdout, seed {holdout['seed']}", facts)
 
@@ -75,13 +78,13 @@ def _protocol(run: StageRun) -> Row:
 
 def _ranking(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
     config: EvaluateConfig = run.settings
-    ratings = tables["ratings"].persist()
-    relevant = _relevant(withheld, config).persist()
+    ratings, items = tables["ratings"].persist(), tables.get("recommendable_items")
+    relevant = within(Scan(_relevant(withheld, config)), items).frame.persist()
     if relevant.isEmpty():
         raise EmptyDatasetError(
             "no held-out rating is relevant; withhold more in ratings.holdout or lower evaluate.relevant_from"
         )
-    counts = popularity(ratings).persist()
+    counts = popularity(within(Scan(ratings), items).frame).persist()
     contestants = _contestants(run, tables["recommendations"], relevant.select("user").distinct().persist(), ratings, counts)
     lists = reduce(DataFrame.unionByName, [frame.withColumn("subject", F.lit(name)) for name, frame in contestants.items()])
     lists = frames.checkpoint(lists, run, "lists")

@@ -45,6 +45,8 @@ def run(run: StageRun, spark: SparkSession) -> None:
     written = frames.write(filled.repartition("user").sortWithinPartitions("user", "rank"), run, "recommendations")
     if written.rows == 0:
         raise EmptyDatasetError("there is nothing to recommend: every user has rated every item that may be")
+    if items is not None:
+        frames.write(items.sort("item"), run, "recommendable_items")
 
 
 def model_pieces(model: str, tables: dict[str, Scan], items: DataFrame | None = None) -> tuple[DataFrame, DataFrame]:
