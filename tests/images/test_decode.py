@@ -363,6 +363,15 @@ def goes_fast(content: bytes) -> bool:
         return True
 
 
+def filled() -> bytes:
+    """A fill byte, as ISO 10918-1 B.1.1.2 allows, before EXIF data; read as a mark, it leads to a false start of scan."""
+    start = b"\xff\xd8\xff" + segment(0xE1, rotated(6).tobytes())
+    comment = bytearray(60_000)
+    false_scan = 2 + 2 + 0xE100 - len(start) - 4
+    comment[false_scan : false_scan + 2] = b"\xff\xda"
+    return start + segment(0xFE, bytes(comment)) + jpeg()[2:]
+
+
 FAST = {
     "plain": jpeg(),
     "progressive": jpeg(progressive=True),
@@ -382,6 +391,7 @@ FAST = {
     "two pictures": jpeg() + jpeg(mode="L"),
     "a thumbnail": jpeg()[:2] + segment(0xE3, jpeg(PHOTO[:40, :40])) + jpeg()[2:],
     "turned after a thumbnail": jpeg()[:2] + segment(0xE3, jpeg(PHOTO[:40, :40])) + jpeg(exif=rotated(6))[2:],
+    "turned after a fill byte": filled(),
 }
 SLOW = {
     "CMYK": jpeg(mode="CMYK"),
@@ -416,7 +426,7 @@ def test_pillow_reads_the_header_only_where_it_may_turn_the_picture(monkeypatch:
             decode(content, shape(32, 32))
         except pytest.fail.Exception:
             read.add(name)
-    assert read == {"turned", "mirrored", "broken EXIF", "turned after a thumbnail"}
+    assert read == {"turned", "mirrored", "broken EXIF", "turned after a thumbnail", "turned after a fill byte"}
 
 
 @pytest.mark.parametrize("height", [16, 17, 23, 31, 32, 33, 63, 64, 65, 127, 129])

@@ -19,7 +19,7 @@ from simplejpeg import decode_jpeg, decode_jpeg_header
 # Raster formats that Pillow decodes in this process; others, such as EPS, start foreign programs on what they are given.
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 
-_JPEG, _START_OF_SCAN = b"\xff\xd8\xff", b"\xff\xda"
+_JPEG, _START_OF_SCAN, _FILL = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xff"
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", _JPEG, b"GIF8", b"II*\0", b"MM\0*")  # too long to be an accident
 
 _BICUBIC = Image.Resampling.BICUBIC  # averages when shrinking, is smooth when enlarging, and rings less than Lanczos
@@ -120,7 +120,7 @@ def _is_plain(content: bytes) -> bool:
     at = 2
     while content.startswith(b"\xff", at) and at + 4 <= len(content):
         kind = content[at : at + 2]
-        if kind == _APP1 or (kind == _APP2 and content.startswith(_SEVERAL, at + 4)):
+        if kind in (_APP1, _FILL) or (kind == _APP2 and content.startswith(_SEVERAL, at + 4)):
             return False
         if kind == _START_OF_SCAN:
             return content.startswith(_JPEG)
