@@ -273,6 +273,25 @@ def test_the_validation_error_is_that_of_the_withheld_ratings(fit: Fit) -> None:
     assert history[-1]["rmse"] == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-4)
 
 
+@pytest.mark.parametrize("exchange", ["broadcast", "shuffle"])
+def test_what_only_withheld_ratings_name_is_predicted_as_nothing(fit: Fit, exchange: str) -> None:
+    """The last item has one rating, by the last user, who has no other: neither has factors."""
+    ratings = planted(2) | {(200, 90): 4.0}
+    settings = {"implicit": False, "iterations": 1, "exchange": exchange}
+    last, others = np.array([[200], [90]], np.int32), np.arange(80, dtype=np.int32)
+    chosen = (Withheld(1 / 201, seed) for seed in range(10_000))
+    seed = next(withheld.seed for withheld in chosen if withheld.has(*last) and not withheld.of_users(others).any())
+    factors, history, _ = fit(ratings, validation_users=1, seed=seed, **settings)
+    assert 200 not in factors["user"] and 90 not in factors["item"]
+    assert history[-1]["rmse"] == pytest.approx(4)
+
+
+def test_users_who_rated_every_item_are_nobody_to_measure_by(fit: Fit) -> None:
+    everything = {(user, item): 1.0 for user in range(20) for item in range(6)}
+    with pytest.raises(DataError, match="have rated every item"):
+        fit(everything, iterations=1, validation_users=20)
+
+
 def test_the_auc_of_a_model_that_knows_the_groups_is_high_and_is_reported(fit: Fit) -> None:
     rng = np.random.default_rng(5)
     groups = {(user, int(item)): 1.0 for user in range(60) for item in user % 2 + 2 * rng.choice(20, 8, replace=False)}

@@ -84,10 +84,11 @@ def _sums(blocks: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
-def _gathered(blocks: pa.Table) -> tuple[Int32, Float32]:
+def _gathered(blocks: pa.Table, width: int) -> tuple[Int32, Float32]:
     rows = blocks.select(["ids", "factors"]).to_pylist()
-    ids = np.concatenate([np.frombuffer(row["ids"], np.int32) for row in rows])
-    factors = np.concatenate([np.frombuffer(row["factors"], np.float32) for row in rows]).reshape(len(ids), -1)
+    ids = np.concatenate([np.empty(0, np.int32), *(np.frombuffer(row["ids"], np.int32) for row in rows)])
+    factors = np.concatenate([np.empty(0, np.float32), *(np.frombuffer(row["factors"], np.float32) for row in rows)])
+    factors = factors.reshape(len(ids), width)
     order = np.argsort(ids)
     return ids[order], factors[order]
 
@@ -113,12 +114,14 @@ class Broadcasting(Exchange):
     def solve(self, side: str, step: Step) -> list[dict[str, Any]]:
         task = partial(als_tasks.solve_shared, others=self._shared[OTHER[side]], own=self._shared[side], step=step)
         solved = self._blocks[side].mapInArrow(task, spark_schema(SOLVED)).toArrow()
-        self._replace(side, *_gathered(solved))
+        self._replace(side, *_gathered(solved, self.width))
         return _sums(solved)
 
     def rows_of(self, side: str, wanted: Int32) -> Float32:
-        factors: Float32 = self._shared[side].value[wanted]
-        return factors
+        factors = self._shared[side].value
+        rows, known = np.zeros((len(wanted), self.width), np.float32), wanted < len(factors)
+        rows[known] = factors[wanted[known]]
+        return rows
 
     def store(self, side: str, folder: Location) -> BlockFiles:
         ids = self._ids[side]
@@ -132,7 +135,7 @@ class Broadcasting(Exchange):
             shared.destroy()
 
     def _take(self, side: str, blocks: pa.Table) -> None:
-        self._replace(side, *_gathered(blocks))
+        self._replace(side, *_gathered(blocks, self.width))
         self.grams[side] = als_tasks.grams_of(_sums(blocks), self.width)
 
     def _share(self, factors: Float32) -> "Broadcast[Float32]":
@@ -177,11 +180,9 @@ class Routing(Exchange):
 
     def rows_of(self, side: str, wanted: Int32) -> Float32:
         task = partial(als_tasks.pick_factors, wanted=np.unique(wanted))
-        ids, found = _gathered(self.blocks(side).mapInArrow(task, spark_schema(ROWS)).toArrow())
-        rows = np.zeros((len(wanted), self.width), np.float32)
-        places = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-        known = ids[places] == wanted
-        rows[known] = found[places[known]]
+        ids, found = _gathered(self.blocks(side).mapInArrow(task, spark_schema(ROWS)).toArrow(), self.width)
+        rows, known = np.zeros((len(wanted), self.width), np.float32), np.isin(wanted, ids)
+        rows[known] = found[np.searchsorted(ids, wanted[known])]
         return rows
 
     def store(self, side: str, folder: Location) -> BlockFiles:

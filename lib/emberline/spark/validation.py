@@ -1,7 +1,9 @@
 """A fit's withheld ratings on the driver, and what the factors of each iteration make of them; see cf.validation."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,56 +11,92 @@ import pyarrow as pa
 
 from emberline.cf import als, validation
 from emberline.cf.als import Objective
-from emberline.cf.blocks import Float32, Int32
-from emberline.cf.validation import Withheld
+from emberline.cf.blocks import Float32, Float64, Int32, Int64
+from emberline.cf.validation import Bool, Withheld
+from emberline.errors import DataError
 from emberline.spark.exchange import Exchange
 from emberline.spark.scan import Scan
 
+Array = npt.NDArray[Any]
 _DRAWN = 20  # items drawn for each withheld one
+_POOL = 1 << 14  # items that are drawn from, at most: their factors are on the driver
+_CHUNK = 1 << 12  # pairs at a time
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Withheld pairs (n,) with their values, and items drawn for each of them (n, _DRAWN), of which `unrated` count."""
+    """Withheld pairs (n,), the items drawn for each of them (n, _DRAWN), and which of those the user has not rated.
+
+    `pairs` are places in `users` and `items`, which are distinct ids, (n,) each; `drawn` are places in `pool`, ids of items.
+    """
 
     users: Int32
     items: Int32
+    pairs: tuple[Int64, Int64]
     values: Float32
-    drawn: Int32
-    unrated: npt.NDArray[np.bool_]
+    pool: Int32
+    drawn: Int64
+    unrated: Bool
 
     def measure(self, exchange: Exchange, objective: Objective) -> dict[str, float]:
         """The metric's name and its value, over all pairs for RMSE, and over users for AUC."""
         users = als.published(exchange.rows_of("user", self.users), "user", objective)
-        scores = np.einsum("ij,ij->i", users, als.published(exchange.rows_of("item", self.items), "item", objective))
+        items = als.published(exchange.rows_of("item", self.items), "item", objective)
         if not objective.implicit:
-            return {"rmse": float(np.sqrt(np.mean((scores - self.values) ** 2, dtype=np.float64)))}
-        others = exchange.rows_of("item", self.drawn.ravel()).reshape(*self.drawn.shape, -1)
-        drawn = np.einsum("ik,ijk->ij", users, others)
-        above = (scores[:, None] > drawn) + 0.5 * (scores[:, None] == drawn)
-        wins, trials = (above * self.unrated).sum(axis=1), self.unrated.sum(axis=1)
-        _, owner = np.unique(self.users, return_inverse=True)
-        wins, trials = np.bincount(owner, wins), np.bincount(owner, trials)
+            scores = [_dots(users[user], items[item]) for user, item in zip(*map(_chunks, self.pairs), strict=True)]
+            return {"rmse": float(np.sqrt(np.mean((np.concatenate(scores) - self.values) ** 2, dtype=np.float64)))}
+        pool = exchange.rows_of("item", self.pool)
+        columns = (*self.pairs, self.drawn, self.unrated)
+        parts = [
+            _wins(_dots(users[user], items[item]), np.einsum("ik,ijk->ij", users[user], pool[drawn]), unrated)
+            for user, item, drawn, unrated in zip(*map(_chunks, columns), strict=True)
+        ]
+        wins, trials = np.bincount(self.pairs[0], np.concatenate(parts)), np.bincount(self.pairs[0], self.unrated.sum(axis=1))
         return {"auc": float(np.mean(wins[trials > 0] / trials[trials > 0]))}
+
+
+def _chunks(array: Array) -> Iterator[Array]:
+    return (array[first : first + _CHUNK] for first in range(0, len(array), _CHUNK))
+
+
+def _dots(left: Float32, right: Float32) -> Float32:
+    dots: Float32 = np.einsum("ij,ij->i", left, right)
+    return dots
+
+
+def _wins(scores: Float32, drawn: Float32, unrated: Bool) -> Float64:
+    """Over how many of the unrated drawn items (n, _DRAWN) each withheld one scores (n,), a tie being half a win."""
+    above = (scores[:, None] > drawn) + 0.5 * (scores[:, None] == drawn)
+    wins: Float64 = (above * unrated).sum(axis=1)
+    return wins
 
 
 def collect(ratings: Scan, withheld: Withheld, objective: Objective, num_items: int) -> Validation | None:
     """What is withheld, on the driver: it is of a few users; None where nothing is.
 
-    ratings: all of them; with implicit feedback only withheld values above zero count.
+    ratings: all of them; with implicit feedback only withheld values above zero count. Raises DataError where these users have
+    rated all items that their withheld ones could be compared with.
     """
     sample = ratings.map(("user", "item", "value"), partial(validation.sample, withheld=withheld), validation.SAMPLE)
     table = sample.toArrow().sort_by([("user", "ascending"), ("item", "ascending")])
     counted = table.filter(_counts(table, objective))
     if not counted.num_rows:
         return None
-    users, items, values = (counted[name].to_numpy() for name in ("user", "item", "value"))
-    drawn = np.random.default_rng(withheld.seed).integers(0, num_items, (len(users), _DRAWN), dtype=np.int32)
-    pairs = table["user"].to_numpy().astype(np.int64) << 32 | table["item"].to_numpy()
-    unrated = ~np.isin(users.astype(np.int64)[:, None] << 32 | drawn, pairs)
-    return Validation(users, items, values, drawn, unrated)
+    users, user = np.unique(counted["user"].to_numpy(), return_inverse=True)
+    items, item = np.unique(counted["item"].to_numpy(), return_inverse=True)
+    random = np.random.default_rng(withheld.seed)
+    pool = random.choice(num_items, min(num_items, _POOL), replace=False).astype(np.int32)
+    drawn = random.integers(0, len(pool), (len(user), _DRAWN))
+    rated = table["user"].to_numpy().astype(np.int64) << 32 | table["item"].to_numpy()
+    unrated = ~np.isin(users[user].astype(np.int64)[:, None] << 32 | pool[drawn], rated)
+    if objective.implicit and not unrated.any():
+        raise DataError(
+            f"als.validation_users: the {len(users):,} users by whom iterations would be measured have rated every item "
+            "that theirs are compared with; remove validation_users, or choose others with another als.seed"
+        )
+    return Validation(users, items, (user, item), counted["value"].to_numpy(), pool, drawn, unrated)
 
 
-def _counts(table: pa.Table, objective: Objective) -> npt.NDArray[np.bool_]:
-    counts: npt.NDArray[np.bool_] = table["withheld"].to_numpy() & ((table["value"].to_numpy() > 0) | (not objective.implicit))
+def _counts(table: pa.Table, objective: Objective) -> Bool:
+    counts: Bool = table["withheld"].to_numpy() & ((table["value"].to_numpy() > 0) | (not objective.implicit))
     return counts
