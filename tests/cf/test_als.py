@@ -1,6 +1,7 @@
 """Half-steps beside the normal equations over all pairs, and their losses beside the sums that the papers write."""
 
 import itertools
+import tracemalloc
 from collections.abc import Iterator
 
 import numpy as np
@@ -224,6 +225,37 @@ def test_without_regularisation_and_with_more_factors_than_ratings_all_is_finite
     known = np.flatnonzero(~np.isnan(one))
     if not objective.implicit and solver == CHOLESKY:
         np.testing.assert_allclose(OTHERS[known] @ found[0], one[known], atol=1e-3)
+
+
+@pytest.mark.parametrize("solver", [CHOLESKY, Solver("exact")], ids=lambda solver: solver.name)
+@pytest.mark.parametrize(("degree", "directions"), [(60, 128), (5000, 3)])
+def test_without_regularisation_errors_are_those_of_least_squares(solver: Solver, degree: int, directions: int) -> None:
+    """Fewer ratings than factors, and factors of few directions: what is left of A by float32 is not positive definite."""
+    rng = np.random.default_rng(0)
+    spread = rng.standard_normal((directions, 128)) if directions < 128 else np.eye(128)
+    others = (0.3 * rng.standard_normal((2 * degree, directions)) @ spread + 1).astype(np.float32)
+    chosen = np.sort(rng.choice(2 * degree, degree, replace=False)).astype(np.int32)
+    values = rng.integers(1, 6, degree).astype(np.float32)
+    block = Block(np.array([0], np.int32), np.array([0, degree]), chosen, values)
+    grams = Grams.of(others, np.full(2 * degree, 3))
+    factors, loss = half_step(block, others, grams, np.zeros((1, 128), np.float32), Objective(False, 0.0), solver)
+    y = others[chosen].astype(np.float64)
+    least = np.linalg.lstsq(y, values, rcond=1e-4)[0]  # what float32 rounds away is no direction
+    assert loss.observed == pytest.approx(np.sum((values - y @ least) ** 2), rel=1e-3, abs=1e-3 * float(values @ values))
+    assert np.abs(factors).max() < 10 * np.abs(least).max()
+
+
+def test_the_memory_of_exact_solvers_does_not_grow_with_rows_of_few_ratings() -> None:
+    """30,000 matrices of (32, 32) would be 250 MB of float64 alone."""
+    count = 30_000
+    ids = np.arange(count, dtype=np.int32)
+    block = Block(ids, np.arange(count + 1), ids, np.ones(count, np.float32))
+    others = np.random.default_rng(0).standard_normal((count, 32)).astype(np.float32)
+    tracemalloc.start()
+    half_step(block, others, Grams.of(others, np.ones(count, np.int64)), others, MLLIB, CHOLESKY)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
 
 
 def test_a_row_that_is_only_disliked_has_factors_of_zero() -> None:

@@ -203,7 +203,7 @@ def half_step(
     gather, shared = _Gather(block, others, objective), Shared.of(objective.w * grams.each, grams.mean)
     factors = np.empty_like(start)
     loss = Loss.empty()
-    for rows in _alike(degrees, others.shape[1]):
+    for rows in _alike(degrees, others.shape[1], others.shape[1] if solver.forms_matrices else 1):
         system = System(shared, penalties[rows])
         first, count = block.indptr[rows], degrees[rows]
         if count[-1] * others.shape[1] <= _WIDEST * _TILE:
@@ -217,14 +217,17 @@ def half_step(
     return factors, loss
 
 
-def _alike(degrees: Int64, width: int) -> Iterator[Int64]:
-    """Positions of rows that are solved together: of almost the same degree, ascending, and few enough for the cache."""
+def _alike(degrees: Int64, width: int, least: int) -> Iterator[Int64]:
+    """Positions of rows that are solved together: of almost the same degree, ascending, and few enough for the cache.
+
+    Each takes `width` times its degree there, or times `least`.
+    """
     order = np.argsort(degrees, kind="stable")
     ascending = degrees[order]
     first = 0
     while first < len(order):
         alike = int(np.searchsorted(ascending, ascending[first] * _PADDING, side="right"))
-        after = min(alike, first + max(1, _TILE // int(ascending[alike - 1] * width)))
+        after = min(alike, first + max(1, _TILE // (max(int(ascending[alike - 1]), least) * width)))
         yield order[first:after]
         first = after
 

@@ -16,7 +16,7 @@ from emberline.cf.blocks import Float32, Float64
 Floats = npt.NDArray[np.floating[Any]]
 SolverName = Literal["cg", "cholesky", "subspace", "exact"]
 
-_JITTER = 1e-6  # share of A's mean diagonal that is added to it where it might be singular
+_NOISE = 4 * np.finfo(np.float32).eps  # of A's trace: what rounding its products to float32 may take from its eigenvalues
 _SWEEPS = 200
 _ENOUGH_STEPS = 16
 _PRECISION = 1e-5  # of the distance from the answer, in A's norm, as a share of the answer's own length
@@ -36,6 +36,11 @@ class Solver:
     steps: int = 2
     subspace: int = 32
     nonnegative: bool = False
+
+    @property
+    def forms_matrices(self) -> bool:
+        """Whether A takes memory, of (width, width) a row."""
+        return self.nonnegative or self.name != "cg"
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,10 @@ class Tile:
         product: Float32 = np.matmul(weights[:, None, :], self.y)
         return product[:, 0]
 
-    def normal(self) -> Float32:
-        """`Y_o.T diag(a) Y_o`: (rows, width, width)."""
-        product: Float32 = np.matmul((self.y * self.a[:, :, None]).transpose(0, 2, 1), self.y)
+    def normal(self, kind: type[np.floating[Any]] = np.float32) -> Floats:
+        """`Y_o.T diag(a) Y_o`, of products in float32 or float64: (rows, width, width)."""
+        y = self.y.astype(kind, copy=False)
+        product: Floats = np.matmul((y * self.a[:, :, None]).transpose(0, 2, 1), y)
         return product
 
     def errors(self, scores: Float32) -> tuple[float, float]:
@@ -99,10 +105,6 @@ class System:
     shared: Shared
     penalties: Float32
 
-    def full(self, normal: Floats) -> Float64:
-        """A: (rows, width, width) of `Y_o.T diag(a) Y_o`."""
-        return _full(normal, self.shared.base, self.penalties)
-
     def guess(self, mass: Float32) -> "_Guess":
         """A where each row's ratings, of the weight `mass` (rows,) together, are of rows that are rated like all others."""
         sizes = mass[:, None] * self.shared.sizes + self.shared.base_sizes + self.penalties[:, None]
@@ -130,18 +132,18 @@ class _Guess:
 
 
 def _full(normal: Floats, base: Float32, penalties: Float32) -> Float64:
-    """`normal + base + reg I` in float64, kept from being singular: (rows, width, width)."""
+    """`normal + base + reg I` in float64: (rows, width, width). What is added is more than rounding may have taken."""
     a = normal.astype(np.float64) + base
     diagonal = np.einsum("ijj->ij", a)
-    least = np.maximum(diagonal.mean(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    diagonal += penalties[:, None] + _JITTER * least
+    noise = np.maximum(_NOISE * diagonal.sum(axis=1), np.finfo(np.float32).tiny)
+    diagonal += np.maximum(penalties, noise)[:, None]
     return a
 
 
 def solve(tile: Tile, system: System, start: Float32, solver: Solver) -> tuple[Float32, Float32]:
     """x (rows, width) and its scores (rows, d)."""
     if solver.name == "cholesky" or solver.nonnegative:
-        x = _exact(system.full(tile.normal()), tile.pull(tile.e * tile.p), solver)
+        x = _by_matrices(tile, tile.pull(tile.e * tile.p), system.shared.base, system.penalties, solver)
         return x, tile.scores(x)
     if solver.name == "subspace":
         return _subspace(tile, system, start, solver.subspace)
@@ -156,9 +158,17 @@ def solve_wide(pieces: Iterator[Tile], system: System, solver: Solver) -> Float3
     width = len(system.shared.base)
     normal, right = np.zeros((1, width, width)), np.zeros((1, width))
     for tile in pieces:
-        normal += tile.normal()
+        normal += tile.normal(np.float64)
         right += tile.pull(tile.e * tile.p)
-    return _exact(system.full(normal), right, solver)
+    return _exact(_full(normal, system.shared.base, system.penalties), right, solver)
+
+
+def _by_matrices(tile: Tile, b: Floats, base: Float32, penalties: Float32, solver: Solver) -> Float32:
+    """x (rows, width) of `(Y_o.T diag(a) Y_o + base + reg I) x = b`, exactly."""
+    try:
+        return _exact(_full(tile.normal(), base, penalties), b, solver)
+    except np.linalg.LinAlgError:  # next to no regularisation, and far more ratings than directions: rounding adds up
+        return _exact(_full(tile.normal(np.float64), base, penalties), b, solver)
 
 
 def _exact(a: Float64, b: Floats, solver: Solver) -> Float32:
@@ -177,7 +187,7 @@ def _precise(tile: Tile, system: System, start: Float32) -> tuple[Float32, Float
     rest = np.flatnonzero(~(distance <= enough))
     if len(rest):
         some = Tile(tile.y[rest], tile.e[rest], tile.p[rest], tile.a[rest])
-        x[rest] = _exact(System(system.shared, system.penalties[rest]).full(some.normal()), right[rest], Solver("cholesky"))
+        x[rest] = _by_matrices(some, right[rest], system.shared.base, system.penalties[rest], Solver("cholesky"))
         scores[rest] = some.scores(x[rest])
     return x, scores
 
@@ -230,7 +240,7 @@ def _subspace(tile: Tile, system: System, start: Float32, size: int) -> tuple[Fl
         part = slice(first, first + size)
         within = Tile(tile.y[:, :, part], tile.e, tile.p, tile.a)
         slope = within.pull(tile.e * tile.p - tile.a * scores) - x @ base[:, part] - system.penalties[:, None] * x[:, part]
-        step = _exact(_full(within.normal(), base[part, part], system.penalties), slope, Solver("cholesky"))
+        step = _by_matrices(within, slope, base[part, part], system.penalties, Solver("cholesky"))
         x[:, part] += step
         scores += within.scores(step)
     return x, scores
