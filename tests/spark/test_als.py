@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from emberline import runner, stages
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
+from emberline.errors import ConfigError
 
 Factors = dict[int, np.ndarray]
 Both = tuple[Factors, Factors]
@@ -67,6 +68,14 @@ def test_feedback_is_explicit_for_ratings_and_implicit_for_events_unless_told() 
     for told in ("explicit", "implicit"):
         for section in sections.values():
             assert Config.model_validate({"als": {"feedback": told}} | section).is_implicit == (told == "implicit")
+
+
+def test_folding_users_in_needs_factors_that_they_fit_to(fit: Fit) -> None:
+    with pytest.raises(ConfigError, match=r"als.iterations = 0 keeps .* but there is no earlier run; train once with iterations"):
+        fit(FEW, rank=3, iterations=0, start_from="previous")
+    fit(FEW, **QUICK)
+    with pytest.raises(ConfigError, match=r"but they have rank = 3, .*, wanted are rank = 4"):
+        fit(FEW, rank=4, iterations=0, start_from="previous")
 
 
 def test_alpha_multiplies_the_logarithm_of_one_plus_the_value(fit: Fit) -> None:

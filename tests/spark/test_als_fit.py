@@ -215,6 +215,29 @@ def test_a_killed_fit_goes_on_at_the_iteration_that_was_stored(
     assert final["loss"] == pytest.approx(reference[2]["loss"], rel=1e-4)
 
 
+def test_a_killed_fit_begins_anew_where_another_exchange_is_asked_for(
+    fit: Fit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may be the remedy for what killed it; `auto` goes on as it was."""
+    steps: list[str] = []
+    half_step = Exchange.half_step
+
+    def counted(self: Exchange, *arguments: Any) -> Any:
+        steps.append(self.name)
+        if len(steps) == 4:  # within the second iteration
+            raise Killed
+        return half_step(self, *arguments)
+
+    monkeypatch.setattr(Exchange, "half_step", counted)
+    with pytest.raises(Killed):
+        fit(iterations=2, checkpoint_every=1, exchange="broadcast", work="killed")
+    fit(iterations=2, checkpoint_every=1, exchange="shuffle", work="killed")
+    assert steps[4:] == ["shuffle"] * (1 + 2 * 2)
+    assert "als_begins_anew stored=broadcast wanted=shuffle iterations=1" in caplog.text
+    fit(iterations=3, checkpoint_every=1, exchange="auto", work="killed")
+    assert steps[9:] == ["shuffle"] * 2
+
+
 @pytest.mark.faults
 def test_a_warm_start_reaches_the_cold_starts_loss_in_fewer_iterations(fit: Fit) -> None:
     """Yesterday's factors, for today's ratings: a tenth of them new, and new users and items among them."""
@@ -232,13 +255,16 @@ def test_a_warm_start_reaches_the_cold_starts_loss_in_fewer_iterations(fit: Fit)
 
 def test_without_iterations_new_users_are_folded_in_and_items_stay(fit: Fit, reference: Fitted) -> None:
     today = LIKES | {(151, item): 1.0 for item in (1, 5, 23)}
-    factors, history, _ = fit(today, iterations=0, start_from="previous", earlier=reference[0])
+    factors, history, final = fit(today, iterations=0, start_from="previous", earlier=reference[0])
     assert history == []
     assert_same({"item": reference[0]["item"], "user": {}}, {"item": factors["item"], "user": {}})
     items = np.array(list(factors["item"].values()))
     values = np.array([[today.get((151, item), 0.0) for item in factors["item"]]])
     expected = solve(items, 1 + ALPHA * values, (values > 0) * 1.0, np.array([REG * 3]))
     np.testing.assert_allclose(factors["user"][151], expected[0], atol=1e-4)
+    seen = [(today[user, item], factors["user"][user] @ factors["item"][item]) for user, item in today]
+    assert final.keys() == {"observed", "unobserved"}
+    assert final["observed"] == pytest.approx(sum((1 + ALPHA * value) * (1 - score) ** 2 for value, score in seen), rel=1e-4)
 
 
 def planted(seed: int, num_users: int = 80, num_items: int = 40) -> dict[tuple[int, int], float]:

@@ -66,6 +66,7 @@ def run(run: StageRun, spark: SparkSession) -> None:
 class Model:
     """What a fit came to: both sides' factors, each iteration's row of the history, and the parts of the loss at the end.
 
+    Where nothing was iterated, these are the observed and the unobserved part, of users folded in.
     `best` is the iteration that was kept, 0 where none was measured; `rank` how long published factors are.
     """
 
@@ -108,7 +109,7 @@ def fit(
     spark = ratings.frame.sparkSession
     objective = _objective(config, implicit)
     sizes = als_plan.measure(ratings, objective.width(config.rank))
-    checkpoint = Checkpoint(work / "als")
+    checkpoint = Checkpoint(work / "als", config.exchange)
     plan = als_plan.choose(config, sizes, spark, checkpoint.exchange, checkpoint.blocks)
     log.info(event("als_plan", ratings=sizes.ratings, users=sizes.users, items=sizes.items, **asdict(plan)))
     withheld = Withheld(config.validation_users / sizes.users, config.seed) if config.validation_users else None
@@ -169,8 +170,9 @@ class _Training:
         if self.best not in (0, len(self.history)):
             self.exchange.restore("item", self.checkpoint.files("item", self.best))
         users = self.exchange.half_step("user", self.objective, self.exact)
-        items = self.history[(self.best or len(self.history)) - 1]["item_regularisation"] if self.history else 0.0
-        return self._parts(users, items)
+        if not self.history:  # nobody has computed the items' regularisation
+            return {"observed": users.observed, "unobserved": users.unobserved(self.objective)}
+        return self._parts(users, self.history[(self.best or len(self.history)) - 1]["item_regularisation"])
 
     def _iterate(self, users_solver: Solver) -> None:
         began = time.monotonic()
@@ -242,7 +244,7 @@ def _continued(ratings: RatingBlocks, side: str, earlier: DataFrame, objective: 
 def earlier_factors(run: StageRun, spark: SparkSession) -> dict[str, DataFrame] | None:
     """Published factors to begin from, in this root's indices; None where the config names none, or "previous" has none that fit.
 
-    Raises ConfigError where another root's do not fit.
+    Raises ConfigError where another root's do not fit, or none do that are to be kept as they are.
     """
     config: AlsConfig = run.settings
     if config.start_from is None:
@@ -250,6 +252,8 @@ def earlier_factors(run: StageRun, spark: SparkSession) -> dict[str, DataFrame] 
     if config.start_from == "previous":
         found = {side: run.previous(f"{side}_factors") for side in als_tasks.SIDES}
         reason = _why_not(config, list(found.values()))
+        if reason and not config.iterations:
+            raise ConfigError(f"als.iterations = 0 keeps the items' earlier factors, but {reason}; train once with iterations")
         if reason:
             log.info(event("als_starts_cold", because=reason))
             return None

@@ -1,35 +1,42 @@
 """Where a fit of alternating least squares stands, so that a killed run goes on from there: its factors and its history."""
 
 import json
+import logging
 from typing import Any
 
 from emberline.cf.als_tasks import SIDES
 from emberline.datasets import storage
 from emberline.datasets.block_files import BlockFiles
 from emberline.datasets.storage import Location
+from emberline.logs import event
 from emberline.spark.exchange import Exchange
 
+log = logging.getLogger(__name__)
 _STATE = "state.json"
 
 
 class Checkpoint:
     """The iterations stored below a folder: the last one stored, and the best one; `state` says which, and is replaced last.
 
-    `blocks` and `exchange` are how the ratings were cut and the factors sent, None where nothing is stored.
+    `blocks` and `exchange` are how the ratings were cut and the factors sent, None where nothing is stored. Where another
+    exchange than that is `wanted`, which may be the remedy for what ended the attempt, it is as if nothing were.
     """
 
-    def __init__(self, folder: Location) -> None:
+    def __init__(self, folder: Location, wanted: str = "auto") -> None:
         self._folder = folder
         self.blocks: int | None = None
         self.exchange: str | None = None
         self.history: list[dict[str, Any]] = []
         self.best = 0
         self._files: dict[str, dict[str, dict[str, str]]] = {}  # names by iteration, side, and block
-        self._read()
+        self._read(wanted)
 
-    def _read(self) -> None:
+    def _read(self, wanted: str) -> None:
         try:
             state = json.loads((self._folder / _STATE).read_bytes())
+            if wanted not in ("auto", state["exchange"]):
+                log.warning(event("als_begins_anew", stored=state["exchange"], wanted=wanted, iterations=len(state["history"])))
+                return
             self.blocks, self.exchange, self._files = state["blocks"], state["exchange"], state["files"]
             self.history, self.best = state["history"], state["best"]
         except (OSError, ValueError, KeyError, TypeError):
