@@ -546,6 +546,11 @@ class Config(Model):
         return self.predict is not None and self.shards is not None and self.shards.task == "factors"
 
     @property
+    def recommends_unrated_items(self) -> bool:
+        """Whether lists hold items without ratings, by the factors that their pictures predict."""
+        return self.predicts_factors and self.recommend is not None and self.recommend.model == "als"
+
+    @property
     def predicts_classes(self) -> bool:
         """Whether the pipeline predicts classes from pictures."""
         return self.predict is not None and self.shards is not None and self.shards.task == "class"
@@ -606,7 +611,7 @@ class Config(Model):
         side = recommend.model.replace("-neighbors", "s")
         if recommend.model != "als" and (not self.cosine or side not in self.cosine.sides):
             raise ValueError(f'recommend.model = "{recommend.model}" needs a section [cosine] whose sides hold "{side}"')
-        if recommend.cold_share and not (self.predicts_factors and recommend.model == "als"):
+        if recommend.cold_share and not self.recommends_unrated_items:
             raise ValueError(
                 'recommend.cold_share needs recommend.model = "als", shards.task = "factors" and a section [predict]'
             )

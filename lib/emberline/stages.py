@@ -111,8 +111,7 @@ def _predict_writes(config: Config) -> Names:
 def _recommend_reads(config: Config) -> Names:
     if not config.recommend:
         return ()
-    is_cold = config.predicts_factors and config.recommend.model == "als"
-    cold = ("predicted_factors",) if is_cold else ()
+    cold = ("predicted_factors",) if config.recommends_unrated_items else ()
     return ("ratings", "users", "items", *MODEL_TABLES[config.recommend.model], *cold, *_artifacts(_recommend_raw(config)))
 
 

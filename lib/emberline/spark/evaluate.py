@@ -67,6 +67,8 @@ def _protocol(run: StageRun) -> Row:
         "candidates": "all items rated in training but those that the user rated in training",
         "relevant": "every held-out rating" if config.relevant_from is None else f"held-out value >= {config.relevant_from:g}",
     }
+    if run.config.recommends_unrated_items:
+        facts["candidates"] += ", and items without ratings by their predicted factors"
     if run.config.recommend and run.config.recommend.limits_items:
         facts["items"] = "only those that recommend.candidates and recommend.exclude leave are candidates, or relevant"
     holdout = facts["holdout"]
@@ -81,15 +83,16 @@ def _ranking(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -
     ratings, items = tables["ratings"].persist(), tables.get("recommendable_items")
     relevant = within(Scan(_relevant(withheld, config)), items).frame.persist()
     if relevant.isEmpty():
+        listed = "" if items is None else " of the items that recommend.candidates and recommend.exclude leave"
         raise EmptyDatasetError(
-            "no held-out rating is relevant; withhold more in ratings.holdout or lower evaluate.relevant_from"
+            f"no held-out rating{listed} is relevant; withhold more in ratings.holdout or lower evaluate.relevant_from"
         )
     counts = popularity(within(Scan(ratings), items).frame).persist()
     contestants = _contestants(run, tables["recommendations"], relevant.select("user").distinct().persist(), ratings, counts)
     lists = reduce(DataFrame.unionByName, [frame.withColumn("subject", F.lit(name)) for name, frame in contestants.items()])
     lists = frames.checkpoint(lists, run, "lists")
     yield from sorted(
-        [*ranking_rows(lists, list(contestants), relevant, config.k), *coverage_rows(lists, counts.count(), config.k)],
+        [*ranking_rows(lists, list(contestants), relevant, config.k), *coverage_rows(lists, counts, config.k)],
         key=lambda row: list(contestants).index(row["subject"]),
     )
 
@@ -137,10 +140,12 @@ def ranking_rows(lists: DataFrame, subjects: list[str], relevant: DataFrame, ks:
             yield _row(subject, name, value, error, users=whole.count)
 
 
-def coverage_rows(lists: DataFrame, num_items: int, ks: tuple[int, ...]) -> Iterator[Row]:
-    """The share of the items rated in training that are in somebody's list; one row per subject and k."""
-    distinct = [F.countDistinct(F.when(F.col("rank") <= k, F.col("item"))) for k in ks]
-    for subject, *counts in lists.groupBy("subject").agg(*distinct).collect():
+def coverage_rows(lists: DataFrame, rated: DataFrame, ks: tuple[int, ...]) -> Iterator[Row]:
+    """The share of the `rated` items that are in somebody's list; one row per subject and k, none where nothing is rated."""
+    num_items = rated.count()
+    known = lists.join(rated.select("item", F.lit(True).alias("_rated")), "item", "left")
+    distinct = [F.countDistinct(F.when(F.col("_rated") & (F.col("rank") <= k), F.col("item"))) for k in ks]
+    for subject, *counts in known.groupBy("subject").agg(*distinct).collect() if num_items else ():
         for k, count in zip(ks, counts, strict=True):
             yield {"subject": subject, "metric": f"coverage@{k}", "value": count / num_items, "items": num_items}
 

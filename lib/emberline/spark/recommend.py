@@ -44,7 +44,7 @@ def run(run: StageRun, spark: SparkSession) -> None:
     filled = best if is_full else best.unionByName(fill_up(best, users, ratings.frame.persist(), config.top_k, items))
     written = frames.write(filled.repartition("user").sortWithinPartitions("user", "rank"), run, "recommendations")
     if written.rows == 0:
-        raise EmptyDatasetError("there is nothing to recommend: every user has rated every item that may be")
+        raise EmptyDatasetError("there is nothing to recommend: what may be is unknown to the model, or rated by every user")
     if items is not None:
         frames.write(items.sort("item"), run, "recommendable_items")
 
