@@ -107,6 +107,30 @@ def test_a_block_is_sent_the_rows_it_needs_in_the_order_in_which_it_counts_them(
         assert np.concatenate(received).reshape(-1, 2).tolist() == [[item, -item] for item in wanted]
 
 
+def test_merged_sums_are_those_of_all_rows_and_every_row_keeps_its_name() -> None:
+    factors = RNG.standard_normal((6, 2, 3)).astype(np.float32)
+    schema = pa.schema([field for field in als_tasks.SOLVED if field.name not in ("ids", "factors")]).append(
+        pa.field("file", pa.string())
+    )
+    rows = []
+    for block, some in enumerate(factors):
+        sums = als_tasks._sums_of(Grams.of(some, np.array([1, 2])))
+        rows.append({"block": block, "file": f"{block}.arrow", **sums, **dict.fromkeys(als_tasks.LOSS, float(block))})
+    batches = pa.Table.from_pylist(rows[::-1], schema=schema).to_batches(max_chunksize=4)
+    merged = pa.Table.from_batches(als_tasks.merge_sums(iter(batches), 3)).to_pylist()
+    assert [(row["block"], row["file"]) for row in merged] == [(block, f"{block}.arrow") for block in range(6)]
+    assert {row["each"] for row in merged[1:]} == {None}
+    found, expected = als_tasks.grams_of(merged, 3), Grams.of(np.concatenate(factors), np.array([1, 2] * 6))
+    np.testing.assert_allclose(found.each, expected.each, rtol=1e-6)
+    np.testing.assert_allclose(found.rated, expected.rated, rtol=1e-6)
+    assert (found.rows, found.ratings, merged[0]["penalty"]) == (12, 18, 15.0)
+    assert list(als_tasks.merge_sums(iter([]), 3)) == []
+
+
+def test_the_driver_gets_few_sums_of_many_blocks() -> None:
+    assert [als_tasks.num_sums(blocks) for blocks in (1, 64, 100, 7630, 65_536)] == [1, 64, 10, 88, 256]
+
+
 def test_earlier_factors_go_to_their_ids_and_new_ids_begin_at_zero() -> None:
     ids = np.array([2, 5, 8, 11], np.int32)
     own = pa.Table.from_pylist([{"block": 2, "ids": ids.tobytes(), "indptr": np.array([0, 1, 3, 6, 10]).tobytes()}])

@@ -11,6 +11,7 @@ import pytest
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 
+from emberline.cf import als_tasks
 from emberline.cf.als import initial_factors
 from emberline.cf.validation import Withheld
 from emberline.config import AlsConfig
@@ -172,6 +173,17 @@ def test_neither_partitions_nor_blocks_nor_the_exchange_change_factors(
     fit: Fit, reference: Fitted, partitions: int, blocks: int, exchange: str
 ) -> None:
     factors, history, _ = fit(iterations=4, partitions=partitions, blocks=blocks, exchange=exchange)
+    assert_same(reference[0], factors)
+    assert [row["loss"] for row in history] == pytest.approx([row["loss"] for row in reference[1]], rel=1e-4)
+
+
+def test_sums_of_blocks_that_are_merged_first_are_the_same(fit: Fit, reference: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(als_tasks, "_SUMS_AT_ONCE", 2)
+    taken: list[int] = []
+    grams_of = als_tasks.grams_of
+    monkeypatch.setattr(als_tasks, "grams_of", lambda rows, width: taken.append(len(rows)) or grams_of(rows, width))
+    factors, history, _ = fit(iterations=4, blocks=7, exchange="shuffle")
+    assert set(taken) == {3}
     assert_same(reference[0], factors)
     assert [row["loss"] for row in history] == pytest.approx([row["loss"] for row in reference[1]], rel=1e-4)
 

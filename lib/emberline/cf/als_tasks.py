@@ -3,6 +3,7 @@
 With B blocks a side, the user or item of id i is in block i % B. A packed block holds both sides' rows of its number.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
@@ -45,6 +46,7 @@ SOLVED = pa.schema([*FACTORS, *((name, pa.float64()) for name in LOSS)])
 MESSAGES = pa.schema([("block", pa.int32()), ("source", pa.int32()), ("part", pa.int32()), ("factors", pa.binary())])
 _MESSAGE_FLOATS = 1 << 18  # of a message, 1 MiB: a JVM copies its rows many times
 _PUBLISHED_ROWS = 1 << 14
+_SUMS_AT_ONCE = 64  # blocks whose sums the driver takes one by one
 _NONE = np.empty(0, np.int32)
 
 
@@ -161,8 +163,11 @@ def _row(number: int, ids: Int32, counts: Int64, factors: Float32) -> dict[str, 
 
 
 def _with_grams(number: int, ids: Int32, factors: Float32, grams: Grams) -> dict[str, Any]:
-    sums = {name: value.tobytes() if isinstance(value, np.ndarray) else value for name, value in asdict(grams).items()}
-    return {"block": number, "ids": ids.tobytes(), "factors": factors.tobytes(), **sums}
+    return {"block": number, "ids": ids.tobytes(), "factors": factors.tobytes(), **_sums_of(grams)}
+
+
+def _sums_of(grams: Grams) -> dict[str, Any]:
+    return {name: value.tobytes() if isinstance(value, np.ndarray) else value for name, value in asdict(grams).items()}
 
 
 def factors_row(ids: Int32, factors: Float32, grams: Grams) -> pa.RecordBatch:
@@ -171,9 +176,29 @@ def factors_row(ids: Int32, factors: Float32, grams: Grams) -> pa.RecordBatch:
 
 
 def grams_of(rows: Iterable[Mapping[str, Any]], width: int) -> Grams:
-    """The sum over rows of FACTORS."""
-    parts = (Grams(_square(row["each"], width), _square(row["rated"], width), row["rows"], row["ratings"]) for row in rows)
+    """The sum over rows of FACTORS; `merge_sums` has emptied some."""
+    parts = (
+        Grams(_square(row["each"], width), _square(row["rated"], width), row["rows"], row["ratings"])
+        for row in rows
+        if row["each"] is not None
+    )
     return reduce(Grams.merge, parts, Grams.empty(width))
+
+
+def num_sums(num_blocks: int) -> int:
+    """How many parts of a side's sums go to the driver, each of which has two matrices (width, width) in float64."""
+    return num_blocks if num_blocks <= _SUMS_AT_ONCE else math.isqrt(num_blocks - 1) + 1
+
+
+def merge_sums(batches: Iterator[pa.RecordBatch], width: int) -> Iterator[pa.RecordBatch]:
+    """Rows of FACTORS or SOLVED, less their factors: the first by block gets the sums of all, the others keep but their names."""
+    found = list(batches)
+    rows = sorted(rows_of(found), key=itemgetter("block"))
+    if rows:
+        losses = {name: sum(row[name] for row in rows) for name in LOSS if name in rows[0]}
+        sums = _sums_of(grams_of(rows, width)) | losses
+        rest = [row | dict.fromkeys(sums) for row in rows[1:]]
+        yield pa.RecordBatch.from_pylist([rows[0] | sums, *rest], schema=found[0].schema)
 
 
 def _square(content: bytes, width: int) -> Float64:

@@ -14,7 +14,7 @@ from emberline.spark.scan import Scan
 _RATINGS_PER_BLOCK = 4_000_000  # 32 MiB a side
 _BYTES_PER_BLOCK = 64 << 20  # at most, of the factors that a routed block needs
 _COPIES = 16  # of a block's factors that a core's share of the heap has room for, where they pass a JVM to begin with
-_FLOAT = 4
+_FLOAT, _DOUBLE = 4, 8
 _MAX_BLOCKS = 1 << 16
 
 
@@ -104,7 +104,7 @@ def _shuffle(config: AlsConfig, sizes: Sizes, spark: SparkSession) -> Plan:
     most = min(_BYTES_PER_BLOCK, _heap_per_core(spark) // _COPIES)
     blocks = config.blocks or _at_least(spark.sparkContext.defaultParallelism, sizes.ratings * row / most)
     needed = sum(min(sizes.ratings / blocks, others) for others in (sizes.users, sizes.items)) * row
-    totals = blocks * sizes.width**2 * 2 * _FLOAT
+    totals = als_tasks.num_sums(blocks) * sizes.width**2 * 2 * _DOUBLE
     return Plan("shuffle", blocks, totals, round(2 * needed), round(needed * blocks + 2 * sizes.factors))
 
 

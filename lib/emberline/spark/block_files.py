@@ -1,6 +1,6 @@
 """Rows of blocks in files that executors write and read, as DataFrames."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pyarrow as pa
@@ -13,11 +13,21 @@ from emberline.datasets.storage import Location
 from emberline.spark.frames import spark_schema
 
 
-def store(rows: DataFrame, folder: Location, schema: pa.Schema, kept: Sequence[str]) -> tuple[BlockFiles, pa.Table]:
-    """Write every row to a file; where they are, and columns `block`, `kept` and FILE of all rows, in the order of blocks."""
+def store(
+    rows: DataFrame,
+    folder: Location,
+    schema: pa.Schema,
+    kept: Sequence[str],
+    merge: Callable[[DataFrame], DataFrame] = lambda written: written,
+) -> tuple[BlockFiles, pa.Table]:
+    """Write every row to a file; where they are, and columns `block`, `kept` and FILE of all rows, in the order of blocks.
+
+    These columns come to the driver as `merge` makes them, which keeps `block` and FILE.
+    """
     names = list(dict.fromkeys(["block", *kept]))
     written = spark_schema(pa.schema([schema.field(name) for name in names])).add(FILE, T.StringType())
-    table = rows.mapInArrow(partial(block_files.store, folder=folder, kept=names), written).toArrow().sort_by("block")
+    stored = rows.mapInArrow(partial(block_files.store, folder=folder, kept=names), written)
+    table = merge(stored).toArrow().sort_by("block")
     return BlockFiles(folder, dict(zip(table["block"].to_pylist(), table[FILE].to_pylist(), strict=True))), table
 
 

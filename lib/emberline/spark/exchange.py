@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark import Broadcast
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from emberline.cf import als_tasks
 from emberline.cf.als import Grams, Loss, Objective
@@ -197,7 +199,17 @@ class Routing(Exchange):
     def _keep(self, side: str, rows: DataFrame, schema: pa.Schema, sums: list[str]) -> list[dict[str, Any]]:
         """Put a side's rows of FACTORS or SOLVED in the place of those so far; what they come to."""
         before = self._files[side]
-        self._files[side], table = block_files.store(rows, self._folder / f"{side}-{uuid.uuid4().hex}", schema, sums)
+        folder = self._folder / f"{side}-{uuid.uuid4().hex}"
+        self._files[side], table = block_files.store(rows, folder, schema, sums, self._merge)
         if before.names:
             storage.remove_folder(before.folder)
-        return _sums(table)
+        return _sums(table.filter(pc.is_valid(table["each"])))
+
+    def _merge(self, stored: DataFrame) -> DataFrame:
+        """Sums of neighbouring blocks together: those of thousands of blocks would not fit the driver."""
+        parts, num_blocks = als_tasks.num_sums(self.ratings.num_blocks), self.ratings.num_blocks
+        if parts == num_blocks:
+            return stored
+        near = stored.withColumn("_part", F.floor(F.col("block") * F.lit(parts) / F.lit(num_blocks)).cast("int"))
+        together = near.repartitionById(parts, "_part").drop("_part")
+        return together.mapInArrow(partial(als_tasks.merge_sums, width=self.width), stored.schema)
