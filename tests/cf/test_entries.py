@@ -1,5 +1,7 @@
 """Entries into pieces, and pieces into blocks and matrices."""
 
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -38,6 +40,18 @@ def test_a_matrix_keeps_both_entries_of_one_place() -> None:
     matrix = Entries(np.zeros(3, np.int32), np.array([1, 0, 1], np.int32), np.array([2, 5, 3], np.float32)).matrix(2)
     assert (matrix.shape, matrix.nnz) == ((2, 2), 3)
     assert matrix.indices.tolist() == [0, 1, 1]
+
+
+def test_large_ids_of_few_entries_take_little_memory() -> None:
+    columns = np.array([20_000_000, 7, 20_000_000, 3], np.int32)
+    tracemalloc.start()
+    matrix = Entries(np.array([1, 1, 0, 1], np.int32), columns, np.array([12, 17, 2, 13], np.float32)).matrix(3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert matrix.shape == (3, 20_000_001)
+    assert matrix.indices.tolist() == [20_000_000, 3, 7, 20_000_000]
+    assert (matrix.indptr.tolist(), matrix.data.tolist()) == ([0, 1, 4, 4], [2, 13, 17, 12])
+    assert peak < 100_000
 
 
 def test_nothing_is_an_empty_block() -> None:

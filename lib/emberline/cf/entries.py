@@ -26,6 +26,7 @@ PIECES = pa.schema(
     ]
 )
 _PORTION = 1 << 21  # entries that are put into blocks at a time, or a few more
+_GAPS = 4  # columns to an entry, from which on those there are get numbers without gaps first
 _DTYPES: dict[str, Any] = {"rows": np.int32, "columns": np.int32, "values": np.float32, "idf": np.float32}
 
 
@@ -77,11 +78,15 @@ class Entries(Arrays):
     def matrix(self, num_rows: int) -> sp.csr_matrix:
         """The matrix, of so many rows, in the order of row and column, in linear time; without values it is of ones.
 
-        Entries of one place are not summed.
+        Entries of one place are not summed. Memory grows with the entries, not with the largest column.
         """
-        shape = (num_rows, int(self.columns.max(initial=-1)) + 1)
+        num_columns = int(self.columns.max(initial=-1)) + 1
+        if num_columns > _GAPS * len(self.columns):
+            names, numbers = np.unique(self.columns, return_inverse=True)
+            matrix = replace(self, columns=numbers.astype(np.int32)).matrix(num_rows)
+            return sp.csr_matrix((matrix.data, names[matrix.indices], matrix.indptr), shape=(num_rows, num_columns))
         values = self.values if len(self.values) else np.ones(len(self.rows), np.float32)
-        places = sp.coo_matrix((values, (self.rows, self.columns)), shape=shape)
+        places = sp.coo_matrix((values, (self.rows, self.columns)), shape=(num_rows, num_columns))
         places.has_canonical_format = True  # else SciPy sorts, to sum what is at one place
         return places.tocsc().tocsr()
 

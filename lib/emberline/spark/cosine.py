@@ -1,7 +1,8 @@
 """The stage train-cosine: each item's and each user's most similar ones, by the cosine of their columns and rows of ratings.
 
 What is computed is in cf/cosine. NumPy packs ratings into blocks of rows, each a few large rows of Spark's, and blocks of rows
-are multiplied with blocks of columns: no machine holds the whole matrix, and no vector of all users or all items is anywhere.
+are multiplied with blocks of columns. No machine holds the whole matrix; of vectors as long as a side there is one, in a block of
+columns: where the entries of each term begin.
 What concerns all ratings of a term (a cap, its mean, its frequency) is done in blocks of terms, before blocks of rows are made.
 """
 
