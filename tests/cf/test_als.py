@@ -171,6 +171,26 @@ def test_nonnegative_factors_are_those_of_nonnegative_least_squares(objective: O
         np.testing.assert_allclose(found[row], expected, rtol=1e-3, atol=1e-3)
 
 
+def test_nonnegative_factors_are_exact_with_little_regularisation_too() -> None:
+    """Others in nearly one direction: descent along one factor after the other creeps."""
+    rng = np.random.default_rng(0)
+    rows, degree, rank = 20, 20, 32
+    others = (rng.random((rows * degree, rank)) @ (np.eye(rank) + rng.random((rank, rank)))).astype(np.float32)
+    values = rng.integers(1, 6, rows * degree).astype(np.float32)
+    block = Block(np.arange(rows, dtype=np.int32), np.arange(rows + 1) * degree, np.arange(rows * degree, dtype=np.int32), values)
+    grams = Grams.of(others, np.ones(rows * degree, np.int64))
+    solver, start = Solver(nonnegative=True), np.zeros((rows, rank), np.float32)
+    factors, _ = half_step(block, others, grams, start, Objective(False, 0.0005), solver)
+    assert factors.min() >= 0
+    for x, y, rated in zip(
+        factors.astype(float), others.reshape(rows, degree, rank).astype(float), values.reshape(rows, -1), strict=True
+    ):
+        reg = 0.0005 * degree
+        best, _ = scipy.optimize.nnls(np.vstack([y, np.sqrt(reg) * np.eye(rank)]), np.concatenate([rated, np.zeros(rank)]))
+        least, found = (np.sum((rated - y @ v) ** 2) + reg * v @ v for v in (best, x))
+        assert found == pytest.approx(least, rel=2e-5)
+
+
 def test_biases_are_least_squares_weights_of_a_column_of_ones() -> None:
     """The others' last factor is their bias: it and the mean are taken off the values."""
     objective = Objective(False, 0.05, biases=True, mean=1.5)

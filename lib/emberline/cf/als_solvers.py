@@ -17,7 +17,8 @@ Floats = npt.NDArray[np.floating[Any]]
 SolverName = Literal["cg", "cholesky", "subspace", "exact"]
 
 _NOISE = 4 * np.finfo(np.float32).eps  # of A's trace: what rounding its products to float32 may take from its eigenvalues
-_SWEEPS = 200
+_PIVOTS, _CHANCES = 500, 3
+_FLAT = 1e-10  # of the largest b: a slope that is 0 but for rounding
 _ENOUGH_STEPS = 16
 _PRECISION = 1e-5  # of the distance from the answer, in A's norm, as a share of the answer's own length
 
@@ -247,15 +248,35 @@ def _subspace(tile: Tile, system: System, start: Float32, size: int) -> tuple[Fl
 
 
 def _nonnegative(a: Float64, b: Floats) -> Float32:
-    """argmin x.T A x / 2 - b.x under x >= 0, by cyclic coordinate descent (Franc, Hlavac and Navara 2005): (rows, width)."""
-    x, slope = np.zeros_like(b, np.float64), -b.astype(np.float64)
-    diagonal = np.einsum("ijj->ij", a)
-    for _ in range(_SWEEPS):
-        before = x.copy()
-        for j in range(x.shape[1]):
-            change = np.maximum(x[:, j] - slope[:, j] / diagonal[:, j], 0) - x[:, j]
-            x[:, j] += change
-            slope += change[:, None] * a[:, j]
-        if np.all(np.abs(x - before) <= 1e-7 * np.abs(x).max(axis=1, keepdims=True)):
+    """argmin x.T A x / 2 - b.x under x >= 0: (rows, width), by block principal pivoting (Kim and Park 2011, section 3).
+
+    Of each row, the factors that are `free` are solved exactly, the others are 0; those that turn out negative, or whose slope
+    says that they should grow, change sides, all at once while that helps, else only the last one, which always ends.
+    """
+    found = np.zeros(b.shape)
+    rest, free = np.arange(len(b)), np.ones(b.shape, bool)
+    fewest, chances = np.full(len(b), b.shape[1] + 1), np.full(len(b), _CHANCES)
+    for _ in range(_PIVOTS):
+        some, right = a[rest], b[rest]
+        x = _solve_free(some, right, free)
+        slope = np.einsum("ijk,ik->ij", some, x) - right
+        wrong = np.where(free, x < 0, slope < -_FLAT * np.abs(right).max(axis=1, keepdims=True))
+        found[rest] = x
+        count = wrong.sum(axis=1)
+        chances = np.where(count < fewest, _CHANCES, chances - 1)
+        fewest = np.minimum(count, fewest)
+        last = np.arange(b.shape[1]) == b.shape[1] - 1 - np.argmax(wrong[:, ::-1], axis=1)[:, None]
+        free = free ^ np.where(chances[:, None] >= 0, wrong, last)
+        go_on = count > 0
+        rest, free, fewest, chances = (array[go_on] for array in (rest, free, fewest, chances))
+        if not len(rest):
             break
-    return x.astype(np.float32)
+    return np.maximum(found, 0).astype(np.float32)
+
+
+def _solve_free(a: Float64, b: Floats, free: npt.NDArray[np.bool_]) -> Float64:
+    """x (rows, width) of `A x = b` where only the `free` ones (rows, width) may differ from 0."""
+    both = a * (free[:, :, None] & free[:, None, :])
+    np.einsum("ijj->ij", both)[...] += ~free
+    x: Float64 = scipy.linalg.solve(both, (b * free)[:, :, None].astype(np.float64), assume_a="pos", check_finite=False)
+    return x[:, :, 0]
