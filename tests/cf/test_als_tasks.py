@@ -93,7 +93,7 @@ def test_a_block_is_sent_the_rows_it_needs_in_the_order_in_which_it_counts_them(
     rows = {row["block"]: pa.RecordBatch.from_pylist([row], schema=als_tasks.PACKED) for row in packed(num_blocks, routed=True)}
     ids = {block: np.array(sorted({item for _, item in PAIRS if item % num_blocks == block}), np.int32) for block in rows}
     factors = {block: np.column_stack([own, -own]).astype(np.float32) for block, own in ids.items()}
-    stored = {block: als_tasks.factors_row(ids[block], factors[block], Grams.empty(2)) for block in rows if block != 1}
+    stored = {block: next(als_tasks.factors_rows(ids[block], factors[block], Grams.empty(2))) for block in rows if block != 1}
     stored |= {block: row.set_column(0, "block", pa.array([block], pa.int32())) for block, row in stored.items()}
     numbers = pa.table({"id": list(rows)}).to_batches()
     messages = pa.Table.from_batches(als_tasks.send_factors(iter(numbers), rows.get, stored.get, "item"), als_tasks.MESSAGES)

@@ -45,6 +45,7 @@ LOSS = ("observed", "squares", "everywhere", "penalty")
 SOLVED = pa.schema([*FACTORS, *((name, pa.float64()) for name in LOSS)])
 MESSAGES = pa.schema([("block", pa.int32()), ("source", pa.int32()), ("part", pa.int32()), ("factors", pa.binary())])
 _MESSAGE_FLOATS = 1 << 18  # of a message, 1 MiB: a JVM copies its rows many times
+_STORED_FLOATS = 1 << 28  # 1 GiB; a binary value has less than 2
 _PUBLISHED_ROWS = 1 << 14
 _SUMS_AT_ONCE = 64  # blocks whose sums the driver takes one by one
 _NONE = np.empty(0, np.int32)
@@ -170,9 +171,13 @@ def _sums_of(grams: Grams) -> dict[str, Any]:
     return {name: value.tobytes() if isinstance(value, np.ndarray) else value for name, value in asdict(grams).items()}
 
 
-def factors_row(ids: Int32, factors: Float32, grams: Grams) -> pa.RecordBatch:
-    """All of a side, ids (m,) and factors (m, width), as one row of FACTORS."""
-    return pa.RecordBatch.from_pylist([_with_grams(0, ids, factors, grams)], schema=FACTORS)
+def factors_rows(ids: Int32, factors: Float32, grams: Grams) -> Iterator[pa.RecordBatch]:
+    """All of a side, ids (m,) and factors (m, width), as rows of FACTORS that Arrow can hold; the first has the Grams."""
+    most = max(1, _STORED_FLOATS // factors.shape[1])
+    for number, first in enumerate(range(0, len(ids), most)):
+        part = slice(first, first + most)
+        row = _with_grams(number, ids[part], factors[part], grams if not number else Grams.empty(factors.shape[1]))
+        yield pa.RecordBatch.from_pylist([row], schema=FACTORS)
 
 
 def grams_of(rows: Iterable[Mapping[str, Any]], width: int) -> Grams:

@@ -1,6 +1,6 @@
 """Rows of blocks in files that executors write and read, as DataFrames."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import pyarrow as pa
@@ -36,10 +36,10 @@ def frame(spark: SparkSession, files: BlockFiles, num_blocks: int, schema: pa.Sc
     return spark.range(0, num_blocks, 1, num_blocks).mapInArrow(files.load, spark_schema(schema))
 
 
-def store_here(row: pa.RecordBatch, folder: Location) -> BlockFiles:
-    """Write one row on the driver."""
-    (written,) = block_files.store(iter([row]), folder, ["block"])
-    return BlockFiles(folder, {written["block"][0].as_py(): written[FILE][0].as_py()})
+def store_here(rows: Iterator[pa.RecordBatch], folder: Location) -> BlockFiles:
+    """Write rows on the driver."""
+    written = block_files.store(rows, folder, ["block"])
+    return BlockFiles(folder, {row["block"][0].as_py(): row[FILE][0].as_py() for row in written})
 
 
 def rows_here(files: BlockFiles) -> list[pa.RecordBatch]:

@@ -127,7 +127,7 @@ class Broadcasting(Exchange):
 
     def store(self, side: str, folder: Location) -> BlockFiles:
         ids = self._ids[side]
-        return block_files.store_here(als_tasks.factors_row(ids, self._shared[side].value[ids], self.grams[side]), folder)
+        return block_files.store_here(als_tasks.factors_rows(ids, self._shared[side].value[ids], self.grams[side]), folder)
 
     def restore(self, side: str, files: BlockFiles) -> None:
         self._take(side, pa.Table.from_batches(block_files.rows_here(files)))
