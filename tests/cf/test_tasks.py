@@ -32,19 +32,23 @@ def places(pairs: Iterable[tuple[int, int]]) -> Block:
     return Entries(rows, columns).block()
 
 
-def pair_of(left: Block | None, right: Block, excluded: Block | None = None, numbers: tuple[int, int] = (0, 0)) -> pa.RecordBatch:
-    """One row of what score_pairs reads; without `left`, of a left block that came before."""
-    blocks = {"": left, tasks.EXCLUDED: excluded if left else None, tasks.RIGHT: right}
-    none = dict.fromkeys(tasks.BLOCKS.names[1:])
-    parts = {prefix: none if block is None else block.encode() for prefix, block in blocks.items()}
-    row = {prefix + name: value for prefix, part in parts.items() for name, value in part.items()}
-    row |= {"block": numbers[0], f"{tasks.RIGHT}block": numbers[1]}
-    fields = [pa.field(name, pa.int32() if name.endswith("block") else pa.binary()) for name in row]
-    return pa.RecordBatch.from_pylist([row], schema=pa.schema(fields))
+def pieces(block: Block, number: int = 0, is_left: bool = False, kind: str | None = None) -> pa.RecordBatch:
+    """One row of what score_cell reads: a block, or, of kind EXCLUDED, what it excludes."""
+    rows = np.repeat(block.ids, np.diff(block.indptr)) if block.is_sparse else block.ids
+    arrays = {"rows": rows, "columns": block.indices, "values": block.values, "idf": np.empty(0, np.float32)}
+    row = {"block": number, "kind": kind or (tasks.SPARSE if block.is_sparse else tasks.DENSE), "is_left": is_left}
+    row |= {name: array.tobytes() for name, array in arrays.items()}
+    return pa.RecordBatch.from_pylist([row], schema=entries.PIECES.append(pa.field("is_left", pa.bool_())))
 
 
-def scored(pairs: Iterable[pa.RecordBatch], k: int, seed: int | None = None) -> Scores:
-    rows = pa.Table.from_batches(tasks.score_and_rank(iter(pairs), k, seed), tasks.BEST).to_pylist()
+def cell(left: Block, right: Block, excluded: Block | None = None, numbers: tuple[int, int] = (0, 0)) -> list[pa.RecordBatch]:
+    """A cell of one block of each side."""
+    gone = [] if excluded is None else [pieces(excluded, numbers[0], True, tasks.EXCLUDED)]
+    return [pieces(right, numbers[1]), *gone, pieces(left, numbers[0], True)]
+
+
+def scored(cells: Iterable[pa.RecordBatch], k: int, seed: int | None = None) -> Scores:
+    rows = pa.Table.from_batches(tasks.score_and_rank(iter(cells), k, seed), tasks.BEST).to_pylist()
     scores = {(row["row"], row["column"]): row["score"] for row in rows}
     assert len(scores) == len(rows)
     return scores
@@ -84,7 +88,7 @@ def test_sparse_entries_are_packed_in_the_order_of_row_and_column() -> None:
 
 
 def pieces_of(ids: np.ndarray, matrix: np.ndarray, gone: list[tuple[int, int]], is_dense: bool) -> list[pa.RecordBatch]:
-    """PIECES, by blocks of ten ids, of the rows of a matrix and of what they exclude, the last first."""
+    """PIECES, by blocks of ten ids, of the rows of a matrix and of what they exclude."""
     factors = pa.table([pa.array(ids), pa.array(list(matrix), FLOATS)], names=["id", "factors"])
     rows, columns = (place.astype(np.int32) for place in np.nonzero(matrix))
     stored = pa.table([ids[rows], columns, matrix[rows, columns]], names=["row", "column", "value"])
@@ -92,45 +96,42 @@ def pieces_of(ids: np.ndarray, matrix: np.ndarray, gone: list[tuple[int, int]], 
     own = tasks.scatter_dense(iter(factors.to_batches(3)), 10)
     if not is_dense:
         own = tasks.scatter_sparse(iter(stored.to_batches(3)), 10, tasks.SPARSE)
-    return [*own, *tasks.scatter_sparse(iter(places.to_batches(3)), 10, tasks.EXCLUDED)][::-1]
+    return [*own, *tasks.scatter_sparse(iter(places.to_batches(3)), 10, tasks.EXCLUDED)]
 
 
 @pytest.mark.parametrize("portion", [1, 1000])
 @pytest.mark.parametrize("is_dense", [True, False])
-def test_pieces_are_assembled_to_blocks_with_what_they_exclude(
-    is_dense: bool, portion: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_scattered_is_put_together_and_scored(is_dense: bool, portion: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is excluded in block 0, and block 3 has no rows of its own."""
     monkeypatch.setattr(tasks, "_PORTION_ROWS", portion)
     monkeypatch.setattr(entries, "_PORTION", portion)
     ids = np.random.default_rng(2).permutation(np.array([0, 4, 9, 10, 25, 26, 29], np.int32))
     matrix = np.random.default_rng(1).integers(1, 9, (len(ids), 4)).astype(np.float32)
-    gone = [(25, 7), (10, 2), (25, 1), (33, 0), (26, 5)]
-    assembled = pa.Table.from_batches(tasks.assemble(iter(pieces_of(ids, matrix, gone, is_dense)), 10), tasks.ASSEMBLED)
-    assert assembled["block"].to_pylist() == [0, 1, 2]
-    for row in assembled.to_pylist():
-        block = decode(row)
-        assert block.ids.tolist() == sorted(index for index in ids.tolist() if index // 10 == row["block"])
-        found = block.dense() if is_dense else block.sparse(4).toarray()
-        assert found.tolist() == [matrix[ids.tolist().index(index)].tolist() for index in block.ids.tolist()]
-        mine = sorted(pair for pair in gone if pair[0] // 10 == row["block"])
-        if mine:
-            pairs = decode(row, tasks.EXCLUDED)
-            assert list(zip(np.repeat(pairs.ids, np.diff(pairs.indptr)).tolist(), pairs.indices.tolist(), strict=True)) == mine
-        else:
-            assert row[f"{tasks.EXCLUDED}ids"] is None
+    gone = [(25, 26), (10, 29), (25, 0), (33, 0), (26, 10)]
+    left, right = pieces_of(ids, matrix, gone, is_dense), pieces_of(ids, matrix, [], is_dense)
+    found = []
+    for side, batches in ((False, right), (True, left)):
+        for batch in sorted(batches, key=lambda batch: batch["block"][0].as_py()):
+            found.append(batch.append_column("is_left", pa.array([side] * batch.num_rows)))
+    products = matrix @ matrix.T
+    assert scored(found, len(ids)) == {
+        (row, column): products[i, j]
+        for i, row in enumerate(ids.tolist())
+        for j, column in enumerate(ids.tolist())
+        if (row, column) not in gone
+    }
 
 
 @pytest.mark.parametrize("k", [1, 3, 10])
 def test_pairs_of_dense_blocks_are_scored_by_their_product(k: int) -> None:
     left, right = dense(LEFT_IDS, 1), dense(RIGHT_IDS, 2)
-    assert scored([pair_of(left, right)], k) == best_of(left.dense() @ right.dense().T, k)
+    assert scored(cell(left, right), k) == best_of(left.dense() @ right.dense().T, k)
 
 
 def test_excluded_pairs_are_no_candidates() -> None:
     left, right = dense(LEFT_IDS, 1), dense(RIGHT_IDS, 2)
     gone = [(1, 0), (1, 8), (6, 9), (6, 7), (5, 3), *((4, column) for column in RIGHT_IDS.tolist())]
-    found = scored([pair_of(left, right, places(gone))], 4)
+    found = scored(cell(left, right, places(gone)), 4)
     assert found == best_of(left.dense() @ right.dense().T, 4, gone)
     assert {row for row, _ in found} == {1, 6}
 
@@ -138,14 +139,14 @@ def test_excluded_pairs_are_no_candidates() -> None:
 def test_sparse_rows_are_candidates_where_their_product_is_positive() -> None:
     left = np.array([[1, 0, 0, 2], [0, 3, 0, 0], [0, 0, -1, 0]], np.float32)
     right = np.array([[1, 1, 0, 0], [0, 0, 5, 0], [2, 0, 0, 1], [-1, -1, -1, -1], [0, 0, 0, 1]], np.float32)
-    found = scored([pair_of(sparse(LEFT_IDS, left), sparse(RIGHT_IDS, right))], 10)
+    found = scored(cell(sparse(LEFT_IDS, left), sparse(RIGHT_IDS, right)), 10)
     assert found == best_of(left @ right.T, 10, above=0)
     assert found == {(1, 0): 1, (1, 3): 4, (1, 9): 2, (4, 0): 3, (6, 8): 1}
 
 
 def test_random_scores_depend_only_on_the_seed_and_the_blocks_numbers() -> None:
     def draw(seed: int, numbers: tuple[int, int], width: int = 3) -> Scores:
-        return scored([pair_of(dense(LEFT_IDS, width, width), dense(RIGHT_IDS, 9, width), numbers=numbers)], 5, seed)
+        return scored(cell(dense(LEFT_IDS, width, width), dense(RIGHT_IDS, 9, width), numbers=numbers), 5, seed)
 
     drawn = draw(1, (3, 5))
     assert draw(1, (3, 5), width=1) == drawn
@@ -157,7 +158,7 @@ def test_random_scores_depend_only_on_the_seed_and_the_blocks_numbers() -> None:
 def test_random_scores_are_uniform_and_leave_out_the_excluded() -> None:
     ids = np.arange(100, dtype=np.int32)
     gone = [(row, column) for row in range(100) for column in range(0, 100, 2)]
-    found = scored([pair_of(dense(ids, 1), dense(ids, 2), places(gone))], 100, seed=1)
+    found = scored(cell(dense(ids, 1), dense(ids, 2), places(gone)), 100, seed=1)
     assert {column % 2 for _, column in found} == {1}
     scores = np.array(list(found.values()))
     counts, _ = np.histogram(scores, bins=10, range=(0, 1))
@@ -165,15 +166,16 @@ def test_random_scores_are_uniform_and_leave_out_the_excluded() -> None:
     assert np.all(np.abs(counts - 500) < 4 * np.sqrt(450))
 
 
-def test_a_left_block_meets_its_right_blocks_one_after_the_other() -> None:
-    """Only its first pair says what the left block is and excludes; the lists of two tasks are merged."""
+def test_a_left_block_meets_right_blocks_of_several_cells() -> None:
+    """The lists of two cells are merged."""
     left, rights, gone = (
         dense(LEFT_IDS, 1),
         [dense(RIGHT_IDS + 10 * number, number + 2) for number in range(4)],
         [(1, 12), (6, 33)],
     )
-    pairs = [pair_of(left if number in (0, 3) else None, right, places(gone)) for number, right in enumerate(rights)]
-    lists = [batch for part in (pairs[3:], pairs[:3]) for batch in tasks.score_pairs(iter(part), 3)]
+    lefts = [pieces(places(gone), 0, True, tasks.EXCLUDED), pieces(left, 0, True)]
+    cells = [[*(pieces(rights[number], number) for number in group), *lefts] for group in ((3,), (0, 1, 2))]
+    lists = [batch for found in cells for batch in tasks.score_cell(iter(found), 3)]
     merged = pa.Table.from_batches(tasks.merge_lists(iter(lists), 3), tasks.BEST)
     scores = np.concatenate([left.dense() @ right.dense().T for right in rights], axis=1)
     ids = np.concatenate([right.ids for right in rights]).tolist()
@@ -191,11 +193,11 @@ def test_blocks_larger_than_a_tile_are_scored_whole(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(tasks, "_TILE_COLUMNS", 2)
     gone = [(1, 0), (1, 8), (6, 9)]
     left, right = dense(LEFT_IDS, 1), dense(RIGHT_IDS, 2)
-    assert scored([pair_of(left, right, places(gone))], 2) == best_of(left.dense() @ right.dense().T, 2, gone)
+    assert scored(cell(left, right, places(gone)), 2) == best_of(left.dense() @ right.dense().T, 2, gone)
     rng = np.random.default_rng(5)
     rows, columns = (rng.integers(0, 3, (len(ids), 4)).astype(np.float32) for ids in (LEFT_IDS, RIGHT_IDS))
     rows[:, 0] = columns[:, 0] = 1  # no row is empty
-    found = scored([pair_of(sparse(LEFT_IDS, rows), sparse(RIGHT_IDS, columns), places(gone))], 2)
+    found = scored(cell(sparse(LEFT_IDS, rows), sparse(RIGHT_IDS, columns), places(gone)), 2)
     assert found == best_of(rows @ columns.T, 2, gone, above=0)
 
 

@@ -99,7 +99,7 @@ def found(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[
     found = {}
     for partitions in (1, 3, 7):
         with shuffling_into(partitions), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(topk, "BLOCKS_PER_PARTITION", 1 if partitions == 7 else 2)
+            patch.setattr(topk, "BYTES_PER_GROUP", {1: 1 << 20, 3: 100, 7: 60}[partitions])
             found[partitions] = best_by_name(spark, partitions)
     return found
 

@@ -1,8 +1,8 @@
 """What Spark's Python workers run: Arrow tables in, Arrow tables out, the arithmetic in between by NumPy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import reduce
-from itertools import chain, groupby
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -45,10 +45,9 @@ TARGETS = pa.schema(
 )
 WANTED = "wanted_"
 _TIE = 1e-6  # scores this near to each other, as shares of the larger of 1 and the score, are equal
-EXCLUDED = "excluded_"
+EXCLUDED = "excluded"
 RIGHT = "right_"
 DENSE, SPARSE = "dense", "sparse"
-ASSEMBLED = pa.schema([*BLOCKS, *((EXCLUDED + name, kind) for name, kind in BLOCK_FIELDS)])
 _TILE_ROWS, _TILE_COLUMNS = 256, 2048
 _PORTION_ROWS = 1 << 22
 
@@ -83,50 +82,51 @@ def scatter_sparse(batches: Iterator[pa.RecordBatch], block_size: int, kind: str
         yield from portion.pieces(portion.rows // block_size, kind)
 
 
-def assemble(pieces: Iterator[pa.RecordBatch], block_size: int) -> Iterator[pa.RecordBatch]:
-    """All PIECES of some blocks to a row of ASSEMBLED each, where there is anything else than what it excludes."""
-    found = sorted(rows_of(pieces), key=itemgetter("block"))
-    for number, group in groupby(found, itemgetter("block")):
-        kinds: dict[str, list[dict[str, Any]]] = {}
-        for piece in group:
-            kinds.setdefault(piece["kind"], []).append(piece)
-        excluded = kinds.pop(EXCLUDED, [])
-        for kind, parts in kinds.items():
-            whole = _stacked(parts) if kind == DENSE else Entries.decoded(parts).block(number * block_size)
-            row = {"block": number, **whole.encode()}
-            if excluded:
-                pairs = Entries.decoded(excluded).block(number * block_size)
-                row |= {EXCLUDED + name: value for name, value in pairs.encode().items()}
-            yield pa.RecordBatch.from_pylist([row], schema=ASSEMBLED)
+def score_cell(pieces: Iterator[pa.RecordBatch], k: int, random_seed: int | None = None) -> Iterator[pa.RecordBatch]:
+    """The k best columns of each row of left blocks, one row of LISTS each, among all right blocks.
+
+    Given are PIECES with `is_left`: the right ones first, and those of a block after each other; left ones of kind EXCLUDED are
+    pairs that are no candidates. Scores are the blocks' product, or, with a `random_seed`, uniform draws that depend on the seed
+    and the blocks' numbers only. Products of sparse blocks count only where they are positive: two rows without a common entry
+    are no candidates for each other.
+    """
+    rights: dict[int, Block] = {}
+    for (is_left, number), group in groupby(rows_of(pieces), itemgetter("is_left", "block")):
+        block, excluded = _assembled(group)
+        if block is None:
+            continue
+        if not is_left:
+            rights[number] = block
+            continue
+        best = topk.TopK(len(block.ids), k, floor=0 if block.is_sparse and random_seed is None else -np.inf)
+        for right_number, right in rights.items():
+            seed = None if random_seed is None else (random_seed, number, right_number)
+            for row, ids, scores in _tiles(block, right, seed):
+                if excluded:
+                    excluded.mask(row, scores, ids)
+                best.add(row, scores, ids)
+        yield pa.record_batch([[number], [block.ids.tobytes()], [best.keys.tobytes()]], schema=LISTS)
+
+
+def _assembled(pieces: Iterable[dict[str, Any]]) -> tuple[Block | None, topk.Excluded | None]:
+    """The block that PIECES of one number make, if they are not only of what it excludes, and what that is."""
+    found = list(pieces)
+    own, excluded = ([piece for piece in found if (piece["kind"] == EXCLUDED) is wanted] for wanted in (False, True))
+    if not own:
+        return None, None
+    block = _stacked(own) if own[0]["kind"] == DENSE else _sparse(own)
+    return block, topk.Excluded(block.ids, _sparse(excluded)) if excluded else None
+
+
+def _sparse(pieces: list[dict[str, Any]]) -> Block:
+    entries = Entries.decoded(pieces)
+    return entries.block(first=int(entries.rows.min()))
 
 
 def _stacked(pieces: list[dict[str, Any]]) -> Block:
     ids = np.concatenate([np.frombuffer(piece["rows"], np.int32) for piece in pieces])
     factors = np.concatenate([np.frombuffer(piece["values"], np.float32) for piece in pieces])
     return dense_block(ids, factors.reshape(len(ids), -1))
-
-
-def score_pairs(pairs: Iterator[pa.RecordBatch], k: int, random_seed: int | None = None) -> Iterator[pa.RecordBatch]:
-    """The k best columns of each row of left blocks, one row of LISTS each, among the right blocks that are paired with them.
-
-    A pair has BLOCKS' columns, again with EXCLUDED before their names (null where nothing is excluded), and with RIGHT. The
-    pairs of a left block follow each other; only the first needs to hold what it is and excludes. Scores are the blocks' product,
-    or, with a `random_seed`, uniform draws that depend on the seed and the blocks' numbers only. Products of sparse blocks
-    count only where they are positive: two rows without a common entry are no candidates for each other.
-    """
-    for number, group in groupby(rows_of(pairs), itemgetter("block")):
-        first = next(group)
-        left = decode(first)
-        excluded = None if first[f"{EXCLUDED}ids"] is None else topk.Excluded(left.ids, decode(first, EXCLUDED))
-        best = topk.TopK(len(left.ids), k, floor=0 if left.is_sparse and random_seed is None else -np.inf)
-        for pair in chain([first], group):
-            right = decode(pair, RIGHT)
-            seed = None if random_seed is None else (random_seed, number, pair[f"{RIGHT}block"])
-            for row, ids, scores in _tiles(left, right, seed):
-                if excluded:
-                    excluded.mask(row, scores, ids)
-                best.add(row, scores, ids)
-        yield pa.record_batch([[number], [left.ids.tobytes()], [best.keys.tobytes()]], schema=LISTS)
 
 
 def _tiles(left: Block, right: Block, seed: tuple[int, ...] | None) -> Iterator[tuple[int, Int32, Float32]]:
@@ -149,9 +149,9 @@ def merge_lists(lists: Iterator[pa.RecordBatch], k: int) -> Iterator[pa.RecordBa
         yield pa.record_batch([np.frombuffer(found[0]["ids"], np.int32)[rows], columns, scores, ranks], schema=BEST)
 
 
-def score_and_rank(pairs: Iterator[pa.RecordBatch], k: int, random_seed: int | None = None) -> Iterator[pa.RecordBatch]:
-    """Both at once, where all right blocks are paired with a left one here."""
-    return merge_lists(score_pairs(pairs, k, random_seed), k)
+def score_and_rank(pieces: Iterator[pa.RecordBatch], k: int, random_seed: int | None = None) -> Iterator[pa.RecordBatch]:
+    """Both at once, where all right blocks are in one cell."""
+    return merge_lists(score_cell(pieces, k, random_seed), k)
 
 
 def ranking_sums(relevant: pa.Table, hits: pa.Table, ks: tuple[int, ...]) -> pa.Table:

@@ -32,7 +32,7 @@ from emberline.runner import StageRun
 from emberline.spark import als, frames
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
-from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, block_of, blocks, dense_pieces, top_products
+from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, block_of, dense_pieces, top_products
 
 _NEIGHBORS = 10
 _SHARE = "share"  # of a user that one of their relevant items stands for
@@ -167,24 +167,26 @@ def ranks_of(relevant: DataFrame, user_factors: DataFrame, factors: DataFrame, s
 
 def _pairs(users: DataFrame, factors: DataFrame, wanted: DataFrame) -> DataFrame:
     """Every block of users with its wanted entries and every block of items, subject by subject."""
-    left = blocks(dense_pieces(Scan(users), "user", ROWS_PER_BLOCK), ROWS_PER_BLOCK).select(tasks.BLOCKS.names)
-    right = blocks_by_subject(factors.withColumnRenamed("item", "row"), tasks.pack_dense, COLUMNS_PER_BLOCK)
+    left = blocks(users.withColumnRenamed("user", "row"), tasks.pack_dense, ROWS_PER_BLOCK)
+    right = blocks(factors.withColumnRenamed("item", "row"), tasks.pack_dense, COLUMNS_PER_BLOCK, "subject")
     entries = wanted.withColumnsRenamed({"user": "row", "item": "column", "predicted": "value"})
-    packed = blocks_by_subject(entries, tasks.pack_sparse, ROWS_PER_BLOCK)
+    packed = blocks(entries, tasks.pack_sparse, ROWS_PER_BLOCK, "subject")
     packed = packed.select("subject", "block", *[F.col(name).alias(tasks.WANTED + name) for name, _ in BLOCK_FIELDS])
     right = right.select("subject", *[F.col(name).alias(tasks.RIGHT + name) for name in right.columns if name != "subject"])
     return left.join(packed, "block").join(right, "subject")
 
 
-def blocks_by_subject(rows: DataFrame, pack: Any, block_size: int) -> DataFrame:
-    """Blocks of each subject's rows (column row, and what `pack` takes)."""
-    schema = spark_schema(pa.schema([("subject", pa.string()), *tasks.BLOCKS]))
+def blocks(rows: DataFrame, pack: Any, block_size: int, *by: str) -> DataFrame:
+    """Blocks of the rows (column row, and what `pack` takes) of each value of some text columns, which come first."""
+    schema = pa.schema([*((name, pa.string()) for name in by), *tasks.BLOCKS])
 
     def packed(table: pa.Table) -> pa.Table:
         block = pack(table)
-        return block.add_column(0, "subject", table["subject"][:1].combine_chunks())
+        named = {name: table[name][:1].combine_chunks() for name in by} | {name: block[name] for name in block.column_names}
+        return pa.table(named, schema=schema)
 
-    return rows.withColumn("block", block_of("row", block_size)).groupBy("subject", "block").applyInArrow(packed, schema)
+    numbered = rows.withColumn("block", block_of("row", block_size))
+    return numbered.groupBy(*by, "block").applyInArrow(packed, spark_schema(schema))
 
 
 def metric_rows(ranks: DataFrame, num_candidates: int, ks: tuple[int, ...]) -> Iterator[Row]:

@@ -1,10 +1,11 @@
 """Top-k of a product of two matrices too large for one machine: blocks of rows against blocks of columns.
 
-The same product serves recommendations (users' factors or histories against items) and cosine neighbours (rows against rows).
+The same product serves recommendations (users' factors or histories against items) and the nearest pictures (features against
+features).
 Blocks are cut by dense index, never by partition, so that the result does not depend on the number of partitions.
 """
 
-from functools import partial
+from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -16,8 +17,7 @@ from emberline.spark.scan import Scan
 
 ROWS_PER_BLOCK = 2048
 COLUMNS_PER_BLOCK = 4096
-BLOCKS_PER_PARTITION = 64
-_ROW_OF_PARTITION = (1 << 33) - 1  # the lower bits of monotonically_increasing_id
+BYTES_PER_GROUP = 64 << 20  # of right blocks, which a worker keeps
 
 
 def dense_pieces(factors: Scan, id_column: str, block_size: int) -> DataFrame:
@@ -33,13 +33,6 @@ def sparse_pieces(
     return entries.map(columns, partial(tasks.scatter_sparse, block_size=block_size, kind=kind), PIECES)
 
 
-def blocks(pieces: DataFrame, block_size: int) -> DataFrame:
-    """BLOCKS of what was cut into PIECES of so many ids; with EXCLUDED before their names, what pieces of that kind hold."""
-    number = int(pieces.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
-    placed = pieces.withColumn("partition", F.col("block") % number).repartitionById(number, "partition").drop("partition")
-    return placed.mapInArrow(partial(tasks.assemble, block_size=block_size), spark_schema(tasks.ASSEMBLED))
-
-
 def block_of(column: str, block_size: int) -> Column:
     """The number of the block that a dense index is in."""
     return F.floor(F.col(column) / block_size).cast("int").alias("block")
@@ -50,27 +43,30 @@ def top_products(left: DataFrame, right: DataFrame, k: int, random_seed: int | N
 
     left: PIECES by ROWS_PER_BLOCK, dense or sparse, those of kind EXCLUDED among them; right: the same by COLUMNS_PER_BLOCK. Ties
     go to the smaller column. With a `random_seed` the scores are drawn instead.
+
+    Blocks meet in the cells of a grid, in each of which a worker keeps a group of right blocks, and left blocks pass them.
     """
-    columns = blocks(right, COLUMNS_PER_BLOCK).select(*[F.col(name).alias(tasks.RIGHT + name) for name in tasks.BLOCKS.names])
-    kept = columns.persist()
-    partitions = -(-kept.count() // BLOCKS_PER_PARTITION) or 1
-    rows = blocks(left, ROWS_PER_BLOCK)
-    pairs = _streamed(rows if partitions == 1 else rows.persist(), kept.coalesce(partitions))
-    if partitions == 1:
-        task = partial(tasks.score_and_rank, k=k, random_seed=random_seed)
-        return pairs.mapInArrow(task, spark_schema(tasks.BEST))
-    lists = pairs.mapInArrow(partial(tasks.score_pairs, k=k, random_seed=random_seed), spark_schema(tasks.LISTS))
+    kept = right.persist()
+    groups = -(-_bytes(kept) // BYTES_PER_GROUP) or 1
+    partitions = int(left.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
+    every_group, every_partition = F.sequence(F.lit(0), F.lit(groups - 1)), F.sequence(F.lit(0), F.lit(partitions - 1))
+    rows = F.transform(every_group, lambda group: F.col("block") % partitions * groups + group)
+    columns = F.transform(every_partition, lambda partition: partition * groups + F.col("block") % groups)
+    pieces = _placed(left, rows, is_left=True).unionByName(_placed(kept, columns, is_left=False))
+    cells = pieces.repartitionById(partitions * groups, "cell").sortWithinPartitions("is_left", "block")
+    if groups == 1:
+        return cells.mapInArrow(partial(tasks.score_and_rank, k=k, random_seed=random_seed), spark_schema(tasks.BEST))
+    lists = cells.mapInArrow(partial(tasks.score_cell, k=k, random_seed=random_seed), spark_schema(tasks.LISTS))
     together = lists.repartition("block").sortWithinPartitions("block")
     return together.mapInArrow(partial(tasks.merge_lists, k=k), spark_schema(tasks.BEST))
 
 
-def _streamed(left: DataFrame, right: DataFrame) -> DataFrame:
-    """Every pair of a left and a right row; a task has each of its left rows whole once, with the first of its right rows.
+def _bytes(pieces: DataFrame) -> int:
+    lengths = [F.coalesce(F.length(name), F.lit(0)) for name in ("rows", "columns", "values")]
+    (total,) = pieces.agg(F.sum(reduce(Column.__add__, lengths))).first() or (None,)
+    return total or 0
 
-    The hint asks for the one join that keeps the right side out of the driver, and goes through it for one left row after the
-    other. Left rows then cost next to nothing on their way to Python, where the worker keeps them.
-    """
-    is_first = F.monotonically_increasing_id().bitwiseAND(_ROW_OF_PARTITION) == 0
-    pairs = left.hint("shuffle_replicate_nl").crossJoin(right.withColumn("is_first", is_first))
-    columns = [F.col(name) if name == "block" else F.when(F.col("is_first"), F.col(name)).alias(name) for name in left.columns]
-    return pairs.select(*columns, *right.columns)
+
+def _placed(pieces: DataFrame, cells: Column, is_left: bool) -> DataFrame:
+    """The pieces, once in each of their cells."""
+    return pieces.select(F.explode(cells).alias("cell"), F.lit(is_left).alias("is_left"), *pieces.columns)
