@@ -412,6 +412,14 @@ def test_missing_raw_files_are_in_the_status_too(root: Path, tmp_path: Path) -> 
     assert (_status(root, "read")["state"], _status(root, "read")["exit_code"]) == ("failed", 3)
 
 
+def test_raw_files_of_a_later_stage_are_missed_before_the_first_stage_begins(root: Path, tmp_path: Path) -> None:
+    config = _raw_config(tmp_path / "gone").model_copy(update={"shop": _config().shop})
+    with pytest.raises(DataError, match="gone does not exist"):
+        runner.run(config, root, [SOW, replace(READ_RAW, writes=lambda _: ("meal",))])
+    assert not manifests.exists(root, "seeds")
+    assert _status(root, "read")["state"] == "failed"
+
+
 def test_a_status_says_what_a_scheduler_asks(root: Path) -> None:
     _run(root, SOW)
     status = _status(root, "sow")

@@ -229,7 +229,8 @@ def run(
 ) -> list[Outcome]:
     """Run the stages that are not up to date, in order, in one session per engine, while nobody else does so in this root.
 
-    Raises Preempted where `stop` was requested while a stage ran.
+    Raises DataError before the first stage where any one's raw files are not there, Preempted where `stop` was requested while a
+    stage ran.
     """
     outcomes = []
     stop = stop or Stop()
@@ -237,6 +238,9 @@ def run(
         held = stack.enter_context(lock.hold(root))
         engine = functools.cache(lambda name: stack.enter_context(resolve(ENGINES[name])(config)))
         progress = listener.progressed if listener else lambda text: None
+        for stage in stages:  # hours may pass until the last one looks for its files
+            with _failure_in_status(config, root, stage):
+                _raw_files(config, stage)
         for position, stage in enumerate(stages, start=1):
             with _failure_in_status(config, root, stage):
                 if stop.requested:
