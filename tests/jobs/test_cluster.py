@@ -79,6 +79,7 @@ class Cluster:
     folder: Path
     master: str
     package: Path
+    started: list["subprocess.Popen[bytes]"]
 
     def submit(self, script: Path, log: Path, *arguments: Any, **settings: str) -> "subprocess.Popen[bytes]":
         chosen = SETTINGS | {"spark.eventLog.dir": log.parent.as_uri()} | {k.replace("_", "."): v for k, v in settings.items()}
@@ -87,7 +88,8 @@ class Cluster:
         program = [SPARK_HOME / "bin/spark-submit", *where, "--py-files", self.package, script, *arguments]
         environment = CLEAN | {"SPARK_HOME": str(SPARK_HOME), "PYSPARK_PYTHON": sys.executable}
         with log.open("wb") as file:
-            return subprocess.Popen([*map(str, program)], cwd=PROJECT, stdout=file, stderr=file, env=environment)
+            self.started.append(subprocess.Popen([*map(str, program)], cwd=PROJECT, stdout=file, stderr=file, env=environment))
+        return self.started[-1]
 
     def run(self, stage: Stage, pipeline: Path, root: Path, log: Path, *more: Any, **settings: str) -> None:
         assert self.start(stage, pipeline, root, log, *more, **settings).wait(timeout=1800) == 0, log.read_text()
@@ -133,15 +135,26 @@ def bare_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cluster(package: Path, bare_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A master and two workers of one core, which find no Python on their PATH."""
+def servers(bare_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a master and two workers of one core, which find no Python on their PATH."""
     folder = tmp_path_factory.mktemp("cluster")
     started = cluster_script("start", "--folder", folder, "--port", 0, "--ui-port", 0, path=str(bare_path))
     assert started.returncode == 0, started.stderr
     try:
-        yield Cluster(folder, json.loads((folder / "cluster.json").read_text())["master"], package)
+        yield folder
     finally:
         cluster_script("stop", "--folder", folder)
+
+
+@pytest.fixture
+def cluster(servers: Path, package: Path) -> Iterator[Cluster]:
+    """The servers, for one test: what it started ends with it, or the next one would wait for a free core."""
+    master = json.loads((servers / "cluster.json").read_text())["master"]
+    cluster = Cluster(servers, master, package, [])
+    yield cluster
+    for process in cluster.started:
+        process.kill()
+        process.wait()
 
 
 # ------------------------------------------------------------------------------------------------------------- the script
@@ -226,7 +239,6 @@ def test_killing_an_executor_during_a_stage_changes_nothing(
     root, log = tmp_path / "root", tmp_path / "log"
     shutil.copytree(undisturbed, root)
     process = cluster.start(stage, pipeline, root, log, "--force")
-    request.addfinalizer(process.kill)  # else the next test finds its executors
     victim = wait_for_an_executor_at_work(cluster, process)
     os.kill(victim.pid, signal.SIGKILL)
     assert process.poll() is None
@@ -357,11 +369,14 @@ def test_too_few_slots_for_the_workers_are_a_configuration_error_within_a_minute
 def test_sigterm_to_spark_submit_itself_saves_and_the_next_run_goes_on(
     launcher: str, cluster: Cluster, pipeline: Path, finished: Path, tmp_path: Path
 ) -> None:
-    """A cluster knows of spark-submit's JVM only, which ends without a word to its Python."""
+    """A cluster knows of spark-submit's JVM only, which ends without a word to its Python.
+
+    Trainers beside it save once more. Those on executors end with it, and go on from the last epoch that was saved.
+    """
     (stage,) = [stage for stage in STAGES if stage.name == "train-cnn"]
     root = Path(shutil.copytree(finished, tmp_path / "root"))
     words = ["--set", f"cnn.launcher={launcher}", "--set", "cnn.workers=2", "--set", "cnn.epochs=1000", "--force"]
-    for sign in ("epoch_finished", "training_resumed"):
+    for sign in ("epoch_finished epoch=2", "training_resumed"):
         log = tmp_path / f"{sign}.log"
         process = cluster.start(stage, pipeline, root, log, *words, **AT_ONCE)
         wait_until(lambda told=log, sign=sign: sign in told.read_text(), process, log)
