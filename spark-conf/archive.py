@@ -52,6 +52,11 @@ def pack(target: Path, packages: Iterable[str]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def packages_for(whom: str) -> list[str]:
+    """What `executors` import, or a `driver`, which may run any stage."""
+    return [*EXECUTORS] if whom == "executors" else sorted(_requirements("emberline", "train"))
+
+
 def closure(packages: Iterable[str]) -> set[str]:
     """The packages and all that they depend on, here and without extras. Exits where one is not installed."""
     found: set[str] = set()
@@ -65,9 +70,9 @@ def closure(packages: Iterable[str]) -> set[str]:
     return found
 
 
-def _requirements(name: str) -> set[str]:
+def _requirements(name: str, extra: str = "") -> set[str]:
     needed = map(Requirement, _distribution(name).requires or [])
-    return {canonicalize_name(one.name) for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})}
+    return {canonicalize_name(one.name) for one in needed if one.marker is None or one.marker.evaluate({"extra": extra})}
 
 
 def _distribution(name: str) -> metadata.Distribution:
@@ -152,7 +157,7 @@ def main() -> None:
     given = parser.parse_args()
     if not given.file.name.endswith(".tar.gz"):
         parser.error(f"{given.file}: Spark knows an archive by its name: FILE.tar.gz")
-    pack(given.file, EXECUTORS if given.whom == "executors" else sorted(_requirements("emberline")))
+    pack(given.file, packages_for(given.whom))
     print(f"{given.file}: {given.file.stat().st_size / 2**20:.0f} MiB; --conf spark.archives={given.file}#environment")
 
 

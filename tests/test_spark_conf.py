@@ -76,6 +76,7 @@ def test_the_environment_archive_holds_what_executors_import() -> None:
     held = archive["closure"](archive["EXECUTORS"])
     ended = subprocess.run([sys.executable, "-c", IMPORT, *held], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+    assert {"tensorflow-cpu", "pydantic"} <= set(archive["packages_for"]("driver")) and "tensorflow-cpu" not in held
     without = subprocess.run([sys.executable, "-c", IMPORT, *(held - {"pillow"})], capture_output=True, text=True)
     assert "PIL is not in the archive" in without.stderr
 

@@ -23,6 +23,7 @@ from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
 from typing import Any, Literal, Protocol
 
+from emberline import extras
 from emberline.config import Config
 from emberline.datasets import lock, storage
 from emberline.datasets import manifest as manifests
@@ -31,7 +32,7 @@ from emberline.datasets.manifest import Dataset, Kind, Manifest, Part, ProducedB
 from emberline.datasets.prune import WORK
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.datasets.storage import Location, RawFile
-from emberline.errors import EmberlineError, ManifestError, Preempted
+from emberline.errors import ConfigError, EmberlineError, ManifestError, Preempted
 from emberline.launch.stop import Stop
 from emberline.logs import event
 from emberline.stages import Stage, producer, split_dataset_path
@@ -241,6 +242,7 @@ def run(
         for stage in stages:  # hours may pass until the last one looks for its files
             with _failure_in_status(config, root, stage):
                 _raw_files(config, stage)
+        _check_tensorflow(config, root, stages, force)
         for position, stage in enumerate(stages, start=1):
             with _failure_in_status(config, root, stage):
                 if stop.requested:
@@ -260,6 +262,19 @@ def run(
                 listener.finished(outcome, position, len(stages))
             outcomes.append(outcome)
     return outcomes
+
+
+def _check_tensorflow(config: Config, root: Location, stages: Sequence[Stage], force: bool) -> None:
+    """Raises ConfigError where a stage would run on TensorFlow, which is not installed: found out now, not hours later."""
+    if extras.has_tensorflow():
+        return
+    for stage, action in ((decision.stage, decision.action) for decision in plan(config, root, stages, force)):
+        if action == "run" and stage.engine == "tensorflow":
+            with _failure_in_status(config, root, stage):
+                raise ConfigError(
+                    f"{stage.name} needs TensorFlow, which is not installed: {extras.REMEDY}, "
+                    "or leave out [cnn] and what builds on it"
+                )
 
 
 def _open_inputs(config: Config, root: Location, stage: Stage) -> dict[str, Dataset]:

@@ -35,7 +35,7 @@ def _found(checks: list[Check], name: str) -> str:
 
 
 def test_emberlines_own_packages_fit() -> None:
-    checks = check_packages()
+    checks = check_packages(extras=["train"])
     assert set(_states(checks).values()) == {"ok"}
     assert {"Python", "Spark", "TensorFlow", "Keras", "pyarrow", "pandas", "NumPy", "other packages"} == set(_states(checks))
     assert _found(checks, "Spark").startswith(version("pyspark"))
@@ -67,6 +67,10 @@ def test_a_package_that_is_not_installed_is_an_error(installed: Installed) -> No
 def test_extras_and_other_systems_ask_for_nothing(installed: Installed) -> None:
     installed("asks", "1.0", 'no-such-package; extra == "gpu"', 'none-such; sys_platform == "amiga"', "numpy")
     assert _found(check_packages("asks"), "other packages") == "0 others fit each other"
+
+
+def test_tensorflow_is_asked_for_by_an_extra() -> None:
+    assert "TensorFlow" not in _states(check_packages())
 
 
 def test_an_extra_that_a_needed_package_is_asked_with_counts(installed: Installed) -> None:

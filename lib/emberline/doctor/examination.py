@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
+from emberline import extras
 from emberline.doctor import cgroups, clock, cores, java, limits, memory, network, packages, places, spark, tensorflow
 from emberline.doctor.check import Check
 from emberline.doctor.connectors import check_connectors
@@ -23,12 +24,17 @@ def examine(read: tuple[Target, list[Check]], environment: Mapping[str, str]) ->
     usable = cores.usable_cores(control.cores)
     with ThreadPoolExecutor() as pool, Probes() as probes:
         looks = (
-            packages.check_packages,
+            lambda: packages.check_packages(extras=_extras(target)),
             *_look_at_engines(probes, target, environment, usable),
             lambda: _look_at_machine(target, environment, control, usable),
             lambda: _look_at_places(target, environment),
         )
         return [*lines, *chain.from_iterable(pool.map(lambda look: look(), looks))]
+
+
+def _extras(target: Target) -> list[str]:
+    """The package's extras whose versions count; TensorFlow that is missing has a line of its own."""
+    return [extras.TRAIN] if "tensorflow" in target.engines and extras.has_tensorflow() else []
 
 
 def _look_at_engines(probes: Probes, target: Target, environment: Mapping[str, str], usable: int) -> list[Look]:

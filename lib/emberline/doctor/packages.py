@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
@@ -35,12 +35,12 @@ class Demand:
 Demands = dict[str, list[Demand]]
 
 
-def check_packages(distribution: str = "emberline") -> list[Check]:
-    """Python, each framework, and all other packages together, as `distribution` and what it needs demand them."""
+def check_packages(distribution: str = "emberline", extras: Collection[str] = ()) -> list[Check]:
+    """Python, each framework, and all other packages together, as `distribution` with `extras` and what it needs demand them."""
     if version_of(distribution) is None:
         remedy = f"install it: make setup, or pip install {distribution}"
         return [warning("packages", f"{distribution} is not installed, so that what it needs is unknown", remedy)]
-    demands = demands_of(distribution)
+    demands = demands_of(distribution, extras)
     shown = {name: asked for name, asked in demands.items() if name in SHOWN}
     others = {name: asked for name, asked in demands.items() if name not in SHOWN}
     lines = [check_package(SHOWN[name], name, asked) for name, asked in shown.items()]
@@ -59,10 +59,10 @@ def version_of(distribution: str) -> str | None:
         return None
 
 
-def demands_of(distribution: str) -> Demands:
+def demands_of(distribution: str, extras: Collection[str] = ()) -> Demands:
     """What a distribution needs, directly or not, by canonical name; the most direct demand is the first."""
     demands: Demands = {}
-    waiting = [(distribution, frozenset[str]())]
+    waiting = [(distribution, frozenset(extras))]
     for by, extras in waiting:  # which grows meanwhile
         for requirement in _requirements(by, extras):
             name = canonicalize_name(requirement.name)

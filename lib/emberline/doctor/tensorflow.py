@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from glob import glob
 from os import pathsep
 
+from emberline import extras
 from emberline.config import Config
 from emberline.doctor.check import Check, error, ok, warning
 from emberline.doctor.probes import Answer, Probes
@@ -20,6 +21,8 @@ print(json.dumps({"version": tf.__version__, "gpus": gpus, "backend": keras.back
 
 def check_tensorflow(probes: Probes, environment: Mapping[str, str], config: Config, cores: int) -> list[Check]:
     """TensorFlow and Keras, imported as the trainer does it."""
+    if not extras.has_tensorflow():
+        return [_missing(config)]
     path = pathsep.join(place for place in sys.path if place)
     answer = probes.ask([sys.executable, "-c", PROBE], {"TF_CPP_MIN_LOG_LEVEL": "2", **environment, "PYTHONPATH": path})
     if answer.failure:
@@ -31,6 +34,13 @@ def check_tensorflow(probes: Probes, environment: Mapping[str, str], config: Con
     lines = [ok("TensorFlow imports", f"{said['version']}, Keras on it"), check_gpus(said["gpus"], glob("/dev/nvidia[0-9]*"))]
     replicas = config.cnn.replicas if config.cnn else 1
     return lines if replicas == 1 else [*lines, check_replicas(replicas, said["gpus"], cores)]
+
+
+def _missing(config: Config) -> Check:
+    """An error where a network is to be trained; else there are pipelines that do without."""
+    if config.cnn:
+        return error("TensorFlow imports", "TensorFlow is not installed, and [cnn] trains on it", extras.REMEDY)
+    return warning("TensorFlow imports", "TensorFlow is not installed; pipelines with [cnn] need it", extras.REMEDY)
 
 
 def _remedy(answer: Answer) -> str:

@@ -1,0 +1,70 @@
+"""An installation without TensorFlow, which only networks need: everything else works, and what needs it says so at once."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from emberline.config import CnnConfig, Config
+from emberline.doctor.examination import examine
+from emberline.doctor.pipeline import Target
+from emberline.doctor.probes import Probes
+from emberline.doctor.tensorflow import check_tensorflow
+
+SHOP = "[shop]\nnum_items = 10\nnum_users = 10\nnum_events = 100\n"
+PICTURES = '[images]\npath = "pictures"\nlabels = "folder"\n[shards]\ntask = "class"\n[cnn]\n[predict]\n'
+Bare = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Bare:
+    """`bare(*arguments)` is the command where neither TensorFlow nor Keras can be imported."""
+    program = "import sys; sys.modules |= dict.fromkeys(['tensorflow', 'keras']); from emberline.cli import main; main()"
+    pictures = tmp_path / "pictures" / "cat"
+    pictures.mkdir(parents=True)
+    (pictures / "1.png").touch()
+
+    def run(text: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        (tmp_path / "p.toml").write_text(text, encoding="utf-8")
+        command = [sys.executable, "-c", program, arguments[0], "p.toml", *arguments[1:]]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+    return run
+
+
+def test_a_pipeline_with_a_network_ends_with_2_in_one_line_before_anything_runs(bare: Bare, tmp_path: Path) -> None:
+    ended = bare(SHOP + PICTURES, "run", "--root", "r")
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "train-cnn needs TensorFlow, which is not installed: pip install 'emberline[train]'" in ended.stderr
+    assert not (tmp_path / "r" / "shop").exists()
+
+
+def test_a_pipeline_without_one_runs(bare: Bare) -> None:
+    ended = bare(SHOP, "run")
+    assert ended.returncode == 0, ended.stderr
+    assert "shop 10" in ended.stdout
+
+
+def test_planning_a_network_needs_no_tensorflow(bare: Bare) -> None:
+    ended = bare(SHOP + PICTURES, "plan")
+    assert ended.returncode == 0 and "train-cnn" in ended.stdout
+
+
+def test_the_doctor_asks_for_it_where_a_network_is_to_be_trained(
+    monkeypatch: pytest.MonkeyPatch, probes: Probes, environment: dict[str, str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    (line,) = check_tensorflow(probes, environment, Config.model_construct(cnn=CnnConfig()), 2)
+    assert (line.state, line.remedy) == ("error", "pip install 'emberline[train]'")
+    (line,) = check_tensorflow(probes, environment, Config(), 2)
+    assert (line.state, line.remedy) == ("warning", "pip install 'emberline[train]'")
+
+
+def test_the_doctors_versions_are_not_those_of_packages_that_nothing_needs(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    names = {check.name: check.state for check in examine((Target(engines={"tensorflow"}), []), environment)}
+    assert "TensorFlow" not in names and names["TensorFlow imports"] == "warning"
