@@ -19,6 +19,7 @@ from emberline.datasets.prune import prune as prune_root
 from emberline.doctor.examination import examine
 from emberline.doctor.pipeline import read_target
 from emberline.errors import ConfigError, EmberlineError
+from emberline.export import table as tables
 from emberline.fetch import catalogue
 from emberline.fetch import dataset as fetched
 from emberline.launch.stop import Stop
@@ -158,6 +159,22 @@ def recommend(
     """Print a user's recommendations, from a pipeline's root or from where they were published."""
     best = lookup.recommendations_of(releases.current_root(storage.locate(root)), user, k)
     display.show_recommendations(display.make_console(), user, best)
+
+
+@app.command()
+def export(
+    root: RootFolder,
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="The table's name, such as recommendations.")],
+    to: Annotated[str, typer.Option(metavar="FILE", help="A name that ends in .csv, .jsonl or .parquet; - is standard output.")],
+    style: Annotated[Literal["csv", "jsonl", "parquet"] | None, typer.Option("--format", help="Else by the file's name.")] = None,
+    spreadsheet: Annotated[
+        bool, typer.Option("--spreadsheet", help="CSV: put ' before texts that a spreadsheet takes for a formula.")
+    ] = False,
+) -> None:
+    """Write a table of a root, or of a release, to one file that other programs read, with outside ids and titles."""
+    count = tables.export(releases.current_root(storage.locate(root)), table, to, style, spreadsheet)
+    if to != tables.STDOUT:
+        typer.echo(f"{to}: {count:,} rows of {table}")
 
 
 @app.command()
