@@ -10,7 +10,7 @@ from emberline.records import columns, decoding
 from emberline.records.automaton import UNBALANCED, WRONG_NUMBER
 from emberline.records.decoding import BAD, REPLACEMENT, Block
 from emberline.records.heads import Layout
-from emberline.records.splitting import Positions, Records, Splitter
+from emberline.records.splitting import Lines, Positions, Records, Splitter
 
 TOO_LONG = f"longer than {decoding.LONGEST >> 20} MiB"
 NUL = "holds a NUL character (a zero byte)"
@@ -48,8 +48,8 @@ def too_long(text: bytes, names: list[str]) -> pa.RecordBatch:
 
 def _batch(records: Records, layout: Layout, positions: Mapping[str, int]) -> pa.RecordBatch:
     problems = [
-        (f"not valid {layout.dialect.encoding}", _holding(records, BAD)),
-        (NUL, _holding(records, b"\0")),
+        (f"not valid {layout.dialect.encoding}", holding(records, BAD)),
+        (NUL, holding(records, b"\0")),
         *((label, records.problems[label]) for label in (UNBALANCED, WRONG_NUMBER)),
     ]
     records.data = records.data.replace(BAD, REPLACEMENT)
@@ -63,7 +63,7 @@ def _batch(records: Records, layout: Layout, positions: Mapping[str, int]) -> pa
     return batch.filter(pc.invert(dropped)) if dropped is not None and pc.any(dropped).as_py() else batch
 
 
-def _holding(records: Records, text: bytes) -> Positions:
+def holding(records: Records | Lines, text: bytes) -> Positions:
     """The records that hold a text; looked for one after the other, since it is rare."""
     found, at = [], records.data.find(text)
     while at >= 0:
