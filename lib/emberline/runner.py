@@ -27,12 +27,13 @@ from emberline import extras
 from emberline.config import Config
 from emberline.datasets import lock, storage
 from emberline.datasets import manifest as manifests
+from emberline.datasets.footers import check_footers
 from emberline.datasets.lock import Lock
 from emberline.datasets.manifest import Dataset, Kind, Manifest, Part, ProducedBy
 from emberline.datasets.prune import WORK
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.datasets.storage import Location, RawFile
-from emberline.errors import ConfigError, EmberlineError, ManifestError, Preempted
+from emberline.errors import ConfigError, DataError, EmberlineError, ManifestError, Preempted
 from emberline.launch.stop import Stop
 from emberline.logs import event
 from emberline.stages import Stage, producer, split_dataset_path
@@ -143,13 +144,30 @@ class StageRun:
             return None
         try:
             dataset = manifests.load(self.root, name)
+            check_footers(dataset)
         except EmberlineError as error:
-            raise ManifestError(
-                f"{self.stage.name} continues {name}, which is damaged ({error}). Restore {self.root / name} from a backup; "
-                f"or, to start anew, remove {', '.join(self.stage.writes(self.config))} from {self.root} and run everything again"
-            ) from error
+            raise self._cannot_continue(name, str(error)) from error
         self.continued[name] = dataset.manifest.identity()
         return dataset
+
+    def _cannot_continue(self, name: str, why: str) -> ManifestError:
+        return ManifestError(
+            f"{self.stage.name} continues {name}, which is damaged ({why}). Restore {self.root / name} from a backup; "
+            f"or, to start anew, remove {', '.join(self.stage.writes(self.config))} from {self.root} and run everything again"
+        )
+
+    def unreadable(self, path: Location) -> DataError:
+        """What to say of a file that this run could not read: a part of a table, its own work, or a raw file."""
+        table = path.parent.parent.name
+        if table in self.inputs:
+            return manifests.damaged(self.inputs[table], path, "its pages were altered")
+        if table in self.continued:
+            return self._cannot_continue(table, f"{path} cannot be read")
+        if f"/{WORK}/{self.stage.name}/" in str(path):
+            return DataError(
+                f"{path} cannot be read, though {self.stage.name} has just written it; check the disk, and run it again"
+            )
+        return DataError(f"{path} cannot be read: it is damaged, or was changed while it was read")
 
     def raw_files(self, path: str) -> list[RawFile]:
         """The input files that a setting names: a path, a folder, a glob, or files of an artifact (`dataset:shop/*.csv`)."""

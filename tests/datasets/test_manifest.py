@@ -51,7 +51,7 @@ def test_a_dataset_is_what_was_committed(root: Path) -> None:
 
 
 def test_the_manifest_says_in_json_all_that_the_contract_promises(root: Path) -> None:
-    part = Part(f"{FOLDER}/part-00000.parquet", 3, 1, 99, "ab")
+    part = Part(f"{FOLDER}/part-00000.parquet", 3, 1, 99, "ab", "f0")
     produced_by = ProducedBy(
         "sow", FINGERPRINT, RUN_ID, {"rank": 2}, {"soil": {"run_id": "r"}}, {"users": {"run_id": "p"}}, "c0de"
     )
@@ -67,7 +67,9 @@ def test_the_manifest_says_in_json_all_that_the_contract_promises(root: Path) ->
         "rank": 2,
         "seed": 1,
         "info": {"sown": 5},
-        "parts": [{"path": f"{FOLDER}/part-00000.parquet", "rows": 3, "row_groups": 1, "bytes": 99, "sha256": "ab"}],
+        "parts": [
+            {"path": f"{FOLDER}/part-00000.parquet", "rows": 3, "row_groups": 1, "bytes": 99, "sha256": "ab", "footer": "f0"}
+        ],
         "produced_by": {
             "stage": "sow",
             "fingerprint": FINGERPRINT,

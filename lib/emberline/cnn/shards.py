@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from emberline.cnn.ahead import Ahead
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
-from emberline.datasets.rows import open_parquet
+from emberline.datasets.rows import opened
 from emberline.datasets.schema import SHARDS
 from emberline.datasets.sharding import Int64, groups_of
 from emberline.datasets.storage import Location
@@ -127,8 +127,7 @@ class Shards:
 
     def _read(self, number: int, columns: list[str]) -> pa.Table:
         part, group = self._places[number]
-        path, footer = self._paths[part], self._footer(part)
-        with manifests.damage_explained(self.dataset, path), open_parquet(path, footer) as file:
+        with opened(self.dataset, self.dataset.manifest.parts[part], self._footer(part)) as file:
             return file.read_row_group(group, columns=columns, use_threads=False)
 
     def _footer(self, part: int) -> pq.FileMetaData:
@@ -136,8 +135,7 @@ class Shards:
         with self._lock:
             if part in self._footers:
                 return self._footers[part]
-        path = self._paths[part]
-        with manifests.damage_explained(self.dataset, path), open_parquet(path) as file:
+        with opened(self.dataset, self.dataset.manifest.parts[part]) as file:
             self._compare(file, part)
             with self._lock:
                 return self._footers.setdefault(part, file.metadata)

@@ -29,13 +29,17 @@ Kind = Literal["table", "artifact"]
 
 @dataclass(frozen=True)
 class Part:
-    """One file of a dataset; `path` is relative to the dataset's folder, `rows` and `row_groups` are 0 for other than Parquet."""
+    """One file of a dataset; `path` is relative to the dataset's folder.
+
+    For other than Parquet, `rows` and `row_groups` are 0, and `footer`, the sha256 of a Parquet file's end, is empty.
+    """
 
     path: str
     rows: int
     row_groups: int
     bytes: int
     sha256: str
+    footer: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,12 @@ def damage_explained(dataset: Dataset, path: Location) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path} cannot be read ({error}); {_remedy(dataset.manifest)} with --force") from error
+        raise damaged(dataset, path, error) from error
+
+
+def damaged(dataset: Dataset, path: Location, why: object) -> DataError:
+    """What to say of a part that cannot be read; `why` may have several lines."""
+    return DataError(f"{path} cannot be read ({' '.join(str(why).split())}); {_remedy(dataset.manifest)} with --force")
 
 
 def sha256_of(path: Location) -> str:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberline.datasets import storage
+from emberline.datasets.footers import read_footer
 from emberline.datasets.manifest import Part
 from emberline.datasets.rows import Task
 from emberline.datasets.storage import Location
@@ -27,6 +28,7 @@ WRITTEN_PARTS = pa.schema(
         ("row_groups", pa.int32()),
         ("bytes", pa.int64()),
         ("sha256", pa.string()),
+        ("footer", pa.string()),
     ]
 )
 _ZSTD_LEVEL_OF_PIXELS = -1  # below 0, nothing is entropy-coded: pictures are read a quarter faster, and take 1 % more
@@ -84,7 +86,7 @@ def write_parts(
     tables = (pa.Table.from_batches([batch]).select(schema.names).cast(schema) for batch in _chain(first, filled))
     part = write_part(tables, storage.locate(folder), f"part-{partition:05d}", schema, group_rows)
     row = {PARTITION: partition, "path": part.path, "rows": part.rows}
-    row |= {"row_groups": part.row_groups, "bytes": part.bytes, "sha256": part.sha256}
+    row |= {"row_groups": part.row_groups, "bytes": part.bytes, "sha256": part.sha256, "footer": part.footer}
     yield pa.RecordBatch.from_pylist([row], schema=WRITTEN_PARTS)
 
 
@@ -101,7 +103,8 @@ def write_part(tables: Iterable[pa.Table], folder: Location, stem: str, schema: 
             writer.write_table(group, row_group_size=group.num_rows)
             rows += group.num_rows
             row_groups += 1
-    return Part(f"{folder.name}/{path.name}", rows, row_groups, file.bytes, file.hexdigest())
+    footer = hashlib.sha256(read_footer(path)).hexdigest()
+    return Part(f"{folder.name}/{path.name}", rows, row_groups, file.bytes, file.hexdigest(), footer)
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from emberline.datasets import storage
-from emberline.datasets.manifest import Dataset, damage_explained
+from emberline.datasets.footers import checked_footer
+from emberline.datasets.manifest import Dataset, Part, damage_explained
 from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
 from emberline.errors import SchemaError
@@ -28,15 +29,14 @@ def open_parquet(path: Location, footer: pq.FileMetaData | None = None) -> pq.Pa
 
 def batches(dataset: Dataset, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """The columns of all rows, a few thousand at a time. Raises DataError for a damaged part."""
-    for path in dataset.paths:
-        with _opened(dataset, path) as file:
+    for part in dataset.manifest.parts:
+        with opened(dataset, part) as file:
             yield from file.iter_batches(columns=columns)
 
 
-def row_groups(dataset: Dataset) -> list[tuple[Location, int]]:
+def row_groups(dataset: Dataset) -> list[tuple[Part, int]]:
     """The part and the number therein of every row group, in the manifest's order."""
-    parts = zip(dataset.paths, dataset.manifest.parts, strict=True)
-    return [(path, number) for path, part in parts for number in range(part.row_groups)]
+    return [(part, number) for part in dataset.manifest.parts for number in range(part.row_groups)]
 
 
 def hand_over(
@@ -54,8 +54,8 @@ def _chosen(numbers: Iterator[pa.RecordBatch], dataset: Dataset, columns: list[s
     places = row_groups(dataset)
     for batch in numbers:
         for number in batch.column(0).to_pylist():
-            path, group = places[number]
-            with _opened(dataset, path) as file:
+            part, group = places[number]
+            with opened(dataset, part) as file:
                 found = file.read_row_group(group, columns).select(columns)
             _check_rank(found, dataset)
             yield from found.to_batches()
@@ -74,10 +74,10 @@ def _check_rank(found: pa.Table, dataset: Dataset) -> None:
 def head(dataset: Dataset, rows: int) -> pa.Table:
     """The first rows, reading no more parts and row groups than they need. Raises DataError for a damaged part."""
     found: list[pa.Table] = []
-    for path in dataset.paths:
+    for part in dataset.manifest.parts:
         if rows <= 0:
             break
-        with _opened(dataset, path) as file:
+        with opened(dataset, part) as file:
             for group in range(file.num_row_groups):
                 if rows > 0:
                     found.append(file.read_row_group(group).slice(0, rows))
@@ -94,8 +94,8 @@ def rows_where(dataset: Dataset, key: str, values: Collection[int] | Collection[
     names = list(dict.fromkeys([key, *columns]))
     found = [pa.schema([schema.field(name) for name in names]).empty_table()]
     wanted = pa.array(sorted(values), schema.field(key).type)
-    for path in dataset.paths if values else ():
-        with _opened(dataset, path) as file:
+    for part in dataset.manifest.parts if values else ():
+        with opened(dataset, part) as file:
             found += _matching(file, key, wanted, names)
     return pa.concat_tables(found)
 
@@ -117,6 +117,9 @@ def _may_hold(file: pq.ParquetFile, group: int, key: str, wanted: pa.Array) -> b
 
 
 @contextmanager
-def _opened(dataset: Dataset, path: Location) -> Iterator[pq.ParquetFile]:
-    with damage_explained(dataset, path), open_parquet(path) as file:
+def opened(dataset: Dataset, part: Part, footer: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
+    """A part, whose footer, unless it is given, and pages are checked. Raises DataError where it is damaged."""
+    path = storage.inside(dataset.folder, part.path)
+    footer = footer or checked_footer(dataset, part)
+    with damage_explained(dataset, path), open_parquet(path, footer) as file:
         yield file

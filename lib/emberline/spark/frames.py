@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from emberline.datasets import storage
+from emberline.datasets.footers import check_footers
 from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import PARTITION, WRITTEN_PARTS, write_parts
 from emberline.datasets.rows import Task
@@ -56,8 +57,10 @@ def conform(frame: DataFrame, schema: pa.Schema, name: str) -> DataFrame:
 def read(spark: SparkSession, dataset: Dataset) -> DataFrame:
     """A dataset's rows, of exactly the parts that its manifest names.
 
+    Raises DataError for a part whose footer is not the one that was written; pages are checked as they are read.
     Factors that are not as long as its rank says fail the job that reads them, which Engine.call makes a SchemaError.
     """
+    check_footers(dataset)
     schema = TABLES[dataset.name]
     paths = [storage.for_spark(path) for path in dataset.paths]
     if not paths:

@@ -34,6 +34,19 @@ _REQUIRED: Settings = {
     # Parquet files hold names that differ only in case, and times in nanoseconds, as pandas writes them.
     "spark.sql.caseSensitive": "true",
     "spark.sql.legacy.parquet.nanosAsLong": "true",
+    # A flipped bit, a file that is gone or cut, is an error that names the file, not fewer or other rows. Parquet's own settings
+    # reach its reader by the session's, and overrule the cluster's `spark.hadoop.*`.
+    "parquet.page.verify-checksum.enabled": "true",
+    "parquet.page.write-checksum.enabled": "true",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+    # Values are those that were written: texts are texts, and moments neither moved to another calendar nor cut.
+    "spark.sql.parquet.binaryAsString": "false",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     # A batch of pictures has to fit a Python worker.
     "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
     # Of each binary column, a cached partition allocates 4 KiB for so many rows before it sees the first: 40 MiB by default.
@@ -83,8 +96,7 @@ class Engine:
             if refused := _REFUSED.search(str(error)):
                 raise SchemaError(refused[1]) from error
             if unreadable := _UNREADABLE.search(str(error)):
-                file = storage.locate(unreadable[1])
-                raise DataError(f"{file} cannot be read: it is damaged, or was changed while it was read") from error
+                raise run.unreadable(storage.locate(unreadable[1])) from error
             if unknown := _NO_CONNECTOR.search(str(error)):
                 raise ConfigError(
                     f"Spark does not find {unknown[1] or unknown[2]}, by which it reads this storage; "
