@@ -420,6 +420,23 @@ def test_raw_files_of_a_later_stage_are_missed_before_the_first_stage_begins(roo
     assert _status(root, "read")["state"] == "failed"
 
 
+@pytest.mark.parametrize("place", ["plants", "_status", "_work", "_work/grow"])
+def test_a_run_writes_nothing_through_a_link_in_its_root(root: Path, tmp_path: Path, place: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (root / place).parent.mkdir(parents=True)
+    (root / place).symlink_to(elsewhere)
+    with pytest.raises(ConfigError, match=rf"{place} is a link, and links within .* are not followed; remove it"):
+        runner.run(_config(), root, FARM)
+    assert list(elsewhere.iterdir()) == [] and not manifests.exists(root, "seeds")
+
+
+def test_a_root_that_is_a_link_itself_is_where_its_owner_wants_it(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    root.symlink_to(tmp_path / "disk")
+    assert set(_actions(root, *FARM)) == {"run"}
+
+
 def test_a_status_says_what_a_scheduler_asks(root: Path) -> None:
     _run(root, SOW)
     status = _status(root, "sow")

@@ -248,7 +248,8 @@ def run(
 ) -> list[Outcome]:
     """Run the stages that are not up to date, in order, in one session per engine, while nobody else does so in this root.
 
-    Raises DataError before the first stage where any one's raw files are not there, Preempted where `stop` was requested while a
+    Raises ConfigError and DataError before the first stage where a link stands in the root's place for something that is written,
+    or any one's raw files are not there, Preempted where `stop` was requested while a
     stage ran.
     """
     outcomes = []
@@ -257,6 +258,7 @@ def run(
         held = stack.enter_context(lock.hold(root))
         engine = functools.cache(lambda name: stack.enter_context(resolve(ENGINES[name])(config)))
         progress = listener.progressed if listener else lambda text: None
+        storage.refuse_links(root, *_written_places(config, root, stages))
         for stage in stages:  # hours may pass until the last one looks for its files
             with _failure_in_status(config, root, stage):
                 _raw_files(config, stage)
@@ -293,6 +295,13 @@ def _check_tensorflow(config: Config, root: Location, stages: Sequence[Stage], f
                     f"{stage.name} needs TensorFlow, which is not installed: {extras.REMEDY}, "
                     "or leave out [cnn] and what builds on it"
                 )
+
+
+def _written_places(config: Config, root: Location, stages: Sequence[Stage]) -> Iterator[Location]:
+    yield root / STATUS
+    for stage in stages:
+        yield root / WORK / stage.name
+        yield from (root / name for name in stage.writes(config))
 
 
 def _open_inputs(config: Config, root: Location, stage: Stage) -> dict[str, Dataset]:
@@ -405,6 +414,7 @@ def _execute(
         fingerprint = _fingerprint(config, stage, inputs, raw)
         this = StageRun(config, stage, root, inputs, fingerprint, new_run_id(), raw, progress=progress)
     this.stopping = lambda: stop.requested
+    storage.refuse_links(root, this.work)
     log.info(
         event("stage_started", stage=stage.name, run_id=this.run_id, fingerprint=this.fingerprint[:16], **_where(config, stage))
     )

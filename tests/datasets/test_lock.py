@@ -78,6 +78,28 @@ def test_a_root_in_which_nothing_can_be_written_is_a_mistake(tmp_path: Path) -> 
         lock.hold(tmp_path / "file").__enter__()
 
 
+@pytest.mark.parametrize("make", [Path.symlink_to, Path.hardlink_to])
+def test_a_lock_that_is_a_link_does_not_empty_what_it_leads_to(tmp_path: Path, root: Path, make: Callable[..., None]) -> None:
+    (tmp_path / "diary").write_text("dear diary")
+    root.mkdir()
+    make(root / "_lock", tmp_path / "diary")
+    with pytest.raises(ConfigError, match=r"_lock is a link or a device, not the file of a lock; .*remove it"):
+        lock.hold(root).__enter__()
+    assert (tmp_path / "diary").read_text() == "dear diary"
+
+
+def test_a_lock_that_is_a_dangling_link_or_a_pipe_is_refused_at_once(tmp_path: Path, root: Path) -> None:
+    root.mkdir()
+    (root / "_lock").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="is a link or a device"):
+        lock.hold(root).__enter__()
+    assert not (tmp_path / "nowhere").exists()
+    (root / "_lock").unlink()
+    os.mkfifo(root / "_lock")
+    with pytest.raises(ConfigError, match="is a link or a device"):
+        lock.hold(root).__enter__()
+
+
 def test_other_roots_are_not_held(tmp_path: Path, holder: Holder) -> None:
     holder(tmp_path / "one")
     with lock.hold(tmp_path / "two"):

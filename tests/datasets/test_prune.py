@@ -129,6 +129,33 @@ def test_a_link_is_not_followed(root: Path, tmp_path: Path) -> None:
     assert elsewhere.is_dir()
 
 
+def test_a_dataset_that_is_a_link_keeps_what_is_elsewhere(root: Path, tmp_path: Path) -> None:
+    elsewhere = _run(tmp_path / "elsewhere", "a1")
+    root.mkdir()
+    (root / "ratings").symlink_to(elsewhere.parent)
+    assert prune(root, keep=1, older_than=0) == []
+    assert (elsewhere / "0.bin").is_file()
+
+
+@pytest.mark.parametrize("linked", ["_work", "_work/train-als"])
+def test_work_that_is_a_link_keeps_what_is_elsewhere(root: Path, tmp_path: Path, linked: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    work = (elsewhere / Path("_work/train-als").relative_to(linked)) / FINGERPRINTS["a"]
+    write_file(b"checkpoint", work, "step/100.bin")
+    (root / linked).parent.mkdir(parents=True)
+    (root / linked).symlink_to(elsewhere)
+    assert prune(root, keep=1, older_than=0) == []
+    assert (work / "step" / "100.bin").is_file()
+
+
+def test_a_dangling_link_in_a_run_folder_goes_with_it(root: Path) -> None:
+    killed = _run(root, "a1")
+    (killed / "to-nowhere").symlink_to(root / "nowhere")
+    (root / "to-nowhere").symlink_to(root / "nowhere")
+    assert prune(root, keep=1, older_than=0) == [killed]
+    assert not killed.exists()
+
+
 def test_a_root_that_is_not_there_is_a_mistake(root: Path) -> None:
     with pytest.raises(ConfigError, match="root is not a folder; give the root of a pipeline"):
         prune(root, keep=1, older_than=0)

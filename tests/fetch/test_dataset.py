@@ -204,3 +204,13 @@ def test_two_fetches_at_once_do_not_mix(fetch: Fetch, publisher: Publisher, data
     os.close(other)
     fetch()
     assert _tree(data) == TINY
+
+
+def test_a_work_folder_that_is_a_link_is_not_worked_in(fetch: Fetch, data: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine" / "new"
+    mine.mkdir(parents=True)
+    data.mkdir()
+    (data / ".tiny.fetch").symlink_to(tmp_path / "mine")
+    with pytest.raises(ConfigError, match=r"\.tiny\.fetch is a link"):
+        fetch()
+    assert mine.is_dir() and list(data.iterdir()) == [data / ".tiny.fetch"]

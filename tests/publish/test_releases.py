@@ -262,3 +262,14 @@ def test_a_bucket_is_published_to_as_a_folder_is(root: Path, s3_root: RemotePath
     releases.rollback(s3_root)
     assert users_in(s3_root) == ["anna", "day 1"]
     assert len(storage.children(s3_root / "releases")) == 2
+
+
+def test_releases_that_are_a_link_keep_what_is_elsewhere(root: Path, folder: Path, tmp_path: Path) -> None:
+    old = tmp_path / "elsewhere" / run_id(1)
+    old.mkdir(parents=True)
+    folder.mkdir()
+    (folder / "releases").symlink_to(tmp_path / "elsewhere")
+    fill(root, 1)
+    with pytest.raises(ConfigError, match="releases is a link, and links within .* are not followed"):
+        releases.publish(root, folder, keep=1)
+    assert list((tmp_path / "elsewhere").iterdir()) == [old]

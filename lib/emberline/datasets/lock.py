@@ -12,6 +12,7 @@ import os
 import secrets
 import shlex
 import socket
+import stat
 import sys
 import threading
 import time
@@ -31,6 +32,7 @@ LEASE_SECONDS = (
     180.0  # without a renewal, the holder is taken for dead; clocks of machines that share a root agree better than that
 )
 RENEWAL_SECONDS = 30.0
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 SETTLE_SECONDS = 2.0  # longer than a slow writer takes from looking to writing
 log = logging.getLogger(__name__)
 Holder = dict[str, Any]
@@ -80,12 +82,23 @@ def _kernel_lock(path: Path) -> Iterator[Lock]:
 
 
 def _opened(path: Path) -> IO[bytes]:
+    """The lock's file. Raises ConfigError for a link, of either kind, since what it leads to would be emptied."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        return path.open("r+b")
+        if path.is_symlink():
+            raise ConfigError(_not_ours(path))
+        descriptor = os.open(path, _OPEN, 0o666)
     except OSError as error:
         raise ConfigError(f"{path.parent} cannot be written to: {error}; set root to a folder that can") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        os.close(descriptor)
+        raise ConfigError(_not_ours(path))
+    return os.fdopen(descriptor, "r+b")
+
+
+def _not_ours(path: Path) -> str:
+    return f"{path} is a link or a device, not the file of a lock; look at who put it there, and remove it"
 
 
 def _rewrite(file: IO[bytes], content: bytes) -> None:

@@ -22,7 +22,7 @@ def prune(root: Location, keep: int, older_than: float) -> list[Location]:
 
     Kept are, for each dataset, the folder that its manifest names and the newest others up to `keep` in all, and whatever was
     changed less than `older_than` seconds ago, since a running stage or a slow reader may still need it. A dataset whose manifest
-    cannot be read is left alone. Raises ConfigError where there is no root, LockedError while a run works on it.
+    cannot be read is left alone, and so is every link, with what it leads to. Raises ConfigError where there is no root, LockedError while a run works on it.
     """
     if not root.is_dir():
         raise ConfigError(f"{root} is not a folder; give the root of a pipeline")
@@ -36,12 +36,12 @@ def prune(root: Location, keep: int, older_than: float) -> list[Location]:
 
 def _superfluous(root: Location, keep: int) -> Iterator[Location]:
     """The folders to remove, however new they are."""
-    for dataset in (path for path in storage.children(root) if not path.name.startswith("_") and path.is_dir()):
+    for dataset in (path for path in storage.children(root) if not path.name.startswith("_") and _is_folder(path)):
         named = _named_folders(root, dataset.name)
         if named is not None:
             others = sorted(_run_folders(dataset, named), key=lambda path: path.name.partition("-")[2], reverse=True)
             yield from others[max(keep - 1, 0) :]
-    for stage in storage.children(root / WORK):
+    for stage in filter(_is_folder, storage.children(root / WORK) if _is_folder(root / WORK) else ()):
         yield from (path for path in storage.children(stage) if _WORK_FOLDER.fullmatch(path.name) and _is_folder(path))
 
 

@@ -203,7 +203,7 @@ def children(folder: Location) -> list[Location]:
 def files_below(folder: Location) -> Sequence[Location]:
     """The files in a folder, at all levels, by path."""
     if isinstance(folder, Path):
-        return sorted(path for path in folder.rglob("*") if path.is_file())
+        return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return [path for path, _ in folder.files()]
 
 
@@ -213,9 +213,10 @@ def below(location: Location, folder: Location) -> str:
 
 
 def last_change(folder: Location) -> float:
-    """When a folder, or anything below it, was last changed, in seconds since 1970."""
+    """When a folder, or anything below it, was last changed, in seconds since 1970; of a link, when it was made."""
     if isinstance(folder, Path):
-        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+        below = (Path(place) / name for place, folders, files in os.walk(folder) for name in (*folders, *files))
+        return max(path.lstat().st_mtime for path in (folder, *below))
     return max((status.st_mtime for _, status in folder.files()), default=0.0)
 
 
@@ -230,6 +231,16 @@ def sizes(locations: Iterable[Location]) -> dict[Location, int]:
             with suppress(FileNotFoundError):
                 found[location] = location.stat().st_size
     return found
+
+
+def refuse_links(root: Location, *places: Location) -> None:
+    """Raises ConfigError where a place in a root, or a folder on the way to it, is a link: whoever made it says where to write."""
+    for place in (place for place in places if isinstance(place, Path)):
+        for path in (place, *place.parents):
+            if path == root:
+                break
+            if path.is_symlink():
+                raise ConfigError(f"{path} is a link, and links within {root} are not followed; remove it, or put a folder there")
 
 
 def make_folder(folder: Location) -> None:
@@ -315,7 +326,7 @@ def _replace_local(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             sync_file(file)
         temporary.replace(path)

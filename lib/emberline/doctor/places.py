@@ -38,6 +38,7 @@ def check_root(root: Location, input_size: int) -> Check:
 
 def _write_and_read(folder: Location) -> None:
     """Raises OSError where a small file does not come back as it was written."""
+    storage.refuse_links(folder.parent, folder)
     probe = folder / f"doctor-{uuid.uuid4().hex}"
     try:
         storage.replace_file(probe, probe.name.encode())

@@ -77,10 +77,12 @@ def _problem(source: Source, folder: Path) -> str | None:
 def _work_folder(source: Source, to: Path) -> Iterator[Path]:
     """The dataset's hidden folder, for this process alone; it is removed when all has gone well. Raises ConfigError."""
     work = to / f".{source.folder}.fetch"
+    storage.refuse_links(to, work)
     work.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(work, os.O_RDONLY)
+    descriptor = os.open(work, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         _lock(descriptor, source, to)
+        storage.refuse_links(work, *storage.children(work))
         try:
             yield work
             shutil.rmtree(work)

@@ -75,6 +75,7 @@ def publish(
     datasets = _open(root, tables)
     _check_lineage(root, datasets)
     with lock.hold(folder) as held:
+        storage.refuse_links(folder, folder / RELEASES, folder / CURRENT)
         before = current(folder)
         if before is not None and before.datasets == {dataset.name: dataset.manifest.identity() for dataset in datasets}:
             _remove_old(folder, before, keep)  # as it would have, had it not been killed after the last step
@@ -96,6 +97,7 @@ def rollback(folder: Location) -> Release:
     if current(folder) is None:
         raise DataError(f"{folder} has no {CURRENT}: nothing was published there")
     with lock.hold(folder):
+        storage.refuse_links(folder, folder / RELEASES, folder / CURRENT)
         now = current(folder)
         if now is None or now.previous is None:
             raise DataError(f"the current release in {folder} has none before it to go back to")
