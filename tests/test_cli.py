@@ -131,6 +131,18 @@ def imported_by(command: Command, monkeypatch: pytest.MonkeyPatch) -> ImportedBy
     return run_command
 
 
+def test_a_password_in_a_uri_is_shown_nowhere(emberline: Emberline, tmp_path: Path, pipeline: Path, own_logging: None) -> None:
+    uri = "jdbc:db://anna:hush@shop/log?token=hush"
+    for command in ("run", "plan", "doctor"):
+        ended = emberline(command, pipeline, "--set", f"ratings.path={uri}")
+        assert ended.code == (0 if command == "plan" else 2)
+        assert "hush" not in ended.out + ended.err and "anna" not in ended.out + ended.err
+    ended = emberline("doctor", pipeline, "--set", f"ratings.path={uri}", "--format", "json")
+    assert "hush" not in ended.out and "jdbc:db://***@shop/log?***" in ended.out
+    statuses = [path.read_text() for path in tmp_path.rglob("_status/*.json")]
+    assert statuses and not any("hush" in status for status in statuses)
+
+
 def test_no_command_imports_a_framework_that_it_does_not_use(
     imported_by: ImportedBy, pipeline: Path, published: Path, tmp_path: Path
 ) -> None:

@@ -114,3 +114,84 @@ def test_importing_the_package_configures_nothing() -> None:
     code = "import logging, emberline.cli; print(logging.getLogger('emberline').handlers, logging.getLogger().handlers)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.returncode) == ("[] []\n", 0)
+
+
+@pytest.fixture
+def hidden() -> Iterator[set[str]]:
+    """What is to be hidden, as it was afterwards."""
+    before = set(logs._hidden)
+    yield logs._hidden
+    logs._hidden.clear()
+    logs._hidden.update(before)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://anna:hush@shop.example/log.csv", "https://***@shop.example/log.csv"),
+        ("https://anna:hu/sh@shop.example/log.csv", "https://***@shop.example/log.csv"),
+        ("jdbc:db2://anna:hush@db:5432/x is unknown", "jdbc:db2://***@db:5432/x is unknown"),
+        ("https://a.blob.core.windows.net/c/f?sv=2024&sig=hush%3D", "https://a.blob.core.windows.net/c/f?***"),
+        ("https://x.example/f?X-Amz-Signature=hush, then", "https://x.example/f?*** then"),
+        ("two: ftp://u:hush@one/ and ftp://u:hush@two/", "two: ftp://***@one/ and ftp://***@two/"),
+    ],
+)
+def test_a_uri_is_shown_without_user_and_query(text: str, shown: str) -> None:
+    assert logs.public(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["s3://bucket/day=1/part-?.csv", "s3://bucket/a@b.csv", "anna@example.org", "is 3 = 3?", "/data/a?b=c", "http://x/y"]
+)
+def test_other_texts_are_shown_whole(text: str) -> None:
+    assert logs.public(text) == text
+
+
+def test_hidden_values_are_left_out_of_messages_and_log_lines(
+    logger: logging.Logger, capsys: pytest.CaptureFixture[str], hidden: set[str]
+) -> None:
+    logs.hide(["?sv=2024&sig=Kx9/==", "-Dstore=hush -Dquiet", "abc"])
+    assert logs.public("spark was ?sv=2024&sig=Kx9/==; abc; -Dstore=hush") == "spark was ***; abc; ***"
+    logs.configure()
+    logger.warning("refused ?sv=2024&sig=Kx9/==")
+    assert capsys.readouterr().err.endswith("refused ***\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "may"),
+    [
+        ("fs.azure.sas.box.account.blob.core.windows.net", "?sv=2024&sig=abc", True),
+        ("spark.hadoop.fs.azure.account.key.x.dfs.core.windows.net", "abcd==", True),
+        ("spark.authenticate.secret", "hush", True),
+        ("spark.ssl.keyStore", "hush", True),
+        ("spark.driver.extraJavaOptions", "-Dpassword=hush", True),
+        ("fs.unheard.of", "hush", True),
+        ("spark.hadoop.fs.s3a.path.style.access", "true", False),
+        ("spark.hadoop.fs.s3a.impl", "org.apache.hadoop.fs.s3a.S3AFileSystem", False),
+        ("spark.hadoop.fs.s3a.endpoint", "http://127.0.0.1:9000", False),
+        ("spark.executor.memory", "4g", False),
+        ("spark.local.dir", "/scratch", False),
+        ("spark.jars.packages", "org.apache.hadoop:hadoop-aws:3.4.1", False),
+    ],
+)
+def test_a_setting_of_spark_may_be_secret_unless_it_is_known_not_to_be(name: str, value: str, may: bool) -> None:
+    assert logs.may_be_secret(name, value) is may
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (
+            ["/x/bin/emberline", "run", "pipes/demo.toml", "--set=spark.conf.fs.s3a.secret.key=hush"],
+            "emberline run pipes/demo.toml --set=spark.conf.fs.s3a.secret.key=...",
+        ),
+        (["emberline", "run", "--set", "fs.azure.sas.c=?sig=hush", "a.toml"], "emberline run --set fs.azure.sas.c=... a.toml"),
+        (["emberline", "run", "a.toml", "--root", "hush", "--force", "-v"], "emberline run a.toml --root ... --force -v"),
+        (["/x/jobs/train_als.py", "--config", "a.toml", "https://u:hush@h"], "train_als.py --config a.toml ..."),
+        (["/x/kernel.py", "-f", "/hush.json", "--token=hush"], "kernel.py -f ... --token=..."),
+        (["Hush"], "Hush"),
+        ([], ""),
+    ],
+)
+def test_a_command_line_shows_names_and_no_values(command: list[str], shown: str) -> None:
+    assert logs.public_command(command) == shown

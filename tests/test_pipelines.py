@@ -369,13 +369,15 @@ def test_explicit_ratings_are_not_predicted_on_a_logarithmic_scale(load: Load) -
         'spark = [{ conf = { password = "hush" } }]\n',
         '[spark.conf]\n"fs.s3a.secret.key" = "hush"\n[als]\nrnak = 5\n',
         '[als]\npassword = "hush"\n',
+        '[spark.conf]\n"fs.azure.sas.box.account.blob.core.windows.net" = ["?sv=1&sig=hush"]\n',
+        '[spark.conf]\n"fs.unheard.of" = 1979-05-27\n"x" = { y = "hush" }\n',
     ],
 )
 def test_an_error_does_not_show_secrets(load: Load, toml: str) -> None:
     message = _refused(load, toml)
     assert message.startswith("night.toml: ")
     assert "hush" not in message
-    assert "found 5" not in message
+    assert "found 5" not in message and "1979" not in message
 
 
 def test_an_override_that_fails_does_not_show_its_secret(load: Load) -> None:

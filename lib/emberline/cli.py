@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -281,8 +282,11 @@ def _guard(command: Callable[[], Any]) -> None:
     try:
         command()
     except EmberlineError as error:
-        typer.echo(f"emberline: error: {display.one_line(error)}", err=True)
+        typer.echo(f"emberline: error: {logs.one_line(logs.public(error))}", err=True)
         sys.exit(error.exit_code)
+    except Exception:  # a bug: its traceback, in which libraries may quote settings
+        sys.stderr.write(logs.public(traceback.format_exc()))
+        sys.exit(1)
 
 
 def _load(pipeline: Path, root: str | None, overrides: list[str] | None, day: datetime | None) -> Config:

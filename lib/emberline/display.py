@@ -20,6 +20,7 @@ from rich.text import Text
 
 from emberline.datasets.lookup import Recommendation
 from emberline.datasets.manifest import Manifest
+from emberline.logs import one_line, public
 from emberline.publish.releases import Release
 from emberline.runner import Decision, Outcome
 
@@ -32,11 +33,6 @@ def make_console(stderr: bool = False) -> Console:
     """A console as wide as the terminal."""
     console = Console(stderr=stderr, highlight=False, soft_wrap=False)
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=_PIPE_WIDTH)
-
-
-def one_line(value: Any) -> str:
-    """A value from data as one line of text: control and invisible characters escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(value))
 
 
 def printable(value: Any) -> Text:
@@ -286,7 +282,9 @@ class Finding(Protocol):
 
 def show_findings(console: Console, findings: Sequence[Finding], style: Literal["text", "json"]) -> None:
     """What the doctor looked at, what it found, what to do, and how many lines ask for something."""
-    rows = [{"check": line.name, "state": line.state, "found": line.found, "remedy": line.remedy} for line in findings]
+    rows = [
+        {"check": line.name, "state": line.state, "found": public(line.found), "remedy": public(line.remedy)} for line in findings
+    ]
     if style == "json":
         console.out(json.dumps(rows, indent=1), highlight=False)
         return

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from emberline.config import Config, Model
 from emberline.errors import ConfigError
-from emberline.logs import is_secret
+from emberline.logs import hide, is_secret, may_be_secret
 
 _DATE = re.compile(r"\{date(?::([^{}]+))?\}")
 
@@ -23,10 +23,19 @@ def load(path: Path, overrides: Iterable[str] = (), day: date | None = None) -> 
     Raises ConfigError naming every wrong key.
     """
     content = _dated(_read(path, overrides), day, path.name)
+    _hide_secrets(content.get("spark"))
     try:
         return Config.model_validate(content)
     except ValidationError as error:
         raise ConfigError("; ".join(f"{path.name}: {_explain(dict(item))}" for item in error.errors())) from None
+
+
+def _hide_secrets(spark: Any) -> None:
+    """What the section [spark] may have of them, before anything can go wrong and be told."""
+    conf = spark.get("conf") if isinstance(spark, dict) else None
+    for name, value in conf.items() if isinstance(conf, dict) else ():
+        if not isinstance(value, str) or may_be_secret(name, value):
+            hide(_texts([value]))
 
 
 def is_dated(path: Path, overrides: Iterable[str] = ()) -> bool:
@@ -105,7 +114,8 @@ def _explain(error: dict[str, Any]) -> str:
     if error["type"] == "missing":
         return f"{key} is missing"
     message = str(error["msg"]).removeprefix("Value error, ")
-    found = "" if error["type"] == "value_error" or is_secret(key) else f", found {_found(error['input'])}"
+    is_told = error["type"] == "value_error"
+    found = "" if is_told or is_secret(key) or key.startswith("spark.conf") else f", found {_found(error['input'])}"
     return f"{key}: {message}{found}" if key else message
 
 

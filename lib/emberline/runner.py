@@ -35,7 +35,7 @@ from emberline.datasets.schema import TABLES, fields_of
 from emberline.datasets.storage import Location, RawFile
 from emberline.errors import ConfigError, DataError, EmberlineError, ManifestError, Preempted
 from emberline.launch.stop import Stop
-from emberline.logs import event
+from emberline.logs import event, public
 from emberline.stages import Stage, producer, split_dataset_path
 
 log = logging.getLogger(__name__)
@@ -503,7 +503,7 @@ def _write_status(this: StageRun, state: str, seconds: float, error: BaseExcepti
         "stage": this.stage.name,
         "state": state,
         "exit_code": exit_code(error) if error else None if state == "running" else 0,
-        "error": None if error is None else str(error) if isinstance(error, EmberlineError) else type(error).__name__,
+        "error": None if error is None else public(error) if isinstance(error, EmberlineError) else type(error).__name__,
         "run_id": this.run_id,
         "fingerprint": this.fingerprint,
         "host": socket.gethostname(),

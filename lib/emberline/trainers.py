@@ -36,7 +36,7 @@ def run_by(launcher: Launcher, run: StageRun) -> None:
 def _request(run: StageRun) -> Message:
     return {
         "stage": run.stage.name,
-        "config": run.config.model_dump_json(),
+        "config": run.config.model_dump_json(exclude={"spark"}),
         "root": str(run.root),
         "fingerprint": run.fingerprint,
         "run_id": run.run_id,

@@ -43,7 +43,8 @@ def holder() -> Iterator[Holder]:
 
 
 def test_a_second_run_is_told_who_holds_the_lock(root: Path, holder: Holder) -> None:
-    first = holder(root, "run", "demo.toml", "spark.conf.fs.s3a.secret.key=hunter2")
+    secrets = ("--set=spark.conf.fs.s3a.secret.key=hunter2", "--set", "spark.conf.fs.azure.sas.a.b=?sig=hunter2")
+    first = holder(root, "run", "demo.toml", *secrets)
     with pytest.raises(
         LockedError, match=rf"{root} is in use by process {first.pid} on .* since .*demo\.toml.*try again"
     ) as refused:

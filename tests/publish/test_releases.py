@@ -270,6 +270,6 @@ def test_releases_that_are_a_link_keep_what_is_elsewhere(root: Path, folder: Pat
     folder.mkdir()
     (folder / "releases").symlink_to(tmp_path / "elsewhere")
     fill(root, 1)
-    with pytest.raises(ConfigError, match="releases is a link, and links within .* are not followed"):
+    with pytest.raises(ConfigError, match=r"releases is a link, and links within .* are not followed"):
         releases.publish(root, folder, keep=1)
     assert list((tmp_path / "elsewhere").iterdir()) == [old]

@@ -1,5 +1,7 @@
 """What Spark cannot do, as errors that say what to do."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,3 +20,20 @@ def test_a_storage_that_spark_has_no_jars_for_is_a_matter_of_set_up(spark: Spark
     columns = '{ user_id = "user", item_id = "item", value = "stars" }'
     with pytest.raises(ConfigError, match=r"S3AFileSystem, by which it reads this storage; .*storage\.md"):
         run(f'[ratings]\npath = "{s3_root}"\ncolumns = {columns}\n')
+
+
+@pytest.mark.faults
+def test_a_secret_of_spark_is_not_on_javas_command_line() -> None:
+    """All users of the machine see that; Spark itself knows the setting."""
+    code = """
+import subprocess
+from emberline.config import SparkConfig
+from emberline.spark import session
+conf = {"fs.azure.sas.box": "?sig=hush", "spark.hadoop.fs.s3a.secret.key": "hush", "spark.app.id": "known"}
+spark = session.start(SparkConfig(master="local[1]", driver_memory="512m", conf=conf))
+ps = subprocess.run(["ps", "-ww", "-e", "-o", "args"], capture_output=True, text=True).stdout.splitlines()
+seen = "".join(line for line in ps if line.split(" ")[0].endswith("java") and "spark.app.id" in line)
+print("known" in seen, "hush" in seen, spark.sparkContext._jsc.hadoopConfiguration().get("fs.s3a.secret.key"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines()[-1] == "True False hush", done.stderr

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import secrets
-import shlex
 import socket
 import stat
 import sys
@@ -25,7 +24,7 @@ from typing import IO, Any, Protocol
 from emberline.datasets import storage
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, LockedError
-from emberline.logs import event, without_secret
+from emberline.logs import event, public_command
 
 FILE_NAME = "_lock"
 LEASE_SECONDS = (
@@ -173,7 +172,7 @@ def _myself() -> Holder:
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.argv[0]).name, *map(without_secret, sys.argv[1:])]),
+        "command": public_command(sys.argv),
     }
 
 

@@ -22,7 +22,8 @@ def prune(root: Location, keep: int, older_than: float) -> list[Location]:
 
     Kept are, for each dataset, the folder that its manifest names and the newest others up to `keep` in all, and whatever was
     changed less than `older_than` seconds ago, since a running stage or a slow reader may still need it. A dataset whose manifest
-    cannot be read is left alone, and so is every link, with what it leads to. Raises ConfigError where there is no root, LockedError while a run works on it.
+    cannot be read is left alone, and so is every link, with what it leads to. Raises ConfigError where there is no root,
+    LockedError while a run works on it.
     """
     if not root.is_dir():
         raise ConfigError(f"{root} is not a folder; give the root of a pipeline")

@@ -28,9 +28,10 @@ from pyarrow import fs as arrow_fs
 
 from emberline.datasets.remote import SPARK_SCHEMES, RemotePath
 from emberline.errors import ConfigError, DataError
+from emberline.logs import public
 
 Location = Path | RemotePath
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]+://")
 _HADOOP_GLOB = re.compile(r"([\\*?\[\]{},])")
 _ALIASES = {"s3a": "s3"}
 
@@ -65,7 +66,8 @@ def locate(uri: str | Location) -> Location:
         return _remote(scheme, path)
     if scheme != "file":
         raise ConfigError(
-            f"scheme {scheme}:// is not supported (supported: a plain path, file://, s3://, s3a://, gs://, hdfs://); found {text}"
+            f"scheme {scheme}:// is not supported (supported: a plain path, file://, s3://, s3a://, gs://, hdfs://); "
+            f"found {public(text)}"
         )
     if not path.startswith("/"):
         raise ConfigError(f"{text}: a file URI has three slashes and an absolute path: file:///{path}")
@@ -234,7 +236,7 @@ def sizes(locations: Iterable[Location]) -> dict[Location, int]:
 
 
 def refuse_links(root: Location, *places: Location) -> None:
-    """Raises ConfigError where a place in a root, or a folder on the way to it, is a link: whoever made it says where to write."""
+    """Raises ConfigError where a place in a root, or a folder on the way to it, is a link: it may lead anywhere."""
     for place in (place for place in places if isinstance(place, Path)):
         for path in (place, *place.parents):
             if path == root:

@@ -12,7 +12,7 @@ from emberline.config import Config
 from emberline.datasets import storage
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError
-from emberline.logs import is_secret
+from emberline.logs import is_secret, may_be_secret, public
 from emberline.schedule.calendar import At
 from emberline.schedule.commands import Commands
 from emberline.schedule.programs import Command, Programs
@@ -92,8 +92,16 @@ def _name(stem: str) -> str:
     return plain if plain == stem else f"{plain}-{hashlib.sha256(stem.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
+def _may_be_secret(override: str) -> bool:
+    key, _, value = override.partition("=")
+    name = key.strip().removeprefix("spark.conf.")
+    if name != key.strip():
+        return may_be_secret(name, value.strip())
+    return is_secret(key) or public(value) != value
+
+
 def _check(texts: Iterable[str], overrides: Sequence[str]) -> None:
-    secret = next((key for key in (override.partition("=")[0] for override in overrides) if is_secret(key)), None)
+    secret = next((override.partition("=")[0] for override in overrides if _may_be_secret(override)), None)
     if secret:
         raise ConfigError(f"--set {secret}: a scheduler's file keeps no secret; put it into the pipeline file")
     for text in texts:

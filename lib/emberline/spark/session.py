@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 from emberline.config import Config, SparkConfig
 from emberline.datasets import storage
 from emberline.errors import ConfigError, DataError, SchemaError
+from emberline.logs import may_be_secret, public
 from emberline.runner import StageRun, resolve, sources
 
 Settings = dict[str, bool | float | int | str | None]
@@ -131,12 +132,21 @@ def start(config: SparkConfig) -> SparkSession:
         builder = builder.config(map=_own_settings(config))
         _use_python(config.conf.get("spark.pyspark.python", "python3"))  # only spark-submit reads that setting itself
     try:
+        if not _under_spark_submit():
+            _start_java(_own_settings(config))
         session = builder.config(map=_REQUIRED).getOrCreate()
         if not (is_local or _under_spark_submit()):
             _ship_package(session)
     except (PySparkException, FileNotFoundError) as error:
-        raise ConfigError(f"Spark does not start: {error}; run emberline doctor, which looks for the reason") from error
+        raise ConfigError(f"Spark does not start: {public(error)}; run emberline doctor, which looks for the reason") from error
     return _with_required(session)
+
+
+def _start_java(settings: Settings) -> None:
+    """All users of a machine see Java's command line: what may be a secret is told to it afterwards."""
+    told = {key: str(value) for key, value in settings.items()}
+    shown = [(key, value) for key, value in told.items() if key == _JAVA_OPTIONS or not may_be_secret(key, value)]
+    SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(shown))
 
 
 def _with_required(session: SparkSession) -> SparkSession:
