@@ -5,10 +5,17 @@ Fields marked `where()` say where and how fast something is computed; all others
 
 import codecs
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from emberline.cleaning import times
+from emberline.cleaning.attributes import AttributeRules
+from emberline.cleaning.events import EventRules
+from emberline.cleaning.ids import IdRules
+from emberline.cleaning.numbers import NumberRules
+from emberline.cleaning.texts import NULLS, TextRules
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -74,10 +81,14 @@ class ColumnsConfig(Model):
     value: str | Positive | None = None
     timestamp: str | Positive | None = None
     title: str | Positive | None = None
+    event: str | Positive | None = None
 
 
 class RejectRule(Model):
-    """Rows whose `column` matches the regular expression `pattern` are rejected, for `reason`."""
+    """Rows in whose `column` the regular expression `pattern` is found are rejected, for `reason`.
+
+    A missing text counts as the empty one: `pattern = "^$"` rejects rows without any.
+    """
 
     column: str | Positive
     pattern: str
@@ -86,10 +97,33 @@ class RejectRule(Model):
     @field_validator("pattern")
     @classmethod
     def _is_regular_expression(cls, pattern: str) -> str:
-        try:
-            return re.compile(pattern).pattern
-        except re.error as error:
-            raise ValueError(f"not a regular expression ({error})") from None
+        return _regular_expression(pattern)
+
+
+class IdPattern(Model):
+    """What the regular expression `pattern` finds in an id is replaced; in `replace`, `\\1` is the pattern's first group."""
+
+    pattern: str
+    replace: str = ""
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_regular_expression(cls, pattern: str) -> str:
+        return _regular_expression(pattern)
+
+
+def _regular_expression(pattern: str) -> str:
+    try:
+        return re.compile(pattern).pattern
+    except re.error as error:
+        raise ValueError(f"not a regular expression ({error})") from None
+
+
+IdPatterns = Annotated[tuple[IdPattern, ...], Field(strict=False)]
+
+
+def _id_rules(kind: Literal["text", "integer"], patterns: tuple[IdPattern, ...]) -> IdRules:
+    return IdRules(kind, tuple((one.pattern, one.replace) for one in patterns))
 
 
 class HoldoutConfig(Model):
@@ -114,10 +148,7 @@ class HoldoutConfig(Model):
     @field_validator("after")
     @classmethod
     def _is_time(cls, after: str | None) -> str | None:
-        try:
-            return None if after is None else datetime.fromisoformat(after).isoformat(sep=" ")
-        except ValueError:
-            raise ValueError("expected a time such as 2011-11-01 or 2011-11-01 08:00:00") from None
+        return _time(after)
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
@@ -150,16 +181,65 @@ class RawConfig(Model):
             raise ValueError("unknown encoding") from None
 
 
-class RatingsConfig(RawConfig):
-    """What the raw interactions look like, what counts as clean, and what is held out."""
+class TextConfig(RawConfig):
+    """How texts are cleaned: `nulls` are texts that mean that there is none, as the empty one does.
+
+    With `normalize`, texts get Unicode's normal form NFC, and lose all white space around them: an id is one id, however its
+    accents are written, and whatever blank stands behind it.
+    """
+
+    nulls: Annotated[tuple[str, ...], Field(strict=False)] = NULLS
+    normalize: bool = True
+
+    def text_rules(self) -> TextRules:
+        return TextRules(self.nulls, self.normalize)
+
+
+class RowsConfig(TextConfig):
+    """How numbers are written, `decimal` before the fraction and `thousands` between groups of digits.
+
+    Where more than the share `max_rejected` of the rows cannot be used, the stage stops; rows that a `reject` rule names are not
+    counted.
+    """
+
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ".", ",", " ", "'", "\u00a0", "\u202f"] = ""
+    max_rejected: float = where(0.05, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _numbers_can_be_read(self) -> Self:
+        if self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}: one of them is another character")
+        return self
+
+    def number_rules(self) -> NumberRules:
+        return NumberRules(self.decimal, self.thousands)
+
+
+class RatingsConfig(RowsConfig):
+    """What the raw interactions look like, what counts as clean, and what is held out.
+
+    `clean_user_ids` and `clean_item_ids` replace what a pattern finds in ids. `timestamp_format` is `seconds`, `milliseconds` or
+    `microseconds` since 1970, `iso`, or a format of strptime (`%d.%m.%Y %H:%M`) or of Java (`dd.MM.yyyy HH:mm`); times without a
+    zone are UTC. A row counts as much as the `weights` of its `columns.event`, times `columns.value` where there is one;
+    events that are not listed weigh `default_weight`, without which they are rejected, and events that weigh 0 are left out. So
+    are those earlier than `since`, not before `until`, or more than `last_days` before the newest one.
+    """
 
     columns: ColumnsConfig
     user_ids: Literal["text", "integer"] = "text"
     item_ids: Literal["text", "integer"] = "text"
+    clean_user_ids: IdPatterns = ()
+    clean_item_ids: IdPatterns = ()
     value: Literal["rating", "count", "one"] = "rating"
     min_value: float | None = None
     max_value: float | None = None
+    weights: dict[str, Annotated[float, Field(ge=0, strict=False)]] = {}
+    default_weight: Annotated[float, Field(ge=0)] | None = None
     timestamp_format: str = "seconds"
+    since: str | None = None
+    until: str | None = None
+    last_days: Annotated[float, Field(gt=0)] | None = None
     reject: Annotated[tuple[RejectRule, ...], Field(strict=False)] = ()
     keep: Literal["latest", "sum", "max"] = "latest"
     min_user_ratings: Positive = 1
@@ -167,18 +247,91 @@ class RatingsConfig(RawConfig):
     holdout: HoldoutConfig = HoldoutConfig()
     seed: Seed = 1
 
+    @field_validator("timestamp_format")
+    @classmethod
+    def _is_format(cls, written: str) -> str:
+        try:
+            times.check(written)
+        except times.FormatError as error:
+            raise ValueError(
+                f"{written!r} {error}; expected seconds, milliseconds, microseconds, iso, "
+                "or a format such as %d.%m.%Y %H:%M or dd.MM.yyyy HH:mm"
+            ) from None
+        return written
+
+    @field_validator("since", "until", mode="before")
+    @classmethod
+    def _toml_time(cls, moment: Any) -> Any:
+        return moment.isoformat() if isinstance(moment, date) else moment
+
+    @field_validator("since", "until")
+    @classmethod
+    def _is_time(cls, moment: str | None) -> str | None:
+        return _time(moment)
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.value == "rating" and self.columns.value is None:
             raise ValueError('value = "rating" needs columns.value (use value = "one" to count every event as 1)')
         if self.value == "one" and self.columns.value is not None:
             raise ValueError('value = "one" ignores columns.value: remove it, or use value = "count"')
-        if self.columns.timestamp is None and (self.holdout.by in ("time", "last")):
-            raise ValueError(f'holdout.by = "{self.holdout.by}" needs columns.timestamp')
+        self._weights_fit()
+        if self.columns.timestamp is None:
+            wanted = {"since": self.since, "until": self.until, "last_days": self.last_days}
+            wanted |= {f'holdout.by = "{self.holdout.by}"': self.holdout.by in ("time", "last")}
+            if asking := [name for name, value in wanted.items() if value]:
+                raise ValueError(f"{asking[0]} needs columns.timestamp")
         mapped = [*self.columns.what().values(), *(rule.column for rule in self.reject)]
         if not self.header and any(isinstance(column, str) for column in mapped):
             raise ValueError("without a header, columns are positions counted from 1, not names")
         return self
+
+    def _weights_fit(self) -> None:
+        if bool(self.weights) != (self.columns.event is not None):
+            raise ValueError("weights are of the events that columns.event names: set both, or neither")
+        if self.weights and self.value == "rating":
+            raise ValueError('weights are for events that count: set value = "one", or "count" with columns.value')
+        if self.default_weight is not None and not self.weights:
+            raise ValueError("default_weight is for events that weights does not list: set weights, too")
+
+    def rules(self) -> EventRules:
+        """What is clean, as Spark's workers take it."""
+        return EventRules(
+            columns=frozenset(name for name, column in self.columns if column is not None),
+            texts=self.text_rules(),
+            users=_id_rules(self.user_ids, self.clean_user_ids),
+            items=_id_rules(self.item_ids, self.clean_item_ids),
+            numbers=self.number_rules(),
+            value=self.value,
+            min_value=self.min_value,
+            max_value=self.max_value,
+            weights=self.weights,
+            default_weight=self.default_weight,
+            timestamp_format=self.timestamp_format,
+            since=_moment(self.since),
+            until=_moment(self.until),
+            reject=tuple((rule.pattern, rule.reason) for rule in self.reject),
+        )
+
+    def wanted(self) -> dict[str, str | int]:
+        """The input's columns by the names that the rules have for them."""
+        columns = {name: column for name, column in self.columns if column is not None}
+        return columns | {f"_rule_{i}": rule.column for i, rule in enumerate(self.reject)}
+
+
+def _time(text: str | None) -> str | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text).isoformat(sep=" ")
+    except ValueError:
+        raise ValueError("expected a time such as 2011-11-01 or 2011-11-01 08:00:00") from None
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A time of the pipeline file; without a zone, of UTC."""
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class AttributeColumnsConfig(Model):
@@ -192,20 +345,39 @@ class AttributeColumnsConfig(Model):
     tags: str | Positive | None = None
 
 
-class AttributeSourceConfig(RawConfig):
-    """One source of attributes; an id may have several rows, whose lists are joined."""
+class AttributeSourceConfig(RowsConfig):
+    """One source of attributes; an id may have several rows, whose lists are joined. `clean_ids` replaces what it finds in ids.
+
+    `numbers` are names of columns, or names of your own with the columns' names or positions: `{ price = 5 }`. A number that
+    cannot be used is missing, and the rest of its row is not.
+    """
 
     columns: AttributeColumnsConfig
     ids: Literal["text", "integer"] = "text"
-    numbers: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    clean_ids: IdPatterns = ()
+    numbers: Annotated[tuple[str, ...], Field(strict=False)] | dict[str, str | Positive] = ()
     list_separator: Annotated[str, Field(min_length=1)] = "|"
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        mapped = [*self.columns.what().values(), *self.numbers]
+        mapped = [*self.columns.what().values(), *self._number_columns().values()]
         if not self.header and any(isinstance(column, str) for column in mapped):
             raise ValueError("without a header, columns are positions counted from 1, not names")
         return self
+
+    def rules(self, numbers: tuple[str, ...]) -> AttributeRules:
+        """What is clean, as Spark's workers take it. numbers: the names of those of all sources."""
+        columns = frozenset(self.wanted(numbers))
+        ids = _id_rules(self.ids, self.clean_ids)
+        return AttributeRules(columns, numbers, self.text_rules(), ids, self.number_rules(), self.list_separator)
+
+    def wanted(self, numbers: tuple[str, ...]) -> dict[str, str | int]:
+        """The input's columns by the names that the rules have for them."""
+        columns = {name: column for name, column in self.columns if column is not None}
+        return columns | {f"_number_{numbers.index(name)}": column for name, column in self._number_columns().items()}
+
+    def _number_columns(self) -> dict[str, str | int]:
+        return dict(self.numbers) if isinstance(self.numbers, dict) else {name: name for name in self.numbers}
 
 
 Sources = Annotated[tuple[AttributeSourceConfig, ...], Field(strict=False)]
@@ -227,6 +399,11 @@ class AttributesConfig(Model):
         if not self.items and not self.users:
             raise ValueError("needs a section [attributes.items] or [attributes.users]")
         return self
+
+    def numbers(self, side: str) -> tuple[str, ...]:
+        """The names of the numbers of all sources of items or users, each once, in their order."""
+        sources = self.items if side == "item" else self.users
+        return tuple(dict.fromkeys(name for source in sources for name in source.numbers))
 
 
 class ImageColumnsConfig(Model):
@@ -443,7 +620,7 @@ class ForestConfig(Model):
     seed: Seed = 1
 
 
-class ItemListConfig(RawConfig):
+class ItemListConfig(TextConfig):
     """Items by their outside ids: the column `item_id` of CSV, JSON or Parquet files.
 
     In a text file with an id a line and no header, `header = false` and `item_id = 1`.
@@ -451,12 +628,17 @@ class ItemListConfig(RawConfig):
 
     item_id: str | Positive = "item_id"
     ids: Literal["text", "integer"] = "text"
+    clean_ids: IdPatterns = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if not self.header and isinstance(self.item_id, str):
             raise ValueError("without a header, columns are positions counted from 1, not names: set item_id = 1")
         return self
+
+    def rules(self) -> AttributeRules:
+        """What an id of the list is, as Spark's workers take it."""
+        return AttributeRules(frozenset({"id"}), texts=self.text_rules(), ids=_id_rules(self.ids, self.clean_ids))
 
 
 class RecommendConfig(Model):

@@ -16,7 +16,7 @@ from emberline import runner, stages
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
-from emberline.errors import EmptyDatasetError, SchemaError
+from emberline.errors import DataError, EmptyDatasetError, SchemaError
 
 Row = dict[str, Any]
 Publish = Callable[..., None]
@@ -67,9 +67,18 @@ ITEMS = {
         "title": "Se7en",
         "text": "first note",
         "label": None,
-        "genres": ["Crime", "Mystery", "Thriller"],
+        "genres": ["Crime", "Mystery", "Noir", "Thriller"],
         "tags": ["dark", "slow"],
         "numbers": [1996.0, 8.6, None],
+    },
+    "12": {"title": None, "text": None, "label": None, "genres": [], "tags": [], "numbers": [None, None, None]},
+    "13": {
+        "title": "Heat, again",
+        "text": None,
+        "label": None,
+        "genres": ["(none)"],
+        "tags": [],
+        "numbers": [1500.0, None, None],
     },
     "15": {
         "title": "Alone",
@@ -83,17 +92,14 @@ ITEMS = {
     "99": {"title": None, "text": None, "label": None, "genres": [], "tags": [], "numbers": [None, None, None]},
 }
 ITEM_REASONS = {
-    ("item", "rejected", "stars is not a number"): 2,
-    ("item", "rejected", "year is not a number"): 1,
     ("item", "rejected", "id is not an integer"): 1,
     ("item", "rejected", "id is missing"): 2,
     ("item", "rejected", "wrong number of fields"): 1,
-    ("item", "merged", "another row of the same id"): 7,
+    ("item", "merged", "another row of the same id"): 8,
 }
 USER_REASONS = {
     ("user", "rejected", "id is missing"): 1,
-    ("user", "rejected", "age is not a number"): 1,
-    ("user", "merged", "another row of the same id"): 1,
+    ("user", "merged", "another row of the same id"): 2,
 }
 KNOWN = [{"item": 4, "item_id": "15", "title": None}, {"item": 2, "item_id": "unrelated", "title": None}]
 
@@ -107,17 +113,19 @@ def folder(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempP
     pq.write_table(pa.Table.from_pylist(PRICES), folder / "prices.parquet")
     (folder / "people.txt").write_text(PEOPLE, encoding="utf-8")
     publish(folder / "root", "prepare-ratings", "items", KNOWN)
+    dirty = {"max_rejected": 0.4}
     movies = {"id": "id", "title": "title", "genres": "genres"}
     tags = {"id": "movie", "tags": "tag", "text": "notes"}
     people = {"id": "name", "tags": "mood"}
     prepare(
         folder / "root",
         items=[
-            {"path": f"{folder}/movies.csv", "ids": "integer", "columns": movies, "numbers": ["year", "stars"]},
-            {"path": f"{folder}/tags.jsonl", "ids": "integer", "columns": tags, "list_separator": "/"},
+            dirty | {"path": f"{folder}/movies.csv", "ids": "integer", "columns": movies, "numbers": ["year", "stars"]},
+            dirty | {"path": f"{folder}/tags.jsonl", "ids": "integer", "columns": tags, "list_separator": "/"},
             {"path": f"{folder}/prices.parquet", "columns": {"id": "key", "label": "kind"}, "numbers": ["price", "year"]},
         ],
-        users={"path": f"{folder}/people.txt", "separator": ";", "columns": people, "list_separator": "/", "numbers": ["age"]},
+        users=dirty
+        | {"path": f"{folder}/people.txt", "separator": ";", "columns": people, "list_separator": "/", "numbers": ["age"]},
     )
     return folder
 
@@ -138,7 +146,7 @@ def test_rows_of_one_item_from_csv_json_and_parquet_become_one(folder: Path) -> 
 def test_users_have_attributes_of_the_same_kind(folder: Path) -> None:
     nothing: Row = {"title": None, "text": None, "label": None, "genres": []}
     ann = nothing | {"tags": ["calm", "kind", "loud"], "numbers": [40.0]}
-    assert attributes(folder / "root", "user") == {"ann": ann, "bob": nothing | {"tags": [], "numbers": [None]}}
+    assert attributes(folder / "root", "user") == {"ann": ann, "bob": nothing | {"tags": ["sad"], "numbers": [None]}}
     assert sorted((row["user"], row["user_id"]) for row in rows_of(folder / "root", "user_attributes")) == [
         (0, "ann"),
         (1, "bob"),
@@ -147,7 +155,7 @@ def test_users_have_attributes_of_the_same_kind(folder: Path) -> None:
 
 def test_known_items_keep_their_index_and_new_ones_come_after_the_last(folder: Path) -> None:
     found = {row["item_id"]: row["item"] for row in rows_of(folder / "root", "item_attributes")}
-    assert found == {"15": 4, "40": 5, "7": 6, "99": 7}
+    assert found == {"15": 4, "12": 5, "13": 6, "40": 7, "7": 8, "99": 9}
     assert "items" in manifests.load(folder / "root", "item_attributes").manifest.produced_by.previous
 
 
@@ -155,11 +163,10 @@ def test_every_row_left_out_is_written_with_side_reason_file_and_text(folder: Pa
     rows = rows_of(folder / "root", "rejected_attributes")
     assert Counter((row["side"], row["outcome"], row["reason"]) for row in rows) == ITEM_REASONS | USER_REASONS
     by_text = {(row["source_file"], row["raw"]): row["reason"] for row in rows}
-    assert by_text["movies.csv", "12,,,,twelve"] == "stars is not a number"
-    assert by_text["movies.csv", '13,"Heat, again",(none),+1.5e3,1e400'] == "stars is not a number"
-    assert by_text["movies.csv", "7,Seven, Crime|Noir ,NaN,9"] == "year is not a number"
+    assert by_text["movies.csv", "7,Seven, Crime|Noir ,NaN,9"] == "another row of the same id"
     assert by_text["movies.csv", "14,Too,many,fields,here,1"] == "wrong number of fields"
-    assert by_text["people.txt", "bob;sad;old"] == "age is not a number"
+    assert by_text["people.txt", "bob;sad;old"] == "another row of the same id"
+    assert ("movies.csv", "12,,,,twelve") not in by_text
     assert by_text["movies.csv", "7, Seven ,Crime| Mystery |Crime||,1995,8.6"] == "another row of the same id"
     assert ("movies.csv", "007.0,Se7en,Thriller|Crime,1996,") not in by_text
 
@@ -176,14 +183,40 @@ def test_the_accounts_of_both_sides_add_up(folder: Path) -> None:
         assert info["reasons"] == {f"{outcome}: {reason}": count for (_, outcome, reason), count in reasons.items()}
 
 
+def test_a_number_that_cannot_be_used_costs_that_number_and_is_counted(folder: Path) -> None:
+    info = {side: manifests.load(folder / "root", f"{side}_attributes").manifest.info for side in ("item", "user")}
+    assert info["item"]["unusable_numbers"] == {"stars": 2}
+    assert info["user"]["unusable_numbers"] == {"age": 1}
+
+
+def test_numbers_without_a_header_have_names_and_positions(root: Path, spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("a;1.234,50;3\nb;7;x\n")
+    source = {"path": f"{tmp_path}/in.csv", "separator": ";", "header": False, "decimal": ",", "thousands": "."}
+    prepare(root, items=source | {"columns": {"id": 1}, "numbers": {"price": 2, "stock": 3}})
+    assert manifests.load(root, "item_attributes").manifest.info["numbers"] == ["price", "stock"]
+    assert {row["item_id"]: row["numbers"] for row in rows_of(root, "item_attributes")} == {"a": [1234.5, 3.0], "b": [7.0, None]}
+
+
 # --------------------------------------------------------------------------------------------------------------- failures
+
+
+def test_more_rejected_rows_than_a_source_allows_stop_the_stage(root: Path, spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "good.csv").write_text("i,t\na,x\n")
+    (tmp_path / "in.csv").write_text("i,t\na,x\n,y\n,z\n")
+    sources = [{"path": f"{tmp_path}/{name}.csv", "columns": {"id": "i", "title": "t"}} for name in ("good", "in")]
+    told = (
+        r"2 of 3 rows \(66\.7%\) cannot be used, and attributes\.items\.1\.max_rejected = 0\.05 .* 2 id is missing, such as ',y'"
+    )
+    with pytest.raises(DataError, match=told):
+        prepare(root, items=sources)
+    assert not list(root.glob("*/manifest.json"))
 
 
 def test_when_nothing_can_be_used_the_reasons_are_told_and_nothing_is_written(
     root: Path, spark: SparkSession, tmp_path: Path
 ) -> None:
-    (tmp_path / "in.csv").write_text("i,n\n,1\na,x\nb,?\n")
-    told = r"none of the 3 rows of item attributes can be used \(rejected: n is not a number; rejected: id is missing\)"
+    (tmp_path / "in.csv").write_text("i,n\n,1\na,x,y\nb\n")
+    told = r"none of the 3 rows of item attributes can be used \(rejected: wrong number of fields; rejected: id is missing\)"
     with pytest.raises(EmptyDatasetError, match=told):
         prepare(root, items={"path": f"{tmp_path}/in.csv", "columns": {"id": "i"}, "numbers": ["n"]})
     assert not list(root.glob("*/manifest.json"))

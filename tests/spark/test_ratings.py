@@ -21,7 +21,7 @@ from pyspark.sql import DataFrame, SparkSession
 from emberline import pipelines, runner, stages
 from emberline.config import RatingsConfig
 from emberline.datasets import manifest as manifests
-from emberline.errors import ConfigError, EmptyDatasetError
+from emberline.errors import ConfigError, DataError, EmptyDatasetError
 from emberline.runner import Outcome
 from emberline.spark.ratings import drop_rare, latest_titles, merge_duplicates, parse
 
@@ -47,7 +47,7 @@ def _parse(spark: SparkSession, rows: Iterable[Cells], config: RatingsConfig) ->
     names = ["source_file", "raw", "problem", *GOOD, "title", *(f"_rule_{i}" for i in range(len(config.reject)))]
     cells = [GOOD | {"source_file": "f", "raw": str(n)} | row for n, row in enumerate(rows)]
     raw = spark.createDataFrame([tuple(row.get(name) for name in names) for row in cells], " string, ".join([*names, ""])[:-2])
-    parsed = parse(raw, config).selectExpr("*", "unix_micros(timestamp) as micros").drop("timestamp").collect()
+    parsed = parse(raw, config.rules()).selectExpr("*", "unix_micros(timestamp) as micros").drop("timestamp").collect()
     return sorted((row.asDict() for row in parsed), key=lambda row: int(row["raw"]))
 
 
@@ -82,14 +82,14 @@ def test_each_fault_has_its_reason_and_the_first_one_counts(spark: SparkSession)
 
 def test_ids_as_text_lose_only_the_blanks_around_them(spark: SparkSession) -> None:
     texts = ["17850.0", " a b ", "é😀", "0", "null", " ", "", None]
-    rows = _parse(spark, [{"user_id": text} for text in texts], _config())
+    rows = _parse(spark, [{"user_id": text} for text in texts], _config(nulls=[]))
     assert [row["user_id"] for row in rows] == ["17850.0", "a b", "é😀", "0", "null", None, None, None]
     assert [row["reason"] for row in rows] == [None] * 5 + ["user_id is missing"] * 3
 
 
 def test_ids_as_integers_have_one_spelling(spark: SparkSession) -> None:
     spellings = {"17850.0": "17850", "017850": "17850", " 5 ": "5", "5.": "5", "-7.00": "-7", "-0": "0", "9" * 38: "9" * 38}
-    others = ["1e3", "5.5", "x", "+5", "0x1", "1,000", "٥", "9" * 39, "1 2", "NaN"]
+    others = ["1e3", "5.5", "x", "+5", "0x1", "1,000", "٥", "9" * 39, "1 2", "NAN"]
     rows = _parse(spark, [{"item_id": text} for text in [*spellings, *others]], _config(item_ids="integer"))
     assert [row["item_id"] for row in rows] == [*spellings.values(), *[None] * len(others)]
     assert [row["reason"] for row in rows] == [None] * len(spellings) + ["item_id is not an integer"] * len(others)
@@ -101,8 +101,7 @@ def test_values_are_what_python_takes_for_finite_numbers(spark: SparkSession) ->
     assert [row["value"] for row in rows] == [pa.scalar(float(text), pa.float32()).as_py() for text in numbers]
     assert {row["reason"] for row in rows} == {None}
     words = [
-        "NaN",
-        "nan",
+        "NAN",
         "inf",
         "-Infinity",
         "5d",
@@ -145,7 +144,7 @@ def test_seconds_and_milliseconds_may_be_fractional_and_negative_but_stay_in_yea
     first, last = -62_135_596_800, 253_402_300_799
     good = {"0": 0, "1.5": 1_500_000, "-1": -1_000_000, "1e9": 10**15, " 7 ": 7_000_000, "1577934245.678901": 1577934245678901}
     good |= {str(first): first * 10**6, f"{last}.999999": last * 10**6 + 999_999}
-    bad = [str(first - 1), str(last + 1), "1e30", "1e400", "-1e999999999", "NaN", "2020-01-01", "1d"]
+    bad = [str(first - 1), str(last + 1), "1e30", "1e400", "-1e999999999", "NAN", "2020-01-01", "1d"]
     rows = _parse(spark, [{"timestamp": text} for text in [*good, *bad]], _config())
     assert [row["micros"] for row in rows] == [*good.values(), *[None] * len(bad)]
     assert [row["reason"] for row in rows] == [None] * len(good) + ["timestamp is not seconds"] * len(bad)
@@ -272,7 +271,7 @@ def test_minimums_of_one_drop_nothing_and_each_side_has_its_own(spark: SparkSess
 
 MIN_USER, MIN_ITEM = 6, 8
 HEADER = "time,user,item,stars,title,note"
-DIRT = [(0, ""), (0, "noon"), (1, ""), (1, "x7"), (2, "  "), (3, ""), (3, "five"), (3, "9"), (3, "0"), (3, "NaN")]
+DIRT = [(0, ""), (0, "noon"), (1, ""), (1, "x7"), (2, "  "), (3, ""), (3, "five"), (3, "9"), (3, "0"), (3, "NAN")]
 DIRT += [(4, ""), (4, '"torn'), (4, "a,b"), (4, "\udcff"), (5, "void 7"), (5, "avoid")]
 PIPELINE = """
 [ratings]
@@ -281,6 +280,7 @@ columns = {{ user_id = "user", item_id = "item", value = "stars", timestamp = "t
 user_ids = "integer"
 min_value = 1
 max_value = 5
+max_rejected = 0.4
 keep = "sum"
 min_user_ratings = {min_user}
 min_item_ratings = {min_item}
@@ -513,7 +513,8 @@ def test_a_second_run_keeps_indices_and_titles_and_takes_newer_ones(run: Run, re
 
 def test_when_nothing_is_left_the_top_reasons_are_told_and_nothing_is_written(run: Run, root: Path, tmp_path: Path) -> None:
     lines = ["u,i,t,x"] * 3 + [",i,t,1"] * 4 + ["u,,t,1"] * 2 + ["u,i"] + ["u,i,t,1"]
-    toml = _write(tmp_path / "in.csv", *lines).replace('value = "one"', 'value = "count"\nmin_user_ratings = 2')
+    settings = 'value = "count"\nmin_user_ratings = 2\nmax_rejected = 1.0'
+    toml = _write(tmp_path / "in.csv", *lines).replace('value = "one"', settings)
     with pytest.raises(EmptyDatasetError) as caught:
         run(toml.replace('title = "t"', 'value = "v"'), only="prepare-ratings")
     told = "of 11 rows none is left to train on (4 rejected: user_id is missing; 3 rejected: value is not a number; "
@@ -525,7 +526,7 @@ def test_when_nothing_is_left_the_top_reasons_are_told_and_nothing_is_written(ru
 
 def test_when_everything_is_held_out_that_is_told_first(run: Run, root: Path, tmp_path: Path) -> None:
     toml = _write(tmp_path / "in.csv", "u,i,,2020-01-02", "v,i,,2020-01-03", "v,j,,noon")
-    toml = toml.replace('title = "t"', 'timestamp = "v"') + 'timestamp_format = "yyyy-MM-dd"\n'
+    toml = toml.replace('title = "t"', 'timestamp = "v"') + 'timestamp_format = "yyyy-MM-dd"\nmax_rejected = 0.5\n'
     with pytest.raises(EmptyDatasetError, match=r"of 3 rows none .* \(2 held out; 1 rejected: timestamp is not yyyy-MM-dd\)"):
         run(toml, "ratings.holdout.by=time", "ratings.holdout.after=2020-01-01", only="prepare-ratings")
     assert _datasets(root) == []
@@ -534,12 +535,106 @@ def test_when_everything_is_held_out_that_is_told_first(run: Run, root: Path, tm
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ('timestamp_format = "%Y-%m-%d"', "timestamp_format '%Y-%m-%d' is not understood by Spark"),
-        ('timestamp_format = "second"', "timestamp_format 'second' is not understood"),
-        ('reject = [{ column = "u", pattern = "(?P<x>C)", reason = "cancelled" }]', "reject rule 'cancelled': pattern .* is not"),
+        ('timestamp_format = "%Y-%m-%Q"', "timestamp_format: '%Y-%m-%Q' holds %Q, which is not known"),
+        ('timestamp_format = "second"', "timestamp_format: 'second' .* expected seconds, milliseconds"),
+        ('reject = [{ column = "u", pattern = "(C", reason = "cancelled" }]', "reject.0.pattern: not a regular expression"),
+        ('clean_user_ids = [{ pattern = "[" }]', "clean_user_ids.0.pattern: not a regular expression"),
     ],
 )
-def test_a_pattern_that_java_does_not_know_is_a_config_error(run: Run, tmp_path: Path, setting: str, message: str) -> None:
+def test_a_format_or_pattern_that_is_none_is_a_config_error(run: Run, tmp_path: Path, setting: str, message: str) -> None:
     toml = _write(tmp_path / "in.csv", "u,i,,1").replace('title = "t"', 'timestamp = "v"')
     with pytest.raises(ConfigError, match=message):
         run(toml + setting, only="prepare-ratings")
+
+
+# ------------------------------------------------------------------------------------------------- too much that is rejected
+
+GERMAN = "\n".join(["u;i;v;at", *(f"u{n % 9};i{n % 7};{n % 5},5;{n % 28 + 1:02}.03.2021 {n % 24:02}:30" for n in range(60))])
+
+
+def _german(folder: Path, settings: str = "") -> str:
+    (folder / "log.csv").write_text(GERMAN.replace("\nu0;i0;0,5", "\nu0;i0;0"), encoding="utf-8")
+    return f"""
+[ratings]
+path = "{folder}/log.csv"
+separator = ";"
+columns = {{ user_id = "u", item_id = "i", value = "v", timestamp = "at" }}
+timestamp_format = "%d.%m.%Y %H:%M"
+{settings}
+"""
+
+
+def test_more_rejected_rows_than_allowed_stop_the_stage_with_the_reason_an_example_and_the_setting(
+    run: Run, root: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError) as caught:
+        run(_german(tmp_path), only="prepare-ratings")
+    told = str(caught.value)
+    assert told.startswith("59 of 60 rows (98.3%) cannot be used, and ratings.max_rejected = 0.05 is the most that may be: ")
+    assert re.search(r": 59 value is not a number, such as 'u0;i\d;\d,5;\d\d\.03\.2021 \d\d:30' in log\.csv; correct", told)
+    assert not isinstance(caught.value, EmptyDatasetError)
+    assert _datasets(root) == []
+
+
+def test_a_decimal_comma_and_a_german_time_are_read_by_their_settings(run: Run, tmp_path: Path) -> None:
+    outcome = run(_german(tmp_path, 'decimal = ","'), only="prepare-ratings")[0]
+    assert outcome.metrics["accounts"] | {"ratings": 60} == {
+        "read": 60, "kept": 60, "ratings": 60, "merged": 0, "rejected": 0, "filtered": 0, "holdout": 0,
+    }  # fmt: skip
+
+
+def test_rows_that_a_rule_names_are_not_counted_as_too_many(run: Run, tmp_path: Path) -> None:
+    toml = _write(tmp_path / "in.csv", *(f",i{n},," for n in range(9)), "u,i,,")
+    rule = '[[ratings.reject]]\ncolumn = "u"\npattern = "^$"\nreason = "no customer"\n'
+    outcome = run(toml + rule, only="prepare-ratings")[0]
+    assert outcome.metrics["reasons"] == {"rejected: no customer": 9}
+
+
+# ------------------------------------------------------------------------------------------------ spellings, weights, a window
+
+
+def test_spellings_of_one_id_are_joined_and_counted(run: Run, read: Read, tmp_path: Path) -> None:
+    names = ["Bj\u00f6rn", "Bjo\u0308rn", "Bj\u00f6rn\t", "Bj\u00f6rn\u00a0", "ann", "ann", "bob\u3000", "bob"]
+    toml = _write(tmp_path / "in.csv", *(f'"{name}",i{n},,' for n, name in enumerate(names)))
+    outcome = run(toml, only="prepare-ratings")[0]
+    assert sorted(read("users")["user_id"].to_pylist()) == ["Bj\u00f6rn", "ann", "bob"]
+    assert outcome.metrics["joined"] == {"users": 4, "items": 0}
+    run(toml + "normalize = false\n", only="prepare-ratings")
+    assert len(set(read("ratings")["user"].to_pylist())) == 7
+
+
+def test_events_count_by_their_weights_within_a_window(run: Run, read: Read, tmp_path: Path) -> None:
+    lines = [
+        "a,i,view,2021-03-01",
+        "a,i,cart,2021-03-02",
+        "a,j,purchase,2021-03-03",
+        "b,i,view,2020-01-01",
+        "b,j,hover,2021-03-03",
+    ]
+    lines += ["b,k,glance,2021-03-03", "b,k,view,2021-04-01", "c,k,view,2021-02-20"]
+    (tmp_path / "in.csv").write_text("\n".join(["u,i,what,at", *lines]), encoding="utf-8")
+    toml = f"""
+[ratings]
+path = "{tmp_path}/in.csv"
+columns = {{ user_id = "u", item_id = "i", event = "what", timestamp = "at" }}
+value = "one"
+keep = "sum"
+weights = {{ view = 1, cart = 3, purchase = 5.5, glance = 0 }}
+timestamp_format = "iso"
+since = 2021-01-01
+until = "2021-04-01"
+last_days = 10
+max_rejected = 0.2
+"""
+    outcome = run(toml, only="prepare-ratings")[0]
+    users, items = ({row[f"{side}_id"]: row[side] for row in read(f"{side}s").to_pylist()} for side in ("user", "item"))
+    found = {(row["user"], row["item"]): row["value"] for row in read("ratings").to_pylist()}
+    assert found == {(users["a"], items["i"]): 4.0, (users["a"], items["j"]): 5.5}
+    assert outcome.metrics["reasons"] == {
+        "filtered: earlier than since": 1,
+        "filtered: event weighs 0": 1,
+        "filtered: more than 10 days before the newest": 1,
+        "filtered: not before until": 1,
+        "merged: added to the pair's sum": 1,
+        "rejected: event has no weight": 1,
+    }

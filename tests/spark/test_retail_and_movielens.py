@@ -65,7 +65,7 @@ def _fault(row: dict[str, str]) -> str | None:
     if row["InvoiceNo"].startswith("C"):
         return "cancelled invoice"
     if not row["CustomerID"].strip():
-        return "user_id is missing"
+        return "no customer"
     if not row["StockCode"].strip():
         return "item_id is missing"
     return None if float(row["Quantity"]) > 0 else "count is not positive"

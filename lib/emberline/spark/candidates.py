@@ -10,7 +10,8 @@ from emberline.errors import EmptyDatasetError
 from emberline.logs import event
 from emberline.runner import StageRun
 from emberline.spark import ids
-from emberline.spark.raw import id_column, read_raw
+from emberline.spark.attributes import parse
+from emberline.spark.raw import read_raw
 from emberline.spark.scan import Scan
 
 log = logging.getLogger(__name__)
@@ -47,9 +48,9 @@ def within(rows: Scan, items: DataFrame | None) -> Scan:
 
 def _listed(run: StageRun, spark: SparkSession, setting: str, config: ItemListConfig, items: DataFrame) -> DataFrame:
     """Column item: what the files of one setting list. items: columns item and item_id."""
-    raw = read_raw(spark, run.raw_files(config.path), config, {"text": config.item_id}, "yyyy-MM-dd HH:mm:ss")
-    usable = F.when(F.col("problem").isNull(), F.nullif(F.trim("text"), F.lit("")))
-    texts = raw.withColumn("text", usable).select(id_column("text", config.ids).alias("item_id")).distinct()
+    raw = read_raw(spark, run.raw_files(config.path), config, {"id": config.item_id}, "yyyy-MM-dd HH:mm:ss")
+    usable = F.when(F.col("reason").isNull(), F.col("id"))
+    texts = parse(raw, config.rules()).select(usable.alias("item_id")).distinct()
     listed = texts.join(items, "item_id", "left").persist()
     ids_, known, unreadable = listed.agg(F.count("item_id"), F.count("item"), F.count_if(F.isnull("item_id"))).first() or (
         0,

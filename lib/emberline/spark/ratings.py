@@ -6,35 +6,34 @@ Kept rows are in `ratings` or `holdout`; the others are in `rejected_ratings` wi
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from emberline.cleaning import events, times
+from emberline.cleaning.events import EventRules
 from emberline.config import RatingsConfig
 from emberline.datasets.manifest import Dataset
-from emberline.errors import ConfigError, DataError, EmptyDatasetError
+from emberline.errors import DataError, EmptyDatasetError
 from emberline.runner import StageRun
-from emberline.spark import frames, ids
-from emberline.spark.raw import NUMBER, id_column, read_raw
+from emberline.spark import frames, ids, rejects
+from emberline.spark.raw import read_raw
 from emberline.spark.split import mark_holdout
 
 _PAIR = ["user_id", "item_id"]
 _OUTCOMES = ("merged", "rejected", "filtered")
-_FLOAT_MAX = 3.4028235e38
-_MICROS_MIN, _MICROS_MAX = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999
-_UNITS = {"seconds": 1_000_000, "milliseconds": 1_000}  # in microseconds
 _MERGED = {"latest": "duplicate of a later event", "sum": "added to the pair's sum", "max": "not the pair's maximum"}
 
 
 def run(run: StageRun, spark: SparkSession) -> None:
     """Read, clean, merge, filter, number, split and write."""
     config: RatingsConfig = run.settings
-    _check_patterns(spark, config)
-    raw = read_raw(spark, run.raw_files(config.path), config, _wanted(config), config.timestamp_format)
-    parsed = frames.checkpoint(parse(raw, config), run, "parsed")
+    raw = read_raw(spark, run.raw_files(config.path), config, config.wanted(), times.for_java(config.timestamp_format))
+    parsed = frames.checkpoint(parse(raw, config.rules()), run, "parsed").transform(leave_out_old, config.last_days)
+    rejects.check(parsed, config.max_rejected, "ratings", [rule.reason for rule in config.reject])
     good = parsed.where("reason is null")
     merged = frames.checkpoint(merge_duplicates(good, config.keep), run, "merged")
     survivors = merged.where("_row = 1")
@@ -42,110 +41,36 @@ def run(run: StageRun, spark: SparkSession) -> None:
     frequent = drop_rare(survivors.select(*_PAIR, "value", "timestamp"), config.min_user_ratings, config.min_item_ratings, store)
     kept = frames.checkpoint(frequent.transform(mark_holdout, config.holdout, config.seed), run, "kept")
 
-    left_out = rejected(parsed).unionByName(duplicates(merged, config.keep)).unionByName(rare(survivors, kept, config))
+    left_out = unusable(parsed).unionByName(duplicates(merged, config.keep)).unionByName(rare(survivors, kept, config))
     accounts = frames.write(left_out, run, "rejected_ratings")
     users, items = _write_ids(run, spark, kept, good)
     _write_kept(run, kept, users, items)
     _account(run, spark, raw.count(), accounts)
+    joined = {f"{side}s": rejects.joined(good, f"{side}_id", f"{side}_spelling") for side in ("user", "item")}
+    run.metrics["joined"] = joined
+    run.outputs["ratings"].info.update(joined=joined)
 
 
-def _check_patterns(spark: SparkSession, config: RatingsConfig) -> None:
-    """Raises ConfigError for a pattern that Java does not know, before a row is read."""
-    tries = {
-        f"reject rule {rule.reason!r}: pattern {rule.pattern!r}": F.rlike(F.lit(""), F.lit(rule.pattern))
-        for rule in config.reject
-    }
-    if config.timestamp_format not in _UNITS:
-        text = F.lit("2011-11-01 08:00:00")
-        tries[f"timestamp_format {config.timestamp_format!r}"] = F.try_to_timestamp(text, F.lit(config.timestamp_format))
-    for setting, column in tries.items():
-        try:
-            spark.sql("SELECT 1").select(column).collect()  # answered by the optimiser, without a job
-        except PySparkException as error:
-            raise ConfigError(
-                f"{setting} is not understood by Spark; it wants Java's regular expressions and times such as yyyy-MM-dd HH:mm:ss"
-            ) from error
+def parse(raw: DataFrame, rules: EventRules) -> DataFrame:
+    """The raw rows as events, or with the outcome and the reason why they are none: columns of cleaning.events.SCHEMA."""
+    return raw.mapInArrow(partial(events.clean_all, rules=rules), frames.spark_schema(events.SCHEMA))
 
 
-def _wanted(config: RatingsConfig) -> dict[str, str | int]:
-    columns = {name: column for name, column in config.columns if column is not None}
-    return columns | {f"_rule_{i}": rule.column for i, rule in enumerate(config.reject)}
-
-
-def parse(raw: DataFrame, config: RatingsConfig) -> DataFrame:
-    """Columns source_file, raw, user_id, item_id, value, timestamp, title and `reason`, which is null for a good row.
-
-    In three steps, texts, values and reasons, so that nothing is parsed again for each reason that asks for it.
-    """
-    mapped = [name for name, column in config.columns if column is not None]
-    texts = raw.withColumns({f"{name}_text": F.nullif(F.trim(name), F.lit("")) for name in mapped})
-    values = texts.withColumns(
+def leave_out_old(parsed: DataFrame, last_days: float | None) -> DataFrame:
+    """Good rows are `filtered` where they are more than so many days older than the newest one."""
+    if last_days is None:
+        return parsed
+    newest = parsed.where("reason is null").agg(F.max("timestamp")).first()
+    if newest is None or newest[0] is None:
+        return parsed
+    is_old = F.isnull("reason") & (F.col("timestamp") < F.lit(newest[0] - timedelta(days=last_days)))
+    reason, outcome = F.lit(f"more than {last_days:g} days before the newest"), F.lit("filtered")
+    return parsed.withColumns(
         {
-            "user_id": id_column("user_id_text", config.user_ids),
-            "item_id": id_column("item_id_text", config.item_ids),
-            "value": _number(config),
-            "timestamp": _timestamp(config),
-            "title": F.col("title_text") if "title" in mapped else F.lit(None).cast("string"),
+            "outcome": F.when(is_old, outcome).otherwise(F.col("outcome")),
+            "reason": F.when(is_old, reason).otherwise(F.col("reason")),
         }
     )
-    value, reason = F.col("value").cast("float").alias("value"), F.coalesce(*_reasons(config)).alias("reason")
-    return values.select("source_file", "raw", "user_id", "item_id", value, "timestamp", "title", reason)
-
-
-def _number(config: RatingsConfig) -> Column:
-    if config.columns.value is None:
-        return F.lit(1.0)
-    return F.when(F.rlike("value_text", F.lit(NUMBER)), F.col("value_text")).try_cast("double")
-
-
-def _timestamp(config: RatingsConfig) -> Column:
-    if config.columns.timestamp is None:
-        return F.lit(None).cast("timestamp")
-    if config.timestamp_format not in _UNITS:
-        return F.try_to_timestamp("timestamp_text", F.lit(config.timestamp_format))
-    micros = (F.col("timestamp_text").try_cast("decimal(28,6)") * _UNITS[config.timestamp_format]).try_cast("long")
-    in_range = micros.between(_MICROS_MIN, _MICROS_MAX)
-    return F.when(in_range, F.timestamp_micros(micros))
-
-
-def _reasons(config: RatingsConfig) -> list[Column]:
-    """Each reason why a row is rejected, or null, in the order in which they are looked for."""
-    rules = [F.when(F.rlike(f"_rule_{i}", F.lit(rule.pattern)), F.lit(rule.reason)) for i, rule in enumerate(config.reject)]
-    return [
-        F.col("problem"),
-        *rules,
-        _missing("user_id"),
-        _missing("item_id"),
-        _unusable("user_id", "an integer"),
-        _unusable("item_id", "an integer"),
-        *([] if config.columns.value is None else _value_reasons(config)),
-        *([] if config.columns.timestamp is None else _time_reasons(config)),
-    ]
-
-
-def _missing(column: str) -> Column:
-    return F.when(F.col(f"{column}_text").isNull(), F.lit(f"{column} is missing"))
-
-
-def _unusable(column: str, expected: str) -> Column:
-    return F.when(F.col(column).isNull(), F.lit(f"{column} is not {expected}"))
-
-
-def _value_reasons(config: RatingsConfig) -> list[Column]:
-    value = F.col("value")
-    too_large = F.when(F.abs(value) > _FLOAT_MAX, F.lit("value does not fit a float32"))
-    reasons = [_missing("value"), _unusable("value", "a number"), too_large]
-    if config.value == "count":
-        reasons.append(F.when(value.cast("float") <= 0, F.lit("count is not positive")))
-    if config.min_value is not None:
-        reasons.append(F.when(value < config.min_value, F.lit(f"value is below {config.min_value:g}")))
-    if config.max_value is not None:
-        reasons.append(F.when(value > config.max_value, F.lit(f"value is above {config.max_value:g}")))
-    return reasons
-
-
-def _time_reasons(config: RatingsConfig) -> list[Column]:
-    return [_missing("timestamp"), _unusable("timestamp", config.timestamp_format)]
 
 
 def merge_duplicates(good: DataFrame, keep: str) -> DataFrame:
@@ -184,9 +109,9 @@ def _drop_under(ratings: DataFrame, column: str, minimum: int) -> DataFrame:
 # ---------------------------------------------------------------------------------------------- rows that are not kept
 
 
-def rejected(parsed: DataFrame) -> DataFrame:
-    """Rows that do not hold a usable rating."""
-    return _left_out(parsed.where("reason is not null"), "rejected", F.col("reason"))
+def unusable(parsed: DataFrame) -> DataFrame:
+    """Rows that do not hold a usable rating, or not a wanted one."""
+    return parsed.where("reason is not null").select("source_file", "outcome", "reason", "raw")
 
 
 def duplicates(merged: DataFrame, keep: str) -> DataFrame:

@@ -24,7 +24,6 @@ from emberline.datasets import storage
 from emberline.datasets.storage import RawFile
 from emberline.errors import ConfigError, DataError, SchemaError
 
-NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"  # Java also takes 5d, 1f and 0x1p3 for numbers
 _HEAD_BYTES = 1 << 20
 _MAX_FIELDS = 20_000
 _LINE_ENDS = r"\r\n|\n|\r"  # Spark's; Python's splitlines knows more
@@ -67,14 +66,6 @@ def read_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: 
     if kind == "json":
         return _read_json(spark, heads, raw, wanted)
     return _union([_read_csv(spark, group, raw, header, wanted) for header, group in _by_header(heads, raw).items()])
-
-
-def id_column(text: str, kind: str) -> Column:
-    """An id as text; with `integer`, "17850.0" and "017850" are "17850", and what is no integer is null."""
-    if kind == "text":
-        return F.col(text)
-    whole = F.regexp_extract(text, r"^\s*(-?\d{1,38})(\.0*)?\s*$", 1)
-    return F.nullif(whole, F.lit("")).cast("decimal(38,0)").cast("string")
 
 
 def check_name(file: RawFile) -> None:

@@ -1,0 +1,169 @@
+"""Raw interactions, as texts, to clean events, or to a reason why a row is none."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from emberline.cleaning import ids, numbers, texts, times
+from emberline.cleaning.ids import IdRules
+from emberline.cleaning.numbers import NumberRules
+from emberline.cleaning.texts import TextRules
+
+_FLOAT_MAX = 3.4028235e38
+_NOTHING = pa.scalar(None, pa.string())
+SCHEMA = pa.schema(
+    {
+        "source_file": pa.string(),
+        "raw": pa.string(),
+        "user_id": pa.string(),
+        "item_id": pa.string(),
+        "value": pa.float32(),
+        "timestamp": times.MOMENT,
+        "title": pa.string(),
+        "outcome": pa.string(),
+        "reason": pa.string(),
+        "user_spelling": pa.string(),
+        "item_spelling": pa.string(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class EventRules:
+    """What a clean event is.
+
+    `columns` are those that the input has: user_id, item_id, and some of value, timestamp, title and event. `reject` has pairs of
+    (pattern, reason), of which the n-th looks at the column `_rule_n`. Events from `since` on and before `until` are wanted.
+    """
+
+    columns: frozenset[str]
+    texts: TextRules = field(default_factory=TextRules)
+    users: IdRules = field(default_factory=IdRules)
+    items: IdRules = field(default_factory=IdRules)
+    numbers: NumberRules = field(default_factory=NumberRules)
+    value: Literal["rating", "count", "one"] = "rating"
+    min_value: float | None = None
+    max_value: float | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+    default_weight: float | None = None
+    timestamp_format: str = "seconds"
+    since: datetime | None = None
+    until: datetime | None = None
+    reject: tuple[tuple[str, str], ...] = ()
+
+
+class _Reasons:
+    """The first reason that is found for each row, and what becomes of it: `rejected`, or `filtered` where it is good."""
+
+    def __init__(self, problem: pa.Array) -> None:
+        self.found = problem
+        self.outcome = pc.if_else(problem.is_valid(), "rejected", _NOTHING)
+
+    def add(self, condition: pa.Array, reason: str, outcome: str = "rejected") -> None:
+        """Rows for which the condition holds have this reason, unless they have one already."""
+        self.found = pc.coalesce(self.found, pc.if_else(condition, reason, _NOTHING))
+        self.outcome = pc.coalesce(self.outcome, pc.if_else(condition, outcome, _NOTHING))
+
+
+def clean_all(batches: Iterator[pa.RecordBatch], rules: EventRules) -> Iterator[pa.RecordBatch]:
+    """Each batch cleaned; what Spark's workers run."""
+    return (clean(batch, rules) for batch in batches)
+
+
+def clean(rows: pa.RecordBatch, rules: EventRules) -> pa.RecordBatch:
+    """Columns of SCHEMA; `reason` is null for a good row, a spelling is null where it is the id itself.
+
+    rows: columns source_file, raw, problem, those of the rules, and `_rule_n` for the n-th pattern, as texts.
+    """
+    found = {name: texts.clean(rows[name], rules.texts) for name in sorted(rules.columns)}
+    reasons = _Reasons(rows["problem"])
+    for place, (pattern, reason) in enumerate(rules.reject):
+        reasons.add(texts.matches(rows[f"_rule_{place}"], pattern), reason)
+    named = {side: ids.clean(found[side], kind) for side, kind in (("user_id", rules.users), ("item_id", rules.items))}
+    for side, (spelled, _) in named.items():
+        reasons.add(pc.is_null(spelled), f"{side} is missing")
+    for side, (_, one) in named.items():
+        reasons.add(pc.is_null(one), f"{side} is not an integer")
+    value = _values(found, rules, reasons, rows.num_rows)
+    moments = _moments(found, rules, reasons, rows.num_rows)
+    _leave_out(found, moments, rules, reasons)
+    columns = {
+        "source_file": rows["source_file"],
+        "raw": rows["raw"],
+        "user_id": named["user_id"][1],
+        "item_id": named["item_id"][1],
+        "value": value,
+        "timestamp": moments,
+        "title": found["title"] if "title" in found else pa.nulls(rows.num_rows, pa.string()),
+        "outcome": reasons.outcome,
+        "reason": reasons.found,
+        "user_spelling": _other_spelling(rows["user_id"], named["user_id"][0]),
+        "item_spelling": _other_spelling(rows["item_id"], named["item_id"][0]),
+    }
+    return pa.RecordBatch.from_arrays(list(columns.values()), schema=SCHEMA)
+
+
+def _other_spelling(written: pa.Array, cleaned: pa.Array) -> pa.Array:
+    """What stands in the file, but for blanks around it, where the rules for texts have made something else of it."""
+    plain = pc.utf8_trim(written, characters=" ")
+    return pc.if_else(pc.fill_null(pc.equal(plain, cleaned), True), _NOTHING, plain)
+
+
+def _values(found: dict[str, pa.Array], rules: EventRules, reasons: _Reasons, count: int) -> pa.Array:
+    value = pa.array([1.0]).take(pa.array([0] * count, pa.int8()))
+    if "event" in found:
+        value = _weights(found["event"], rules, reasons)
+    if "value" in found:
+        value = pc.multiply(_numbers(found["value"], rules, reasons), value)
+    inside = pc.less_equal(pc.abs(value), _FLOAT_MAX)
+    return pc.cast(pc.if_else(inside, value, pa.scalar(None, pa.float64())), pa.float32())
+
+
+def _weights(events: pa.Array, rules: EventRules, reasons: _Reasons) -> pa.Array:
+    """What each kind of event weighs."""
+    reasons.add(pc.is_null(events), "event is missing")
+    place = pc.index_in(events, value_set=pa.array(list(rules.weights), pa.string()))
+    weight = pa.array(list(rules.weights.values()), pa.float64()).take(place)
+    if rules.default_weight is not None:
+        weight = pc.fill_null(weight, rules.default_weight)
+    reasons.add(pc.is_null(weight), "event has no weight")
+    return weight
+
+
+def _numbers(found: pa.Array, rules: EventRules, reasons: _Reasons) -> pa.Array:
+    value = numbers.parse(found, rules.numbers)
+    reasons.add(pc.is_null(found), "value is missing")
+    reasons.add(pc.is_null(value), "value is not a number")
+    reasons.add(pc.greater(pc.abs(value), _FLOAT_MAX), "value does not fit a float32")
+    if rules.value == "count":
+        inside = pc.less_equal(pc.abs(value), _FLOAT_MAX)
+        single = pc.cast(pc.if_else(inside, value, pa.scalar(None, pa.float64())), pa.float32())
+        reasons.add(pc.less_equal(single, 0.0), "count is not positive")
+    if rules.min_value is not None:
+        reasons.add(pc.less(value, rules.min_value), f"value is below {rules.min_value:g}")
+    if rules.max_value is not None:
+        reasons.add(pc.greater(value, rules.max_value), f"value is above {rules.max_value:g}")
+    return value
+
+
+def _moments(found: dict[str, pa.Array], rules: EventRules, reasons: _Reasons, count: int) -> pa.Array:
+    if "timestamp" not in found:
+        return pa.nulls(count, times.MOMENT)
+    moments = times.parse(found["timestamp"], rules.timestamp_format)
+    reasons.add(pc.is_null(found["timestamp"]), "timestamp is missing")
+    reasons.add(pc.is_null(moments), f"timestamp is not {rules.timestamp_format}")
+    return moments
+
+
+def _leave_out(found: dict[str, pa.Array], moments: pa.Array, rules: EventRules, reasons: _Reasons) -> None:
+    """Good rows that are not wanted."""
+    if nothing := [event for event, weight in rules.weights.items() if weight == 0]:
+        reasons.add(pc.is_in(found["event"], value_set=pa.array(nothing)), "event weighs 0", "filtered")
+    if rules.since:
+        reasons.add(pc.less(moments, pa.scalar(rules.since, times.MOMENT)), "earlier than since", "filtered")
+    if rules.until:
+        reasons.add(pc.greater_equal(moments, pa.scalar(rules.until, times.MOMENT)), "not before until", "filtered")

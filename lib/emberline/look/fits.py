@@ -1,0 +1,84 @@
+"""Which settings would read the texts that were found: time formats, ways to write numbers, encodings."""
+
+import codecs
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from emberline.cleaning import numbers, times
+from emberline.cleaning.numbers import NumberRules
+
+ENOUGH = 0.95  # of the texts
+_FEW = 5  # texts that say whether a format is worth a try with all
+_DAYS = ["%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y.%m.%d", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y"]
+_DAYS += ["%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%a, %d %b %Y", "%d/%b/%Y"]
+_HOURS = (
+    "",
+    " %H:%M",
+    " %H:%M:%S",
+    " %H:%M:%S.%f",
+    ", %H:%M",
+    ", %H:%M:%S",
+    " %I:%M %p",
+    " %I:%M:%S %p",
+    "T%H:%M:%S",
+    ":%H:%M:%S",
+)
+_OTHERS = ("%Y%m%d%H%M%S", "%Y%m%d%H%M", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y")
+_WAYS = [
+    NumberRules(d, t) for d, t in ((".", ""), (",", ""), (",", "."), (".", ","), (",", " "), (",", "\u00a0"), (",", "\u202f"))
+]
+_WAYS += [NumberRules(".", "'")]
+ENCODINGS = ("utf-8", "utf-16", "cp1252", "cp1250", "cp1251", "cp932", "euc_jp", "gb18030", "big5", "cp949", "latin-1")
+
+
+def formats(texts: pa.Array) -> list[str]:
+    """The time formats that read nearly all of the texts, and more of them than any other; the simplest first."""
+    found = texts.drop_null()
+    if _share(times.parse(found, "iso")) >= ENOUGH:
+        return ["iso"]
+    likely = [written for written in _candidates(found) if times.parse(found[:_FEW], written).null_count < min(_FEW, len(found))]
+    shares = {written: _share(times.parse(found, written)) for written in likely}
+    best = max(shares.values(), default=0.0)
+    return [written for written, share in shares.items() if share >= max(ENOUGH, best)]
+
+
+def _candidates(found: pa.Array) -> Iterable[str]:
+    """Numbers are seconds, milliseconds or microseconds of this age, by their size; of 20 digits they are none."""
+    if not len(found):
+        return
+    if _share(pc.if_else(pc.match_substring_regex(found, r"^\d{9,17}(\.\d*)?$"), 1, None)) >= ENOUGH:
+        digits = pc.max(pc.utf8_length(pc.replace_substring_regex(found, r"\..*$", ""))).as_py()
+        yield "seconds" if digits <= 11 else "milliseconds" if digits <= 14 else "microseconds"
+        yield from ("%Y%m%d%H%M%S", "%Y%m%d%H%M")
+        return
+    yield from _OTHERS
+    for hours in _HOURS:
+        for zone in ("", " %z", "%z") if hours else ("",):
+            yield from (f"{day}{hours}{zone}" for day in _DAYS)
+
+
+def number_ways(texts: pa.Array) -> list[NumberRules]:
+    """The ways of writing numbers by which nearly all of the texts are some."""
+    found = texts.drop_null()
+    return [way for way in _WAYS if len(found) and _share(numbers.parse(found, way)) >= ENOUGH]
+
+
+def encodings(start: bytes) -> list[str]:
+    """The encodings in which the beginning of a file is text, the likeliest first."""
+    return [name for name in ENCODINGS if _decodes(start, name)]
+
+
+def _decodes(start: bytes, name: str) -> bool:
+    if name == "utf-16" and not start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return False
+    try:
+        text = codecs.getincrementaldecoder(name)().decode(start)  # the last character may be cut
+    except UnicodeError:
+        return False
+    return not any(0x80 <= ord(character) < 0xA0 for character in text)
+
+
+def _share(parsed: pa.Array) -> float:
+    return 1 - parsed.null_count / len(parsed) if len(parsed) else 0.0
