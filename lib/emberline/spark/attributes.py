@@ -89,7 +89,9 @@ def _check_rejected(parsed: DataFrame, side: str, sources: tuple[AttributeSource
     """Raises DataError where more rows of a source cannot be used than it allows."""
     for position, source in enumerate(sources):
         place = f".{position}" if len(sources) > 1 else ""
-        rows = parsed.where(F.col("_source") == position).withColumn("outcome", F.when(F.col("reason").isNotNull(), F.lit("rejected")))
+        rows = parsed.where(F.col("_source") == position).withColumn(
+            "outcome", F.when(F.col("reason").isNotNull(), F.lit("rejected"))
+        )
         rejects.check(rows, source.max_rejected, f"attributes.{side}s{place}")
 
 
