@@ -157,6 +157,25 @@ def test_metrics_stand_in_one_table_per_unit_with_their_errors(console: Console)
     assert ["als", "0.5000"] in lines
 
 
+def test_each_model_says_how_many_ratings_it_left_to_the_biases(console: Console) -> None:
+    rows = [
+        {"subject": subject, "metric": metric, "value": 0.5, "ratings": 20, "standard_error": None} | missing
+        for subject, missing in (
+            ("als", {"answered_by_biases": 829}),
+            ("item-neighbors", {"answered_by_biases": 3916}),
+            ("biases", {}),
+        )
+        for metric in ("rmse", "mae")
+    ]
+    metrics = {"reports": {"holdout": {"protocol": {"name": "fraction 0.2", "hash": "c0ffee"}, "metrics": rows}}}
+    display.show_outcomes(console, [_outcome("evaluate", metrics=metrics)])
+    lines = _words(console)
+    assert ["over", "20", "ratings", "rmse", "mae", "answered", "by", "biases"] in lines
+    assert ["als", "0.5000", "0.5000", "829"] in lines
+    assert ["item-neighbors", "0.5000", "0.5000", "3,916"] in lines
+    assert ["biases", "0.5000", "0.5000"] in lines
+
+
 def test_a_manifest_is_shown_with_what_it_comes_from(console: Console) -> None:
     display.show_manifest(console, MANIFEST, None)
     shown = _shown(console)

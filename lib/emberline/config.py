@@ -493,6 +493,22 @@ class AlsConfig(Model):
         return self
 
 
+class NeighborRatingsConfig(Model):
+    """How ratings are predicted from neighbours: the deviations from `damping`-ed biases of the `top_k` most similar items that
+    the user rated, or of the most similar users who rated the item, weighted by similarity.
+
+    Similarities are cosines of such deviations, with a `shrinkage` and a `min_support` of their own. `prior` is the similarity of
+    one more neighbour that deviates by 0, which few and distant ones do not outweigh; `damping` is how many average ratings are
+    added to each user's and each item's own (cf/neighborhood.py and spark/biases.py have the formulas).
+    """
+
+    top_k: Positive = 40
+    shrinkage: Annotated[float, Field(ge=0)] = 50.0
+    min_support: Positive = 1
+    prior: Annotated[float, Field(ge=0)] = 0.1
+    damping: Annotated[float, Field(ge=0)] = 5.0
+
+
 class CosineConfig(Model):
     """Cosine neighbours of items, of users, or of both: the `top_k` most similar of each.
 
@@ -500,6 +516,8 @@ class CosineConfig(Model):
     (`center = "user"` is the adjusted cosine). Similarities are multiplied by n / (n + `shrinkage`), for n ratings in common, and
     pairs with fewer than `min_support` of them are not published. With `max_ratings`, no more than so many ratings count of one
     user, where items are compared, and of one item, where users are; chosen by hash, with `seed`.
+
+    Ratings are predicted by neighbours of their own, as `ratings` says, which no setting before it but `max_ratings` changes.
     """
 
     sides: Annotated[tuple[Literal["items", "users"], ...], Field(strict=False, min_length=1)] = ("items", "users")
@@ -509,6 +527,7 @@ class CosineConfig(Model):
     shrinkage: Annotated[float, Field(ge=0)] = 0.0
     min_support: Positive = 1
     max_ratings: Annotated[int, Field(ge=2)] | None = None
+    ratings: NeighborRatingsConfig = NeighborRatingsConfig()
     seed: Seed = 1
 
     @model_validator(mode="after")
@@ -669,12 +688,14 @@ class RecommendConfig(Model):
 class EvaluateConfig(Model):
     """How recommendations are measured on the holdout: at which `k`, and from which value on a held-out rating is relevant.
 
-    `cold_k` is for the lists of cold items only, by the factors that their pictures predict.
+    `cold_k` is for the lists of cold items only, by the factors that their pictures predict. `damping` is that of the biases
+    which predicted ratings are measured beside: how many average ratings are added to each user's and each item's own.
     """
 
     k: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (10,)
     cold_k: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (20,)
     relevant_from: float | None = None
+    damping: Annotated[float, Field(ge=0)] = 5.0
     seed: Seed = 1
 
 

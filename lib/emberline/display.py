@@ -26,6 +26,7 @@ from emberline.runner import Decision, Outcome
 
 _PIPE_WIDTH = 130  # of tables that go to a file or another program, where there is no terminal to ask
 _LONGEST_CELL = 60
+_FALLBACK = "answered by biases"  # how often, where a model that predicts ratings has no answer
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 
@@ -193,10 +194,14 @@ def _show_metrics(console: Console, protocol: dict[str, Any], rows: Iterable[dic
         unit = next(name for name in ("users", "items", "ratings", "pictures") if name in row)
         error = row.get("standard_error")
         shown = f"{row['value']:.4f}" + (f" ±{error:.4f}" if error is not None else "")
-        groups.setdefault(f"{row[unit]:,} {unit}", {}).setdefault(row["subject"], {})[row["metric"]] = shown
+        cells = groups.setdefault(f"{row[unit]:,} {unit}", {}).setdefault(row["subject"], {})
+        cells[row["metric"]] = shown
+        if "answered_by_biases" in row:
+            cells[_FALLBACK] = f"{row['answered_by_biases']:,}"
     console.print(f"\nMeasured on: {protocol['name']} (protocol {protocol['hash']}); ± is one standard error")
     for count, subjects in groups.items():
-        names = list(next(iter(subjects.values())))
+        found = dict.fromkeys(name for cells in subjects.values() for name in cells)
+        names = sorted(found, key=_FALLBACK.__eq__)  # the last column
         table = _table(f"over {count}", *(f">{name}" for name in names))
         for subject, values in subjects.items():
             table.add_row(subject, *(values.get(name, "") for name in names))

@@ -66,12 +66,22 @@ def test_the_best_is_the_lowest_error_and_the_oracle_does_not_compete() -> None:
     rows: list[dict[str, Any]] = [
         {"subject": "oracle", "metric": "rmse", "value": 0.1, "standard_error": None, "ratings": 9},
         {"subject": "item-mean", "metric": "rmse", "value": 0.9, "standard_error": None, "ratings": 9},
-        {"subject": "als", "metric": "rmse", "value": 0.8, "standard_error": None, "ratings": 9, "answered_by_item_mean": 2},
+        {"subject": "als", "metric": "rmse", "value": 0.8, "standard_error": None, "ratings": 9, "answered_by_biases": 2},
     ]
     (line,) = measures._lines(rows, ["oracle", "item-mean", "als"])
     assert [cell and cell.is_best for cell in line.cells] == [False, False, True]
     assert line.over == "9 ratings"
     assert measures._gain("holdout", rows) == measures.Gain("Held-out ratings", "rmse", "als", "0.800", "item-mean", "0.900")
+
+
+def test_each_model_says_its_own_number_of_ratings_without_an_answer() -> None:
+    shared = {"metric": "rmse", "value": 0.8, "standard_error": 0.1, "ratings": 9000}
+    rows = [shared | {"subject": "als", "answered_by_biases": 829}, shared | {"subject": "biases"}]
+    rows.append(shared | {"subject": "item-neighbors", "answered_by_biases": 3916})
+    (line,) = measures._lines(rows, ["als", "item-neighbors", "biases"])
+    notes = [cell and cell.note for cell in line.cells]
+    assert notes == ["829 answered by the biases", "3,916 answered by the biases", ""]
+    assert line.over == "9,000 ratings"
 
 
 def test_a_model_that_loses_says_so() -> None:

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from emberline import runner, stages
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
-from emberline.spark.evaluate import _protocol, error_rows, predict
+from emberline.spark.evaluate import _protocol
+from emberline.spark.rating_errors import error_rows, predict
 
 Row = dict[str, Any]
 Report = dict[str, Any]
@@ -30,11 +32,20 @@ HOLDOUT = {"by": "fraction", "fraction": 0.2, "cold_items": 0.0, "seed": 1}
 # ---------------------------------------------------------------------------------------------------------- inputs by hand
 
 
-def publish_all(publish: Publish, root: Path, training: Pairs, withheld: Pairs, cold: Pairs, lists: Lists, protocol: Row) -> None:
+def publish_all(
+    publish: Publish,
+    root: Path,
+    training: Pairs,
+    withheld: Pairs,
+    cold: Pairs,
+    lists: Lists,
+    protocol: Row,
+    config: Row | None = None,
+) -> None:
     """Publish what every evaluation reads."""
     held = [_rating(pair, value) | {"cold": False} for pair, value in withheld.items()]
     held += [_rating(pair, value) | {"cold": True} for pair, value in cold.items()]
-    publish(root, "prepare-ratings", "ratings", [_rating(pair, value) for pair, value in training.items()])
+    publish(root, "prepare-ratings", "ratings", [_rating(pair, value) for pair, value in training.items()], config=config)
     publish(root, "prepare-ratings", "holdout", held, protocol=protocol)
     publish(root, "recommend", "recommendations", [row for user, items in lists.items() for row in _list(user, items)])
 
@@ -237,37 +248,40 @@ def test_nothing_relevant_is_an_error(shop: Callable[..., Report]) -> None:
 
 # ------------------------------------------------------------------------------------------ explicit feedback, by hand
 
-RATED: Pairs = {(0, 0): 5, (0, 1): 3, (1, 0): 1, (1, 2): 4}  # means: all 3.25; items 3, 3, 4; users 4, 2.5
+RATED: Pairs = {(0, 0): 5, (0, 1): 4, (1, 0): 1, (1, 2): 2}  # means: all 3; items 3, 4, 2; users 4.5, 1.5
 HELD: Pairs = {(0, 2): 4, (1, 1): 2, (2, 0): 5, (0, 7): 1}  # user 2 and item 7 have no factors
-FACTORS = {"user": {0: [1.0, 1.0], 1: [1.0, 0.5]}, "item": {0: [1.0, 1.0], 1: [2.0, 1.0], 2: [2.0, 1.5]}}
-NEIGHBORS = {
-    "item": [(2, 0, 0.5), (2, 1, 0.25), (1, 2, 0.5), (0, 2, 0.5)],
-    "user": [(0, 1, 0.8), (1, 0, 0.8), (2, 0, 1.0), (2, 1, 0.5)],
-}
+FACTORS = {"user": {0: [1.0, 1.0], 1: [1.0, 0.5]}, "item": {0: [1.0, 1.0], 1: [2.0, 1.0], 2: [3.0, 3.0]}}
+NEIGHBORS = {"item": [(2, 1, 0.5)], "user": [(0, 1, 0.8)]}  # of lists: predicted ratings do not look at them
+# Damped by 1, items' biases are 0, 0.5 and -0.5, and users' 2.5 / 3 and -2.5 / 3.
+BIASES = [3 - 0.5 + 2.5 / 3, 3 + 0.5 - 2.5 / 3, 3, 3 + 2.5 / 3]
+SCALE = {"min_value": 0.5, "max_value": 5.5}
+# So damped that all biases are 0. What is left: 2 and 1 of user 0, -2 and -1 of user 1; the users are unlike each other, and item
+# 0 is like both others, which are not like each other.
+RULE = {"damping": 1e9, "shrinkage": 0.0, "prior": 0.0}
 ERRORS = {  # for each of HELD, in its order
-    "als": [3.5 - 4, 2.5 - 2, 3 - 5, 3.25 - 1],
-    # centred on items: 4 + (0.5 (5 - 3) + 0.25 (3 - 3)) / 0.75; 3 + (4 - 4); user 2 has no ratings, item 7 no neighbours
-    "item-neighbors": [4 + 4 / 3 - 4, 3 - 2, 3 - 5, 3.25 - 1],
-    # 4 + (4 - 2.5); 2.5 + (3 - 4); user 2 has no mean; nobody has rated item 7
-    "user-neighbors": [5.5 - 4, 1.5 - 2, 3 - 5, 3.25 - 1],
-    "item-mean": [4 - 4, 3 - 2, 3 - 5, 3.25 - 1],
-    "user-mean": [4 - 4, 2.5 - 2, 3.25 - 5, 4 - 1],
-    "global-mean": [3.25 - 4, 3.25 - 2, 3.25 - 5, 3.25 - 1],
+    "als": [5.5 - 4, 2.5 - 2, BIASES[2] - 5, BIASES[3] - 1],  # clipped where the factors say 6
+    "item-neighbors": [3 + 2 - 4, 3 - 2 - 2, BIASES[2] - 5, BIASES[3] - 1],
+    "user-neighbors": [bias - value for bias, value in zip(BIASES, HELD.values(), strict=True)],
+    "biases": [bias - value for bias, value in zip(BIASES, HELD.values(), strict=True)],
+    "item-mean": [2 - 4, 4 - 2, 3 - 5, 3 - 1],
+    "user-mean": [4.5 - 4, 1.5 - 2, 3 - 5, 4.5 - 1],
+    "global-mean": [3 - 4, 3 - 2, 3 - 5, 3 - 1],
 }
+UNANSWERED = {"als": 2, "item-neighbors": 2, "user-neighbors": 4}
 
 
 @pytest.fixture(scope="module")
 def explicit(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """Relevant from 4 on: item 2 to user 0, item 0 to user 2; user 1 has a list but nothing relevant."""
     root = tmp_path_factory.mktemp("explicit")
-    publish_all(publish, root, RATED, HELD, {(1, 9): 5.0}, {0: [1, 2], 1: [2], 2: [0]}, HOLDOUT)
+    publish_all(publish, root, RATED, HELD, {(1, 9): 5.0}, {0: [1, 2], 1: [2], 2: [0]}, HOLDOUT, SCALE)
     for side, factors in FACTORS.items():
         publish(root, "train-als", f"{side}_factors", [{side: id_, "factors": vector} for id_, vector in factors.items()])
     for side, neighbors in NEIGHBORS.items():
         rows = [{side: own, "neighbor": neighbor, "similarity": similarity} for own, neighbor, similarity in neighbors]
-        publish(root, "train-cosine", f"{side}_neighbors", rows)
-    sections: dict[str, Row] = {"als": {"feedback": "explicit", "rank": 2}, "cosine": {"center": "item"}, "recommend": {}}
-    return evaluated(root, sections | {"evaluate": {"k": (1, 2), "relevant_from": 4.0}})
+        publish(root, "train-cosine", f"{side}_neighbors", rows, config={"ratings": RULE})
+    sections: dict[str, Row] = {"als": {"feedback": "explicit", "rank": 2}, "cosine": {}, "recommend": {}}
+    return evaluated(root, sections | {"evaluate": {"k": (1, 2), "relevant_from": 4.0, "damping": 1.0}})
 
 
 @pytest.mark.parametrize("subject", list(ERRORS))
@@ -281,10 +295,10 @@ def test_rating_errors_are_those_computed_by_hand(explicit: Report, subject: str
     assert mae["standard_error"] == pytest.approx(np.std(np.abs(errors), ddof=1) / 2)
 
 
-def test_ratings_without_an_answer_are_counted(explicit: Report) -> None:
-    for subject in ("als", "item-neighbors", "user-neighbors"):
-        assert explicit["by_name"][subject, "rmse"]["answered_by_item_mean"] == 2
-    assert "answered_by_item_mean" not in explicit["by_name"]["item-mean", "rmse"]
+def test_each_model_says_how_many_ratings_it_left_to_the_biases(explicit: Report) -> None:
+    for subject, count in UNANSWERED.items():
+        assert explicit["by_name"][subject, "rmse"]["answered_by_biases"] == count
+    assert "answered_by_biases" not in explicit["by_name"]["biases", "rmse"]
 
 
 def test_ranking_metrics_are_those_computed_by_hand(explicit: Report) -> None:
@@ -308,4 +322,4 @@ def test_pairs_without_any_factors_are_predicted_null(spark: SparkSession) -> No
 def test_one_rating_has_an_error_without_a_standard_error(spark: SparkSession) -> None:
     pair = spark.createDataFrame([(3.5, 5.0)], "predicted float, value float")
     shared = {"subject": "als", "value": 1.5, "standard_error": None, "ratings": 1}
-    assert list(error_rows("als", pair, "predicted")) == [shared | {"metric": "rmse"}, shared | {"metric": "mae"}]
+    assert list(error_rows("als", pair, F.col("predicted"))) == [shared | {"metric": "rmse"}, shared | {"metric": "mae"}]

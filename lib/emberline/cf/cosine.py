@@ -18,6 +18,7 @@ formulas of `implicit` 0.7 and its K1 = 1.2 and B = 0.75; it multiplies BM25's w
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ Bool = npt.NDArray[np.bool_]
 K1, B = 1.2, 0.75
 _SLACK = 8  # candidates beyond those wanted: without them, every tie at the end of a list would be looked at again
 _ENTRIES = 1 << 23  # of a product, in memory at a time
-_ZERO = 1e-7  # a similarity up to this may be what rounding has left of 0
+ZERO = 1e-7  # a similarity up to this may be what rounding has left of 0
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class Nearest(Arrays):
     rows: Int32
     neighbors: Int32
     similarities: Float32
+
+
+Found = TypeVar("Found", bound=Nearest)
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ def nearest(
     floor = _floor(short, size)
     sure = _pairs(short, short.data.astype(np.float32) > floor[rows_of(short)], row_ids, column_ids)
     counts = np.bincount(np.searchsorted(row_ids, sure.rows), minlength=len(row_ids))
-    is_open = (counts < top_k) & (floor > np.float32(_ZERO))
+    is_open = (counts < top_k) & (floor > np.float32(ZERO))
     parts = [sure.take(~is_open[np.searchsorted(row_ids, sure.rows)])]
     for rows in _cut(np.flatnonzero(is_open), right.shape[1]):
         whole = similarities(left[rows], right, damping)
@@ -152,7 +156,7 @@ def _pairs(matrix: sp.csr_matrix, chosen: Bool, row_ids: Int32, column_ids: Int3
 def _shortlist(left: sp.csr_matrix, right: sp.csr_matrix, size: int, damping: Damping) -> sp.csr_matrix:
     """The `size` largest entries of each row of the similarities, or fewer, if what is left out is 0."""
     if damping.is_none:
-        return sp_matmul_topn(left, right, size, threshold=_ZERO)
+        return sp_matmul_topn(left, right, size, threshold=ZERO)
     chunks = _cut(np.arange(left.shape[0]), right.shape[1])
     return sp.vstack([zip_sp_matmul_topn(size, [similarities(left[rows], right, damping)]) for rows in chunks], format="csr")
 
@@ -161,7 +165,7 @@ def _floor(short: sp.csr_matrix, size: int) -> Float32:
     """For each row (m,), the score above which nothing is missing from its shortlist."""
     lowest = np.full(short.shape[0], np.inf)
     np.minimum.at(lowest, rows_of(short), short.data)
-    return np.where(np.diff(short.indptr) < size, _ZERO, np.maximum(lowest, _ZERO)).astype(np.float32)
+    return np.where(np.diff(short.indptr) < size, ZERO, np.maximum(lowest, ZERO)).astype(np.float32)
 
 
 def _cut(rows: Int64, num_columns: int) -> Iterator[Int64]:
@@ -189,7 +193,7 @@ def _with_data(matrix: sp.csr_matrix, data: npt.NDArray[np.generic]) -> sp.csr_m
     return sp.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def best(found: Nearest, top_k: int) -> Nearest:
+def best(found: Found, top_k: int) -> Found:
     """The `top_k` best of each row, by row, then similarity descending, then neighbour."""
     order = np.lexsort((found.neighbors, -found.similarities, found.rows))
     rows = found.rows[order]

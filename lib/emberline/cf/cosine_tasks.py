@@ -5,6 +5,8 @@ An id belongs to block `id % blocks`, so that blocks are even whatever the order
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,13 +17,13 @@ from emberline.cf import cosine
 from emberline.cf.blocks import Float32, Float64, Int32, Int64, rows_of
 from emberline.cf.cosine import Damping, Nearest
 from emberline.cf.entries import Entries, read
-from emberline.cf.neighborhood import Neighborhood
+from emberline.cf.neighborhood import Neighborhood, Rated, Rule, weighted_means
 
 Batches = Iterator[pa.RecordBatch]
 Kind = TypeVar("Kind")
 
 RIGHT = "right_"
-RATINGS, NEIGHBORS_OF, PAIRS = "ratings", "neighbors", "pairs"
+_PAIRS = 1 << 16  # whose neighbours are in memory, and travel, at a time
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,14 @@ def _schema(kind: type) -> pa.Schema:
 BLOCKS, CANDIDATES = _schema(Compressed), _schema(Nearest)
 ACCOUNTS = pa.schema([("not_finite", pa.int64()), ("negative", pa.int64())])
 NEIGHBORS = pa.schema([("row", pa.int32()), ("neighbor", pa.int32()), ("similarity", pa.float32())])
-DEVIATIONS = pa.schema([("row", pa.int32()), ("term", pa.int32()), ("deviation", pa.float32())])
-_DTYPES = {"values": np.float32, "similarities": np.float32, "indptr": np.int64, "lengths": np.float64}
+PAIRS = pa.schema([("block", pa.int32()), ("targets", pa.binary()), ("owners", pa.binary())])
+RATED = pa.schema(
+    [("block", pa.int32()), ("start", pa.int64()), ("targets", pa.binary()), ("owners", pa.binary())]
+    + [(field.name, pa.binary()) for field in fields(Rated)]
+)
+DEVIATIONS = pa.schema([("target", pa.int32()), ("owner", pa.int32()), ("deviation", pa.float32())])
+_FLOATS = dict.fromkeys(("values", "similarities", "deviations"), np.float32)
+_DTYPES = _FLOATS | {"indptr": np.int64, "lengths": np.float64}
 
 
 def _encoded(block: int, arrays: Compressed | Nearest) -> pa.RecordBatch:
@@ -196,26 +204,56 @@ def merge(candidates: Batches, top_k: int) -> Batches:
 # ------------------------------------------------------------------------------------------------------------- prediction
 
 
-def predict(pieces: Batches, owners: int, targets: int) -> Batches:
-    """All that is in one cell, PIECES of three kinds, to DEVIATIONS of the pairs whose target is of the cell's block."""
+def gather(pieces: Batches) -> Batches:
+    """All PIECES of pairs (target, owner) of one block to one row of PAIRS, in the order of targets and owners."""
     found = list(rows_of(pieces))
-    kinds = (RATINGS, NEIGHBORS_OF, PAIRS)
-    ratings, neighbors, pairs = (Entries.decoded(piece for piece in found if piece["kind"] == kind) for kind in kinds)
-    if not all(len(part.rows) for part in (ratings, neighbors, pairs)):
-        return
-    pairs = pairs.take(pairs.columns % targets == found[0]["cell"] % targets)
-    own, other = pairs.rows // owners, pairs.columns // targets
-    num_ids = int(max(ratings.columns.max(), neighbors.columns.max())) + 1
-    known = Neighborhood(_table(ratings, owners, own, num_ids), _table(neighbors, targets, other, num_ids))
-    deviations = known.deviations(own, other)
-    answered = ~np.isnan(deviations)
-    yield pa.record_batch([pairs.rows[answered], pairs.columns[answered], deviations[answered]], schema=DEVIATIONS)
+    if found:
+        pairs = Entries.decoded(found)
+        pairs = pairs.take(np.lexsort((pairs.columns, pairs.rows)))
+        arrays = pairs.rows.tobytes(), pairs.columns.tobytes()
+        yield pa.record_batch([[found[0]["block"]], *([array] for array in arrays)], schema=PAIRS)
 
 
-def _table(entries: Entries, blocks: int, wanted: Int32, num_ids: int) -> sp.csr_matrix:
-    """A block's rows, and those that are wanted though they are empty."""
-    rows = entries.rows // blocks
-    num_rows = int(max(rows.max(), wanted.max(initial=0))) + 1
-    matrix = replace(entries, rows=rows).matrix(num_rows)
-    matrix.resize(num_rows, num_ids)
-    return matrix
+def look_up(cells: Batches, rule: Rule) -> Batches:
+    """The neighbours of a block's pairs among a block's columns: BLOCKS, PAIRS and RIGHT columns to rows of RATED."""
+    for cell in rows_of(cells):
+        rows, columns = _decoded(Compressed, cell), _decoded(Compressed, cell, RIGHT)
+        targets, owners = (np.frombuffer(cell[name], np.int32) for name in ("targets", "owners"))
+        known = _neighborhood(rows, columns)
+        for start in range(0, len(targets), _PAIRS):
+            some = slice(start, start + _PAIRS)
+            found = known.nearest(owners[some], targets[some], rule)
+            yield _rated(cell["block"], start, targets[some], owners[some], found)
+
+
+def _neighborhood(rows: Compressed, columns: Compressed) -> Neighborhood:
+    order = np.argsort(columns.ids)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    columns = replace(
+        columns, ids=columns.ids[order], lengths=columns.lengths[order], indices=place[columns.indices].astype(np.int32)
+    )
+    left, right = _factors(rows, columns)
+    deviations = _matrix(columns.values, columns, right.shape[0], len(columns.ids))
+    return Neighborhood(left, right, deviations, rows.ids, columns.ids)
+
+
+def _rated(block: int, start: int, targets: Int32, owners: Int32, found: Rated) -> pa.RecordBatch:
+    arrays = [targets, owners, *(getattr(found, field.name) for field in fields(Rated))]
+    return pa.record_batch([[block], [start], *([array.tobytes()] for array in arrays)], schema=RATED)
+
+
+def predict(candidates: Batches, rule: Rule) -> Batches:
+    """RATED of the same pairs after each other to DEVIATIONS of those that have a neighbour."""
+    for _, group in groupby(rows_of(candidates), itemgetter("block", "start")):
+        parts = list(group)
+        targets, owners = (np.frombuffer(parts[0][name], np.int32) for name in ("targets", "owners"))
+        best = cosine.best(Rated.joined([_decoded(Rated, part) for part in parts]), rule.top_k)
+        deviations = weighted_means(best, len(targets), rule.prior)
+        answered = ~np.isnan(deviations)
+        yield pa.record_batch([targets[answered], owners[answered], deviations[answered]], schema=DEVIATIONS)
+
+
+def look_up_and_predict(cells: Batches, rule: Rule) -> Batches:
+    """Both at once, where there is one block of columns."""
+    return predict(look_up(cells, rule), rule)

@@ -58,6 +58,12 @@ def protocol(name: str, facts: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "hash": digest, **facts}
 
 
+def measured(subject: str, metric: str, value: float, error: float, **count: int) -> dict[str, Any]:
+    """A row of a report, JSON-ready: a standard error that is not a number is None; `count` says over how many of what."""
+    known = None if np.isnan(error) else float(error)
+    return {"subject": subject, "metric": metric, "value": float(value), "standard_error": known, **count}
+
+
 def per_class(confusion: Float64) -> Float64:
     """(classes, 3): precision, recall and F1 of counts (true class, predicted class); 0 where there is nothing to divide by."""
     right, predicted, true = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)

@@ -29,6 +29,7 @@ SUBJECTS = {
     "mean-factors": "mean factors: the same for every item",
     "most-popular": "the most rated items, the same for everybody",
     "random": "drawn at random",
+    "biases": "the mean, and what the user and the item deviate from it by, damped",
     "item-mean": "the item's mean rating",
     "user-mean": "the user's mean rating",
     "global-mean": "the mean of all ratings",
@@ -48,11 +49,12 @@ class Chart:
 
 @dataclass(frozen=True)
 class Cell:
-    """One value; `error` is its standard error."""
+    """One value; `error` is its standard error, `note` how often something else answered."""
 
     value: str
     error: str
     is_best: bool
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,15 +181,15 @@ def _lines(rows: list[Row], subjects: list[str]) -> list[Line]:
 
 def _cell(row: Row, is_best: bool) -> Cell:
     error = row.get("standard_error")
-    return Cell(measure(row["value"]), "" if error is None else f"± {measure(error)}", is_best)
+    missing = row.get("answered_by_biases")
+    note = f"{missing:,} answered by the biases" if missing else ""
+    return Cell(measure(row["value"]), "" if error is None else f"± {measure(error)}", is_best, note)
 
 
 def _over(row: Row) -> str:
-    """What the metric is a mean over, such as 2,990 users, and how often ALS had no answer."""
+    """What the metric is a mean over, such as 2,990 users."""
     counts = {name: row[name] for name in ("users", "items", "ratings", "pictures") if name in row}
-    text = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    missing = row.get("answered_by_item_mean")
-    return f"{text}; {missing:,} answered by the item's mean" if missing else text
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
 
 
 def _gain(key: str, rows: list[Row]) -> Gain | None:

@@ -92,9 +92,7 @@ def neighbors(ratings: Scan, side: str, other: str, config: CosineConfig, grid: 
     """
     grid = grid or Grid.of(ratings)
     rows = pack(ratings, side, other, config, grid.rows).persist()
-    grouped = rows.withColumn("group", F.col("block") % grid.columns).repartitionById(grid.columns, "group").drop("group")
-    columns = grouped.mapInArrow(tasks.as_columns, spark_schema(tasks.BLOCKS)).persist()
-    right = columns.select([F.col(name).alias(tasks.RIGHT + name) for name in columns.columns])
+    right = columns_of(rows, grid.columns)
     pairs = rows.crossJoin(right.hint("shuffle_replicate_nl"))  # else Spark may send all blocks to one task
     search = tasks.Search(config.top_k, Damping(config.shrinkage, config.min_support), one_in, config.seed)
     if grid.columns == 1:
@@ -104,6 +102,13 @@ def neighbors(ratings: Scan, side: str, other: str, config: CosineConfig, grid: 
         together = candidates.repartitionById(grid.rows, "block")
         best = together.mapInArrow(partial(tasks.merge, top_k=config.top_k), spark_schema(tasks.NEIGHBORS))
     return best.withColumnRenamed("row", side)
+
+
+def columns_of(rows: DataFrame, blocks: int) -> DataFrame:
+    """All rows of BLOCKS as columns, in so many blocks of their own, whose names begin with RIGHT."""
+    grouped = rows.withColumn("group", F.col("block") % blocks).repartitionById(blocks, "group").drop("group")
+    columns = grouped.mapInArrow(tasks.as_columns, spark_schema(tasks.BLOCKS)).persist()
+    return columns.select([F.col(name).alias(tasks.RIGHT + name) for name in columns.columns])
 
 
 def pack(ratings: Scan, side: str, other: str, config: CosineConfig, blocks: int) -> DataFrame:

@@ -15,12 +15,12 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.cf import tasks
-from emberline.cf.metrics import Sums, protocol, ranking_names
+from emberline.cf.metrics import Sums, measured, protocol, ranking_names
 from emberline.config import EvaluateConfig
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
-from emberline.spark import classes, cold, frames, neighborhood
+from emberline.spark import classes, cold, frames, rating_errors
 from emberline.spark.candidates import within
 from emberline.spark.frames import spark_schema
 from emberline.spark.recommend import constant_pieces, popularity, popularity_pieces, top_unseen
@@ -50,7 +50,7 @@ def run(run: StageRun, spark: SparkSession) -> None:
 def _holdout_report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
     """Recommendations, and the predicted ratings of explicit feedback, against ratings held out of each user's history."""
     withheld = tables["holdout"].where(~F.col("cold")).persist()
-    return {"protocol": _protocol(run), "metrics": [*_ranking(run, tables, withheld), *_rating_errors(run, tables, withheld)]}
+    return {"protocol": _protocol(run), "metrics": [*_ranking(run, tables, withheld), *rating_errors.rows(run, tables, withheld)]}
 
 
 def _relevant(withheld: DataFrame, config: EvaluateConfig) -> DataFrame:
@@ -137,7 +137,7 @@ def ranking_rows(lists: DataFrame, subjects: list[str], relevant: DataFrame, ks:
         sums[state["subject"]] = sums[state["subject"]].merge(part)
     for subject, whole in sums.items():
         for name, value, error in zip(names, whole.mean(), whole.standard_error(), strict=True):
-            yield _row(subject, name, value, error, users=whole.count)
+            yield measured(subject, name, value, error, users=whole.count)
 
 
 def coverage_rows(lists: DataFrame, rated: DataFrame, ks: tuple[int, ...]) -> Iterator[Row]:
@@ -148,79 +148,3 @@ def coverage_rows(lists: DataFrame, rated: DataFrame, ks: tuple[int, ...]) -> It
     for subject, *counts in known.groupBy("subject").agg(*distinct).collect() if num_items else ():
         for k, count in zip(ks, counts, strict=True):
             yield {"subject": subject, "metric": f"coverage@{k}", "value": count / num_items, "items": num_items}
-
-
-def _row(subject: str, metric: str, value: float, error: float, **count: int) -> Row:
-    return {"subject": subject, "metric": metric, "value": float(value), "standard_error": _or_none(error), **count}
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-# ---------------------------------------------------------------------------------------------------------------- ratings
-
-
-def _rating_errors(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
-    """How far predicted ratings are from held-out ones, where feedback is explicit; without an answer the item's mean counts."""
-    predictions = _predictions(run, tables, withheld)
-    if not predictions or run.config.is_implicit or withheld.isEmpty():
-        return
-    both = withheld.select("user", "item", "value").join(baselines(withheld, tables["ratings"]), ["user", "item"])
-    for subject, frame in predictions.items():
-        both = both.join(frame.select("user", "item", F.col("predicted").alias(subject)), ["user", "item"], "left")
-    both = frames.checkpoint(both, run, "predicted")
-    missing = both.agg(*(F.count_if(F.col(subject).isNull()) for subject in predictions)).first() or ()
-    for subject, fallback in zip(predictions, missing, strict=True):
-        answered = both.withColumn(subject, F.coalesce(subject, "item_mean"))
-        yield from (row | {"answered_by_item_mean": fallback} for row in error_rows(subject, answered, subject))
-    for subject in ("item-mean", "user-mean", "global-mean"):
-        yield from error_rows(subject, both, subject.replace("-", "_"))
-
-
-def _predictions(run: StageRun, tables: dict[str, DataFrame], pairs: DataFrame) -> dict[str, DataFrame]:
-    """What each model of the pipeline that predicts ratings says of the pairs: columns user, item and predicted."""
-    ratings = tables["ratings"]
-    found = {}
-    if "user_factors" in tables:
-        found["als"] = predict(pairs, tables["user_factors"], tables["item_factors"])
-    if run.config.cosine and "item_neighbors" in tables:
-        center = None if run.config.cosine.center == "none" else run.config.cosine.center
-        found["item-neighbors"] = neighborhood.predict(pairs, ratings, tables["item_neighbors"], "item", center)
-    if "user_neighbors" in tables:
-        found["user-neighbors"] = neighborhood.predict(pairs, ratings, tables["user_neighbors"], "user", "user")
-    return found
-
-
-def predict(pairs: DataFrame, user_factors: DataFrame, item_factors: DataFrame) -> DataFrame:
-    """Columns user, item, value and predicted, the factors' dot product; null where a side has no factors."""
-    known = pairs.select("user", "item", "value")
-    joined = known.join(user_factors.withColumnRenamed("factors", "user_factors"), "user")
-    joined = joined.join(item_factors.withColumnRenamed("factors", "item_factors"), "item")
-    ordered = joined.select("user", "item", "user_factors", "item_factors")
-    products = ordered.mapInArrow(tasks.dot_products, "user int, item int, predicted float")
-    return known.join(products, ["user", "item"], "left")
-
-
-def baselines(pairs: DataFrame, ratings: DataFrame) -> DataFrame:
-    """Columns user, item, item_mean, user_mean and global_mean, of the training ratings; the global one where a side has none."""
-    overall = ratings.agg(F.avg("value").alias("global_mean"))
-    items = ratings.groupBy("item").agg(F.avg("value").alias("item_mean"))
-    users = ratings.groupBy("user").agg(F.avg("value").alias("user_mean"))
-    joined = pairs.select("user", "item").join(items, "item", "left").join(users, "user", "left").crossJoin(overall)
-    means = [F.coalesce(name, "global_mean").alias(name) for name in ("item_mean", "user_mean")]
-    return joined.select("user", "item", *means, "global_mean")
-
-
-def error_rows(subject: str, pairs: DataFrame, column: str) -> Iterator[Row]:
-    """Root mean squared and mean absolute error of one column against `value`; the RMSE's standard error by the delta method."""
-    error = F.col(column) - F.col("value")
-    moments = [F.avg(error**2), F.stddev(error**2), F.avg(F.abs(error)), F.stddev(F.abs(error)), F.count("*")]
-    found = pairs.agg(*moments).first()
-    assert found is not None
-    mean_square, spread_square, mean_absolute, spread_absolute, count = found
-    rmse = float(np.sqrt(mean_square))
-    nan = float("nan")
-    square_error = nan if spread_square is None or rmse == 0 else spread_square / np.sqrt(count) / (2 * rmse)
-    yield _row(subject, "rmse", rmse, square_error, ratings=count)
-    yield _row(subject, "mae", mean_absolute, nan if spread_absolute is None else spread_absolute / np.sqrt(count), ratings=count)
