@@ -293,6 +293,12 @@ def map_input(path: str) -> memoryview:
     return memoryview(read_input(path))
 
 
+def open_arrow(location: Location) -> Any:
+    """A file that pyarrow reads at any place, without a detour through Python where it is local."""
+    path, client = for_arrow(location)
+    return (client or arrow_fs.LocalFileSystem()).open_input_file(path)
+
+
 def open_decompressed(location: Location) -> Any:
     """A stream of the file's bytes, decompressed where its name ends as that of a compressed one."""
     path, client = for_arrow(location)

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
@@ -29,6 +28,7 @@ from emberline.runner import StageRun
 from emberline.spark import frames, ids
 from emberline.spark.frames import spark_schema
 from emberline.spark.raw import check_name, source_file
+from emberline.spark.spread import WAVES, spread
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 _CIFAR_BINARY = re.compile(r"(data_batch_\d+|test_batch)\.bin")
@@ -39,9 +39,7 @@ _IDX_LABELS = re.compile(r"(?P<prefix>.+?)[-.]labels[-.]idx1-ubyte(\.gz)?")
 
 _PARKED = pa.schema([field for field in tasks.DECODED if field.name != "pixels"] + list(parked.PLACE))
 _PLACE = ("source_file", "position")  # in whose order the pixels are parked
-_WAVES = 3  # tasks per core at least, where there are files enough: some cores are slower
 _FILE_COST = 20_000  # bytes that take as long to decode as it takes to open a file and begin
-_TASK_COST = 128 << 20  # bytes of encoded pictures, for some seconds of decoding
 _SMALL_PIECE = 4 << 20  # bytes of a collection's file that are not worth cutting
 _SMALL_PART, _LARGE_PART = 8 << 20, 256 << 20  # bytes of pixels
 
@@ -153,16 +151,6 @@ def _names(files: list[RawFile]) -> str:
     return ", ".join(file.relative for file in files[:3]) + more
 
 
-def _spread(spark: SparkSession, table: pa.Table, costs: npt.NDArray[np.float64]) -> DataFrame:
-    """The rows, in partitions that cost about the same each: a few for every core, and more where one would cost too much."""
-    waves = _WAVES * spark.sparkContext.defaultParallelism
-    partitions = max(min(waves, len(table)), math.ceil(costs.sum() / _TASK_COST), 1)
-    middle = np.cumsum(costs) - costs / 2
-    number = (middle / costs.sum() * partitions).astype(np.int32)
-    numbered = spark.createDataFrame(table.append_column("_partition", pa.array(number)))
-    return numbered.repartitionById(partitions, "_partition").drop("_partition")
-
-
 def _file_frame(spark: SparkSession, files: list[RawFile], labels: str) -> DataFrame:
     """Picture files as FILES; what is no picture by its content is found when it is decoded."""
     by_folder = labels == "folder"
@@ -177,7 +165,7 @@ def _file_frame(spark: SparkSession, files: list[RawFile], labels: str) -> DataF
         "path": [file.uri for file in files],
     }
     costs = np.array([file.size + _FILE_COST for file in files], np.float64)
-    return _spread(spark, pa.table(columns, tasks.FILES), costs)
+    return spread(spark, pa.table(columns, tasks.FILES), costs)
 
 
 def _parquet_frame(spark: SparkSession, files: list[RawFile], columns: ImageColumnsConfig) -> DataFrame:
@@ -201,7 +189,7 @@ def _parquet_frame(spark: SparkSession, files: list[RawFile], columns: ImageColu
         F.col(f"`{columns.image}`").alias("content"),
     )
     cores = spark.sparkContext.defaultParallelism
-    return encoded if len(files) >= cores or _row_groups(files) >= cores else encoded.repartition(_WAVES * cores)
+    return encoded if len(files) >= cores or _row_groups(files) >= cores else encoded.repartition(WAVES * cores)
 
 
 def _row_groups(files: list[RawFile]) -> int:
@@ -238,7 +226,7 @@ def _beside(file: RawFile, prefix: str) -> str:
 
 def _container_frame(spark: SparkSession, found: list[dict[str, Any]]) -> DataFrame:
     """The collections' files as CONTAINERS, in pieces that occupy every core."""
-    equal = sum(container["file"].size for container in found) / (_WAVES * spark.sparkContext.defaultParallelism)
+    equal = sum(container["file"].size for container in found) / (WAVES * spark.sparkContext.defaultParallelism)
     rows: list[dict[str, Any]] = []
     costs: list[float] = []
     for container in found:
@@ -247,7 +235,7 @@ def _container_frame(spark: SparkSession, found: list[dict[str, Any]]) -> DataFr
         facts |= {"source_file": file.relative, "path": file.uri, "labels": labels and labels.uri, "pieces": pieces}
         rows += [facts | {"piece": piece} for piece in range(pieces)]
         costs += [(file.size + _FILE_COST) / pieces] * pieces
-    return _spread(spark, pa.Table.from_pylist(rows, tasks.CONTAINERS), np.array(costs))
+    return spread(spark, pa.Table.from_pylist(rows, tasks.CONTAINERS), np.array(costs))
 
 
 def _pieces(container: dict[str, Any], size: float) -> int:

@@ -5,7 +5,6 @@ nothing is guessed: a line that does not parse keeps its text and gets a `proble
 """
 
 import csv
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -13,9 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -23,6 +19,7 @@ from emberline.config import RawConfig
 from emberline.datasets import storage
 from emberline.datasets.storage import RawFile
 from emberline.errors import ConfigError, DataError, SchemaError
+from emberline.spark import row_groups
 
 _HEAD_BYTES = 1 << 20
 _MAX_FIELDS = 20_000
@@ -50,7 +47,7 @@ def read_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: 
     """Columns source_file, raw, problem (null where there is none) and, as text, one column per key of `wanted`.
 
     `wanted` maps the new name to the input's column name, or to its position from 1 in CSV without a header. Files may differ in
-    the order and number of their columns. A Parquet timestamp is written out in `timestamp_format`.
+    the order and number of their columns. A Parquet `timestamp` is written out in `timestamp_format`.
 
     Raises DataError for a file that is not what it claims, SchemaError for a missing column.
     """
@@ -58,7 +55,7 @@ def read_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: 
         check_name(file)
     kind = raw.format if raw.format != "auto" else _kind_of(files)
     if kind == "parquet":
-        return _read_parquet(spark, files, wanted, timestamp_format)
+        return row_groups.texts(spark, files, wanted, (), timestamp_format)
     _check_encoding(spark, raw.encoding)
     heads = [head for file in files if (head := _head(file, kind, raw))]
     if not heads:
@@ -286,69 +283,3 @@ def _names_only(wanted: Wanted, kind: str) -> None:
 
 def _quote(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
-
-
-# ---------------------------------------------------------------------------------------------------------------- Parquet
-
-
-def _read_parquet(spark: SparkSession, files: list[RawFile], wanted: Wanted, timestamp_format: str) -> DataFrame:
-    _names_only(wanted, "Parquet")
-    groups: dict[str, list[RawFile]] = {}
-    for file in files:
-        groups.setdefault(json.dumps(_types(file, wanted)), []).append(file)
-    return _union([_read_parquet_group(spark, group, wanted, timestamp_format) for group in groups.values()])
-
-
-def _types(file: RawFile, wanted: Wanted) -> dict[str, str]:
-    """The types of the wanted columns. Raises DataError for what is not Parquet, SchemaError for a column that cannot be used."""
-    try:
-        name, client = storage.for_arrow(file.path)
-        schema = pq.read_schema(name, filesystem=client)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{file.path} is not a whole Parquet file: {error}") from None
-    for column in wanted.values():
-        if column not in schema.names:
-            found = ", ".join(schema.names)
-            raise SchemaError(
-                f"{file.path}: column {column!r} is missing; the file has: {found}; correct columns in the pipeline file"
-            )
-        if pa.types.is_nested(schema.field(str(column)).type):
-            raise SchemaError(f"{file.path}: column {column!r} is {schema.field(str(column)).type}, expected a single value")
-    return {str(column): str(schema.field(str(column)).type) for column in wanted.values()}
-
-
-def _read_parquet_group(spark: SparkSession, files: list[RawFile], wanted: Wanted, timestamp_format: str) -> DataFrame:
-    try:
-        frame = spark.read.parquet(*[storage.for_spark(file.path) for file in files])
-    except AnalysisException as error:
-        raise SchemaError(f"{files[0].path}: Spark cannot read its columns: {error}") from error
-    frame = frame.withColumns({name: _from_nanoseconds(name) for name in _nanoseconds(frame, files[0], wanted)})
-    types = dict(frame.dtypes)
-    used = [F.col(_quote(str(column))) for column in dict.fromkeys(wanted.values())]
-    texts = [_as_text(str(column), types[str(column)], timestamp_format).alias(new) for new, column in wanted.items()]
-    raw = F.to_json(F.struct(*used))
-    return frame.select(
-        source_file(files).alias("source_file"), raw.alias("raw"), F.lit(None).cast("string").alias("problem"), *texts
-    )
-
-
-def _nanoseconds(frame: DataFrame, file: RawFile, wanted: Wanted) -> list[str]:
-    """The timestamps that Spark reads as integers because they are in nanoseconds, as pandas writes them."""
-    integers = {name for name, kind in frame.dtypes if kind == "bigint"}
-    return [name for name, kind in _types(file, wanted).items() if name in integers and kind.startswith("timestamp[ns")]
-
-
-def _from_nanoseconds(column: str) -> Column:
-    return F.timestamp_micros(F.expr(f"{_quote(column)} div 1000"))
-
-
-def _as_text(column: str, kind: str, timestamp_format: str) -> Column:
-    value = F.col(_quote(column))
-    if kind in ("float", "double"):
-        return _plain(value.cast("string"))
-    if kind not in ("timestamp", "timestamp_ntz", "date"):
-        return value.cast("string")
-    moment = value.cast("timestamp")
-    if timestamp_format == "seconds":
-        return (F.unix_micros(moment).cast("decimal(20,0)") / 1_000_000).cast("string")
-    return F.unix_millis(moment).cast("string") if timestamp_format == "milliseconds" else F.date_format(moment, timestamp_format)
