@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.text import Text
 
 from emberline import display, logs, pipelines, runner, stages
 from emberline.config import Config, PublishConfig
@@ -25,6 +26,7 @@ from emberline.fetch import catalogue
 from emberline.fetch import dataset as fetched
 from emberline.launch.stop import Stop
 from emberline.publish import gates, releases
+from emberline.report import open as report
 from emberline.schedule import files as schedules
 from emberline.schedule import job, programs
 from emberline.schedule.calendar import At
@@ -82,7 +84,7 @@ def run(
         progress.stop()
     display.show_outcomes(console, outcomes)
     if any(outcome.stage.name == "report" for outcome in outcomes):
-        console.print(f"\nReport: {manifests.load(storage.locate(config.root), 'report').paths[0]}", soft_wrap=True)
+        console.print(Text(f"\nReport: {logs.one_line(report.find(storage.locate(config.root)))}"), soft_wrap=True)
 
 
 @app.command()
@@ -160,6 +162,14 @@ def recommend(
     """Print a user's recommendations, from a pipeline's root or from where they were published."""
     best = lookup.recommendations_of(releases.current_root(storage.locate(root)), user, k)
     display.show_recommendations(display.make_console(), user, best)
+
+
+@app.command("open")
+def open_(root: RootFolder) -> None:
+    """Print where a root's report is, and open it in a browser where there is a screen."""
+    page = report.find(storage.locate(root))
+    typer.echo(logs.one_line(page))
+    report.show(page)
 
 
 @app.command()

@@ -99,7 +99,7 @@ class StageRun:
 
     `raw` has the raw files, listed once: what the fingerprint says of them is true of what is read.
     `progress` takes a line for people. A stage that trains says at every step `at` what it is (phase, step), which costs next to
-    nothing, and asks whether it is `stopping`: then it saves and raises Preempted.
+    nothing, and asks whether it is `stopping`: then it saves and raises Preempted. `committed` is called once the outputs are.
     """
 
     config: Config
@@ -115,6 +115,7 @@ class StageRun:
     progress: Callable[[str], None] = lambda text: None
     stopping: Callable[[], bool] = lambda: False
     at: Callable[[str, int], None] = lambda phase, step: None
+    committed: Callable[[], None] = lambda: None
 
     @property
     def settings(self) -> Any:
@@ -394,7 +395,7 @@ def _skip(config: Config, root: Location, stage: Stage) -> StageRun:
     outputs = {name: manifests.load(root, name).manifest for name in stage.writes(config)}
     run_id = next(iter(outputs.values())).produced_by.run_id
     found = StageRun(config, stage, root, {}, "", run_id, outputs=outputs)
-    status = _read_status(root, stage)
+    status = read_status(root, stage.name)
     found.metrics = status.get("metrics", {}) if status.get("run_id") == run_id else {}
     return found
 
@@ -425,6 +426,7 @@ def _execute(
             engine(stage.engine).call(this)
         held.check()
         _commit(this)
+        this.committed()
     except BaseException as error:
         ended = _stopped(stage) if stop.requested and not isinstance(error, EmberlineError) else error
         _clean_up(this)
@@ -475,11 +477,12 @@ def _run_of(root: Location, name: str) -> str | None:
         return None
 
 
-def _status_file(root: Location, stage: Stage) -> Location:
-    return root / STATUS / f"{stage.name}.json"
+def _status_file(root: Location, stage: str) -> Location:
+    return root / STATUS / f"{stage}.json"
 
 
-def _read_status(root: Location, stage: Stage) -> dict[str, Any]:
+def read_status(root: Location, stage: str) -> dict[str, Any]:
+    """What the stage of this name wrote of its last run; empty where that is not there, or cannot be read."""
     try:
         content = json.loads(_status_file(root, stage).read_bytes())
     except (OSError, ValueError):
@@ -515,7 +518,7 @@ def _write_status(this: StageRun, state: str, seconds: float, error: BaseExcepti
     }
     text = json.dumps(status, indent=1)
     try:
-        storage.replace_file(_status_file(this.root, this.stage), text.encode())
+        storage.replace_file(_status_file(this.root, this.stage.name), text.encode())
     except OSError as failure:  # a full disk must not hide what ended the stage
         log.warning(event("status_not_written", stage=this.stage.name, because=failure))
 

@@ -9,8 +9,9 @@ import matplotlib
 import numpy as np
 import pytest
 
+from emberline.config import AlsConfig
 from emberline.datasets import manifest as manifests
-from emberline.report import charts, classes, measures, people, ratings, text
+from emberline.report import charts, classes, lists, made, measures, people, ratings, text, training
 
 
 def test_values_are_told_apart_to_two_digits() -> None:
@@ -63,15 +64,20 @@ def test_implicit_histories_begin_with_the_latest() -> None:
 
 
 def test_the_best_is_the_lowest_error_and_the_oracle_does_not_compete() -> None:
-    rows: list[dict[str, Any]] = [
-        {"subject": "oracle", "metric": "rmse", "value": 0.1, "standard_error": None, "ratings": 9},
-        {"subject": "item-mean", "metric": "rmse", "value": 0.9, "standard_error": None, "ratings": 9},
-        {"subject": "als", "metric": "rmse", "value": 0.8, "standard_error": None, "ratings": 9, "answered_by_biases": 2},
-    ]
+    rows = [_rated("oracle", 0.1), _rated("item-mean", 0.9), _rated("als", 0.8)]
     (line,) = measures._lines(rows, ["oracle", "item-mean", "als"])
     assert [cell and cell.is_best for cell in line.cells] == [False, False, True]
     assert line.over == "9 ratings"
-    assert measures._gain("holdout", rows) == measures.Gain("Held-out ratings", "rmse", "als", "0.800", "item-mean", "0.900")
+    (gain,) = measures.gains({"holdout": {"metrics": rows}})
+    assert gain == measures.Gain("Predicted ratings", "rmse", "als", "0.800", "item-mean", "0.900", "better")
+
+
+def _rated(subject: str, value: float, error: float | None = 0.01, **more: int) -> dict[str, Any]:
+    return {"subject": subject, "metric": "rmse", "value": value, "standard_error": error, "ratings": 9, **more}
+
+
+def _ranked(subject: str, value: float, error: float | None = 0.01) -> dict[str, Any]:
+    return {"subject": subject, "metric": "ndcg@5", "value": value, "standard_error": error, "users": 3}
 
 
 def test_each_model_says_its_own_number_of_ratings_without_an_answer() -> None:
@@ -85,11 +91,98 @@ def test_each_model_says_its_own_number_of_ratings_without_an_answer() -> None:
 
 
 def test_a_model_that_loses_says_so() -> None:
-    rows = [
-        {"subject": name, "metric": "ndcg@5", "value": value, "users": 3}
-        for name, value in (("als", 0.1), ("random", 0.05), ("most-popular", 0.2))
+    rows = [_ranked("als", 0.1), _ranked("random", 0.05), _ranked("most-popular", 0.2)]
+    (gain,) = measures.gains({"holdout": {"metrics": rows}})
+    assert gain == measures.Gain("Held-out ratings", "ndcg@5", "als", "0.100", "most-popular", "0.200", "worse")
+    assert gain.words == "worse than the best baseline, most-popular, with 0.200: that one serves better"
+
+
+@pytest.mark.parametrize(
+    ("model", "baseline", "verdict"),
+    [
+        (_ranked("als", 0.25, 0.03), _ranked("random", 0.16, 0.04), "undecided"),  # 0.09 < 2 * 0.05
+        (_ranked("als", 0.27, 0.03), _ranked("random", 0.16, 0.04), "better"),
+        (_ranked("als", 0.16, 0.04), _ranked("random", 0.27, 0.03), "worse"),
+        (_rated("als", 0.7, 0.03), _rated("item-mean", 0.9, 0.04), "better"),
+        (_ranked("als", 0.9, None), _ranked("random", 0.1, 0.01), "undecided"),
+    ],
+)
+def test_a_difference_within_the_error_is_no_win(model: dict[str, Any], baseline: dict[str, Any], verdict: str) -> None:
+    (gain,) = measures.gains({"holdout": {"metrics": [model, baseline]}})
+    assert gain.verdict == verdict
+    (line,) = measures._lines([model, baseline], ["als", baseline["subject"]])
+    assert [cell and cell.is_best for cell in line.cells] == [verdict == "better", verdict == "worse"]
+
+
+def test_lists_and_predicted_ratings_have_a_headline_each() -> None:
+    rows = [_ranked("als", 0.3), _ranked("random", 0.1), _rated("als", 0.8), _rated("item-mean", 0.9)]
+    found = measures.gains({"holdout": {"metrics": rows}})
+    assert [(gain.heading, gain.metric) for gain in found] == [("Held-out ratings", "ndcg@5"), ("Predicted ratings", "rmse")]
+
+
+def test_metrics_of_other_subjects_have_a_table_of_their_own() -> None:
+    rows = [_ranked("als", 0.3), _ranked("random", 0.1), _rated("item-mean", 0.9), _rated("als", 0.8)]
+    first, second = measures._grids(rows, ["als", "random", "item-mean"])
+    assert (first.subjects, [line.metric for line in first.lines]) == ([("als", True), ("random", False)], ["ndcg@5"])
+    assert second.subjects == [("als", True), ("item-mean", False)]
+    assert [cell and cell.value for cell in second.lines[0].cells] == ["0.800", "0.900"]
+
+
+@pytest.mark.parametrize(
+    ("holdout", "said", "not_said"),
+    [
+        (
+            {"by": "fraction", "fraction": 0.2, "seed": 1},
+            "20% of each user's ratings, chosen by hash? That is from",
+            "people",
+        ),
+        ({"by": "last", "n": 2, "seed": 1}, "what each user rated last: the last 2 ratings of each user", "chose afterwards"),
+        ({"by": "time", "after": "2011-11-01", "seed": 1}, "chose afterwards: ratings after 2011-11-01", "random"),
+        ({"by": "something new", "seed": 1}, "the ratings that were withheld", "afterwards"),
+    ],
+)
+def test_what_is_asked_is_what_was_withheld(holdout: dict[str, Any], said: str, not_said: str) -> None:
+    question = measures._question("holdout", {"holdout": holdout})
+    assert said in question and not_said not in question
+
+
+def test_iterations_are_not_called_epochs() -> None:
+    history = [{"iteration": 1, "rmse": 0.9}, {"iteration": 2, "rmse": 0.8}]
+    (curve,) = training._training("ALS", {"history": history}).charts
+    assert ">iteration</text>" in curve.svg and ">epoch<" not in curve.svg
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.04, "0.0 s"), (59.94, "59.9 s"), (59.96, "1 min 0 s"), (200.4, "3 min 20 s"), (7500, "2 h 5 min")]
+)
+def test_a_duration_is_told_in_words(seconds: float, said: str) -> None:
+    assert made.duration(seconds) == said
+
+
+def test_settings_that_are_defaults_are_left_out() -> None:
+    config = AlsConfig(rank=8, patience=2, validation_users=10, feedback="auto").what()
+    assert made.changed("als", config) == [
+        made.Setting("rank", "8", "32"),
+        made.Setting("validation_users", "10", "0"),
+        made.Setting("patience", "2", "null"),
     ]
-    assert measures._gain("holdout", rows) == measures.Gain("Held-out ratings", "ndcg@5", "als", "0.100", "most-popular", "0.200")
+    columns = {"user_id": "u", "item_id": 2}
+    ratings_config = {"columns": columns, "holdout": {"by": "last", "n": 1, "cold_items": 0.0}, "seed": 1}
+    assert made.changed("ratings", ratings_config) == [
+        made.Setting("columns.user_id", "u", None),
+        made.Setting("columns.item_id", "2", None),
+        made.Setting("holdout.by", "last", "none"),
+        made.Setting("holdout.n", "1", "null"),
+    ]
+
+
+def test_new_items_are_counted(root: Path, write_ratings: Callable[..., None]) -> None:
+    write_ratings(root)  # lists hold item 3 by als, 4 by cnn and 0 by als; rated are 0, 1 and 2
+    found = lists.lists(manifests.load(root, "recommendations"), manifests.load(root, "ratings"))
+    assert found.sentence == (
+        "The lists of 2 users hold 3 different items: 1 of the 3 items that have ratings in training, and 2 that have none."
+    )
+    assert [(o.badge, o.places, o.share, o.items) for o in found.origins] == [("factors", 2, "66.7%", 2), ("new", 1, "33.3%", 1)]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from emberline.cleaning.numbers import NumberRules
 from emberline.cleaning.texts import TextRules
 
 _FLOAT_MAX = 3.4028235e38
-_NOTHING = pa.scalar(None, pa.string())
+_NOTHING = pa.nulls(1, pa.string())[0]  # pa.scalar imports pandas, which takes half a second
 SCHEMA = pa.schema(
     {
         "source_file": pa.string(),

@@ -73,8 +73,9 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], errors: Seq
     return _svg(title, 0.5 + 0.26 * len(values), draw)
 
 
-def lines(title: str, x: Sequence[float], series: Mapping[str, Sequence[float]], marked: float | None = None) -> str:
-    """One line per series over whole x, such as epochs; `marked` gets a vertical line."""
+def lines(title: str, unit: str, series: Mapping[str, Sequence[float]], marked: float | None = None) -> str:
+    """One line per series over units counted from 1, such as epochs; `marked` gets a vertical line."""
+    x = range(1, 1 + max(map(len, series.values()), default=0))
 
     def draw(axes: Axes) -> None:
         for (name, values), tone in zip(series.items(), (QUIET, ACCENT, SECOND), strict=False):
@@ -85,7 +86,9 @@ def lines(title: str, x: Sequence[float], series: Mapping[str, Sequence[float]],
         if len(series) > 1 or marked is not None:
             axes.legend(loc="best")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        axes.set_xlabel("epoch")
+        axes.set_xlabel(unit)
+        if max(abs(limit) for limit in axes.get_ylim()) >= 1000:
+            _thousands(axes)
 
     return _svg(title, 2.5, draw)
 

@@ -4,16 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from emberline.datasets.manifest import Dataset
-from emberline.report.text import moment, started
-
-
-@dataclass(frozen=True)
-class Step:
-    """One run of a stage."""
-
-    stage: str
-    run_id: str
-    began: str
 
 
 @dataclass(frozen=True)
@@ -22,18 +12,14 @@ class Source:
 
     name: str
     size: str
-    step: Step
+    stage: str
+    run_id: str
     fingerprint: str
 
 
 def sources(inputs: Mapping[str, Dataset]) -> list[Source]:
     """The datasets in the order in which the pipeline writes them."""
     return [_source(dataset) for dataset in inputs.values()]
-
-
-def steps(inputs: Mapping[str, Dataset]) -> list[Step]:
-    """The runs that wrote the datasets, each once, in the pipeline's order."""
-    return list(dict.fromkeys(source.step for source in sources(inputs)))
 
 
 def is_generated(inputs: Mapping[str, Dataset]) -> bool:
@@ -46,4 +32,4 @@ def _source(dataset: Dataset) -> Source:
     files = len(manifest.parts)
     size = f"{manifest.rows:,} rows" if manifest.kind == "table" else f"{files:,} file{'s' if files != 1 else ''}"
     made = manifest.produced_by
-    return Source(manifest.name, size, Step(made.stage, made.run_id, moment(started(made.run_id))), made.fingerprint[:12])
+    return Source(manifest.name, size, made.stage, made.run_id, made.fingerprint[:12])

@@ -1,21 +1,30 @@
 """Metrics beside their baselines: what was measured, under which protocol, for whom."""
 
 import fnmatch
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from emberline.report import charts
 from emberline.report.text import measure
 
 _HEADINGS = {"holdout": "Held-out ratings", "cold items": "Items that nobody has rated", "classes": "Classes of pictures"}
 _QUESTIONS = {
-    "holdout": "Do the lists hold what people chose afterwards, in ratings that no model has seen?",
-    "cold items": "How well are new items ranked for each user, when all that is known of them is their picture?",
+    "holdout": "Do the lists hold the ratings that were withheld, and that no model has seen?",
+    "cold items": "How well are new items ranked for each user, when all that is known of them is their picture? "
+    "Measured on items of which every rating was withheld.",
     "classes": "How often is a picture's class recognised, on pictures that no model has seen?",
 }
+_WITHHELD = {  # by what a holdout is chosen
+    "fraction": "Do the lists hold what was withheld: {}? That is from all times, not what came afterwards.",
+    "last": "Do the lists hold what each user rated last: {}, withheld from every model?",
+    "time": "Do the lists hold what people chose afterwards: {}, withheld from every model?",
+}
 _MAIN = ("ndcg@*", "recall@*/n", "auc", "rmse", "accuracy", "mean F1")
+_HEADLINES = ("ndcg@*", "rmse", "accuracy")  # one each, where a report has it; they answer different questions
+_PREDICTED = "Predicted ratings"
 _LOWER_IS_BETTER = {"rmse", "mae"}
-_MODELS = {"als", "cnn", "forest", "item-neighbors", "user-neighbors"}
+MODELS = {"als", "cnn", "forest", "item-neighbors", "user-neighbors"}
 SUBJECTS = {
     "als": "factors of users and items by alternating least squares",
     "item-neighbors": "items most similar to those in the user's history",
@@ -36,6 +45,8 @@ SUBJECTS = {
     "most-frequent": "always the most frequent class",
 }
 Row = dict[str, Any]
+Verdict = Literal["better", "undecided", "worse"]
+_APART = 2.0  # standard errors of a difference, above which two values are told apart
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,14 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """The metrics that the same subjects have: of lists, of predicted ratings, of classes."""
+
+    subjects: list[tuple[str, bool]]  # name, whether the pipeline made it
+    lines: list[Line]
+
+
+@dataclass(frozen=True)
 class Measurement:
     """One report of `metrics.json`."""
 
@@ -78,12 +97,12 @@ class Measurement:
     facts: list[tuple[str, str]]
     subjects: list[tuple[str, str, bool]]  # name, meaning, whether the pipeline made it
     charts: list[Chart]
-    lines: list[Line]
+    grids: list[Grid]
 
 
 @dataclass(frozen=True)
 class Gain:
-    """A main metric's best model beside its best baseline."""
+    """A metric's best model beside its best baseline, and whether they can be told apart."""
 
     heading: str
     metric: str
@@ -91,6 +110,17 @@ class Gain:
     value: str
     baseline: str
     baseline_value: str
+    verdict: Verdict
+
+    @property
+    def words(self) -> str:
+        """The verdict as the page says it."""
+        baseline = f"the best baseline, {self.baseline}, with {self.baseline_value}"
+        return {
+            "better": f"better than {baseline}",
+            "undecided": f"no better or worse, within the error, than {baseline}",
+            "worse": f"worse than {baseline}: that one serves better",
+        }[self.verdict]
 
 
 def measurements(reports: dict[str, Row]) -> list[Measurement]:
@@ -99,9 +129,24 @@ def measurements(reports: dict[str, Row]) -> list[Measurement]:
 
 
 def gains(reports: dict[str, Row]) -> list[Gain]:
-    """The first main metric of each report where a model of the pipeline stands beside a baseline."""
-    found = (_gain(key, report["metrics"]) for key, report in reports.items())
+    """Of each report the headlines in which a model of the pipeline stands beside a baseline."""
+    found = (_gain(key, report["metrics"], wanted) for key, report in reports.items() for wanted in _HEADLINES)
     return [gain for gain in found if gain is not None]
+
+
+def verdict_of(row: Row, other: Row) -> Verdict:
+    """Whether a value is better than another one of its metric by more than two standard errors of their difference.
+
+    The errors are added as if the two were measured on different people, which is cautious. Without
+    errors, nothing is decided.
+    """
+    errors = [one["standard_error"] for one in (row, other) if one.get("standard_error") is not None]
+    if len(errors) < 2:
+        return "undecided"
+    difference = (row["value"] - other["value"]) * (-1 if row["metric"] in _LOWER_IS_BETTER else 1)
+    if abs(difference) <= _APART * math.hypot(*errors):
+        return "undecided"
+    return "better" if difference > 0 else "worse"
 
 
 def _measurement(key: str, report: Row) -> Measurement:
@@ -110,14 +155,22 @@ def _measurement(key: str, report: Row) -> Measurement:
     return Measurement(
         key=key.replace(" ", "-"),
         heading=_HEADINGS.get(key, key.capitalize()),
-        question=_QUESTIONS.get(key, ""),
+        question=_question(key, protocol),
         protocol=protocol["name"],
         protocol_hash=protocol["hash"],
         facts=[(name.capitalize(), plain(value)) for name, value in protocol.items() if name not in ("name", "hash")],
-        subjects=[(subject, SUBJECTS.get(subject, ""), subject in _MODELS) for subject in subjects],
-        charts=[_chart(_HEADINGS.get(key, key), metric, rows) for metric in _main_metrics(rows)],
-        lines=_lines(rows, subjects),
+        subjects=[(subject, SUBJECTS.get(subject, ""), subject in MODELS) for subject in subjects],
+        charts=[_chart(_HEADINGS.get(key, key), metric, rows) for metric in main_metrics(rows)],
+        grids=_grids(rows, subjects),
     )
+
+
+def _question(key: str, protocol: Row) -> str:
+    """What is measured, as the protocol says it was withheld."""
+    holdout = protocol.get("holdout")
+    if key != "holdout" or not isinstance(holdout, dict) or holdout.get("by") not in _WITHHELD:
+        return _QUESTIONS.get(key, "")
+    return _WITHHELD[holdout["by"]].format(_withheld(holdout))
 
 
 def plain(fact: Any) -> str:
@@ -130,6 +183,13 @@ def plain(fact: Any) -> str:
 
 
 def _plain_holdout(holdout: Row) -> str:
+    cold = holdout.get("cold_items")
+    more = f"; all ratings of {cold:.0%} of the items" if cold else ""
+    return f"{_withheld(holdout)}{more} (seed {holdout.get('seed')})"
+
+
+def _withheld(holdout: Row) -> str:
+    """The ratings that were withheld, but those of whole items."""
     after, days = holdout.get("after"), holdout.get("last_days") or 0
     ways = {
         "none": "no rating of an item that is not cold",
@@ -137,12 +197,11 @@ def _plain_holdout(holdout: Row) -> str:
         "last": f"the last {holdout.get('n')} ratings of each user",
         "time": f"ratings after {after}" if after else f"ratings of the last {days:g} days",
     }
-    cold = holdout.get("cold_items")
-    more = f"; all ratings of {cold:.0%} of the items" if cold else ""
-    return f"{ways.get(holdout['by'], holdout['by'])}{more} (seed {holdout.get('seed')})"
+    return ways.get(holdout["by"], str(holdout["by"]))
 
 
-def _main_metrics(rows: list[Row]) -> list[str]:
+def main_metrics(rows: list[Row]) -> list[str]:
+    """The metrics that have a chart, the most telling first."""
     names = list(dict.fromkeys(row["metric"] for row in rows))
     return [name for pattern in _MAIN for name in names if fnmatch.fnmatchcase(name, pattern)]
 
@@ -162,9 +221,19 @@ def _chart(heading: str, metric: str, rows: list[Row]) -> Chart:
 
 
 def _tone(subject: str) -> str:
-    if subject in _MODELS:
+    if subject in MODELS:
         return charts.ACCENT
     return charts.INK if subject == "oracle" else charts.QUIET
+
+
+def _grids(rows: list[Row], subjects: list[str]) -> list[Grid]:
+    """A grid for each set of subjects that share metrics, in the order of the rows."""
+    metrics: dict[tuple[str, ...], list[Row]] = {}
+    for metric in dict.fromkeys(row["metric"] for row in rows):
+        measured = [row for row in rows if row["metric"] == metric]
+        names = {row["subject"] for row in measured}
+        metrics.setdefault(tuple(subject for subject in subjects if subject in names), []).extend(measured)
+    return [Grid([(name, name in MODELS) for name in names], _lines(found, [*names])) for names, found in metrics.items()]
 
 
 def _lines(rows: list[Row], subjects: list[str]) -> list[Line]:
@@ -172,11 +241,17 @@ def _lines(rows: list[Row], subjects: list[str]) -> list[Line]:
     lines = []
     for metric in dict.fromkeys(row["metric"] for row in rows):
         ranked = [] if metric.startswith("coverage") else _better_first(metric, rows)  # more coverage is not better
-        best = next((row for row in ranked if row["subject"] != "oracle"), None)
+        best = _clear_best([row for row in ranked if row["subject"] != "oracle"])
         found = [by_place.get((metric, subject)) for subject in subjects]
         cells = [_cell(row, row is best) if row else None for row in found]
         lines.append(Line(metric, cells, _over(next(row for row in found if row))))
     return lines
+
+
+def _clear_best(ranked: list[Row]) -> Row | None:
+    """The first of the rows, the better first, where every other is told apart from it."""
+    is_clear = len(ranked) > 1 and all(verdict_of(ranked[0], row) == "better" for row in ranked[1:])
+    return ranked[0] if is_clear else None
 
 
 def _cell(row: Row, is_best: bool) -> Cell:
@@ -192,12 +267,16 @@ def _over(row: Row) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items())
 
 
-def _gain(key: str, rows: list[Row]) -> Gain | None:
-    for metric in _main_metrics(rows):
-        ordered = _better_first(metric, rows)
-        model = next((row for row in ordered if row["subject"] in _MODELS), None)
-        baseline = next((row for row in ordered if row["subject"] not in {*_MODELS, "oracle"}), None)
-        if model and baseline:
-            ours, theirs = ((row["subject"], measure(row["value"])) for row in (model, baseline))
-            return Gain(_HEADINGS.get(key, key), metric, *ours, *theirs)
-    return None
+def _gain(key: str, rows: list[Row], wanted: str) -> Gain | None:
+    """Of the first metric whose name fits the pattern; None where no model or no baseline has it."""
+    metric = next((name for name in main_metrics(rows) if fnmatch.fnmatchcase(name, wanted)), None)
+    if metric is None:
+        return None
+    ordered = _better_first(metric, rows)
+    model = next((row for row in ordered if row["subject"] in MODELS), None)
+    baseline = next((row for row in ordered if row["subject"] not in {*MODELS, "oracle"}), None)
+    if not model or not baseline:
+        return None
+    heading = _PREDICTED if metric == "rmse" else _HEADINGS.get(key, key)
+    ours, theirs = ((row["subject"], measure(row["value"])) for row in (model, baseline))
+    return Gain(heading, metric, *ours, *theirs, verdict_of(model, baseline))

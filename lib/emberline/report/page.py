@@ -11,10 +11,12 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from emberline.config import ReportConfig
+from emberline.datasets import storage
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.parts import write_file
-from emberline.report import accounts, classes, lineage, measures, people, ratings, training
-from emberline.report.text import finished
+from emberline.report import accounts, classes, earlier, lineage, lists, made, measures, people, ratings, training
+from emberline.report.open import FILE, stable_path
+from emberline.report.text import finished, moment, started
 from emberline.runner import StageRun
 
 _SIZES = {"users": "Users", "items": "Items", "ratings": "Ratings in training", "images": "Pictures"}
@@ -27,15 +29,19 @@ class Content:
     title: str
     root: str
     is_generated: bool
-    steps: list[lineage.Step]
+    began: str
+    took: str
     sizes: list[tuple[str, int]]
     gains: list[measures.Gain]
     accounts: list[accounts.Account]
     distribution: ratings.Distribution | None
     trainings: list[training.Training]
     measurements: list[measures.Measurement]
+    comparisons: dict[str, earlier.Comparison]
     classes: classes.Classes | None
+    lists: lists.Lists | None
     people: list[people.Person]
+    made: list[made.Made]
     sources: list[lineage.Source]
 
     @property
@@ -47,36 +53,54 @@ class Content:
             ("training", "Training"): self.trainings,
             ("metrics", "Metrics"): self.measurements,
             ("classes", "Classes"): self.classes,
+            ("lists", "Lists"): self.lists,
             ("people", "People"): self.people,
+            ("made", "Settings"): self.made,
             ("lineage", "Lineage"): self.sources,
         }
         return [section for section, content in every.items() if content]
 
 
 def run(run: StageRun) -> None:
-    """Gather, render, and write `report.html`."""
+    """Gather, render, and write `report.html`; once it is committed, also where it can be found without its run's id."""
     config: ReportConfig = run.settings
-    html = render(gather(run, config))
-    run.add("report", [write_file(html.encode(), run.folder("report"), "report.html")], seed=config.seed)
+    now, last = _figures(run)
+    page = render(gather(run, config, last)).encode()
+    part = write_file(page, run.folder("report"), FILE)
+    run.add("report", [part], seed=config.seed, figures=now, before=last)
+    run.committed = lambda: storage.replace_file(stable_path(run.root), page)
 
 
-def gather(run: StageRun, config: ReportConfig) -> Content:
-    """What there is to say of the run's inputs."""
+def _figures(run: StageRun) -> tuple[earlier.Figures | None, earlier.Figures | None]:
+    """This run's figures, and those of the evaluation before it."""
+    if "metrics" not in run.inputs:
+        return None, None
+    now = earlier.figures(run.inputs["metrics"], _reports(run.inputs["metrics"]))
+    return now, earlier.before(run.root, now)
+
+
+def gather(run: StageRun, config: ReportConfig, last: earlier.Figures | None = None) -> Content:
+    """What there is to say of the run's inputs; `last` has the figures of the evaluation before."""
     inputs = run.inputs
     reports = _reports(inputs["metrics"]) if "metrics" in inputs else {}
+    runs = made.made(run.root, run.config)
     return Content(
         title=config.title,
         root=run.root.name,
         is_generated=lineage.is_generated(inputs),
-        steps=lineage.steps(inputs),
+        began=moment(max(started(one.run_id) for one in runs)),
+        took=made.total(runs, run.root),
         sizes=[(label, inputs[name].rows) for name, label in _SIZES.items() if name in inputs],
         gains=measures.gains(reports),
         accounts=accounts.accounts(inputs),
         distribution=ratings.distribution(inputs["ratings"], inputs["items"].rows) if "ratings" in inputs else None,
         trainings=training.trainings(inputs),
         measurements=measures.measurements(reports),
+        comparisons=earlier.comparisons(reports, last),
         classes=classes.classes(reports["classes"], inputs) if "classes" in reports else None,
+        lists=lists.lists(inputs["recommendations"], inputs["ratings"]) if "recommendations" in inputs else None,
         people=people.people(inputs, config.users, config.seed, run.config.is_implicit),
+        made=runs,
         sources=lineage.sources(inputs),
     )
 

@@ -8,16 +8,10 @@ import numpy as np
 
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import batches, rows_where
+from emberline.report.lists import badge_of
 from emberline.report.pictures import pictures_of
 
 _MOST_RATED = 8
-_BADGES = {
-    "als": "Factors",
-    "cnn": "New: recommended by its picture",
-    "item-neighbors": "Similar items",
-    "user-neighbors": "Similar users",
-    "popular": "Popular",
-}
 Row = dict[str, Any]
 
 
@@ -143,4 +137,4 @@ def _rated(row: Row, items: dict[int, Item], is_implicit: bool) -> Rated:
 def _recommended(row: Row, items: dict[int, Item], hits: set[tuple[int, int]]) -> Recommended:
     rung: str = row["rung"]
     is_hit = (row["user"], row["item"]) in hits
-    return Recommended(items[row["item"]], row["rank"], f"{row['score']:.3f}", rung, _BADGES.get(rung, rung), is_hit)
+    return Recommended(items[row["item"]], row["rank"], f"{row['score']:.3f}", rung, badge_of(rung), is_hit)

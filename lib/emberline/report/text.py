@@ -33,7 +33,9 @@ def percent(part: float, whole: float) -> str:
 
 
 def measure(value: float) -> str:
-    """A metric's value to three digits after the point, or four significant ones where it is 10 or more."""
+    """A value to three digits after the point, four significant ones from 10 on, and whole from 1,000 on."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}" if abs(value) < 1e9 else f"{value:.4g}"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
 
 

@@ -52,19 +52,23 @@ def trainings(inputs: Mapping[str, Dataset]) -> list[Training]:
 
 def _training(title: str, info: dict[str, Any]) -> Training:
     history: History = info["history"]
-    epochs = list(range(1, len(history) + 1))
     best = info.get("best_epoch", info.get("best_iteration"))
     drawn = []
     for name, wanted in _CURVES.items():
         series = {_NAMES.get(key, key): [row[key] for row in history] for key in wanted if all(key in row for row in history)}
         if series:
-            svg = charts.lines(f"{title}: {name.lower()}", epochs, series, None if name == "Learning rate" else best)
+            svg = charts.lines(f"{title}: {name.lower()}", _unit(history), series, None if name == "Learning rate" else best)
             drawn.append(Curve(name, svg))
     return Training(title, _sentence(history, best, info), drawn)
 
 
+def _unit(history: History) -> str:
+    """What a row of the history is of."""
+    return "iteration" if "iteration" in history[0] else "epoch"
+
+
 def _sentence(history: History, best: int | None, info: dict[str, Any]) -> str:
-    unit = "iteration" if "iteration" in history[0] else "epoch"
+    unit = _unit(history)
     parts = [f"{len(history):,} {unit}s"]
     chosen = next((row for row in history if row.get(unit) == best), None)
     if chosen and unit == "iteration":

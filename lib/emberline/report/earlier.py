@@ -1,0 +1,98 @@
+"""The last report's figures beside this one's, where both were measured under one protocol."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from emberline.datasets import manifest as manifests
+from emberline.datasets.manifest import Dataset
+from emberline.datasets.storage import Location
+from emberline.errors import EmberlineError
+from emberline.report.measures import MODELS, Verdict, main_metrics, verdict_of
+from emberline.report.text import measure, moment, started
+
+Row = dict[str, Any]
+Figures = dict[str, Any]  # {"run_id": ..., "reports": {key: {"hash": ..., "rows": [...]}}}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure, then and now."""
+
+    subject: str
+    metric: str
+    before: str
+    now: str
+    difference: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One report beside the last one's; without changes, the sentence says why."""
+
+    sentence: str
+    changes: list[Change]
+
+
+def figures(metrics: Dataset, reports: Mapping[str, Row]) -> Figures:
+    """What the next report will want to know of this one, kept in the report's manifest."""
+    kept = ("subject", "metric", "value", "standard_error")
+    return {
+        "run_id": metrics.manifest.produced_by.run_id,
+        "reports": {
+            key: {
+                "hash": report["protocol"]["hash"],
+                "rows": [{name: row.get(name) for name in kept} for row in report["metrics"]],
+            }
+            for key, report in reports.items()
+        },
+    }
+
+
+def before(root: Location, now: Figures) -> Figures | None:
+    """The figures of the last report that was of another evaluation; None where there is none, or it cannot be read."""
+    try:
+        info = manifests.load(root, "report").manifest.info if manifests.exists(root, "report") else {}
+    except EmberlineError:  # a damaged page is replaced by this one: no reason not to write it
+        return None
+    last: Figures | None = info.get("figures")
+    if last and last["run_id"] == now["run_id"]:
+        last = info.get("before")
+    return last
+
+
+def comparisons(reports: Mapping[str, Row], last: Figures | None) -> dict[str, Comparison]:
+    """Each report of the evaluation beside the last one, by a measurement's key; none where there was none."""
+    return {key.replace(" ", "-"): _comparison(key, report, last) for key, report in reports.items()} if last else {}
+
+
+def _comparison(key: str, report: Row, last: Figures) -> Comparison:
+    when, then = moment(started(last["run_id"])), last["reports"].get(key)
+    if then is None:
+        return Comparison(f"Not compared with the evaluation of {when}: it did not measure this.", [])
+    hash_now = report["protocol"]["hash"]
+    if then["hash"] != hash_now:
+        reason = f"was measured under another protocol ({then['hash']}, now {hash_now})"
+        return Comparison(f"Not compared with the evaluation of {when}, which {reason}.", [])
+    changes = _changes(report["metrics"], then["rows"])
+    return Comparison(f"Beside the evaluation of {when}, under the same protocol.", changes)
+
+
+def _changes(now: list[Row], then: list[Row]) -> list[Change]:
+    earlier = {(row["subject"], row["metric"]): row for row in then}
+    wanted = [row for metric in main_metrics(now) for row in now if row["metric"] == metric and row["subject"] in MODELS]
+    return [_change(row, earlier[place]) for row in wanted if (place := (row["subject"], row["metric"])) in earlier]
+
+
+def _change(now: Row, then: Row) -> Change:
+    difference = now["value"] - then["value"]
+    sign = "+" if difference > 0 else "−" if difference < 0 else "±"
+    return Change(
+        now["subject"],
+        now["metric"],
+        measure(then["value"]),
+        measure(now["value"]),
+        f"{sign}{measure(abs(difference))}",
+        verdict_of(now, then),
+    )

@@ -1,0 +1,100 @@
+"""What the lists hold: how many there are, what their items come from, and how many items are new."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from emberline.datasets.manifest import Dataset
+from emberline.datasets.rows import batches
+from emberline.report.text import percent
+
+_ORIGINS = {
+    "als": ("factors", "what the factors of users and items say"),
+    "cnn": ("new", "items that nobody has rated in training, by the factors that their pictures predict"),
+    "item-neighbors": ("similar items", "items most similar to those in the user's history"),
+    "user-neighbors": ("similar users", "what the most similar users rated"),
+    "popular": ("popular", "the most rated items, where the model had not enough"),
+}
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One way into the lists: the badge it has on the page, what that means, and how many places it fills."""
+
+    rung: str
+    badge: str
+    meaning: str
+    places: int
+    share: str
+    items: int
+
+
+@dataclass(frozen=True)
+class Lists:
+    """All lists together."""
+
+    sentence: str
+    origins: list[Origin]
+
+
+def badge_of(rung: str) -> str:
+    """The word for a rung, short enough for one line."""
+    return _ORIGINS.get(rung, (rung, ""))[0]
+
+
+def lists(recommendations: Dataset, ratings: Dataset) -> Lists:
+    """Of the published lists, beside the ratings that models were trained on."""
+    rated = _seen(ratings, "item")
+    users, by_rung, places = _count(recommendations)
+    every = np.zeros(max((len(found) for found in by_rung.values()), default=0), bool)
+    for found in by_rung.values():
+        every[: len(found)] |= found
+    new = every & ~_fitting(rated, len(every))
+    total = sum(places.values())
+    origins = [
+        Origin(rung, *_ORIGINS.get(rung, (rung, "")), count, percent(count, total), int(by_rung[rung].sum()))
+        for rung, count in sorted(places.items(), key=lambda pair: -pair[1])
+    ]
+    return Lists(_sentence(users, int(every.sum()), int(new.sum()), int(rated.sum())), origins)
+
+
+def _sentence(users: int, items: int, new: int, rated: int) -> str:
+    shares = f"{items - new:,} of the {rated:,} items that have ratings in training"
+    rest = f", and {new:,} that have none" if new else ", and none that has no rating"
+    return f"The lists of {users:,} users hold {items:,} different items: {shares}{rest}."
+
+
+def _count(recommendations: Dataset) -> tuple[int, dict[str, Mask], dict[str, int]]:
+    """The number of lists, and by rung the items, as a mask, and the places."""
+    users: Mask = np.zeros(0, bool)
+    by_rung: dict[str, Mask] = {}
+    places: dict[str, int] = {}
+    for batch in batches(recommendations, ["user", "item", "rung"]):
+        users = _marked(users, batch["user"].to_numpy())
+        rungs, items = batch["rung"].to_numpy(zero_copy_only=False), batch["item"].to_numpy()
+        for rung in dict.fromkeys(rungs):
+            chosen = items[rungs == rung]
+            by_rung[rung] = _marked(by_rung.get(rung, np.zeros(0, bool)), chosen)
+            places[rung] = places.get(rung, 0) + len(chosen)
+    return int(users.sum()), by_rung, places
+
+
+def _seen(dataset: Dataset, column: str) -> Mask:
+    seen: Mask = np.zeros(0, bool)
+    for batch in batches(dataset, [column]):
+        seen = _marked(seen, batch[column].to_numpy())
+    return seen
+
+
+def _marked(mask: Mask, places: npt.NDArray[np.int32]) -> Mask:
+    """The mask, true at the places, as long as it has to be."""
+    longer = _fitting(mask, max(len(mask), int(places.max(initial=-1)) + 1))
+    longer[places] = True
+    return longer
+
+
+def _fitting(mask: Mask, length: int) -> Mask:
+    """A copy of the mask that is so long."""
+    return np.pad(mask[:length], (0, max(0, length - len(mask))))
