@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -21,7 +22,7 @@ from emberline.datasets.manifest import Manifest, Part, ProducedBy
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.errors import EmberlineError
 from emberline.images.decode import Shape, UnusablePictureError, decode
-from emberline.records import text
+from emberline.records import parquet, text
 from emberline.records.dialect import Dialect
 
 pytestmark = pytest.mark.faults
@@ -40,8 +41,7 @@ def mutated(content: bytes, rng: Random) -> bytes:
         at, to = sorted(rng.randint(0, len(content)) for _ in range(2))
         accident = rng.randrange(6)
         if accident == 0 and content:
-            place = rng.randrange(len(content))
-            content = content[:place] + bytes([content[place] ^ 1 << rng.randrange(8)]) + content[place + 1 :]
+            content = with_a_flipped_bit(content, rng)
         elif accident == 1:
             content = content[:at]
         elif accident == 2:
@@ -99,6 +99,45 @@ def test_of_a_mutated_text_file_every_character_is_in_a_record_or_the_file_is_re
         assert spaceless(kept.encode()) == left, f"{kind} {number}"
         read += 1
     assert read > count // 4, "nearly every file was refused"
+
+
+def as_parquet(rng: Random) -> tuple[bytes, int]:
+    """A file with checksums, and how many rows it has."""
+    count = rng.randint(1, 60)
+    columns = {
+        "user": pa.array([f"u{rng.randrange(9)}" for _ in range(count)]),
+        "item": pa.array([rng.randrange(9) for _ in range(count)], rng.choice([pa.int32(), pa.int64()])),
+        "stars": pa.array([rng.random() for _ in range(count)], rng.choice([pa.float32(), pa.float64()])),
+        "at": pa.array([rng.randrange(10**9) for _ in range(count)], pa.timestamp("s")),
+        "other": pa.array([[1, 2]] * count),
+    }
+    stream = pa.BufferOutputStream()
+    codec = rng.choice(["snappy", "zstd", "gzip", "none"])
+    pq.write_table(pa.table(columns), stream, compression=codec, row_group_size=20, write_page_checksum=True)
+    return stream.getvalue().to_pybytes(), count
+
+
+def test_of_a_mutated_parquet_file_every_row_is_read_or_the_file_is_refused() -> None:
+    read = 0
+    for number in range(200):
+        rng = Random(f"parquet {number}")
+        whole, count = as_parquet(rng)
+        content = mutated(whole, rng) if number % 2 else with_a_flipped_bit(whole, rng)
+        try:
+            layout = parquet.layout(io.BytesIO(content), "a.parquet", WANTED)
+            groups = dict(enumerate(layout.group_rows))
+            batches = list(parquet.read(io.BytesIO(content), "a.parquet", WANTED, groups))
+        except EmberlineError as error:
+            assert_is_a_sentence(error)
+            continue
+        assert sum(batch.num_rows for batch in batches) == count, number
+        read += 1
+    assert read > 20, "nearly every file was refused"
+
+
+def with_a_flipped_bit(content: bytes, rng: Random) -> bytes:
+    place = rng.randrange(len(content))
+    return content[:place] + bytes([content[place] ^ 1 << rng.randrange(8)]) + content[place + 1 :]
 
 
 def spaceless(content: bytes) -> str:
@@ -168,3 +207,32 @@ def test_a_mutated_manifest_is_read_or_refused_in_a_sentence(tmp_path: Path) -> 
             manifests.verify(manifests.load(tmp_path, "users"))
         except EmberlineError as error:
             assert_is_a_sentence(error)
+
+
+PIPELINE = """
+[ratings]
+path = "PATH"
+columns = { user_id = "user", item_id = "item", value = "stars", timestamp = "at" }
+max_rejected = 1.0
+"""
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+def test_of_a_mutated_file_a_stage_keeps_accounts_or_ends_with_a_sentence(
+    kind: str, run: Callable[..., object], root: Path, tmp_path: Path
+) -> None:
+    make = {"csv": as_csv, "json": as_json, "parquet": lambda rng: as_parquet(rng)[0]}[kind]
+    path, ended_well = tmp_path / f"log.{kind}", 0
+    for number in range(12):
+        rng = Random(f"stage {kind} {number}")
+        path.write_bytes(mutated(make(rng), rng))
+        try:
+            run(PIPELINE.replace("PATH", str(path)), force=True)
+        except EmberlineError as error:
+            assert_is_a_sentence(error)
+            continue
+        accounts = manifests.load(root, "ratings").manifest.info["accounts"]
+        outcomes = [manifests.load(root, "rejected_ratings").rows, accounts["kept"]]
+        assert accounts["read"] == sum(outcomes), f"{kind} {number}"
+        ended_well += 1
+    assert ended_well

@@ -6,13 +6,11 @@ this file or that: 17850, 17850.0 and decimal 17850.00 are "17850", and NaN is n
 """
 
 import json
-import os
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -36,7 +34,7 @@ _NO_VALUES = "expected a text, a number, true or false, or a moment"
 
 @dataclass(frozen=True)
 class Layout:
-    """What a file's footer says: its columns, and the rows and compressed bytes of each row group."""
+    """What a file's footer says: its columns, and the rows and uncompressed bytes of each row group."""
 
     names: tuple[str, ...]
     group_rows: tuple[int, ...]
@@ -74,12 +72,10 @@ def layout(file: Any, name: str, wanted: Wanted, lists: Collection[str] = ()) ->
         found = _columns(opened, name, names_of(wanted))
         for new, column in found.items():
             _check_type(column, name, new in lists)
+        # What a group says of its columns is not asked for: in a damaged or encrypted footer that aborts the process.
         groups = [opened.metadata.row_group(number) for number in range(opened.num_row_groups)]
-        chunks = [[] if _is_signed(file, opened.metadata) else _chunks(group, found.values()) for group in groups]
-        for chunk in chain.from_iterable(chunks):
-            _check_codec(chunk, name)
-        sizes = (sum(chunk.total_compressed_size for chunk in of_group) for of_group in chunks)
-        return Layout(tuple(opened.schema_arrow.names), tuple(group.num_rows for group in groups), tuple(sizes))
+        rows = tuple(group.num_rows for group in groups)
+        return Layout(tuple(opened.schema_arrow.names), rows, tuple(max(group.total_byte_size, 0) for group in groups))
 
 
 def read(
@@ -142,35 +138,6 @@ def _explained(name: str, what: str = "cannot be read") -> Iterator[None]:
         if "codec" in why.lower() and "support" in why.lower():
             raise DataError(f"{name} is compressed in a way that is not read here ({why}); write it with zstd") from None
         raise DataError(f"{name} {what}: {why}") from None
-
-
-def _is_signed(file: Any, footer: pq.FileMetaData) -> bool:
-    """Whether columns are encrypted, though the footer is not; asked about those, Arrow aborts the process."""
-    file.seek(-8, os.SEEK_END)
-    return bool(int.from_bytes(file.read(4), "little") != footer.serialized_size)
-
-
-def _check_codec(chunk: pq.ColumnChunkMetaData, name: str) -> None:
-    """Raises DataError for a column that is compressed in a way that nobody here can undo."""
-    codec = chunk.compression.lower()
-    if codec not in ("uncompressed", "unknown") and not _is_known(codec):
-        raise DataError(
-            f"{name}: column {chunk.path_in_schema!r} is compressed with {codec}, which is not read here; write it with zstd"
-        )
-
-
-def _is_known(codec: str) -> bool:
-    try:
-        return bool(pa.Codec.is_available(codec))
-    except ValueError:  # a name that Arrow never heard of
-        return False
-
-
-def _chunks(group: pq.RowGroupMetaData, wanted: Iterable[_Column]) -> list[pq.ColumnChunkMetaData]:
-    """What the footer says of the wanted columns' pages in a row group."""
-    paths = [".".join(column.path) + "." for column in wanted]
-    chunks = map(group.column, range(group.num_columns))
-    return [chunk for chunk in chunks if f"{chunk.path_in_schema}.".startswith(tuple(paths))]
 
 
 def _check_rows(name: str, group: int, found: int, expected: int) -> None:
