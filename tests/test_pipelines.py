@@ -406,7 +406,7 @@ def test_a_file_that_is_not_toml_is_told_with_the_place(load: Load, toml: str) -
 @pytest.mark.parametrize("name", ["gone.toml", ".", "night.toml/inside.toml", "no/such/folder.toml"])
 def test_a_path_that_is_no_file_is_told(tmp_path: Path, load: Load, name: str) -> None:
     load("")
-    with pytest.raises(ConfigError, match=r"is not a file; give the path of a pipeline"):
+    with pytest.raises(ConfigError, match=r"is not a file; give a pipeline's path"):
         pipelines.load(tmp_path / name)
 
 

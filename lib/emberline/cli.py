@@ -39,7 +39,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Pipeline = Annotated[Path, typer.Argument(metavar="PIPELINE.toml", help="The pipeline file.")]
+Pipeline = Annotated[
+    Path, typer.Argument(metavar="PIPELINE.toml", help="The pipeline's file, or the name of one that comes along: demo.")
+]
 Root = Annotated[str | None, typer.Option(metavar="DIR", help="Where datasets go; the file's `root`, else runs/<its name>.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting of the file.")]
 Only = Annotated[str | None, typer.Option(metavar="STAGE", help="This stage alone.")]
@@ -323,6 +325,8 @@ def _refuse(style: str, options: dict[str, Any]) -> None:
 
 def _job(pipeline: Path, root: str | None, overrides: list[str], at: str, submit: str | None) -> Job:
     """The pipeline as a scheduler's job; its settings are checked as those of today."""
+    if not pipeline.is_file():
+        raise ConfigError(f"{pipeline} is not a file; a scheduler needs the path of a pipeline file, which stays where it is")
     is_dated = pipelines.is_dated(pipeline, _overrides(root, overrides))
     config = _load(pipeline, root, overrides, datetime.now())
     return job.make(config, pipeline, At.parse(at), programs.find(submit), root, overrides, is_dated)

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from emberline import shipped
 from emberline.config import Config, Model
 from emberline.errors import ConfigError
 from emberline.logs import hide, is_secret, may_be_secret
@@ -72,9 +73,10 @@ def _dated(content: Any, day: date | None, name: str) -> Any:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads((shipped.pipeline(path) or path).read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise ConfigError(f"{path} is not a file; give the path of a pipeline, such as jobs/pipelines/demo.toml") from None
+        known = ", ".join(shipped.pipeline_names())
+        raise ConfigError(f"{path} is not a file; give a pipeline's path, or the name of one that is here: {known}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path.name} is not UTF-8 text ({error.reason} at byte {error.start})") from None
     except tomllib.TOMLDecodeError as error:

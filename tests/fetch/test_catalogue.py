@@ -62,9 +62,9 @@ def test_the_command_at_the_end_is_one_that_reads_the_dataset(source: Source, to
 
 def test_a_dataset_that_the_pipeline_reads_by_itself_needs_no_settings() -> None:
     commands = {source.name: source.usage.command(Path("data") / source.folder) for source in SOURCES}
-    assert commands["movielens-latest-small"] == "emberline run jobs/pipelines/movielens.toml"
-    assert commands["cifar10"] == "emberline run jobs/pipelines/cifar10.toml"
-    assert commands["fashion-mnist"] == "emberline run jobs/pipelines/fashion-mnist.toml"
+    assert commands["movielens-latest-small"] == "emberline run movielens"
+    assert commands["cifar10"] == "emberline run cifar10"
+    assert commands["fashion-mnist"] == "emberline run fashion-mnist"
     assert commands["movielens-32m"].endswith("--root runs/movielens-32m --set ratings.path=data/movielens-32m/ratings.csv")
 
 

@@ -33,7 +33,7 @@ def test_the_real_fashion_mnist_arrives_over_a_connection_that_breaks(
     assert lines[1].startswith("Licence: MIT. ")
     assert "20,000,000 of 26,421,880 bytes are here, trying again in 1 s" in done.stdout
     assert "t10k-labels-idx1-ubyte.gz: 5,148 of 5,148 bytes, " in done.stdout
-    assert lines[-1] == "Try: emberline run jobs/pipelines/fashion-mnist.toml"
+    assert lines[-1] == "Try: emberline run fashion-mnist"
 
 
 def test_a_fetched_dataset_is_there_and_the_next_step_is_named(

@@ -29,7 +29,7 @@ class PublishedFile:
 
 @dataclass(frozen=True)
 class Usage:
-    """How a shipped pipeline reads the data: its file, the setting of the path, and the path it reads if told nothing else.
+    """How a shipped pipeline reads the data: its name, the setting of the path, and the path it reads if told nothing else.
 
     `path` is relative to the dataset's folder; `options` are what else the command needs for this dataset.
     """
@@ -75,7 +75,7 @@ _HARPER = (
     "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. "
     "ACM Transactions on Interactive Intelligent Systems 5, 4: 19:1-19:19. https://doi.org/10.1145/2827872"
 )
-_MOVIELENS = ("jobs/pipelines/movielens.toml", "ratings.path", "data/movielens/ratings.csv")
+_MOVIELENS = ("movielens", "ratings.path", "data/movielens/ratings.csv")
 
 
 def _grouplens(readme: str, sharing: str) -> Licence:
@@ -158,7 +158,7 @@ SOURCES = (
             "https://www.cs.toronto.edu/~kriz/cifar.html",
             "Alex Krizhevsky. 2009. Learning Multiple Layers of Features from Tiny Images. University of Toronto.",
         ),
-        usage=Usage("jobs/pipelines/cifar10.toml", "images.path", "data/cifar10"),
+        usage=Usage("cifar10", "images.path", "data/cifar10"),
         holds={
             "batches.meta.txt": None,
             **{f"data_batch_{number}.bin": 30_730_000 for number in range(1, 6)},  # 10,000 records of 3,073 bytes
@@ -190,7 +190,7 @@ SOURCES = (
             "Han Xiao, Kashif Rasul and Roland Vollgraf. 2017. Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine "
             "Learning Algorithms. arXiv:1708.07747",
         ),
-        usage=Usage("jobs/pipelines/fashion-mnist.toml", "images.path", "data/fashion-mnist"),
+        usage=Usage("fashion-mnist", "images.path", "data/fashion-mnist"),
         holds={
             "train-images-idx3-ubyte.gz": 26_421_880,
             "train-labels-idx1-ubyte.gz": 29_515,

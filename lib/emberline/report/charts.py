@@ -58,10 +58,11 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], errors: Seq
 
     def draw(axes: Axes) -> None:
         places, reach = range(len(values)), [error or 0.0 for error in errors]
+        whiskers = [np.nan if error is None else error for error in errors]  # none is not an error of 0
         faces = ["none" if tone == INK else tone for tone in tones]
         edges = [MUTED if tone == INK else tone for tone in tones]
         axes.barh(places, values, 0.62, color=faces, edgecolor=edges, linewidth=0.9)
-        axes.errorbar(values, places, xerr=reach, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2.2, capthick=0.9)
+        axes.errorbar(values, places, xerr=whiskers, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2.2, capthick=0.9)
         widest = max(map(sum, zip(values, reach, strict=True)), default=1.0) or 1.0
         for place, value, error in zip(places, values, reach, strict=True):
             axes.text(value + error + widest * 0.025, place, f"{value:.3f}", va="center", fontsize=9)

@@ -11,7 +11,7 @@ from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import ProducedBy
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError
-from emberline.logs import is_secret
+from emberline.logs import is_secret, public
 from emberline.report.text import moment, started
 from emberline.runner import read_status
 from emberline.stages import Stage
@@ -114,5 +114,5 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _shown(name: str, value: Any) -> str:
     if is_secret(name):
         return "***"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = public(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -227,12 +227,13 @@ def _tone(subject: str) -> str:
 
 
 def _grids(rows: list[Row], subjects: list[str]) -> list[Grid]:
-    """A grid for each set of subjects that share metrics, in the order of the rows."""
+    """A grid for each set of subjects that share metrics, in the order of the rows; a metric of some of them is there, too."""
     metrics: dict[tuple[str, ...], list[Row]] = {}
     for metric in dict.fromkeys(row["metric"] for row in rows):
         measured = [row for row in rows if row["metric"] == metric]
         names = {row["subject"] for row in measured}
-        metrics.setdefault(tuple(subject for subject in subjects if subject in names), []).extend(measured)
+        alone = tuple(subject for subject in subjects if subject in names)
+        metrics.setdefault(next((key for key in metrics if names <= {*key}), alone), []).extend(measured)
     return [Grid([(name, name in MODELS) for name in names], _lines(found, [*names])) for names, found in metrics.items()]
 
 

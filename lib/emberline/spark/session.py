@@ -17,6 +17,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from emberline import shipped
 from emberline.config import Config, SparkConfig
 from emberline.datasets import storage
 from emberline.errors import ConfigError, DataError, SchemaError
@@ -101,7 +102,7 @@ class Engine:
             if unknown := _NO_CONNECTOR.search(str(error)):
                 raise ConfigError(
                     f"Spark does not find {unknown[1] or unknown[2]}, by which it reads this storage; "
-                    "add its jars: docs/storage.md says which"
+                    f"add its jars: {shipped.page('storage.md')} says which"
                 ) from error
             raise
         except (KeyboardInterrupt, SystemExit):
