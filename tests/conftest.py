@@ -1,10 +1,12 @@
 """What the tests share: one Spark session for all of them, and the ways to run a pipeline."""
 
+import re
 import subprocess
 import sys
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -166,6 +168,50 @@ def command(tmp_path: Path) -> Command:
         return subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=timeout)
 
     return run_command
+
+
+@pytest.fixture(scope="session")
+def within_reach() -> Callable[[int], set[tuple[int, int]]]:
+    """`within_reach(pid)`: process ids and ports at which other machines reach the process, or one that it has started."""
+
+    def reachable(pid: int) -> set[tuple[int, int]]:
+        listening = {inode: port for inode, is_loopback, port in _listening() if not is_loopback}
+        found = set()
+        for each in _family(pid):
+            with suppress(FileNotFoundError):  # it has ended
+                if Path(f"/proc/{each}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
+                    found |= {(each, listening[inode]) for inode in _sockets(each) if inode in listening}
+        return found
+
+    return reachable
+
+
+def _listening() -> Iterator[tuple[str, bool, int]]:
+    """Of each socket in this network on which somebody listens: its inode, whether it is on loopback, and its port."""
+    loopback = re.compile(r"[0-9A-F]{6}7F|0{24}01000000|0{16}FFFF0000[0-9A-F]{6}7F")
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            fields = line.split()
+            address, port = fields[1].split(":")
+            if fields[3] == "0A":
+                yield fields[9], loopback.fullmatch(address) is not None, int(port, 16)
+
+
+def _family(pid: int) -> set[int]:
+    """A process and those that it has started, and so on."""
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(child): int(parent) for child, parent in map(str.split, listed.splitlines())}
+    family = {pid}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
+
+
+def _sockets(pid: int) -> Iterator[str]:
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if found := re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink())):
+                yield found[1]
 
 
 @pytest.fixture(scope="session")

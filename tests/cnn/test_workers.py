@@ -23,6 +23,7 @@ from emberline.datasets import manifest as manifests
 from emberline.errors import ConfigError
 from emberline.launch import cluster
 from emberline.launch.local import Local
+from emberline.launch.network import PrivateNetwork
 from emberline.runner import StageRun
 
 Publish = Callable[..., None]
@@ -284,6 +285,35 @@ def test_a_port_that_somebody_has_taken_is_given_up_for_another(
             trainers.run_by(team, run)
     assert next(tries, "used up") == "used up"
     assert list(run.outputs) == ["cnn"]
+
+
+@pytest.mark.faults
+def test_nobody_else_reaches_trainers_on_one_machine_and_no_proxy_stands_between_them(
+    start: Callable[..., Process],
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    within_reach: Callable[[int], set[tuple[int, int]]],
+) -> None:
+    """TensorFlow's servers listen on all interfaces, and read and write files for whoever asks."""
+    try:
+        PrivateNetwork().__enter__().__exit__(None, None, None)
+    except OSError as refusal:
+        pytest.skip(f"no network can be made here: {refusal}")
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    process = start("cnn.epochs=3")
+    wait_for("a checkpoint", lambda: newest(root) or process.poll() is not None)
+    team = running()
+    assert set(team) == {0, 1}, (root.parent / "stderr").read_text()
+    assert within_reach(process.pid) == set()
+    for pid in team.values():
+        told = json.loads(dict(v.split("=", 1) for v in Path(f"/proc/{pid}/environ").read_text().split("\0") if v)["TF_CONFIG"])
+        for address in told["cluster"]["worker"]:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), 5)
+    code, errors = finish(process, root)
+    assert code == 0, errors
+    assert "trainers_within_reach" not in errors
 
 
 # ----------------------------------------------------------------------------------------------------------- preemption

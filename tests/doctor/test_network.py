@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from emberline.config import CnnConfig
+from emberline.doctor import network
 from emberline.doctor.master import check_master
 from emberline.doctor.network import check_host_name, check_loopback
+from emberline.launch.network import PrivateNetwork
 
 # No machine can bind to it (RFC 5737), and as no DNS label may be as long, no server is asked for the other.
 FOREIGN = "192.0.2.213"
@@ -59,3 +62,34 @@ def test_yarn_needs_the_clusters_configuration(tmp_path: Path) -> None:
     assert check_master("yarn", {}).state == "error"
     assert check_master("yarn", {"HADOOP_CONF_DIR": str(tmp_path / "gone")}).state == "error"
     assert check_master("yarn", {"YARN_CONF_DIR": str(tmp_path)}).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("cnn", "is_local_root", "said"),
+    [
+        (None, True, None),
+        (CnnConfig(), True, None),
+        (CnnConfig(workers=2, launcher="spark"), True, "on Spark's executors"),
+        (CnnConfig(workers=2), False, "on all interfaces, as the root"),
+    ],
+)
+def test_trainers_whose_ports_others_reach_are_a_warning(cnn: CnnConfig | None, is_local_root: bool, said: str | None) -> None:
+    lines = network.check_trainers(cnn, is_local_root)
+    assert [line.state for line in lines] == ([] if said is None else ["warning"])
+    assert not lines or (said and said in lines[0].found and "firewall" in lines[0].remedy)
+
+
+def test_trainers_in_a_network_of_their_own_are_fine_and_else_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(network: PrivateNetwork) -> None:
+        raise PermissionError(1, "unshare: Operation not permitted")
+
+    monkeypatch.setattr(PrivateNetwork, "__enter__", lambda self: self)
+    assert [line.state for line in network.check_trainers(CnnConfig(workers=2), True)] == ["ok"]
+    monkeypatch.setattr(PrivateNetwork, "__enter__", refuse)
+    (line,) = network.check_trainers(CnnConfig(workers=2), True)
+    assert line.state == "warning" and "(unshare: Operation not permitted)" in line.found
+
+
+def test_a_local_spark_does_not_ask_for_the_hosts_name() -> None:
+    assert check_host_name({}, UNKNOWN, "local[*]").state == "ok"
+    assert check_host_name({}, UNKNOWN, "spark://master:7077").state == "error"

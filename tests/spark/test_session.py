@@ -1,5 +1,6 @@
 """What Spark cannot do, as errors that say what to do."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pyspark.sql import SparkSession
 from emberline.datasets.remote import RemotePath
 from emberline.errors import ConfigError
 
+WithinReach = Callable[[int], set[tuple[int, int]]]
 Run = Callable[..., Any]
 
 
@@ -20,6 +22,29 @@ def test_a_storage_that_spark_has_no_jars_for_is_a_matter_of_set_up(spark: Spark
     columns = '{ user_id = "user", item_id = "item", value = "stars" }'
     with pytest.raises(ConfigError, match=r"S3AFileSystem, by which it reads this storage; .*storage\.md"):
         run(f'[ratings]\npath = "{s3_root}"\ncolumns = {columns}\n')
+
+
+def test_a_local_spark_listens_where_this_machine_alone_reaches_it(spark: SparkSession, within_reach: WithinReach) -> None:
+    assert spark.range(8, numPartitions=2).mapInArrow(lambda batches: batches, "id long").count() == 8
+    assert within_reach(os.getpid()) == set()
+
+
+@pytest.mark.faults
+def test_a_local_spark_with_its_pages_on_listens_on_loopback_too(within_reach: WithinReach) -> None:
+    code = """
+import sys
+from emberline.config import SparkConfig
+from emberline.spark import session
+spark = session.start(SparkConfig(master="local[1]", driver_memory="512m", conf={"spark.ui.enabled": "true"}))
+print("up" if spark.sparkContext.uiWebUrl else "no pages", flush=True)
+sys.stdin.read()
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "SPARK_LOCAL_IP"}
+    program = [sys.executable, "-c", code]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout and process.stdout.readline() == "up\n"
+        assert within_reach(process.pid) == set()
+        process.kill()
 
 
 @pytest.mark.faults

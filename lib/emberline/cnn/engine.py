@@ -3,6 +3,7 @@
 This side imports no TensorFlow: neither planning, nor Spark's driver, nor its workers pay for it.
 """
 
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -30,5 +31,6 @@ class Engine:
         if workers == 1:
             trainers.run_by(self._shared, run)
             return
-        with Local(trainers.WORKER, workers, trainers.ENVIRONMENT) as team:
+        is_apart = isinstance(run.root, Path)  # whose shards are read without any network
+        with Local(trainers.WORKER, workers, trainers.ENVIRONMENT, is_apart=is_apart) as team:
             trainers.run_by(team, run)

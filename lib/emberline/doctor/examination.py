@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
+from pathlib import Path
 
 from emberline import extras
 from emberline.doctor import cgroups, clock, cores, java, limits, memory, network, packages, places, spark, tensorflow
@@ -59,7 +60,8 @@ def _look_at_machine(target: Target, environment: Mapping[str, str], control: cg
         cores.check_cores(target.config.spark, usable, os.cpu_count() or 1),
         limits.check_open_files(),
         network.check_loopback(),
-        network.check_host_name(environment, socket.gethostname()),
+        network.check_host_name(environment, socket.gethostname(), target.config.spark.master),
+        *network.check_trainers(target.config.cnn, target.root is None or isinstance(target.root, Path)),
         clock.check_time_zone(environment),
     ]
 

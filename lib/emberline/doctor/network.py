@@ -4,7 +4,10 @@ import socket
 import time
 from collections.abc import Mapping
 
+from emberline.config import CnnConfig
 from emberline.doctor.check import Check, error, ok, reason, warning
+from emberline.launch.cluster import CLOSE_PORTS
+from emberline.launch.network import PrivateNetwork
 
 _SECONDS = 3.0  # to wait for a connection
 _SLOW = 2.0  # seconds for a name, which every start of Spark then takes
@@ -22,9 +25,27 @@ def check_loopback() -> Check:
         return error("loopback", f"127.0.0.1: {reason(refusal)}", "bring the loopback interface up, and let a firewall pass it")
 
 
-def check_host_name(environment: Mapping[str, str], name: str) -> Check:
+def check_trainers(cnn: CnnConfig | None, is_local_root: bool) -> list[Check]:
+    """A line where several trainers run: who reaches TensorFlow's ports, which obey anybody."""
+    name = "trainers' ports"
+    if cnn is None or cnn.workers == 1:
+        return []
+    if cnn.launcher == "spark":
+        return [warning(name, "on Spark's executors, on all of their interfaces", CLOSE_PORTS)]
+    if not is_local_root:
+        return [warning(name, "on all interfaces, as the root is reached by the network", CLOSE_PORTS)]
+    try:
+        with PrivateNetwork():
+            return [ok(name, "in a network of their own")]
+    except OSError as refusal:
+        return [warning(name, f"on all interfaces: no network of their own can be made here ({reason(refusal)})", CLOSE_PORTS)]
+
+
+def check_host_name(environment: Mapping[str, str], name: str, master: str = "") -> Check:
     """Whether Spark's driver can bind to the address of this machine's `name`, or of what stands in for it."""
     override = next((key for key in ("SPARK_LOCAL_IP", "SPARK_LOCAL_HOSTNAME") if environment.get(key)), None)
+    if override is None and master.startswith("local"):
+        return ok("host name", f"{name}: not asked for, a local Spark listens on 127.0.0.1")
     asked = environment[override] if override else name
     shown = f"{override} = {asked}" if override else asked
     remedy = f"correct {override}, or unset it" if override else _USE_LOOPBACK

@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import IO, Any, TextIO
 
 from emberline.errors import EmberlineError
+from emberline.launch.network import PrivateNetwork
 from emberline.launch.stop import signal_at_parents_end
 
 Message = dict[str, Any]
@@ -30,19 +31,28 @@ class Child:
     """Parent's side: the process starts at once, with this one's module path, in a process group of its own; `kill` ends it.
 
     Its messages go to the inbox, the last one being {"ended": how}. With `capture`, so do the lines that it writes to standard
-    error, as {"line": text}; else they go where this process's go. A variable that `environment` maps to None is left out.
+    error, as {"line": text}; else they go where this process's go. A variable that `environment` maps to None is left out. With a
+    `network`, the process is in that one and in no other.
     """
 
     def __init__(
-        self, module: str, inbox: Inbox, rank: int = 0, environment: Mapping[str, str | None] | None = None, capture: bool = False
+        self,
+        module: str,
+        inbox: Inbox,
+        rank: int = 0,
+        environment: Mapping[str, str | None] | None = None,
+        capture: bool = False,
+        network: PrivateNetwork | None = None,
     ) -> None:
         self.rank = rank
         self.host = socket.gethostname()
         self._inbox = inbox
         variables = {**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        command = [sys.executable, "-m", module]
         with _sigterm_blocked():
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module],
+                network.command(command) if network else command,
+                pass_fds=network.descriptors if network else (),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE if capture else None,

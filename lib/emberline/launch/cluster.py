@@ -10,6 +10,9 @@ from pathlib import Path
 from emberline.errors import ConfigError
 
 Environment = dict[str, str | None]
+CLOSE_PORTS = (
+    "their ports obey whoever reaches them: close the ports of this machine to others, by a firewall; docs/security.md says more"
+)
 
 
 def free_ports(count: int) -> list[int]:
@@ -24,10 +27,15 @@ def address(host: str, port: int) -> str:
 
 
 def environment(addresses: Sequence[str], rank: int) -> Environment:
-    """TF_CONFIG for a member of a team; one that is alone gets none, be there one in this process's own environment."""
+    """TF_CONFIG for a member of a team; one that is alone gets none, be there one in this process's own environment.
+
+    They reach each other directly, whatever proxy the environment names for other hosts.
+    """
     if len(addresses) == 1:
         return {"TF_CONFIG": None}
-    return {"TF_CONFIG": json.dumps({"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": rank}})}
+    config = {"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": rank}}
+    hosts = dict.fromkeys(each.rpartition(":")[0].strip("[]") for each in addresses)
+    return {"TF_CONFIG": json.dumps(config), "no_grpc_proxy": ",".join(hosts)}
 
 
 def visible_gpus() -> list[str]:

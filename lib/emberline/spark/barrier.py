@@ -3,6 +3,7 @@
 A trainer reads shards and writes checkpoints by itself; Spark finds it a place, and GPUs where it manages them.
 """
 
+import logging
 import queue
 import time
 from collections.abc import Callable, Iterator
@@ -16,13 +17,15 @@ from pyspark.sql import SparkSession
 from emberline import trainers
 from emberline.config import CnnConfig
 from emberline.errors import ConfigError, Preempted
-from emberline.launch import agent
+from emberline.launch import agent, cluster
 from emberline.launch.child import Inbox, error_message
 from emberline.launch.cluster import Environment
 from emberline.launch.remote import Meeting, Remote
+from emberline.logs import event
 from emberline.runner import StageRun
 
 Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+log = logging.getLogger(__name__)
 _GROUP = "emberline-trainers"
 _END_SECONDS = 10.0  # for tasks to end by themselves, which they do as soon as their connections are closed
 
@@ -53,6 +56,7 @@ class Barrier:
     def start(self) -> list[Remote]:
         """Members that are on their way, as soon as there is room for them."""
         self._wait_for_room()
+        log.warning(event("trainers_within_reach", because="they are on Spark's executors", advice=cluster.CLOSE_PORTS))
         conf = self._spark.sparkContext.getConf()
         host = conf.get("spark.driver.host", "127.0.0.1")
         self._meeting = Meeting(self._config.workers, self.inbox, conf.get("spark.driver.bindAddress", host))

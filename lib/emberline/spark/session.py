@@ -61,6 +61,7 @@ _NO_CONNECTOR = re.compile(r"Class (\S+FileSystem) not found|No FileSystem for s
 # What a Python worker raised, at the end of its traceback, and what an expression did.
 _RAISED = re.compile(r"^emberline\.errors\.(DataError|SchemaError): (.+)$", re.MULTILINE)
 _REFUSED = re.compile(r"\[USER_RAISED_EXCEPTION\] (.+?)(?= SQLSTATE|$)", re.MULTILINE)
+_ADDRESSES = ("spark.driver.bindAddress", "spark.driver.host")
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 
@@ -125,22 +126,33 @@ def start(config: SparkConfig) -> SparkSession:
 
     Raises ConfigError where Java is missing or a setting is refused.
     """
-    builder = SparkSession.builder.appName("emberline")
     is_local = _master(config).startswith("local")
+    settings = {} if _under_spark_submit() else _own_settings(config)
     if is_local:
         _use_python(sys.executable)
+        settings |= _keep_to_loopback()
     if not _under_spark_submit():
-        builder = builder.config(map=_own_settings(config))
         _use_python(config.conf.get("spark.pyspark.python", "python3"))  # only spark-submit reads that setting itself
     try:
         if not _under_spark_submit():
-            _start_java(_own_settings(config))
-        session = builder.config(map=_REQUIRED).getOrCreate()
+            _start_java(settings)
+        session = SparkSession.builder.appName("emberline").config(map=settings | _REQUIRED).getOrCreate()
         if not (is_local or _under_spark_submit()):
             _ship_package(session)
     except (PySparkException, FileNotFoundError) as error:
         raise ConfigError(f"Spark does not start: {public(error)}; run emberline doctor, which looks for the reason") from error
     return _with_required(session)
+
+
+def _keep_to_loopback() -> Settings:
+    """Have a local Spark listen where this machine alone reaches it; the variable is for a Java that starts, as its UI has no setting.
+
+    Without them it listens where the host's name leads, and its UI everywhere. Where somebody has said where, that holds.
+    """
+    if _under_spark_submit():
+        return {name: "127.0.0.1" for name in _ADDRESSES if not SparkConf().contains(name)}
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    return {}
 
 
 def _start_java(settings: Settings) -> None:
