@@ -145,7 +145,7 @@ def start(config: SparkConfig) -> SparkSession:
 
 
 def _keep_to_loopback() -> Settings:
-    """Have a local Spark listen where this machine alone reaches it; the variable is for a Java that starts, as its UI has no setting.
+    """Have a local Spark listen where this machine alone reaches it; as its UI has no setting for that, by a variable of Java's.
 
     Without them it listens where the host's name leads, and its UI everywhere. Where somebody has said where, that holds.
     """
