@@ -418,8 +418,13 @@ class ImagesConfig(Model):
     """Where pictures are, and the fixed size they get.
 
     `format = "files"` is a folder tree of pictures. There, with `labels = "folder"` a picture's folder is its label and its path
-    its item id; with `labels = "none"` its file name without the extension is its item id. `label_names` names the classes of
-    collections that only number them.
+    its item id; with `labels = "none"` its file name without the extension is its item id. `label_names` names classes that are
+    numbers: of collections, of a column of Parquet, of folders.
+
+    With `split = "auto"`, first folders called train, val (valid, validation) and test, in any case, say what a picture is for,
+    and so do Parquet files called train-00000-of-00002.parquet; with `"none"` they say nothing. `normalize` is that of ratings.
+    A picture of more than `max_pixels` is refused before it is decoded: a pixel takes up to 6 bytes of a worker's memory, of
+    transparent pictures 9, of WebP 16, of JPEG next to none.
     """
 
     path: str = where()
@@ -427,11 +432,17 @@ class ImagesConfig(Model):
     labels: Literal["none", "folder"] = "none"
     columns: ImageColumnsConfig | None = None
     label_names: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    split: Literal["auto", "none"] = "auto"
+    normalize: bool = True
     height: Positive = 32
     width: Positive = 32
     channels: Literal[1, 3] = 3
     fit: Literal["crop", "pad", "stretch"] = "crop"
     max_pixels: Positive = 50_000_000
+
+    def text_rules(self) -> TextRules:
+        """How ids and labels are cleaned: no text of theirs means that there is none."""
+        return TextRules((), self.normalize)
 
 
 class AlsConfig(Model):

@@ -24,6 +24,7 @@ from emberline.errors import EmberlineError
 from emberline.images.decode import Shape, UnusablePictureError, decode
 from emberline.records import parquet, text
 from emberline.records.dialect import Dialect
+from emberline.records.parquet import Piece
 
 pytestmark = pytest.mark.faults
 
@@ -125,8 +126,8 @@ def test_of_a_mutated_parquet_file_every_row_is_read_or_the_file_is_refused() ->
         content = mutated(whole, rng) if number % 2 else with_a_flipped_bit(whole, rng)
         try:
             layout = parquet.layout(io.BytesIO(content), "a.parquet", WANTED)
-            groups = dict(enumerate(layout.group_rows))
-            batches = list(parquet.read(io.BytesIO(content), "a.parquet", WANTED, groups))
+            pieces = [Piece(group, rows, 0, rows) for group, rows in enumerate(layout.group_rows)]
+            batches = [batch for piece in pieces for batch in parquet.read(io.BytesIO(content), "a.parquet", WANTED, piece)]
         except EmberlineError as error:
             assert_is_a_sentence(error)
             continue

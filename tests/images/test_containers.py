@@ -286,6 +286,17 @@ def test_what_is_not_idx_is_refused(content: bytes, message: str) -> None:
             read_idx(packed)
 
 
+def test_a_small_file_that_announces_many_pictures_takes_no_memory() -> None:
+    """What it says is true: so many zeros do come out of it."""
+    content = gzip.compress(bytes([0, 0, 8, 3]) + struct.pack(">III", 1024, 256, 256) + bytes(64 << 20))
+    assert len(content) < 100_000
+    tracemalloc.start()
+    with pytest.raises(NotThisFormatError, match=r"expected 67,108,864 bytes of data for .*, found a file too small"):
+        read_idx(content)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
 def test_a_damaged_gzip_file_is_refused() -> None:
     whole = gzip.compress(idx(20, 28, 28))
     wrong_sum = whole[:-8] + b"\0\0\0\0" + whole[-4:]

@@ -1,6 +1,8 @@
 import io
 import random
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from collections import Counter
@@ -559,3 +561,40 @@ def test_reasons_are_few() -> None:
 def test_flattening_keeps_grey_grey() -> None:
     assert flatten(Image.new("1", (2, 2))).mode == flatten(Image.new("I;16", (2, 2))).mode == "L"
     assert flatten(Image.new("P", (2, 2))).mode == "RGB"
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "I;16", "F"])
+def test_bands_make_the_same_picture_as_the_whole(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    if mode in ("I;16", "F"):
+        values = rng.integers(0, 65_536, (23, 7)).astype(np.uint16) if mode == "I;16" else rng.random((23, 7), np.float32)
+        picture = Image.fromarray(values)
+    else:
+        picture = Image.fromarray(rng.integers(0, 256, (23, 7, 4), np.uint8)).convert(mode)
+    whole = np.asarray(flatten(picture))
+    monkeypatch.setattr("emberline.images.decode._BAND_PIXELS", 15)
+    np.testing.assert_array_equal(np.asarray(flatten(picture)), whole)
+
+
+def test_a_large_transparent_picture_takes_nine_bytes_a_pixel() -> None:
+    """Measured in a process of its own, above what it had before; it took sixteen."""
+    code = """
+import io, re
+from PIL import Image
+from emberline.images.decode import Shape, decode
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
+file = io.BytesIO()
+Image.new("RGBA", (64, 64)).resize((4000, 4)).save(file, "png")
+decode(file.getvalue(), Shape(8, 8, 3, "crop", 10**9))
+import zlib, struct
+packer = zlib.compressobj()
+rows = b"".join(packer.compress(bytes(16_001)) for _ in range(4000)) + packer.flush()
+chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+head = chunk(b"IHDR", struct.pack(">IIBBBBB", 4000, 4000, 8, 6, 0, 0, 0))
+content = b"\\x89PNG\\r\\n\\x1a\\n" + head + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+before = peak()
+decode(content, Shape(8, 8, 3, "crop", 10**9))
+print((peak() - before) / 4000**2)
+"""
+    per_pixel = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert float(per_pixel.stdout) < 9.9

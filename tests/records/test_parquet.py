@@ -1,6 +1,7 @@
 """Raw Parquet files as text: one text per value whatever its type, every row counted, only what is wanted looked at."""
 
 import io
+import itertools
 import json
 import random
 import uuid
@@ -18,7 +19,7 @@ import pytest
 from emberline.errors import ConfigError, DataError, SchemaError
 from emberline.records import parquet
 from emberline.records.objects import WORDS
-from emberline.records.parquet import MOMENT
+from emberline.records.parquet import MOMENT, Piece
 
 LATIN = pa.array(["José".encode("latin-1"), b"anna", None]).view(pa.binary())
 
@@ -34,9 +35,11 @@ def rows(
 ) -> list[dict[str, Any]]:
     """What `read` gives of all row groups."""
     layout = parquet.layout(file, "a.parquet", wanted, tuple(lists))
-    group_rows = dict(enumerate(layout.group_rows))
-    batches = parquet.read(file, "a.parquet", wanted, group_rows, tuple(lists), tuple(moments))
-    return [row for batch in batches for row in batch.to_pylist()]
+    found = []
+    for number, count in enumerate(layout.group_rows):
+        batches = parquet.read(file, "a.parquet", wanted, Piece(number, count, 0, count), tuple(lists), tuple(moments))
+        found += [row for batch in batches for row in batch.to_pylist()]
+    return found
 
 
 def texts(values: pa.Array, **options: Any) -> list[str | None]:
@@ -226,9 +229,18 @@ def test_rows_are_counted_against_what_the_footer_said_when_the_tasks_were_made(
     with pytest.raises(
         DataError, match="its row group 1 holds 2,500 rows where its footer says 2,600; it is damaged, or was changed"
     ):
-        list(parquet.read(file, "a.parquet", {"v": "v"}, {1: 2600}))
+        list(parquet.read(file, "a.parquet", {"v": "v"}, Piece(1, 2600, 0, 2600)))
     with pytest.raises(DataError, match="its row group 7 is gone"):
-        list(parquet.read(file, "a.parquet", {"v": "v"}, {7: 2500}))
+        list(parquet.read(file, "a.parquet", {"v": "v"}, Piece(7, 2500, 0, 2500)))
+
+
+def test_pieces_of_a_row_group_have_every_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_BATCH_ROWS", 7)
+    file = written(pa.table({"v": list(range(100))}))
+    for edges in ([0, 100], [0, 7, 50, 51, 100], [0, 0, 99, 100]):
+        pieces = [Piece(0, 100, low, high) for low, high in itertools.pairwise(edges)]
+        batches = [batch for piece in pieces for batch in parquet.read(file, "a.parquet", {"v": "v"}, piece)]
+        assert [int(row["v"]) for batch in batches for row in batch.to_pylist()] == list(range(100))
 
 
 class _Keys(pe.KmsClient):  # type: ignore[misc]

@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +22,11 @@ from pyspark.sql import SparkSession
 from emberline import runner, stages
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
-from emberline.errors import ConfigError, DataError, EmptyDatasetError
+from emberline.datasets.storage import RawFile
+from emberline.errors import ConfigError, DataError, EmptyDatasetError, SchemaError
 from emberline.images.decode import Shape
 from emberline.images.tasks import decode_encoded
+from emberline.spark.images import splits_of
 
 Row = dict[str, Any]
 Colour = tuple[int, int, int]
@@ -347,6 +350,131 @@ def test_one_large_archive_and_one_row_group_are_cut_into_tasks_and_stay_whole(s
     whole.assert_accounts(200)
 
 
+def test_a_struct_of_bytes_and_path_is_a_picture_and_numbered_labels_have_names(spark: SparkSession, tmp_path: Path) -> None:
+    """As datasets of Hugging Face have them, in files named by their split."""
+    for split, numbers in {"train": [0, 1], "validation": [2], "test": [3, 4]}.items():
+        images = [{"bytes": encoded((10 * n, 0, 0)), "path": f"{n}.png"} for n in numbers]
+        labels = [-1 if n == 4 else n % 3 for n in numbers]
+        path = tmp_path / "in" / f"{split}-00000-of-00001.parquet"
+        path.parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table({"image": images, "label": labels, "id": numbers}), path)
+    columns = {"item_id": "id", "image": "image", "label": "label"}
+    prepared = Prepared(
+        tmp_path / "root", tmp_path / "in", columns=columns, label_names=["tee", "coat", "bag"], height=4, width=4
+    )
+    assert {item: (row["label"], row["split"]) for item, row in prepared.images.items()} == {
+        "0": ("tee", "train"),
+        "1": ("coat", "train"),
+        "2": ("bag", "val"),
+        "3": ("tee", "test"),
+        "4": (None, "test"),
+    }
+    assert [int(prepared.pixels(str(n))[0, 0, 0]) for n in range(5)] == [0, 10, 20, 30, 40]
+    assert prepared.info["splits"] == {"train": 2, "val": 1, "test": 2}
+    with pytest.raises(DataError, match=r"label 2 has no name: images\.label_names has 2, for 0 to 1"):
+        Prepared(tmp_path / "root", tmp_path / "in", columns=columns, label_names=["tee", "coat"])
+
+
+def test_ids_and_labels_of_any_type_are_those_of_their_text_in_other_files(spark: SparkSession, tmp_path: Path) -> None:
+    files = {
+        "1": {"id": ["7", "8"], "label": ["x", "1"]},
+        "2": {"id": [9.0, float("nan")], "label": [1, 2]},
+        "3": {"id": [10, 7], "label": pa.array(["x", "y"]).dictionary_encode()},
+    }
+    (tmp_path / "in").mkdir()
+    for name, values in files.items():
+        odd = {"taken": pa.array([5, 6], pa.time64("us")), "photo.png": [encoded((1, 2, 3))] * 2}
+        pq.write_table(pa.table(values | odd), tmp_path / "in" / f"{name}.parquet", compression="brotli")
+    columns = {"item_id": "id", "image": "photo.png", "label": "label"}
+    prepared = Prepared(tmp_path / "root", tmp_path / "in", columns=columns, height=4, width=4)
+    assert {item: row["label"] for item, row in prepared.images.items()} == {"7": "x", "8": "1", "9": "1", "10": "x"}
+    assert prepared.reasons() == {("2.parquet", 1): "item_id is missing", ("3.parquet", 1): "another picture of the same item"}
+
+
+def test_a_column_that_a_later_file_lacks_is_missed(spark: SparkSession, tmp_path: Path) -> None:
+    whole = {"id": [1], "photo": [encoded((1, 2, 3))], "label": ["x"]}
+    (tmp_path / "in").mkdir()
+    for name, columns in {"a": whole, "b": {k: v for k, v in whole.items() if k != "label"}}.items():
+        pq.write_table(pa.table(columns), tmp_path / "in" / f"{name}.parquet")
+    with pytest.raises(SchemaError, match=r"b\.parquet: column 'label' is missing; the file has: id, photo"):
+        Prepared(tmp_path / "root", tmp_path / "in", columns=COLUMNS | {"label": "label"})
+
+
+def test_pictures_that_a_file_has_lost_are_missed(spark: SparkSession, tmp_path: Path) -> None:
+    """Its footer is whole, and so are the bytes of its first pictures."""
+    pictures = [np.random.default_rng(n).bytes(900) for n in range(300)]
+    pq.write_table(
+        pa.table({"id": range(300), "photo": pictures}), tmp_path / "a.parquet", compression="none", data_page_size=5000
+    )
+    whole = (tmp_path / "a.parquet").read_bytes()
+    footer = len(whole) - int.from_bytes(whole[-8:-4], "little") - 8
+    (tmp_path / "a.parquet").write_bytes(whole[: footer * 2 // 5] + whole[footer:])
+    with pytest.raises(DataError, match=r"a\.parquet cannot be read: "):
+        Prepared(tmp_path / "root", tmp_path / "a.parquet", columns=COLUMNS)
+
+
+def test_names_are_one_whether_their_accents_are_letters_or_marks(spark: SparkSession, tmp_path: Path) -> None:
+    name, other = "caf\u00e9 a:1", "\u0915\u093c"
+    (tmp_path / "in").mkdir()
+    for n, form in enumerate(["NFD", "NFC"]):
+        (tmp_path / "in" / f"{unicodedata.normalize(form, name)}.png").write_bytes(encoded((n, n, n)))
+    (tmp_path / "in" / f" {other}\u00a0.png").write_bytes(encoded((9, 9, 9)))
+    joined = Prepared(tmp_path / "root", tmp_path / "in", height=4, width=4)
+    assert set(joined.images) == {unicodedata.normalize("NFC", text) for text in (name, other)}
+    assert list(joined.reasons().values()) == ["another picture of the same item"]
+    apart = Prepared(tmp_path / "root-2", tmp_path / "in", height=4, width=4, normalize=False)
+    assert len(apart.images) == 3
+
+
+# -------------------------------------------------------------------------------------------------------------- splits
+
+
+def test_folders_called_train_valid_and_test_are_the_split(spark: SparkSession, tmp_path: Path) -> None:
+    for n, name in enumerate(["Train/0/a", "Train/1/b", "VALID/0/a", "test/1/a", "test/1/b"]):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / f"{name}.png").write_bytes(encoded((n, n, n)))
+    (tmp_path / "in" / "README.md").write_text("three folders")
+    prepared = Prepared(tmp_path / "root", tmp_path / "in", labels="folder", label_names=["cat", "dog"], height=4, width=4)
+    assert {item: (row["label"], row["split"]) for item, row in prepared.images.items()} == {
+        "Train/0/a.png": ("cat", "train"),
+        "Train/1/b.png": ("dog", "train"),
+        "VALID/0/a.png": ("cat", "val"),
+        "test/1/a.png": ("dog", "test"),
+        "test/1/b.png": ("dog", "test"),
+    }
+    assert prepared.info["splits"] == {"train": 2, "val": 1, "test": 2}
+    plain = Prepared(tmp_path / "root-2", tmp_path / "in", labels="folder", split="none", height=4, width=4)
+    assert {row["split"] for row in plain.images.values()} == {None}
+
+
+@pytest.mark.parametrize(
+    ("paths", "labels", "expected"),
+    [
+        (["train/a/1.png", "val/a/1.png"], "folder", ["train", "val"]),
+        (["train/1.png", "test/1.png"], "none", ["train", "test"]),
+        (["train/1.png", "car/1.png"], "folder", [None, None]),  # classes, of which one is of trains
+        (["train/a/1.png", "b/1.png"], "folder", [None, None]),
+        (["train/a/1.png"], "folder", [None]),
+        (["photos/train/a/1.png", "photos/test/a/1.png"], "folder", [None, None]),
+        (["test-00000-of-00002.parquet", "train-00001-of-00002.parquet"], "none", ["test", "train"]),
+        (["data/test.parquet", "data/train.parquet"], "none", [None, None]),
+    ],
+)
+def test_which_files_say_their_split(paths: list[str], labels: str, expected: list[str | None]) -> None:
+    config = Config.model_validate({"images": {"path": "in", "labels": labels}}).images
+    assert config is not None
+    assert splits_of([RawFile(f"/in/{path}", path, 1, 1) for path in paths], config) == expected
+
+
+@pytest.mark.parametrize("other", ["cats/1.png", "test/1.png", "1.jpg"])
+def test_where_only_some_files_say_their_split_the_run_asks(other: str) -> None:
+    config = Config.model_validate({"images": {"path": "in", "labels": "folder"}}).images
+    assert config is not None
+    files = [RawFile(f"/in/{path}", path, 1, 1) for path in ("train/a/1.png", "test/a/1.png", other)]
+    with pytest.raises(ConfigError, match=rf'in: train/a/1.png seems .* {other} of none; .* images.split = "none"'):
+        splits_of(files, config)
+
+
 # --------------------------------------------------------------------------------------------------------------- failures
 
 COLUMNS = {"item_id": "id", "image": "photo"}
@@ -373,11 +501,18 @@ def table(**columns: Any) -> bytes:
         ({"a.png": b"x", "b.png": b""}, {}, EmptyDatasetError, "of 2 pictures none can be used .1 empty file; 1 not a picture"),
         ({"a.png": b"x"}, {"columns": COLUMNS}, ConfigError, "images.columns goes with Parquet files.* these are files"),
         ({"a.parquet": table(id=[1])}, {}, ConfigError, "Parquet files need it; these are parquet"),
-        ({"a.parquet": table(id=[1])}, {"columns": COLUMNS}, DataError, "column 'photo' is missing; the file has: id"),
-        ({"a.parquet": table(id=[1], photo=["x"])}, {"columns": COLUMNS}, DataError, "column 'photo' is string, expected binary"),
+        ({"a.parquet": table(id=[1])}, {"columns": COLUMNS}, SchemaError, "column 'photo' is missing; the file has: id"),
+        (
+            {"a.parquet": table(id=[1], photo=["x"])},
+            {"columns": COLUMNS},
+            SchemaError,
+            "column 'photo' is string, expected",
+        ),
         ({"a.png": b"x"}, {"format": "cifar10"}, DataError, "holds no file named as those of cifar10 are; found a.png"),
-        ({"a:1.png": encoded((1, 2, 3))}, {}, DataError, "hold a colon"),
-        ({"a.png": encoded((1, 2, 3)), "b.png._COPYING_": b"x"}, {}, DataError, "end in ._COPYING_; rename it"),
+        ({"a.parquet": table(id=[1])}, {"columns": COLUMNS, "labels": "folder"}, ConfigError, "set images.columns.label"),
+        ({"a.parquet": table(id=[1])}, {"columns": COLUMNS, "label_names": ["x"]}, ConfigError, "set images.columns.label"),
+        ({"a.png": b"x"}, {"label_names": ["x"]}, ConfigError, 'picture files have none; set labels = "folder"'),
+        ({"data_batch_1.bin": b"x"}, {"labels": "folder"}, ConfigError, "for picture files, and these are cifar10; remove it"),
     ],
 )
 def test_what_cannot_be_read_at_all_is_told(

@@ -122,6 +122,17 @@ def test_the_publishers_test_pictures_are_tested_on_and_pictures_without_a_label
     assert {splits[item] for item in tested} == {"test"}
 
 
+def test_pictures_that_the_publisher_keeps_for_validation_are_those_to_choose_by(
+    publish: Publish, spark: SparkSession, root: Path
+) -> None:
+    given = ["train", "val", "test"]
+    pictures = [picture(n, split=given[n % 3], label="ab"[n % 2]) for n in range(60)]
+    publish(root, "prepare-images", "images", pictures, **INFO | {"splits": {"train": 20, "val": 20, "test": 20}})
+    shards = Shards(root, {"shards": {"task": "class", "val": 0.5, "test": 0.5}})
+    assert {row["item"]: row["split"] for row in shards.rows["shards_all"]} == {n: given[n % 3] for n in range(60)}
+    assert len(shards.rows["shards_val"]) == 20
+
+
 def test_the_others_are_divided_by_hash_in_about_the_shares_asked_for(classes: Shards, spark: SparkSession) -> None:
     """Nobody says of 8 in 10 whether they are for testing, so that 15 in 100 of these are drawn."""
     others = {row["item_id"]: row for row in classes.rows["shards_all"] if row["item"] % 10 and row["split"] != "none"}

@@ -27,6 +27,13 @@ def open_parquet(path: Location, footer: pq.FileMetaData | None = None) -> pq.Pa
     return pq.ParquetFile(name, filesystem=client, metadata=footer, page_checksum_verification=True, pre_buffer=far)
 
 
+def through(batches: Iterator[pa.RecordBatch], tasks: Sequence[Task]) -> Iterator[pa.RecordBatch]:
+    """What the tasks make of the batches, one after the other."""
+    for task in tasks:
+        batches = task(batches)
+    return batches
+
+
 def batches(dataset: Dataset, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """The columns of all rows, a few thousand at a time. Raises DataError for a damaged part."""
     for part in dataset.manifest.parts:

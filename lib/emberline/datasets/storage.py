@@ -293,10 +293,13 @@ def map_input(path: str) -> memoryview:
     return memoryview(read_input(path))
 
 
-def open_arrow(location: Location) -> Any:
-    """A file that pyarrow reads at any place, without a detour through Python where it is local."""
-    path, client = for_arrow(location)
-    return (client or arrow_fs.LocalFileSystem()).open_input_file(path)
+def open_arrow(uri: str) -> Any:
+    """A file that pyarrow reads at any place, without a detour through Python where it is local. Raises DataError without one."""
+    path, client = for_arrow(locate(uri))
+    try:
+        return (client or arrow_fs.LocalFileSystem()).open_input_file(path)
+    except OSError as error:
+        raise DataError(f"{uri} cannot be read: {' '.join(str(error).split())}") from error
 
 
 def open_decompressed(location: Location) -> Any:

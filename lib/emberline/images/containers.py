@@ -21,7 +21,8 @@ _RECORD = 1 + _PIXELS  # bytes: the label comes first
 _GZIP = b"\x1f\x8b"
 _IDX_HEADER = 16  # bytes, of three dimensions
 _UNSIGNED_BYTE = 0x08  # the type code in an IDX header
-_DEFLATE_RATIO = 1032  # no deflate stream grows by more: a byte stands for at most four runs of 258
+_ZIP_RATIO = 100  # pictures are zipped to a third or a tenth; what grows by more than this is made to fill the memory
+_ZIP_SMALL = 16 << 20  # bytes that may come of any file
 
 # What the pickles of Python 2, and of Python 3 for Python 2, consist of. Left out are shortcuts round `find_class` (registered
 # extensions, persistent ids) and all that this data does not need.
@@ -204,7 +205,7 @@ def read_idx(content: Buffer) -> NDArray[np.uint8]:
     try:
         shape = _idx_shape(file)
         size = math.prod(shape)
-        if size > len(content) * (_DEFLATE_RATIO if zipped else 1):
+        if size > (max(len(content) * _ZIP_RATIO, _ZIP_SMALL) if zipped else len(content)):
             raise NotThisFormatError(f"IDX: expected {size:,} bytes of data for {shape}, found a file too small to hold them")
         data = file.read(size + 1) if zipped else content[file.tell() :]
     except (EOFError, OSError, zlib.error) as error:

@@ -28,6 +28,7 @@ _COLOURS = {"L": "GRAY", "RGB": "RGB"}  # simplejpeg's names for Pillow's modes;
 _MODES = {"Gray": "L", "YCbCr": "RGB", "RGB": "RGB"}  # Pillow's modes for what simplejpeg says of a header
 _APP1, _APP2, _SEVERAL = b"\xff\xe1", b"\xff\xe2", b"MPF\0"  # EXIF data or XMP; what lists several pictures
 _PILLOWS_LIMIT = 357_913_940  # pixels
+_BAND_PIXELS = 1 << 20
 _FAST_SIDE = 16  # pixels; of what is smaller, several of libjpeg's scales have the size that Pillow's has
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -199,7 +200,7 @@ def flatten(picture: Image.Image) -> Image.Image:
     if picture.mode in ("La", "RGBa"):  # Pillow converts these, of premultiplied colours, to nothing but their straight forms
         picture = picture.convert(picture.mode.upper())
     if picture.has_transparency_data:
-        return _on_white(picture.convert("RGBA"))
+        return _on_white(picture)
     if picture.mode in ("L", "RGB"):
         return picture
     return picture.convert("L" if picture.mode == "1" else "RGB")
@@ -209,19 +210,30 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     """Modes I;16 (either byte order), I and F as L, or as LA where one brightness stands for transparent."""
     values = np.asarray(picture)
     white = 1 if picture.mode == "F" else 65_535
-    if not np.all((values >= 0) & (values <= white)):
+    if values.size and not (values.min() >= 0 and values.max() <= white):  # which NaN is not, either
         raise UnusablePictureError(f"brightness outside 0 to {white:,}")
-    grey = Image.fromarray((np.rint(values * 255) if picture.mode == "F" else values >> 8).astype(np.uint8))
+    levels = np.empty(values.shape, np.uint8)
+    rows = max(1, _BAND_PIXELS // max(picture.width, 1))
+    for top in range(0, len(values), rows):
+        band = values[top : top + rows]
+        levels[top : top + rows] = np.rint(band * 255) if picture.mode == "F" else band >> 8
+    grey = Image.fromarray(levels)
     if "transparency" not in picture.info:
         return grey
-    opaque = np.where(values == picture.info["transparency"], 0, 255).astype(np.uint8)
+    opaque = np.where(values == picture.info["transparency"], np.uint8(0), np.uint8(255))
     return Image.merge("LA", (grey, Image.fromarray(opaque)))
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
-    canvas = Image.new("RGBA", picture.size, "white")
-    canvas.alpha_composite(picture)
-    return canvas.convert("RGB")
+    """A band at a time: whole, a picture of 50 million pixels would take 800 MB on the way."""
+    flat = Image.new("RGB", picture.size)
+    rows = max(1, _BAND_PIXELS // max(picture.width, 1))
+    for top in range(0, picture.height, rows):
+        band = picture.crop((0, top, picture.width, min(top + rows, picture.height))).convert("RGBA")
+        canvas = Image.new("RGBA", band.size, "white")
+        canvas.alpha_composite(band)
+        flat.paste(canvas.convert("RGB"), (0, top))
+    return flat
 
 
 def fit_picture(picture: Image.Image, shape: Shape) -> NDArray[np.uint8]:

@@ -1,6 +1,6 @@
 """What Spark's Python workers run on pictures: Arrow batches of files in, Arrow batches of pixels out, one row per picture."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,16 @@ def decode_encoded(batches: Iterable[pa.RecordBatch], shape: Shape) -> Iterator[
     for batch in batches:
         contents = (content.as_py() for content in batch["content"])
         yield from _decoded(batch.select(KNOWN.names), contents, shape)
+
+
+def complete(
+    batches: Iterable[pa.RecordBatch], splits: Mapping[str, str], clean: Callable[[pa.Array], pa.Array]
+) -> Iterator[pa.RecordBatch]:
+    """ENCODED without a split to ENCODED: by file, `splits` has it, and ids and labels are cleaned."""
+    for batch in batches:
+        split = pa.array([splits.get(name) for name in batch["source_file"].to_pylist()], pa.string())
+        known = [batch["source_file"], batch["position"], clean(batch["item_id"]), clean(batch["label"]), split]
+        yield pa.record_batch([*known, batch["content"]], schema=ENCODED)
 
 
 def _decoded(known: pa.RecordBatch, contents: Iterator[Buffer | None], shape: Shape) -> Iterator[pa.RecordBatch]:

@@ -7,7 +7,7 @@ this file or that: 17850, 17850.0 and decimal 17850.00 are "17850", and NaN is n
 
 import json
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -28,6 +28,9 @@ from emberline.records.splitting import Positions
 MOMENT = "\x1e"  # a text that begins with it is a moment, in microseconds since 1970
 _BAD_TEXT = "not valid utf-8"
 _BATCH_ROWS = 16_384
+_PICTURES = ("image",)
+_BATCH_BYTES = 16 << 20  # of encoded pictures
+_PICTURE = "bytes"  # the field of a struct that holds an encoded picture, beside `path`, in datasets of Hugging Face
 _WHOLE_MAX = 2.0**63
 _NO_VALUES = "expected a text, a number, true or false, or a moment"
 
@@ -39,6 +42,31 @@ class Layout:
     names: tuple[str, ...]
     group_rows: tuple[int, ...]
     group_bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows of a row group: from `start` to before `end` of its `rows`."""
+
+    group: int
+    rows: int
+    start: int
+    end: int
+
+
+# A Piece of a file; its row group begins with the file's row `first_row`, and has so many bytes.
+TASKS = pa.schema(
+    [
+        ("uri", pa.string()),
+        ("source_file", pa.string()),
+        ("group", pa.int32()),
+        ("rows", pa.int64()),
+        ("start", pa.int64()),
+        ("end", pa.int64()),
+        ("first_row", pa.int64()),
+        ("bytes", pa.int64()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +89,7 @@ def names_of(wanted: Wanted) -> dict[str, str]:
     return {new: str(column) for new, column in wanted.items()}
 
 
-def layout(file: Any, name: str, wanted: Wanted, lists: Collection[str] = ()) -> Layout:
+def layout(file: Any, name: str, wanted: Wanted, lists: Collection[str] = (), pictures: Collection[str] = ()) -> Layout:
     """What the footer of a file says.
 
     Raises DataError for a file that is not whole, SchemaError for a wanted column that is missing, there twice, or of a type
@@ -70,8 +98,34 @@ def layout(file: Any, name: str, wanted: Wanted, lists: Collection[str] = ()) ->
     opened = _open(file, name)
     with _explained(name):
         found = _columns(opened, name, names_of(wanted))
-        for new, column in found.items():
-            _check_type(column, name, new in lists)
+    for new, column in found.items():
+        _check_type(column, name, new in lists)
+    return _layout(opened, name)
+
+
+def picture_layout(file: Any, name: str, wanted: Wanted, label_names: Sequence[str] = ()) -> Layout:
+    """What the footer of a file of pictures says: the column `image` is bytes, or a struct with a field `bytes`.
+
+    Raises as `layout`, and SchemaError for labels that are no numbers though they have `label_names`.
+    """
+    opened = _open(file, name)
+    with _explained(name):
+        found = _columns(opened, name, names_of(wanted), _PICTURES)
+    for new, column in found.items():
+        if new in _PICTURES:
+            _check_is_bytes(column, name)
+        else:
+            _check_type(column, name, False)
+    if label_names and "label" in found and not pa.types.is_integer(_plain_type(found["label"].kind)):
+        label = found["label"]
+        raise SchemaError(
+            f"{name}: column {label.name!r} is {label.kind}, and label_names are for numbers from 0; remove images.label_names"
+        )
+    return _layout(opened, name)
+
+
+def _layout(opened: pq.ParquetFile, name: str) -> Layout:
+    with _explained(name):
         # What a group says of its columns is not asked for: in a damaged or encrypted footer that aborts the process.
         groups = [opened.metadata.row_group(number) for number in range(opened.num_row_groups)]
         rows = tuple(group.num_rows for group in groups)
@@ -82,24 +136,82 @@ def read(
     file: Any,
     name: str,
     wanted: Wanted,
-    group_rows: Mapping[int, int],
+    piece: Piece,
     lists: Collection[str] = (),
     moments: Collection[str] = (),
-    batch_rows: int = _BATCH_ROWS,
 ) -> Iterator[pa.RecordBatch]:
-    """Columns raw, problem and one of text per key of `wanted`, of some row groups, which have so many rows each.
+    """Columns raw, problem and one of text per key of `wanted`.
 
     Moments in the columns `moments` are microseconds behind a MOMENT, elsewhere as people write them. Raises DataError where a
     row is missing or cannot be read.
     """
     opened = _open(file, name)
     found = _columns(opened, name, names_of(wanted))
-    for number, expected in group_rows.items():
-        rows = 0
-        for batch in _batches(opened, name, number, found, batch_rows):
-            rows += batch.num_rows
-            yield _records(batch, found, lists, moments)
-        _check_rows(name, number, rows, expected)
+    for batch in _rows(opened, name, piece, found, _BATCH_ROWS):
+        yield _records(batch, found, lists, moments)
+
+
+def read_tasks(
+    batches: Iterator[pa.RecordBatch],
+    wanted: Wanted,
+    lists: Collection[str],
+    moments: Collection[str],
+    opened: Callable[[str], Any],
+) -> Iterator[pa.RecordBatch]:
+    """TASKS to columns source_file, and those of `read`. `opened` opens a URI."""
+    for batch in batches:
+        for task in batch.to_pylist():
+            with opened(task["uri"]) as file:
+                for rows in read(file, task["uri"], wanted, piece_of(task), lists, moments):
+                    source_file = pa.repeat(pa.scalar(task["source_file"], pa.string()), rows.num_rows)
+                    yield pa.record_batch([source_file, *rows.columns], ["source_file", *rows.schema.names])
+
+
+def piece_of(task: Mapping[str, Any]) -> Piece:
+    """What one of the TASKS reads."""
+    return Piece(task["group"], task["rows"], task["start"], task["end"])
+
+
+def read_pictures(
+    batches: Iterator[pa.RecordBatch], wanted: Wanted, label_names: Sequence[str], opened: Callable[[str], Any]
+) -> Iterator[pa.RecordBatch]:
+    """TASKS to columns source_file, position, item_id, label and content, of the wanted columns item_id, image and label.
+
+    Raises DataError for a label without a name, and as `read`.
+    """
+    for batch in batches:
+        for task in batch.to_pylist():
+            with opened(task["uri"]) as file:
+                position = task["first_row"] + task["start"]
+                for values in _pictures(file, task, wanted):
+                    rows = len(values["image"])
+                    known = [pa.repeat(pa.scalar(task["source_file"], pa.string()), rows)]
+                    known += [pa.array(np.arange(position, position + rows)), as_text(values["item_id"])[0]]
+                    label = (
+                        _labels(values["label"], label_names, task["uri"]) if "label" in values else pa.nulls(rows, pa.string())
+                    )
+                    content = values["image"].cast(pa.binary())
+                    yield pa.record_batch([*known, label, content], ["source_file", "position", "item_id", "label", "content"])
+                    position += rows
+
+
+def _pictures(file: Any, task: Mapping[str, Any], wanted: Wanted) -> Iterator[dict[str, pa.Array]]:
+    opened = _open(file, task["uri"])
+    found = _columns(opened, task["uri"], names_of(wanted), _PICTURES)
+    rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES * task["rows"] // max(task["bytes"], 1)))
+    for batch in _rows(opened, task["uri"], piece_of(task), found, rows):
+        yield {new: _plain(column.of(batch)) for new, column in found.items()}
+
+
+def _labels(values: pa.Array, names: Sequence[str], name: str) -> pa.Array:
+    """Labels as text: numbers by their names, where there are any, and none for those below 0."""
+    if not names or not pa.types.is_integer(values.type):
+        return as_text(values)[0]
+    numbers = pc.if_else(pc.less(values, 0), pa.scalar(None, values.type), values).cast(pa.int64())
+    highest = pc.max(numbers).as_py()
+    if highest is not None and highest >= len(names):
+        raise DataError(f"{name}: label {highest} has no name: images.label_names has {len(names)}, for 0 to {len(names) - 1}")
+    return pa.array(names, pa.string()).take(numbers)
 
 
 def head(
@@ -108,9 +220,8 @@ def head(
     """What a file's footer says, and its first records as `read` has them. Raises as `layout` and `read`."""
     known, opened = layout(file, name, wanted, lists), _open(file, name)
     found = _columns(opened, name, names_of(wanted))
-    groups = range(len(known.group_rows))
-    batches = (batch for number in groups for batch in _batches(opened, name, number, found, rows))
-    first = next(batches, None)
+    pieces = (Piece(number, count, 0, min(rows, count)) for number, count in enumerate(known.group_rows) if count)
+    first = next((batch for piece in pieces for batch in _rows(opened, name, piece, found, rows)), None)
     if first is None:
         empty = pa.schema([(key, pa.string()) for key in ("raw", "problem", *found)])
         return known, pa.RecordBatch.from_pylist([], empty)
@@ -140,10 +251,21 @@ def _explained(name: str, what: str = "cannot be read") -> Iterator[None]:
         raise DataError(f"{name} {what}: {why}") from None
 
 
-def _check_rows(name: str, group: int, found: int, expected: int) -> None:
-    if found != expected:
+def _rows(
+    opened: pq.ParquetFile, name: str, piece: Piece, found: Mapping[str, _Column], batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a piece, each of which is there. To reach them, those before are read, too."""
+    at = 0
+    for batch in _batches(opened, name, piece.group, found, batch_rows):
+        inside = batch.slice(max(piece.start - at, 0), max(piece.end - max(piece.start, at), 0))
+        at += batch.num_rows
+        if inside.num_rows:
+            yield inside
+        if at >= piece.end < piece.rows:
+            return
+    if at != piece.rows:
         raise DataError(
-            f"{name} cannot be read: its row group {group} holds {found:,} rows where its footer says {expected:,}; "
+            f"{name} cannot be read: its row group {piece.group} holds {at:,} rows where its footer says {piece.rows:,}; "
             "it is damaged, or was changed while it was read"
         )
 
@@ -159,7 +281,7 @@ def _batches(opened: pq.ParquetFile, name: str, group: int, found: Mapping[str, 
 # ---------------------------------------------------------------------------------------------- the columns
 
 
-def _columns(opened: pq.ParquetFile, name: str, wanted: Mapping[str, str]) -> dict[str, _Column]:
+def _columns(opened: pq.ParquetFile, name: str, wanted: Mapping[str, str], pictures: Collection[str] = ()) -> dict[str, _Column]:
     """Where the wanted columns are. Raises SchemaError for one that is missing, or there twice."""
     schema: pa.Schema = opened.schema_arrow
     found = {}
@@ -172,6 +294,8 @@ def _columns(opened: pq.ParquetFile, name: str, wanted: Mapping[str, str]) -> di
                 f"{name}: column {column!r} {what}; the file has: {shorten(', '.join(schema.names))}; "
                 "correct columns in the pipeline file"
             )
+        if new in pictures and pa.types.is_struct(_type_at(schema, path)):
+            path = (*path, _PICTURE)
         found[new] = _Column(column, path, _type_at(schema, path))
     return found
 
@@ -189,10 +313,11 @@ def _reach(fields: Sequence[pa.Field], name: str) -> tuple[str, ...] | None:
 
 
 def _type_at(schema: pa.Schema, path: Sequence[str]) -> pa.DataType:
-    field = schema.field(schema.names.index(path[0]))
+    kind = schema.field(schema.names.index(path[0])).type
     for name in path[1:]:
-        field = field.type.field(name)
-    return field.type
+        place = kind.get_field_index(name)
+        kind = kind.field(place).type if place >= 0 else pa.null()
+    return kind
 
 
 def _check_type(column: _Column, name: str, may_be_list: bool) -> None:
@@ -211,6 +336,14 @@ def _check_type(column: _Column, name: str, may_be_list: bool) -> None:
     elif not pa.types.is_nested(kind) and not pa.types.is_interval(kind):
         return
     raise SchemaError(f"{name}: column {column.name!r} is {column.kind}, {advice}")
+
+
+def _check_is_bytes(column: _Column, name: str) -> None:
+    if not _is_binary(_plain_type(column.kind)) or pa.types.is_string(column.kind):
+        raise SchemaError(
+            f"{name}: column {column.name!r} is {column.kind}, expected the bytes of encoded pictures (PNG, JPEG, ...), "
+            f"or a struct with such a field {_PICTURE!r}"
+        )
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:

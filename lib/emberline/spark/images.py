@@ -5,9 +5,10 @@
 A picture that cannot be used is in `rejected_images` with its reason; none ends the stage.
 """
 
+import logging
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
+from emberline.cleaning import texts
 from emberline.config import ImageColumnsConfig, ImagesConfig
 from emberline.datasets import parked, rows, storage
 from emberline.datasets.rows import Task
@@ -24,11 +26,14 @@ from emberline.errors import ConfigError, DataError, EmptyDatasetError
 from emberline.images import containers, tasks
 from emberline.images.containers import NotThisFormatError
 from emberline.images.decode import Shape
+from emberline.logs import event
+from emberline.records import parquet
 from emberline.runner import StageRun
-from emberline.spark import frames, ids
+from emberline.spark import frames, ids, row_groups
 from emberline.spark.frames import spark_schema
-from emberline.spark.raw import check_name, source_file
 from emberline.spark.spread import WAVES, spread
+
+log = logging.getLogger(__name__)
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 _CIFAR_BINARY = re.compile(r"(data_batch_\d+|test_batch)\.bin")
@@ -37,9 +42,14 @@ _CIFAR_NAMES = ("batches.meta.txt", "batches.meta")
 _IDX = re.compile(r"(?P<prefix>.+?)[-.]images[-.]idx3-ubyte(\.gz)?")
 _IDX_LABELS = re.compile(r"(?P<prefix>.+?)[-.]labels[-.]idx1-ubyte(\.gz)?")
 
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_NUMBERED = re.compile(r"([a-z]+)-\d+-of-\d+")  # how datasets of Hugging Face number the files of a split
+_OTHER_LABELS = {"parquet": "set images.columns.label"}
+
 _PARKED = pa.schema([field for field in tasks.DECODED if field.name != "pixels"] + list(parked.PLACE))
 _PLACE = ("source_file", "position")  # in whose order the pixels are parked
 _FILE_COST = 20_000  # bytes that take as long to decode as it takes to open a file and begin
+_SMALL_PICTURES = 256 << 10  # bytes of encoded pictures in Parquet that are not worth another task
 _SMALL_PIECE = 4 << 20  # bytes of a collection's file that are not worth cutting
 _SMALL_PART, _LARGE_PART = 8 << 20, 256 << 20  # bytes of pixels
 
@@ -62,6 +72,7 @@ def run(run: StageRun, spark: SparkSession) -> None:
     frames.write(judged.where("reason is not null").drop(*parked.PLACE.names), run, "rejected_images")
     ids.record_end(run, spark, "images", "item", known)
     _account(run, counts)
+    _tell_splits(run, kept)
     run.outputs["images"].info.update(channel_statistics(counts, config))
 
 
@@ -71,6 +82,16 @@ def reject_repeated(pictures: DataFrame) -> DataFrame:
     repeated = F.when(F.row_number().over(place) > 1, F.lit("another picture of the same item"))
     nameless = F.when(F.col("item_id").isNull(), F.lit("item_id is missing"))
     return pictures.withColumn("reason", F.coalesce("reason", nameless, repeated))
+
+
+def _tell_splits(run: StageRun, kept: DataFrame) -> None:
+    """Say which pictures are for training, validation and test, where the publisher does."""
+    splits = {row["split"]: row["count"] for row in kept.where("split is not null").groupBy("split").count().collect()}
+    if splits:
+        counts = ", ".join(f"{splits[split]:,} {split}" for split in ("train", "val", "test") if split in splits)
+        run.progress(f"the pictures come split, as their folders or files are called: {counts} (images.split)")
+        log.info(event("pictures_split", path=run.settings.path, **splits))
+    run.outputs["images"].info["splits"] = splits
 
 
 def _parts(spark: SparkSession, pictures: int, config: ImagesConfig) -> int:
@@ -112,23 +133,37 @@ def _account(run: StageRun, counts: list[Row]) -> None:
 
 def _source(spark: SparkSession, files: list[RawFile], config: ImagesConfig) -> tuple[DataFrame, Task]:
     """The files, cut into tasks, and what makes DECODED of them."""
-    for file in files:
-        check_name(file)
     shape = Shape(config.height, config.width, config.channels, config.fit, config.max_pixels)
     kind = config.format if config.format != "auto" else _kind_of(files)
     if (kind == "parquet") != (config.columns is not None):
         raise ConfigError(f"images.columns goes with Parquet files, and Parquet files need it; these are {kind}")
+    _check_labels(config, kind)
     if config.columns is not None:
-        return _parquet_frame(spark, files, config.columns), partial(tasks.decode_encoded, shape=shape)
+        pieces, read = _parquet(spark, files, config, config.columns, splits_of(files, config))
+        return pieces, partial(rows.through, tasks=(read, partial(tasks.decode_encoded, shape=shape)))
     if kind == "files":
         decode = partial(tasks.decode_files, shape=shape, read=storage.read_input)
-        return _file_frame(spark, files, config.labels), decode
+        return _file_frame(spark, files, config, splits_of(files, config)), decode
     found = list(_cifar10(files) if kind == "cifar10" else _idx(files))
     if not found:
         raise DataError(f"{config.path} holds no file named as those of {kind} are; found {_names(files)}")
     names = config.label_names or _label_names(files)
     explode = partial(tasks.explode_containers, shape=shape, names=names, read=storage.map_input)
     return _container_frame(spark, found), explode
+
+
+def _check_labels(config: ImagesConfig, kind: str) -> None:
+    """Raises ConfigError for a setting of labels that these pictures have no use for."""
+    if config.labels == "folder" and kind != "files":
+        raise ConfigError(
+            f'images.labels = "folder" is for picture files, and these are {kind}; {_OTHER_LABELS.get(kind, "remove it")}'
+        )
+    if config.label_names and kind == "files" and config.labels != "folder":
+        raise ConfigError(
+            'images.label_names name the numbers of labels, and picture files have none; set labels = "folder", or remove it'
+        )
+    if config.label_names and config.columns and config.columns.label is None:
+        raise ConfigError("images.label_names name the numbers of labels: set images.columns.label, or remove it")
 
 
 def _kind_of(files: list[RawFile]) -> str:
@@ -151,54 +186,80 @@ def _names(files: list[RawFile]) -> str:
     return ", ".join(file.relative for file in files[:3]) + more
 
 
-def _file_frame(spark: SparkSession, files: list[RawFile], labels: str) -> DataFrame:
+def _file_frame(spark: SparkSession, files: list[RawFile], config: ImagesConfig, splits: Sequence[str | None]) -> DataFrame:
     """Picture files as FILES; what is no picture by its content is found when it is decoded."""
-    by_folder = labels == "folder"
+    by_folder = config.labels == "folder"
+    clean = partial(texts.clean, rules=config.text_rules())
     relative = [file.relative for file in files]
     folders, names = zip(*(path.rpartition("/")[::2] for path in relative), strict=True)
+    ids = relative if by_folder else [name.rpartition(".")[0] or name for name in names]
+    labels = [folder.rpartition("/")[2] or None if by_folder else None for folder in folders]
     columns = {
         "source_file": relative,
         "position": [0] * len(files),
-        "item_id": relative if by_folder else [name.rpartition(".")[0] or name for name in names],
-        "label": [folder.rpartition("/")[2] or None if by_folder else None for folder in folders],
-        "split": [None] * len(files),
+        "item_id": clean(pa.array(ids, pa.string())),
+        "label": clean(pa.array(_named(labels, config.label_names), pa.string())),
+        "split": list(splits),
         "path": [file.uri for file in files],
     }
     costs = np.array([file.size + _FILE_COST for file in files], np.float64)
     return spread(spark, pa.table(columns, tasks.FILES), costs)
 
 
-def _parquet_frame(spark: SparkSession, files: list[RawFile], columns: ImageColumnsConfig) -> DataFrame:
-    """Encoded pictures in Parquet as ENCODED. Raises DataError for a column that is missing or of another type."""
-    frame = spark.read.parquet(*[storage.for_spark(file.path) for file in files])
-    types = dict(frame.dtypes)
-    for name in filter(None, (columns.item_id, columns.image, columns.label)):
-        if name not in types:
-            raise DataError(
-                f"{files[0].path}: column {name!r} is missing; the file has: {', '.join(types)}; correct images.columns"
+def _named(labels: list[str | None], names: Sequence[str]) -> list[str | None]:
+    """Folders called 0, 1, ... by their names. Raises ConfigError for others."""
+    for label in filter(None, labels if names else ()):
+        if not (label.isdecimal() and int(label) < len(names)):
+            raise ConfigError(
+                f"images.label_names has {len(names)} names, for folders called 0 to {len(names) - 1}; found {label!r}; remove it"
             )
-    if types[columns.image] != "binary":
-        raise DataError(f"{files[0].path}: column {columns.image!r} is {types[columns.image]}, expected binary: encoded pictures")
-    label = F.col(f"`{columns.label}`").cast("string") if columns.label else F.lit(None).cast("string")
-    encoded = frame.select(
-        source_file(files).alias("source_file"),
-        F.col("_metadata.row_index").alias("position"),
-        F.nullif(F.trim(F.col(f"`{columns.item_id}`").cast("string")), F.lit("")).alias("item_id"),
-        label.alias("label"),
-        F.lit(None).cast("string").alias("split"),
-        F.col(f"`{columns.image}`").alias("content"),
-    )
-    cores = spark.sparkContext.defaultParallelism
-    return encoded if len(files) >= cores or _row_groups(files) >= cores else encoded.repartition(WAVES * cores)
+    return [names[int(label)] if label and names else label for label in labels]
 
 
-def _row_groups(files: list[RawFile]) -> int:
-    """How many row groups there are, which is how many tasks can read at once."""
-    total = 0
-    for file in files:
-        with rows.open_parquet(file.path) as opened:
-            total += opened.num_row_groups
-    return total
+def splits_of(files: list[RawFile], config: ImagesConfig) -> list[str | None]:
+    """The publisher's split of each file, by the first folder or by a name such as train-00000-of-00002.parquet.
+
+    Raises ConfigError where only some of the pictures have one.
+    """
+    found = [split_of(file.relative, config.labels == "folder") for file in files]
+    if config.split == "none" or set(found) <= {None, "train"}:
+        return [None] * len(files)
+    none = [file for file, split in zip(files, found, strict=True) if split is None and _is_named_as_pictures(file)]
+    if none:
+        some = next(file for file, split in zip(files, found, strict=True) if split)
+        raise ConfigError(
+            f"{config.path}: {some.relative} seems to be of a split, and {none[0].relative} of none; if folders called train, "
+            'val or test mean something else there, set images.split = "none", or else images.path to those alone'
+        )
+    return found
+
+
+def _is_named_as_pictures(file: RawFile) -> bool:
+    return "." + file.name.lower().rpartition(".")[2] in _PICTURES | {".parquet", ".pq"}
+
+
+def split_of(relative: str, has_classes: bool) -> str | None:
+    """train, val or test, where the first folder, or the name of a Parquet file, says so; `has_classes`: classes lie below it."""
+    first, _, rest = relative.partition("/")
+    if rest and (not has_classes or "/" in rest):
+        return _SPLITS.get(first.lower())
+    if numbered := _NUMBERED.match(relative.lower()):
+        return _SPLITS.get(numbered[1])
+    return None
+
+
+def _parquet(
+    spark: SparkSession, files: list[RawFile], config: ImagesConfig, columns: ImageColumnsConfig, splits: Sequence[str | None]
+) -> tuple[DataFrame, Task]:
+    """Tasks to read encoded pictures in Parquet, and what makes ENCODED of them. Raises as `parquet.picture_layout`."""
+    wanted: dict[str, str | int] = {name: column for name, column in columns if column is not None}
+    facts: dict[str, Any] = {"wanted": wanted, "label_names": config.label_names}
+    layouts = row_groups.layouts_of(files, partial(parquet.picture_layout, **facts))
+    read = partial(parquet.read_pictures, opened=storage.open_arrow, **facts)
+    of_file = {file.relative: split for file, split in zip(files, splits, strict=True) if split}
+    complete = partial(tasks.complete, splits=of_file, clean=partial(texts.clean, rules=config.text_rules()))
+    pieces = row_groups.tasks(spark, files, layouts, smallest=_SMALL_PICTURES)
+    return pieces, partial(rows.through, tasks=(read, complete))
 
 
 def _cifar10(files: list[RawFile]) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,10 @@
 """Raw Parquet files on their way to Python workers, which read and count them: a row group is the smallest task."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,21 +17,12 @@ from emberline.records import parquet
 from emberline.records.heads import Wanted
 from emberline.records.parquet import Layout
 from emberline.spark.frames import spark_schema
-from emberline.spark.spread import spread
+from emberline.spark.spread import WAVES, spread
 
-# Rows of a row group, the first of which is the file's `first_row`.
-_TASKS = pa.schema(
-    [
-        ("uri", pa.string()),
-        ("source_file", pa.string()),
-        ("group", pa.int32()),
-        ("rows", pa.int64()),
-        ("first_row", pa.int64()),
-    ]
-)
 _MOMENTS = ("timestamp",)
 _FOOTERS_AT_ONCE = 16
-_GROUP_COST = 100_000  # bytes that take as long to read as it takes to open a file and understand its footer
+_TASK_COST = 100_000  # bytes that take as long to read as it takes to open a file and understand its footer
+_SMALL_PIECE = 4 << 20  # compressed bytes of a row group that are not worth cutting
 
 
 def texts(spark: SparkSession, files: list[RawFile], wanted: Wanted, lists: Collection[str], timestamp_format: str) -> DataFrame:
@@ -40,7 +33,7 @@ def texts(spark: SparkSession, files: list[RawFile], wanted: Wanted, lists: Coll
     names = parquet.names_of(wanted)
     layouts = layouts_of(files, partial(parquet.layout, wanted=names, lists=tuple(lists)))
     schema = pa.schema([(name, pa.string()) for name in ("source_file", "raw", "problem", *names)])
-    reading = partial(_texts, names=names, lists=tuple(lists))
+    reading = partial(parquet.read_tasks, wanted=names, lists=tuple(lists), moments=_MOMENTS, opened=storage.open_arrow)
     found = tasks(spark, files, layouts).mapInArrow(reading, spark_schema(schema))
     return found.withColumns({name: _written(name, timestamp_format) for name in _MOMENTS if name in names})
 
@@ -49,34 +42,32 @@ def layouts_of(files: list[RawFile], layout: Callable[..., Layout]) -> list[Layo
     """What the footers of the files say."""
 
     def read(file: RawFile) -> Layout:
-        with storage.open_arrow(file.path) as opened:
-            return layout(opened, str(file.path))
+        with storage.open_arrow(file.uri) as opened:
+            return layout(opened, file.uri)
 
     with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
         return list(pool.map(read, files))
 
 
-def tasks(spark: SparkSession, files: list[RawFile], layouts: list[Layout]) -> DataFrame:
-    """The row groups, in partitions that cost about the same each."""
-    rows, costs = [], []
+def tasks(spark: SparkSession, files: list[RawFile], layouts: list[Layout], smallest: int = _SMALL_PIECE) -> DataFrame:
+    """parquet.TASKS, in partitions that cost about the same each.
+
+    Where there are fewer row groups than tasks for every core, they are cut into pieces of at least so many bytes.
+    """
+    waves = WAVES * spark.sparkContext.defaultParallelism
+    size = max(sum(sum(layout.group_bytes) for layout in layouts) // waves, smallest, 1)
+    rows: list[dict[str, Any]] = []
     for file, layout in zip(files, layouts, strict=True):
         firsts = np.cumsum([0, *layout.group_rows]).tolist()
-        for number, count in enumerate(layout.group_rows):
-            rows.append([file.uri, file.relative, number, count, firsts[number]])
-            costs.append(layout.group_bytes[number] + _GROUP_COST)
+        for number, (count, length) in enumerate(zip(layout.group_rows, layout.group_bytes, strict=True)):
+            facts = {"uri": file.uri, "source_file": file.relative, "group": number, "rows": count, "bytes": length}
+            pieces = max(1, min(length // size, count))
+            edges = [count * at // pieces for at in range(pieces + 1)]
+            rows += [facts | {"first_row": firsts[number], "start": low, "end": high} for low, high in pairwise(edges)]
     if not rows:
-        return spark.createDataFrame([], spark_schema(_TASKS))
-    columns = zip(*rows, strict=True)
-    return spread(spark, pa.table(list(columns), _TASKS), np.array(costs, np.float64))
-
-
-def _texts(batches: Iterator[pa.RecordBatch], names: Mapping[str, str], lists: Collection[str]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        for task in batch.to_pylist():
-            with storage.open_arrow(storage.locate(task["uri"])) as file:
-                for rows in parquet.read(file, task["uri"], names, {task["group"]: task["rows"]}, lists, _MOMENTS):
-                    source_file = pa.repeat(pa.scalar(task["source_file"], pa.string()), rows.num_rows)
-                    yield pa.record_batch([source_file, *rows.columns], ["source_file", *rows.schema.names])
+        return spark.createDataFrame([], spark_schema(parquet.TASKS))
+    costs = np.array([row["bytes"] * (row["end"] - row["start"]) / max(row["rows"], 1) + _TASK_COST for row in rows])
+    return spread(spark, pa.Table.from_pylist(rows, parquet.TASKS), costs)
 
 
 def _written(column: str, timestamp_format: str) -> Column:

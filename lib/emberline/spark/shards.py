@@ -75,10 +75,11 @@ def in_order(rows: DataFrame, num_shards: int) -> DataFrame:
     return rows.repartitionById(num_shards, within).sortWithinPartitions("_order", "item_id")
 
 
-def split_of(usable: Column, tested: Column, config: ShardsConfig) -> Column:
-    """Each item's split: what is `tested` is for measuring, and of the other usable ones a share, by hash, for choosing."""
-    chosen = F.when(_is_drawn("val", config.val, config.seed), "val").otherwise("train")
-    return F.when(tested, "test").when(usable, chosen).otherwise("none")
+def split_of(usable: Column, tested: Column, config: ShardsConfig, chosen: Column | None = None) -> Column:
+    """Each item's split: what is `tested` is for measuring, and of the other usable ones what is `chosen`, or else a share, by
+    hash, for choosing a model."""
+    drawn = _is_drawn("val", config.val, config.seed) if chosen is None else chosen
+    return F.when(tested, "test").when(usable, F.when(drawn, "val").otherwise("train")).otherwise("none")
 
 
 def _is_drawn(purpose: str, share: float, seed: int) -> Column:
@@ -104,7 +105,9 @@ def _with_classes(run: StageRun, spark: SparkSession, config: ShardsConfig) -> t
     number = F.array_position(F.array(*map(F.lit, classes)), F.col("label")).cast("int") - 1
     is_labelled = F.col("label").isNotNull()
     is_test = F.coalesce(F.col("split") == "test", _is_drawn("test", config.test, config.seed))
-    split = split_of(is_labelled, is_labelled & is_test, config)
+    given = run.inputs["images"].manifest.info.get("splits", {})
+    is_val = F.col("split") == "val" if given.get("val") else None
+    split = split_of(is_labelled, is_labelled & is_test, config, is_val)
     numbered = images.withColumns({"split": split, "label": number, "factors": F.lit(None).cast("array<float>")})
     return numbered, {"classes": classes}
 
