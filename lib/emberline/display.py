@@ -164,7 +164,7 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
     if "accounts" in metrics:
         _show_accounts(console, metrics["accounts"], metrics["reasons"])
     for report in metrics.get("reports", {}).values():
-        _show_metrics(console, report["protocol"], report["metrics"])
+        _show_metrics(console, _named(report), report["metrics"])
 
 
 def _summary(outcomes: Sequence[Outcome]) -> Table:
@@ -187,7 +187,13 @@ def _show_accounts(console: Console, accounts: dict[str, int], reasons: dict[str
         console.print(Text(f"  {count:>11,}  ").append(printable(reason)))
 
 
-def _show_metrics(console: Console, protocol: dict[str, Any], rows: Iterable[dict[str, Any]]) -> None:
+def _named(report: dict[str, Any]) -> str:
+    """What was measured: numbers compare under the same protocol, and exactly on the same data."""
+    data = f", data {report['data']['hash']}" if "data" in report else ""
+    return f"{report['protocol']['name']} (protocol {report['protocol']['hash']}{data})"
+
+
+def _show_metrics(console: Console, measured_on: str, rows: Iterable[dict[str, Any]]) -> None:
     """One table per unit counted (users, items, ratings): subjects down, metrics across."""
     groups: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
@@ -198,7 +204,7 @@ def _show_metrics(console: Console, protocol: dict[str, Any], rows: Iterable[dic
         cells[row["metric"]] = shown
         if "answered_by_biases" in row:
             cells[_FALLBACK] = f"{row['answered_by_biases']:,}"
-    console.print(f"\nMeasured on: {protocol['name']} (protocol {protocol['hash']}); ± is one standard error")
+    console.print(f"\nMeasured on: {measured_on}; ± is one standard error")
     for count, subjects in groups.items():
         found = dict.fromkeys(name for cells in subjects.values() for name in cells)
         names = sorted(found, key=_FALLBACK.__eq__)  # the last column

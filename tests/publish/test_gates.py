@@ -1,9 +1,12 @@
 """What a gate says, and what it lets through."""
 
+import json
 import math
+from dataclasses import asdict
 
 import pytest
 
+from emberline.datasets.sketch import BINS, Sketch
 from emberline.errors import ConfigError
 from emberline.publish import gates
 from emberline.publish.gates import Gate, Measure
@@ -63,6 +66,27 @@ def test_the_previous_release_is_compared_where_there_is_one() -> None:
     assert holds("ndcg@10 >= 0.9 * previous", before)
     assert not holds("ndcg@10 >= 0.92 * previous", before)
     assert holds("ndcg@10 >= 0.92 * previous", None)
+
+
+def sketch(rows: range) -> Sketch:
+    return Sketch.of(len(rows), rows.stop, {row % BINS: row for row in rows})
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        (range(1000, 1100), ""),  # the same, and more
+        (range(1010, 1128), ""),  # a window that has moved
+        (range(5000, 5128), "measured on other data: of the previous release's and these, the smaller has 0% in common"),
+    ],
+)
+def test_data_that_grow_are_compared_and_others_are_not(before: range, reason: str) -> None:
+    now = {"holdout:als.ndcg@10": Measure(0.2, "aaa", sketch(range(1000, 1120)))}
+    earlier = {"holdout:als.ndcg@10": Measure(0.2, "aaa", sketch(before))}
+    (verdict,) = gates.judge([gates.parse("ndcg@10 >= 0.9 * previous")], now, earlier, "als")
+    assert verdict.holds is not bool(reason)
+    assert verdict.reason.startswith(reason)
+    assert Measure.read(json.loads(json.dumps(asdict(now["holdout:als.ndcg@10"])))) == now["holdout:als.ndcg@10"]
 
 
 def test_another_protocol_is_not_compared() -> None:

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from emberline import runner, stages
-from emberline.config import Config
+from emberline.config import Config, RatingsConfig
 from emberline.datasets import manifest as manifests
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
@@ -195,9 +195,11 @@ def test_rows_come_by_subject_and_every_subject_has_every_metric(report: Report)
     assert metrics["random"][-2:] == ["coverage@2", "coverage@5"]
 
 
-def protocol_hash(publish: Publish, root: Path, sections: dict[str, Row], holdout: Row = HOLDOUT) -> str:
+def protocol_hash(
+    publish: Publish, root: Path, sections: dict[str, Row], holdout: Row = HOLDOUT, cleaned: Row | None = None
+) -> str:
     """The protocol's hash of a stage that is configured like this and has not run."""
-    publish(root, "prepare-ratings", "holdout", [], protocol=holdout)
+    publish(root, "prepare-ratings", "holdout", [], config=cleaned, protocol=holdout)
     config = Config.model_validate(sections)
     (stage,) = stages.select(config, "evaluate")
     return str(_protocol(StageRun(config, stage, root, {"holdout": manifests.load(root, "holdout")}, "", ""))["hash"])
@@ -216,6 +218,37 @@ def test_the_protocols_hash_changes_with_the_protocol_only(report: Report, publi
         protocol_hash(publish, tmp_path, SHOP, HOLDOUT | {"seed": 2}),
     ]
     assert len({same, *others}) == 5
+
+
+RATINGS = {"path": "events.csv", "columns": {"user_id": "user", "item_id": "item", "value": "value", "timestamp": "time"}}
+
+
+@pytest.mark.parametrize(
+    ("cleaning", "is_another"),
+    [
+        ({"min_user_ratings": 5}, True),
+        ({"min_item_ratings": 5}, True),
+        ({"keep": "sum"}, True),
+        ({"value": "count"}, True),
+        ({"min_value": 1.0}, True),
+        ({"max_value": 5.0}, True),
+        ({"last_days": 90.0}, True),
+        ({"reject": [{"column": "user", "pattern": "^test", "reason": "a test"}]}, True),
+        ({"clean_item_ids": [{"pattern": "-old$"}]}, True),
+        ({"user_ids": "integer"}, True),
+        ({"columns": RATINGS["columns"] | {"value": "stars"}}, True),
+        ({"path": "elsewhere.csv"}, False),
+        ({"separator": ";", "encoding": "latin-1", "decimal": ","}, False),
+        ({"timestamp_format": "iso"}, False),
+        ({"until": "2025-11-28"}, False),  # which data: a window moves with the days
+    ],
+)
+def test_the_protocols_hash_changes_with_the_cleaning(publish: Publish, tmp_path: Path, cleaning: Row, is_another: bool) -> None:
+    hashes = {
+        protocol_hash(publish, tmp_path / name, SHOP, cleaned=RatingsConfig.model_validate(RATINGS | settings).what())
+        for name, settings in (("plain", {}), ("other", cleaning))
+    }
+    assert len(hashes) == 1 + is_another
 
 
 def test_the_protocol_says_what_was_withheld_and_what_is_relevant(report: Report, of_fours: Report) -> None:

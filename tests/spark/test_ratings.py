@@ -433,6 +433,8 @@ def test_the_accounts_of_a_dirty_log_add_up(prepared: Prepared, expected: Accoun
     assert list(prepared.metrics["reasons"].values()) == sorted(reasons.values(), reverse=True)
     assert accounts["ratings"] + accounts["holdout"] == accounts["kept"] == len(expected.kept) > 100
     assert manifests.load(prepared.root, "ratings").manifest.info == prepared.metrics
+    data = manifests.load(prepared.root, "holdout").manifest.info["data"]
+    assert data["rows"] == prepared.metrics["accounts"]["kept"]
 
 
 def test_every_row_left_out_of_a_dirty_log_is_written_with_its_file_and_text(prepared: Prepared, expected: Account) -> None:

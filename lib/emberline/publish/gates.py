@@ -11,10 +11,12 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
+from emberline.datasets.sketch import Sketch
 from emberline.errors import ConfigError
 
+LEAST_SHARED = 0.5  # of the smaller one's ratings: a log that grows, or whose window moves, stays comparable
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -40,10 +42,16 @@ class Gate:
 
 @dataclass(frozen=True)
 class Measure:
-    """One number of a release, and the hash of the protocol by which it was measured; counts have none."""
+    """One number of a release, the hash of the protocol by which it was measured, and the data it is of; counts have neither."""
 
     value: float
     protocol: str | None = None
+    data: Sketch | None = None
+
+    @classmethod
+    def read(cls, facts: dict[str, Any]) -> Self:
+        """As it stands in a release."""
+        return cls(**facts | {"data": Sketch.read(facts.get("data"))})
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,9 @@ def parse(text: str) -> Gate:
 def measures(reports: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Measure]:
     """All numbers of a release under their full names, `<report>:<subject>.<metric>` and `rows.<table>`."""
     measured = {
-        f"{name}:{row['subject']}.{row['metric']}": Measure(row["value"], report["protocol"]["hash"])
+        f"{name}:{row['subject']}.{row['metric']}": Measure(
+            row["value"], report["protocol"]["hash"], Sketch.read(report.get("data"))
+        )
         for name, report in reports.items()
         for row in report["metrics"]
     }
@@ -112,7 +122,17 @@ def _judge(gate: Gate, name: str, now: Mapping[str, Measure], before: Mapping[st
     if before[name].protocol != measure.protocol:
         reason = f"measured by protocol {measure.protocol}, the previous release by {before[name].protocol}"
         return Verdict(gate.text, measure.value, None, False, reason)
+    if (share := _shared(measure, before[name])) < LEAST_SHARED:
+        reason = (
+            f"measured on other data: of the previous release's and these, the smaller has {share:.0%} in common with the larger"
+        )
+        return Verdict(gate.text, measure.value, None, False, reason)
     return _compared(gate, measure.value, gate.factor * before[name].value)
+
+
+def _shared(now: Measure, before: Measure) -> float:
+    """What share of the data that two measures are of is the same; all of them, where one does not say."""
+    return now.data.shared_with(before.data) if now.data and before.data else 1.0
 
 
 def _compared(gate: Gate, value: float, limit: float) -> Verdict:

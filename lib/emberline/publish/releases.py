@@ -261,7 +261,7 @@ def _write(path: Location, release: Release) -> None:
 def _read(path: Location) -> Release:
     try:
         content = json.loads(path.read_bytes())
-        content["measures"] = {name: Measure(**measure) for name, measure in content["measures"].items()}
+        content["measures"] = {name: Measure.read(measure) for name, measure in content["measures"].items()}
         content["gates"] = [Verdict(**verdict) for verdict in content["gates"]]
         release = Release(**content)
         names = [release.release, *filter(None, [release.previous])]

@@ -94,6 +94,7 @@ class Measurement:
     question: str
     protocol: str
     protocol_hash: str
+    data_hash: str
     facts: list[tuple[str, str]]
     subjects: list[tuple[str, str, bool]]  # name, meaning, whether the pipeline made it
     charts: list[Chart]
@@ -158,6 +159,7 @@ def _measurement(key: str, report: Row) -> Measurement:
         question=_question(key, protocol),
         protocol=protocol["name"],
         protocol_hash=protocol["hash"],
+        data_hash=report.get("data", {}).get("hash", ""),
         facts=[(name.capitalize(), plain(value)) for name, value in protocol.items() if name not in ("name", "hash")],
         subjects=[(subject, SUBJECTS.get(subject, ""), subject in MODELS) for subject in subjects],
         charts=[_chart(_HEADINGS.get(key, key), metric, rows) for metric in main_metrics(rows)],
@@ -175,11 +177,16 @@ def _question(key: str, protocol: Row) -> str:
 
 def plain(fact: Any) -> str:
     """A protocol's fact in words."""
+    if isinstance(fact, list):
+        return "; ".join(map(plain, fact))
     if not isinstance(fact, dict):
         return f"{fact:,}" if isinstance(fact, int) else str(fact)
     if "by" in fact:
         return _plain_holdout(fact)
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in fact.items() if value is not None)
+    named = ((name.replace("_", " "), value) for name, value in fact.items() if value is not None)
+    return ", ".join(
+        f"{name} ({plain(value)})" if isinstance(value, (dict, list)) else f"{name} {value}" for name, value in named
+    )
 
 
 def _plain_holdout(holdout: Row) -> str:

@@ -1,6 +1,7 @@
 """How well pictures are classified, by each model on the same test pictures, beside the most frequent class."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import reduce
 from typing import Any
 
@@ -12,6 +13,7 @@ from emberline.cf.blocks import Float64
 from emberline.cf.metrics import per_class, protocol
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
+from emberline.spark.sketches import sketch
 
 SUBJECTS = {"predicted_classes": "cnn", "forest_classes": "forest"}
 Row = dict[str, Any]
@@ -20,7 +22,7 @@ Row = dict[str, Any]
 def report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
     """The protocol, rows of subject and metric, each subject's classes and confusion matrix (true class, predicted class)."""
     names: list[str] = run.inputs["shards_all"].manifest.info["classes"]
-    truth = tables["shards_all"].select("item", "split", "label").where("label is not null").persist()
+    truth = tables["shards_all"].select("item", "item_id", "split", "label").where("label is not null").persist()
     predicted = [tables[table].withColumn("subject", F.lit(subject)) for table, subject in SUBJECTS.items() if table in tables]
     counts = _counts(truth.where("split = 'test'"), reduce(DataFrame.unionByName, predicted), len(names))
     if not counts:
@@ -32,6 +34,7 @@ def report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
     confusions = {subject: confusion.astype(int).tolist() for subject, (confusion, _) in counts.items()}
     return {
         "protocol": _protocol(run, names),
+        "data": asdict(sketch(truth, ("item_id",), "label", "split")),
         "metrics": metrics,
         "classes": names,
         "per_class": by_class,

@@ -29,7 +29,7 @@ from emberline.config import EvaluateConfig
 from emberline.errors import EmptyDatasetError
 from emberline.images import tasks as image_tasks
 from emberline.runner import StageRun
-from emberline.spark import als, frames
+from emberline.spark import als, frames, protocols
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
 from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, block_of, dense_pieces, top_products
@@ -55,13 +55,12 @@ def report(run: StageRun, spark: SparkSession, tables: dict[str, DataFrame], rel
     factors = frames.checkpoint(_subjects(run, spark, tables, examples, candidates), run, "subjects")
     ranks = frames.checkpoint(ranks_of(counted, tables["user_factors"], factors, config.seed), run, "ranks")
     rows = metric_rows(ranks, num_candidates, config.cold_k)
-    return {"protocol": _protocol(run, num_candidates), "metrics": list(rows)}
+    return {"protocol": _protocol(run, num_candidates), **protocols.data_of_ratings(run), "metrics": list(rows)}
 
 
 def _protocol(run: StageRun, num_candidates: int) -> Row:
     config: EvaluateConfig = run.settings
-    facts = {
-        "holdout": run.inputs["holdout"].manifest.info["protocol"],
+    facts = protocols.of_ratings(run) | {
         "users": "those with factors and a relevant rating of a candidate",
         "candidates": "the items withheld whole that have a picture",
         "relevant": "every withheld rating" if config.relevant_from is None else f"withheld value >= {config.relevant_from:g}",

@@ -20,7 +20,7 @@ from emberline.config import EvaluateConfig
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
-from emberline.spark import classes, cold, frames, rating_errors
+from emberline.spark import classes, cold, frames, protocols, rating_errors
 from emberline.spark.candidates import within
 from emberline.spark.frames import spark_schema
 from emberline.spark.recommend import constant_pieces, popularity, popularity_pieces, top_unseen
@@ -50,7 +50,8 @@ def run(run: StageRun, spark: SparkSession) -> None:
 def _holdout_report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
     """Recommendations, and the predicted ratings of explicit feedback, against ratings held out of each user's history."""
     withheld = tables["holdout"].where(~F.col("cold")).persist()
-    return {"protocol": _protocol(run), "metrics": [*_ranking(run, tables, withheld), *rating_errors.rows(run, tables, withheld)]}
+    metrics = [*_ranking(run, tables, withheld), *rating_errors.rows(run, tables, withheld)]
+    return {"protocol": _protocol(run), **protocols.data_of_ratings(run), "metrics": metrics}
 
 
 def _relevant(withheld: DataFrame, config: EvaluateConfig) -> DataFrame:
@@ -61,8 +62,7 @@ def _relevant(withheld: DataFrame, config: EvaluateConfig) -> DataFrame:
 
 def _protocol(run: StageRun) -> Row:
     config: EvaluateConfig = run.settings
-    facts = {
-        "holdout": run.inputs["holdout"].manifest.info["protocol"],
+    facts = protocols.of_ratings(run) | {
         "users": "those with a relevant held-out rating of an item that is not withheld whole",
         "candidates": "all items rated in training but those that the user rated in training",
         "relevant": "every held-out rating" if config.relevant_from is None else f"held-out value >= {config.relevant_from:g}",

@@ -6,6 +6,7 @@ Kept rows are in `ratings` or `holdout`; the others are in `rejected_ratings` wi
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from emberline.errors import DataError, EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark import frames, ids, rejects
 from emberline.spark.raw import read_raw
+from emberline.spark.sketches import sketch
 from emberline.spark.split import mark_holdout
 
 _PAIR = ["user_id", "item_id"]
@@ -174,7 +176,9 @@ def _write_kept(run: StageRun, kept: DataFrame, users: DataFrame, items: DataFra
     training = numbered.where(~F.col("held") & ~F.col("cold")).sortWithinPartitions("user", "item")
     withheld = numbered.where(F.col("held") | F.col("cold")).sortWithinPartitions("user", "item")
     frames.write(training, run, "ratings", seed=config.seed)
-    frames.write(withheld, run, "holdout", seed=config.seed, protocol=config.holdout.what() | {"seed": config.seed})
+    protocol = config.holdout.what() | {"seed": config.seed}
+    data = asdict(sketch(numbered, ("user_id", "item_id"), "value", "held", "cold"))
+    frames.write(withheld, run, "holdout", seed=config.seed, protocol=protocol, data=data)
 
 
 def _account(run: StageRun, spark: SparkSession, read: int, left_out: Dataset) -> None:
