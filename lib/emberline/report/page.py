@@ -45,6 +45,11 @@ class Content:
     sources: list[lineage.Source]
 
     @property
+    def has_pictures(self) -> bool:
+        """Whether any item that is shown has a picture; where none has, none is missed."""
+        return any(shown.item.picture for person in self.people for shown in (*person.history, *person.recommendations))
+
+    @property
     def sections(self) -> list[tuple[str, str]]:
         """Anchor and title of each section that is there."""
         every = {
