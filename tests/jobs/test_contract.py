@@ -1,5 +1,6 @@
 """What holds for every stage of the table, shown on two small pipelines and with the scripts in jobs/."""
 
+import doctest
 import json
 import logging
 import os
@@ -196,3 +197,15 @@ def test_outputs_of_two_runs_are_not_joined(pipeline: Path, copy: Path) -> None:
     assert refused.returncode == 3
     assert "come from different runs of prepare-ratings" in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+def test_the_session_of_the_page_about_python_is_true(
+    spark: SparkSession, pipeline: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(pipeline, tmp_path / "shop.toml")
+    (tmp_path / "runs").mkdir()
+    shutil.move(copy, tmp_path / "runs" / "shop")
+    page = JOBS.parent / "docs" / "python.md"
+    failed, run = doctest.testfile(str(page), module_relative=False, optionflags=doctest.REPORT_ONLY_FIRST_FAILURE)
+    assert run > 10 and not failed

@@ -47,7 +47,9 @@ class Content:
     @property
     def has_pictures(self) -> bool:
         """Whether any item that is shown has a picture; where none has, none is missed."""
-        return any(shown.item.picture for person in self.people for shown in (*person.history, *person.recommendations))
+        rated = [line.item for person in self.people for line in person.history]
+        recommended = [line.item for person in self.people for line in person.recommendations]
+        return any(item.picture for item in (*rated, *recommended))
 
     @property
     def sections(self) -> list[tuple[str, str]]:
