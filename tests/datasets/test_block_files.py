@@ -26,6 +26,18 @@ def test_every_row_comes_back_from_its_own_file(files: BlockFiles) -> None:
     assert files.row(9) is None
 
 
+def test_no_bit_of_a_file_flips_unnoticed(files: BlockFiles) -> None:
+    path = files.folder / files.names[3]
+    assert isinstance(path, Path)
+    content = path.read_bytes()
+    for place in range(0, len(content), 7):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        with pytest.raises(DataError, match=f"{path.name} cannot be read"):
+            files.row(3)
+    path.write_bytes(content)
+    assert files.row(3) is not None
+
+
 def test_a_cut_file_is_named(files: BlockFiles) -> None:
     path = files.folder / files.names[3]
     assert isinstance(path, Path)

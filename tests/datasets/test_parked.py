@@ -29,7 +29,7 @@ def fetched(*given: pa.Table) -> list[tuple[str, bytes | None]]:
 
 def test_rows_get_their_values_back(tmp_path: Path) -> None:
     places = park(tmp_path / "new")
-    assert places.column_names == ["name", "parked_file", "parked_batch", "parked_row"]
+    assert places.column_names == ["name", "parked_file", "parked_batch", "parked_row", "parked_sum"]
     assert fetched(places) == list(VALUES.items())
 
 
@@ -50,6 +50,19 @@ def test_no_rows_leave_no_file(tmp_path: Path) -> None:
     assert list(parked.park(iter([]), iter, "value", str(tmp_path))) == []
     assert list(tmp_path.iterdir()) == []
     assert fetched(park(tmp_path).slice(0, 0)) == []
+
+
+def test_a_flipped_bit_of_a_value_is_noticed(tmp_path: Path) -> None:
+    places = park(tmp_path)
+    (file,) = tmp_path.iterdir()
+    content = file.read_bytes()
+    for number in (8, 9, 15, 19):
+        at = content.index(bytes([number]) * number)
+        file.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        with pytest.raises(DataError, match=rf"{file.name} cannot be read \(its checksum .*\); run the stage again"):
+            fetched(places)
+    file.write_bytes(content)
+    assert fetched(places) == list(VALUES.items())
 
 
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:

@@ -9,17 +9,22 @@ import shutil
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
 from emberline import pipelines, runner, stages
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
+from emberline.datasets.schema import TABLES
 from emberline.stages import STAGES, Stage
+
+AssertEqualResults = Callable[..., None]
 
 JOBS = Path(__file__).parents[2] / "jobs"
 every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
@@ -141,6 +146,53 @@ def test_an_input_with_a_missing_part_ends_with_exit_code_3_in_one_line(stage: S
     assert refused.stderr.rstrip().endswith(f"is missing; rerun {dataset.manifest.produced_by.stage}")
     assert refused.stderr.count("\n") == 1
     assert run_folders(copy) == folders
+
+
+def flip(path: Path, region: str) -> None:
+    """Flip a bit at the end of every column's pages, or one in the footer, of a Parquet file."""
+    content = bytearray(path.read_bytes())
+    group = pq.read_metadata(path).row_group(0)
+    places = [len(content) - 60]
+    if region == "pages":
+        chunks = [group.column(number) for number in range(group.num_columns)]
+        begins = [min(filter(None, (chunk.dictionary_page_offset, chunk.data_page_offset))) for chunk in chunks]
+        places = [begin + chunk.total_compressed_size - 1 for begin, chunk in zip(begins, chunks, strict=True)]
+    for place in places:
+        content[place] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("region", ["pages", "footer"])
+@every_reader
+def test_a_flipped_bit_in_any_table_that_a_stage_reads_is_noticed_or_changes_nothing(
+    stage: Stage,
+    region: str,
+    home: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    assert_equal_results: AssertEqualResults,
+) -> None:
+    """Small parts are compared whole, but for this: it is about what large ones have."""
+    monkeypatch.setattr("emberline.datasets.footers._SMALL", 0)
+    noticed = set()
+    for name in stage.reads(home.config):
+        dataset = manifests.load(home.root, name)
+        if dataset.manifest.kind != "table" or not dataset.rows:
+            continue
+        copy = Path(shutil.copytree(home.root, tmp_path / name))
+        (path, *_) = manifests.load(copy, name).paths
+        flip(path, region)
+        ended = job(stage, home.pipeline, copy, "--force")
+        if ended.returncode == 0:
+            assert_equal_results(copy, home.root, [name for name in stage.writes(home.config) if name in TABLES] or ["users"])
+        else:
+            noticed.add(name)
+            told = [line for line in ended.stderr.splitlines() if line.startswith("emberline: error: ")]
+            assert (ended.returncode, len(told)) == (3, 1), ended.stderr
+            assert path.name in told[0] and f"rerun {dataset.manifest.produced_by.stage} with --force" in told[0]
+        shutil.rmtree(copy)
+    assert noticed
 
 
 @every_reader
