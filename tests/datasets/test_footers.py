@@ -1,13 +1,16 @@
 """A bit flipped in any region of any table: every reader of ours names the part, and none gives other rows."""
 
+import json
 import random
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import dataset
 
 from emberline.datasets import manifest as manifests
 from emberline.datasets import rows
@@ -136,6 +139,17 @@ def test_a_footer_longer_than_what_is_read_at_once_is_read_whole(tmp_path: Path,
     monkeypatch.setattr("emberline.datasets.footers._AT_ONCE", 16)
     assert read_footer(path) == expected
     assert pq.read_metadata(pa.BufferReader(expected)).equals(pq.read_metadata(path))
+
+
+def test_other_programs_read_the_folder_of_a_run(tmp_path: Path) -> None:
+    """As docs/contracts.md has it; an earlier run's parts beside it are not read."""
+    folder = publish(tmp_path, "recommendations").folder
+    earlier = folder / run_folder("1" * 64, "20240101T000000-00000000")
+    write_part([TABLES["recommendations"].empty_table()], earlier, "part-00000", TABLES["recommendations"])
+    run = Path(str(folder)) / json.loads((folder / "manifest.json").read_bytes())["parts"][0]["path"].split("/")[0]
+    expected = by_batches(manifests.load(tmp_path, "recommendations"))
+    assert pd.read_parquet(run).equals(expected.to_pandas())
+    assert dataset.dataset(run).to_table().to_pylist() == expected.to_pylist()
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"\xff" * 4 + b"PAR1", b"PAR1PAR1", b"x" * 100])
