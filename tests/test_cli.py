@@ -8,10 +8,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import typer
 
 from emberline import cli
 from emberline.datasets import lock
@@ -293,7 +295,7 @@ def test_a_message_of_several_lines_is_told_on_one(emberline: Emberline, pipelin
 
 
 def test_what_is_no_folder_of_ours_is_told(emberline: Emberline, root: Path) -> None:
-    _assert_one_line(emberline("show", root / "users"), 2, "root/users is not a folder; give a dataset's folder")
+    _assert_one_line(emberline("show", root / "users"), 2, "root/users is not a folder; give a dataset's folder or a root")
     _assert_one_line(emberline("verify", "ftp://bucket/users"), 2, "scheme ftp:// is not supported")
     _assert_one_line(emberline("prune", root, "--keep", 1), 2, "root is not a folder; give the root of a pipeline")
     (root / "users").mkdir(parents=True)
@@ -467,3 +469,70 @@ def test_a_date_fills_the_texts_of_the_file_and_the_root(emberline: Emberline, p
     _assert_one_line(ended, 3, "2025-03-01.csv does not exist")
     assert (tmp_path / "01" / "_status" / "prepare-ratings.json").is_file()
     assert emberline("plan", pipeline, "--date", "yesterday").code == 2
+
+
+def test_the_version_is_that_of_the_package(emberline: Emberline) -> None:
+    ended = emberline("--version")
+    assert (ended.code, ended.out) == (0, f"emberline {metadata.version('emberline')}\n")
+
+
+def test_every_commands_help_says_all_that_is_written_of_it(emberline: Emberline) -> None:
+    """Words in brackets are neither styles nor lost."""
+    group = typer.main.get_command(cli.app)
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        shown = "".join(emberline(name, "--help").out.split())
+        texts = [command.help, *(option.help for option in command.params if getattr(option, "help", None))]
+        for text in texts:
+            assert "".join(text.split()) in shown, (name, text)
+    assert "[publish]" in emberline("publish", "--help").out
+
+
+def test_completion_is_offered_for_the_shell(emberline: Emberline) -> None:
+    assert "--install-completion" in emberline("--help").out
+
+
+def test_a_root_whose_name_looks_like_markup_is_a_root_like_others(emberline: Emberline, tmp_path: Path) -> None:
+    (tmp_path / "shop.toml").write_text(SHOP + "[report]\n")
+    root = tmp_path / "[" / "red]:smile:"
+    ended = emberline("run", "shop.toml", "--root", root)
+    assert (ended.code, ended.err) == (0, "")
+    assert f"Report: {root}/report/" in ended.out
+    assert emberline("verify", root / "shop").code == 0
+    assert "[/red]" in emberline("run", "shop.toml", "--only", "[/red]").err
+
+
+def test_show_lists_what_is_in_a_root(emberline: Emberline, published: Path, pipeline: Path) -> None:
+    path = manifests.load(published, "users").paths[0]
+    path.write_bytes(path.read_bytes()[:-1])
+    emberline("run", pipeline, "--root", published)  # fails: it has no data
+    ended = emberline("show", published)
+    assert (ended.code, ended.err) == (0, "")
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert next(line for line in lines if line[:1] == ["items"])[:3] == ["items", "2", "1"]
+    assert next(line for line in lines if line[:1] == ["shop"])[1:3] == ["1", "4"]  # parts and bytes, no rows
+    assert "users: users/manifest.json lists 1 parts but" in ended.out
+    assert next(line for line in lines if line[:1] == ["prepare-ratings"])[1] == "failed"
+
+
+def test_verify_checks_all_that_is_in_a_root_and_names_what_is_damaged(emberline: Emberline, published: Path) -> None:
+    whole = emberline("verify", published)
+    assert (whole.code, whole.err) == (0, "")
+    assert [line.partition(":")[0] for line in whole.out.splitlines()] == ["items", "recommendations", "shop", "users"]
+    for name in ("items", "users"):
+        path = manifests.load(published, name).paths[0]
+        path.write_bytes(bytes(path.stat().st_size))
+    damaged = emberline("verify", published)
+    assert damaged.code == 3
+    assert damaged.err == f"emberline: error: 2 of the datasets in {published} cannot be used: items, users; see above\n"
+    assert len(damaged.out.splitlines()) == 4 and damaged.out.count("was altered") == 2
+
+
+def test_a_release_is_shown_and_verified_as_a_root_is(emberline: Emberline, published: Path, tmp_path: Path) -> None:
+    emberline("publish", published, "--to", tmp_path / "served")
+    assert "recommendations" in emberline("show", tmp_path / "served").out
+    assert len(emberline("verify", tmp_path / "served").out.splitlines()) == 3
+
+
+def test_a_table_without_rows_says_so(emberline: Emberline, root: Path) -> None:
+    _publish(root, "users", [])
+    assert emberline("show", root / "users").out.endswith("no rows\n")

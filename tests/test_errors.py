@@ -17,6 +17,7 @@ EXIT_CODES = {
     "EmptyDatasetError": 3,
     "GateError": 3,
     "StorageError": 1,
+    "UnreachableError": 75,
     "LockedError": 75,
     "WorkerError": 1,
     "TrainingError": 4,

@@ -21,6 +21,7 @@ import pytest
 
 import emberline
 from emberline import runner
+from emberline import status as statuses
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Manifest
@@ -349,15 +350,15 @@ def test_a_failure_between_two_commits_keeps_what_was_committed(root: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("function", "error", "code", "told"),
+    ("function", "error", "told"),
     [
-        (freeze, DataError, 3, "a frost came"),
-        (stumble, ZeroDivisionError, 1, "ZeroDivisionError"),
-        (interrupt, KeyboardInterrupt, 130, "KeyboardInterrupt"),
+        (freeze, DataError, ("failed", 3, "a frost came")),
+        (stumble, ZeroDivisionError, ("failed", 1, "ZeroDivisionError")),
+        (interrupt, KeyboardInterrupt, ("stopped", 130, "KeyboardInterrupt")),
     ],
 )
 def test_a_failed_stage_leaves_no_half_dataset(
-    root: Path, function: Any, error: type[BaseException], code: int, told: str
+    root: Path, function: Any, error: type[BaseException], told: tuple[str, int, str]
 ) -> None:
     with pytest.raises(error):
         runner.run(_config(), root, [SOW, _does(GROW, function), COOK])
@@ -365,7 +366,7 @@ def test_a_failed_stage_leaves_no_half_dataset(
     assert _runs_of(root, "plants") == []
     assert list((root / "_work").rglob("*")) == [root / "_work" / "grow"]
     status = _status(root, "grow")
-    assert (status["state"], status["exit_code"], status["error"], status["rows"]) == ("failed", code, told, {})
+    assert (status["state"], status["exit_code"], status["error"], status["rows"]) == (*told, {})
     assert _status(root, "sow")["state"] == "succeeded"
     assert not (root / "_status" / "cook.json").exists()
 
@@ -677,7 +678,7 @@ def test_run_ids_sort_by_time_and_never_repeat() -> None:
     ],
 )
 def test_an_error_has_the_exit_code_of_the_contract(error: BaseException, code: int) -> None:
-    assert runner.exit_code(error) == code
+    assert statuses.exit_code(error) == code
 
 
 def test_the_code_is_the_same_in_a_folder_and_in_a_zip_and_another_when_edited(tmp_path: Path) -> None:
@@ -701,3 +702,62 @@ def _code_hash_of(place: Path) -> str:
     file, digest = done.stdout.split()
     assert file.startswith(str(place))
     return digest
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from emberline.datasets import lock
+from emberline.status import Status, write
+
+root = Path(sys.argv[1])
+with lock.hold(root):
+    write(root, Status("grow", "running", "20250101T000000-00000000", "f" * 64))
+    print("ready", flush=True)
+    if sys.argv[2] == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    sys.stdin.read()
+"""
+
+
+def test_a_run_that_was_killed_is_told_on_the_next_look_and_settled_by_the_next_run(root: Path) -> None:
+    _run(root, SOW)
+    subprocess.run([sys.executable, "-c", KILLED, str(root), "kill"], check=False)
+    assert _status(root, "grow")["state"] == "running"
+    (_, grow) = runner.plan(_config(), root, [SOW, GROW])
+    assert re.fullmatch(r"never run here; its last run, at work since 20\S+, was killed", grow.reason)
+    assert _status(root, "grow")["state"] == "running"  # a plan writes nothing
+    with pytest.raises(DataError):
+        runner.run(_config(), root, [SOW, _does(GROW, freeze), COOK])
+    assert _status(root, "grow")["state"] == "failed"
+
+
+def test_a_killed_run_of_which_nothing_is_left_to_do_is_no_failure_any_more(root: Path) -> None:
+    _run(root, SOW, GROW)
+    subprocess.run([sys.executable, "-c", KILLED, str(root), "kill"], check=False)
+    found = statuses.look(root, "grow")
+    assert found is not None and (found.state, found.exit_code) == ("killed", None)
+    assert "was killed, or its machine went down" in str(found.error)
+    assert _run(root, SOW, GROW)["grow"] == ("skip", "up to date")
+    status = _status(root, "grow")
+    assert (status["state"], status["exit_code"], status["rows"]) == ("succeeded", 0, {"plants": 0})
+
+
+def test_a_run_that_is_at_work_is_not_called_killed(root: Path) -> None:
+    command = [sys.executable, "-c", KILLED, str(root), "stay"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        found = statuses.look(root, "grow")
+        assert found is not None and found.state == "running"
+        process.communicate("")
+    found = statuses.look(root, "grow")
+    assert found is not None and found.state == "killed"
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"stage": "grow"}', "null"])
+def test_a_status_of_something_else_is_none(root: Path, content: str) -> None:
+    (root / "_status").mkdir(parents=True)
+    (root / "_status" / "grow.json").write_text(content)
+    assert statuses.look(root, "grow") is None
+    assert _run(root, SOW, GROW)["grow"] == ("run", "never run here")

@@ -2,29 +2,33 @@
 
 import json
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
-from rich.text import Text
 
 from emberline import display, logs, pipelines, runner, stages
+from emberline import status as statuses
 from emberline.config import Config, PublishConfig
 from emberline.datasets import lookup, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.prune import prune as prune_root
+from emberline.datasets.storage import Location
 from emberline.doctor.examination import examine
 from emberline.doctor.pipeline import read_target
-from emberline.errors import ConfigError, EmberlineError
+from emberline.errors import ConfigError, DataError, EmberlineError, ManifestError
 from emberline.export import table as tables
 from emberline.fetch import catalogue
 from emberline.fetch import dataset as fetched
-from emberline.launch.stop import Stop
+from emberline.launch.stop import EXIT_CODE, Stop
 from emberline.publish import gates, releases
 from emberline.report import open as report
 from emberline.schedule import files as schedules
@@ -33,10 +37,9 @@ from emberline.schedule.calendar import At
 from emberline.schedule.job import Job
 
 app = typer.Typer(
-    help="From a log of who liked what to recommendations, by Spark and TensorFlow.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    rich_markup_mode=None,  # which takes [publish] in a help text for a style
 )
 
 Pipeline = Annotated[
@@ -52,8 +55,19 @@ Day = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Run what is up to date, too.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step to standard error.")]
-DatasetFolder = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's folder, such as runs/demo/ratings.")]
+Place = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET|ROOT", help="A dataset's folder, such as runs/demo/ratings, or a whole root, such as runs/demo."
+    ),
+]
 RootFolder = Annotated[str, typer.Argument(metavar="ROOT", help="The pipeline's root, such as runs/demo.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"emberline {metadata.version('emberline')}")
+        raise typer.Exit
 
 
 def main() -> None:
@@ -61,8 +75,18 @@ def main() -> None:
     _guard(app)
 
 
+@app.callback()
+def emberline(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """From a log of who liked what to recommendations, by Spark and TensorFlow."""
+
+
 @app.command()
 def run(
+    context: typer.Context,
     pipeline: Pipeline,
     root: Root = None,
     set_: Set = None,
@@ -75,18 +99,19 @@ def run(
     """Run the stages that are not up to date."""
     logs.configure("INFO" if verbose else "WARNING")
     config = _load(pipeline, root, set_, day)
+    chosen = stages.select(config, only, from_)
     console = display.make_console()
     if config.shop:
-        console.print("This pipeline's shop is generated: its items, customers and purchases are made up.")
+        display.say(console, "This pipeline's shop is generated: its items, customers and purchases are made up.")
     progress = display.Progress(console)
-    chosen, stop = stages.select(config, only, from_), _listen_to_sigterm()
     try:
-        outcomes = runner.run(config, storage.locate(config.root), chosen, progress, force, stop)
+        outcomes = runner.run(config, storage.locate(config.root), chosen, progress, force, context.obj)
     finally:
         progress.stop()
     display.show_outcomes(console, outcomes)
     if any(outcome.stage.name == "report" for outcome in outcomes):
-        console.print(Text(f"\nReport: {logs.one_line(report.find(storage.locate(config.root)))}"), soft_wrap=True)
+        console.print()
+        display.say(console, f"Report: {report.find(storage.locate(config.root))}")
 
 
 @app.command()
@@ -124,21 +149,38 @@ def plan(
 
 @app.command()
 def show(
-    dataset: DatasetFolder, count: Annotated[int, typer.Option("--rows", min=0, help="How many rows to print.")] = 5
+    place: Place, count: Annotated[int, typer.Option("--rows", min=0, help="How many rows of a dataset to print.")] = 5
 ) -> None:
-    """Print a dataset's manifest and its first rows."""
-    opened = _open(dataset)
+    """Print a dataset's manifest and its first rows; or what is in a whole root, and how its stages ended."""
+    console = display.make_console()
+    root, name = _find(place)
+    if name is None:
+        display.show_root(console, {each: _opened_or_why(root, each) for each in manifests.names(root)}, statuses.all_of(root))
+        return
+    opened = manifests.load(root, name)
     first = rows.head(opened, count) if opened.manifest.kind == "table" else None
-    display.show_manifest(display.make_console(), opened.manifest, first)
+    display.show_manifest(console, opened.manifest, first)
 
 
 @app.command()
-def verify(dataset: DatasetFolder) -> None:
-    """Read a dataset's parts again and compare every one with its manifest's hash."""
-    opened = _open(dataset)
-    manifests.verify(opened)
-    size = sum(part.bytes for part in opened.manifest.parts)
-    typer.echo(f"{opened.name}: {len(opened.manifest.parts)} parts, {opened.rows:,} rows, {size:,} bytes, every sha256 is right")
+def verify(place: Place) -> None:
+    """Read a dataset's parts again, or those of all datasets of a root, and compare every one with its manifest's hash."""
+    root, name = _find(place)
+    damaged = []
+    for each in [name] if name else manifests.names(root):
+        try:
+            opened = manifests.load(root, each)
+            manifests.verify(opened)
+        except DataError as error:
+            if name:
+                raise
+            damaged.append(each)
+            _say(f"{each}: {error}")
+        else:
+            size = sum(part.bytes for part in opened.manifest.parts)
+            _say(f"{each}: {len(opened.manifest.parts)} parts, {opened.rows:,} rows, {size:,} bytes, every sha256 is right")
+    if damaged:
+        raise ManifestError(f"{len(damaged)} of the datasets in {root} cannot be used: {', '.join(damaged)}; see above")
 
 
 @app.command()
@@ -151,8 +193,8 @@ def prune(
     logs.configure("WARNING")
     removed = prune_root(storage.locate(root), keep, older_than * 3600)
     for folder in removed:
-        typer.echo(f"removed {folder}")
-    typer.echo(f"{len(removed)} folders removed; spared are the current runs and what changed in the last {older_than:g} hours")
+        _say(f"removed {folder}")
+    _say(f"{len(removed)} folders removed; spared are the current runs and what changed in the last {older_than:g} hours")
 
 
 @app.command()
@@ -266,6 +308,7 @@ def run_stage(name: str) -> None:
     """The whole of a script in `jobs/`: run one stage, under spark-submit or not, and log what a scheduler's operator needs."""
 
     def job(
+        context: typer.Context,
         pipeline: Annotated[Path, typer.Option("--config", metavar="PIPELINE.toml", help="The pipeline file.")],
         root: Root = None,
         set_: Set = None,
@@ -274,31 +317,51 @@ def run_stage(name: str) -> None:
     ) -> None:
         logs.configure("INFO")
         config = _load(pipeline, root, set_, day)
-        stop = _listen_to_sigterm(parent="PYSPARK_GATEWAY_PORT" in os.environ)  # which spark-submit sets
         chosen = stages.select(config, only=name)
-        runner.run(config, storage.locate(config.root), chosen, force=force, stop=stop)
+        runner.run(config, storage.locate(config.root), chosen, force=force, stop=context.obj)
 
     job.__doc__ = f"Run the stage {name} unless it is up to date."
-    script = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    script = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
     script.command()(job)
-    _guard(script)
+    _guard(script, parent="PYSPARK_GATEWAY_PORT" in os.environ)  # which spark-submit sets
 
 
-def _listen_to_sigterm(parent: bool = False) -> Stop:
+def _say(text: str) -> None:
+    display.say(display.make_console(), text)
+
+
+def _guard(command: typer.Typer, parent: bool = False) -> None:
+    """Run a command, with a Stop in its context; what ends it, but for bugs, is one line and an exit code."""
+    with _heeded(parent) as stop:
+        try:
+            command(obj=stop)
+        except EmberlineError as error:
+            _fail(logs.public(error), error.exit_code)
+        except SystemExit as ended:
+            if stop.requested and ended.code == EXIT_CODE:
+                _fail("stopped; run it again", EXIT_CODE)
+            raise
+        except Exception:  # a bug: its traceback, in which libraries may quote settings
+            sys.stderr.write(logs.public(traceback.format_exc()))
+            sys.exit(1)
+
+
+@contextmanager
+def _heeded(parent: bool) -> Iterator[Stop]:
+    """A Stop that has the signals while a command is at work."""
     stop = Stop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     stop.listen(parent)
-    return stop
-
-
-def _guard(command: Callable[[], Any]) -> None:
     try:
-        command()
-    except EmberlineError as error:
-        typer.echo(f"emberline: error: {logs.one_line(logs.public(error))}", err=True)
-        sys.exit(error.exit_code)
-    except Exception:  # a bug: its traceback, in which libraries may quote settings
-        sys.stderr.write(logs.public(traceback.format_exc()))
-        sys.exit(1)
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    display.say(display.make_console(stderr=True), f"emberline: error: {message}")
+    sys.exit(code)
 
 
 def _load(pipeline: Path, root: str | None, overrides: list[str] | None, day: datetime | None) -> Config:
@@ -338,12 +401,25 @@ def _deliver(files: dict[str, str], folder: Path | None) -> None:
         typer.echo("\n".join(files.values()), nl=False)
     else:
         for path in schedules.write(files, folder):
-            typer.echo(f"wrote {path}")
+            _say(f"wrote {path}")
 
 
-def _open(folder: str) -> Dataset:
+def _opened_or_why(root: Location, name: str) -> Dataset | EmberlineError:
+    try:
+        return manifests.load(root, name)
+    except EmberlineError as error:
+        return error
+
+
+def _find(folder: str) -> tuple[Location, str | None]:
+    """The root, or the current release, and the name of the dataset that a folder is, None where it is a root itself."""
     path = storage.locate(folder)
     root = releases.current_root(path.parent)
+    if manifests.exists(root, path.name):
+        return root, path.name
+    inside = releases.current_root(path)
+    if manifests.names(inside) or (inside / statuses.FOLDER).is_dir():
+        return inside, None
     if not (root / path.name).is_dir():
-        raise ConfigError(f"{path} is not a folder; give a dataset's folder, such as runs/demo/ratings")
-    return manifests.load(root, path.name)
+        raise ConfigError(f"{path} is not a folder; give a dataset's folder or a root, such as runs/demo/ratings or runs/demo")
+    return root, path.name

@@ -5,8 +5,9 @@ Text that comes from data is shown with its control characters escaped, so that 
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
@@ -14,15 +15,19 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as ProgressBar
-from rich.status import Status
+from rich.status import Status as Spinner
 from rich.table import Table
 from rich.text import Text
 
 from emberline.datasets.lookup import Recommendation
-from emberline.datasets.manifest import Manifest
+from emberline.datasets.manifest import Dataset, Manifest
+from emberline.datasets.measures import UNITS
+from emberline.datasets.schema import TABLES
+from emberline.errors import EmberlineError
 from emberline.logs import one_line, public
 from emberline.publish.releases import Release
 from emberline.runner import Decision, Outcome
+from emberline.status import Status
 
 _PIPE_WIDTH = 130  # of tables that go to a file or another program, where there is no terminal to ask
 _LONGEST_CELL = 60
@@ -31,9 +36,15 @@ _COLOURS = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 
 def make_console(stderr: bool = False) -> Console:
-    """A console as wide as the terminal."""
-    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=_PIPE_WIDTH)
+    """A console as wide as the terminal, which takes no text for markup."""
+    plain = partial(Console, stderr=stderr, highlight=False, markup=False, emoji=False)
+    console = plain()
+    return console if console.is_terminal else plain(width=_PIPE_WIDTH)
+
+
+def say(console: Console, text: Any, style: str = "") -> None:
+    """Print a line, whatever is in it: no line breaks, no control characters, no markup."""
+    console.print(Text(one_line(text), style), soft_wrap=True)
 
 
 def printable(value: Any) -> Text:
@@ -47,28 +58,28 @@ class Progress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._status: Status | None = None
+        self._status: Spinner | None = None
         self._label = ""
 
     def started(self, decision: Decision, position: int, total: int) -> None:
         if decision.action == "run":
             self._label = f"{_count(position, total)} {decision.stage.name} ..."
-            self._status = self._console.status(self._label)
+            self._status = self._console.status(Text(self._label))
             self._status.start()
 
     def progressed(self, text: str) -> None:
         """Show how far the stage at work is."""
         if self._status:
-            self._status.update(f"{self._label} {text}")
+            self._status.update(Text(one_line(f"{self._label} {text}")))
 
     def finished(self, outcome: Outcome, position: int, total: int) -> None:
         self.stop()
         line = Text(f"{_count(position, total)} {outcome.stage.name:<16}")
         if outcome.action == "skip":
-            self._console.print(line.append(" skipped", "dim").append(f": {outcome.reason}", "dim"))
+            self._console.print(line.append(" skipped", "dim").append(f": {one_line(outcome.reason)}", "dim"))
             return
         self._console.print(line.append(f" {outcome.seconds:6.1f} s  ").append(_rows(outcome)), end="")
-        self._console.print(Text(f"  ({outcome.reason})", "dim"))
+        say(self._console, f"  ({outcome.reason})", "dim")
 
     def stop(self) -> None:
         """Remove the spinner, also after a failure."""
@@ -90,7 +101,7 @@ class FetchProgress:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        self._console.print(Text(one_line(text)), soft_wrap=True)
+        say(self._console, text)
 
     def progressed(self, name: str, done: int, total: int) -> None:
         """Show how much of a file is here, in bytes, and at which rate it comes."""
@@ -111,7 +122,7 @@ class FetchProgress:
         self._name, self._first, self._started, self._shown = name, done, now, now
         if self._console.is_terminal:
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 DownloadColumn(),
                 TransferSpeedColumn(),
@@ -136,7 +147,12 @@ def _count(position: int, total: int) -> str:
 
 
 def _rows(outcome: Outcome) -> str:
-    return ", ".join(f"{name} {rows:,}" if rows else name for name, rows in outcome.rows.items())
+    return ", ".join(_counted(name, rows) for name, rows in outcome.rows.items())
+
+
+def _counted(name: str, rows: int) -> str:
+    """A dataset and its rows; files that are no tables have none to count."""
+    return f"{name} {rows:,}" if rows else f"{name} (no rows)" if name in TABLES else name
 
 
 def show_plan(console: Console, decisions: Sequence[Decision], style: Literal["text", "json"]) -> None:
@@ -147,7 +163,8 @@ def show_plan(console: Console, decisions: Sequence[Decision], style: Literal["t
         return
     table = _table("stage", "action", "reason")
     for row in rows:
-        table.add_row(row["stage"], row["action"], Text(row["reason"]), style="dim" if row["action"] == "skip" else None)
+        cells = [Text(one_line(cell)) for cell in row.values()]
+        table.add_row(*cells, style="dim" if row["action"] == "skip" else None)
     console.print(table)
 
 
@@ -155,7 +172,7 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
     """The summary: what ran, how the input rows are accounted for, and how good the recommendations are."""
     ran = [outcome for outcome in outcomes if outcome.action == "run"]
     if not ran:
-        console.print(f"Nothing to do: all {len(outcomes)} stages are up to date.")
+        say(console, f"Nothing to do: all {len(outcomes)} stages are up to date.")
     else:
         console.print(_summary(outcomes))
     metrics: dict[str, Any] = {}
@@ -182,7 +199,8 @@ def _summary(outcomes: Sequence[Outcome]) -> Table:
 
 def _show_accounts(console: Console, accounts: dict[str, int], reasons: dict[str, int]) -> None:
     parts = " + ".join(f"{accounts[name]:,} {name}" for name in ("kept", "merged", "rejected", "filtered"))
-    console.print(f"\nInput rows: {accounts['read']:,} read = {parts}")
+    console.print()
+    say(console, f"Input rows: {accounts['read']:,} read = {parts}")
     for reason, count in reasons.items():
         console.print(Text(f"  {count:>11,}  ").append(printable(reason)))
 
@@ -197,20 +215,21 @@ def _show_metrics(console: Console, measured_on: str, rows: Iterable[dict[str, A
     """One table per unit counted (users, items, ratings): subjects down, metrics across."""
     groups: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
-        unit = next(name for name in ("users", "items", "ratings", "pictures") if name in row)
+        unit = next(name for name in UNITS if name in row)
         error = row.get("standard_error")
         shown = f"{row['value']:.4f}" + (f" ±{error:.4f}" if error is not None else "")
         cells = groups.setdefault(f"{row[unit]:,} {unit}", {}).setdefault(row["subject"], {})
         cells[row["metric"]] = shown
         if "answered_by_biases" in row:
             cells[_FALLBACK] = f"{row['answered_by_biases']:,}"
-    console.print(f"\nMeasured on: {measured_on}; ± is one standard error")
+    console.print()
+    say(console, f"Measured on: {measured_on}; ± is one standard error")
     for count, subjects in groups.items():
         found = dict.fromkeys(name for cells in subjects.values() for name in cells)
         names = sorted(found, key=_FALLBACK.__eq__)  # the last column
         table = _table(f"over {count}", *(f">{name}" for name in names))
         for subject, values in subjects.items():
-            table.add_row(subject, *(values.get(name, "") for name in names))
+            table.add_row(printable(subject), *(values.get(name, "") for name in names))
         console.print(table)
 
 
@@ -218,13 +237,40 @@ def show_manifest(console: Console, manifest: Manifest, first: pa.Table | None) 
     """A dataset's facts and its first rows."""
     facts = _table("", "", header=False)
     for name, value in _facts(manifest).items():
-        facts.add_row(name, Text(str(value)))
+        facts.add_row(printable(name), Text(one_line(value)))
     console.print(facts)
-    if first is not None and first.num_rows:
+    if first is not None and not manifest.rows:
+        say(console, "no rows")
+    elif first is not None and first.num_rows:
         table = _table(*first.column_names)
         for row in first.to_pylist():
             table.add_row(*("" if value is None else printable(_short(value)) for value in row.values()))
         console.print(table)
+
+
+def show_root(console: Console, datasets: Mapping[str, Dataset | EmberlineError], runs: Sequence[Status]) -> None:
+    """What is in a root: its datasets, or what is wrong with them, and how the last run of each stage ended."""
+    table = _table("dataset", ">rows", ">parts", ">bytes", "written by", "run")
+    for name, found in datasets.items():
+        table.add_row(printable(name), *map(printable, _sizes(found)) if isinstance(found, Dataset) else [""] * 5)
+    console.print(table)
+    for name, found in datasets.items():
+        if not isinstance(found, Dataset):
+            say(console, f"{name}: {found}")
+    table = _table("stage", "last run", "at", ">seconds", "error")
+    for run in runs:
+        style = None if run.state in ("succeeded", "running") else "red"
+        cells = (run.stage, run.state, run.updated, f"{run.seconds:.1f}", run.error or "")
+        table.add_row(*(Text(one_line(cell)) for cell in cells), style=style)
+    if runs:
+        console.print(table)
+
+
+def _sizes(dataset: Dataset) -> tuple[str, ...]:
+    manifest = dataset.manifest
+    rows = f"{manifest.rows:,}" if manifest.kind == "table" or manifest.rows else ""
+    size = sum(part.bytes for part in manifest.parts)
+    return rows, f"{len(manifest.parts):,}", f"{size:,}", manifest.produced_by.stage, manifest.produced_by.run_id
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:
@@ -257,7 +303,11 @@ def show_recommendations(console: Console, user_id: str, best: Sequence[Recommen
     table = _table(">rank", "item", "title", ">score", "rung", title=Text("for user ").append(printable(user_id)))
     for row in map(asdict, best):
         table.add_row(
-            str(row["rank"]), printable(row["item_id"]), printable(row["title"] or ""), f"{row['score']:.4f}", row["rung"]
+            str(row["rank"]),
+            printable(row["item_id"]),
+            printable(row["title"] or ""),
+            f"{row['score']:.4f}",
+            printable(row["rung"]),
         )
     console.print(table)
 
@@ -265,17 +315,17 @@ def show_recommendations(console: Console, user_id: str, best: Sequence[Recommen
 def show_release(console: Console, release: Release, is_new: bool) -> None:
     """What is published, and by which gates it came."""
     if not is_new:
-        console.print(f"Nothing to do: release {release.release} has these tables already.")
+        say(console, f"Nothing to do: release {release.release} has these tables already.")
         return
     if release.gates:
         table = _table("gate", ">found", ">limit", "")
         for verdict in release.gates:
             limit = "" if verdict.limit is None else f"{verdict.limit:.6g}"
-            table.add_row(Text(verdict.gate), f"{verdict.value:.6g}", limit, verdict.reason or "holds")
+            table.add_row(printable(verdict.gate), f"{verdict.value:.6g}", limit, printable(verdict.reason or "holds"))
         console.print(table)
     counts = ", ".join(f"{name} {rows:,}" for name, rows in release.rows.items())
-    console.print(Text(f"Release {release.release} is current, of {release.published} from {one_line(release.source)}: {counts}"))
-    console.print(f"Before it: {release.previous or 'nothing'}")
+    say(console, f"Release {release.release} is current, of {release.published} from {release.source}: {counts}")
+    say(console, f"Before it: {release.previous or 'nothing'}")
 
 
 class Finding(Protocol):
@@ -319,5 +369,5 @@ def _table(*columns: str, header: bool = True, title: Text | None = None) -> Tab
     table = Table(box=box.SIMPLE_HEAD, show_header=header, title=title, title_justify="left", pad_edge=False)
     for name in columns:
         right = name.startswith(">")
-        table.add_column(Text(name.removeprefix(">")), justify="right" if right else "left", overflow="fold")
+        table.add_column(Text(one_line(name.removeprefix(">"))), justify="right" if right else "left", overflow="fold")
     return table

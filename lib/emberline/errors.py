@@ -8,6 +8,7 @@
     │   ├── EmptyDatasetError       nothing is left to work on
     │   └── GateError               a release is worse than its gates allow
     ├── StorageError            1   an object store or HDFS does not answer, or refuses
+    ├── UnreachableError       75   a publisher's server does not answer, or breaks off: try again later
     ├── LockedError            75   another run works on the same root: try again when it has ended
     ├── WorkerError             1   trainer processes died, hung or did not start, each time that they were started
     ├── TrainingError           4   the numbers went wrong (a loss that is not finite)
@@ -53,6 +54,12 @@ class StorageError(EmberlineError, OSError):
     """An object store or HDFS does not answer, or refuses; where a missing file is an OSError, so is this."""
 
     exit_code = 1
+
+
+class UnreachableError(EmberlineError):
+    """A server on the network does not answer, or breaks off again and again; what has come is kept."""
+
+    exit_code = 75
 
 
 class LockedError(EmberlineError):

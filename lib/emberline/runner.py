@@ -11,9 +11,7 @@ import importlib
 import importlib.resources
 import json
 import logging
-import os
 import secrets
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -24,6 +22,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, Protocol
 
 from emberline import extras
+from emberline import status as statuses
 from emberline.config import Config
 from emberline.datasets import lock, storage
 from emberline.datasets import manifest as manifests
@@ -35,12 +34,12 @@ from emberline.datasets.schema import TABLES, fields_of
 from emberline.datasets.storage import Location, RawFile
 from emberline.errors import ConfigError, DataError, EmberlineError, ManifestError, Preempted
 from emberline.launch.stop import Stop
-from emberline.logs import event, public
+from emberline.logs import event
 from emberline.stages import Stage, producer, split_dataset_path
+from emberline.status import Status
 
 log = logging.getLogger(__name__)
 
-STATUS = "_status"
 ENGINES = {
     "spark": "emberline.spark.session:Engine",
     "tensorflow": "emberline.cnn.engine:Engine",
@@ -230,7 +229,7 @@ def plan(config: Config, root: Location, stages: Sequence[Stage], force: bool = 
     for stage in stages:
         upstream = next((changing[name] for name in stage.reads(config) if name in changing), None)
         if upstream:
-            decision = Decision(stage, "run", f"{upstream} runs before")
+            decision = Decision(stage, "run", _with_its_end(root, stage, f"{upstream} runs before"))
         else:
             decision = _decide(config, root, stage, _open_inputs(config, root, stage), force)
         if decision.action == "run":
@@ -260,6 +259,8 @@ def run(
         engine = functools.cache(lambda name: stack.enter_context(resolve(ENGINES[name])(config)))
         progress = listener.progressed if listener else lambda text: None
         storage.refuse_links(root, *_written_places(config, root, stages))
+        for stage in stages:
+            statuses.settle(root, stage.name)
         for stage in stages:  # hours may pass until the last one looks for its files
             with _failure_in_status(config, root, stage):
                 _raw_files(config, stage)
@@ -299,7 +300,7 @@ def _check_tensorflow(config: Config, root: Location, stages: Sequence[Stage], f
 
 
 def _written_places(config: Config, root: Location, stages: Sequence[Stage]) -> Iterator[Location]:
-    yield root / STATUS
+    yield root / statuses.FOLDER
     for stage in stages:
         yield root / WORK / stage.name
         yield from (root / name for name in stage.writes(config))
@@ -316,10 +317,16 @@ def _open_inputs(config: Config, root: Location, stage: Stage) -> dict[str, Data
 
 
 def _decide(config: Config, root: Location, stage: Stage, inputs: dict[str, Dataset], force: bool) -> Decision:
-    if force:
-        return Decision(stage, "run", "forced")
-    reason = _why_run(config, root, stage, inputs)
-    return Decision(stage, "run", reason) if reason else Decision(stage, "skip", "up to date")
+    reason = "forced" if force else _why_run(config, root, stage, inputs)
+    return Decision(stage, "run", _with_its_end(root, stage, reason)) if reason else Decision(stage, "skip", "up to date")
+
+
+def _with_its_end(root: Location, stage: Stage, reason: str) -> str:
+    """Why a stage runs; and that its last run was killed, where it was."""
+    status = statuses.look(root, stage.name)
+    if status is None or status.state != "killed":
+        return reason
+    return f"{reason}; its last run, at work since {status.updated}, was killed"
 
 
 def _why_run(config: Config, root: Location, stage: Stage, inputs: dict[str, Dataset]) -> str | None:
@@ -395,8 +402,13 @@ def _skip(config: Config, root: Location, stage: Stage) -> StageRun:
     outputs = {name: manifests.load(root, name).manifest for name in stage.writes(config)}
     run_id = next(iter(outputs.values())).produced_by.run_id
     found = StageRun(config, stage, root, {}, "", run_id, outputs=outputs)
-    status = read_status(root, stage.name)
-    found.metrics = status.get("metrics", {}) if status.get("run_id") == run_id else {}
+    status = statuses.read(root, stage.name)
+    if status is not None and status.state == "succeeded" and status.run_id == run_id:
+        found.metrics = status.metrics
+    else:  # a later run failed, or was killed, and what is there is right all the same
+        fingerprint = next(iter(outputs.values())).produced_by.fingerprint
+        rows = {name: manifest.rows for name, manifest in outputs.items()}
+        statuses.write(root, Status(stage.name, "running", run_id, fingerprint).succeeded(0.0, rows, {}))
     return found
 
 
@@ -420,7 +432,8 @@ def _execute(
         event("stage_started", stage=stage.name, run_id=this.run_id, fingerprint=this.fingerprint[:16], **_where(config, stage))
     )
     began = time.monotonic()
-    _write_status(this, "running", 0.0)
+    status = Status(stage.name, "running", this.run_id, this.fingerprint)
+    statuses.write(root, status)
     try:
         with stop.saving() if stage.saves else nullcontext():
             engine(stage.engine).call(this)
@@ -430,13 +443,13 @@ def _execute(
     except BaseException as error:
         ended = _stopped(stage) if stop.requested and not isinstance(error, EmberlineError) else error
         _clean_up(this)
-        _write_status(this, "failed", time.monotonic() - began, ended)
+        statuses.write(root, status.ended(ended, time.monotonic() - began, this.metrics))
         if ended is error:
             raise
         raise ended from error
     storage.remove_folder(this.work)
-    _write_status(this, "succeeded", time.monotonic() - began)
     rows = {name: manifest.rows for name, manifest in this.outputs.items()}
+    statuses.write(root, status.succeeded(time.monotonic() - began, rows, this.metrics))
     log.info(event("stage_finished", stage=stage.name, run_id=this.run_id, seconds=time.monotonic() - began, **rows))
     return this
 
@@ -477,57 +490,14 @@ def _run_of(root: Location, name: str) -> str | None:
         return None
 
 
-def _status_file(root: Location, stage: str) -> Location:
-    return root / STATUS / f"{stage}.json"
-
-
-def read_status(root: Location, stage: str) -> dict[str, Any]:
-    """What the stage of this name wrote of its last run; empty where that is not there, or cannot be read."""
-    try:
-        content = json.loads(_status_file(root, stage).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 @contextmanager
 def _failure_in_status(config: Config, root: Location, stage: Stage) -> Iterator[None]:
     """What fails before a stage begins is in its status, too; else the last run's success would stay there."""
     try:
         yield
     except EmberlineError as error:
-        _write_status(StageRun(config, stage, root, {}, "", new_run_id()), "failed", 0.0, error)
+        statuses.write(root, Status(stage.name, "running", new_run_id(), "").ended(error, 0.0, {}))
         raise
-
-
-def _write_status(this: StageRun, state: str, seconds: float, error: BaseException | None = None) -> None:
-    """What a scheduler reads where exit codes are lost (YARN's cluster mode)."""
-    status = {
-        "stage": this.stage.name,
-        "state": state,
-        "exit_code": exit_code(error) if error else None if state == "running" else 0,
-        "error": None if error is None else public(error) if isinstance(error, EmberlineError) else type(error).__name__,
-        "run_id": this.run_id,
-        "fingerprint": this.fingerprint,
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "updated": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 3),
-        "rows": {name: manifest.rows for name, manifest in this.outputs.items()} if state == "succeeded" else {},
-        "metrics": this.metrics,
-    }
-    text = json.dumps(status, indent=1)
-    try:
-        storage.replace_file(_status_file(this.root, this.stage.name), text.encode())
-    except OSError as failure:  # a full disk must not hide what ended the stage
-        log.warning(event("status_not_written", stage=this.stage.name, because=failure))
-
-
-def exit_code(error: BaseException) -> int:
-    """What the process ends with when it fails with this error."""
-    if isinstance(error, EmberlineError):
-        return error.exit_code
-    return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
 def resolve(target: str) -> Callable[..., Any]:

@@ -331,7 +331,7 @@ def test_a_run_that_is_asked_to_stop_saves_and_the_next_one_continues_it(
     code, errors = finish(process, root, 40)
     assert code == 75, errors
     assert errors.splitlines()[-1].startswith("emberline: error: training was asked to stop; epoch ")
-    assert (status(root)["state"], status(root)["exit_code"]) == ("failed", 75)
+    assert (status(root)["state"], status(root)["exit_code"]) == ("stopped", 75)
     again = start("cnn.epochs=1000", f"cnn.workers={3 - workers}")
     wait_for("resuming", lambda: "training_resumed" in (root.parent / "stderr").read_text())
     again.terminate()

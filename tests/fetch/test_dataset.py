@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.fetch.conftest import RATINGS, README, Publisher, Told, published, source_of, zipped
 
-from emberline.errors import ConfigError, DataError
+from emberline.errors import ConfigError, DataError, UnreachableError
 from emberline.fetch import dataset
 from emberline.fetch.catalogue import Source
 
@@ -135,7 +135,7 @@ def test_a_wrong_file_put_there_by_hand_is_told_and_left(fetch: Fetch, data: Pat
 
 def test_a_download_goes_on_where_the_last_fetch_ended(fetch: Fetch, publisher: Publisher, data: Path) -> None:
     publisher.cuts = [1000] * 3
-    with pytest.raises(DataError, match="failed 3 times"):
+    with pytest.raises(UnreachableError, match="failed 3 times"):
         fetch()
     assert not (data / "tiny").exists()
     fetch()

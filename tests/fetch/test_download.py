@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.fetch.conftest import Publisher, Told, published
 
-from emberline.errors import ConfigError, DataError
+from emberline.errors import ConfigError, DataError, UnreachableError
 from emberline.fetch import address as addresses
 from emberline.fetch.address import Address
 from emberline.fetch.download import download
@@ -56,7 +56,7 @@ def test_a_connection_that_is_reset_is_made_again(get: Get, publisher: Publisher
 def test_a_download_that_is_always_cut_ends_and_the_next_run_goes_on(get: Get, publisher: Publisher, tmp_path: Path) -> None:
     publisher.cuts = [100_000] * 4
     with pytest.raises(
-        DataError, match=r"numbers.bin failed 4 times \(.*\); 400,000 of 1,000,000 bytes are here, run this again"
+        UnreachableError, match=r"numbers.bin failed 4 times \(.*\); 400,000 of 1,000,000 bytes are here, run this again"
     ):
         get()
     assert _left(tmp_path) == ["numbers.bin.part", "numbers.bin.part.json"]
@@ -89,7 +89,7 @@ def test_a_server_that_ignores_ranges_sends_it_anew(get: Get, publisher: Publish
 def test_a_file_that_changed_meanwhile_is_downloaded_anew(get: Get, publisher: Publisher) -> None:
     publisher.files["numbers.bin"] = bytes(1_000_000)
     publisher.cuts = [100_000] * 4
-    with pytest.raises(DataError):
+    with pytest.raises(UnreachableError):
         get()
     publisher.files["numbers.bin"], publisher.etag = CONTENT, '"v2"'
     assert get().read_bytes() == CONTENT
@@ -97,7 +97,7 @@ def test_a_file_that_changed_meanwhile_is_downloaded_anew(get: Get, publisher: P
 
 def test_a_part_from_another_server_is_not_continued(get: Get, publisher: Publisher, tmp_path: Path, told: Told) -> None:
     publisher.cuts = [100_000] * 4
-    with pytest.raises(DataError):
+    with pytest.raises(UnreachableError):
         get()
     elsewhere = Address(publisher.url.replace("published", "elsewhere"))
     assert download(FILE, elsewhere, tmp_path, told, SOON).read_bytes() == CONTENT
@@ -113,7 +113,7 @@ def test_a_server_that_continues_somewhere_else_is_asked_anew(get: Get, publishe
 
 def test_a_part_that_is_longer_than_the_file_is_downloaded_anew(get: Get, publisher: Publisher, tmp_path: Path) -> None:
     publisher.cuts = [100_000] * 4
-    with pytest.raises(DataError):
+    with pytest.raises(UnreachableError):
         get()
     with (tmp_path / "numbers.bin.part").open("ab") as part:
         part.write(bytes(1_000_000))
@@ -122,7 +122,7 @@ def test_a_part_that_is_longer_than_the_file_is_downloaded_anew(get: Get, publis
 
 def test_a_torn_note_beside_a_part_costs_no_more_than_the_part(get: Get, publisher: Publisher, tmp_path: Path) -> None:
     publisher.cuts = [100_000] * 4
-    with pytest.raises(DataError):
+    with pytest.raises(UnreachableError):
         get()
     (tmp_path / "numbers.bin.part.json").write_text('{"url":')
     assert get().read_bytes() == CONTENT
@@ -170,9 +170,9 @@ def test_a_server_in_trouble_is_asked_again_and_one_that_refuses_is_not(get: Get
 def test_no_server_is_told_at_once(tmp_path: Path, publisher: Publisher, told: Told) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    with pytest.raises(ConfigError, match=f"http://127.0.0.1:{port}/numbers.bin cannot be reached .Connection refused"):
+    with pytest.raises(UnreachableError, match=f"http://127.0.0.1:{port}/numbers.bin cannot be reached .Connection refused"):
         download(FILE, Address(f"http://127.0.0.1:{port}"), tmp_path, told, SOON)
-    with pytest.raises(ConfigError, match=r"http://nowhere\.invalid/numbers\.bin cannot be reached"):
+    with pytest.raises(UnreachableError, match=r"http://nowhere\.invalid/numbers\.bin cannot be reached"):
         download(FILE, Address("http://nowhere.invalid"), tmp_path, told, SOON)
     assert told.lines == []
 
@@ -199,7 +199,7 @@ def test_credentials_reach_the_server_and_nothing_else(publisher: Publisher, tmp
     publisher.cuts = [100_000] * 4
     publisher.files["numbers.bin"] = CONTENT
     address = addresses.parse(publisher.url.replace("//", "//joe:s3%2Fcret@"))
-    with pytest.raises(DataError) as failed:
+    with pytest.raises(UnreachableError) as failed:
         download(FILE, address, tmp_path, told, SOON)
     basic = base64.b64decode(publisher.requests[0][1]["Authorization"].removeprefix("Basic "))
     assert basic == b"joe:s3/cret"

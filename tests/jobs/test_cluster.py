@@ -387,7 +387,7 @@ def test_sigterm_to_spark_submit_itself_saves_and_the_next_run_goes_on(
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
         status = json.loads((root / "_status" / "train-cnn.json").read_text())
-        assert (status["state"], status["exit_code"]) == ("failed", 75), log.read_text()
+        assert (status["state"], status["exit_code"]) == ("stopped", 75), log.read_text()
         assert "asked to stop" in status["error"]
         assert launcher == "spark" or re.search(r"epoch \d+, step \d+ of 5 is saved", status["error"])
     assert processes_naming("emberline.cnn.worker") == []

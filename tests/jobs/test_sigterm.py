@@ -1,4 +1,4 @@
-"""`emberline run` under SIGTERM while Python's and Spark's stages run: nothing is written, 75 says to run it again."""
+"""`emberline run` under SIGTERM and Ctrl-C while Python's and Spark's stages run: nothing is written, 75 says to run it again."""
 
 import json
 import os
@@ -18,7 +18,8 @@ def start(pipeline: Path, root: Path, stage: str, *settings: str) -> "subprocess
     words = [word for setting in settings for word in ("--set", setting)]
     program = [sys.executable, "-c", "from emberline.cli import main; main()", "run", str(pipeline), "--root", str(root)]
     quiet = subprocess.DEVNULL
-    return subprocess.Popen([*program, "--only", stage, *words], stdout=quiet, stderr=subprocess.PIPE, text=True)
+    command = [*program, "--only", stage, *words]
+    return subprocess.Popen(command, stdout=quiet, stderr=subprocess.PIPE, text=True, process_group=0)
 
 
 def status(root: Path, stage: str) -> dict[str, Any]:
@@ -26,6 +27,7 @@ def status(root: Path, stage: str) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize(
     ("stage", "sign"),
     [
@@ -34,7 +36,7 @@ def status(root: Path, stage: str) -> dict[str, Any]:
     ],
 )
 def test_a_stage_that_is_asked_to_stop_writes_nothing_and_ends_at_once(
-    stage: str, sign: str, pipeline: Path, tmp_path: Path
+    stage: str, sign: str, number: signal.Signals, pipeline: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "root"
     if stage != "generate-shop":
@@ -46,11 +48,12 @@ def test_a_stage_that_is_asked_to_stop_writes_nothing_and_ends_at_once(
         assert time.monotonic() < deadline
         time.sleep(0.05)
     time.sleep(0.2)
-    os.kill(process.pid, signal.SIGTERM)
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)  # a terminal tells all that it runs
     _, errors = process.communicate(timeout=30)
     assert process.returncode == EXIT_CODE, errors
+    assert "Traceback" not in errors
     assert errors.endswith(f"emberline: error: {stage} was asked to stop, and wrote nothing; run it again\n")
-    assert (status(root, stage)["state"], status(root, stage)["exit_code"]) == ("failed", EXIT_CODE)
+    assert (status(root, stage)["state"], status(root, stage)["exit_code"]) == ("stopped", EXIT_CODE)
     assert {path.name for path in root.iterdir()} <= {"_lock", "_status", "_work", "shop"}
     assert not list(root.glob("_work/*/*"))
     assert stage != "generate-shop" or not list(root.glob("shop/*"))

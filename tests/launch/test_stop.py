@@ -1,4 +1,4 @@
-"""SIGTERM, received by real processes."""
+"""SIGTERM and Ctrl-C, received by real processes."""
 
 import signal
 import subprocess
@@ -17,21 +17,25 @@ stop.listen()
 """
 
 
-def signalled(code: str, times: int = 1) -> tuple[int, str]:
-    """Run the code, send SIGTERM as often when it has said that it is ready; its exit code, and what it said then."""
+def signalled(code: str, times: int = 1, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+    """Run the code, send a signal as often when it has said that it is ready; its exit code, and what it said then."""
     program = [sys.executable, "-c", START + textwrap.dedent(code)]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         for _ in range(times):
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(number)
             time.sleep(0.3)
         out, _ = process.communicate(timeout=20)
     return process.returncode, out
 
 
+BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+
+
+@BOTH
 @pytest.mark.parametrize("work", ["time.sleep(60)", "while True: pass"])
-def test_it_interrupts_who_cannot_save(work: str) -> None:
+def test_it_interrupts_who_cannot_save(work: str, number: signal.Signals) -> None:
     code = f"""
         try:
             print("ready", flush=True)
@@ -41,7 +45,7 @@ def test_it_interrupts_who_cannot_save(work: str) -> None:
         finally:
             print("cleaned up", stop.requested)
     """
-    assert signalled(code) == (75, "cleaned up True\n")
+    assert signalled(code, number=number) == (75, "cleaned up True\n")
 
 
 SAVE = """
@@ -54,16 +58,43 @@ with stop.saving():
 """
 
 
-def test_who_saves_is_not_interrupted_but_asked() -> None:
-    assert signalled(SAVE.format("")) == (0, "saved\n")
+@BOTH
+def test_who_saves_is_not_interrupted_but_asked(number: signal.Signals) -> None:
+    assert signalled(SAVE.format(""), number=number) == (0, "saved\n")
 
 
-def test_a_second_one_interrupts_who_saves() -> None:
-    assert signalled(SAVE.format("time.sleep(60)"), times=2) == (75, "")
+@BOTH
+def test_a_second_one_interrupts_who_saves(number: signal.Signals) -> None:
+    assert signalled(SAVE.format("time.sleep(60)"), 2, number) == (75, "")
 
 
-def test_who_has_saved_is_interrupted_again() -> None:
-    assert signalled("with stop.saving(): pass\nprint('ready', flush=True)\ntime.sleep(60)") == (75, "")
+@BOTH
+def test_who_has_saved_is_interrupted_again(number: signal.Signals) -> None:
+    assert signalled("with stop.saving(): pass\nprint('ready', flush=True)\ntime.sleep(60)", number=number) == (75, "")
+
+
+def test_who_does_not_end_is_ended_by_a_second_ctrl_c() -> None:
+    code = """
+        try:
+            print("ready", flush=True)
+            time.sleep(60)
+        finally:
+            time.sleep(60)
+    """
+    assert signalled(code, 2, signal.SIGINT) == (75, "")
+
+
+def test_a_handler_that_a_library_puts_in_our_place_does_not_stay() -> None:
+    code = """
+        import signal
+        from emberline.launch.stop import handler_kept
+
+        with handler_kept(signal.SIGINT):
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("ready", flush=True)
+        time.sleep(60)
+    """
+    assert signalled(code, number=signal.SIGINT) == (75, "")
 
 
 PARENT = """

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
+from emberline.datasets import typed_json
 from emberline.datasets.sketch import BINS, Sketch
 from emberline.errors import ConfigError
 from emberline.publish import gates
@@ -41,6 +42,13 @@ def test_a_gate_has_a_name_a_comparison_and_a_limit() -> None:
 def test_what_is_no_gate_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"expected something like 'ndcg@10 >= 0\.9"):
         gates.parse(text)
+
+
+@pytest.mark.parametrize("operator", ["=<", "=>", "=", "==", "!=", "<>", "≤", "≥", "=>=", "<<"])
+def test_a_misspelt_operator_is_named(operator: str) -> None:
+    for text in (f"ndcg@10 {operator} 1", f"ndcg@10{operator}0.9*previous"):
+        with pytest.raises(ConfigError, match=f"{operator} does not compare; write one of >=, <=, >, <"):
+            gates.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +94,7 @@ def test_data_that_grow_are_compared_and_others_are_not(before: range, reason: s
     (verdict,) = gates.judge([gates.parse("ndcg@10 >= 0.9 * previous")], now, earlier, "als")
     assert verdict.holds is not bool(reason)
     assert verdict.reason.startswith(reason)
-    assert Measure.read(json.loads(json.dumps(asdict(now["holdout:als.ndcg@10"])))) == now["holdout:als.ndcg@10"]
+    assert typed_json.build(Measure, json.loads(json.dumps(asdict(now["holdout:als.ndcg@10"])))) == now["holdout:als.ndcg@10"]
 
 
 def test_another_protocol_is_not_compared() -> None:

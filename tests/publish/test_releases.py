@@ -39,8 +39,8 @@ def fill(root: Location, day: int, ndcg: float = 0.2, protocol: str = "aaa") -> 
     )
     commit(root, "recommendations", best, made)
     measured = ProducedBy("evaluate", f"{day:064x}", run_id(day), inputs={"recommendations": identity(made)})
-    row = {"subject": "als", "metric": "ndcg@10", "value": ndcg}
-    content = {"reports": {"holdout": {"protocol": {"hash": protocol}, "metrics": [row]}}}
+    row = {"subject": "als", "metric": "ndcg@10", "value": ndcg, "users": 2}
+    content = {"reports": {"holdout": {"protocol": {"name": "fraction", "hash": protocol}, "metrics": [row]}}}
     folder = root / "metrics" / manifests.run_folder(measured.fingerprint, measured.run_id)
     part = write_file(json.dumps(content).encode(), folder, f"metrics-{ndcg}/metrics.json")
     manifests.commit(root, Manifest("metrics", "artifact", [], 0, [part], measured))

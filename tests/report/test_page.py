@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from emberline import status
 from emberline.datasets import manifest as manifests
 from emberline.datasets.prune import prune
+from emberline.status import Status
 
 Report = Callable[..., Any]
 Write = Callable[..., None]
@@ -139,9 +141,8 @@ def test_no_id_of_a_run_stands_before_the_content(whole: Any) -> None:
 
 def test_a_stages_time_is_that_of_the_run_that_is_shown(report: Report, root: Path, write_ratings: Write) -> None:
     write_ratings(root)
-    (root / "_status").mkdir()
     for stage, run_id in (("train-als", "20250102T030405-00000000"), ("recommend", "20240101T000000-00000000")):
-        (root / "_status" / f"{stage}.json").write_text(json.dumps({"run_id": run_id, "seconds": 61.2}))
+        status.write(root, Status(stage, "running", run_id, "0" * 64).succeeded(61.2, {}, {}))
     page = report("ratings", root)
     assert "train-als 2 Jan 2025, 03:04 UTC 1 min 1 s all defaults" in page.texts("tr")
     assert "recommend 2 Jan 2025, 03:04 UTC – all defaults" in page.texts("tr")

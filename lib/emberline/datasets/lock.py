@@ -59,6 +59,27 @@ def hold(root: Location) -> Iterator[Lock]:
             yield lease
 
 
+def is_held_by(root: Location, host: str, pid: int) -> bool:
+    """Whether this process holds the root's lock now, as far as can be told from here."""
+    place = root / FILE_NAME
+    try:
+        holder = _parse(place.read_bytes())
+        if (holder.get("host"), holder.get("pid")) != (host, pid):
+            return False
+        return _is_locked(place) if isinstance(place, Path) else time.time() - place.stat().st_mtime < LEASE_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
 class _KernelLock:
     def check(self) -> None:
         """The kernel takes it from nobody."""

@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import pyarrow as pa
 
-from emberline.datasets import storage
+from emberline.datasets import storage, typed_json
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.datasets.storage import Location
 from emberline.errors import DataError, ManifestError, SchemaError
@@ -25,6 +25,38 @@ FORMAT_VERSION = 1
 FILE_NAME = "manifest.json"
 _RUN_FOLDER = re.compile(r"[0-9a-f]{16}-\d{8}T\d{6}-[0-9a-f]{8}")
 Kind = Literal["table", "artifact"]
+
+
+class Facts(dict[str, Any]):
+    """What a stage says of its output, for the stages after it, which may rely on the types in `FACT_TYPES`."""
+
+    def __missing__(self, key: str) -> Any:
+        raise ManifestError(f"a manifest lacks info.{key}, which is needed here; rerun the stage that wrote it with --force")
+
+
+FACT_TYPES: dict[str, Any] = {
+    "accounts": dict[str, int],
+    "reasons": dict[str, int],
+    "history": list[dict[str, Any]],
+    "height": int,
+    "width": int,
+    "channels": int,
+    "classes": list[str],
+    "mean": list[float],
+    "std": list[float],
+    "task": str,
+    "row_group_rows": int,
+    "next_index": int,
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column of a table."""
+
+    name: str
+    type: str
+    nullable: bool
 
 
 @dataclass(frozen=True)
@@ -55,8 +87,8 @@ class ProducedBy:
     fingerprint: str
     run_id: str
     config: dict[str, Any] = field(default_factory=dict)
-    inputs: dict[str, Any] = field(default_factory=dict)
-    previous: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    previous: dict[str, dict[str, str]] = field(default_factory=dict)
     code: str = ""
 
 
@@ -75,11 +107,22 @@ class Manifest:
     info: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT_VERSION
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "info", Facts(self.info))
+
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Self:
-        """The manifest that `asdict` made this of. Raises TypeError or KeyError for what is none."""
-        parts = [_part(part) for part in content["parts"]]
-        return cls(**content | {"parts": parts, "produced_by": ProducedBy(**content["produced_by"])})
+    def from_json(cls, content: Any) -> "Manifest":
+        """The manifest that `asdict` made this of. Raises ValueError, which names the field, for what is none."""
+        manifest = typed_json.build(cls, content)
+        for place, column in enumerate(manifest.fields):
+            typed_json.build(Field, column, f"fields[{place}]")
+        for name in manifest.info.keys() & FACT_TYPES.keys():
+            typed_json.build(FACT_TYPES[name], manifest.info[name], f"info.{name}")
+        by = manifest.produced_by
+        for name, identity in (*by.inputs.items(), *by.previous.items()):
+            if "run_id" not in identity:
+                raise ValueError(f"produced_by: {name} has no run_id")
+        return manifest
 
     def identity(self) -> dict[str, str]:
         """What another dataset's lineage says of this one."""
@@ -122,13 +165,20 @@ def commit(root: Location, manifest: Manifest) -> None:
     for folder in {(root / manifest.name / part.path).parent for part in manifest.parts}:
         storage.sync_folder(folder)
     text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False, sort_keys=False)
-    storage.replace_file(root / manifest.name / FILE_NAME, text.encode())
+    escaped = text.encode(errors="backslashreplace")  # names of files in other bytes than UTF-8, as JSON escapes them
+    storage.replace_file(root / manifest.name / FILE_NAME, escaped)
     storage.sync_folder(root)
 
 
 def exists(root: Location, name: str) -> bool:
     """Whether a dataset of this name has been committed."""
     return (root / name / FILE_NAME).is_file()
+
+
+def names(root: Location) -> list[str]:
+    """The names of the datasets in a root, whole or damaged."""
+    folders = (path for path in storage.children(root) if not path.name.startswith(("_", ".")))
+    return [path.name for path in folders if exists(root, path.name)]
 
 
 def load(root: Location, name: str) -> Dataset:
@@ -213,26 +263,20 @@ def _parse(root: Location, name: str) -> Dataset:
             f"{folder} has no {FILE_NAME}, so there is no dataset {name} in {root}; run the pipeline that writes it"
         )
     try:
-        content = json.loads(path.read_bytes())
+        content = typed_json.read(path)
+        if not isinstance(content, dict) or "format" not in content:
+            raise ValueError("expected an object with a format")
         version = content["format"]
-        if version != FORMAT_VERSION:
+        if type(version) is not int or version != FORMAT_VERSION:
             raise ManifestError(
-                f"{path}: format version {version}, expected {FORMAT_VERSION}; rerun the stage that writes {name}"
+                f"{path}: format version {version!r:.60}, expected {FORMAT_VERSION}; rerun the stage that writes {name}"
             )
         manifest = Manifest.from_json(content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise ManifestError(f"{path} is not a manifest ({error}); rerun the stage that writes {name}") from error
     if manifest.name != name:
         raise ManifestError(f"{path} is the manifest of {manifest.name}, not of {name}")
     return Dataset(folder, manifest)
-
-
-def _part(values: dict[str, Any]) -> Part:
-    part = Part(**values)
-    for name, kind in Part.__annotations__.items():
-        if type(getattr(part, name)) is not kind:
-            raise TypeError(f"a part's {name} is {getattr(part, name)!r}")
-    return part
 
 
 def _check_fields(dataset: Dataset) -> None:
@@ -252,6 +296,7 @@ def _names(fields: list[dict[str, Any]]) -> str:
 def _check_parts(dataset: Dataset) -> None:
     manifest = dataset.manifest
     try:
+        _check_no_links(dataset)
         sizes = storage.sizes(dataset.paths)
     except OSError as error:
         raise DataError(f"{dataset.folder} cannot be read: {error}") from error
@@ -261,6 +306,16 @@ def _check_parts(dataset: Dataset) -> None:
             raise ManifestError(f"{where} is missing; {_remedy(manifest)}")
         if sizes[path] != part.bytes:
             raise ManifestError(f"{where} has {sizes[path]} bytes instead of {part.bytes}; {_remedy(manifest)}")
+
+
+def _check_no_links(dataset: Dataset) -> None:
+    """Raises ManifestError where a part, or a folder on the way to it, is a link: it may lead out of the root."""
+    link = storage.link_on_the_way(dataset.folder, dataset.paths)
+    if link is not None:
+        raise ManifestError(
+            f"{link} is a link, which may lead elsewhere; {dataset.name} has its parts in its own folder: "
+            f"{_remedy(dataset.manifest)} with --force"
+        )
 
 
 def _remedy(manifest: Manifest) -> str:

@@ -23,6 +23,10 @@ class Sketch:
     hash: str
     marks: str
 
+    def __post_init__(self) -> None:
+        if len(self.marks) != BINS * _WIDTH:
+            raise ValueError(f"marks: expected {BINS * _WIDTH} characters, found {len(self.marks)}")
+
     @classmethod
     def of(cls, rows: int, digest: int, marks: Mapping[int, int]) -> Self:
         """Of a 64-bit digest and the marks by bin; a bin without rows has none."""

@@ -190,9 +190,30 @@ def for_arrow(location: Location) -> tuple[str, Any]:
 def inside(folder: Location, relative: str) -> Location:
     """`folder / relative`. Raises DataError where that would leave the folder: `relative` may come from a file."""
     path = PurePosixPath(relative)
-    if path.is_absolute() or ".." in path.parts or not relative:
+    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in relative or not _is_encodable(relative):
         raise DataError(f"{relative!r} does not name a place inside {folder}")
     return folder / relative
+
+
+def _is_encodable(name: str) -> bool:
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def link_on_the_way(folder: Location, locations: Iterable[Location]) -> Path | None:
+    """The first of some places below a folder, or of the folders on the way there, that is a link."""
+    seen = {folder}
+    for location in locations:
+        for path in (location, *location.parents) if isinstance(location, Path) else ():
+            if path in seen:
+                break
+            if path.is_symlink():
+                return path
+            seen.add(path)
+    return None
 
 
 def children(folder: Location) -> list[Location]:
@@ -231,18 +252,17 @@ def sizes(locations: Iterable[Location]) -> dict[Location, int]:
     for location in locations:
         if isinstance(location, Path):
             with suppress(FileNotFoundError):
-                found[location] = location.stat().st_size
+                status = location.stat()
+                if stat.S_ISREG(status.st_mode):
+                    found[location] = status.st_size
     return found
 
 
 def refuse_links(root: Location, *places: Location) -> None:
     """Raises ConfigError where a place in a root, or a folder on the way to it, is a link: it may lead anywhere."""
-    for place in (place for place in places if isinstance(place, Path)):
-        for path in (place, *place.parents):
-            if path == root:
-                break
-            if path.is_symlink():
-                raise ConfigError(f"{path} is a link, and links within {root} are not followed; remove it, or put a folder there")
+    path = link_on_the_way(root, places)
+    if path is not None:
+        raise ConfigError(f"{path} is a link, and links within {root} are not followed; remove it, or put a folder there")
 
 
 def make_folder(folder: Location) -> None:

@@ -31,8 +31,8 @@ def fetch(
 ) -> Path:
     """The dataset's folder below `to`, fetched unless it is there; `mirror` is a base URL to use instead of the publisher's.
 
-    Raises ConfigError where something else is in its place, the disk is too small, or the server cannot be reached, and DataError
-    for files that are not those which were published.
+    Raises ConfigError where something else is in its place, or the disk is too small, UnreachableError where the server cannot be
+    reached, and DataError for files that are not those which were published.
     """
     target = to / source.folder
     address = addresses.parse(mirror) if mirror is not None else Address(source.base)

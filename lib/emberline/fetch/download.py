@@ -14,7 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, build_opener
 
 from emberline.datasets import storage
-from emberline.errors import ConfigError, DataError
+from emberline.errors import ConfigError, DataError, UnreachableError
 from emberline.fetch.address import Address
 from emberline.fetch.catalogue import PublishedFile
 
@@ -75,8 +75,8 @@ class _Partial:
 def download(file: PublishedFile, address: Address, folder: Path, listener: Listener, pauses: Sequence[float] = PAUSES) -> Path:
     """The file, whole and with the right checksum, in `folder`, where a part of it may be from before.
 
-    Raises ConfigError where the server cannot be reached, DataError where it does not have the file, breaks off after every one
-    of the pauses (seconds), or sends something else.
+    Raises UnreachableError where the server cannot be reached, or breaks off after every one of the pauses (seconds), DataError
+    where it does not have the file, or sends something else, ConfigError for a mirror that cannot be right.
     """
     partial = _Partial(folder / f"{file.name}.part")
     for pause in (*pauses, None):
@@ -86,7 +86,7 @@ def download(file: PublishedFile, address: Address, folder: Path, listener: List
         except _CutError as error:
             here = f"{partial.bytes:,} of {file.bytes:,} bytes are here"
             if pause is None:
-                raise DataError(
+                raise UnreachableError(
                     f"{address.of(file.name)} failed {len(pauses) + 1} times ({error}); {here}, run this again to go on"
                 ) from None
             listener.say(f"{file.name}: {error}; {here}, trying again in {pause:g} s")
@@ -171,7 +171,9 @@ def _unreachable(error: URLError, url: str) -> Exception:
         return ConfigError(f"{url} cannot be trusted ({_describe(error.reason)})")
     if isinstance(error.reason, ConnectionResetError | ssl.SSLEOFError):
         return _CutError(_describe(error.reason))
-    return ConfigError(f"{url} cannot be reached ({_describe(error.reason)})")
+    if url.startswith("file:"):
+        return ConfigError(f"{url} cannot be reached ({_describe(error.reason)})")
+    return UnreachableError(f"{url} cannot be reached ({_describe(error.reason)}); try again when the network is there")
 
 
 def _describe(error: Any) -> str:

@@ -11,7 +11,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from emberline.datasets.sketch import Sketch
 from emberline.errors import ConfigError
@@ -25,8 +25,9 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 _NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?"
 _GATE = re.compile(
-    rf"\s*(?P<name>.+?)\s*(?P<compare>[<>]=?)\s*(?:(?P<factor>{_NUMBER})\s*(?P<times>\*\s*previous)?|(?P<previous>previous))\s*"
+    rf"\s*(?P<name>[^<>=!~≤≥]+?)\s*(?P<compare>[<>]=?)\s*(?:(?P<factor>{_NUMBER})\s*(?P<times>\*\s*previous)?|(?P<previous>previous))\s*"
 )
+_OPERATOR = re.compile(r"[<>=!~≤≥]+")
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,6 @@ class Measure:
     protocol: str | None = None
     data: Sketch | None = None
 
-    @classmethod
-    def read(cls, facts: dict[str, Any]) -> Self:
-        """As it stands in a release."""
-        return cls(**facts | {"data": Sketch.read(facts.get("data"))})
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -69,9 +65,17 @@ def parse(text: str) -> Gate:
     """Raises ConfigError for what is no gate."""
     found = _GATE.fullmatch(text)
     if found is None:
+        _refuse_operator(text)
         raise ConfigError(f"gate {text!r}: expected something like 'ndcg@10 >= 0.9 * previous' or 'rows.recommendations >= 1000'")
     is_relative = bool(found["times"] or found["previous"])
     return Gate(text.strip(), found["name"], found["compare"], float(found["factor"] or 1), is_relative)
+
+
+def _refuse_operator(text: str) -> None:
+    """Raises ConfigError where a gate compares by something else than it can."""
+    found = _OPERATOR.search(text)
+    if found and found[0] not in _COMPARE:
+        raise ConfigError(f"gate {text!r}: {found[0]} does not compare; write one of {', '.join(_COMPARE)}")
 
 
 def measures(reports: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Measure]:

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from emberline.datasets import lock, storage
+from emberline.datasets import lock, storage, typed_json
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
+from emberline.datasets.measures import reports_of
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, DataError, GateError, ManifestError
 from emberline.publish import gates
@@ -161,18 +162,14 @@ def _check_lineage(root: Location, datasets: Sequence[Dataset]) -> None:
 
 
 def _reports(root: Location) -> dict[str, Any]:
-    if not manifests.exists(root, "metrics"):
-        return {}
-    (path,) = manifests.load(root, "metrics").paths
-    reports: dict[str, Any] = json.loads(path.read_bytes())["reports"]
-    return reports
+    return reports_of(manifests.load(root, "metrics")) if manifests.exists(root, "metrics") else {}
 
 
 def _model(datasets: Sequence[Dataset]) -> str | None:
     """What made the published recommendations."""
     configs = {dataset.name: dataset.manifest.produced_by.config for dataset in datasets}
-    model: str | None = configs.get("recommendations", {}).get("model")
-    return model
+    model = configs.get("recommendations", {}).get("model")
+    return model if isinstance(model, str) else None
 
 
 def _check_gates(verdicts: Sequence[Verdict], folder: Location, before: Release | None) -> None:
@@ -260,13 +257,10 @@ def _write(path: Location, release: Release) -> None:
 
 def _read(path: Location) -> Release:
     try:
-        content = json.loads(path.read_bytes())
-        content["measures"] = {name: Measure.read(measure) for name, measure in content["measures"].items()}
-        content["gates"] = [Verdict(**verdict) for verdict in content["gates"]]
-        release = Release(**content)
+        release = typed_json.build(Release, typed_json.read(path))
         names = [release.release, *filter(None, [release.previous])]
         if release.format != FORMAT_VERSION or not all(_ID.fullmatch(name) for name in names):
             raise ValueError(f"format {release.format}, release {release.release!r}")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise ManifestError(f"{path} is not a release of this version of Emberline ({error}); publish again elsewhere") from error
     return release

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emberline import stages
+from emberline import stages, status
 from emberline.config import Config, Model
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import ProducedBy
@@ -13,7 +13,6 @@ from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError
 from emberline.logs import is_secret, public
 from emberline.report.text import moment, started
-from emberline.runner import read_status
 from emberline.stages import Stage
 
 _LONGEST = 120  # characters of a value
@@ -74,9 +73,9 @@ def _made(root: Location, stage: Stage, by: ProducedBy) -> Made:
 
 
 def _seconds(root: Location, stage: str, run_id: str) -> float | None:
-    status = read_status(root, stage)
-    seconds = status.get("seconds")
-    return float(seconds) if status.get("run_id") == run_id and isinstance(seconds, (int, float)) else None
+    """How long a run took; None where its status is not there any more."""
+    found = status.read(root, stage)
+    return found.seconds or None if found is not None and found.run_id == run_id else None
 
 
 def changed(section: str, config: Mapping[str, Any]) -> list[Setting]:

@@ -4,15 +4,13 @@ The page is the same, byte for byte, for the same inputs.
 """
 
 import importlib.resources
-import json
 from dataclasses import dataclass
-from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from emberline.config import ReportConfig
 from emberline.datasets import storage
-from emberline.datasets.manifest import Dataset
+from emberline.datasets.measures import reports_of
 from emberline.datasets.parts import write_file
 from emberline.report import accounts, classes, earlier, lineage, lists, made, measures, people, ratings, training
 from emberline.report.open import FILE, stable_path
@@ -82,14 +80,14 @@ def _figures(run: StageRun) -> tuple[earlier.Figures | None, earlier.Figures | N
     """This run's figures, and those of the evaluation before it."""
     if "metrics" not in run.inputs:
         return None, None
-    now = earlier.figures(run.inputs["metrics"], _reports(run.inputs["metrics"]))
+    now = earlier.figures(run.inputs["metrics"], reports_of(run.inputs["metrics"]))
     return now, earlier.before(run.root, now)
 
 
 def gather(run: StageRun, config: ReportConfig, last: earlier.Figures | None = None) -> Content:
     """What there is to say of the run's inputs; `last` has the figures of the evaluation before."""
     inputs = run.inputs
-    reports = _reports(inputs["metrics"]) if "metrics" in inputs else {}
+    reports = reports_of(inputs["metrics"]) if "metrics" in inputs else {}
     runs = made.made(run.root, run.config)
     return Content(
         title=config.title,
@@ -128,9 +126,3 @@ def render(content: Content) -> str:
 def _source(name: str) -> str:
     """The text of a template or style sheet, whether the package lies in a folder or in a zip."""
     return importlib.resources.files("emberline.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _reports(metrics: Dataset) -> dict[str, Any]:
-    path = next(path for path in metrics.paths if path.name == "metrics.json")
-    reports: dict[str, Any] = json.loads(path.read_bytes())["reports"]
-    return reports

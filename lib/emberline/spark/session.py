@@ -4,6 +4,7 @@ import atexit
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import zipfile
@@ -21,6 +22,7 @@ from emberline import shipped
 from emberline.config import Config, SparkConfig
 from emberline.datasets import storage
 from emberline.errors import ConfigError, DataError, SchemaError
+from emberline.launch.stop import handler_kept
 from emberline.logs import may_be_secret, public
 from emberline.runner import StageRun, resolve, sources
 
@@ -136,7 +138,8 @@ def start(config: SparkConfig) -> SparkSession:
     try:
         if not _under_spark_submit():
             _start_java(settings)
-        session = SparkSession.builder.appName("emberline").config(map=settings | _REQUIRED).getOrCreate()
+        with handler_kept(signal.SIGINT):  # SparkContext puts its own there, which raises KeyboardInterrupt
+            session = SparkSession.builder.appName("emberline").config(map=settings | _REQUIRED).getOrCreate()
         if not (is_local or _under_spark_submit()):
             _ship_package(session)
     except (PySparkException, FileNotFoundError) as error:
