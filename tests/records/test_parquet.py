@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
 
+from emberline.datasets import storage
 from emberline.errors import ConfigError, DataError, SchemaError
 from emberline.records import parquet
 from emberline.records.objects import WORDS
@@ -241,6 +242,13 @@ def test_pieces_of_a_row_group_have_every_row_once(monkeypatch: pytest.MonkeyPat
         pieces = [Piece(0, 100, low, high) for low, high in itertools.pairwise(edges)]
         batches = [batch for piece in pieces for batch in parquet.read(file, "a.parquet", {"v": "v"}, piece)]
         assert [int(row["v"]) for batch in batches for row in batch.to_pylist()] == list(range(100))
+
+
+def test_a_file_that_vanishes_after_the_tasks_were_made_is_missed(tmp_path: Path) -> None:
+    task = {"uri": str(tmp_path / "a.parquet"), "source_file": "a.parquet", "group": 0, "rows": 1, "start": 0, "end": 1}
+    tasks = pa.RecordBatch.from_pylist([task | {"first_row": 0, "bytes": 9}], parquet.TASKS)
+    with pytest.raises(DataError, match=r"/a\.parquet cannot be read: .*No such file"):
+        list(parquet.read_tasks(iter([tasks]), {"v": "v"}, (), (), storage.open_arrow))
 
 
 class _Keys(pe.KmsClient):  # type: ignore[misc]
