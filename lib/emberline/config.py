@@ -16,6 +16,7 @@ from emberline.cleaning.events import EventRules
 from emberline.cleaning.ids import IdRules
 from emberline.cleaning.numbers import NumberRules
 from emberline.cleaning.texts import NULLS, TextRules
+from emberline.records.dialect import Dialect
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -179,6 +180,10 @@ class RawConfig(Model):
             return codecs.lookup(name).name
         except LookupError:
             raise ValueError("unknown encoding") from None
+
+    def dialect(self, kind: str) -> Dialect:
+        """How files of a kind, csv or json, are written."""
+        return Dialect(kind, self.separator, self.header, self.quote, "", self.comment or "", self.encoding)
 
 
 class TextConfig(RawConfig):

@@ -35,6 +35,7 @@ from emberline.datasets.storage import Location, RawFile
 from emberline.errors import ConfigError, DataError, EmberlineError, ManifestError, Preempted
 from emberline.launch.stop import Stop
 from emberline.logs import event
+from emberline.look import examine
 from emberline.stages import Stage, producer, split_dataset_path
 from emberline.status import Status
 
@@ -223,7 +224,12 @@ def sources(folder: Traversable | None = None, prefix: str = "") -> Iterator[tup
 
 
 def plan(config: Config, root: Location, stages: Sequence[Stage], force: bool = False) -> list[Decision]:
-    """Say for each stage whether it would run, and why, reading manifests and listing raw files but computing nothing."""
+    """Say for each stage whether it would run, and why, reading manifests and the first lines of raw files but computing nothing.
+
+    Raises DataError where raw files are not there, or cannot be what the settings say.
+    """
+    for stage in stages:
+        examine.check(config, stage, _raw_files(config, stage))
     decisions: list[Decision] = []
     changing: dict[str, str] = {}
     for stage in stages:
@@ -263,7 +269,7 @@ def run(
             statuses.settle(root, stage.name)
         for stage in stages:  # hours may pass until the last one looks for its files
             with _failure_in_status(config, root, stage):
-                _raw_files(config, stage)
+                examine.check(config, stage, _raw_files(config, stage))
         _check_tensorflow(config, root, stages, force)
         for position, stage in enumerate(stages, start=1):
             with _failure_in_status(config, root, stage):

@@ -50,6 +50,15 @@ def test_raw_files_are_looked_for(pipeline: Path, tmp_path: Path, environment: M
     assert (there.state, size) == ("ok", 60)
 
 
+def test_the_first_rows_are_looked_at(pipeline: Path, tmp_path: Path, environment: Mapping[str, str]) -> None:
+    pipeline.write_text(SHOP + RATINGS.format(tmp_path / "log.csv"), encoding="utf-8")
+    (tmp_path / "log.csv").write_text("u,i,v\n" + "1,2,x\n" * 9)
+    checks = examine(read_target(pipeline, None, [f"root={tmp_path}/root"], None), environment)
+    assert _line(checks, "ratings").state == "error"
+    assert "9 of the first 9 rows cannot be used, 9 because value is not a number (column 'v')" in _line(checks, "ratings").found
+    assert "datasets" not in {check.name for check in checks}
+
+
 @pytest.mark.parametrize(
     ("text", "arguments", "said"),
     [

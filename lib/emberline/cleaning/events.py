@@ -14,7 +14,8 @@ from emberline.cleaning.numbers import NumberRules
 from emberline.cleaning.texts import TextRules
 
 _FLOAT_MAX = 3.4028235e38
-_NOTHING = pa.nulls(1, pa.string())[0]  # pa.scalar imports pandas, which takes half a second
+WEIGHS_NOTHING, TOO_EARLY, TOO_LATE = FILTERED = ("event weighs 0", "earlier than since", "not before until")
+_NOTHING = pa.scalar(None, pa.string())
 SCHEMA = pa.schema(
     {
         "source_file": pa.string(),
@@ -57,16 +58,19 @@ class EventRules:
 
 
 class _Reasons:
-    """The first reason that is found for each row, and what becomes of it: `rejected`, or `filtered` where it is good."""
+    """The first reason that is found for each row."""
 
     def __init__(self, problem: pa.Array) -> None:
         self.found = problem
-        self.outcome = pc.if_else(problem.is_valid(), "rejected", _NOTHING)
 
-    def add(self, condition: pa.Array, reason: str, outcome: str = "rejected") -> None:
+    def add(self, condition: pa.Array, reason: str) -> None:
         """Rows for which the condition holds have this reason, unless they have one already."""
         self.found = pc.coalesce(self.found, pc.if_else(condition, reason, _NOTHING))
-        self.outcome = pc.coalesce(self.outcome, pc.if_else(condition, outcome, _NOTHING))
+
+    def outcomes(self) -> pa.Array:
+        """What becomes of each row: `filtered` where it is a good one, but not wanted."""
+        outcome = pc.if_else(pc.is_in(self.found, value_set=pa.array(FILTERED)), "filtered", "rejected")
+        return pc.if_else(self.found.is_valid(), outcome, _NOTHING)
 
 
 def clean_all(batches: Iterator[pa.RecordBatch], rules: EventRules) -> Iterator[pa.RecordBatch]:
@@ -99,7 +103,7 @@ def clean(rows: pa.RecordBatch, rules: EventRules) -> pa.RecordBatch:
         "value": value,
         "timestamp": moments,
         "title": found["title"] if "title" in found else pa.nulls(rows.num_rows, pa.string()),
-        "outcome": reasons.outcome,
+        "outcome": reasons.outcomes(),
         "reason": reasons.found,
         "user_spelling": _other_spelling(rows["user_id"], named["user_id"][0]),
         "item_spelling": _other_spelling(rows["item_id"], named["item_id"][0]),
@@ -162,8 +166,8 @@ def _moments(found: dict[str, pa.Array], rules: EventRules, reasons: _Reasons, c
 def _leave_out(found: dict[str, pa.Array], moments: pa.Array, rules: EventRules, reasons: _Reasons) -> None:
     """Good rows that are not wanted."""
     if nothing := [event for event, weight in rules.weights.items() if weight == 0]:
-        reasons.add(pc.is_in(found["event"], value_set=pa.array(nothing)), "event weighs 0", "filtered")
+        reasons.add(pc.is_in(found["event"], value_set=pa.array(nothing)), WEIGHS_NOTHING)
     if rules.since:
-        reasons.add(pc.less(moments, pa.scalar(rules.since, times.MOMENT)), "earlier than since", "filtered")
+        reasons.add(pc.less(moments, pa.scalar(rules.since, times.MOMENT)), TOO_EARLY)
     if rules.until:
-        reasons.add(pc.greater_equal(moments, pa.scalar(rules.until, times.MOMENT)), "not before until", "filtered")
+        reasons.add(pc.greater_equal(moments, pa.scalar(rules.until, times.MOMENT)), TOO_LATE)

@@ -12,7 +12,7 @@ from emberline.doctor import cgroups, clock, cores, java, limits, memory, networ
 from emberline.doctor.check import Check
 from emberline.doctor.connectors import check_connectors
 from emberline.doctor.master import check_master
-from emberline.doctor.pipeline import Target, check_datasets, check_inputs
+from emberline.doctor.pipeline import Target, check_datasets, check_inputs, check_rows
 from emberline.doctor.probes import Probes
 
 Look = Callable[[], list[Check]]
@@ -73,6 +73,7 @@ def _look_at_places(target: Target, environment: Mapping[str, str]) -> list[Chec
     needs, size = check_inputs(target)
     if target.root is not None:
         needs += [places.check_root(target.root, size), places.check_checkpoints(target.root, config)]
-    if all(line.state != "error" for line in needs):
-        needs += check_datasets(target)
+    for check in (check_rows, check_datasets):
+        if all(line.state != "error" for line in needs):
+            needs += check(target)
     return checks + needs

@@ -9,8 +9,10 @@ from emberline import pipelines, runner, stages
 from emberline.config import Config
 from emberline.datasets import storage
 from emberline.datasets.storage import Location, RawFile
-from emberline.doctor.check import Check, error, ok
+from emberline.doctor.check import Check, error, ok, warning
 from emberline.errors import EmberlineError
+from emberline.look.examine import look
+from emberline.look.sources import of_stage
 from emberline.stages import Stage, split_dataset_path
 
 ENGINES = {"spark", "tensorflow"}
@@ -54,6 +56,20 @@ def check_inputs(target: Target) -> tuple[list[Check], int]:
             size += _bytes(files)
             checks.append(ok(name, f"{path}: files {len(files):,}, bytes {_bytes(files):,}"))
     return checks, size
+
+
+def check_rows(target: Target) -> list[Check]:
+    """A line for what is odd in the first rows of each source; the files are there."""
+    checks = []
+    for source in (source for stage in target.stages for source in of_stage(target.config, stage)):
+        try:
+            found = look(source, storage.list_files(source.config.path))
+        except (EmberlineError, OSError) as failure:
+            checks.append(error(source.setting, str(failure), "correct the pipeline file, or bring other files"))
+        else:
+            state = {True: error, False: warning}
+            checks += [state[one.is_error](one.setting, one.message, "correct the pipeline file") for one in found]
+    return checks
 
 
 def raw_paths(target: Target) -> list[tuple[str, str]]:

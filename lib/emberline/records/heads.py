@@ -1,5 +1,6 @@
 """The beginning of a text file: whether it is text, and what its first lines say of those that follow."""
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from emberline.records.splitting import Lines, split_lines
 
 Wanted = Mapping[str, str | int]
 HEAD = 1 << 20  # bytes
-_SEPARATORS = (",", ";", "\t", "|", "::", WHITESPACE)
+SEPARATORS = (",", ";", "\t", "|", "::", WHITESPACE)
 _SEPARATOR_LINE = re.compile(r'"?sep=(\t|\\t|[^"])"?', re.IGNORECASE)  # how a file tells Excel
 _MAGICS = {b"PAR1": "Parquet", b"\x89PNG": "a PNG picture", b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
 _MAGICS |= {b"\xff\xd8\xff": "a JPEG picture", b"%PDF": "a PDF", b"SQLite format": "an SQLite database"}
@@ -41,6 +42,7 @@ class Layout:
     names: tuple[str, ...]
     width: int
     dropped: tuple[str, ...] = ()
+    first: str = ""  # the line that was cut
 
     def position(self, column: str | int, name: str) -> int:
         """Where a column stands, from 0. Raises SchemaError for one that the file `name` does not have, or has twice."""
@@ -48,27 +50,36 @@ class Layout:
             if column > self.width:
                 raise SchemaError(
                     f"{name}: no column {column}; its first line has {self.width} fields "
-                    f"(separator {self.dialect.separator!r}){self._hint([column])}"
+                    f"(separator {self.dialect.separator!r}){self._hint(column)}"
                 )
             return column - 1
         if self.names.count(column) != 1:
-            what = "is missing" if column not in self.names else f"appears {self.names.count(column)} times"
+            what = (
+                f"is missing{near(column, self.names)}"
+                if column not in self.names
+                else f"appears {self.names.count(column)} times"
+            )
             raise SchemaError(
                 f"{name}: column {column!r} {what}; the header, cut at {self.dialect.separator!r}, has: "
                 f"{shorten(', '.join(self.names))}; correct columns, separator, comment or header in the pipeline file"
-                f"{self._hint([column])}"
+                f"{self._hint(column)}"
             )
         return self.names.index(column)
 
-    def _hint(self, columns: Sequence[str | int]) -> str:
-        """Which separators would give the columns that this one does not."""
-        if not self.dropped and self.dialect.header:
-            return ""
-        first = self.dropped[-1] if self.dialect.header else ""
-        fits = [
-            other for other in _SEPARATORS if first and set(columns) <= set(_names(first, self.dialect.with_separator(other)))
-        ]
-        return f" (separator = {fits[0]!r} would fit)" if fits else ""
+    def _hint(self, column: str | int) -> str:
+        """Which separator would give the column that this one does not."""
+        for other in SEPARATORS:
+            names = _names(self.first, self.dialect.with_separator(other))
+            if column <= len(names) if isinstance(column, int) else column in names:
+                return f" (separator = {other!r} would fit)"
+        return ""
+
+
+def near(name: str, names: Sequence[str]) -> str:
+    """A question that names the one that is nearly `name`, whatever the case of its letters; "" without one."""
+    folded = {other.casefold(): other for other in reversed(names)}
+    close = difflib.get_close_matches(name.casefold(), list(folded), n=1)
+    return f" (did you mean {folded[close[0]]!r}?)" if close else ""
 
 
 def read_head(file: Any, name: str, encoding: str, size: int = HEAD) -> Head:
@@ -118,9 +129,9 @@ def layout(head: Head, dialect: Dialect) -> Layout | None:
             raise DataError(f"{head.name}: its first line cannot be cut at {dialect.separator!r}: {cut.problem}: {shorten(text)}")
         fields = tuple(field.replace(BAD, REPLACEMENT).decode().strip() for field in cut.fields)
         if not dialect.header:
-            return Layout(dialect, (), len(fields), tuple(dropped))
+            return Layout(dialect, (), len(fields), tuple(dropped), text)
         whole = head.data[start : cut.end].replace(BAD, REPLACEMENT).decode()
-        return Layout(dialect, fields, len(fields), (*dropped, whole))
+        return Layout(dialect, fields, len(fields), (*dropped, whole), whole)
     return None
 
 

@@ -1,0 +1,67 @@
+"""The raw sources of a stage: where they are, which of their columns are wanted, and what a clean row of each is."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from emberline.cleaning import attributes, events
+from emberline.config import AttributesConfig, Config, RatingsConfig, RecommendConfig, TextConfig
+from emberline.stages import Stage, split_dataset_path
+
+Clean = Callable[[pa.RecordBatch], pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of rows, named by its `setting`, such as attributes.items.
+
+    `clean` makes of its rows such that have a column `reason`; rows with one of the reasons
+    `expected` are left out on purpose. The n-th of `numbers` is the wanted column `_number_n`.
+    """
+
+    setting: str
+    config: TextConfig
+    wanted: Mapping[str, str | int]
+    clean: Clean
+    max_rejected: float
+    lists: tuple[str, ...] = ()
+    expected: frozenset[str] = frozenset()
+    numbers: tuple[str, ...] = ()
+
+
+def of_stage(config: Config, stage: Stage) -> list[Source]:
+    """What the stage reads of raw rows; not pictures, and not what a stage of the pipeline makes."""
+    settings: Any = stage.settings(config)
+    found: Iterator[Source] = iter(())
+    if isinstance(settings, RatingsConfig):
+        found = iter([_ratings(settings)])
+    elif isinstance(settings, AttributesConfig):
+        found = _attributes(settings)
+    elif isinstance(settings, RecommendConfig):
+        found = _lists(settings)
+    return [source for source in found if split_dataset_path(source.config.path) is None]
+
+
+def _ratings(config: RatingsConfig) -> Source:
+    clean = partial(events.clean, rules=config.rules())
+    expected = frozenset(rule.reason for rule in config.reject)
+    return Source("ratings", config, config.wanted(), clean, config.max_rejected, expected=expected)
+
+
+def _attributes(config: AttributesConfig) -> Iterator[Source]:
+    for side, sources in (("item", config.items), ("user", config.users)):
+        numbers = config.numbers(side)
+        for place, source in enumerate(sources):
+            setting = f"attributes.{side}s" + (f".{place}" if len(sources) > 1 else "")
+            clean = partial(attributes.clean, rules=source.rules(numbers))
+            yield Source(setting, source, source.wanted(numbers), clean, source.max_rejected, attributes.LISTS, numbers=numbers)
+
+
+def _lists(config: RecommendConfig) -> Iterator[Source]:
+    for setting, items in (("candidates", config.candidates), ("exclude", config.exclude)):
+        if items:
+            clean = partial(attributes.clean, rules=items.rules())
+            yield Source(f"recommend.{setting}", items, {"id": items.item_id}, clean, 1.0)
