@@ -28,6 +28,7 @@ from emberline.errors import ConfigError, DataError, EmberlineError, ManifestErr
 from emberline.export import table as tables
 from emberline.fetch import catalogue
 from emberline.fetch import dataset as fetched
+from emberline.init.command import init
 from emberline.launch.stop import EXIT_CODE, Stop
 from emberline.publish import gates, releases
 from emberline.report import open as report
@@ -302,6 +303,9 @@ def doctor(
     display.show_findings(display.make_console(), checks, style)
     if any(check.state == "error" for check in checks):
         raise typer.Exit(ConfigError.exit_code)
+
+
+app.command()(init)
 
 
 def run_stage(name: str) -> None:

@@ -13,7 +13,7 @@ from emberline.cleaning.texts import TextRules
 
 
 def test_every_blank_of_unicode_around_a_text_is_no_part_of_it() -> None:
-    blanks = [chr(code) for code in range(0x110000) if chr(code).isspace()] + ["\ufeff", "\u200b"]
+    blanks = [chr(code) for code in range(0x110000) if chr(code).isspace() and not 28 <= code < 32] + ["\ufeff", "\u200b"]
     found = texts.clean(pa.array([f"{blank}a b{blank}" for blank in blanks]), TextRules())
     assert found.to_pylist() == ["a b"] * len(blanks)
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from emberline.cleaning import times
+from emberline.records.parquet import MOMENT
 
 
 def parse(texts: list[str | None], written: str) -> list[datetime | None]:
@@ -105,14 +106,7 @@ def test_a_format_that_is_not_understood_says_why(written: str, message: str) ->
         times.check(written)
 
 
-@pytest.mark.parametrize(
-    ("written", "java"),
-    [
-        ("%d.%m.%Y %H:%M", "dd.MM.yyyy HH:mm"),
-        ("%Y-%m-%dT%H:%M", "yyyy-MM-dd'T'HH:mm"),
-        ("seconds", "seconds"),
-        ("d/M/yy", "d/M/yy"),
-    ],
-)
-def test_a_format_is_said_as_java_has_it(written: str, java: str) -> None:
-    assert times.for_java(written) == java
+@pytest.mark.parametrize("written", ["seconds", "milliseconds", "%d.%m.%Y", "iso"])
+def test_moments_of_parquet_are_themselves_whatever_the_format(written: str) -> None:
+    expected = datetime(2011, 11, 1, 8, 0, 0, 250_001, tzinfo=UTC)
+    assert parse([f"{MOMENT}1320134400250001", f"{MOMENT}x", None], written) == [expected, None, None]

@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 from emberline.config import RawConfig
 from emberline.datasets import storage
 from emberline.errors import ConfigError, DataError, EmberlineError, SchemaError
+from emberline.records.parquet import MOMENT as MARK
 from emberline.spark.raw import read_raw
 
 File = str | bytes | pa.Table
@@ -35,13 +36,12 @@ def load(spark: SparkSession, tmp_path: Path) -> Load:
         files: dict[str, File],
         wanted: dict[str, str | int] = WANTED,
         path: str = "",
-        timestamp_format: str = "seconds",
         **settings: Any,
     ) -> list[Row]:
         for name, content in files.items():
             _write(tmp_path / "in" / name, content)
         config = RawConfig(path=str(tmp_path / "in" / path), **settings)
-        frame = read_raw(spark, storage.list_files(config.path), config, wanted, timestamp_format)
+        frame = read_raw(spark, storage.list_files(config.path), config, wanted)
         return sorted((tuple(row) for row in frame.collect()), key=lambda row: str(row[0]))
 
     return write_and_read
@@ -464,22 +464,15 @@ def test_parquet_files_may_have_different_types_orders_and_columns(load: Load) -
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_parquet_times_are_seconds_in_utc_whatever_their_unit(load: Load, unit: str) -> None:
+def test_parquet_times_are_moments_in_utc_whatever_their_unit(load: Load, unit: str) -> None:
     files: dict[str, File] = {"a.parquet": _times(unit), "b.parquet": _times(unit, "Europe/Berlin")}
     times = [row[0] for row in _values(load(files, {"timestamp": "t"}))]
     precision = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-6}[unit]
     for plain, zoned in zip(times[:3], times[3:], strict=True):
         assert plain == zoned
-    assert [float(time) for time in times[:2] if time] == pytest.approx([_seconds(MOMENT), _seconds(BEFORE_1970)], abs=precision)
+    seconds = [int(time.removeprefix(MARK)) / 1e6 for time in times[:2] if time]
+    assert seconds == pytest.approx([_seconds(MOMENT), _seconds(BEFORE_1970)], abs=precision)
     assert times[2] is None
-
-
-def test_parquet_times_are_written_in_the_format_that_is_asked_for(load: Load) -> None:
-    files: dict[str, File] = {"a.parquet": _times("ns"), "b.parquet": pa.table({"t": [MOMENT.date()]})}
-    in_milliseconds = _values(load(files, {"timestamp": "t"}, timestamp_format="milliseconds"))
-    assert in_milliseconds == [("1577934245678",), ("-315521754322",), (None,), ("1577923200000",)]
-    in_text = _values(load(files, {"timestamp": "t"}, timestamp_format="yyyy-MM-dd HH:mm:ss"))
-    assert in_text == [("2020-01-02 03:04:05",), ("1960-01-02 03:04:05",), (None,), ("2020-01-02 00:00:00",)]
 
 
 def test_times_that_are_no_timestamp_are_texts_that_people_write(load: Load) -> None:

@@ -15,7 +15,6 @@ from emberline.records.objects import WORDS
 
 SINGLE = ("title", "text", "label")
 LISTS = ("genres", "tags")
-_NOTHING = pa.nulls(1, pa.string())[0]  # pa.scalar imports pandas, which takes half a second
 SCHEMA = pa.schema(
     {
         "source_file": pa.string(),
@@ -56,8 +55,8 @@ def clean(rows: pa.RecordBatch, rules: AttributeRules) -> pa.RecordBatch:
     """Columns of SCHEMA; `reason` is null for a good row, `unusable` has the names of numbers that are none in it."""
     found = {name: texts.clean(rows[name], rules.texts) for name in sorted(rules.columns)}
     spelled, one = ids.clean(found["id"], rules.ids)
-    missing = pc.if_else(pc.is_null(spelled), "id is missing", _NOTHING)
-    not_integer = pc.if_else(pc.is_null(one), "id is not an integer", _NOTHING)
+    missing = pc.if_else(pc.is_null(spelled), "id is missing", None)
+    not_integer = pc.if_else(pc.is_null(one), "id is not an integer", None)
     values, bad = _numbers(found, rules, rows.num_rows)
     plain = pc.utf8_trim(rows["id"], characters=" ")
     columns = [
@@ -68,7 +67,7 @@ def clean(rows: pa.RecordBatch, rules: AttributeRules) -> pa.RecordBatch:
         *(_words(rows[name] if name in found else None, rules, rows.num_rows) for name in LISTS),
         values,
         pc.coalesce(rows["problem"], missing, not_integer),
-        pc.if_else(pc.fill_null(pc.equal(plain, spelled), True), _NOTHING, plain),
+        pc.if_else(pc.fill_null(pc.equal(plain, spelled), True), None, plain),
         bad,
     ]
     return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
@@ -100,7 +99,7 @@ def _number(found: pa.Array | None, rules: AttributeRules, count: int) -> tuple[
     if found is None:
         return pa.nulls(count, pa.float64()), np.zeros(count, bool)
     value = numbers.parse(found, rules.written)
-    finite = pc.if_else(pc.is_finite(value), value, pa.scalar(None, pa.float64()))  # 1e400 is infinite
+    finite = pc.if_else(pc.is_finite(value), value, None)  # 1e400 is infinite
     return finite, pc.and_(found.is_valid(), finite.is_null()).to_numpy(zero_copy_only=False)
 
 

@@ -14,8 +14,7 @@ from emberline.cleaning.numbers import NumberRules
 from emberline.cleaning.texts import TextRules
 
 _FLOAT_MAX = 3.4028235e38
-WEIGHS_NOTHING, TOO_EARLY, TOO_LATE = FILTERED = ("event weighs 0", "earlier than since", "not before until")
-_NOTHING = pa.scalar(None, pa.string())
+WEIGHSNone, TOO_EARLY, TOO_LATE = FILTERED = ("event weighs 0", "earlier than since", "not before until")
 SCHEMA = pa.schema(
     {
         "source_file": pa.string(),
@@ -65,12 +64,12 @@ class _Reasons:
 
     def add(self, condition: pa.Array, reason: str) -> None:
         """Rows for which the condition holds have this reason, unless they have one already."""
-        self.found = pc.coalesce(self.found, pc.if_else(condition, reason, _NOTHING))
+        self.found = pc.coalesce(self.found, pc.if_else(condition, reason, None))
 
     def outcomes(self) -> pa.Array:
         """What becomes of each row: `filtered` where it is a good one, but not wanted."""
         outcome = pc.if_else(pc.is_in(self.found, value_set=pa.array(FILTERED)), "filtered", "rejected")
-        return pc.if_else(self.found.is_valid(), outcome, _NOTHING)
+        return pc.if_else(self.found.is_valid(), outcome, None)
 
 
 def clean_all(batches: Iterator[pa.RecordBatch], rules: EventRules) -> Iterator[pa.RecordBatch]:
@@ -114,7 +113,7 @@ def clean(rows: pa.RecordBatch, rules: EventRules) -> pa.RecordBatch:
 def _other_spelling(written: pa.Array, cleaned: pa.Array) -> pa.Array:
     """What stands in the file, but for blanks around it, where the rules for texts have made something else of it."""
     plain = pc.utf8_trim(written, characters=" ")
-    return pc.if_else(pc.fill_null(pc.equal(plain, cleaned), True), _NOTHING, plain)
+    return pc.if_else(pc.fill_null(pc.equal(plain, cleaned), True), None, plain)
 
 
 def _values(found: dict[str, pa.Array], rules: EventRules, reasons: _Reasons, count: int) -> pa.Array:
@@ -124,7 +123,7 @@ def _values(found: dict[str, pa.Array], rules: EventRules, reasons: _Reasons, co
     if "value" in found:
         value = pc.multiply(_numbers(found["value"], rules, reasons), value)
     inside = pc.less_equal(pc.abs(value), _FLOAT_MAX)
-    return pc.cast(pc.if_else(inside, value, pa.scalar(None, pa.float64())), pa.float32())
+    return pc.cast(pc.if_else(inside, value, None), pa.float32())
 
 
 def _weights(events: pa.Array, rules: EventRules, reasons: _Reasons) -> pa.Array:
@@ -145,7 +144,7 @@ def _numbers(found: pa.Array, rules: EventRules, reasons: _Reasons) -> pa.Array:
     reasons.add(pc.greater(pc.abs(value), _FLOAT_MAX), "value does not fit a float32")
     if rules.value == "count":
         inside = pc.less_equal(pc.abs(value), _FLOAT_MAX)
-        single = pc.cast(pc.if_else(inside, value, pa.scalar(None, pa.float64())), pa.float32())
+        single = pc.cast(pc.if_else(inside, value, None), pa.float32())
         reasons.add(pc.less_equal(single, 0.0), "count is not positive")
     if rules.min_value is not None:
         reasons.add(pc.less(value, rules.min_value), f"value is below {rules.min_value:g}")
@@ -166,7 +165,7 @@ def _moments(found: dict[str, pa.Array], rules: EventRules, reasons: _Reasons, c
 def _leave_out(found: dict[str, pa.Array], moments: pa.Array, rules: EventRules, reasons: _Reasons) -> None:
     """Good rows that are not wanted."""
     if nothing := [event for event, weight in rules.weights.items() if weight == 0]:
-        reasons.add(pc.is_in(found["event"], value_set=pa.array(nothing)), WEIGHS_NOTHING)
+        reasons.add(pc.is_in(found["event"], value_set=pa.array(nothing)), WEIGHSNone)
     if rules.since:
         reasons.add(pc.less(moments, pa.scalar(rules.since, times.MOMENT)), TOO_EARLY)
     if rules.until:

@@ -28,11 +28,11 @@ def clean(found: pa.Array, rules: IdRules) -> tuple[pa.Array, pa.Array]:
     for pattern, replacement in rules.patterns:
         found = pc.utf8_trim(texts.replace(found, pattern, replacement), characters=texts.BLANKS)
     if rules.patterns:
-        found = pc.if_else(pc.equal(found, ""), pa.scalar(None, pa.string()), found)
+        found = pc.if_else(pc.equal(found, ""), None, found)
     return found, found if rules.kind == "text" else _integers(found)
 
 
 def _integers(found: pa.Array) -> pa.Array:
     whole = pc.replace_substring_regex(found, r"^(-?)0*(\d+)(?:\.0*)?$", r"\1\2")
     whole = pc.if_else(pc.equal(whole, "-0"), "0", whole)
-    return pc.if_else(pc.match_substring_regex(found, _INTEGER), whole, pa.scalar(None, pa.string()))
+    return pc.if_else(pc.match_substring_regex(found, _INTEGER), whole, None)

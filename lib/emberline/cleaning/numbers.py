@@ -25,7 +25,7 @@ class NumberRules:
 def parse(texts: pa.Array, rules: NumberRules) -> pa.Array:
     """float64; null for what is no number, infinite for what is too large for one."""
     is_number = pc.match_substring_regex(texts, rules.pattern)
-    plain = pc.if_else(is_number, texts, pa.scalar(None, pa.string()))
+    plain = pc.if_else(is_number, texts, None)
     if rules.thousands:
         plain = pc.replace_substring(plain, rules.thousands, "")
     if rules.decimal != ".":

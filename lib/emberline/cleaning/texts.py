@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# What Unicode calls white space, and what takes no place at all: zero-width spaces, joiners, byte order marks.
-BLANKS = " \t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
+# What Unicode calls white space, and what takes no place at all: zero-width spaces, byte order marks.
+BLANKS = " \t\n\x0b\x0c\r\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
 BLANKS += "\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
 NULLS = ("NULL", "null", "NA", "N/A", "nan", "NaN", "None", "\\N")
 
@@ -26,7 +26,7 @@ def clean(texts: pa.Array, rules: TextRules) -> pa.Array:
     if rules.normalize:
         trimmed = normalize(trimmed)
     missing = pc.is_in(trimmed, value_set=pa.array(["", *rules.nulls], pa.string()))
-    return pc.if_else(missing, pa.scalar(None, pa.string()), trimmed)
+    return pc.if_else(missing, None, trimmed)
 
 
 def normalize(texts: pa.Array) -> pa.Array:

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from emberline.records.parquet import MOMENT as MARK
 
 UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}  # in microseconds
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -28,52 +29,36 @@ _ISO = (
 )
 
 
-@dataclass(frozen=True)
-class Directive:
-    """What one letter of a format stands for: the regular expression that finds it, and how Java writes it."""
-
-    pattern: str
-    java: str
+def _field(name: str, pattern: str) -> str:
+    return f"(?P<{name}>{pattern})"
 
 
-def _field(name: str, pattern: str, java: str) -> Directive:
-    return Directive(f"(?P<{name}>{pattern})", java)
-
-
-_SHORT = _field("name", f"(?i:{'|'.join(_MONTHS)})", "MMM")
-_LONG = _field("name", f"(?i:{'|'.join(_NAMES)})", "MMMM")
-_AMPM = _field("half", "(?i:[ap]\\.?m\\.?)", "a")
+_SHORT = _field("name", f"(?i:{'|'.join(_MONTHS)})")
+_LONG = _field("name", f"(?i:{'|'.join(_NAMES)})")
+_AMPM = _field("half", "(?i:[ap]\\.?m\\.?)")
 _STRPTIME = {
-    "Y": _field("year", r"\d{4}", "yyyy"),
-    "y": _field("short", r"\d{2}", "yy"),
-    "m": _field("month", r"\d{1,2}", "MM"),
-    "d": _field("day", r"\d{1,2}", "dd"),
-    "e": _field("day", r" ?\d{1,2}", "d"),
-    "H": _field("hour", r"\d{1,2}", "HH"),
-    "k": _field("hour", r" ?\d{1,2}", "H"),
-    "I": _field("hour12", r"\d{1,2}", "hh"),
-    "M": _field("minute", r"\d{1,2}", "mm"),
-    "S": _field("second", r"\d{1,2}", "ss"),
-    "f": _field("fraction", r"\d{1,9}", "SSSSSS"),
+    "Y": _field("year", r"\d{4}"),
+    "y": _field("short", r"\d{2}"),
+    "m": _field("month", r"\d{1,2}"),
+    "d": _field("day", r"\d{1,2}"),
+    "e": _field("day", r" ?\d{1,2}"),
+    "H": _field("hour", r"\d{1,2}"),
+    "k": _field("hour", r" ?\d{1,2}"),
+    "I": _field("hour12", r"\d{1,2}"),
+    "M": _field("minute", r"\d{1,2}"),
+    "S": _field("second", r"\d{1,2}"),
+    "f": _field("fraction", r"\d{1,9}"),
     "b": _SHORT,
     "h": _SHORT,
     "B": _LONG,
     "p": _AMPM,
-    "a": Directive(_DAYS, "EEE"),
-    "A": Directive(_DAYS, "EEEE"),
-    "z": Directive(_ZONE, "XX"),
-    "Z": Directive(_ZONE, "z"),
-    "%": Directive("%", "%"),
+    "a": _DAYS,
+    "A": _DAYS,
+    "z": _ZONE,
+    "Z": _ZONE,
+    "%": "%",
 }
 _COMPOSED = {"T": "%H:%M:%S", "F": "%Y-%m-%d", "R": "%H:%M", "D": "%m/%d/%y", "c": "%a %b %e %H:%M:%S %Y"}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A format of dates as one regular expression, and as Java writes it."""
-
-    pattern: str
-    java: str
 
 
 class FormatError(ValueError):
@@ -81,39 +66,36 @@ class FormatError(ValueError):
 
 
 @cache
-def layout(written: str) -> Layout:
-    """Raises FormatError for what is neither a format of strptime (it has a %), nor of Java, nor `iso`."""
+def pattern_of(written: str) -> str:
+    """The regular expression of a format, with named groups for the parts of a time.
+
+    Raises FormatError for what is neither a format of strptime (it has a %), nor of Java, nor `iso`.
+    """
     if written == "iso":
-        return Layout(f"^{_ISO}$", "yyyy-MM-dd HH:mm:ss.SSSSSS")
-    found = list(_strptime(written) if "%" in written else _java(written))
-    pattern = "".join(directive.pattern for directive in found)
+        return f"^{_ISO}$"
+    pattern = "".join(_strptime(written) if "%" in written else _java(written))
     try:
         names = re.compile(pattern).groupindex.keys()
     except re.error as error:
         raise FormatError(f"names one part of the time twice ({error})") from None
     if "day" not in names or not names & {"year", "short", "century"} or not names & {"month", "name"}:
         raise FormatError("names no day, month and year")
-    return Layout(f"^{pattern}$", "".join(directive.java for directive in found))
+    return f"^{pattern}$"
 
 
 def check(written: str) -> None:
     """Raises FormatError for a format that `parse` does not understand."""
     if written not in UNITS:
-        layout(written)
+        pattern_of(written)
 
 
-def for_java(written: str) -> str:
-    """The format as Spark's functions know it; the name of a unit stays as it is."""
-    return written if written in UNITS else layout(written).java
-
-
-def _strptime(written: str) -> Iterator[Directive]:
+def _strptime(written: str) -> Iterator[str]:
     expanded = re.sub(r"%([TFRDc])", lambda found: _COMPOSED[found[1]], written)
     for letter, blank, text in re.findall(r"%[-#]?(.)|(\s+)|([^%\s]+|%$)", expanded):
         if blank:
-            yield Directive(r"\s+", " ")
+            yield r"\s+"
         elif text:
-            yield Directive(re.escape(text), _quoted(text))
+            yield re.escape(text)
         elif letter == "s":
             raise FormatError('holds %s; write "seconds"')
         elif letter not in _STRPTIME:
@@ -122,48 +104,48 @@ def _strptime(written: str) -> Iterator[Directive]:
             yield _STRPTIME[letter]
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'" if re.search("[A-Za-z'\\[\\]{}#]", text) else text
-
-
-def _java(written: str) -> Iterator[Directive]:
+def _java(written: str) -> Iterator[str]:
     pattern = r"((?P<letter>[A-Za-z])(?P=letter)*)|'((?:[^']|'')*)'|(.)"
     for run, letter, quoted, other in re.findall(pattern, written, re.DOTALL):
         if run:
             yield _java_field(letter, len(run))
         elif other in ("[", "]"):
-            yield Directive("(?:" if other == "[" else ")?", other)
+            yield "(?:" if other == "[" else ")?"
         else:
-            text = other or quoted.replace("''", "'") or "'"
-            yield Directive(re.escape(text), _quoted(text))
+            yield re.escape(other or quoted.replace("''", "'") or "'")
 
 
-def _java_field(letter: str, length: int) -> Directive:
+def _java_field(letter: str, length: int) -> str:
     """`dd` has two digits and `d` one or two; `SSS` has up to three."""
     name = {"d": "day", "H": "hour", "h": "hour12", "m": "minute", "s": "second"}.get(letter)
-    java = letter * length
     if name and length <= 2:
-        return _field(name, r"\d{2}" if length == 2 else r"\d{1,2}", java)
+        return _field(name, r"\d{2}" if length == 2 else r"\d{1,2}")
     if letter in "yu" and length in (1, 2, 4):
-        return _field("century" if length == 2 else "year", {1: r"\d{1,4}", 2: r"\d{2}", 4: r"\d{4}"}[length], java)
+        return _field("century" if length == 2 else "year", {1: r"\d{1,4}", 2: r"\d{2}", 4: r"\d{4}"}[length])
     if letter in "ML" and length <= 4:
         if length > 2:
             return _SHORT if length == 3 else _LONG
-        return _field("month", r"\d{2}" if length == 2 else r"\d{1,2}", java)
+        return _field("month", r"\d{2}" if length == 2 else r"\d{1,2}")
     if letter == "S" and length <= 9:
-        return _field("fraction", rf"\d{{1,{length}}}", java)
+        return _field("fraction", rf"\d{{1,{length}}}")
     if letter in "XxZzVO":
-        return Directive(_ZONE, java)
+        return _ZONE
     if letter == "a" and length == 1:
         return _AMPM
     if letter == "E" and length <= 4:
-        return Directive(_DAYS, java)
-    raise FormatError(f"holds {java}, which is not known (known: yyyy yy MM MMM MMMM d dd HH hh mm ss SSS a XXX EEE)")
+        return _DAYS
+    raise FormatError(f"holds {letter * length}, which is not known (known: yyyy yy MM MMM MMMM d dd HH hh mm ss SSS a XXX EEE)")
 
 
 def parse(texts: pa.Array, written: str) -> pa.Array:
-    """Moments in UTC, to the microsecond; null for what is not in the format, or on no calendar."""
-    micros, is_moment = _epochs(texts, UNITS[written]) if written in UNITS else _dates(texts, layout(written).pattern)
+    """Moments in UTC, to the microsecond; null for what is not in the format, or on no calendar.
+
+    Behind a MARK, which Parquet's moments have, are microseconds, whatever the format.
+    """
+    micros, is_moment = _epochs(texts, UNITS[written]) if written in UNITS else _dates(texts, pattern_of(written))
+    ready, is_ready = _epochs(pc.utf8_ltrim(texts, characters=MARK), 1)
+    is_ready &= _to_numpy(pc.fill_null(pc.starts_with(texts, MARK), False))
+    micros, is_moment = np.where(is_ready, ready, micros), is_moment | is_ready
     is_moment &= (micros >= _FIRST) & (micros <= _LAST)
     return pa.array(micros, pa.int64(), mask=~is_moment).cast(MOMENT)
 
@@ -177,7 +159,7 @@ def _epochs(texts: pa.Array, unit: int) -> Parsed:
     fraction = _cast(digits) * unit // 1_000_000
     size = np.minimum(whole, limit) * unit + np.where(whole < limit, fraction, 0)
     micros = np.where(_to_numpy(pc.equal(_group(parts, "sign"), "-")), -size, size)
-    floats = pc.if_else(pc.match_substring_regex(texts, _FLOAT), texts, pa.scalar(None, pa.string()))
+    floats = pc.if_else(pc.match_substring_regex(texts, _FLOAT), texts, None)
     if floats.null_count == len(floats):
         return micros, is_plain
     scaled = _to_numpy(pc.fill_null(pc.cast(floats, pa.float64()), 0.0)) * unit

@@ -116,10 +116,9 @@ def _is_float(found: pa.Array) -> pa.Array:
 
 def _wrong_unit(source: Source, config: RatingsConfig, rows: pa.RecordBatch) -> Iterator[Finding]:
     """Numbers that are read, but as moments of another age."""
-    written = config.timestamp_format
-    formats = fits.formats(rows["timestamp"]) if written in times.UNITS else []
-    if formats and formats[0] in times.UNITS and written not in formats:
-        message = f'{source.setting}: timestamp_format is "{written}", but the numbers are probably {formats[0]}'
+    written, unit = config.timestamp_format, fits.unit(rows["timestamp"])
+    if written in times.UNITS and unit and unit != written:
+        message = f'{source.setting}: timestamp_format is "{written}", but the numbers are probably {unit}'
         yield Finding(source.setting, message, False)
 
 

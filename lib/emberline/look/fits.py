@@ -1,6 +1,7 @@
 """Which settings would read the texts that were found: time formats, ways to write numbers, encodings."""
 
 import codecs
+import re
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -25,7 +26,8 @@ _HOURS = (
     "T%H:%M:%S",
     ":%H:%M:%S",
 )
-_OTHERS = ("%Y%m%d%H%M%S", "%Y%m%d%H%M", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y")
+_NUMERIC = ("%Y%m%d%H%M%S", "%Y%m%d%H%M")
+_OTHERS = (*_NUMERIC, "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y")
 _WAYS = [
     NumberRules(d, t) for d, t in ((".", ""), (",", ""), (",", "."), (".", ","), (",", " "), (",", "\u00a0"), (",", "\u202f"))
 ]
@@ -36,6 +38,8 @@ ENCODINGS = ("utf-8", "utf-16", "cp1252", "cp1250", "cp1251", "cp932", "euc_jp",
 def formats(texts: pa.Array) -> list[str]:
     """The time formats that read nearly all of the texts, and more of them than any other; the simplest first."""
     found = texts.drop_null()
+    if number := unit(found):
+        return [number, *(written for written in _NUMERIC if _share(times.parse(found, written)) >= ENOUGH)]
     if _share(times.parse(found, "iso")) >= ENOUGH:
         return ["iso"]
     likely = [written for written in _candidates(found) if times.parse(found[:_FEW], written).null_count < min(_FEW, len(found))]
@@ -44,19 +48,29 @@ def formats(texts: pa.Array) -> list[str]:
     return [written for written, share in shares.items() if share >= max(ENOUGH, best)]
 
 
+def unit(texts: pa.Array) -> str | None:
+    """The unit of numbers that are times of this age, by their size; None for other texts."""
+    found = texts.drop_null()
+    is_number = pc.match_substring_regex(found, r"^\d{9,17}(\.\d*)?$")
+    if not len(found) or pc.sum(is_number).as_py() < ENOUGH * len(found):
+        return None
+    digits = pc.max(pc.utf8_length(pc.replace_substring_regex(found, r"\..*$", ""))).as_py()
+    return "seconds" if digits <= 11 else "milliseconds" if digits <= 14 else "microseconds"
+
+
 def _candidates(found: pa.Array) -> Iterable[str]:
-    """Numbers are seconds, milliseconds or microseconds of this age, by their size; of 20 digits they are none."""
-    if not len(found):
-        return
-    if _share(pc.if_else(pc.match_substring_regex(found, r"^\d{9,17}(\.\d*)?$"), 1, None)) >= ENOUGH:
-        digits = pc.max(pc.utf8_length(pc.replace_substring_regex(found, r"\..*$", ""))).as_py()
-        yield "seconds" if digits <= 11 else "milliseconds" if digits <= 14 else "microseconds"
-        yield from ("%Y%m%d%H%M%S", "%Y%m%d%H%M")
-        return
-    yield from _OTHERS
+    """The formats whose day, or the whole of which, begins one of the first texts."""
+    first = found[:_FEW].to_pylist()
+    yield from (other for other in _OTHERS if _begins(other, first))
+    days = [day for day in _DAYS if _begins(day, first)]
     for hours in _HOURS:
         for zone in ("", " %z", "%z") if hours else ("",):
-            yield from (f"{day}{hours}{zone}" for day in _DAYS)
+            yield from (f"{day}{hours}{zone}" for day in days)
+
+
+def _begins(written: str, texts: list[str]) -> bool:
+    start = re.compile(times.pattern_of(written).removesuffix("$"))
+    return any(start.match(text) for text in texts)
 
 
 def number_ways(texts: pa.Array) -> list[NumberRules]:

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from emberline.config import RawConfig
 from emberline.datasets import storage
 from emberline.datasets.storage import RawFile
-from emberline.errors import ConfigError, DataError, SchemaError
+from emberline.errors import ConfigError
 from emberline.look.sources import Source
-from emberline.records import text
-from emberline.records.heads import near, shorten
+from emberline.records import parquet, text
 
 ROWS = 1000  # of a source
 _FILES = 8
@@ -28,16 +26,12 @@ class Head:
 
 
 def read(source: Source, files: Sequence[RawFile]) -> list[Head]:
-    """Heads of some of the files, the first and the last among them; none of Parquet, whose columns are looked at only.
+    """Heads of some of the files, the first and the last among them.
 
     Raises SchemaError for a column that is not there, DataError for a file that is not what it claims.
     """
     chosen = _some(files)
     kind = kind_of(source.config, chosen)
-    if kind == "parquet":
-        for file in chosen:
-            _check_columns(source, file)
-        return []
     found = [_head(source, file, kind, max(ROWS // len(chosen), 1)) for file in chosen]
     return [head for head in found if head is not None]
 
@@ -63,24 +57,16 @@ def _some(files: Sequence[RawFile]) -> list[RawFile]:
 
 
 def _head(source: Source, file: RawFile, kind: str, rows: int) -> Head | None:
+    name, wanted, lists = str(file.path), source.wanted, source.lists
+    if kind == "parquet":
+        with storage.open_arrow(file.path) as opened:
+            columns, batch = parquet.head(opened, name, wanted, lists, ("timestamp",), rows)
+        return _named(file, columns.names, batch)
     with storage.open_input(file.path) as opened:
-        found = text.head(opened, str(file.path), source.config.dialect(kind), source.wanted, source.lists, rows)
-    if found is None:
-        return None
-    layout, batch = found
-    names = pa.array([file.relative] * batch.num_rows, pa.string())
-    return Head(file, layout.names, pa.record_batch([names, *batch.columns], ["source_file", *batch.schema.names]))
+        found = text.head(opened, name, source.config.dialect(kind), wanted, lists, rows)
+    return None if found is None else _named(file, found[0].names, found[1])
 
 
-def _check_columns(source: Source, file: RawFile) -> None:
-    name, client = storage.for_arrow(file.path)
-    try:
-        names = pq.read_schema(name, filesystem=client).names
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{file.path} is not a whole Parquet file: {error}") from None
-    for column in source.wanted.values():
-        if str(column) not in names:
-            raise SchemaError(
-                f"{file.path}: column {column!r} is missing{near(str(column), names)}; "
-                f"the file has: {shorten(', '.join(names))}; correct columns in the pipeline file"
-            )
+def _named(file: RawFile, columns: tuple[str, ...], batch: pa.RecordBatch) -> Head:
+    names = pa.repeat(pa.scalar(file.relative, pa.string()), batch.num_rows)
+    return Head(file, columns, pa.record_batch([names, *batch.columns], ["source_file", *batch.schema.names]))

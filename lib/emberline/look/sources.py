@@ -34,21 +34,15 @@ class Source:
 
 def of_stage(config: Config, stage: Stage) -> list[Source]:
     """What the stage reads of raw rows; not pictures, and not what a stage of the pipeline makes."""
-    settings: Any = stage.settings(config)
-    found: Iterator[Source] = iter(())
-    if isinstance(settings, RatingsConfig):
-        found = iter([_ratings(settings)])
-    elif isinstance(settings, AttributesConfig):
-        found = _attributes(settings)
-    elif isinstance(settings, RecommendConfig):
-        found = _lists(settings)
+    of_section = _OF_SECTION.get(stage.name)
+    found = of_section(stage.settings(config)) if of_section else ()
     return [source for source in found if split_dataset_path(source.config.path) is None]
 
 
-def _ratings(config: RatingsConfig) -> Source:
+def _ratings(config: RatingsConfig) -> Iterator[Source]:
     clean = partial(events.clean, rules=config.rules())
     expected = frozenset(rule.reason for rule in config.reject)
-    return Source("ratings", config, config.wanted(), clean, config.max_rejected, expected=expected)
+    yield Source("ratings", config, config.wanted(), clean, config.max_rejected, expected=expected)
 
 
 def _attributes(config: AttributesConfig) -> Iterator[Source]:
@@ -65,3 +59,10 @@ def _lists(config: RecommendConfig) -> Iterator[Source]:
         if items:
             clean = partial(attributes.clean, rules=items.rules())
             yield Source(f"recommend.{setting}", items, {"id": items.item_id}, clean, 1.0)
+
+
+_OF_SECTION: dict[str, Callable[[Any], Iterator[Source]]] = {
+    "prepare-ratings": _ratings,
+    "prepare-items": _attributes,
+    "recommend": _lists,
+}

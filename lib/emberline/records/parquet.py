@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from emberline.errors import ConfigError, DataError, SchemaError
 from emberline.records import columns
-from emberline.records.heads import Wanted, shorten
+from emberline.records.heads import Wanted, near, shorten
 from emberline.records.objects import WORDS
 from emberline.records.separated import NUL
 from emberline.records.splitting import Positions
@@ -289,7 +289,7 @@ def _columns(opened: pq.ParquetFile, name: str, wanted: Mapping[str, str], pictu
         times = schema.names.count(column)
         path = (column,) if times else _reach(list(schema), column)
         if times > 1 or path is None:
-            what = f"appears {times} times" if times else "is missing"
+            what = f"appears {times} times" if times else f"is missing{near(column, schema.names)}"
             raise SchemaError(
                 f"{name}: column {column!r} {what}; the file has: {shorten(', '.join(schema.names))}; "
                 "correct columns in the pipeline file"

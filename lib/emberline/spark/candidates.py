@@ -48,7 +48,7 @@ def within(rows: Scan, items: DataFrame | None) -> Scan:
 
 def _listed(run: StageRun, spark: SparkSession, setting: str, config: ItemListConfig, items: DataFrame) -> DataFrame:
     """Column item: what the files of one setting list. items: columns item and item_id."""
-    raw = read_raw(spark, run.raw_files(config.path), config, {"id": config.item_id}, "yyyy-MM-dd HH:mm:ss")
+    raw = read_raw(spark, run.raw_files(config.path), config, {"id": config.item_id})
     usable = F.when(F.col("reason").isNull(), F.col("id"))
     texts = parse(raw, config.rules()).select(usable.alias("item_id")).distinct()
     listed = texts.join(items, "item_id", "left").persist()

@@ -14,7 +14,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from emberline.cleaning import events, times
+from emberline.cleaning import events
 from emberline.cleaning.events import EventRules
 from emberline.config import RatingsConfig
 from emberline.datasets.manifest import Dataset
@@ -33,7 +33,7 @@ _MERGED = {"latest": "duplicate of a later event", "sum": "added to the pair's s
 def run(run: StageRun, spark: SparkSession) -> None:
     """Read, clean, merge, filter, number, split and write."""
     config: RatingsConfig = run.settings
-    raw = read_raw(spark, run.raw_files(config.path), config, config.wanted(), times.for_java(config.timestamp_format))
+    raw = read_raw(spark, run.raw_files(config.path), config, config.wanted())
     parsed = frames.checkpoint(parse(raw, config.rules()), run, "parsed").transform(leave_out_old, config.last_days)
     rejects.check(parsed, config.max_rejected, "ratings", [rule.reason for rule in config.reject])
     good = parsed.where("reason is null")

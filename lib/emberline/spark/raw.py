@@ -43,11 +43,11 @@ class _Head:
     first_line: str
 
 
-def read_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: Wanted, timestamp_format: str) -> DataFrame:
+def read_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: Wanted) -> DataFrame:
     """Columns source_file, raw, problem (null where there is none) and, as text, one column per key of `wanted`.
 
     `wanted` maps the new name to the input's column name, or to its position from 1 in CSV without a header. Files may differ in
-    the order and number of their columns. A Parquet `timestamp` is written out in `timestamp_format`.
+    the order and number of their columns. A moment in a Parquet `timestamp` stands behind a parquet.MOMENT.
 
     Raises DataError for a file that is not what it claims, SchemaError for a missing column.
     """
@@ -55,7 +55,7 @@ def read_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: 
         check_name(file)
     kind = raw.format if raw.format != "auto" else _kind_of(files)
     if kind == "parquet":
-        return row_groups.texts(spark, files, wanted, (), timestamp_format)
+        return row_groups.texts(spark, files, wanted, ())
     _check_encoding(spark, raw.encoding)
     heads = [head for file in files if (head := _head(file, kind, raw))]
     if not heads:

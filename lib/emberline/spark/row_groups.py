@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
 from emberline.datasets import storage
 from emberline.datasets.storage import RawFile
@@ -25,17 +24,16 @@ _TASK_COST = 100_000  # bytes that take as long to read as it takes to open a fi
 _SMALL_PIECE = 4 << 20  # compressed bytes of a row group that are not worth cutting
 
 
-def texts(spark: SparkSession, files: list[RawFile], wanted: Wanted, lists: Collection[str], timestamp_format: str) -> DataFrame:
+def texts(spark: SparkSession, files: list[RawFile], wanted: Wanted, lists: Collection[str]) -> DataFrame:
     """Columns source_file, raw, problem, and one of text per key of `wanted`, as `parquet.read` has them.
 
-    A moment in the column `timestamp` is in `timestamp_format`. Raises DataError and SchemaError as `parquet.layout`.
+    A moment in the column `timestamp` stands behind a parquet.MOMENT. Raises DataError and SchemaError as `parquet.layout`.
     """
     names = parquet.names_of(wanted)
     layouts = layouts_of(files, partial(parquet.layout, wanted=names, lists=tuple(lists)))
     schema = pa.schema([(name, pa.string()) for name in ("source_file", "raw", "problem", *names)])
     reading = partial(parquet.read_tasks, wanted=names, lists=tuple(lists), moments=_MOMENTS, opened=storage.open_arrow)
-    found = tasks(spark, files, layouts).mapInArrow(reading, spark_schema(schema))
-    return found.withColumns({name: _written(name, timestamp_format) for name in _MOMENTS if name in names})
+    return tasks(spark, files, layouts).mapInArrow(reading, spark_schema(schema))
 
 
 def layouts_of(files: list[RawFile], layout: Callable[..., Layout]) -> list[Layout]:
@@ -68,16 +66,3 @@ def tasks(spark: SparkSession, files: list[RawFile], layouts: list[Layout], smal
         return spark.createDataFrame([], spark_schema(parquet.TASKS))
     costs = np.array([row["bytes"] * (row["end"] - row["start"]) / max(row["rows"], 1) + _TASK_COST for row in rows])
     return spread(spark, pa.Table.from_pylist(rows, parquet.TASKS), costs)
-
-
-def _written(column: str, timestamp_format: str) -> Column:
-    """A moment in the format that texts of the column are in; other values as they are."""
-    is_moment = F.startswith(column, F.lit(parquet.MOMENT))
-    micros = F.when(is_moment, F.substring(column, 2, 20)).try_cast("long")
-    if timestamp_format == "seconds":
-        text = (micros.cast("decimal(20,0)") / 1_000_000).cast("string")
-    elif timestamp_format == "milliseconds":
-        text = F.floor(micros.cast("decimal(20,0)") / 1000).cast("string")
-    else:
-        text = F.date_format(F.timestamp_micros(micros), timestamp_format)
-    return F.when(is_moment, text).otherwise(F.col(column))
