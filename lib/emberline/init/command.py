@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from emberline.display import make_console, one_line
+from emberline.display import make_console
 from emberline.init import pipeline
+from emberline.logs import one_line
 
 Files = Annotated[
     list[Path],

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from emberline import pipelines, stages
 from emberline.datasets import storage
-from emberline.display import one_line
 from emberline.errors import ConfigError, DataError
 from emberline.init import sections
 from emberline.init.inspect import Pictures, Table, inspect
 from emberline.init.sections import Section
+from emberline.logs import one_line
 from emberline.look.examine import Finding, look
 from emberline.look.sources import of_stage
 
