@@ -288,6 +288,7 @@ def test_mistakes_in_a_pipeline_end_with_2(emberline: Emberline, pipeline: Path)
 
 
 def test_missing_input_ends_with_3(emberline: Emberline, pipeline: Path) -> None:
+    (pipeline.parent / "data" / "ratings.csv").unlink()
     _assert_one_line(emberline("run", pipeline), 3, "data/ratings.csv does not exist")
     _assert_one_line(emberline("run", pipeline, "--only", "recommend"), 3, "run prepare-ratings first")
 
