@@ -14,7 +14,7 @@ from emberline.cleaning.numbers import NumberRules
 from emberline.cleaning.texts import TextRules
 
 _FLOAT_MAX = 3.4028235e38
-WEIGHSNone, TOO_EARLY, TOO_LATE = FILTERED = ("event weighs 0", "earlier than since", "not before until")
+WEIGHS_NOTHING, TOO_EARLY, TOO_LATE = FILTERED = ("event weighs 0", "earlier than since", "not before until")
 SCHEMA = pa.schema(
     {
         "source_file": pa.string(),
@@ -165,7 +165,7 @@ def _moments(found: dict[str, pa.Array], rules: EventRules, reasons: _Reasons, c
 def _leave_out(found: dict[str, pa.Array], moments: pa.Array, rules: EventRules, reasons: _Reasons) -> None:
     """Good rows that are not wanted."""
     if nothing := [event for event, weight in rules.weights.items() if weight == 0]:
-        reasons.add(pc.is_in(found["event"], value_set=pa.array(nothing)), WEIGHSNone)
+        reasons.add(pc.is_in(found["event"], value_set=pa.array(nothing)), WEIGHS_NOTHING)
     if rules.since:
         reasons.add(pc.less(moments, pa.scalar(rules.since, times.MOMENT)), TOO_EARLY)
     if rules.until:
