@@ -10,7 +10,7 @@ from emberline.config import RatingsConfig
 from emberline.datasets import storage
 from emberline.errors import EmberlineError
 from emberline.look import fits
-from emberline.look.heads import Head
+from emberline.look.heads import Head, kind_of
 from emberline.look.sources import Source
 from emberline.records import heads as records
 from emberline.records import text
@@ -54,6 +54,8 @@ def number_advice(setting: str, texts: pa.Array) -> str:
 
 
 def _encoding(source: Source, found: Sequence[Head], rows: pa.Table) -> str:
+    if kind_of(source.config, [found[0].file]) == "parquet":
+        return ""
     with storage.open_input(found[0].file.path) as opened:
         names = fits.encodings(opened.read(_START))
     return f"{source.setting}.encoding = {' or '.join(map(_quoted, names[:_SHOWN]))} would decode it" if names else ""
