@@ -57,7 +57,7 @@ def inspect(path: Path) -> Table | Pictures:
 
 
 def _parquet(path: Path, file: RawFile) -> Table:
-    with storage.open_arrow(file.path) as opened:
+    with storage.open_arrow(file.uri) as opened:
         names = parquet.layout(opened, str(file.path), {}).names
         usable = [name for name in names if _is_readable(opened, file, name)]
         _, rows = parquet.head(opened, str(file.path), {name: name for name in usable}, usable, usable)

@@ -59,7 +59,7 @@ def _some(files: Sequence[RawFile]) -> list[RawFile]:
 def _head(source: Source, file: RawFile, kind: str, rows: int) -> Head | None:
     name, wanted, lists = str(file.path), source.wanted, source.lists
     if kind == "parquet":
-        with storage.open_arrow(file.path) as opened:
+        with storage.open_arrow(file.uri) as opened:
             columns, batch = parquet.head(opened, name, wanted, lists, ("timestamp",), rows)
         return _named(file, columns.names, batch)
     with storage.open_input(file.path) as opened:
