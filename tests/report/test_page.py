@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from emberline import status
 from emberline.datasets import manifest as manifests
 from emberline.datasets.prune import prune
+from emberline.datasets.sketch import Sketch
 from emberline.status import Status
 
 Report = Callable[..., Any]
@@ -163,7 +165,7 @@ def test_a_setting_that_is_no_default_is_there_and_escaped(report: Report, root:
 # ------------------------------------------------------------------------------------------------- the last evaluation
 
 
-def _measure(root: Path, run_id: str, value: float, protocol: str = "0123456789ab") -> None:
+def _measure(root: Path, run_id: str, value: float, protocol: str = "0123456789ab", data: Sketch | None = None) -> None:
     """Make the metrics of the root those of another evaluation."""
     path = root / "metrics" / "manifest.json"
     manifest = json.loads(path.read_text())
@@ -171,6 +173,8 @@ def _measure(root: Path, run_id: str, value: float, protocol: str = "0123456789a
     content = json.loads(part.read_text())
     content["reports"]["holdout"]["metrics"][0]["value"] = value
     content["reports"]["holdout"]["protocol"]["hash"] = protocol
+    if data:
+        content["reports"]["holdout"]["data"] = asdict(data)
     part.write_text(json.dumps(content))
     manifest["produced_by"]["run_id"] = run_id
     manifest["parts"][0]["bytes"] = part.stat().st_size
@@ -196,6 +200,24 @@ def test_another_protocol_is_not_compared_and_the_page_says_why(report: Report, 
     _measure(root, "20250202T030405-00000000", 0.35, protocol="ffffffffffff")
     said = "which was measured under another protocol (0123456789ab, now ffffffffffff)."
     assert any(said in text for text in report("ratings", root).texts("p"))
+
+
+@pytest.mark.parametrize(
+    ("shared", "said"),
+    [
+        (128, "under the same protocol and on the same data."),
+        (96, "under the same protocol, on data that have 86% in common."),  # Jaccard .75: 2 * .75 / 1.75
+        (16, "the data have 22% in common."),  # 2 * .125 / 1.125
+    ],
+)
+def test_other_data_are_not_compared(shared: int, said: str, report: Report, root: Path, write_ratings: Write) -> None:
+    write_ratings(root)
+    for month, differing in ((2, 0), (3, 128 - shared)):
+        marks = {place: place + 1000 * (place < differing) for place in range(128)}
+        _measure(root, f"20250{month}02T030405-00000000", 0.35, data=Sketch.of(1000, differing << 32, marks))
+        page = report("ratings", root)
+    assert [text for text in page.texts("p") if text.endswith(said)], [t for t in page.texts("p") if "valuation" in t]
+    assert ("ndcg@3 als 0.350 0.350 ±0.000 within the error" in page.texts("tr")) == (shared > 64)
 
 
 def test_a_damaged_last_report_does_not_stop_this_one(report: Report, root: Path, write_ratings: Write) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
+from emberline.datasets.sketch import Sketch
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError
+from emberline.publish.gates import LEAST_SHARED
 from emberline.report.measures import MODELS, Verdict, main_metrics, verdict_of
 from emberline.report.text import measure, moment, started
 
@@ -43,6 +45,7 @@ def figures(metrics: Dataset, reports: Mapping[str, Row]) -> Figures:
         "reports": {
             key: {
                 "hash": report["protocol"]["hash"],
+                "data": report.get("data"),
                 "rows": [{name: row.get(name) for name in kept} for row in report["metrics"]],
             }
             for key, report in reports.items()
@@ -75,8 +78,24 @@ def _comparison(key: str, report: Row, last: Figures) -> Comparison:
     if then["hash"] != hash_now:
         reason = f"was measured under another protocol ({then['hash']}, now {hash_now})"
         return Comparison(f"Not compared with the evaluation of {when}, which {reason}.", [])
+    share = _shared(report, then)
+    if share < LEAST_SHARED:
+        return Comparison(f"Not compared with the evaluation of {when}: the data have {share:.0%} in common.", [])
     changes = _changes(report["metrics"], then["rows"])
-    return Comparison(f"Beside the evaluation of {when}, under the same protocol.", changes)
+    return Comparison(f"Beside the evaluation of {when}, under the same protocol{_data(report, then, share)}.", changes)
+
+
+def _shared(now: Row, then: Row) -> float:
+    """What share of the smaller data is in the larger; all, where one does not say."""
+    ours, theirs = Sketch.read(now.get("data")), Sketch.read(then.get("data"))
+    return ours.shared_with(theirs) if ours and theirs else 1.0
+
+
+def _data(now: Row, then: Row, share: float) -> str:
+    if not now.get("data") or not then.get("data"):
+        return ""
+    is_same = now["data"]["hash"] == then["data"]["hash"]
+    return " and on the same data" if is_same else f", on data that have {share:.0%} in common"
 
 
 def _changes(now: list[Row], then: list[Row]) -> list[Change]:
