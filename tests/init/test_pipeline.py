@@ -107,3 +107,30 @@ def test_files_without_people_or_items_are_named_with_their_columns(tmp_path: Pa
 def test_columns_are_known_by_their_names(names: tuple[str, ...], user: str, item: str) -> None:
     found = roles.by_name(names)
     assert (found["user_id"], found["item_id"]) == (user, item)
+
+
+def test_a_folder_of_different_things_is_taken_apart_and_a_folder_of_one_log_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    for place in ("pictures", ".hidden"):
+        (folder / place).mkdir(parents=True)
+    (folder / "log.csv").write_text("user,item\n1,2\n")
+    (folder / "readme.txt").write_text("not rows, by its name, but one is tried\n")
+    (folder / "notes.md").touch()
+    assert {path.name for path in pipeline.things_in(folder)} >= {"log.csv", "pictures"}
+    assert not {"notes.md", ".hidden"} & {path.name for path in pipeline.things_in(folder)}
+    days = tmp_path / "days"
+    days.mkdir()
+    for day in (1, 2, 3):
+        (days / f"{day}.csv").write_text(f"user,item\n{day},2\n")
+    assert pipeline.things_in(days) == [days]
+    (days / "products.csv").write_text("item,title\n2,Two\n")
+    assert pipeline.things_in(days) == [days]  # which of them are one log is not for us to guess
+    for name in ("1.csv", "2.csv"):
+        (days / name).unlink()
+    assert [path.name for path in pipeline.things_in(days)] == ["3.csv", "products.csv"]
+    for day in (1, 2):
+        (days / f"{day}.csv").write_text(f"{day},2\n")
+    for name in ("3.csv", "products.csv"):
+        (days / name).unlink()
+    assert pipeline.things_in(days) == [days]  # two days without a header
+    assert pipeline.things_in(days / "3.csv") == [days / "3.csv"]

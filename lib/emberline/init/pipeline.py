@@ -1,8 +1,10 @@
 """A pipeline for files that somebody has, written from a look at their first rows."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from emberline import pipelines, stages
@@ -14,7 +16,10 @@ from emberline.init.sections import Section
 from emberline.logs import one_line
 from emberline.look.examine import Finding, look
 from emberline.look.sources import of_stage
+from emberline.records import text
 
+_MOST_TABLES = 20  # a folder of more is one log, whatever they begin with
+_LONGEST_LINE = 1 << 16  # bytes
 _MODELS = ["", "[als]", "", "[recommend]", "", "[evaluate]", "", "[report]"]
 
 
@@ -34,7 +39,7 @@ def write(paths: Sequence[Path], to: Path) -> Written:
     """
     if to.exists():
         raise ConfigError(f"{to} is there already; give another file with --to, or remove it")
-    contents = [inspect(path) for path in paths]
+    contents = [inspect(path) for path in chain.from_iterable(map(things_in, paths))]
     found = [_told(content) for content in contents]
     made = list(_sections(contents, to.parent))
     doubts = [f"[{section.name}] {doubt}" for section in made for doubt in section.doubts]
@@ -44,6 +49,22 @@ def write(paths: Sequence[Path], to: Path) -> Written:
     except OSError as error:
         raise ConfigError(f"{to} cannot be written: {error.strerror}") from None
     return Written(found, doubts, _look(to))
+
+
+def things_in(path: Path) -> list[Path]:
+    """A folder that holds several things, such as a log, products and a folder of pictures, as those; else the path itself."""
+    inside = [one for one in storage.children(path) if isinstance(one, Path) and not one.name.startswith((".", "_"))]
+    folders = [one for one in inside if one.is_dir()]
+    tables = [one for one in inside if one.is_file() and text.kind_of(one.name)]
+    headers = {start for one in tables if not re.search(rb"\d", start := _start(one))}
+    is_mixed = bool(folders and tables) or 1 < len(tables) == len(headers)
+    return [*tables, *folders] if is_mixed and len(tables) <= _MOST_TABLES else [path]
+
+
+def _start(path: Path) -> bytes:
+    """The first line, by which files of one log are alike, where it is a header; those have hardly ever digits."""
+    with path.open("rb") as file:
+        return file.readline(_LONGEST_LINE)
 
 
 def _sections(contents: Sequence[Table | Pictures], folder: Path) -> Iterator[Section]:
