@@ -180,6 +180,9 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
         metrics |= outcome.metrics
     if "accounts" in metrics:
         _show_accounts(console, metrics["accounts"], metrics["reasons"])
+    for side, count in metrics.get("joined", {}).items():
+        if count:
+            say(console, f"Spellings of {side} that were joined with another one of the same id: {count:,}")
     for report in metrics.get("reports", {}).values():
         _show_metrics(console, _named(report), report["metrics"])
 
