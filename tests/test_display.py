@@ -130,9 +130,10 @@ def test_input_rows_are_accounted_for(console: Console) -> None:
     accounts = {"read": 1500, "kept": 1000, "merged": 250, "rejected": 150, "filtered": 100}
     metrics = {"accounts": accounts, "reasons": {"not a [number]\n": 150}, "joined": {"users": 4, "items": 0}}
     display.show_outcomes(console, [_outcome("prepare-ratings", metrics=metrics)])
-    assert "Spellings of users that were joined with another one of the same id: 4" in _shown(console)
-    assert "Spellings of items" not in _shown(console)
-    assert "Input rows: 1,500 read = 1,000 kept + 250 merged + 150 rejected + 100 filtered" in _shown(console)
+    shown = _shown(console)
+    assert "Input rows: 1,500 read = 1,000 kept + 250 merged + 150 rejected + 100 filtered" in shown
+    assert "Spellings of users that were joined with another one of the same id: 4" in shown
+    assert "Spellings of items" not in shown
 
 
 def test_reasons_are_shown_literally(console: Console) -> None:
