@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from emberline.config import AlsConfig
+from emberline.config import AlsConfig, ItemListConfig
 from emberline.datasets import manifest as manifests
 from emberline.report import charts, classes, lists, made, measures, people, ratings, text, training
 
@@ -164,7 +164,7 @@ def test_settings_that_are_defaults_are_left_out() -> None:
     assert made.changed("als", config) == [
         made.Setting("rank", "8", "32"),
         made.Setting("validation_users", "10", "0"),
-        made.Setting("patience", "2", "null"),
+        made.Setting("patience", "2", "none"),
     ]
     columns = {"user_id": "u", "item_id": 2}
     ratings_config = {"columns": columns, "holdout": {"by": "last", "n": 1, "cold_items": 0.0}, "seed": 1}
@@ -172,7 +172,15 @@ def test_settings_that_are_defaults_are_left_out() -> None:
         made.Setting("columns.user_id", "u", None),
         made.Setting("columns.item_id", "2", None),
         made.Setting("holdout.by", "last", "none"),
-        made.Setting("holdout.n", "1", "null"),
+        made.Setting("holdout.n", "1", "none"),
+    ]
+    candidates = ItemListConfig(path="p.csv", separator=";").what()
+    assert made.changed("recommend", {"candidates": candidates}) == [made.Setting("candidates.separator", ";", ",")]
+    items = [{"columns": {"id": "a"}, "header": True}, {"columns": {"id": 1}, "header": False}]
+    assert made.changed("attributes", {"items": items, "users": []}) == [
+        made.Setting("items.1.columns.id", "a", None),
+        made.Setting("items.2.columns.id", "1", None),
+        made.Setting("items.2.header", "false", "true"),
     ]
 
 

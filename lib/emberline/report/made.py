@@ -1,9 +1,11 @@
 """How what the page shows was made: each stage's run, when it began, how long it took, and the settings that are not defaults."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic.fields import FieldInfo
 
 from emberline import stages, status
 from emberline.config import Config, Model
@@ -80,38 +82,37 @@ def _seconds(root: Location, stage: str, run_id: str) -> float | None:
 
 def changed(section: str, config: Mapping[str, Any]) -> list[Setting]:
     """The settings of a run's section that are not defaults, those of tables within it by names such as holdout.by."""
-    given, usual = _flat(config), _flat(_defaults(_section(section)))
-    return [
-        Setting(name, _shown(name, value), _shown(name, usual[name]) if name in usual else None)
-        for name, value in given.items()
-        if value is not None and (name not in usual or usual[name] != value)
-    ]
+    model = _model_in(Config.model_fields[section].annotation)
+    return [*_changed(model, config, "")] if model else []
 
 
-def _section(name: str) -> type[Model]:
-    options = getattr(Config.model_fields[name].annotation, "__args__", ())
-    return next(option for option in options if isinstance(option, type) and issubclass(option, Model))
+def _changed(model: type[Model], config: Mapping[str, Any], prefix: str) -> Iterator[Setting]:
+    for name, value in config.items():
+        field = model.model_fields.get(name)
+        below = _model_in(field.annotation) if field else None
+        if below and value:
+            tables = [value] if isinstance(value, dict) else value
+            for place, table in enumerate(tables, start=1):
+                yield from _changed(below, table, f"{prefix}{name}." if len(tables) == 1 else f"{prefix}{name}.{place}.")
+        elif value is not None and (field is None or field.is_required() or _default(field) != value):
+            usual = None if field is None or field.is_required() else _shown(name, _default(field))
+            yield Setting(prefix + name, _shown(name, value), usual)
 
 
-def _defaults(section: type[Model]) -> dict[str, Any]:
-    fields = {name: field for name, field in section.model_fields.items() if not field.is_required()}
-    values = {name: field.get_default(call_default_factory=True) for name, field in fields.items()}
-    return {name: _plain(value) for name, value in values.items()}
+def _model_in(annotation: Any) -> type[Model] | None:
+    """The section that a field holds, alone, in a list, or where there is one; None for a plain value."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return annotation
+    return next(filter(None, map(_model_in, getattr(annotation, "__args__", ()))), None)
 
 
-def _plain(value: Any) -> Any:
-    return value.what() if isinstance(value, Model) else list(value) if isinstance(value, tuple) else value
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
-    return flat
+def _default(field: FieldInfo) -> Any:
+    value = field.get_default(call_default_factory=True)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _shown(name: str, value: Any) -> str:
     if is_secret(name):
         return "***"
-    text = public(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    text = public("none" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
