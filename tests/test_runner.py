@@ -23,10 +23,12 @@ import emberline
 from emberline import runner
 from emberline import status as statuses
 from emberline.config import Config
+from emberline.datasets import inputs
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Manifest
 from emberline.datasets.parts import write_file, write_part
 from emberline.datasets.schema import USERS
+from emberline.datasets.storage import RawFile
 from emberline.errors import ConfigError, DataError, EmberlineError, ManifestError, Preempted, TrainingError
 from emberline.runner import Decision, Outcome, StageRun
 from emberline.stages import Stage
@@ -92,6 +94,10 @@ def copy_status(run: StageRun) -> None:
 def grow_slowly(run: StageRun) -> None:
     run.progress("half grown")
     grow(run)
+
+
+def count_raw(run: StageRun) -> None:
+    _yield(run, "plants", "plants.txt", str(len(run.raw_files(run.settings.path))))
 
 
 def read_raw(run: StageRun) -> None:
@@ -575,22 +581,103 @@ def test_a_table_is_committed_with_its_fields_and_rows(root: Path) -> None:
     assert _status(root, "number")["rows"] == {"users": 2}
 
 
-def test_a_raw_file_that_was_touched_or_added_or_removed_reruns(root: Path, tmp_path: Path) -> None:
+def test_a_raw_file_that_was_changed_added_or_removed_reruns_and_is_named(root: Path, tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     for name in ("a.csv", "b.csv"):
         write_file(name.encode(), raw, name)
     config = _raw_config(raw)
     assert _actions(root, READ_RAW, config=config) == ["run"]
     assert _text(root, "plants") == "a.csv=a.csv b.csv=b.csv"
-    changed = ("run", "the raw input files changed")
-    os.utime(raw / "a.csv", ns=(0, 0))
-    assert _run(root, READ_RAW, config=config)["read"] == changed
-    write_file(b"c", raw, "c.csv")
-    assert _run(root, READ_RAW, config=config)["read"] == changed
+    (raw / "a.csv").write_text("A.csv")  # as many bytes
+    assert _run(root, READ_RAW, config=config)["read"] == ("run", "a.csv changed")
+    (raw / "b.csv").write_text("longer")
+    assert _run(root, READ_RAW, config=config)["read"] == ("run", "b.csv changed")
+    for name in ("c.csv", "d.csv"):
+        write_file(b"c", raw, name)
+    assert _run(root, READ_RAW, config=config)["read"] == ("run", "2 files are new: c.csv, d.csv")
     (raw / "a.csv").unlink()
-    assert _run(root, READ_RAW, config=config)["read"] == changed
+    for number in range(5):
+        write_file(b"e", raw, f"e{number}.csv")
+    expected = "5 files are new: e0.csv, e1.csv, e2.csv and 2 more; 1 file is gone: a.csv"
+    assert _run(root, READ_RAW, config=config)["read"] == ("run", expected)
     write_file(b"", raw, "_SUCCESS")
     assert _run(root, READ_RAW, config=config)["read"] == ("skip", "up to date")
+
+
+def test_the_same_bytes_at_another_time_or_place_rerun_nothing(root: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    for name in ("a.csv", "day/b.csv"):
+        write_file(name.encode(), raw, name)
+    _run(root, READ_RAW, config=_raw_config(raw))
+    run_id = _manifest(root, "plants").produced_by.run_id
+    os.utime(raw / "a.csv", ns=(0, 0))
+    assert _run(root, READ_RAW, config=_raw_config(raw))["read"] == ("skip", "up to date")
+    (raw / "a.csv").write_text("a.csv")
+    shutil.copytree(raw, tmp_path / "there", copy_function=shutil.copyfile)
+    assert _run(root, READ_RAW, config=_raw_config(tmp_path / "there"))["read"] == ("skip", "up to date")
+    assert _manifest(root, "plants").produced_by.run_id == run_id
+    (tmp_path / "there" / "a.csv").write_text("b.csv")
+    assert _run(root, READ_RAW, config=_raw_config(tmp_path / "there"))["read"] == ("run", "a.csv changed")
+
+
+def test_content_is_read_where_nothing_but_times_differ_and_once(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = tmp_path / "raw"
+    for name in ("a.csv", "b.csv"):
+        write_file(name.encode(), raw, name)
+    read: list[str] = []
+    digest = inputs.Digests._digest
+
+    def noted(self: inputs.Digests, file: RawFile) -> str | None:
+        read.append(file.relative)
+        return digest(self, file)
+
+    monkeypatch.setattr(inputs.Digests, "_digest", noted)
+    config = _raw_config(raw)
+
+    def looked(work: Any) -> list[str]:
+        read.clear()
+        work()
+        return sorted(read)
+
+    assert looked(lambda: runner.run(config, root, [READ_RAW])) == ["a.csv", "b.csv"]  # while the stage is at work
+    assert looked(lambda: runner.run(config, root, [READ_RAW])) == []
+    os.utime(raw / "a.csv", ns=(0, 0))
+    assert looked(lambda: runner.plan(config, root, [READ_RAW])) == ["a.csv"]
+    assert looked(lambda: runner.run(config, root, [READ_RAW])) == ["a.csv"]
+    assert looked(lambda: runner.run(config, root, [READ_RAW])) == []
+    write_file(b"c", raw, "c.csv")
+    os.utime(raw / "b.csv", ns=(0, 0))
+    assert looked(lambda: runner.plan(config, root, [READ_RAW])) == []  # it runs whatever is in b.csv
+
+
+def test_without_a_record_of_what_was_read_new_times_rerun(root: Path, tmp_path: Path) -> None:
+    write_file(b"a", tmp_path / "raw", "a.csv")
+    config = _raw_config(tmp_path / "raw")
+    _run(root, READ_RAW, config=config)
+    (root / "_inputs" / "read.parquet").write_bytes(b"PAR1 of somebody else")
+    assert _run(root, READ_RAW, config=config)["read"] == ("skip", "up to date")
+    os.utime(tmp_path / "raw" / "a.csv", ns=(0, 0))
+    assert _run(root, READ_RAW, config=config)["read"] == ("run", "the raw input files changed")
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "raw" / "a.csv"
+    write_file(b"a", path.parent, path.name)
+    listed = [RawFile(str(path), "a.csv", 1, path.stat().st_mtime_ns)]
+    os.utime(path, ns=(0, 0))
+    with inputs.Digests(listed) as digests:
+        assert list(digests) == [None]
+
+
+def test_names_in_other_bytes_than_utf_8_are_names(root: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    write_file(b"a", raw, "caf\udce9.csv")
+    config = _raw_config(raw)
+    _run(root, replace(READ_RAW, target=f"{__name__}:count_raw"), config=config)
+    os.utime(raw / "caf\udce9.csv", ns=(0, 0))
+    assert _run(root, replace(READ_RAW, target=f"{__name__}:count_raw"), config=config)["read"] == ("skip", "up to date")
 
 
 def test_a_raw_file_that_arrives_during_a_run_belongs_to_the_next(root: Path, tmp_path: Path) -> None:
@@ -598,7 +685,7 @@ def test_a_raw_file_that_arrives_during_a_run_belongs_to_the_next(root: Path, tm
     config = _raw_config(tmp_path / "raw")
     _run(root, replace(READ_RAW, target=f"{__name__}:read_raw_while_a_file_arrives"), config=config)
     assert _text(root, "plants") == "a.csv=a.csv"
-    assert _run(root, READ_RAW, config=config)["read"] == ("run", "the raw input files changed")
+    assert _run(root, READ_RAW, config=config)["read"] == ("run", "1 file is new: late.csv")
     assert _text(root, "plants") == "a.csv=a.csv late.csv=late"
 
 

@@ -13,7 +13,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,9 +24,11 @@ from typing import Any, Literal, Protocol
 from emberline import extras
 from emberline import status as statuses
 from emberline.config import Config
+from emberline.datasets import inputs as raw_inputs
 from emberline.datasets import lock, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.footers import check_footers
+from emberline.datasets.inputs import Digests
 from emberline.datasets.lock import Lock
 from emberline.datasets.manifest import Dataset, Kind, Manifest, Part, ProducedBy
 from emberline.datasets.prune import WORK
@@ -276,7 +278,7 @@ def run(
                 if stop.requested:
                     raise _stopped(stage)
                 inputs = _open_inputs(config, root, stage)
-                decision = _decide(config, root, stage, inputs, force)
+                decision = _decide(config, root, stage, inputs, force, notes=True)
             if listener:
                 listener.started(decision, position, len(stages))
             began = time.monotonic()
@@ -306,7 +308,7 @@ def _check_tensorflow(config: Config, root: Location, stages: Sequence[Stage], f
 
 
 def _written_places(config: Config, root: Location, stages: Sequence[Stage]) -> Iterator[Location]:
-    yield root / statuses.FOLDER
+    yield from (root / statuses.FOLDER, root / raw_inputs.FOLDER)
     for stage in stages:
         yield root / WORK / stage.name
         yield from (root / name for name in stage.writes(config))
@@ -322,8 +324,10 @@ def _open_inputs(config: Config, root: Location, stage: Stage) -> dict[str, Data
     return inputs
 
 
-def _decide(config: Config, root: Location, stage: Stage, inputs: dict[str, Dataset], force: bool) -> Decision:
-    reason = "forced" if force else _why_run(config, root, stage, inputs)
+def _decide(
+    config: Config, root: Location, stage: Stage, inputs: dict[str, Dataset], force: bool, notes: bool = False
+) -> Decision:
+    reason = "forced" if force else _why_run(config, root, stage, inputs, notes)
     return Decision(stage, "run", _with_its_end(root, stage, reason)) if reason else Decision(stage, "skip", "up to date")
 
 
@@ -335,7 +339,7 @@ def _with_its_end(root: Location, stage: Stage, reason: str) -> str:
     return f"{reason}; its last run, at work since {status.updated}, was killed"
 
 
-def _why_run(config: Config, root: Location, stage: Stage, inputs: dict[str, Dataset]) -> str | None:
+def _why_run(config: Config, root: Location, stage: Stage, inputs: dict[str, Dataset], notes: bool) -> str | None:
     """Why the stage's outputs are not what it would write now; None where they are."""
     names = stage.writes(config)
     missing = [name for name in names if not manifests.exists(root, name)]
@@ -347,19 +351,44 @@ def _why_run(config: Config, root: Location, stage: Stage, inputs: dict[str, Dat
     except EmberlineError as error:
         return str(error)
     produced_by = outputs[0].manifest.produced_by
-    if produced_by.fingerprint == _fingerprint(config, stage, inputs, _raw_files(config, stage)):
+    raw = _raw_files(config, stage)
+    if produced_by.fingerprint == _fingerprint(config, stage, inputs, raw):
         return None
-    return _what_changed(config, stage, inputs, produced_by)
+    changes = _what_changed(config, stage, inputs, produced_by)
+    return "; ".join(changes) if changes else _what_files_changed(config, root, stage, inputs, produced_by, raw, notes)
 
 
-def _what_changed(config: Config, stage: Stage, inputs: dict[str, Dataset], before: ProducedBy) -> str:
+def _what_files_changed(
+    config: Config,
+    root: Location,
+    stage: Stage,
+    inputs: dict[str, Dataset],
+    before: ProducedBy,
+    raw: dict[str, list[RawFile]],
+    notes: bool,
+) -> str | None:
+    """Which raw files are not what the stage's last run read; None where their times alone are new, which it may note."""
+    read = raw_inputs.read(root, stage.name)
+    if read is None or read.run_id != before.run_id:
+        return "the raw input files changed"
+    found = read.compare(list(raw.values()))
+    as_read = dict(zip(raw, found.files, strict=True))
+    if before.fingerprint != _fingerprint(config, stage, inputs, as_read):
+        return found.changes or "the raw input files changed"
+    if notes and found.known is not read:
+        raw_inputs.write(root, stage.name, found.known)  # so that the next look need not read them again
+    return None
+
+
+def _what_changed(config: Config, stage: Stage, inputs: dict[str, Dataset], before: ProducedBy) -> list[str]:
+    """The settings, inputs and code that are not those of the stage's last run."""
     now = _flatten(stage.settings(config).what(), stage.section)
     then = _flatten(before.config, stage.section)
     changes = [f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in now | then if now.get(key) != then.get(key)]
     changes += [f"{name} is new" for name, dataset in inputs.items() if before.inputs.get(name) != dataset.manifest.identity()]
     if before.code != code_hash():
         changes.append("emberline's code changed")
-    return "; ".join(changes) or "the raw input files changed"
+    return changes
 
 
 def _flatten(settings: dict[str, Any], prefix: str) -> dict[str, Any]:
@@ -369,7 +398,7 @@ def _flatten(settings: dict[str, Any], prefix: str) -> dict[str, Any]:
     return flat
 
 
-def _fingerprint(config: Config, stage: Stage, inputs: dict[str, Dataset], raw: dict[str, list[RawFile]]) -> str:
+def _fingerprint(config: Config, stage: Stage, inputs: dict[str, Dataset], raw: Mapping[str, Sequence[RawFile]]) -> str:
     """sha256 of all that decides the stage's result."""
     content = {
         "stage": stage.name,
@@ -386,7 +415,7 @@ def _raw_files(config: Config, stage: Stage) -> dict[str, list[RawFile]]:
     return {path: storage.list_files(path) for path in stage.raw(config) if split_dataset_path(path) is None}
 
 
-def _raw_identity(path: str, raw: dict[str, list[RawFile]]) -> list[Any]:
+def _raw_identity(path: str, raw: Mapping[str, Sequence[RawFile]]) -> list[Any]:
     """What a stage knows of its raw files before it reads them; of an artifact's, which they are: the rest is its identity."""
     return [[file.relative, file.size, file.modified] for file in raw[path]] if path in raw else [path]
 
@@ -441,9 +470,12 @@ def _execute(
     status = Status(stage.name, "running", this.run_id, this.fingerprint)
     statuses.write(root, status)
     try:
-        with stop.saving() if stage.saves else nullcontext():
-            engine(stage.engine).call(this)
-        held.check()
+        with Digests([file for files in raw.values() for file in files]) as digests:
+            with stop.saving() if stage.saves else nullcontext():
+                engine(stage.engine).call(this)
+            held.check()
+            if raw:
+                raw_inputs.write(root, stage.name, raw_inputs.of(this.run_id, list(raw.values()), digests))
         _commit(this)
         this.committed()
     except BaseException as error:

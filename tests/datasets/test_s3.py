@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -11,8 +12,8 @@ import pytest
 
 from emberline.cnn import checkpoint
 from emberline.cnn.checkpoint import Checkpoint
+from emberline.datasets import inputs, rows, storage
 from emberline.datasets import manifest as manifests
-from emberline.datasets import rows, storage
 from emberline.datasets.manifest import Manifest, ProducedBy
 from emberline.datasets.parts import write_part
 from emberline.datasets.prune import prune
@@ -88,6 +89,19 @@ def test_files_are_listed_by_folder_by_glob_and_one_by_one(s3_root: RemotePath, 
     assert listed("/2025/02/c.csv") == ["c.csv"]
     (file,) = storage.list_files(s3_root / "a.csv")
     assert (file.size, file.path.read_bytes()) == (5, b"a.csv") and abs(file.modified / 1e9 - time.time()) < 60
+
+
+def test_objects_that_are_uploaded_again_are_known_by_their_etags(s3_root: RemotePath, client: "boto3.client") -> None:
+    put(client, s3_root, "a.csv", "b.csv")
+    files = storage.list_files(s3_root)
+    with inputs.Digests(files) as digests:
+        read = inputs.of("run", [files], digests)
+    inputs.write(s3_root / "root", "prepare", read)
+    assert inputs.read(s3_root / "root", "prepare") == read
+    later = [replace(file, modified=file.modified + 1) for file in files]
+    assert read.compare([later]).changes == ""
+    client.put_object(Bucket=s3_root.authority, Key=str((s3_root / "b.csv").key).lstrip("/"), Body=b"B.csv")
+    assert read.compare([later]).changes == "b.csv changed"
 
 
 def test_what_is_not_there_is_a_data_error(s3_root: RemotePath) -> None:

@@ -412,7 +412,7 @@ def test_only_candidates_are_recommended_and_nothing_excluded(listing: tuple[Con
         assert lists[user] == [(item, pytest.approx(scores[item], abs=2e-5), rung[item]) for item in best]
     assert [decision.action for decision in runner.plan(config, root, stage)] == ["skip"]
     Path(config.recommend.exclude.path).write_text("rated 0\n")
-    assert [decision.reason for decision in runner.plan(config, root, stage)] == ["the raw input files changed"]
+    assert [decision.reason for decision in runner.plan(config, root, stage)] == ["recalled.txt changed"]
 
 
 def test_lists_that_leave_no_item_are_an_error(listing: tuple[Config, Path]) -> None:
