@@ -17,7 +17,7 @@ import pyarrow.parquet.encryption as pe
 import pytest
 
 from emberline.datasets import storage
-from emberline.errors import ConfigError, DataError, SchemaError
+from emberline.errors import ConfigError, DataError, EmberlineError, SchemaError
 from emberline.records import parquet
 from emberline.records.objects import WORDS
 from emberline.records.parquet import MOMENT, Piece
@@ -249,6 +249,48 @@ def test_a_file_that_vanishes_after_the_tasks_were_made_is_missed(tmp_path: Path
     tasks = pa.RecordBatch.from_pylist([task | {"first_row": 0, "bytes": 9}], parquet.TASKS)
     with pytest.raises(DataError, match=r"/a\.parquet cannot be read: .*No such file"):
         list(parquet.read_tasks(iter([tasks]), {"v": "v"}, (), (), storage.open_arrow))
+
+
+PICTURES: dict[str, str | int] = {"item_id": "id", "image": "image", "label": "label"}
+
+
+def pictures(rng: random.Random) -> tuple[bytes, int]:
+    """A file of pictures as Hugging Face writes them, and how many."""
+    count = rng.randint(1, 60)
+    images = [{"bytes": rng.randbytes(rng.randint(0, 300)) or None, "path": f"{n}.png"} for n in range(count)]
+    table = pa.table({"id": [f"é{n}" for n in range(count)], "image": images, "label": [n % 4 - 1 for n in range(count)]})
+    how = {"row_group_size": rng.randint(5, 60), "compression": rng.choice(["snappy", "zstd", "none"])}
+    return written(table, write_page_checksum=rng.random() < 0.5, **how).getvalue(), count
+
+
+def read_pictures(content: bytes) -> int:
+    names = ["x", "y", "z"]
+    layout = parquet.picture_layout(io.BytesIO(content), "a", PICTURES, names)
+    tasks = [
+        {"uri": "a", "source_file": "a", "group": group, "rows": rows, "start": 0, "end": rows, "first_row": 0, "bytes": 1}
+        for group, rows in enumerate(layout.group_rows)
+    ]
+    batch = pa.RecordBatch.from_pylist(tasks, parquet.TASKS)
+    found = parquet.read_pictures(iter([batch]), PICTURES, names, lambda uri: io.BytesIO(content))
+    return sum(rows.num_rows for rows in found)
+
+
+@pytest.mark.faults
+def test_of_a_damaged_file_of_pictures_every_one_is_read_or_the_file_is_refused() -> None:
+    refused = 0
+    for number in range(1000):
+        rng = random.Random(number)
+        whole, count = pictures(rng)
+        content = bytearray(whole)
+        for _ in range(rng.randint(1, 3)):
+            content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        if number % 5 == 0:
+            del content[rng.randrange(len(content)) :]
+        try:
+            assert read_pictures(bytes(content)) == count, number
+        except EmberlineError:
+            refused += 1
+    assert 300 < refused < 900
 
 
 class _Keys(pe.KmsClient):  # type: ignore[misc]
