@@ -143,9 +143,10 @@ def parse(texts: pa.Array, written: str) -> pa.Array:
     Behind a MARK, which Parquet's moments have, are microseconds, whatever the format.
     """
     micros, is_moment = _epochs(texts, UNITS[written]) if written in UNITS else _dates(texts, pattern_of(written))
-    ready, is_ready = _epochs(pc.utf8_ltrim(texts, characters=MARK), 1)
-    is_ready &= _to_numpy(pc.fill_null(pc.starts_with(texts, MARK), False))
-    micros, is_moment = np.where(is_ready, ready, micros), is_moment | is_ready
+    if (is_marked := _to_numpy(pc.fill_null(pc.starts_with(texts, MARK), False))).any():
+        ready, is_ready = _epochs(pc.utf8_ltrim(texts, characters=MARK), 1)
+        is_ready &= is_marked
+        micros, is_moment = np.where(is_ready, ready, micros), is_moment | is_ready
     is_moment &= (micros >= _FIRST) & (micros <= _LAST)
     return pa.array(micros, pa.int64(), mask=~is_moment).cast(MOMENT)
 
