@@ -168,3 +168,15 @@ def test_files_whose_names_tell_no_format_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "log.xlsx").write_text("user,item")
     with pytest.raises(EmberlineError, match=r"cannot tell the format of log\.xlsx"):
         looked({"path": f"{tmp_path}/log.xlsx", "columns": COLUMNS})
+
+
+def test_a_key_that_no_row_of_json_has_is_named_with_its_nearest(tmp_path: Path) -> None:
+    rows = [f'{{"user": "u{n}", "item": {n}, "stars": 3, "at": 1600000000, "title": "t"}}' for n in range(30)]
+    (tmp_path / "log.jsonl").write_text("\n".join(rows))
+    settings = {"path": f"{tmp_path}/log.jsonl", "columns": COLUMNS | {"title": "titel"}}
+    [finding] = looked(settings)
+    assert not finding.is_error
+    assert finding.message == "ratings: no row there has 'titel' (did you mean 'title'?)"
+    told = error(settings | {"columns": COLUMNS | {"user_id": "User"}})
+    assert "30 because user_id is missing (column 'User')" in told
+    assert told.endswith("no row there has 'User' (did you mean 'user'?)")

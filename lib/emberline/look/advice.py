@@ -15,17 +15,29 @@ from emberline.look.sources import Source
 from emberline.records import heads as records
 from emberline.records import text
 from emberline.records.dialect import Dialect
+from emberline.records.heads import near
 
 _START = 1 << 16  # bytes that say in which encoding a file is
 _SHOWN = 3
+_MISSING = " is missing"
 
 
 def advise(source: Source, reason: str, found: Sequence[Head], rows: pa.Table) -> str:
     """In half a sentence which settings would fit; "" where none is known. rows: those that have the reason, before cleaning."""
+    if reason.endswith(_MISSING):
+        return unknown_key(found, source.wanted[reason.removesuffix(_MISSING)])
     for begins, advice in _ADVICE.items():
         if reason.startswith(begins):
             return advice(source, found, rows)
     return ""
+
+
+def unknown_key(found: Sequence[Head], column: str | int) -> str:
+    """Of JSON, whose rows need not have a key: that none of the first has it, and which is near; else \"\"."""
+    names = [name for head in found for name in head.names]
+    if not names or not isinstance(column, str) or column in names or "." in column:
+        return ""
+    return f"no row there has {column!r}{near(column, names)}"
 
 
 def _timestamp(source: Source, found: Sequence[Head], rows: pa.Table) -> str:

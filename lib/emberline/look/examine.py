@@ -22,7 +22,7 @@ from emberline.stages import Stage
 
 log = logging.getLogger(__name__)
 NEARLY_ALL = 0.9
-_MISSING = " is missing"
+_NEEDED = {"user_id", "item_id", "id", "value", "timestamp", "event"}  # without which no row can be used
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def look(source: Source, files: Sequence[RawFile]) -> list[Finding]:
         return []
     rows = pa.Table.from_batches([head.rows for head in found]).combine_chunks().to_batches()[0]
     cleaned = source.clean(rows)
-    return [*_unusable(source, found, rows, cleaned), *_odd(source, rows, cleaned)]
+    return [*_unusable(source, found, rows, cleaned), *_odd(source, found, rows, cleaned)]
 
 
 def _unusable(source: Source, found: Sequence[Head], rows: pa.RecordBatch, cleaned: pa.RecordBatch) -> Iterator[Finding]:
@@ -85,8 +85,11 @@ def _because(source: Source, reason: str) -> str:
     return f"{reason} (column {column!r})" if column is not None and column != name else reason
 
 
-def _odd(source: Source, rows: pa.RecordBatch, cleaned: pa.RecordBatch) -> Iterator[Finding]:
+def _odd(source: Source, found: Sequence[Head], rows: pa.RecordBatch, cleaned: pa.RecordBatch) -> Iterator[Finding]:
     """Rows that can be used, but are probably not meant so."""
+    for name, column in source.wanted.items():
+        if name not in _NEEDED and (hint := advice.unknown_key(found, column)):
+            yield Finding(source.setting, f"{source.setting}: {hint}", False)
     for name in ("user_id", "item_id", "id"):
         if name in source.wanted and _looks_like_floats(source, name, cleaned):
             kind = "ids" if name == "id" else f"{name}s"
