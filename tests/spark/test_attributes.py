@@ -218,7 +218,7 @@ def test_when_nothing_can_be_used_the_reasons_are_told_and_nothing_is_written(
     (tmp_path / "in.csv").write_text("i,n\n,1\na,x,y\nb\n")
     told = r"none of the 3 rows of item attributes can be used \(rejected: wrong number of fields; rejected: id is missing\)"
     with pytest.raises(EmptyDatasetError, match=told):
-        prepare(root, items={"path": f"{tmp_path}/in.csv", "columns": {"id": "i"}, "numbers": ["n"]})
+        prepare(root, items={"path": f"{tmp_path}/in.csv", "columns": {"id": "i"}, "numbers": ["n"], "max_rejected": 1.0})
     assert not list(root.glob("*/manifest.json"))
 
 
