@@ -551,6 +551,7 @@ def test_a_format_or_pattern_that_is_none_is_a_config_error(run: Run, tmp_path: 
 
 # ------------------------------------------------------------------------------------------------- too much that is rejected
 
+HALF = (",5", "")
 GERMAN = "\n".join(
     ["u;i;v;at", *(f"u{n % 9};i{n % 7};{n % 5}{(',5', '')[n % 2]};{n % 28 + 1:02}.03.2021 {n % 24:02}:30" for n in range(60))]
 )
