@@ -31,7 +31,7 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 from threadpoolctl import threadpool_limits
 
-from emberline.config import AlsConfig
+from emberline.config import AlsConfig, RatingFactorsConfig
 from emberline.datasets import manifest as datasets
 from emberline.spark import als
 from emberline.spark.scan import Scan
@@ -117,7 +117,8 @@ def emberline(case: Case, session: SparkSession) -> Fit:
     """Ours, with the stage's own defaults beyond the problem: it stores its state every few iterations, too."""
     problem, folder = case.problem, Path(str(case.stored.folder.parent)) / "emberline"
     objective = {"reg_param": problem.reg_param, "reg_exponent": problem.reg_exponent, "alpha": problem.alpha}
-    config = AlsConfig(rank=RANK, iterations=case.iterations, seed=SEED, **objective)
+    ratings_config = RatingFactorsConfig(biases=False)
+    config = AlsConfig(rank=RANK, iterations=case.iterations, seed=SEED, confidence="linear", ratings=ratings_config, **objective)
     shutil.rmtree(folder, ignore_errors=True)
     start = time.perf_counter()
     ratings = Scan.of(session, case.stored)

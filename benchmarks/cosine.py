@@ -42,7 +42,7 @@ Float64 = npt.NDArray[np.float64]
 Judge = Callable[[Float64], Figures]
 
 K, JUDGED = 50, 200
-PLAIN, DAMPED = CosineConfig(top_k=K), CosineConfig(top_k=K, shrinkage=10.0)
+PLAIN, DAMPED = (CosineConfig(top_k=K, weighting="none", shrinkage=shrinkage) for shrinkage in (0.0, 10.0))
 
 
 @dataclass(frozen=True)

@@ -105,12 +105,12 @@ def test_several_mistakes_are_told_at_once(load: Load) -> None:
         ("als = 3", "als: Input should be a valid dictionary or instance of AlsConfig, found 3"),
         ('[evaluate]\nk = ["5"]', "evaluate.k.0: Input should be a valid integer, found '5'"),
         ('[cosine]\nsides = ["item"]', "cosine.sides.0: Input should be 'items' or 'users', found 'item'"),
-        ('[cosine]\nweighting = "idf"', "cosine.weighting: Input should be 'none', 'tf-idf' or 'bm25', found 'idf'"),
+        ('[cosine]\nweighting = "idf"', "cosine.weighting: Input should be 'auto', 'none', 'tf-idf' or 'bm25', found 'idf'"),
         ("[cosine]\nshrinkage = -1", "cosine.shrinkage: Input should be greater than or equal to 0, found -1"),
         ("[cosine]\nmax_ratings = 1", "cosine.max_ratings: Input should be greater than or equal to 2, found 1"),
         (
             '[cosine]\nweighting = "bm25"\ncenter = "user"',
-            'cosine: weighting = "bm25" is for events, center = "user" for ratings: remove one',
+            'cosine: weighting = "bm25" is for lists, center = "user" for ratings: remove one',
         ),
         ("[cosine]\nsides = []", "cosine.sides: Tuple should have at least 1 item after validation, not 0"),
         ('[ratings]\ncolumns = { user_id = "u", item_id = "i" }', "ratings.path is missing"),
@@ -340,24 +340,27 @@ def test_sections_that_do_not_fit_together_are_refused(load: Load, toml: str, me
 
 
 @pytest.mark.parametrize(
-    ("toml", "implicit"),
-    [
-        (RATINGS, False),
-        (RATINGS + 'value = "count"', True),
-        (RATINGS + "[als]", False),
-        (RATINGS + '[als]\nfeedback = "implicit"', True),
-        (RATINGS + 'value = "count"\n[als]\nfeedback = "explicit"', False),
-        ("[als]", True),
-    ],
+    ("toml", "confidence", "weighting"),
+    [(RATINGS, "exp", "bm25"), (RATINGS + 'value = "count"', "auto", "bm25"), ("", "auto", "bm25")],
 )
-def test_feedback_is_implicit_for_counted_events_unless_said_otherwise(load: Load, toml: str, implicit: bool) -> None:
-    assert load(toml).is_implicit is implicit
+def test_what_a_value_is_worth_to_lists_follows_from_what_it_is(load: Load, toml: str, confidence: str, weighting: str) -> None:
+    config = load(toml + "\n[als]\n[cosine]\n")
+    assert config.als_for_lists.confidence == confidence
+    assert _settings(config, "cosine").weighted().weighting == weighting
+    assert load(toml + '\n[als]\nconfidence = "linear"').als_for_lists.confidence == "linear"
 
 
-def test_explicit_ratings_are_not_predicted_on_a_logarithmic_scale(load: Load) -> None:
-    with pytest.raises(ConfigError, match="explicit ratings are predicted as they are"):
-        load(RATINGS + '[als]\nconfidence = "log"')
-    assert load(RATINGS + 'value = "count"\n[als]\nconfidence = "log"').als
+@pytest.mark.parametrize(("value", "keep"), [("rating", "latest"), ("count", "sum")])
+def test_counts_of_a_pair_are_added_and_of_ratings_the_latest_counts(load: Load, value: str, keep: str) -> None:
+    assert _settings(load(RATINGS + f'value = "{value}"'), "ratings").keep == keep
+    assert _settings(load(RATINGS + f'value = "{value}"\nkeep = "max"'), "ratings").keep == "max"
+
+
+@pytest.mark.parametrize("asks", ["[recommend]\n", '[images]\npath = "p"\n[shards]\ntask = "factors"\n'])
+def test_explicit_feedback_makes_no_lists(load: Load, asks: str) -> None:
+    message = _refused(load, RATINGS + '[als]\nfeedback = "explicit"\n' + asks)
+    assert 'als.feedback = "explicit" predicts ratings, and its lists are worse than the most popular items' in message
+    assert 'set it to "auto" (lists, and predicted ratings)' in message
 
 
 @pytest.mark.parametrize(
@@ -415,14 +418,14 @@ def test_what_decides_the_result_is_ready_for_json_and_leaves_out_where_it_runs(
     config = load(toml)
     assert _settings(config, "als").what() == {
         "feedback": "auto",
-        "rank": 32,
+        "rank": 64,
         "iterations": 10,
-        "reg_param": 0.1,
+        "reg_param": 0.2,
         "reg_exponent": 1.0,
         "alpha": 1.0,
-        "confidence": "linear",
+        "confidence": "auto",
         "unobserved_weight": None,
-        "biases": False,
+        "ratings": {"rank": 32, "reg_param": 0.1, "biases": True},
         "nonnegative": False,
         "solver": "cg",
         "cg_steps": 2,
@@ -438,9 +441,9 @@ def test_what_decides_the_result_is_ready_for_json_and_leaves_out_where_it_runs(
     assert _settings(config, "cosine").what() == {
         "sides": ["items", "users"],
         "top_k": 50,
-        "weighting": "none",
+        "weighting": "auto",
         "center": "none",
-        "shrinkage": 0.0,
+        "shrinkage": 10.0,
         "min_support": 1,
         "max_ratings": None,
         "seed": 1,

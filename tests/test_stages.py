@@ -22,7 +22,7 @@ SECTIONS = {
     "ratings": RATINGS | {"holdout": {"by": "fraction", "fraction": 0.2, "cold_items": 0.2}},
     "attributes": {"items": SOURCE, "users": [SOURCE, SOURCE]},
     "images": PICTURES,
-    "als": {"feedback": "explicit"},
+    "als": {},
     "cosine": {},
     "shards": {"task": "factors"},
     "cnn": {},

@@ -228,7 +228,8 @@ class RatingsConfig(RowsConfig):
     `microseconds` since 1970, `iso`, or a format of strptime (`%d.%m.%Y %H:%M`) or of Java (`dd.MM.yyyy HH:mm`); times without a
     zone are UTC. A row counts as much as the `weights` of its `columns.event`, times `columns.value` where there is one;
     events that are not listed weigh `default_weight`, without which they are rejected, and events that weigh 0 are left out. So
-    are those earlier than `since`, not before `until`, or more than `last_days` before the newest one.
+    are those earlier than `since`, not before `until`, or more than `last_days` before the newest one. Of several rows of a user
+    and an item, `keep` says what counts: their sum, which is the default for counts and weighted events, else the latest.
     """
 
     columns: ColumnsConfig
@@ -251,6 +252,13 @@ class RatingsConfig(RowsConfig):
     min_item_ratings: Positive = 1
     holdout: HoldoutConfig = HoldoutConfig()
     seed: Seed = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counts_are_added(cls, section: Any) -> Any:
+        if isinstance(section, dict) and (section.get("value") == "count" or section.get("weights")):
+            return {"keep": "sum"} | section
+        return section
 
     @field_validator("timestamp_format")
     @classmethod
@@ -450,20 +458,37 @@ class ImagesConfig(Model):
         return TextRules((), self.normalize)
 
 
+class RatingFactorsConfig(Model):
+    """The fit that predicts ratings, beside the one that makes lists; what is not here is as in [als].
+
+    With `biases`, a rating is predicted by the mean of all, a bias of the user, one of the item, and the product of their `rank`
+    factors, else by that product alone.
+    """
+
+    rank: Positive = 32
+    reg_param: Annotated[float, Field(ge=0)] = 0.1
+    biases: bool = True
+
+
 class AlsConfig(Model):
-    """Alternating least squares. `feedback = "auto"` is implicit for counted events, explicit for ratings.
+    """Alternating least squares.
+
+    Lists are made by implicit feedback, which learns whom to show what, also where the values are ratings. Explicit feedback
+    learns to predict ratings, and makes bad lists. `feedback = "auto"` is implicit and, where `value = "rating"` and there is an
+    [evaluate] that measures predicted ratings, explicit besides, as [als.ratings] says; "implicit" and "explicit" are one alone.
 
     A row's regularisation is `reg_param * count ** reg_exponent`. The count is of its ratings, with implicit feedback of its
     positive ones, and with an `unobserved_weight` w of its ratings plus w times the rows of the other side; 0 scales nothing, 1
     is MLlib's.
 
-    Implicit feedback weighs a pair by `1 + alpha * value`, or by 1 plus alpha times the logarithm of 1 + value, where what was
-    not observed weighs 1; or, with an `unobserved_weight`, by 1, where what was not observed weighs that. With `biases`, explicit
-    ratings are predicted by the global mean, a bias of the user, one of the item, and the product of their factors.
+    Implicit feedback weighs a pair by 1 plus `alpha` times its `confidence`, where what was not observed weighs 1: the value
+    ("linear"), the logarithm of 1 + value ("log"), or the exponential of how many standard deviations the value is above the mean
+    of all ("exp"); "auto" is "exp" for ratings and "log" for counts. With an `unobserved_weight`, a pair weighs 1, and what was
+    not observed weighs that.
 
     Each half-step takes `cg_steps` of conjugate gradients, or solves exactly by `cholesky`, or in one pass over blocks of
     `subspace` factors, which is the quickest for ranks of some hundreds. With `nonnegative`, factors are kept from being
-    negative, exactly.
+    negative, exactly; but those that predict ratings only where these have no biases.
 
     A part of the ratings of `validation_users` users is withheld to measure each iteration by: explicit feedback by RMSE,
     implicit feedback by AUC. With `patience`, training ends after so many iterations without a better one, and the best one is
@@ -478,14 +503,14 @@ class AlsConfig(Model):
     """
 
     feedback: Literal["auto", "explicit", "implicit"] = "auto"
-    rank: Positive = 32
+    rank: Positive = 64
     iterations: Annotated[int, Field(ge=0)] = 10
-    reg_param: Annotated[float, Field(ge=0)] = 0.1
+    reg_param: Annotated[float, Field(ge=0)] = 0.2
     reg_exponent: Annotated[float, Field(ge=0)] = 1.0
     alpha: Annotated[float, Field(gt=0)] = 1.0
-    confidence: Literal["linear", "log"] = "linear"
+    confidence: Literal["auto", "linear", "log", "exp"] = "auto"
     unobserved_weight: Annotated[float, Field(gt=0)] | None = None
-    biases: bool = False
+    ratings: RatingFactorsConfig = RatingFactorsConfig()
     nonnegative: bool = False
     solver: Literal["cg", "cholesky", "subspace"] = "cg"
     cg_steps: Positive = 2
@@ -504,8 +529,8 @@ class AlsConfig(Model):
             raise ValueError("patience needs validation_users, by whose withheld ratings iterations are compared")
         if not self.iterations and not self.start_from:
             raise ValueError("iterations = 0 folds users into earlier factors: it needs start_from")
-        if self.biases and self.nonnegative:
-            raise ValueError("biases are negative where a row is below the mean: they exclude nonnegative")
+        if self.unobserved_weight is not None and self.confidence != "auto":
+            raise ValueError("with unobserved_weight each event weighs 1, whatever its confidence: remove one")
         return self
 
 
@@ -528,19 +553,21 @@ class NeighborRatingsConfig(Model):
 class CosineConfig(Model):
     """Cosine neighbours of items, of users, or of both: the `top_k` most similar of each.
 
-    Ratings are compared as they are, or weighted (cf/cosine.py has the formulas), or less their user's or their item's mean
-    (`center = "user"` is the adjusted cosine). Similarities are multiplied by n / (n + `shrinkage`), for n ratings in common, and
-    pairs with fewer than `min_support` of them are not published. With `max_ratings`, no more than so many ratings count of one
-    user, where items are compared, and of one item, where users are; chosen by hash, with `seed`.
+    Ratings are weighted for lists ("bm25", "tf-idf"; cf/cosine.py has the formulas), or compared as they are ("none"), or less
+    their user's or their item's mean (`center = "user"` is the adjusted cosine). `weighting = "auto"` is "bm25", but "none" where
+    they are centred, or some are below 0. Similarities are multiplied by n / (n + `shrinkage`), for n ratings in common: without
+    it, whoever shares one rare item is most alike. Pairs with fewer than `min_support` of them are not published. With
+    `max_ratings`, no more than so many ratings count of one user, where items are compared, and of one item, where users are;
+    chosen by hash, with `seed`.
 
     Ratings are predicted by neighbours of their own, as `ratings` says, which no setting before it but `max_ratings` changes.
     """
 
     sides: Annotated[tuple[Literal["items", "users"], ...], Field(strict=False, min_length=1)] = ("items", "users")
     top_k: Positive = 50
-    weighting: Literal["none", "tf-idf", "bm25"] = "none"
+    weighting: Literal["auto", "none", "tf-idf", "bm25"] = "auto"
     center: Literal["none", "user", "item"] = "none"
-    shrinkage: Annotated[float, Field(ge=0)] = 0.0
+    shrinkage: Annotated[float, Field(ge=0)] = 10.0
     min_support: Positive = 1
     max_ratings: Annotated[int, Field(ge=2)] | None = None
     ratings: NeighborRatingsConfig = NeighborRatingsConfig()
@@ -548,9 +575,15 @@ class CosineConfig(Model):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.weighting != "none" and self.center != "none":
-            raise ValueError(f'weighting = "{self.weighting}" is for events, center = "{self.center}" for ratings: remove one')
+        if self.weighting not in ("auto", "none") and self.center != "none":
+            raise ValueError(f'weighting = "{self.weighting}" is for lists, center = "{self.center}" for ratings: remove one')
         return self
+
+    def weighted(self, has_negative: bool = False) -> Self:
+        """As it is computed: with the weighting that suits the values, where none is said."""
+        if self.weighting != "auto":
+            return self
+        return self.model_copy(update={"weighting": "none" if has_negative or self.center != "none" else "bm25"})
 
 
 class ShardsConfig(Model):
@@ -753,11 +786,39 @@ class Config(Model):
     publish: PublishConfig = where(PublishConfig())
 
     @property
-    def is_implicit(self) -> bool:
-        """Whether no rating means "not interested, with low confidence" (implicit feedback) or nothing at all (explicit)."""
-        if self.als and self.als.feedback != "auto":
-            return self.als.feedback == "implicit"
-        return self.ratings is None or self.ratings.value != "rating"
+    def has_ratings(self) -> bool:
+        """Whether values are ratings, which can be predicted, and not counts of events."""
+        return self.ratings is not None and self.ratings.value == "rating"
+
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether a model of the pipeline predicts ratings, to be measured beside those that were held out."""
+        return self.has_ratings or self.predicts_ratings_by_als
+
+    @property
+    def makes_lists_by_als(self) -> bool:
+        """Whether train-als fits the factors that lists are made from, by implicit feedback."""
+        return self.als is not None and self.als.feedback != "explicit"
+
+    @property
+    def predicts_ratings_by_als(self) -> bool:
+        """Whether train-als fits the factors that predict ratings, by explicit feedback."""
+        if self.als is None or self.als.feedback != "auto":
+            return self.als is not None and self.als.feedback == "explicit"
+        return self.has_ratings and self.evaluate is not None
+
+    @property
+    def als_for_lists(self) -> AlsConfig:
+        """[als] as the fit that makes lists has it: with the confidence that suits the values, where none is said."""
+        als = self.als or AlsConfig()
+        return als.model_copy(update={"confidence": "exp"}) if als.confidence == "auto" and self.has_ratings else als
+
+    @property
+    def als_for_ratings(self) -> AlsConfig:
+        """[als] as the fit that predicts ratings has it, by what [als.ratings] says."""
+        als = self.als or AlsConfig()
+        own = {"rank": als.ratings.rank, "reg_param": als.ratings.reg_param, "unobserved_weight": None}
+        return als.model_copy(update=own | {"nonnegative": als.nonnegative and not als.ratings.biases})
 
     @property
     def predicts_factors(self) -> bool:
@@ -781,8 +842,6 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:
-        if self.als:
-            self._als_fits(self.als)
         if self.cosine:
             self._cosine_fits(self.cosine)
         self._network_fits()
@@ -791,14 +850,6 @@ class Config(Model):
         if self.evaluate:
             self._evaluate_fits(self.evaluate)
         return self
-
-    def _als_fits(self, als: AlsConfig) -> None:
-        if als.confidence == "log" and not self.is_implicit:
-            raise ValueError('als.confidence = "log" weighs events; explicit ratings are predicted as they are: remove it')
-        if als.unobserved_weight is not None and (not self.is_implicit or als.confidence == "log"):
-            raise ValueError("als.unobserved_weight goes with implicit feedback, each event of which then weighs 1: remove one")
-        if als.biases and self.is_implicit:
-            raise ValueError("als.biases predict explicit ratings; implicit feedback has none: remove it")
 
     def _cosine_fits(self, cosine: CosineConfig) -> None:
         if cosine.center != "none" and self.ratings and self.ratings.value != "rating":
@@ -810,6 +861,7 @@ class Config(Model):
             self._needs("shards", "images")
             if self.shards.task == "factors":
                 self._needs('shards.task = "factors"', "als", "ratings")
+                self._makes_lists('shards.task = "factors"')
         if self.cnn:
             self._needs("cnn", "shards")
         if self.predict:
@@ -824,9 +876,18 @@ class Config(Model):
             if getattr(self, section) is None:
                 raise ValueError(f"{what if '=' in what else f'[{what}]'} needs a section [{section}]")
 
+    def _makes_lists(self, what: str) -> None:
+        if not self.makes_lists_by_als:
+            raise ValueError(
+                f'{what} needs factors that rank; als.feedback = "explicit" predicts ratings, and its lists are worse than '
+                'the most popular items: remove it, or set it to "auto" (lists, and predicted ratings) or "implicit" (lists)'
+            )
+
     def _recommend_fits(self, recommend: RecommendConfig) -> None:
         if recommend.model == "als" and not self.als:
             raise ValueError('recommend.model = "als" needs a section [als]')
+        if recommend.model == "als":
+            self._makes_lists('recommend.model = "als"')
         side = recommend.model.replace("-neighbors", "s")
         if recommend.model != "als" and (not self.cosine or side not in self.cosine.sides):
             raise ValueError(f'recommend.model = "{recommend.model}" needs a section [cosine] whose sides hold "{side}"')

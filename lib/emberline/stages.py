@@ -92,6 +92,14 @@ MODEL_TABLES: dict[str, Names] = {
 }
 
 
+RATING_TABLES: Names = ("user_rating_factors", "item_rating_factors")
+
+
+def _als_writes(config: Config) -> Names:
+    lists = MODEL_TABLES["als"] if config.makes_lists_by_als else ()
+    return (*lists, *(RATING_TABLES if config.predicts_ratings_by_als else ()))
+
+
 def _attributes_writes(config: Config) -> Names:
     sides = config.attributes and {"item_attributes": config.attributes.items, "user_attributes": config.attributes.users}
     return tuple(name for name, sources in (sides or {}).items() if sources)
@@ -123,8 +131,8 @@ def _recommend_writes(config: Config) -> Names:
 def _evaluate_reads(config: Config) -> Names:
     names: Names = ()
     if config.recommend:
-        factors = MODEL_TABLES["als"] if config.als else ()
-        predicting = () if config.is_implicit else (*factors, *_cosine_writes(config))
+        factors = RATING_TABLES if config.predicts_ratings_by_als else ()
+        predicting = (*factors, *_cosine_writes(config)) if config.predicts_ratings else ()
         names += ("ratings", "holdout", *_recommend_writes(config), *predicting)
     if config.measures_cold_items:
         names += ("ratings", "holdout", *MODEL_TABLES["als"], "predicted_factors", "shards_all")
@@ -188,7 +196,7 @@ STAGES: tuple[Stage, ...] = (
         "spark",
         "emberline.spark.als:run",
         reads=lambda config: ("ratings",),
-        writes=lambda config: MODEL_TABLES["als"],
+        writes=_als_writes,
     ),
     Stage(
         "train-cosine",

@@ -38,6 +38,8 @@ KEYS = {
     "embeddings": ["item"],
     "user_factors": ["user"],
     "item_factors": ["item"],
+    "user_rating_factors": ["user"],
+    "item_rating_factors": ["item"],
 }
 NUMBERS = {"factors", "embedding", "probability"}
 # The tables of lists: whose they are, what is in them, and the score that says where they are cut.

@@ -142,8 +142,8 @@ def publish_ratings(root: Path, inputs: dict[str, Any] | None = None) -> None:
     titles = {0: HOSTILE, 1: "Plain", 2: REORDERING, 3: None, 4: "New thing"}
     publish(root, stage, "items", [{"item": i, "item_id": f"i-{i}", "title": title} for i, title in titles.items()])
     publish(root, stage, "rejected_ratings", [])
-    publish(root, "train-als", "user_factors", [])
-    publish(root, "train-als", "item_factors", [])
+    for table in ("user_factors", "item_factors", "user_rating_factors", "item_rating_factors"):
+        publish(root, "train-als", table, [])
     lists = [(0, 1, 3, "als"), (0, 2, 4, "cnn"), (1, 1, 0, "als")]
     rows = [{"user": u, "rank": rank, "item": i, "score": 1 / rank, "rung": rung} for u, rank, i, rung in lists]
     publish(root, "recommend", "recommendations", rows)

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from emberline.cf import als_tasks
 from emberline.cf.als import initial_factors
 from emberline.cf.validation import Withheld
-from emberline.config import AlsConfig
+from emberline.config import AlsConfig, RatingFactorsConfig
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.spark import als
 from emberline.spark.als import Model
@@ -25,6 +25,7 @@ Factors = dict[str, dict[int, np.ndarray]]
 Fitted = tuple[Factors, list[dict[str, Any]], dict[str, Any]]
 Fit = Callable[..., Fitted]
 RANK, ITERATIONS, ALPHA, REG = 4, 3, 2.0, 0.1
+HU: dict[str, Any] = {"alpha": ALPHA, "reg_param": REG, "confidence": "linear"}
 
 
 def likes(seed: int = 0, num_users: int = 50, num_items: int = 30) -> dict[tuple[int, int], float]:
@@ -57,7 +58,8 @@ def fit(spark: SparkSession, tmp_path: Path) -> Iterator[Fit]:
         work: str = "",
         **settings: Any,
     ) -> Fitted:
-        config = AlsConfig(**{"rank": RANK, "iterations": ITERATIONS, "alpha": ALPHA, "reg_param": REG, "blocks": 3} | settings)
+        biases = {"ratings": RatingFactorsConfig(biases=settings.pop("biases", False))}
+        config = AlsConfig(**{"rank": RANK, "iterations": ITERATIONS, **HU, "blocks": 3} | biases | settings)
         folder = tmp_path / (work or uuid.uuid4().hex)
         frames = earlier and {side: published(spark, side, factors) for side, factors in earlier.items()}
         model = als.fit(Scan(frame_of(spark, ratings, partitions)), config, implicit, folder, tmp_path / "scratch", frames)
@@ -163,7 +165,7 @@ def test_the_same_settings_come_as_far_as_in_mllib(spark: SparkSession, fit: Fit
 def reference(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     """The default solver's fit, of 3 partitions in 5 blocks, all factors broadcast."""
     folder = tmp_path_factory.mktemp("reference")
-    config = AlsConfig(rank=RANK, iterations=4, alpha=ALPHA, reg_param=REG, blocks=5, exchange="broadcast")
+    config = AlsConfig(rank=RANK, iterations=4, **HU, blocks=5, exchange="broadcast")
     model = als.fit(Scan(frame_of(spark, LIKES, 3)), config, True, folder / "work", folder / "scratch")
     return collected(model), model.history, model.final
 

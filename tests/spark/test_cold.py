@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from emberline import runner, stages
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
+from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark import cold
@@ -290,10 +291,12 @@ HELD = [
 ALS: Row = {"reg_param": 0.3, "alpha": 2.5, "rank": RANK}
 
 
-@pytest.mark.parametrize(("feedback", "confidence"), [("implicit", "linear"), ("implicit", "log"), ("explicit", "linear")])
-def test_the_oracle_solves_the_whole_normal_equations(spark: SparkSession, feedback: str, confidence: str) -> None:
-    config = Config.model_validate({"als": ALS | {"feedback": feedback, "confidence": confidence}})
-    run = StageRun(config, stages.select(config)[0], Path("unused"), {}, "", "")
+@pytest.mark.parametrize("confidence", ["linear", "log", "exp"])
+def test_the_oracle_solves_the_whole_normal_equations(spark: SparkSession, confidence: str) -> None:
+    """What a rating is worth to "exp" is measured by those in training, here of mean 2 and deviation 1.5."""
+    config = Config.model_validate({"als": ALS | {"confidence": confidence}})
+    trained = Manifest("user_factors", "table", [], 0, [], ProducedBy("train-als", "", ""), info={"mean": 2.0, "deviation": 1.5})
+    run = StageRun(config, stages.select(config)[0], Path("unused"), {"user_factors": Dataset(Path("unused"), trained)}, "", "")
     warm = {"user": 0, "item": 1, "value": 3.0, "cold": False}
     holdout = spark.createDataFrame([*HELD, warm], "user int, item int, value float, cold boolean")
     found = oracle(run, {"holdout": holdout, "user_factors": spark.createDataFrame(factors_table(RATERS, "user"))})
@@ -303,8 +306,8 @@ def test_the_oracle_solves_the_whole_normal_equations(spark: SparkSession, feedb
         values = {row["user"]: row["value"] for row in HELD if row["item"] == item}
         r = np.array([values.get(user, 0.0) for user in RATERS])
         rated = r > 0
-        c = 1 + ALS["alpha"] * (np.log1p(r) if confidence == "log" else r) if feedback == "implicit" else rated.astype(float)
-        p = rated.astype(float) if feedback == "implicit" else r
+        worth = {"linear": r, "log": np.log1p(r), "exp": np.exp((r - 2) / 1.5) * rated}[confidence]
+        c, p = 1 + ALS["alpha"] * worth, rated.astype(float)
         a = y.T @ np.diag(c) @ y + ALS["reg_param"] * rated.sum() * np.eye(RANK)
         expected[item] = np.linalg.inv(a) @ y.T @ np.diag(c) @ p
     assert_near(collected(found), expected)
@@ -364,7 +367,8 @@ def publish_shop(publish: Publish, root: Path, held: list[Row]) -> None:
         ("train-als", "item_factors", "item", trained),
         ("predict-items", "predicted_factors", "item", SHOP_ITEMS),
     ):
-        publish(root, stage, name, [{side: id_, "factors": vector.tolist()} for id_, vector in factors.items()])
+        rows = [{side: id_, "factors": vector.tolist()} for id_, vector in factors.items()]
+        publish(root, stage, name, rows, mean=3.0, deviation=1.0)
     set_rank(root, "user_factors", "item_factors", "predicted_factors")
 
 

@@ -16,7 +16,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from emberline.config import CosineConfig
 from emberline.datasets import manifest as manifests
 from emberline.errors import DataError
-from emberline.spark.cosine import Grid, check, neighbors, ratings_left_out
+from emberline.spark.cosine import Grid, checked, neighbors, ratings_left_out
 from emberline.spark.scan import Scan
 
 Matrix = npt.NDArray[np.float64]
@@ -69,6 +69,9 @@ def textbook(side: int, top_k: int) -> Neighbors:
     return found
 
 
+PLAIN: dict[str, Any] = {"weighting": "none", "shrinkage": 0.0}
+
+
 @pytest.fixture(scope="module")
 def found(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[str, Neighbors]]:
     """Neighbours by number of partitions and side: few of each item's and all of each user's."""
@@ -83,12 +86,12 @@ def neighbors_of_both(spark: SparkSession, partitions: int) -> dict[str, Neighbo
     ratings = scan_of(spark, RATINGS, partitions)
     grid = Grid(rows=3, columns=2)
     items = (
-        neighbors(ratings, "item", "user", CosineConfig(top_k=FEW), grid)
+        neighbors(ratings, "item", "user", CosineConfig(top_k=FEW, **PLAIN), grid)
         .withColumnRenamed("item", "own")
         .withColumn("side", F.lit("item"))
     )
     users = (
-        neighbors(ratings, "user", "item", CosineConfig(top_k=ALL), grid)
+        neighbors(ratings, "user", "item", CosineConfig(top_k=ALL, **PLAIN), grid)
         .withColumnRenamed("user", "own")
         .withColumn("side", F.lit("user"))
     )
@@ -210,16 +213,31 @@ def test_adjusted_cosine_with_shrinkage_and_support_is_scikit_learns(spark: Spar
 
 def test_weighted_neighbors_are_scikit_learns(spark: SparkSession) -> None:
     ratings, stars = scan_of(spark, STARS), dense(STARS)
-    items = neighbors(ratings, "item", "user", CosineConfig(top_k=8, weighting="tf-idf"), Grid(2, 1))
+    items = neighbors(ratings, "item", "user", CosineConfig(top_k=8, weighting="tf-idf", shrinkage=0.0), Grid(2, 1))
     assert as_dicts(items, "item") == best_of(of_tf_idf(stars).T, stars.T, 0, 1, 8)
-    users = neighbors(ratings, "user", "item", CosineConfig(top_k=8, weighting="bm25"), Grid(2, 1))
+    users = neighbors(ratings, "user", "item", CosineConfig(top_k=8, shrinkage=0.0), Grid(2, 1))
     assert as_dicts(users, "user") == best_of(of_bm25(stars), stars, 0, 1, 8)
+
+
+def test_one_common_rare_item_makes_nobody_most_alike_by_default(spark: SparkSession) -> None:
+    """Items 0 and 1 share five users, who have rated others, too; items 0 and 9 share one, who is all that 9 has."""
+    few = {(user, item): 1.0 for user in range(5) for item in (0, 1, 10 + user)} | {(5, 0): 1.0, (5, 9): 1.0}
+    by_default = as_dicts(neighbors(scan_of(spark, few), "item", "user", CosineConfig(), Grid(1, 1)), "item")
+    plain = as_dicts(neighbors(scan_of(spark, few), "item", "user", CosineConfig(shrinkage=0.0), Grid(1, 1)), "item")
+    assert by_default[0][1] > 3 * by_default[0][9]
+    assert plain[0][1] < 3 * plain[0][9]
+
+
+@pytest.mark.parametrize(("values", "weighting"), [((1.0, 2.0), "bm25"), ((1.0, -2.0), "none")])
+def test_values_below_zero_are_not_weighted_unless_told(spark: SparkSession, values: tuple[float, float], weighting: str) -> None:
+    ratings = scan_of(spark, {(0, 0): values[0], (0, 1): values[1]})
+    assert checked(ratings, CosineConfig()).weighting == weighting
 
 
 def test_a_cap_that_bites_says_what_it_costs(spark: SparkSession, publish: Publish, run: Run, read: Read, root: Path) -> None:
     rows = [{"user": user, "item": item, "value": value} for (user, item), value in STARS.items()]
     publish(root, "prepare-ratings", "ratings", rows)
-    (outcome,) = run("[cosine]\nsides = ['items']\ntop_k = 5\nmax_ratings = 6\n")
+    (outcome,) = run("[cosine]\nsides = ['items']\ntop_k = 5\nweighting = 'none'\nshrinkage = 0.0\nmax_ratings = 6\n")
     info = manifests.load(root, "item_neighbors").manifest.info
     stars = dense(STARS)
     assert info["ratings_left_out"] == np.maximum((stars > 0).sum(axis=1) - 6, 0).sum() > 0
@@ -246,4 +264,4 @@ def test_a_cap_above_everything_changes_nothing(spark: SparkSession) -> None:
 def test_values_without_a_cosine_are_refused(spark: SparkSession, value: float, weighting: str, message: str) -> None:
     ratings = scan_of(spark, {(0, 0): 1.0, (0, 1): value})
     with pytest.raises(DataError, match=message):
-        check(ratings, CosineConfig.model_validate({"weighting": weighting}))
+        checked(ratings, CosineConfig.model_validate({"weighting": weighting}))

@@ -309,11 +309,16 @@ def explicit(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.Tem
     root = tmp_path_factory.mktemp("explicit")
     publish_all(publish, root, RATED, HELD, {(1, 9): 5.0}, {0: [1, 2], 1: [2], 2: [0]}, HOLDOUT, SCALE)
     for side, factors in FACTORS.items():
-        publish(root, "train-als", f"{side}_factors", [{side: id_, "factors": vector} for id_, vector in factors.items()])
+        publish(root, "train-als", f"{side}_rating_factors", [{side: id_, "factors": vector} for id_, vector in factors.items()])
     for side, neighbors in NEIGHBORS.items():
         rows = [{side: own, "neighbor": neighbor, "similarity": similarity} for own, neighbor, similarity in neighbors]
         publish(root, "train-cosine", f"{side}_neighbors", rows, config={"ratings": RULE})
-    sections: dict[str, Row] = {"als": {"feedback": "explicit", "rank": 2}, "cosine": {}, "recommend": {}}
+    raw = {
+        "path": "unread",
+        "columns": {"user_id": "u", "item_id": "i", "value": "v"},
+        "holdout": {"by": "fraction", "fraction": 0.5},
+    }
+    sections: dict[str, Row] = {"ratings": raw, "als": {}, "cosine": {}, "recommend": {}}
     return evaluated(root, sections | {"evaluate": {"k": (1, 2), "relevant_from": 4.0, "damping": 1.0}})
 
 

@@ -134,7 +134,7 @@ def lists_by_model(spark: SparkSession, partitions: int, filled: list[str]) -> d
     tables = {name: Scan(table.repartition(partitions)) for name, table in tables_of(spark).items()}
     ratings, users = tables["ratings"], tables["users"].frame
     frames = {
-        model: top_unseen(*model_pieces(model, tables), ratings, top_k).withColumn("rung", F.lit(model))
+        model: top_unseen(*model_pieces(model, tables, True), ratings, top_k).withColumn("rung", F.lit(model))
         for model, top_k in TOP_K.items()
     }
     best = fetched(frames)

@@ -8,7 +8,8 @@ other side, w the weight of what was not observed. Over all pairs of rows x and 
     feedback                    e                      p                    w                    the count in reg
     explicit                    1                      value                0                    ratings of the row
     implicit                    1 + alpha |value|      1 if value > 0       1                    positive ratings of the row
-    with log_confidence         1 + alpha log(1 + |value|)                                       (Hu et al., equation 6)
+    with confidence "log"       1 + alpha log(1 + |value|)                                       (Hu et al., equation 6)
+    with confidence "exp"       1 + alpha exp(z), z = (value - mean) / deviation, within 4 of 0  (for ratings)
     with unobserved_weight      1                      else 0               unobserved_weight    ratings + w * rated rows
                                                                                                  of the other side
     reg = reg_param * count ** reg_exponent
@@ -23,7 +24,7 @@ it rated, and a = e, or e - w where the observed pairs are not among the unobser
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -34,21 +35,27 @@ from emberline.cf.blocks import Block, Float32, Float64, Int32, Int64
 _TILE = 1 << 20  # float32 numbers of Y_o at a time, 4 MiB: they stay in the cache while a tile is solved
 _WIDEST = 8  # a row that needs more than so many tiles is summed up piece by piece
 _PADDING = 1.15
+_FARTHEST = np.float32(4)  # standard deviations from the mean: a value beyond is no rating of a scale
 _CHUNK = 1 << 14  # rows that are in float64 or uint64 at a time
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What is made small, as in the table above; `mean` is taken off explicit values where there are biases."""
+    """What is made small, as in the table above.
+
+    `mean` and `deviation` are those of all values: the mean is taken off explicit ones where there are biases, and both say what
+    a rating is worth to the confidence "exp".
+    """
 
     implicit: bool
     reg_param: float
     reg_exponent: float = 1.0
     alpha: float = 1.0
-    log_confidence: bool = False
+    confidence: Literal["linear", "log", "exp"] = "linear"
     unobserved_weight: float | None = None
     biases: bool = False
     mean: float = 0.0
+    deviation: float = 1.0
 
     @property
     def w(self) -> float:
@@ -69,12 +76,18 @@ class Objective:
     def terms(self, values: Float32) -> tuple[Float32, Float32]:
         """The weights e and preferences p of observed values, in their shape."""
         if not self.implicit:
-            return np.ones_like(values), values - np.float32(self.mean)
+            return np.ones_like(values), values - np.float32(self.mean if self.biases else 0)
         preferences = (values > 0).astype(np.float32)
         if self.unobserved_weight is not None:
             return np.ones_like(values), preferences
-        strengths = np.log1p(np.abs(values)) if self.log_confidence else np.abs(values)
-        return 1 + np.float32(self.alpha) * strengths, preferences
+        return 1 + np.float32(self.alpha) * self._strengths(values), preferences
+
+    def _strengths(self, values: Float32) -> Float32:
+        if self.confidence == "exp":
+            above = (values - np.float32(self.mean)) / np.float32(self.deviation)
+            rising: Float32 = np.exp(np.clip(above, -_FARTHEST, _FARTHEST))
+            return rising
+        return np.log1p(np.abs(values)) if self.confidence == "log" else np.abs(values)
 
     def penalties(self, block: Block, num_others: int) -> Float32:
         """reg of each row (m,) of a sparse block, when the other side has `num_others` rated rows."""

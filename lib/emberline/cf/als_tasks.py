@@ -28,6 +28,7 @@ ACCOUNT = [
     ("rows", pa.int64()),
     ("last", pa.int32()),  # the largest id
     ("total", pa.float64()),
+    ("squares", pa.float64()),
     ("not_finite", pa.int64()),
     ("repeated", pa.int64()),
 ]
@@ -104,6 +105,7 @@ def _pack(ratings: Entries, number: int, num_blocks: int, routed: bool) -> dict[
         "rows": len(block.ids),
         "last": block.ids.max(initial=-1),
         "total": block.values.sum(dtype=np.float64),
+        "squares": np.square(block.values, dtype=np.float64).sum(),
         "not_finite": count - np.isfinite(block.values).sum(),
         "repeated": _repeated(block.indptr, block.indices),
     }

@@ -1,6 +1,7 @@
 """What Spark's Python workers run: Arrow tables in, Arrow tables out, the arithmetic in between by NumPy."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import reduce
 from itertools import groupby
 from operator import itemgetter
@@ -76,9 +77,12 @@ def scatter_dense(batches: Iterator[pa.RecordBatch], block_size: int) -> Iterato
             yield pa.RecordBatch.from_pylist([row], schema=PIECES)
 
 
-def scatter_sparse(batches: Iterator[pa.RecordBatch], block_size: int, kind: str) -> Iterator[pa.RecordBatch]:
-    """Entries of a sparse matrix, as `entries.read` takes them, to PIECES by blocks of so many ids."""
-    for portion in read(batches):
+def scatter_sparse(
+    batches: Iterator[pa.RecordBatch], block_size: int, kind: str, damped: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """Entries of a sparse matrix, as `entries.read` takes them, to PIECES by blocks of so many ids; `damped`: log(1 + value)."""
+    for entries in read(batches):
+        portion = replace(entries, values=np.log1p(entries.values)) if damped else entries
         yield from portion.pieces(portion.rows // block_size, kind)
 
 

@@ -101,6 +101,8 @@ TABLES: dict[str, pa.Schema] = {
     "rejected_images": REJECTED_IMAGES,
     "user_factors": USER_FACTORS,
     "item_factors": ITEM_FACTORS,
+    "user_rating_factors": USER_FACTORS,
+    "item_rating_factors": ITEM_FACTORS,
     "item_neighbors": ITEM_NEIGHBORS,
     "user_neighbors": USER_NEIGHBORS,
     "shards_train": SHARDS,

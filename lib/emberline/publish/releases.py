@@ -32,6 +32,8 @@ SERVED = (
     "item_attributes",
     "user_factors",
     "item_factors",
+    "user_rating_factors",
+    "item_rating_factors",
     "predicted_factors",
     "predicted_classes",
     "user_neighbors",

@@ -104,7 +104,7 @@ def gather(run: StageRun, config: ReportConfig, last: earlier.Figures | None = N
         comparisons=earlier.comparisons(reports, last),
         classes=classes.classes(reports["classes"], inputs) if "classes" in reports else None,
         lists=lists.lists(inputs["recommendations"], inputs["ratings"]) if "recommendations" in inputs else None,
-        people=people.people(inputs, config.users, config.seed, run.config.is_implicit),
+        people=people.people(inputs, config.users, config.seed, run.config.has_ratings),
         made=runs,
         sources=lineage.sources(inputs),
     )

@@ -55,7 +55,7 @@ class Person:
     recommendations: list[Recommended]
 
 
-def people(inputs: Mapping[str, Dataset], count: int, seed: int, is_implicit: bool) -> list[Person]:
+def people(inputs: Mapping[str, Dataset], count: int, seed: int, has_ratings: bool) -> list[Person]:
     """`count` users drawn, with the seed, among those who have recommendations."""
     if not count or "recommendations" not in inputs:
         return []
@@ -64,14 +64,14 @@ def people(inputs: Mapping[str, Dataset], count: int, seed: int, is_implicit: bo
     ratings = _by_user(inputs["ratings"], users, ["item", "value", "timestamp"])
     lists = _by_user(inputs["recommendations"], users, ["item", "rank", "score", "rung"])
     hits = _held_out(inputs, users)
-    histories = {user: sorted(ratings[user], key=_implicit_order if is_implicit else _explicit_order) for user in users}
+    histories = {user: sorted(ratings[user], key=_explicit_order if has_ratings else _implicit_order) for user in users}
     shown = {row["item"] for user in users for row in (*histories[user][:_MOST_RATED], *lists[user])}
     items = items_of(inputs, shown)
     return [
         Person(
             ids[user],
             len(ratings[user]),
-            [_rated(row, items, is_implicit) for row in histories[user][:_MOST_RATED]],
+            [_rated(row, items, has_ratings) for row in histories[user][:_MOST_RATED]],
             [_recommended(row, items, hits) for row in sorted(lists[user], key=lambda row: row["rank"])],
         )
         for user in users
@@ -128,10 +128,10 @@ def _explicit_order(row: Row) -> tuple[float, float, int]:
     return -row["value"], -_time(row), row["item"]
 
 
-def _rated(row: Row, items: dict[int, Item], is_implicit: bool) -> Rated:
+def _rated(row: Row, items: dict[int, Item], has_ratings: bool) -> Rated:
     value = f"{row['value']:,g}" if row["value"] < 1e6 else f"{row['value']:.3g}"
     when = f"{row['timestamp']:%Y-%m-%d}" if row["timestamp"] else ""
-    return Rated(items[row["item"]], f"× {value}" if is_implicit else f"★ {value}", when)
+    return Rated(items[row["item"]], f"★ {value}" if has_ratings else f"× {value}", when)
 
 
 def _recommended(row: Row, items: dict[int, Item], hits: set[tuple[int, int]]) -> Recommended:

@@ -8,7 +8,11 @@ from emberline.datasets.manifest import Dataset
 from emberline.report import charts
 from emberline.report.text import measure
 
-_MODELS = {"user_factors": "Matrix factorisation (ALS)", "cnn": "Convolutional network"}
+_MODELS = {
+    "user_factors": "Matrix factorisation (ALS)",
+    "user_rating_factors": "Matrix factorisation (ALS) of predicted ratings",
+    "cnn": "Convolutional network",
+}
 _CURVES = {  # a chart's title, and the columns of a history that it shows
     "Loss": ("loss", "val_loss"),
     "Accuracy": ("accuracy", "val_accuracy"),

@@ -3,12 +3,14 @@
 NumPy solves blocks (`cf/als.py`, which says what is minimised); Spark cuts and keeps them, moves factors to them, and repeats
 what is lost. An iteration solves the items from the users, then the users from the items. The last half-step solves the users
 exactly, so that each user's factors are the least-squares answer to the items'.
+
+Where both lists and predicted ratings are wanted, there are two fits, of implicit and of explicit feedback, on the same blocks.
 """
 
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,10 +23,10 @@ from pyspark.sql import functions as F
 from emberline.cf import als_tasks, tasks
 from emberline.cf.als import Grams, Loss, Objective
 from emberline.cf.als_solvers import Solver
-from emberline.cf.als_tasks import Step
+from emberline.cf.als_tasks import SIDES, Step
 from emberline.cf.blocks import Float64
 from emberline.cf.validation import Withheld
-from emberline.config import AlsConfig
+from emberline.config import AlsConfig, Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets import storage
 from emberline.datasets.manifest import Dataset
@@ -34,6 +36,7 @@ from emberline.logs import event
 from emberline.runner import StageRun
 from emberline.spark import als_plan, frames, rating_blocks, validation
 from emberline.spark.als_checkpoint import Checkpoint
+from emberline.spark.als_plan import Sizes
 from emberline.spark.exchange import Broadcasting, Exchange, Routing
 from emberline.spark.frames import spark_schema
 from emberline.spark.rating_blocks import RatingBlocks
@@ -46,17 +49,41 @@ Progress = Callable[[str], None]
 _PARTS = ("loss", "observed", "unobserved", "regularisation")
 
 
+@dataclass(frozen=True)
+class Purpose:
+    """What one fit of the stage is for, and what it is called: `tables` by side, `work` is where its state is kept."""
+
+    implicit: bool
+    config: AlsConfig
+    tables: dict[str, str]
+    work: str
+
+    @property
+    def objective(self) -> Objective:
+        return _objective(self.config, self.implicit)
+
+
+def purposes(config: Config) -> list[Purpose]:
+    """The fits of a pipeline: for lists, for predicted ratings, or for both."""
+    lists = Purpose(True, config.als_for_lists, {side: f"{side}_factors" for side in SIDES}, "als")
+    ratings = Purpose(False, config.als_for_ratings, {side: f"{side}_rating_factors" for side in SIDES}, "als-ratings")
+    wanted = {"lists": config.makes_lists_by_als, "ratings": config.predicts_ratings_by_als}
+    return [purpose for name, purpose in (("lists", lists), ("ratings", ratings)) if wanted[name]]
+
+
 def run(run: StageRun, spark: SparkSession) -> None:
-    """Fit and write both sides' factors."""
-    config: AlsConfig = run.settings
-    ratings = Scan.of(spark, run.inputs["ratings"])
-    model = fit(ratings, config, run.config.is_implicit, run.work, run.scratch, earlier_factors(run, spark), run.progress)
-    facts = {"history": model.history, **model.final} | ({"best_iteration": model.best} if model.best else {})
-    for side in ("user", "item"):
-        rows = model.factors(side).sortWithinPartitions(side)
-        frames.write(rows, run, f"{side}_factors", rank=model.rank, seed=config.seed, **facts)
-    run.metrics |= facts
-    model.close()
+    """Fit and write both sides' factors, of each purpose."""
+    wanted = purposes(run.config)
+    width = max(purpose.objective.width(purpose.config.rank) for purpose in wanted)
+    checkpoints = {purpose.work: Checkpoint(run.work / purpose.work, run.settings.exchange) for purpose in wanted}
+    cut = prepare(Scan.of(spark, run.inputs["ratings"]), run.settings, width, list(checkpoints.values()), run.scratch)
+    for purpose in wanted:
+        earlier = earlier_factors(run, spark, purpose)
+        scratch = run.scratch / purpose.work
+        model = fit_blocks(cut, purpose.config, purpose.implicit, checkpoints[purpose.work], scratch, earlier, run.progress)
+        _write(run, purpose, model)
+        model.exchange.close()
+    cut.packed.frame.unpersist()
 
 
 # -------------------------------------------------------------------------------------------------------------------- fit
@@ -92,6 +119,15 @@ def _published(blocks: DataFrame, side: str, objective: Objective) -> DataFrame:
     return blocks.mapInArrow(task, f"{side} int, factors array<float>")
 
 
+def _write(run: StageRun, purpose: Purpose, model: Model) -> None:
+    facts = {"history": model.history, **model.final, "mean": model.objective.mean, "deviation": model.objective.deviation}
+    facts |= {"best_iteration": model.best} if model.best else {}
+    for side, table in purpose.tables.items():
+        rows = model.factors(side).sortWithinPartitions(side)
+        frames.write(rows, run, table, rank=model.rank, seed=purpose.config.seed, **facts)
+    run.metrics |= facts if purpose.implicit else {"ratings": facts}
+
+
 def fit(
     ratings: Scan,
     config: AlsConfig,
@@ -106,22 +142,50 @@ def fit(
     `work` keeps the state for a next attempt, and `scratch` what only this one needs; `earlier` are published factors to begin
     from. Raises EmptyDatasetError without ratings, DataError for values that are not finite and for repeated pairs.
     """
-    spark = ratings.frame.sparkSession
-    objective = _objective(config, implicit)
-    sizes = als_plan.measure(ratings, objective.width(config.rank))
     checkpoint = Checkpoint(work / "als", config.exchange)
-    plan = als_plan.choose(config, sizes, spark, checkpoint.exchange, checkpoint.blocks)
+    cut = prepare(ratings, config, _objective(config, implicit).width(config.rank), [checkpoint], scratch)
+    return fit_blocks(cut, config, implicit, checkpoint, scratch, earlier, progress)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Ratings as blocks, and what their cut was decided by; `withheld` are those that iterations are measured by."""
+
+    ratings: Scan
+    packed: RatingBlocks
+    sizes: Sizes
+    exchange: str
+    withheld: Withheld | None
+
+
+def prepare(ratings: Scan, config: AlsConfig, width: int, stored: Sequence[Checkpoint], scratch: Location) -> Cut:
+    """Cut ratings into blocks, for fits of factors of at most that width, as those that are `stored` go on."""
+    sizes = als_plan.measure(ratings, width)
+    begun = next((checkpoint for checkpoint in stored if checkpoint.blocks), None)
+    plan = als_plan.choose(config, sizes, ratings.frame.sparkSession, *((begun.exchange, begun.blocks) if begun else ()))
     log.info(event("als_plan", ratings=sizes.ratings, users=sizes.users, items=sizes.items, **asdict(plan)))
     withheld = Withheld(config.validation_users / sizes.users, config.seed) if config.validation_users else None
     packed = rating_blocks.pack(ratings, plan.blocks, scratch / "packed" if plan.exchange == "shuffle" else None, withheld)
-    objective = replace(objective, mean=packed.mean) if config.biases else objective
-    measured = validation.collect(ratings, withheld, objective, sizes.items) if withheld else None
-    exchange = _exchange(plan.exchange, packed, sizes.width, scratch)
+    return Cut(ratings, packed, sizes, plan.exchange, withheld)
+
+
+def fit_blocks(
+    cut: Cut,
+    config: AlsConfig,
+    implicit: bool,
+    checkpoint: Checkpoint,
+    scratch: Location,
+    earlier: dict[str, DataFrame] | None = None,
+    progress: Progress = lambda text: None,
+) -> Model:
+    """Factors for ratings that are cut already; see `fit`."""
+    objective = replace(_objective(config, implicit), mean=cut.packed.mean, deviation=cut.packed.deviation)
+    measured = validation.collect(cut.ratings, cut.withheld, objective, cut.sizes.items) if cut.withheld else None
+    exchange = _exchange(cut.exchange, cut.packed, objective.width(config.rank), scratch)
     training = _Training(exchange, objective, config, checkpoint, measured, progress)
     _begin(training, earlier)
     final = training.run()
-    rank = config.rank + 2 * config.biases
-    return Model(exchange, objective, training.history, final, training.best, rank)
+    return Model(exchange, objective, training.history, final, training.best, config.rank + 2 * objective.biases)
 
 
 def _objective(config: AlsConfig, implicit: bool) -> Objective:
@@ -130,9 +194,9 @@ def _objective(config: AlsConfig, implicit: bool) -> Objective:
         config.reg_param,
         config.reg_exponent,
         config.alpha,
-        config.confidence == "log",
+        "log" if config.confidence == "auto" else config.confidence,
         config.unobserved_weight,
-        config.biases and not implicit,
+        config.ratings.biases and not implicit,
     )
 
 
@@ -214,11 +278,11 @@ def _begin(training: _Training, earlier: dict[str, DataFrame] | None) -> None:
     exchange, config, objective = training.exchange, training.config, training.objective
     ratings = exchange.ratings
     if training.history:
-        for side in als_tasks.SIDES:
+        for side in SIDES:
             exchange.restore(side, training.checkpoint.files(side, len(training.history)))
         return
     if earlier:
-        for side in als_tasks.SIDES:
+        for side in SIDES:
             exchange.load(side, _continued(ratings, side, earlier[side], objective, config.rank))
     else:
         task = partial(als_tasks.begin, rank=config.rank, objective=objective, seed=config.seed, nonnegative=config.nonnegative)
@@ -241,7 +305,7 @@ def _continued(ratings: RatingBlocks, side: str, earlier: DataFrame, objective: 
 # ---------------------------------------------------------------------------------------------------- from earlier factors
 
 
-def earlier_factors(run: StageRun, spark: SparkSession) -> dict[str, DataFrame] | None:
+def earlier_factors(run: StageRun, spark: SparkSession, purpose: Purpose) -> dict[str, DataFrame] | None:
     """Published factors to begin from, in this root's indices; None where the config names none, or "previous" has none that fit.
 
     Raises ConfigError where another root's do not fit, or none do that are to be kept as they are.
@@ -250,8 +314,8 @@ def earlier_factors(run: StageRun, spark: SparkSession) -> dict[str, DataFrame] 
     if config.start_from is None:
         return None
     if config.start_from == "previous":
-        found = {side: run.previous(f"{side}_factors") for side in als_tasks.SIDES}
-        reason = _why_not(config, list(found.values()))
+        found = {side: run.previous(table) for side, table in purpose.tables.items()}
+        reason = _why_not(purpose, list(found.values()))
         if reason and not config.iterations:
             raise ConfigError(f"als.iterations = 0 keeps the items' earlier factors, but {reason}; train once with iterations")
         if reason:
@@ -259,44 +323,55 @@ def earlier_factors(run: StageRun, spark: SparkSession) -> dict[str, DataFrame] 
             return None
         return {side: frames.read(spark, dataset) for side, dataset in found.items() if dataset}
     root = storage.locate(config.start_from)
-    return {side: _of_other_root(run, spark, root, side) for side in als_tasks.SIDES}
+    return {side: _of_other_root(run, spark, root, side, purpose) for side in SIDES}
 
 
-def _why_not(config: AlsConfig, datasets: list[Dataset | None]) -> str | None:
+def _why_not(purpose: Purpose, datasets: list[Dataset | None]) -> str | None:
     """Why earlier factors cannot be begun from."""
     known = [dataset.manifest.produced_by for dataset in datasets if dataset]
     if len(known) < len(datasets):
         return "there is no earlier run"
     if len({producer.run_id for producer in known}) > 1:
         return "the earlier factors are of two runs"
-    wanted = {"rank": config.rank, "biases": config.biases}
-    had = {key: known[0].config.get(key) for key in wanted}
+    wanted, had = _shape(purpose, purpose.config.what()), _shape(purpose, known[0].config)
     return None if had == wanted else f"they have {_said(had)}, wanted are {_said(wanted)}"
+
+
+def _shape(purpose: Purpose, settings: Row) -> Row:
+    """Of [als], what decides how published factors look."""
+    if purpose.implicit:
+        return {"rank": settings.get("rank")}
+    ratings = settings.get("ratings", {})
+    return {f"ratings.{key}": ratings.get(key) for key in ("rank", "biases")}
 
 
 def _said(settings: Row) -> str:
     return ", ".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
 
 
-def _of_other_root(run: StageRun, spark: SparkSession, root: Location, side: str) -> DataFrame:
+def _of_other_root(run: StageRun, spark: SparkSession, root: Location, side: str, purpose: Purpose) -> DataFrame:
     """Another root's factors, by our indices: an id has another index there."""
-    theirs = {name: manifests.load(root, name) for name in (f"{side}_factors", f"{side}s")}
+    table = purpose.tables[side]
+    theirs = {name: manifests.load(root, name) for name in (table, f"{side}s")}
     ours = run.previous(f"{side}s")
-    reason = _why_not(run.settings, [theirs[f"{side}_factors"]])
+    reason = _why_not(purpose, [theirs[table]])
     if reason or ours is None:
         raise ConfigError(
             f"als.start_from: {root} does not fit: {reason or 'this root has no ids'}; train it anew, or remove start_from"
         )
-    run.continued[f"{root}/{side}_factors"] = theirs[f"{side}_factors"].manifest.identity()
+    run.continued[f"{root}/{table}"] = theirs[table].manifest.identity()
     factors, ids = (frames.read(spark, dataset) for dataset in theirs.values())
     mine = frames.read(spark, ours).select(side, f"{side}_id")
     return factors.join(ids.select(side, f"{side}_id"), side).drop(side).join(mine, f"{side}_id").select(side, "factors")
 
 
-def fold_in_items(ratings: Scan, user_factors: DataFrame, config: AlsConfig, implicit: bool, scratch: Location) -> DataFrame:
-    """Columns item and factors of the items that `ratings` (user, item, value) name, solved exactly from the users'."""
-    objective = _objective(config, implicit)  # without a mean: the users' published biases hold it
-    sizes = als_plan.measure(ratings, objective.width(config.rank))
+def fold_in_items(ratings: Scan, user_factors: DataFrame, config: AlsConfig, known: Row, scratch: Location) -> DataFrame:
+    """Columns item and factors of the items that `ratings` (user, item, value) name, solved exactly from the users'.
+
+    `config` is of the fit that makes lists; `known` has the mean and the deviation of the ratings that the users were fitted to.
+    """
+    objective = replace(_objective(config, True), mean=known["mean"], deviation=known["deviation"])
+    sizes = als_plan.measure(ratings, config.rank)
     plan = als_plan.choose(config, sizes, ratings.frame.sparkSession)
     packed = rating_blocks.pack(ratings, plan.blocks, scratch / "packed" if plan.exchange == "shuffle" else None)
     exchange = _exchange(plan.exchange, packed, sizes.width, scratch)

@@ -137,11 +137,9 @@ def _moments(row: Any) -> Moments:
 
 def oracle(run: StageRun, tables: dict[str, DataFrame]) -> DataFrame:
     """Columns item and factors of the cold items, solved from their withheld ratings as train-als would have."""
-    config = run.config.als
-    assert config is not None
-    users = tables["user_factors"]
+    users, known = tables["user_factors"], run.inputs["user_factors"].manifest.info
     ratings = tables["holdout"].where("cold").join(users.select("user"), "user", "left_semi")
-    return als.fold_in_items(Scan(ratings), users, config, run.config.is_implicit, run.scratch)
+    return als.fold_in_items(Scan(ratings), users, run.config.als_for_lists, known, run.scratch)
 
 
 # ------------------------------------------------------------------------------------------------------------------ ranks

@@ -54,9 +54,8 @@ class Grid:
 
 def run(run: StageRun, spark: SparkSession) -> None:
     """Write the neighbours of each configured side."""
-    config: CosineConfig = run.settings
     ratings = Scan.of(spark, run.inputs["ratings"])
-    check(ratings, config)
+    config = checked(ratings, run.settings)
     for side, other in (("item", "user"), ("user", "item")):
         if f"{side}s" not in config.sides:
             continue
@@ -72,17 +71,21 @@ def run(run: StageRun, spark: SparkSession) -> None:
         frames.write(found, run, name, seed=config.seed if left_out else None, **facts)
 
 
-def check(ratings: Scan, config: CosineConfig) -> None:
-    """Raise DataError for values that no cosine, or no weight, is defined for."""
+def checked(ratings: Scan, config: CosineConfig) -> CosineConfig:
+    """The settings with the weighting that suits the values.
+
+    Raises DataError for values that no cosine, or no weight, is defined for.
+    """
     accounts = ratings.map(("user", "item", "value"), tasks.account, tasks.ACCOUNTS).toArrow()
     wrong, negative = (pc.sum(accounts[name]).as_py() or 0 for name in ("not_finite", "negative"))
     if wrong:
         raise DataError(f"ratings: {wrong:,} values are not finite numbers; rerun prepare-ratings, which rejects them")
-    if negative and config.weighting != "none":
+    if negative and config.weighting not in ("auto", "none"):
         raise DataError(
             f'ratings: {negative:,} values are below 0, which cosine.weighting = "{config.weighting}" is not made for: '
             'reject them by ratings.min_value, or use weighting = "none"'
         )
+    return config.weighted(has_negative=negative > 0)
 
 
 def neighbors(ratings: Scan, side: str, other: str, config: CosineConfig, grid: Grid | None = None, one_in: int = 1) -> DataFrame:
@@ -113,6 +116,7 @@ def columns_of(rows: DataFrame, blocks: int) -> DataFrame:
 
 def pack(ratings: Scan, side: str, other: str, config: CosineConfig, blocks: int) -> DataFrame:
     """BLOCKS of the rows of `side`, weighted, in so many partitions, a block in each."""
+    config = config.weighted()
     is_weighted = config.weighting != "none"
     sums = F.sum("value"), F.countDistinct(side)
     total, num_rows = ratings.frame.agg(*sums).first() or (0, 0) if is_weighted else (0, 0)

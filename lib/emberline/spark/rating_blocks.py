@@ -22,6 +22,8 @@ from emberline.spark import block_files
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
 
+_ROUNDING = 1e-6  # of the mean: a deviation that float32 leaves of equal values
+
 
 @dataclass(frozen=True)
 class Side:
@@ -33,13 +35,17 @@ class Side:
 
 @dataclass(frozen=True)
 class RatingBlocks:
-    """The blocks, in the cluster's memory or in `files`; how many ratings they hold, and their mean."""
+    """The blocks, in the cluster's memory or in `files`; how many ratings they hold, and the mean of these.
+
+    `deviation` is their standard deviation, but 1 where all are equal.
+    """
 
     frame: DataFrame
     num_blocks: int
     sides: dict[str, Side]
     ratings: int
     mean: float
+    deviation: float
     files: BlockFiles | None = None
 
     def of(self, side: str, *names: str) -> DataFrame:
@@ -64,7 +70,7 @@ def pack(ratings: Scan, num_blocks: int, folder: Location | None, withheld: With
     else:
         files, accounts = block_files.store(packed, folder, als_tasks.PACKED, names)
         frame = block_files.frame(ratings.frame.sparkSession, files, num_blocks, als_tasks.PACKED)
-    return _checked(accounts, RatingBlocks(frame, num_blocks, {}, 0, 0.0, files))
+    return _checked(accounts, RatingBlocks(frame, num_blocks, {}, 0, 0.0, 0.0, files))
 
 
 def _checked(accounts: pa.Table, blocks: RatingBlocks) -> RatingBlocks:
@@ -75,8 +81,10 @@ def _checked(accounts: pa.Table, blocks: RatingBlocks) -> RatingBlocks:
     }
     _check(totals["user"])
     sides = {side: Side(totals[side]["rows"], totals[side]["last"]) for side in SIDES}
-    count = totals["user"]["ratings"]
-    return replace(blocks, sides=sides, ratings=count, mean=totals["user"]["total"] / count)
+    count, mean = totals["user"]["ratings"], totals["user"]["total"] / totals["user"]["ratings"]
+    deviation = max(totals["user"]["squares"] / count - mean**2, 0.0) ** 0.5
+    is_noise = deviation <= _ROUNDING * abs(mean)
+    return replace(blocks, sides=sides, ratings=count, mean=mean, deviation=1.0 if is_noise else deviation)
 
 
 def _total(accounts: pa.Table, name: str, function: Callable[[pa.ChunkedArray], pa.Scalar]) -> Any:

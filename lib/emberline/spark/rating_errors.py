@@ -27,7 +27,7 @@ _BASELINES = ("biases", "item-mean", "user-mean", "global-mean")
 
 def rows(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
     """Two rows for each subject; none where no model of the pipeline predicts ratings, or none is withheld."""
-    if run.config.is_implicit or withheld.isEmpty():
+    if not run.config.predicts_ratings or withheld.isEmpty():
         return
     biases_of = functools.cache(lambda damping: Biases.of(tables["ratings"], damping))
     predictions = _predictions(run, tables, withheld, biases_of)
@@ -65,8 +65,8 @@ def _predictions(
 ) -> dict[str, DataFrame]:
     """What each model of the pipeline that predicts ratings says of the pairs: columns user, item and predicted."""
     found = {}
-    if "user_factors" in tables:
-        found["als"] = predict(pairs, tables["user_factors"], tables["item_factors"])
+    if "user_rating_factors" in tables:
+        found["als"] = predict(pairs, tables["user_rating_factors"], tables["item_rating_factors"])
     neighbors = [name for name in ("item_neighbors", "user_neighbors") if name in tables]
     if neighbors:
         config = CosineConfig.model_validate(run.inputs[neighbors[0]].manifest.produced_by.config)

@@ -8,6 +8,10 @@ factors or history `left` and the items' rows `right`, every model's score is `l
     item-neighbors  the user's ratings      each item's similarity to its neighbours (Sarwar et al. 2001, unnormalised)
     user-neighbors  similarity to users     each item's ratings by those users (Herlocker et al. 1999, unnormalised)
     popular         1                       number of ratings
+
+Of counts, both kinds of neighbours see the logarithm of 1 + count. By item-neighbors, an item's score is the sum over those of
+its own neighbours that the user has rated, as in Deshpande and Karypis (2004) and LensKit; `implicit` sums over the neighbours of
+the items that the user has rated, which docs/neighbors.md compares.
 """
 
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -33,7 +37,7 @@ def run(run: StageRun, spark: SparkSession) -> None:
     tables = {name: Scan.of(spark, dataset) for name, dataset in run.inputs.items() if name in TABLES}
     ratings, users = tables["ratings"], tables["users"].frame
     items = allowed(run, spark)
-    left, right = model_pieces(config.model, tables, items)
+    left, right = model_pieces(config.model, tables, run.config.has_ratings, items)
     best = top_unseen(left, right, ratings, config.top_k).withColumn("rung", F.lit(config.model))
     if "predicted_factors" in tables:
         unrated = tables["predicted_factors"].frame.join(tables["item_factors"].frame, "item", "left_anti")
@@ -49,17 +53,22 @@ def run(run: StageRun, spark: SparkSession) -> None:
         frames.write(items.sort("item"), run, "recommendable_items")
 
 
-def model_pieces(model: str, tables: dict[str, Scan], items: DataFrame | None = None) -> tuple[DataFrame, DataFrame]:
-    """PIECES of users and of items whose product is the model's score; only of those in `items` (item), if given."""
+def model_pieces(
+    model: str, tables: dict[str, Scan], has_ratings: bool, items: DataFrame | None = None
+) -> tuple[DataFrame, DataFrame]:
+    """PIECES of users and of items whose product is the model's score; only of those in `items` (item), if given.
+
+    `has_ratings` says that values are ratings; else they are counts, some of which may be thousands of times as large as others.
+    """
     ratings = tables["ratings"]
     if model == "als":
         return user_pieces(tables["user_factors"]), item_pieces(within(tables["item_factors"], items))
     if model == "item-neighbors":
-        left = sparse_pieces(ratings, "user", "item", "value", ROWS_PER_BLOCK)
+        left = sparse_pieces(ratings, "user", "item", "value", ROWS_PER_BLOCK, damped=not has_ratings)
         neighbors = within(tables["item_neighbors"], items)
         return left, sparse_pieces(neighbors, "item", "neighbor", "similarity", COLUMNS_PER_BLOCK)
     left = sparse_pieces(tables["user_neighbors"], "user", "neighbor", "similarity", ROWS_PER_BLOCK)
-    return left, sparse_pieces(within(ratings, items), "item", "user", "value", COLUMNS_PER_BLOCK)
+    return left, sparse_pieces(within(ratings, items), "item", "user", "value", COLUMNS_PER_BLOCK, damped=not has_ratings)
 
 
 def user_pieces(factors: Scan) -> DataFrame:

@@ -26,11 +26,11 @@ def dense_pieces(factors: Scan, id_column: str, block_size: int) -> DataFrame:
 
 
 def sparse_pieces(
-    entries: Scan, row: str, column: str, value: str | None, block_size: int, kind: str = tasks.SPARSE
+    entries: Scan, row: str, column: str, value: str | None, block_size: int, kind: str = tasks.SPARSE, damped: bool = False
 ) -> DataFrame:
-    """PIECES of a sparse matrix given by its entries; without a `value`, of its places only."""
+    """PIECES of a sparse matrix given by its entries; without a `value`, of its places only; if `damped`, of log(1 + value)."""
     columns = (row, column) if value is None else (row, column, value)
-    return entries.map(columns, partial(tasks.scatter_sparse, block_size=block_size, kind=kind), PIECES)
+    return entries.map(columns, partial(tasks.scatter_sparse, block_size=block_size, kind=kind, damped=damped), PIECES)
 
 
 def block_of(column: str, block_size: int) -> Column:
