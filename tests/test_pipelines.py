@@ -72,7 +72,7 @@ def test_an_unknown_key_is_named_with_the_one_that_was_meant(load: Load) -> None
 
 def test_an_unknown_key_like_no_other_is_answered_with_those_there_are(load: Load) -> None:
     expected = (
-        "night.toml: unknown key cosine.xyz (known: sides, top_k, weighting, center, shrinkage, min_support, max_ratings, seed)"
+        "night.toml: unknown key cosine.xyz (known: sides, top_k, weighting, center, shrinkage, min_support, max_ratings, ratings, seed)"
     )
     assert _refused(load, "[cosine]\nxyz = 5\n") == expected
 
@@ -446,6 +446,7 @@ def test_what_decides_the_result_is_ready_for_json_and_leaves_out_where_it_runs(
         "shrinkage": 10.0,
         "min_support": 1,
         "max_ratings": None,
+        "ratings": {"top_k": 40, "shrinkage": 50.0, "min_support": 1, "prior": 0.1, "damping": 5.0},
         "seed": 1,
     }
     assert {"root", "spark"}.isdisjoint(config.what())

@@ -162,7 +162,7 @@ def test_a_duration_is_told_in_words(seconds: float, said: str) -> None:
 def test_settings_that_are_defaults_are_left_out() -> None:
     config = AlsConfig(rank=8, patience=2, validation_users=10, feedback="auto").what()
     assert made.changed("als", config) == [
-        made.Setting("rank", "8", "32"),
+        made.Setting("rank", "8", "64"),
         made.Setting("validation_users", "10", "0"),
         made.Setting("patience", "2", "none"),
     ]
