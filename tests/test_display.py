@@ -160,6 +160,18 @@ def test_metrics_stand_in_one_table_per_unit_with_their_errors(console: Console)
     assert ["als", "0.5000"] in lines
 
 
+def test_a_model_that_loses_to_a_trivial_answer_is_said_to_at_the_end(console: Console) -> None:
+    values = {"als": (0.078, 0.002), "most-popular": (0.08, 0.003)}
+    rows = [
+        {"subject": subject, "metric": "ndcg@10", "value": value, "users": 9, "standard_error": error}
+        for subject, (value, error) in values.items()
+    ]
+    metrics = {"reports": {"holdout": {"protocol": {"name": "fraction 0.2", "hash": "c0ffee"}, "metrics": rows}}}
+    display.show_outcomes(console, [_outcome("evaluate", metrics=metrics)])
+    said = "als loses to most-popular: ndcg@10 0.0780 ±0.0020 against 0.0800; docs/lists.md says what helps"
+    assert _shown(console).rstrip().endswith(said)
+
+
 def test_each_model_says_how_many_ratings_it_left_to_the_biases(console: Console) -> None:
     rows = [
         {"subject": subject, "metric": metric, "value": 0.5, "ratings": 20, "standard_error": None} | missing

@@ -71,9 +71,8 @@ def test_an_unknown_key_is_named_with_the_one_that_was_meant(load: Load) -> None
 
 
 def test_an_unknown_key_like_no_other_is_answered_with_those_there_are(load: Load) -> None:
-    expected = (
-        "night.toml: unknown key cosine.xyz (known: sides, top_k, weighting, center, shrinkage, min_support, max_ratings, ratings, seed)"
-    )
+    known = "sides, top_k, weighting, center, shrinkage, min_support, max_ratings, ratings, seed"
+    expected = f"night.toml: unknown key cosine.xyz (known: {known})"
     assert _refused(load, "[cosine]\nxyz = 5\n") == expected
 
 

@@ -248,6 +248,10 @@ def publish(
     day: Day = None,
     keep: Annotated[int | None, typer.Option(min=1, help="Releases to keep, the new one included (3).")] = None,
     new_baseline: Annotated[bool, typer.Option("--new-baseline", help="Compare with no previous release.")] = False,
+    default_gates: Annotated[
+        bool | None,
+        typer.Option("--default-gates/--no-default-gates", help="Refuse a model that loses to a trivial answer (yes)."),
+    ] = None,
     rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the release before the current one.")] = False,
 ) -> None:
     """Copy the tables that a serving system reads, checked, in one step, and only if every gate holds."""
@@ -264,7 +268,8 @@ def publish(
     else:
         conditions = [gates.parse(text) for text in gate or settings.gates]
         tables, kept = table or settings.tables, keep or settings.keep
-        release, is_new = releases.publish(storage.locate(source), folder, tables, conditions, kept, new_baseline)
+        strict = settings.default_gates if default_gates is None else default_gates
+        release, is_new = releases.publish(storage.locate(source), folder, tables, conditions, kept, new_baseline, strict)
     display.show_release(display.make_console(), release, is_new)
 
 

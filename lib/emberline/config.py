@@ -749,11 +749,15 @@ class EvaluateConfig(Model):
 
 
 class PublishConfig(Model):
-    """What `emberline publish --config` does: no stage of the pipeline, but what comes after it."""
+    """What `emberline publish --config` does: no stage of the pipeline, but what comes after it.
+
+    With `default_gates`, nothing is published that a trivial answer is better than, besides what `gates` ask.
+    """
 
     to: str | None = None
     tables: Annotated[tuple[str, ...], Field(strict=False)] = ()
     gates: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    default_gates: bool = True
     keep: Positive = 3
 
 

@@ -25,7 +25,9 @@ from emberline.datasets.measures import UNITS
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmberlineError
 from emberline.logs import one_line, public
+from emberline.publish import trivial
 from emberline.publish.releases import Release
+from emberline.publish.trivial import Loss
 from emberline.runner import Decision, Outcome
 from emberline.status import Status
 
@@ -185,6 +187,14 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
             say(console, f"Spellings of {side} that were joined with another one of the same id: {count:,}")
     for report in metrics.get("reports", {}).values():
         _show_metrics(console, _named(report), report["metrics"])
+    for loss in trivial.losses(metrics.get("reports", {})):
+        console.print(Text(f"\n{_said(loss)}", _COLOURS["warning"]), soft_wrap=True)
+
+
+def _said(loss: Loss) -> str:
+    error = f" ±{loss.error:.4f}" if loss.error is not None else ""
+    values = f"{loss.metric} {loss.value:.4f}{error} against {loss.trivial_value:.4f}"
+    return f"{loss.model} loses to {loss.trivial}: {values}; docs/lists.md says what helps"
 
 
 def _summary(outcomes: Sequence[Outcome]) -> Table:

@@ -32,13 +32,24 @@ def holds(text: str, before: dict[str, Measure] | None = None) -> bool:
 
 
 def test_a_gate_has_a_name_a_comparison_and_a_limit() -> None:
-    assert gates.parse("ndcg@10 >= 0.9 * previous") == Gate("ndcg@10 >= 0.9 * previous", "ndcg@10", ">=", 0.9, True)
-    assert gates.parse(" ndcg@10>=previous ") == Gate("ndcg@10>=previous", "ndcg@10", ">=", 1.0, True)
-    assert gates.parse("rows.items < 1e6") == Gate("rows.items < 1e6", "rows.items", "<", 1e6, False)
+    assert gates.parse("ndcg@10 >= 0.9 * previous") == Gate("ndcg@10 >= 0.9 * previous", "ndcg@10", ">=", 0.9, "previous")
+    assert gates.parse(" ndcg@10>=previous ") == Gate("ndcg@10>=previous", "ndcg@10", ">=", 1.0, "previous")
+    assert gates.parse("rows.items < 1e6") == Gate("rows.items < 1e6", "rows.items", "<", 1e6, None)
     assert gates.parse("cold items:cnn.recall@20/min(k,n) > .2").name == "cold items:cnn.recall@20/min(k,n)"
 
 
-@pytest.mark.parametrize("text", ["", "ndcg@10", "> 3", "ndcg@10 > ", "ndcg@10 > -1", "ndcg@10 > 1 previous", "a > b"])
+def test_a_limit_may_be_another_subjects_value_in_the_same_report() -> None:
+    assert gates.parse("ndcg@10 >= 1.3 * most-popular") == Gate(
+        "ndcg@10 >= 1.3 * most-popular", "ndcg@10", ">=", 1.3, "most-popular"
+    )
+    assert holds("ndcg@10 >= random") and holds("ndcg@10 >= 20 * random") and not holds("ndcg@10 > 20.1 * random")
+    with pytest.raises(ConfigError, match=r"most-popular has no ndcg@10; what it may be compared with: previous, random"):
+        holds("ndcg@10 >= most-popular")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ndcg@10", "> 3", "ndcg@10 > ", "ndcg@10 > -1", "ndcg@10 > 1 previous", "a > b c", "a > 2 *"]
+)
 def test_what_is_no_gate_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"expected something like 'ndcg@10 >= 0\.9"):
         gates.parse(text)

@@ -28,7 +28,7 @@ def run_id(day: int) -> str:
     return f"202501{day:02d}T000000-00000000"
 
 
-def fill(root: Location, day: int, ndcg: float = 0.2, protocol: str = "aaa") -> None:
+def fill(root: Location, day: int, ndcg: float = 0.2, protocol: str = "aaa", popular: float = 0.1) -> None:
     """What a pipeline leaves on one day: ids, recommendations made of them, and metrics of these."""
     ids = ProducedBy("prepare-ratings", f"{day:064x}", run_id(day))
     commit(root, "users", [{"user": 0, "user_id": "anna"}, {"user": day, "user_id": f"day {day}"}], ids)
@@ -39,8 +39,9 @@ def fill(root: Location, day: int, ndcg: float = 0.2, protocol: str = "aaa") -> 
     )
     commit(root, "recommendations", best, made)
     measured = ProducedBy("evaluate", f"{day:064x}", run_id(day), inputs={"recommendations": identity(made)})
-    row = {"subject": "als", "metric": "ndcg@10", "value": ndcg, "users": 2}
-    content = {"reports": {"holdout": {"protocol": {"name": "fraction", "hash": protocol}, "metrics": [row]}}}
+    values = {"als": ndcg, "most-popular": popular}
+    rows = [{"subject": subject, "metric": "ndcg@10", "value": value, "users": 2} for subject, value in values.items()]
+    content = {"reports": {"holdout": {"protocol": {"name": "fraction", "hash": protocol}, "metrics": rows}}}
     folder = root / "metrics" / manifests.run_folder(measured.fingerprint, measured.run_id)
     part = write_file(json.dumps(content).encode(), folder, f"metrics-{ndcg}/metrics.json")
     manifests.commit(root, Manifest("metrics", "artifact", [], 0, [part], measured))
@@ -104,6 +105,22 @@ def test_a_gate_that_fails_leaves_what_is_published_byte_for_byte(root: Path, fo
     assert files(folder) == before
     releases.publish(root, folder, conditions=KEEPS_QUALITY, is_baseline=True)
     assert users_in(folder) == ["anna", "day 2"]
+
+
+def test_lists_that_lose_to_the_most_popular_items_are_not_published_unless_told(root: Path, folder: Path) -> None:
+    fill(root, 1, ndcg=0.078, popular=0.08)
+    with pytest.raises(GateError, match=r"als.ndcg@10 >= most-popular: found 0\.078, the limit is 0\.08; .*--no-default-gates"):
+        releases.publish(root, folder)
+    release, _ = releases.publish(root, folder, with_defaults=False)
+    assert release.gates == []
+
+
+def test_what_lists_are_asked_by_default_stands_in_the_release(root: Path, folder: Path) -> None:
+    fill(root, 1, ndcg=0.2, popular=0.08)
+    release, _ = releases.publish(root, folder)
+    assert [(verdict.gate, verdict.limit, verdict.holds) for verdict in release.gates] == [
+        ("holdout:als.ndcg@10 >= most-popular", 0.08, True)
+    ]
 
 
 def test_another_protocol_needs_a_new_baseline(root: Path, folder: Path) -> None:

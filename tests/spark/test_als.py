@@ -23,18 +23,16 @@ Fit = Callable[..., Both]
 
 @pytest.fixture
 def fit(spark: SparkSession, root: Path, publish: Callable[..., None]) -> Fit:
-    """`fit(ratings, raw, **als)`: the factors that train-als writes; `raw` says what kind of ratings they are."""
+    """`fit(rated, raw, sections, **als)`: the factors that train-als writes; `raw` says what kind of ratings they are."""
 
     def fit_factors(
-        ratings: Iterable[Rating],
+        rated: Iterable[Rating],
         raw: dict[str, Any] | None = None,
         sections: dict[str, Any] | None = None,
         side_tables: bool = True,
         **als: Any,
     ) -> Both:
-        publish(
-            root, "prepare-ratings", "ratings", [{"user": user, "item": item, "value": value} for user, item, value in ratings]
-        )
+        publish(root, "prepare-ratings", "ratings", [{"user": user, "item": item, "value": value} for user, item, value in rated])
         config = Config.model_validate({"als": {"blocks": 2} | als} | ({"ratings": raw} if raw else {}) | (sections or {}))
         runner.run(config, root, stages.select(config, "train-als"), force=True)
         return (factors_of(root, "user"), factors_of(root, "item")) if side_tables else ({}, {})

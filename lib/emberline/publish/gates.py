@@ -1,6 +1,7 @@
-"""Conditions under which a release replaces the one before: its measures against numbers, or against that one's.
+"""Conditions under which a release replaces the one before: its measures against numbers, that one's, or a baseline's.
 
 ndcg@10 >= 0.9 * previous          a metric of the published model
+ndcg@10 >= 1.2 * most-popular      against another subject of the same report
 cnn.recall@20/n > 0.2              of another subject
 cold items:random.auc < 0.55       of one report, where several have the name
 rows.recommendations >= 1000       the rows of a table
@@ -23,22 +24,25 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
+PREVIOUS = "previous"
+_SUBJECT = r"[a-z][a-z0-9-]*"
 _NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?"
 _GATE = re.compile(
-    rf"\s*(?P<name>[^<>=!~≤≥]+?)\s*(?P<compare>[<>]=?)\s*(?:(?P<factor>{_NUMBER})\s*(?P<times>\*\s*previous)?|(?P<previous>previous))\s*"
+    rf"\s*(?P<name>[^<>=!~≤≥]+?)\s*(?P<compare>[<>]=?)\s*"
+    rf"(?:(?P<factor>{_NUMBER})(?:\s*\*\s*(?P<times>{_SUBJECT}))?|(?P<alone>{_SUBJECT}))\s*"
 )
 _OPERATOR = re.compile(r"[<>=!~≤≥]+")
 
 
 @dataclass(frozen=True)
 class Gate:
-    """`name compare factor`, or `factor` times the previous release's value."""
+    """`name compare factor`, or `factor` times the value `of` the previous release, or of another subject of the report."""
 
     text: str
     name: str
     compare: str
     factor: float
-    is_relative: bool
+    of: str | None
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,8 @@ def parse(text: str) -> Gate:
     if found is None:
         _refuse_operator(text)
         raise ConfigError(f"gate {text!r}: expected something like 'ndcg@10 >= 0.9 * previous' or 'rows.recommendations >= 1000'")
-    is_relative = bool(found["times"] or found["previous"])
-    return Gate(text.strip(), found["name"], found["compare"], float(found["factor"] or 1), is_relative)
+    of = found["times"] or found["alone"]
+    return Gate(text.strip(), found["name"], found["compare"], float(found["factor"] or 1), of)
 
 
 def _refuse_operator(text: str) -> None:
@@ -117,8 +121,10 @@ def _nearest(name: str, known: Mapping[str, Measure]) -> str:
 
 def _judge(gate: Gate, name: str, now: Mapping[str, Measure], before: Mapping[str, Measure] | None) -> Verdict:
     measure = now[name]
-    if not gate.is_relative:
+    if gate.of is None:
         return _compared(gate, measure.value, gate.factor)
+    if gate.of != PREVIOUS:
+        return _compared(gate, measure.value, gate.factor * now[_beside(gate, name, now)].value)
     if before is None:
         return Verdict(gate.text, measure.value, None, True, "there is no previous release")
     if name not in before:
@@ -137,6 +143,18 @@ def _judge(gate: Gate, name: str, now: Mapping[str, Measure], before: Mapping[st
 def _shared(now: Measure, before: Measure) -> float:
     """What share of the data that two measures are of is the same; all of them, where one does not say."""
     return now.data.shared_with(before.data) if now.data and before.data else 1.0
+
+
+def _beside(gate: Gate, name: str, now: Mapping[str, Measure]) -> str:
+    """The full name of the gate's metric of the subject that it is compared with. Raises ConfigError where there is none."""
+    report, _, of_subject = name.partition(":")
+    subject, _, metric = of_subject.partition(".")
+    wanted = f"{report}:{gate.of}.{metric}"
+    if wanted in now:
+        return wanted
+    others = [full.partition(":")[2].removesuffix(f".{metric}") for full in now if full.endswith(f".{metric}")]
+    known = ", ".join([PREVIOUS, *(other for other in others if other != subject)])
+    raise ConfigError(f"gate {gate.text!r}: {gate.of} has no {metric or gate.name}; what it may be compared with: {known}")
 
 
 def _compared(gate: Gate, value: float, limit: float) -> Verdict:

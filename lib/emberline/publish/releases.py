@@ -8,7 +8,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -20,7 +20,7 @@ from emberline.datasets.manifest import Dataset
 from emberline.datasets.measures import reports_of
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, DataError, GateError, ManifestError
-from emberline.publish import gates
+from emberline.publish import gates, trivial
 from emberline.publish.gates import Gate, Measure, Verdict
 from emberline.runner import new_run_id
 
@@ -67,12 +67,14 @@ def publish(
     conditions: Sequence[Gate] = (),
     keep: int = 3,
     is_baseline: bool = False,
+    with_defaults: bool = True,
 ) -> tuple[Release, bool]:
     """Publish a root's tables, those named or all that are served, if every gate holds. Returns the release; whether it is new.
 
     Every part is hashed while it is copied. The current release stays until the new one is whole. `is_baseline` compares with no
-    previous release. Raises GateError for a gate that does not hold, ManifestError for tables that do not belong together,
-    LockedError while another publish works on the folder.
+    previous release; `with_defaults` also asks that no model that is served loses to a trivial answer.
+    Raises GateError for a gate that does not hold, ManifestError for tables that do not belong together, LockedError while
+    another publish works on the folder.
     """
     _check_apart(root, folder)
     datasets = _open(root, tables)
@@ -83,10 +85,12 @@ def publish(
         if before is not None and before.datasets == {dataset.name: dataset.manifest.identity() for dataset in datasets}:
             _remove_old(folder, before, keep)  # as it would have, had it not been killed after the last step
             return before, False
-        measures = gates.measures(_reports(root), {dataset.name: dataset.rows for dataset in datasets})
+        reports, model = _reports(root), _model(datasets)
+        measures = gates.measures(reports, {dataset.name: dataset.rows for dataset in datasets})
         previous = None if before is None or is_baseline else before.measures
-        verdicts = gates.judge(conditions, measures, previous, _model(datasets))
-        _check_gates(verdicts, folder, before)
+        defaults = trivial.gates(reports, {dataset.name for dataset in datasets}, model) if with_defaults else []
+        verdicts = gates.judge([*conditions, *defaults], measures, previous, model)
+        _check_gates(verdicts, folder, before, {gate.text for gate in defaults})
         release = _describe(root, before, datasets, measures, verdicts)
         _copy(datasets, _place(folder, release.release))
         held.check()
@@ -174,7 +178,7 @@ def _model(datasets: Sequence[Dataset]) -> str | None:
     return model if isinstance(model, str) else None
 
 
-def _check_gates(verdicts: Sequence[Verdict], folder: Location, before: Release | None) -> None:
+def _check_gates(verdicts: Sequence[Verdict], folder: Location, before: Release | None, defaults: Set[str]) -> None:
     failed = [
         f"{verdict.gate}: {verdict.reason or f'found {verdict.value:.6g}, the limit is {verdict.limit:.6g}'}"
         for verdict in verdicts
@@ -182,7 +186,11 @@ def _check_gates(verdicts: Sequence[Verdict], folder: Location, before: Release 
     ]
     if failed:
         stays = f"release {before.release} stays" if before else "nothing is published there"
-        raise GateError(f"not published to {folder}, {stays}; {'; '.join(failed)}")
+        by_default = any(verdict.gate in defaults for verdict in verdicts if not verdict.holds)
+        hint = (
+            "; docs/lists.md says what helps a model that loses to a trivial answer, --no-default-gates publishes it all the same"
+        )
+        raise GateError(f"not published to {folder}, {stays}; {'; '.join(failed)}{hint if by_default else ''}")
 
 
 def _describe(
