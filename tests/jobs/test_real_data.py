@@ -68,7 +68,7 @@ def test_movielens_ratings_are_predicted_better_than_by_means(measured: Callable
     found = measured("movielens", "movielens-latest-small/ratings.csv")
     assert found["als", "rmse"] < found["user-mean", "rmse"]
     assert found["als", "rmse"] < found["item-mean", "rmse"] < found["global-mean", "rmse"]
-    assert found["item-neighbors", "ndcg@10"] > found["most-popular", "ndcg@10"] > found["random", "ndcg@10"]
+    assert found["als", "ndcg@10"] > found["most-popular", "ndcg@10"] > found["random", "ndcg@10"]
 
 
 def test_retail_recommendations_are_better_than_the_most_popular(measured: Callable[[str, str], Values]) -> None:

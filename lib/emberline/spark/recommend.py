@@ -11,7 +11,7 @@ factors or history `left` and the items' rows `right`, every model's score is `l
 
 Of counts, both kinds of neighbours see the logarithm of 1 + count. By item-neighbors, an item's score is the sum over those of
 its own neighbours that the user has rated, as in Deshpande and Karypis (2004) and LensKit; `implicit` sums over the neighbours of
-the items that the user has rated, which docs/neighbors.md compares.
+the items that the user has rated, which docs/lists.md compares.
 """
 
 from pyspark.sql import DataFrame, SparkSession, Window
