@@ -809,7 +809,7 @@ class Config(Model):
         """Whether train-als fits the factors that predict ratings, by explicit feedback."""
         if self.als is None or self.als.feedback != "auto":
             return self.als is not None and self.als.feedback == "explicit"
-        return self.has_ratings and self.evaluate is not None
+        return self.has_ratings and self.evaluate is not None and self.recommend is not None
 
     @property
     def als_for_lists(self) -> AlsConfig:
