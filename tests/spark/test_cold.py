@@ -295,7 +295,9 @@ ALS: Row = {"reg_param": 0.3, "alpha": 2.5, "rank": RANK}
 def test_the_oracle_solves_the_whole_normal_equations(spark: SparkSession, confidence: str) -> None:
     """What a rating is worth to "exp" is measured by those in training, here of mean 2 and deviation 1.5."""
     config = Config.model_validate({"als": ALS | {"confidence": confidence}})
-    trained = Manifest("user_factors", "table", [], 0, [], ProducedBy("train-als", "", ""), info={"mean": 2.0, "deviation": 1.5})
+    trained = Manifest(
+        "user_factors", "table", [], 0, [], ProducedBy("train-als", "", ""), info={"value_mean": 2.0, "value_deviation": 1.5}
+    )
     run = StageRun(config, stages.select(config)[0], Path("unused"), {"user_factors": Dataset(Path("unused"), trained)}, "", "")
     warm = {"user": 0, "item": 1, "value": 3.0, "cold": False}
     holdout = spark.createDataFrame([*HELD, warm], "user int, item int, value float, cold boolean")
@@ -368,7 +370,7 @@ def publish_shop(publish: Publish, root: Path, held: list[Row]) -> None:
         ("predict-items", "predicted_factors", "item", SHOP_ITEMS),
     ):
         rows = [{side: id_, "factors": vector.tolist()} for id_, vector in factors.items()]
-        publish(root, stage, name, rows, mean=3.0, deviation=1.0)
+        publish(root, stage, name, rows, value_mean=3.0, value_deviation=1.0)
     set_rank(root, "user_factors", "item_factors", "predicted_factors")
 
 

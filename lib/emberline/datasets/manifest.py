@@ -44,6 +44,8 @@ FACT_TYPES: dict[str, Any] = {
     "classes": list[str],
     "mean": list[float],
     "std": list[float],
+    "value_mean": float,
+    "value_deviation": float,
     "task": str,
     "row_group_rows": int,
     "next_index": int,

@@ -120,7 +120,12 @@ def _published(blocks: DataFrame, side: str, objective: Objective) -> DataFrame:
 
 
 def _write(run: StageRun, purpose: Purpose, model: Model) -> None:
-    facts = {"history": model.history, **model.final, "mean": model.objective.mean, "deviation": model.objective.deviation}
+    facts = {
+        "history": model.history,
+        **model.final,
+        "value_mean": model.objective.mean,
+        "value_deviation": model.objective.deviation,
+    }
     facts |= {"best_iteration": model.best} if model.best else {}
     for side, table in purpose.tables.items():
         rows = model.factors(side).sortWithinPartitions(side)
@@ -370,7 +375,7 @@ def fold_in_items(ratings: Scan, user_factors: DataFrame, config: AlsConfig, kno
 
     `config` is of the fit that makes lists; `known` has the mean and the deviation of the ratings that the users were fitted to.
     """
-    objective = replace(_objective(config, True), mean=known["mean"], deviation=known["deviation"])
+    objective = replace(_objective(config, True), mean=known["value_mean"], deviation=known["value_deviation"])
     sizes = als_plan.measure(ratings, config.rank)
     plan = als_plan.choose(config, sizes, ratings.frame.sparkSession)
     packed = rating_blocks.pack(ratings, plan.blocks, scratch / "packed" if plan.exchange == "shuffle" else None)
