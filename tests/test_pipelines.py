@@ -149,7 +149,7 @@ def test_an_override_needs_no_quotes_for_text(load: Load) -> None:
 def test_a_date_stands_where_the_texts_of_the_file_have_its_place(tmp_path: Path) -> None:
     pipeline = _dated(tmp_path, 'root = "runs/{date}"', 'path = "s3://log/{date:%Y/%m}/{date}.csv"')
     config = pipelines.load(pipeline, ["spark.conf.spark.app.name=nightly {date:%d}"], date(2025, 1, 31))
-    assert config.root == "runs/2025-01-31"
+    assert config.root == f"{tmp_path}/runs/2025-01-31"
     assert config.ratings is not None and config.ratings.path == "s3://log/2025/01/2025-01-31.csv"
     assert config.spark.conf["spark.app.name"] == "nightly 31"
     assert pipelines.is_dated(pipeline)
@@ -292,11 +292,11 @@ def test_positions_are_counted_from_one(load: Load) -> None:
     assert "Input should be greater than 0, found 0" in _refused(load, RATINGS.replace('"u"', "0") + "header = false\n")
 
 
-def test_an_item_list_is_a_path_or_more_than_that(load: Load) -> None:
+def test_an_item_list_is_a_path_or_more_than_that(load: Load, tmp_path: Path) -> None:
     recommend = load(PIPELINE + 'candidates = "stock.csv"\nexclude = { path = "out.txt", header = false, item_id = 1 }').recommend
     assert recommend is not None and recommend.candidates is not None and recommend.exclude is not None
-    assert (recommend.candidates.path, recommend.candidates.item_id) == ("stock.csv", "item_id")
-    assert (recommend.exclude.path, recommend.exclude.item_id) == ("out.txt", 1)
+    assert (recommend.candidates.path, recommend.candidates.item_id) == (f"{tmp_path}/stock.csv", "item_id")
+    assert (recommend.exclude.path, recommend.exclude.item_id) == (f"{tmp_path}/out.txt", 1)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,11 @@ def where(default: Any = ..., **constraints: Any) -> Any:
     return Field(default, json_schema_extra={"where": True}, **constraints)
 
 
+def place(default: Any = ..., *words: str) -> Any:
+    """A `where()` that is a path or a URI, which belongs to the pipeline file: relative to its folder; `words` are none."""
+    return Field(default, json_schema_extra={"where": True, "place": True, "words": list(words)})
+
+
 class Model(BaseModel):
     """A section: what it does not know, and what is of another type, is refused."""
 
@@ -163,9 +168,12 @@ class HoldoutConfig(Model):
 
 
 class RawConfig(Model):
-    """Where raw records are and how their files are written. CSV and JSON hold one record per line."""
+    """Where raw records are and how their files are written. CSV and JSON hold one record per line.
 
-    path: str = where()
+    `path` is a file, a folder or a glob, relative to the pipeline file's folder (places.py has the rules).
+    """
+
+    path: str = place()
     format: Literal["auto", "csv", "json", "parquet"] = "auto"
     separator: Annotated[str, Field(min_length=1)] = ","
     header: bool = True
@@ -440,7 +448,7 @@ class ImagesConfig(Model):
     transparent pictures 9, of WebP 16, of JPEG next to none.
     """
 
-    path: str = where()
+    path: str = place()
     format: Literal["auto", "files", "parquet", "cifar10", "idx"] = "auto"
     labels: Literal["none", "folder"] = "none"
     columns: ImageColumnsConfig | None = None
@@ -518,7 +526,7 @@ class AlsConfig(Model):
     validation_users: Annotated[int, Field(ge=0)] = 0
     patience: Positive | None = None
     seed: Seed = 1
-    start_from: str | None = where(None)
+    start_from: str | None = place(None, "previous")
     exchange: Literal["auto", "broadcast", "shuffle"] = where("auto")
     blocks: Annotated[int, Field(gt=0, le=65536)] | None = where(None)
     checkpoint_every: Positive = where(5)
@@ -754,7 +762,7 @@ class PublishConfig(Model):
     With `default_gates`, nothing is published that a trivial answer is better than, besides what `gates` ask.
     """
 
-    to: str | None = None
+    to: str | None = place(None)
     tables: Annotated[tuple[str, ...], Field(strict=False)] = ()
     gates: Annotated[tuple[str, ...], Field(strict=False)] = ()
     default_gates: bool = True
@@ -772,7 +780,7 @@ class ReportConfig(Model):
 class Config(Model):
     """A whole pipeline. A section that is there is a stage that runs; `spark` says where, `publish` what follows."""
 
-    root: str = where("runs")
+    root: str = place("runs")
     spark: SparkConfig = where(SparkConfig())
     shop: ShopConfig | None = None
     ratings: RatingsConfig | None = None

@@ -1,6 +1,7 @@
 """Pipeline files: TOML, with overrides and dates put in, read into a Config."""
 
 import difflib
+import functools
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -10,8 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from emberline import shipped
-from emberline.config import Config, Model
+from emberline import places, shipped
+from emberline.config import Config
 from emberline.errors import ConfigError
 from emberline.logs import hide, is_secret, may_be_secret
 
@@ -45,7 +46,8 @@ def is_dated(path: Path, overrides: Iterable[str] = ()) -> bool:
 
 
 def _read(path: Path, overrides: Iterable[str]) -> dict[str, Any]:
-    content = _read_toml(path)
+    """The file's content, whose paths are those of its folder, and the overrides, whose are those of the working folder."""
+    content: dict[str, Any] = places.resolved(Config, _read_toml(path), f"{path.name}: ", path.absolute().parent)
     for override in overrides:
         _apply(content, override)
     content.setdefault("root", f"runs/{path.stem}")
@@ -97,7 +99,14 @@ def _apply(content: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {key}: {section} is a value, not a section")
     value = _value(text.strip())
     is_spark_text = sections == ["spark", "conf"] and not isinstance(value, str)  # Spark's settings are all texts: 8, true
-    place[last] = text.strip() if is_spark_text else value
+    place[last] = text.strip() if is_spark_text else _placed([*sections, last], value)
+
+
+def _placed(names: list[str], value: Any) -> Any:
+    """The value of a setting given on the command line; its paths are those of the working folder."""
+    nested = functools.reduce(lambda inner, name: {name: inner}, reversed(names), value)
+    found = places.resolved(Config, nested, "--set ")
+    return functools.reduce(lambda outer, name: outer[name], names, found)
 
 
 def _value(text: str) -> Any:
@@ -132,13 +141,8 @@ def _suggestion(names: list[str]) -> str:
         if name.isdecimal():  # the place in a list
             continue
         field = model.model_fields.get(name)
-        model = field and _model_of(field.annotation)
+        model = field and places.model_of(field.annotation)
         if model is None:
             return ""
     close = difflib.get_close_matches(names[-1], list(model.model_fields), n=1)
     return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(model.model_fields)})"
-
-
-def _model_of(annotation: Any) -> type[Model] | None:
-    options = [annotation, *getattr(annotation, "__args__", ())]
-    return next((option for option in options if isinstance(option, type) and issubclass(option, Model)), None)

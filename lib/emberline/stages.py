@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 from emberline.config import Config
 from emberline.errors import ConfigError
+from emberline.places import DATASET_PREFIX
 
 Engine = Literal["spark", "tensorflow", "python"]
 Names = tuple[str, ...]
-
-DATASET_PREFIX = "dataset:"
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,8 @@ def test_the_command_at_the_end_is_one_that_reads_the_dataset(source: Source, to
     config = pipelines.load(Path(pipeline), [text for option, text in pairs if option == "--set"])
     section = config.ratings or config.images
     assert section is not None
-    read = Path(section.path)
-    assert read in (folder, *(folder / name for name in source.holds))
+    read = Path(section.path).absolute()
+    assert read in (folder.absolute(), *(folder.absolute() / name for name in source.holds))
 
 
 def test_a_dataset_that_the_pipeline_reads_by_itself_needs_no_settings() -> None:

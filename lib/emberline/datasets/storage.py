@@ -59,7 +59,7 @@ def locate(uri: str | Location) -> Location:
     """What a plain path, made absolute, or a URI names. Raises ConfigError for a scheme that is not supported."""
     text = str(uri)
     if not _SCHEME.match(text):
-        return Path(text).expanduser().absolute()
+        return _at_home(text).absolute()
     scheme, _, path = text.partition("://")
     scheme = _ALIASES.get(scheme.lower(), scheme.lower())
     if scheme in SPARK_SCHEMES:
@@ -72,6 +72,14 @@ def locate(uri: str | Location) -> Location:
     if not path.startswith("/"):
         raise ConfigError(f"{text}: a file URI has three slashes and an absolute path: file:///{path}")
     return Path(unquote(path))
+
+
+def _at_home(text: str) -> Path:
+    """A path, with its `~` put in the place of a home folder. Raises ConfigError where there is none."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{text}: there is no such home folder; write ./{text} for a file of this name") from None
 
 
 def _remote(scheme: str, path: str) -> RemotePath:

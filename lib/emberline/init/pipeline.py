@@ -105,10 +105,10 @@ def _lines(paths: Sequence[Path], made: Sequence[Section]) -> Iterator[str]:
 
 
 def _path(path: Path, folder: Path) -> str:
-    """How a pipeline in a folder names a file: from there, where that is the working folder, too."""
+    """How a pipeline in a folder names a file: from there, where it is below, so that both can be moved together."""
     here, there = path.absolute(), folder.absolute()
-    is_below = there == Path.cwd() and here.is_relative_to(there)
-    return here.relative_to(there).as_posix() if is_below else os.fspath(here)
+    shown = here.relative_to(there).as_posix() if here.is_relative_to(there) else os.fspath(here)
+    return ("./" if shown.startswith("~") else "") + shown.replace("$", "$$")
 
 
 def _told(content: Table | Pictures) -> str:
