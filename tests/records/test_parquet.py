@@ -115,6 +115,16 @@ def test_the_row_is_raw_as_json_of_the_wanted_columns() -> None:
     assert rows(written(pa.table({"u": pa.nulls(2)})), {"u": "u"}) == [{"raw": "{}", "problem": None, "u": None}] * 2
 
 
+def test_a_value_that_is_no_number_is_seen_in_the_row_though_it_is_none() -> None:
+    file = written(pa.table({"u": pa.array([float("nan"), None, 2.0]), "h": pa.array([float("nan"), 1.0, 1.0], pa.float16())}))
+    found = rows(file, {"u": "u", "h": "h"})
+    assert [(row["raw"], row["u"]) for row in found] == [
+        ('{"u":NaN,"h":NaN}', None),
+        ('{"h":1}', None),
+        ('{"u":2,"h":1}', "2"),
+    ]
+
+
 def test_bytes_that_are_no_text_are_a_problem_of_their_row() -> None:
     file = written(pa.table({"v": LATIN, "w": ["x", "a\0b", "\ufffd"]}))
     assert [(row["problem"], row["v"]) for row in rows(file, {"v": "v", "w": "w"})] == [

@@ -377,7 +377,7 @@ def _records(
             text, more = as_text(values)
             is_moment = new in moments and _is_moment(_plain_type(column.kind))
             texts[new] = _as_moment(values) if is_moment else text
-            readable.setdefault(column.name, _as_json(text, _plain_type(column.kind)))
+            readable.setdefault(column.name, _as_json(text, _plain(values)))
         problems += more
     raw = _objects(readable, batch.num_rows)
     return pa.record_batch([raw, columns.labels(batch.num_rows, problems), *texts.values()], ["raw", "problem", *texts])
@@ -508,9 +508,12 @@ def _offsets(parents: Positions, rows: int) -> pa.Array:
 # --------------------------------------------------------------------------------------------- rows as JSON
 
 
-def _as_json(texts: pa.Array, kind: pa.DataType) -> pa.Array:
+def _as_json(texts: pa.Array, values: pa.Array) -> pa.Array:
+    kind = values.type
+    if pa.types.is_floating(kind):
+        return pc.if_else(pc.is_nan(values).fill_null(False), "NaN", texts)  # as Python's json has it
     is_literal = pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
-    return texts if is_literal or pa.types.is_floating(kind) else _quoted(texts)
+    return texts if is_literal else _quoted(texts)
 
 
 def _quoted(texts: pa.Array) -> pa.Array:
