@@ -36,7 +36,7 @@ test: setup  ## Run the tests (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "not faults and not airflow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup  ## Run the long tests: real data, and killed processes
-	$(BIN)/python -m pytest -m faults
+	$(BIN)/python -m pytest -m faults --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .venv-airflow/installed: tests/schedule/airflow.txt
 	$(PYTHON) -m venv .venv-airflow

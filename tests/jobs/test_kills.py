@@ -17,7 +17,7 @@ from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.stages import Stage
 
-NUM_RANDOM_KILLS = 20
+NUM_RANDOM_KILLS = 8
 # What shows that a stage is at work, where its outputs are written in an instant at its end.
 SIGNS = {"evaluate": "_work/evaluate/*/*/*", "train-cnn": "_work/train-cnn/*/checkpoints/*", "report": "_status/report.json"}
 Process = subprocess.Popen[bytes]
