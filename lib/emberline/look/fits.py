@@ -32,7 +32,9 @@ _WAYS = [
     NumberRules(d, t) for d, t in ((".", ""), (",", ""), (",", "."), (".", ","), (",", " "), (",", "\u00a0"), (",", "\u202f"))
 ]
 _WAYS += [NumberRules(".", "'")]
-ENCODINGS = ("utf-8", "utf-16", "cp1252", "cp1250", "cp1251", "cp932", "euc_jp", "gb18030", "big5", "cp949", "latin-1")
+ENCODINGS = ("utf-8", "utf-16", "cp1252", "cp1250", "cp1251", "cp932", "euc_jp", "cp949", "gb18030", "big5", "latin-1")
+# Letters that stand together in a language; accented ones of Latin do so alone, or in pairs.
+_SCRIPTS = [r"(?<![À-ɏ])[À-ɏ]{1,2}(?![À-ɏ])", "[Ѐ-ӿ]", "[가-힣]", "[ぁ-ヿ一-鿿]"]
 
 
 def formats(texts: pa.Array) -> list[str]:
@@ -81,17 +83,30 @@ def number_ways(texts: pa.Array) -> list[NumberRules]:
 
 def encodings(start: bytes) -> list[str]:
     """The encodings in which the beginning of a file is text, the likeliest first."""
-    return [name for name in ENCODINGS if _decodes(start, name)]
+    texts = {name: text for name in ENCODINGS if (text := _decoded(start, name)) is not None}
+    return sorted(texts, key=lambda name: -_likelihood(name, texts[name]))
 
 
-def _decodes(start: bytes, name: str) -> bool:
+def _decoded(start: bytes, name: str) -> str | None:
+    """The text, but for a last character that is cut; None where it is none in this encoding."""
     if name == "utf-16" and not start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return False
+        return None
     try:
-        text = codecs.getincrementaldecoder(name)().decode(start)  # the last character may be cut
+        text = codecs.getincrementaldecoder(name)().decode(start)
     except UnicodeError:
-        return False
-    return not any(0x80 <= ord(character) < 0xA0 for character in text)
+        return None
+    return None if any(0x80 <= ord(character) < 0xA0 for character in text) else text
+
+
+def _likelihood(name: str, text: str) -> float:
+    """To a tenth, the share of the characters beyond ASCII that are letters of one script; Japanese has kana."""
+    if name.startswith("utf"):  # what is valid by chance is hardly longer than a letter
+        return 1.0
+    if name in ("cp932", "euc_jp") and not re.search("[ぁ-ヿ]", text):
+        return 0.0
+    others = sum(character > "\x7f" for character in text)
+    of_one = max(sum(len(found) for found in re.findall(script, text)) for script in _SCRIPTS)
+    return round(of_one / others, 1) if others else 1.0
 
 
 def _share(parsed: pa.Array) -> float:
