@@ -77,6 +77,18 @@ def test_a_folder_of_pictures_gets_its_sections(tmp_path: Path, monkeypatch: pyt
     assert {"cnn", "predict", "als", "recommend", "evaluate", "report"} <= found.keys()
 
 
+def test_a_pipeline_elsewhere_names_its_files_from_there_or_in_full(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "log.csv").write_text("user,item\n" + "".join(f"u{n % 9},i{n % 7}\n" for n in range(60)))
+    for place, path in (("my.toml", "shop/log.csv"), ("shop/my.toml", "log.csv")):
+        assert pipeline.write([tmp_path / "shop" / "log.csv"], tmp_path / place).findings == []
+        assert tomllib.loads((tmp_path / place).read_text())["ratings"]["path"] == path
+    (tmp_path / "other").mkdir()
+    pipeline.write([tmp_path / "shop" / "log.csv"], tmp_path / "other" / "my.toml")
+    found = tomllib.loads((tmp_path / "other" / "my.toml").read_text())
+    assert found["ratings"]["path"] == f"{tmp_path}/shop/log.csv"
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("user,item\na,b\n")
     (tmp_path / "my.toml").write_text("mine")

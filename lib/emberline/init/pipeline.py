@@ -105,10 +105,9 @@ def _lines(paths: Sequence[Path], made: Sequence[Section]) -> Iterator[str]:
 
 
 def _path(path: Path, folder: Path) -> str:
-    """How a pipeline in a folder names a file: from there, where it is below, so that both can be moved together."""
+    """How a pipeline in a folder names a file: from there, where it is below."""
     here, there = path.absolute(), folder.absolute()
-    shown = here.relative_to(there).as_posix() if here.is_relative_to(there) else os.fspath(here)
-    return ("./" if shown.startswith("~") else "") + shown.replace("$", "$$")
+    return here.relative_to(there).as_posix() if here.is_relative_to(there) else os.fspath(here)
 
 
 def _told(content: Table | Pictures) -> str:
