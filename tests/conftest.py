@@ -170,6 +170,22 @@ def command(tmp_path: Path) -> Command:
     return run_command
 
 
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[Path, str], None]]:
+    """`small_disk(place, "1m")` makes a folder that is a disk of that size; without the right to, the test is skipped."""
+    mounted: list[Path] = []
+
+    def mount(place: Path, size: str) -> None:
+        place.mkdir(parents=True)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True).returncode:
+            pytest.skip("no right to mount a small disk")
+        mounted.append(place)
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
 @pytest.fixture(scope="session")
 def within_reach() -> Callable[[int], set[tuple[int, int]]]:
     """`within_reach(pid)`: process ids and ports at which other machines reach the process, or one that it has started."""

@@ -11,7 +11,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from emberline.datasets.manifest import Manifest
 from emberline.datasets.parts import write_file, write_part
 from emberline.datasets.schema import USERS
 from emberline.datasets.storage import RawFile
-from emberline.errors import ConfigError, DataError, EmberlineError, ManifestError, Preempted, TrainingError
+from emberline.errors import ConfigError, DataError, EmberlineError, ManifestError, Preempted, StorageError, TrainingError
 from emberline.runner import Decision, Outcome, StageRun
 from emberline.stages import Stage
 
@@ -61,6 +62,17 @@ def freeze(run: StageRun) -> None:
 def stumble(run: StageRun) -> None:
     _leave_half(run)
     raise ZeroDivisionError("the password is hush")
+
+
+def grow_too_large(run: StageRun) -> None:
+    write_file(bytes(2 << 20), run.folder("plants"), "plants.txt")
+
+
+def grow_while_the_disk_fills(run: StageRun) -> None:
+    with suppress(OSError), (run.root / "of somebody else").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    grow_too_large(run)
 
 
 def interrupt(run: StageRun) -> None:
@@ -425,6 +437,36 @@ def test_raw_files_of_a_later_stage_are_missed_before_the_first_stage_begins(roo
         runner.run(config, root, [SOW, replace(READ_RAW, writes=lambda _: ("meal",))])
     assert not manifests.exists(root, "seeds")
     assert _status(root, "read")["state"] == "failed"
+
+
+def test_a_full_disk_ends_a_stage_in_one_line_and_old_data_stay_whole(root: Path, small_disk: Callable[..., None]) -> None:
+    small_disk(root, "1m")
+    _run(root, SOW, GROW)
+    before = _text(root, "plants")
+    with pytest.raises(
+        StorageError, match=r"^the disk of .* is full: [\d,]+ of 1,048,576 bytes are left, .*make room"
+    ) as refused:
+        runner.run(_config(), root, [_does(GROW, grow_too_large)], force=True)
+    assert (refused.value.exit_code, _text(root, "plants")) == (1, before)
+    assert len(_runs_of(root, "plants")) == 1
+    status = _status(root, "grow")
+    assert (status["state"], status["exit_code"], status["error"]) == ("failed", 1, str(refused.value))
+
+
+def test_a_status_tells_how_a_stage_ended_though_others_have_filled_the_disk(root: Path, small_disk: Callable[..., None]) -> None:
+    small_disk(root, "1m")
+    _run(root, SOW, GROW)
+    with pytest.raises(StorageError):
+        runner.run(_config(), root, [_does(GROW, grow_while_the_disk_fills)], force=True)
+    assert (_status(root, "grow")["state"], _status(root, "grow")["exit_code"]) == ("failed", 1)
+
+
+def test_a_root_on_a_disk_that_is_read_only_is_a_mistake(root: Path, small_disk: Callable[..., None]) -> None:
+    small_disk(root, "1m")
+    _run(root, SOW)
+    subprocess.run(["mount", "-o", "remount,ro", root], check=True)
+    with pytest.raises(ConfigError, match=r"cannot be written to: .*Read-only file system.*; set root to a folder that can"):
+        runner.run(_config(), root, FARM)
 
 
 @pytest.mark.parametrize("place", ["plants", "_status", "_work", "_work/grow"])

@@ -17,7 +17,7 @@ import typer
 from emberline import display, logs, pipelines, runner, stages
 from emberline import status as statuses
 from emberline.config import Config, PublishConfig
-from emberline.datasets import lookup, rows, storage
+from emberline.datasets import disk, lookup, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.prune import prune as prune_root
@@ -350,7 +350,9 @@ def _guard(command: typer.Typer, parent: bool = False) -> None:
             if stop.requested and ended.code == EXIT_CODE:
                 _fail("stopped; run it again", EXIT_CODE)
             raise
-        except Exception:  # a bug: its traceback, in which libraries may quote settings
+        except Exception as error:  # a bug: its traceback, in which libraries may quote settings
+            if refused := disk.refusal(error):
+                _fail(logs.public(refused), refused.exit_code)
             sys.stderr.write(logs.public(traceback.format_exc()))
             sys.exit(1)
 

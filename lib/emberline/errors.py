@@ -7,10 +7,10 @@
     │   ├── ManifestError           a dataset is missing, torn, altered or mixed
     │   ├── EmptyDatasetError       nothing is left to work on
     │   └── GateError               a release is worse than its gates allow
-    ├── StorageError            1   an object store or HDFS does not answer, or refuses
+    ├── StorageError            1   a disk is full, or an object store or HDFS does not answer, or refuses
     ├── UnreachableError       75   a publisher's server does not answer, or breaks off: try again later
     ├── LockedError            75   another run works on the same root: try again when it has ended
-    ├── WorkerError             1   trainer processes died, hung or did not start, each time that they were started
+    ├── WorkerError             1   Java or a worker of Spark was killed; trainer processes died, each time that they were started
     ├── TrainingError           4   the numbers went wrong (a loss that is not finite)
     └── Preempted              75   saved; run me again (EX_TEMPFAIL of sysexits.h)
 
@@ -51,7 +51,7 @@ class EmptyDatasetError(DataError):
 
 
 class StorageError(EmberlineError, OSError):
-    """An object store or HDFS does not answer, or refuses; where a missing file is an OSError, so is this."""
+    """A disk is full, or an object store or HDFS does not answer, or refuses; where a missing file is an OSError, so is this."""
 
     exit_code = 1
 
@@ -73,7 +73,7 @@ class GateError(DataError):
 
 
 class WorkerError(EmberlineError):
-    """Trainer processes died, hung or did not start, as often as they were started; the message says which, where and how."""
+    """Processes died, hung or did not start, trainers as often as they were started; the message says which, where and how."""
 
     exit_code = 1
 

@@ -24,8 +24,8 @@ from typing import Any, Literal, Protocol
 from emberline import extras
 from emberline import status as statuses
 from emberline.config import Config
+from emberline.datasets import disk, lock, storage
 from emberline.datasets import inputs as raw_inputs
-from emberline.datasets import lock, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.footers import check_footers
 from emberline.datasets.inputs import Digests
@@ -263,6 +263,7 @@ def run(
     outcomes = []
     stop = stop or Stop()
     with ExitStack() as stack:
+        stack.enter_context(disk.explained(root))
         held = stack.enter_context(lock.hold(root))
         engine = functools.cache(lambda name: stack.enter_context(resolve(ENGINES[name])(config)))
         progress = listener.progressed if listener else lambda text: None
@@ -479,7 +480,7 @@ def _execute(
         _commit(this)
         this.committed()
     except BaseException as error:
-        ended = _stopped(stage) if stop.requested and not isinstance(error, EmberlineError) else error
+        ended = _as_told(error, this, stop)
         _clean_up(this)
         statuses.write(root, status.ended(ended, time.monotonic() - began, this.metrics))
         if ended is error:
@@ -490,6 +491,13 @@ def _execute(
     statuses.write(root, status.succeeded(time.monotonic() - began, rows, this.metrics))
     log.info(event("stage_finished", stage=stage.name, run_id=this.run_id, seconds=time.monotonic() - began, **rows))
     return this
+
+
+def _as_told(error: BaseException, this: StageRun, stop: Stop) -> BaseException:
+    """The error that says in one line what ended a stage, where something other than the stage did."""
+    if stop.requested and not isinstance(error, EmberlineError):
+        return _stopped(this.stage)
+    return disk.refusal(error, this.root) or error
 
 
 def _stopped(stage: Stage) -> Preempted:

@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -98,11 +99,13 @@ def settle(root: Location, stage: str) -> None:
 
 def write(root: Location, status: Status) -> None:
     """Replace the file; a disk that is full must not hide what ended the stage."""
-    text = json.dumps(asdict(status), indent=1)
+    text, file = json.dumps(asdict(status), indent=1).encode(), _file(root, status.stage)
     try:
-        storage.replace_file(_file(root, status.stage), text.encode())
+        storage.replace_file(file, text)
     except OSError as failure:
         log.warning(event("status_not_written", stage=status.stage, because=failure))
+        with suppress(OSError):
+            storage.overwrite(file, text)
 
 
 def _file(root: Location, stage: str) -> Location:

@@ -288,6 +288,22 @@ def test_a_port_that_somebody_has_taken_is_given_up_for_another(
 
 
 @pytest.mark.faults
+def test_a_trainer_that_cannot_write_is_not_started_again(
+    pipeline: Path, root: Path, publish_shards: Publish, small_disk: Callable[..., None], command: Callable[..., Any]
+) -> None:
+    """The disk is full before the first checkpoint."""
+    small_disk(root / "_work", "20k")
+    publish_shards(root)
+    done = command("run", pipeline, "--root", root, "--only", "train-cnn", "--set", "cnn.workers=1")
+    assert done.returncode == 1
+    assert re.search(
+        rf"^emberline: error: the disk of {root}/_work/\S+ is full: .* of 20,480 bytes are left, ", done.stderr, re.M
+    )
+    assert "Traceback" not in done.stderr and "restart" not in done.stderr
+    assert status(root)["state"] == "failed" and "is full" in status(root)["error"]
+
+
+@pytest.mark.faults
 def test_nobody_else_reaches_trainers_on_one_machine_and_no_proxy_stands_between_them(
     start: Callable[..., Process],
     root: Path,

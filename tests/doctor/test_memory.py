@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from emberline.config import CnnConfig, Config, SparkConfig
-from emberline.doctor.memory import available_memory, check_memory, driver_heap, judge_memory, machine_memory, need
+from emberline.doctor.memory import available_memory, check_memory, driver_heap, judge_memory, need
+from emberline.launch.memory import machine_memory
 
 GIB = 1 << 30
 BOTH = {"spark", "tensorflow"}

@@ -14,6 +14,7 @@ import pytest
 
 from emberline import errors
 from emberline.errors import EmberlineError
+from emberline.launch import memory
 from emberline.launch.child import Child, Inbox, Message, error_message, error_of
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, EmberlineError)]
@@ -53,6 +54,8 @@ class Talk:
 
 
 Worker = Callable[..., Talk]
+
+KILLED = {"ended": "was killed by signal 9", "memory": memory.describe()}  # of the machine that it was on
 
 
 @pytest.fixture
@@ -169,7 +172,8 @@ def test_an_exception_ends_the_process_and_is_shown(worker: Worker, capfd: pytes
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR1, signal.SIGABRT])
 def test_a_signal_is_named(worker: Worker, number: signal.Signals) -> None:
-    assert worker(f"os.kill(os.getpid(), {number.value})").ask() == [{"ended": f"was killed by signal {number.value}"}]
+    told = KILLED if number == signal.SIGKILL else {"ended": f"was killed by signal {number.value}"}
+    assert worker(f"os.kill(os.getpid(), {number.value})").ask() == [told]
 
 
 def test_sigterm_and_the_parents_wish_to_stop_are_for_the_worker_to_see(worker: Worker) -> None:
@@ -206,7 +210,7 @@ def test_a_module_that_does_not_exist_is_a_child_that_died() -> None:
 
 def test_sending_to_a_dead_process_is_no_error(worker: Worker) -> None:
     talk = worker("os.kill(os.getpid(), signal.SIGKILL)")
-    assert talk.ask() == [{"ended": "was killed by signal 9"}]
+    assert talk.ask() == [KILLED]
     for _ in range(2):
         talk.child.send({})
 
@@ -214,7 +218,7 @@ def test_sending_to_a_dead_process_is_no_error(worker: Worker) -> None:
 def test_half_a_message_is_none(worker: Worker) -> None:
     """The process is killed in the middle of one."""
     talk = worker("requests._answers.write('{\"done\": '); requests._answers.flush(); os.kill(os.getpid(), signal.SIGKILL)")
-    assert talk.ask() == [{"ended": "was killed by signal 9"}]
+    assert talk.ask() == [KILLED]
 
 
 def test_kill_leaves_no_process_not_even_those_that_the_child_has_started(worker: Worker) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from emberline.errors import ConfigError, DataError, Preempted, WorkerError
-from emberline.launch import cluster
+from emberline.launch import cluster, memory
 from emberline.launch.child import Child, Message
 from emberline.launch.local import Local
 from emberline.launch.supervise import Limits, Work, supervise
@@ -100,7 +100,8 @@ def test_who_was_killed_is_named_and_all_start_again(
     codes[victim] = "if first(): time.sleep(.5); kill(9)"
     restarted: list[int] = []
     run(*codes, again=lambda: restarted.append(1))
-    assert f"rank {victim} on {HOST} was killed by signal 9 (often for lack of memory" in caplog.text
+    assert f"rank {victim} on {HOST} was killed by signal 9 (often for lack of memory: " in caplog.text
+    assert f"lack of memory: {memory.describe()}; give it more" in caplog.text
     assert "restart=1 of=1" in caplog.text
     assert restarted == [1]
     assert len(set(launchers[0].pids)) == 4

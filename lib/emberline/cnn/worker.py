@@ -9,9 +9,11 @@ from typing import Any, NoReturn
 
 from emberline import logs, runner
 from emberline.config import Config
+from emberline.datasets import disk, storage
 from emberline.datasets import manifest as manifests
-from emberline.datasets import storage
-from emberline.errors import EmberlineError
+from emberline.datasets.storage import Location
+from emberline.errors import EmberlineError, WorkerError
+from emberline.launch import memory
 from emberline.launch.child import Requests, error_message
 from emberline.runner import StageRun
 from emberline.stages import STAGES
@@ -38,10 +40,25 @@ def _answer(request: dict[str, Any], requests: Requests) -> None:
     except EmberlineError as error:
         requests.send(done=True, error=error_message(error))
     except Exception as error:
+        if told := _of_the_machine(error, storage.locate(request["root"])):
+            requests.send(done=True, error=error_message(told))
+            return
         if "TF_CONFIG" in os.environ and type(error).__module__.startswith("tensorflow."):
             _wait_for_the_end(error, requests)
         traceback.print_exc()
         os._exit(1)  # TensorFlow's threads would wait for other workers
+
+
+def _of_the_machine(error: Exception, root: Location) -> EmberlineError | None:
+    """What a full disk or too little memory did; to start again would end in the same way."""
+    if refused := disk.refusal(error, root):
+        return refused
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        first = str(error).partition("\n")[0] or "memory is used up"
+        return WorkerError(
+            f"TensorFlow ran out of memory ({memory.describe()}): {first}; lower cnn.global_batch_size or cnn.pool"
+        )
+    return None
 
 
 def _wait_for_the_end(error: Exception, requests: Requests) -> NoReturn:

@@ -369,9 +369,24 @@ def _replace_local(path: Path, content: bytes) -> None:
             file.write(content)
             sync_file(file)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is not None:
+            error.filename = str(path)
+            error.add_note(f"{len(content):,} were to be written")
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def overwrite(location: Location, content: bytes) -> None:
+    """Write over the beginning of a text file that is there: what a full disk still allows, where the old text is no shorter.
+
+    Not in one step; a longer rest of the old text becomes spaces.
+    """
+    if isinstance(location, Path):
+        with os.fdopen(os.open(location, os.O_WRONLY | os.O_NOFOLLOW), "wb", buffering=0) as file:
+            file.write(content.ljust(os.fstat(file.fileno()).st_size))
 
 
 def _replace_by_rename(location: RemotePath, content: bytes) -> None:

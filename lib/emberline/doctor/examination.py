@@ -8,12 +8,13 @@ from itertools import chain
 from pathlib import Path
 
 from emberline import extras
-from emberline.doctor import cgroups, clock, cores, java, limits, memory, network, packages, places, spark, tensorflow
+from emberline.doctor import clock, cores, java, limits, memory, network, packages, places, spark, tensorflow
 from emberline.doctor.check import Check
 from emberline.doctor.connectors import check_connectors
 from emberline.doctor.master import check_master
 from emberline.doctor.pipeline import Target, check_datasets, check_inputs, check_rows
 from emberline.doctor.probes import Probes
+from emberline.launch import cgroups
 
 Look = Callable[[], list[Check]]
 

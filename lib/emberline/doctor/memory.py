@@ -1,12 +1,13 @@
 """Memory: what there is for a run, beside what it asks for."""
 
-import os
 import re
 from pathlib import Path
 
 from emberline.config import Config, SparkConfig
 from emberline.datasets.sharding import GROUP_BYTES
 from emberline.doctor.check import Check, error, ok, warning
+from emberline.launch import memory
+from emberline.launch.memory import gib
 
 # What a run takes beside the heap of Spark's driver, in bytes.
 _JVM = 400 << 20  # code, threads, network buffers
@@ -24,23 +25,20 @@ def check_memory(config: Config, engines: set[str], cores: int, limit: int | Non
         return error("memory", f"spark.driver.memory = {given!r} is not a size", "write it as 2g or 1500m")
     if "spark" not in engines:
         heap = 0
-    total = machine_memory()
-    place = "in this machine"
-    if limit is not None and limit < total:
-        total, place = limit, "within the control group's limit (a container's or a job's)"
+    total, place = memory.limit(limit)
     return judge_memory(total, place, available_memory(), heap, need(config, engines, cores, heap))
 
 
 def judge_memory(total: int, place: str, available: int | None, heap: int, needed: int) -> Check:
     """The verdict on `total` bytes in a `place`, of which `available` are free now where that is known."""
-    found = f"{_gib(total)} {place}, a run needs up to {_gib(needed)}"
+    found = f"{gib(total)} {place}, a run needs up to {gib(needed)}"
     lower = "set spark.driver_memory lower"
     if total < heap:
-        return error("memory", f"{found}: less than the heap of Spark's driver ({_gib(heap)})", lower)
+        return error("memory", f"{found}: less than the heap of Spark's driver ({gib(heap)})", lower)
     if total < needed:
         return warning("memory", found, f"{lower}, or spark.master to fewer cores (local[2]), or cnn.pool lower")
     if available is not None and available < needed:
-        return warning("memory", f"{found}, {_gib(available)} are free now", "end what takes the rest, or wait for it")
+        return warning("memory", f"{found}, {gib(available)} are free now", "end what takes the rest, or wait for it")
     return ok("memory", found)
 
 
@@ -59,18 +57,9 @@ def driver_heap(config: SparkConfig) -> int | None:
     return int(size[1]) << {"k": 10, "": 20, "m": 20, "g": 30, "t": 40}[size[2].lower()] if size else None
 
 
-def machine_memory() -> int:
-    """Bytes of memory that the machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int | None:
     """Bytes that a new process can get without swapping; None where the system does not say it."""
     if not meminfo.is_file():
         return None
     found = _AVAILABLE.search(meminfo.read_text(encoding="ascii"))
     return int(found[1]) << 10 if found else None
-
-
-def _gib(size: int) -> str:
-    return f"{size / (1 << 30):.1f} GiB"

@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import IO, Any, TextIO
 
 from emberline.errors import EmberlineError
+from emberline.launch import memory
 from emberline.launch.network import PrivateNetwork
 from emberline.launch.stop import signal_at_parents_end
 
@@ -100,7 +101,8 @@ class Child:
         until = time.monotonic() + _DRAIN_SECONDS
         for reader in readers:
             reader.join(max(0.0, until - time.monotonic()))
-        self._inbox.put((self, {"ended": f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"}))
+        ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        self._inbox.put((self, {"ended": ended} | ({"memory": memory.describe()} if code == -signal.SIGKILL else {})))
 
 
 class Requests:

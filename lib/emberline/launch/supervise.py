@@ -139,6 +139,7 @@ class _Seen:
     is_up: bool = False
     place: tuple[str, int] = ("", 0)
     ended: str | None = None
+    memory: str = ""
     lost: str | None = None
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
 
@@ -199,7 +200,7 @@ class _Attempt:
         elif "lost" in message:
             seen.lost = message["lost"]
         elif "ended" in message:
-            seen.ended = message["ended"]
+            seen.ended, seen.memory = message["ended"], message.get("memory", "")
             self._gone.append(member)
         elif member.rank == CHIEF and "hello" not in message:
             self._work.heard(message)
@@ -295,6 +296,6 @@ def _silence(member: Member, seconds: float) -> str:
 
 def _ending(member: Member, seen: _Seen) -> str:
     if seen.ended == "was killed by signal 9":  # by nobody whom its own lines could name
-        return f"{_name(member)} {seen.ended} (often for lack of memory: give it more, or lower cnn.pool)"
+        return f"{_name(member)} {seen.ended} (often for lack of memory: {seen.memory}; give it more, or lower cnn.pool)"
     last = f"; its last lines: {' | '.join(seen.lines)}" if seen.lines else ""
     return f"{_name(member)} {seen.ended}{last}"

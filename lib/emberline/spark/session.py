@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from py4j.protocol import Py4JError, Py4JJavaError
+from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -25,6 +25,7 @@ from emberline.errors import ConfigError, DataError, SchemaError
 from emberline.launch.stop import handler_kept
 from emberline.logs import may_be_secret, public
 from emberline.runner import StageRun, resolve, sources
+from emberline.spark import failures
 
 Settings = dict[str, bool | float | int | str | None]
 
@@ -80,22 +81,24 @@ class Engine:
         running = SparkSession.getActiveSession()
         self._is_ours = running is None
         self.session = _with_required(running.newSession()) if running else start(self._config)
+        heap = self.session.sparkContext.getConf().get("spark.driver.memory", "1g")
+        self._memory = failures.Memory(str(heap), str(self.session.sparkContext.master).startswith("local"))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._is_ours:
-            with suppress(*([Py4JError] if error else [])):  # the signal that stops a service goes to its JVM, too
+            with suppress(*([Py4JError, ConnectionError] if error else [])):  # a service's signal to stop goes to its JVM, too
                 self.session.stop()
 
     def call(self, run: StageRun) -> None:
         """Run one stage's function.
 
         Raises DataError for a file that Spark or a Python worker cannot read, SchemaError for factors of another length than
-        their manifest says, ConfigError without a storage's jars.
+        their manifest says, ConfigError without a storage's jars; and what `failures` makes of the end of Spark itself.
         """
         try:
             resolve(run.stage.target)(run, self.session)
-        except (PySparkException, Py4JJavaError) as error:
+        except (PySparkException, Py4JError, ConnectionError) as error:
             if raised := _RAISED.search(str(error)):
                 raise (SchemaError if raised[1] == "SchemaError" else DataError)(raised[2]) from error
             if refused := _REFUSED.search(str(error)):
@@ -107,12 +110,15 @@ class Engine:
                     f"Spark does not find {unknown[1] or unknown[2]}, by which it reads this storage; "
                     f"add its jars: {shipped.page('storage.md')} says which"
                 ) from error
+            if not run.stopping() and (failure := failures.explain(error, self._memory, run.root)):
+                raise failure from error
             raise
         except (KeyboardInterrupt, SystemExit):
             _abandon_call(self.session.sparkContext)
             raise
         finally:
-            self.session.catalog.clearCache()
+            with suppress(Py4JError, ConnectionError):  # of a Java that has ended
+                self.session.catalog.clearCache()
 
 
 def _abandon_call(context: SparkContext) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from emberline.doctor.cgroups import Limits, read_limits
+from emberline.launch.cgroups import Limits, read_limits
 
 
 def _limits(folder: Path, membership: str, files: Mapping[str, str]) -> Limits:
