@@ -304,30 +304,3 @@ def test_gramians_of_batches_add_up_to_the_gramian_of_all() -> None:
     assert found.num_rows == 2
     total = sum(np.frombuffer(content) for content in found["gramian"].to_pylist())
     np.testing.assert_allclose(total.reshape(3, 3), sum(np.outer(row, row) for row in factors.astype(float)), rtol=1e-12)
-
-
-def test_moments_are_summed_by_split() -> None:
-    rng = np.random.default_rng(1)
-    x, y = rng.standard_normal((9, 2)).astype(np.float32), rng.standard_normal((9, 4)).astype(np.float32)
-    splits = np.array(["train", "val", "train"] * 3)
-    batch = pa.record_batch([pa.array(splits), lists(x), lists(y)], names=["split", "features", "factors"])
-    found = pa.Table.from_batches(tasks.sum_moments(iter([batch.slice(0, 4), batch.slice(4)])), tasks.MOMENTS)
-    assert found.num_rows == 4
-    for split in ("train", "val"):
-        mine = np.column_stack([x, np.ones(9)])[splits == split].astype(float)
-        rows = [row for row in found.to_pylist() if row["split"] == split]
-        sums = {name: sum(np.frombuffer(row[name]) for row in rows) for name in ("xx", "xy", "yy")}
-        assert sum(row["count"] for row in rows) == (splits == split).sum()
-        np.testing.assert_allclose(sums["xx"], (mine.T @ mine).ravel(), rtol=1e-10)
-        np.testing.assert_allclose(sums["xy"], (mine.T @ y[splits == split].astype(float)).ravel(), rtol=1e-10)
-        np.testing.assert_allclose(sums["yy"], np.square(y[splits == split].astype(float)).sum(axis=0), rtol=1e-10)
-
-
-def test_weights_are_applied_to_features_and_the_last_added() -> None:
-    rng = np.random.default_rng(1)
-    x, weights = rng.standard_normal((5, 2)).astype(np.float32), rng.standard_normal((3, 4))
-    batch = pa.record_batch([pa.array(range(5), pa.int32()), lists(x)], names=["item", "features"])
-    found = pa.Table.from_batches(tasks.apply_weights(iter([batch.slice(0, 2), batch.slice(2)]), weights))
-    assert found.schema == tasks.ITEM_FACTORS
-    assert found["item"].to_pylist() == list(range(5))
-    np.testing.assert_allclose(found["factors"].to_pylist(), x @ weights[:2] + weights[2], rtol=1e-4, atol=1e-6)

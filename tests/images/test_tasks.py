@@ -260,3 +260,5 @@ def test_plain_features_are_averages_and_directions() -> None:
             shares[row, red * 16 + green * 4 + blue] = times / 1024
     colour = np.array(found["colour_direction"].to_pylist())
     np.testing.assert_allclose(colour @ colour.T, np.corrcoef(shares), atol=1e-5)
+    roots = np.array(found["colours"].to_pylist())
+    np.testing.assert_allclose(roots @ roots.T, np.sqrt(shares) @ np.sqrt(shares).T, atol=1e-5)

@@ -14,13 +14,15 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from emberline import runner, stages
+from emberline.cf.kernels import Landmarks
+from emberline.cf.regression import Inputs
 from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark import cold
-from emberline.spark.cold import linear, metric_rows, neighbor_means, oracle, ranks_of
+from emberline.spark.cold import metric_rows, neighbor_means, oracle, ranks_of, regressions
 
 Row = dict[str, Any]
 Place = tuple[str, int, int]  # subject, user, item
@@ -224,6 +226,7 @@ WIDTH, RANK = 6, 3
 PIXELS = {item: RNG.random(WIDTH).astype(np.float32) for item in [*TRAIN, *VAL, *COLD]}
 _WEIGHTS = RNG.standard_normal((WIDTH, RANK))
 WARM = {item: (PIXELS[item] @ _WEIGHTS + 5 + RNG.standard_normal(RANK)).astype(np.float32) for item in [*TRAIN, *VAL]}
+SHARES = {item: 0.1 + 0.9 * RNG.random() for item in WARM}
 
 
 def direction(pixels: np.ndarray) -> np.ndarray:
@@ -265,21 +268,44 @@ def test_neighbours_lend_the_mean_of_their_factors(features: DataFrame, warm: Da
     assert_near(collected(neighbor_means(features, "pixel_direction", warm)), expected)
 
 
-def test_linear_factors_are_those_of_ridge_regression_with_the_strength_that_validates_best(
-    features: DataFrame, warm: DataFrame
-) -> None:
-    x, y = np.array([PIXELS[item] for item in TRAIN], float), np.array([WARM[item] for item in TRAIN], float)
-    held_x, held_y = np.array([PIXELS[item] for item in VAL], float), np.array([WARM[item] for item in VAL], float)
+def best_of(inputs: dict[int, np.ndarray], strengths: list[float]) -> dict[int, np.ndarray]:
+    """Factors of the cold items by weighted least squares, of the strength that validates best."""
+
+    def rows(items: list[int]) -> tuple[np.ndarray, ...]:
+        x, y = np.array([inputs[item] for item in items], float), np.array([WARM[item] for item in items], float)
+        return x, y, np.array([SHARES[item] for item in items])[:, None]
+
+    x, y, share = rows(TRAIN)
+    held_x, held_y, held_share = rows(VAL)
+    width = x.shape[1]
     fits = {}
-    for strength in (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0):  # penalties as rows of zeros to be met, after centring
-        size = np.sqrt(strength * np.trace(x.T @ x) / WIDTH)
-        centre, level = x.mean(axis=0), y.mean(axis=0)
-        rows, goals = np.vstack([x - centre, size * np.eye(WIDTH)]), np.vstack([y - level, np.zeros((WIDTH, RANK))])
-        slopes = np.linalg.lstsq(rows, goals)[0]
-        fits[strength] = partial(lambda new, w, c, m: (new - c) @ w + m, w=slopes, c=centre, m=level)
-    best = min(fits, key=lambda strength: ((fits[strength](held_x) - held_y) ** 2).sum())
-    assert best not in (0.01, 1000.0)
-    assert_near(collected(linear(features, warm)), {item: fits[best](PIXELS[item]) for item in COLD})
+    for strength in strengths:  # penalties as rows of zeros to be met, after centring
+        size = np.sqrt(strength * np.trace((x * share).T @ x) / width)
+        centre, level = ((values * share).sum(axis=0) / share.sum() for values in (x, y))
+        left = np.vstack([(x - centre) * np.sqrt(share), size * np.eye(width)])
+        goals = np.vstack([(y - level) * np.sqrt(share), np.zeros((width, RANK))])
+        fits[strength] = partial(lambda new, w, c, m: (new - c) @ w + m, w=np.linalg.lstsq(left, goals)[0], c=centre, m=level)
+    best = min(fits, key=lambda strength: (held_share * (fits[strength](held_x) - held_y) ** 2).sum())
+    assert best not in (strengths[0], strengths[-1])
+    return {item: fits[best](inputs[item]) for item in COLD}
+
+
+def test_regressed_factors_are_those_of_weighted_least_squares_with_the_strength_that_validates_best(
+    spark: SparkSession, features: DataFrame, warm: DataFrame
+) -> None:
+    weighted = warm.join(spark.createDataFrame(list(SHARES.items()), "item int, weight double"), "item")
+    unit = {item: (pixels / np.linalg.norm(pixels)).astype(np.float32) for item, pixels in PIXELS.items()}
+    columns = spark.createDataFrame([(item, row.tolist()) for item, row in unit.items()], "item int, colours array<float>")
+    landmarks = np.array([unit[item] for item in TRAIN[:12]])
+    inputs = {"linear": Inputs("pixels"), "kernel": Inputs("colours", Landmarks.of(landmarks))}
+    found = regressions(features.join(columns, "item"), weighted, inputs).persist()
+
+    values, vectors = np.linalg.eigh(np.exp(-(1 - landmarks @ landmarks.T) / 0.15))
+    root = vectors @ np.diag(values**-0.5) @ vectors.T
+    like = {item: np.exp(-(1 - landmarks @ row) / 0.15) @ root for item, row in unit.items()}
+    strengths = [10.0 ** (half / 2) for half in range(-6, 7)]
+    for subject, rows in (("linear", PIXELS), ("kernel", like)):
+        assert_near(collected(found.where(f"subject = '{subject}'")), best_of(rows, strengths), 1e-3)
 
 
 RATERS = vectors(list(range(0, 40, 2)), RANK)
@@ -393,6 +419,8 @@ def test_good_factors_rank_cold_items_well_and_none_rank_them_by_chance(report: 
         "neighbors-pixels",
         "neighbors-histogram",
         "linear-pixels",
+        "linear-histogram",
+        "kernel-histogram",
         "mean-factors",
         "random",
         "oracle",

@@ -10,7 +10,7 @@ from emberline.cf.blocks import Float32, Float64
 
 @dataclass(frozen=True)
 class Moments:
-    """Of rows x (d,) with a 1 appended and y (m,): how many, and the sums of x x.T, x y.T and y y.T's diagonal."""
+    """Of rows x (d,) with a 1 appended and y (m,): how many, and the weighted sums of x x.T, x y.T and y y.T's diagonal."""
 
     count: int
     xx: Float64
@@ -22,10 +22,12 @@ class Moments:
         return cls(0, np.zeros((features + 1, features + 1)), np.zeros((features + 1, targets)), np.zeros(targets))
 
     @classmethod
-    def of(cls, features: Float32, targets: Float32) -> Self:
-        """Of features (n, d) and targets (n, m)."""
+    def of(cls, features: Float32, targets: Float32, weights: Float64 | None = None) -> Self:
+        """Of features (n, d), targets (n, m) and weights (n,), which are 1 where none are given."""
         x, y = with_one(features).astype(np.float64), targets.astype(np.float64)
-        return cls(len(x), x.T @ x, x.T @ y, (y**2).sum(axis=0))
+        weighted = x if weights is None else x * weights[:, None]
+        squares = y**2 if weights is None else y**2 * weights[:, None]
+        return cls(len(x), x.T @ weighted, weighted.T @ y, squares.sum(axis=0))
 
     def merge(self, other: Self) -> Self:
         return type(self)(self.count + other.count, self.xx + other.xx, self.xy + other.xy, self.yy + other.yy)

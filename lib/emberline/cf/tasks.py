@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from emberline.cf import als, metrics, ridge, topk
+from emberline.cf import als, metrics, topk
 from emberline.cf.blocks import (
     BLOCK_FIELDS,
     Block,
@@ -38,9 +38,6 @@ PLACES = pa.schema(
 )
 ITEM_FACTORS = pa.schema([("item", pa.int32()), ("factors", pa.list_(pa.float32()))])
 GRAMIANS = pa.schema([("gramian", pa.binary())])
-MOMENTS = pa.schema(
-    [("split", pa.string()), ("count", pa.int64()), ("xx", pa.binary()), ("xy", pa.binary()), ("yy", pa.binary())]
-)
 TARGETS = pa.schema(
     [("split", pa.string()), ("count", pa.int64()), ("total", pa.list_(pa.float64())), ("squares", pa.list_(pa.float64()))]
 )
@@ -196,18 +193,6 @@ def sum_gramians(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist([{"gramian": total.tobytes()}], schema=GRAMIANS)
 
 
-def sum_moments(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Columns split, features and factors to a row of MOMENTS per batch and split."""
-    for batch in batches:
-        table = pa.Table.from_batches([batch])
-        for split in table["split"].unique():
-            rows = table.filter(pc.equal(table["split"], split))
-            x, y = (matrix_of(rows[name].combine_chunks(), rows.num_rows) for name in ("features", "factors"))
-            moments = ridge.Moments.of(x, y)
-            row = {name: getattr(moments, name).tobytes() for name in ("xx", "xy", "yy")}
-            yield pa.RecordBatch.from_pylist([{"split": split.as_py(), "count": moments.count, **row}], schema=MOMENTS)
-
-
 def sum_targets(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Columns split and factors, of rows that have some, to a row of TARGETS per batch and split."""
     for batch in batches:
@@ -216,13 +201,6 @@ def sum_targets(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             sums = metrics.Sums.of(matrix_of(rows["factors"], rows.num_rows).astype(np.float64))
             row = {"split": split.as_py(), "count": sums.count, "total": sums.total, "squares": sums.squares}
             yield pa.RecordBatch.from_pylist([row], schema=TARGETS)
-
-
-def apply_weights(batches: Iterator[pa.RecordBatch], weights: npt.NDArray[np.float64]) -> Iterator[pa.RecordBatch]:
-    """Columns item and features to ITEM_FACTORS by `features @ weights`, the last weights being the constant's."""
-    for batch in batches:
-        predicted = ridge.with_one(matrix_of(batch["features"], batch.num_rows)) @ weights
-        yield pa.record_batch([batch["item"], list(predicted.astype(np.float32))], schema=ITEM_FACTORS)
 
 
 def dot_products(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

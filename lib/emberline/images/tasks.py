@@ -51,6 +51,7 @@ FEATURES = pa.schema(
         ("pixels", pa.list_(pa.float32())),  # averaged over squares
         ("pixel_direction", pa.list_(pa.float32())),  # of length 1: brightness and contrast do not count
         ("colour_direction", pa.list_(pa.float32())),
+        ("colours", pa.list_(pa.float32())),  # roots of the shares: of length 1, too
     ]
 )
 _POOLED_SIDE = 16
@@ -185,5 +186,6 @@ def plain_features(batches: Iterable[pa.RecordBatch], shape: tuple[int, int, int
     for batch in batches:
         pixels = pixel_array(batch["pixels"]).reshape(-1, *shape)
         averaged = pooled(pixels, _POOLED_SIDE)
-        columns = [averaged, directions(averaged), directions(histograms(pixels, _LEVELS))]
+        shares = histograms(pixels, _LEVELS)
+        columns = [averaged, directions(averaged), directions(shares), np.sqrt(shares)]
         yield pa.record_batch([batch["item"], batch["split"], *map(list, columns)], schema=FEATURES)

@@ -35,6 +35,8 @@ SUBJECTS = {
     "neighbors-pixels": "mean factors of the items whose pictures are most alike",
     "neighbors-histogram": "mean factors of the items whose colours are most alike",
     "linear-pixels": "ridge regression on averaged pixels",
+    "linear-histogram": "ridge regression on the shares of colours",
+    "kernel-histogram": "kernel regression on the shares of colours",
     "mean-factors": "mean factors: the same for every item",
     "most-popular": "the most rated items, the same for everybody",
     "random": "drawn at random",

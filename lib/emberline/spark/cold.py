@@ -7,6 +7,8 @@ factors. Each subject is a table of the items' factors; all else is the same for
     neighbors-pixels      the mean factors of the ten items in training whose pictures are most alike, averaged over squares
     neighbors-histogram   the same, alike by their colours
     linear-pixels         a ridge regression on the averaged pixels, its strength chosen on the validation items
+    linear-histogram      the same, on the square roots of the colours' shares
+    kernel-histogram      the same, on how like these are to those of some items in training (see cf/kernels)
     mean-factors          the mean of the items in training: the same for all
     random                nothing: all scores are equal
     oracle                the factors that the withheld ratings themselves give, the users' being as they are
@@ -21,9 +23,11 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from emberline.cf import tasks
-from emberline.cf.blocks import BLOCK_FIELDS
+from emberline.cf import regression, tasks
+from emberline.cf.blocks import BLOCK_FIELDS, matrix_of
+from emberline.cf.kernels import Landmarks
 from emberline.cf.metrics import protocol
+from emberline.cf.regression import Inputs
 from emberline.cf.ridge import Moments, choose
 from emberline.config import EvaluateConfig
 from emberline.errors import EmptyDatasetError
@@ -36,7 +40,14 @@ from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, block_of, de
 
 _NEIGHBORS = 10
 _SHARE = "share"  # of a user that one of their relevant items stands for
-_STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+_STRENGTHS = tuple(10.0 ** (half / 2) for half in range(-6, 7))
+_LANDMARKS = 250
+_FEW_RATINGS = 20  # an item of so many counts half as much as one of very many: its factors are not sure
+_REGRESSIONS = {  # the column of features, and whether they pass the kernel
+    "linear-pixels": ("pixels", False),
+    "linear-histogram": ("colours", False),
+    "kernel-histogram": ("colours", True),
+}
 Row = dict[str, Any]
 
 
@@ -83,11 +94,12 @@ def _subjects(
     features = frames.checkpoint(features, run, "features")
     warm = tables["item_factors"].join(features.where("split <> 'test'").select("item"), "item", "left_semi").persist()
     zeros = F.array(*[F.lit(0.0).cast("float")] * rank)
+    regressed = frames.checkpoint(_regressed(features, warm, tables["ratings"]), run, "regressed")
     answers = {
         "cnn": tables["predicted_factors"],
         "neighbors-pixels": neighbor_means(features, "pixel_direction", warm),
         "neighbors-histogram": neighbor_means(features, "colour_direction", warm),
-        "linear-pixels": linear(features, warm),
+        **{name: regressed.where(F.col("subject") == name) for name in _REGRESSIONS},
         "mean-factors": candidates.crossJoin(_mean(warm, rank)),
         "random": candidates.withColumn("factors", zeros),
         "oracle": oracle(run, tables),
@@ -117,16 +129,37 @@ def neighbor_means(features: DataFrame, column: str, warm: DataFrame) -> DataFra
     return means.groupBy("cold").agg(factors.alias("factors")).withColumnRenamed("cold", "item")
 
 
-def linear(features: DataFrame, warm: DataFrame) -> DataFrame:
-    """Columns item and factors of the test items, by ridge regression on the averaged pixels."""
-    known = features.where("split <> 'test'").join(warm, "item").select("split", F.col("pixels").alias("features"), "factors")
-    moments: dict[str, Moments] = {}
-    for row in known.mapInArrow(tasks.sum_moments, spark_schema(tasks.MOMENTS)).toLocalIterator():
-        found = _moments(row)
-        moments[row["split"]] = moments[row["split"]].merge(found) if row["split"] in moments else found
-    weights = choose(moments["train"], moments["val"], _STRENGTHS)
-    cold = features.where("split = 'test'").select("item", F.col("pixels").alias("features"))
-    return cold.mapInArrow(partial(tasks.apply_weights, weights=weights), spark_schema(tasks.ITEM_FACTORS))
+def _regressed(features: DataFrame, warm: DataFrame, ratings: DataFrame) -> DataFrame:
+    """Columns subject, item and factors of the test items, by _REGRESSIONS, in which items of many ratings weigh more."""
+    counted = warm.join(ratings.groupBy("item").count(), "item", "left")
+    count = F.coalesce("count", F.lit(1))  # of an item whose factors an earlier run has learnt
+    weighted = counted.select("item", "factors", (count / (count + F.lit(_FEW_RATINGS))).alias("weight"))
+    landmarks = _landmarks(features.join(warm.select("item"), "item", "left_semi"))
+    inputs = {name: Inputs(column, landmarks if is_kernel else None) for name, (column, is_kernel) in _REGRESSIONS.items()}
+    return regressions(features, weighted, inputs)
+
+
+def _landmarks(features: DataFrame) -> Landmarks:
+    """The colours of some items in training, chosen by hash."""
+    drawn = features.where("split = 'train'").orderBy(F.xxhash64(F.lit("landmarks"), "item"), "item")
+    colours = drawn.select("colours").limit(_LANDMARKS).toArrow()["colours"].combine_chunks()
+    return Landmarks.of(matrix_of(colours, len(colours)))
+
+
+def regressions(features: DataFrame, warm: DataFrame, inputs: dict[str, Inputs]) -> DataFrame:
+    """Columns subject, item and factors of the test items, by ridge regression on each of the inputs.
+
+    warm: item, factors and weight of the others.
+    """
+    known = features.where("split <> 'test'").join(warm, "item")
+    sums = known.mapInArrow(partial(regression.sum_moments, inputs=inputs), spark_schema(regression.MOMENTS))
+    moments: dict[tuple[str, str], Moments] = {}
+    for row in sums.toLocalIterator():
+        key, found = (row["subject"], row["split"]), _moments(row)
+        moments[key] = moments[key].merge(found) if key in moments else found
+    weights = {name: choose(moments[name, "train"], moments[name, "val"], _STRENGTHS) for name in inputs}
+    task = partial(regression.apply_weights, inputs=inputs, weights=weights)
+    return features.where("split = 'test'").mapInArrow(task, spark_schema(regression.PREDICTED))
 
 
 def _moments(row: Any) -> Moments:
