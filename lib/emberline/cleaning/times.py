@@ -20,7 +20,7 @@ _NAMES += ["december"]
 _MONTHS = [name[:3] for name in _NAMES]
 _DAYS = "(?i:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?i:day)?"
 Numbers = np.ndarray
-Parsed = tuple[Numbers, Numbers]  # microseconds since 1970, and whether they are
+Parsed = tuple[Numbers, Numbers]  # numbers, and whether they are any
 _NUMERIC = {"year", "short", "century", "month", "day", "hour", "hour12", "minute", "second"}
 _ZONE = r"(?P<zone>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)"
 _ISO = (
@@ -170,25 +170,35 @@ def _epochs(texts: pa.Array, unit: int) -> Parsed:
 
 
 def _dates(texts: pa.Array, pattern: str) -> Parsed:
+    """Microseconds of texts in a format, and which texts are, and name a moment that there is."""
     parts = pc.extract_regex(texts, pattern)
-    found = {parts.type.field(i).name: _group(parts, parts.type.field(i).name) for i in range(parts.type.num_fields)}
+    names = [parts.type.field(number).name for number in range(parts.type.num_fields)]
+    found = {name: _group(parts, name) for name in names}
     numbers = {name: _cast(group) for name, group in found.items() if name in _NUMERIC}
-    year, month, day = _year(numbers), numbers.get("month"), numbers["day"]
-    if month is None:
-        month = _month(found["name"])
-    hour, has_hour = _hour(numbers, found.get("half"))
-    minute, second = numbers.get("minute", 0), numbers.get("second", 0)
-    months = np.clip((year - 1970) * 12 + month - 1, -24_000, 120_000).astype("datetime64[M]")
-    days = months.astype("datetime64[D]") + (day - 1)
-    is_date = _to_numpy(parts.is_valid()) & (days.astype("datetime64[M]") == months) & (month >= 1) & (month <= 12) & has_hour
-    is_date &= (year >= 1) & (minute < 60) & (second < 60)
-    seconds = days.astype(np.int64) * 86_400 + hour * 3_600 + minute * 60 + second
-    if "zone" in found:
-        seconds = seconds - _offset(found["zone"])
-    micros = seconds * 1_000_000
+    days, is_day = _days(numbers, found)
+    seconds, is_time = _seconds(numbers, found)
+    micros = (days * 86_400 + seconds) * 1_000_000
     if "fraction" in found:
         micros = micros + _cast(pc.utf8_rpad(pc.utf8_slice_codeunits(found["fraction"], 0, 6), 6, "0"))
-    return micros, is_date
+    return micros, _to_numpy(parts.is_valid()) & is_day & is_time
+
+
+def _days(numbers: dict[str, Numbers], found: dict[str, pa.Array]) -> Parsed:
+    """Days since 1970, and which are on the calendar."""
+    year, day = _year(numbers), numbers["day"]
+    month = numbers["month"] if "month" in numbers else _month(found["name"])
+    months = np.clip((year - 1970) * 12 + month - 1, -24_000, 120_000).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (day - 1)
+    is_day = (days.astype("datetime64[M]") == months) & (month >= 1) & (month <= 12) & (year >= 1)
+    return days.astype(np.int64), is_day
+
+
+def _seconds(numbers: dict[str, Numbers], found: dict[str, pa.Array]) -> Parsed:
+    """Seconds since midnight in UTC, and which are on a clock."""
+    hour, is_hour = _hour(numbers, found.get("half"))
+    minute, second = (numbers.get(name, np.zeros_like(hour)) for name in ("minute", "second"))
+    east = _offset(found["zone"]) if "zone" in found else 0
+    return hour * 3_600 + minute * 60 + second - east, is_hour & (minute < 60) & (second < 60)
 
 
 def _year(numbers: dict[str, Numbers]) -> Numbers:
