@@ -19,6 +19,7 @@ from rich.status import Status as Spinner
 from rich.table import Table
 from rich.text import Text
 
+from emberline import shipped
 from emberline.datasets.lookup import Recommendation
 from emberline.datasets.manifest import Dataset, Manifest
 from emberline.datasets.measures import UNITS
@@ -194,7 +195,7 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
 def _said(loss: Loss) -> str:
     error = f" ±{loss.error:.4f}" if loss.error is not None else ""
     values = f"{loss.metric} {loss.value:.4f}{error} against {loss.trivial_value:.4f}"
-    return f"{loss.model} loses to {loss.trivial}: {values}; docs/lists.md says what helps"
+    return f"{loss.model} loses to {loss.trivial}: {values}; {shipped.page('lists.md')} says what helps"
 
 
 def _summary(outcomes: Sequence[Outcome]) -> Table:

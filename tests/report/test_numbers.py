@@ -114,6 +114,14 @@ def test_a_difference_within_the_error_is_no_win(model: dict[str, Any], baseline
     assert [cell and cell.is_best for cell in line.cells] == [verdict == "better", verdict == "worse"]
 
 
+def test_each_model_that_loses_to_a_trivial_answer_is_named() -> None:
+    rows = [_rated("biases", 0.9), _rated("als", 0.8), _rated("item-neighbors", 0.91), _rated("user-neighbors", 1.0)]
+    assert measures.losses({"holdout": {"metrics": rows}}) == [
+        "item-neighbors loses to biases, a trivial answer: rmse 0.910 against 0.900, a difference within the error.",
+        "user-neighbors loses to biases, a trivial answer: rmse 1.000 against 0.900.",
+    ]
+
+
 def test_lists_and_predicted_ratings_have_a_headline_each() -> None:
     rows = [_ranked("als", 0.3), _ranked("random", 0.1), _rated("als", 0.8), _rated("item-mean", 0.9)]
     found = measures.gains({"holdout": {"metrics": rows}})

@@ -350,7 +350,7 @@ def test_the_page_is_rendered_from_a_zip(tmp_path: Path) -> None:
                 file.write(path, path.relative_to(LIB))
     program = (
         "from emberline.report.page import Content, __file__, render\n"
-        "page = render(Content('Zipped', 'r', False, '', '', [], [], [], None, [], [], {}, None, None, [], [], []))\n"
+        "page = render(Content('Zipped', 'r', False, '', '', [], [], [], [], None, [], [], {}, None, None, [], [], []))\n"
         "print(__file__, '<h1>Zipped</h1>' in page, '--accent' in page)"
     )
     environment = {**os.environ, "PYTHONPATH": str(archive)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from emberline.config import CnnConfig
 from emberline.doctor.check import Check, error, ok, reason, warning
-from emberline.launch.cluster import CLOSE_PORTS
+from emberline.launch.cluster import close_ports
 from emberline.launch.network import PrivateNetwork
 
 _SECONDS = 3.0  # to wait for a connection
@@ -31,14 +31,14 @@ def check_trainers(cnn: CnnConfig | None, is_local_root: bool) -> list[Check]:
     if cnn is None or cnn.workers == 1:
         return []
     if cnn.launcher == "spark":
-        return [warning(name, "on Spark's executors, on all of their interfaces", CLOSE_PORTS)]
+        return [warning(name, "on Spark's executors, on all of their interfaces", close_ports())]
     if not is_local_root:
-        return [warning(name, "on all interfaces, as the root is reached by the network", CLOSE_PORTS)]
+        return [warning(name, "on all interfaces, as the root is reached by the network", close_ports())]
     try:
         with PrivateNetwork():
             return [ok(name, "in a network of their own")]
     except OSError as refusal:
-        return [warning(name, f"on all interfaces: no network of their own can be made here ({reason(refusal)})", CLOSE_PORTS)]
+        return [warning(name, f"on all interfaces: no network of their own can be made here ({reason(refusal)})", close_ports())]
 
 
 def check_host_name(environment: Mapping[str, str], name: str, master: str = "") -> Check:

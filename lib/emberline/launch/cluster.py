@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from emberline import shipped
 from emberline.errors import ConfigError
 
 Environment = dict[str, str | None]
-CLOSE_PORTS = (
-    "their ports obey whoever reaches them: close the ports of this machine to others, by a firewall; docs/security.md says more"
-)
+
+
+def close_ports() -> str:
+    """What to do where trainers can be reached by others."""
+    page = shipped.page("security.md")
+    return f"their ports obey whoever reaches them: close the ports of this machine to others, by a firewall; {page} says more"
 
 
 def free_ports(count: int) -> list[int]:

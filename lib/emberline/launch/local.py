@@ -62,5 +62,5 @@ class Local:
         try:
             return self._resources.enter_context(PrivateNetwork())
         except OSError as error:
-            log.warning(event("trainers_within_reach", because=error, advice=cluster.CLOSE_PORTS))
+            log.warning(event("trainers_within_reach", because=error, advice=cluster.close_ports()))
             return None

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
+from emberline import shipped
 from emberline.datasets import lock, storage, typed_json
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
@@ -188,7 +189,8 @@ def _check_gates(verdicts: Sequence[Verdict], folder: Location, before: Release 
         stays = f"release {before.release} stays" if before else "nothing is published there"
         by_default = any(verdict.gate in defaults for verdict in verdicts if not verdict.holds)
         hint = (
-            "; docs/lists.md says what helps a model that loses to a trivial answer, --no-default-gates publishes it all the same"
+            f"; {shipped.page('lists.md')} says what helps a model that loses to a trivial answer, "
+            "--no-default-gates publishes it all the same"
         )
         raise GateError(f"not published to {folder}, {stays}; {'; '.join(failed)}{hint if by_default else ''}")
 

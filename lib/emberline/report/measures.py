@@ -5,6 +5,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from emberline.publish import trivial
+from emberline.publish.trivial import Loss
 from emberline.report import charts
 from emberline.report.text import measure
 
@@ -135,6 +137,19 @@ def gains(reports: dict[str, Row]) -> list[Gain]:
     """Of each report the headlines in which a model of the pipeline stands beside a baseline."""
     found = (_gain(key, report["metrics"], wanted) for key, report in reports.items() for wanted in _HEADLINES)
     return [gain for gain in found if gain is not None]
+
+
+def losses(reports: dict[str, Row]) -> list[str]:
+    """The models that lose to a trivial answer, in words, by the rule of the console and of gates."""
+    return [_loss(loss, reports) for loss in trivial.losses(reports)]
+
+
+def _loss(loss: Loss, reports: dict[str, Row]) -> str:
+    rows = [row for report in reports.values() for row in report["metrics"] if row["metric"] == loss.metric]
+    model, other = (next(row for row in rows if row["subject"] == name) for name in (loss.model, loss.trivial))
+    clear = "" if verdict_of(model, other) == "worse" else ", a difference within the error"
+    values = f"{loss.metric} {measure(loss.value)} against {measure(loss.trivial_value)}"
+    return f"{loss.model} loses to {loss.trivial}, a trivial answer: {values}{clear}."
 
 
 def verdict_of(row: Row, other: Row) -> Verdict:

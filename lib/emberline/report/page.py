@@ -31,6 +31,7 @@ class Content:
     took: str
     sizes: list[tuple[str, int]]
     gains: list[measures.Gain]
+    losses: list[str]
     accounts: list[accounts.Account]
     distribution: ratings.Distribution | None
     trainings: list[training.Training]
@@ -97,6 +98,7 @@ def gather(run: StageRun, config: ReportConfig, last: earlier.Figures | None = N
         took=made.total(runs, run.root),
         sizes=[(label, inputs[name].rows) for name, label in _SIZES.items() if name in inputs],
         gains=measures.gains(reports),
+        losses=measures.losses(reports),
         accounts=accounts.accounts(inputs),
         distribution=ratings.distribution(inputs["ratings"], inputs["items"].rows) if "ratings" in inputs else None,
         trainings=training.trainings(inputs),

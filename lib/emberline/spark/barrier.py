@@ -56,7 +56,7 @@ class Barrier:
     def start(self) -> list[Remote]:
         """Members that are on their way, as soon as there is room for them."""
         self._wait_for_room()
-        log.warning(event("trainers_within_reach", because="they are on Spark's executors", advice=cluster.CLOSE_PORTS))
+        log.warning(event("trainers_within_reach", because="they are on Spark's executors", advice=cluster.close_ports()))
         conf = self._spark.sparkContext.getConf()
         host = conf.get("spark.driver.host", "127.0.0.1")
         self._meeting = Meeting(self._config.workers, self.inbox, conf.get("spark.driver.bindAddress", host))
