@@ -5,6 +5,7 @@
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +23,7 @@ from emberline.datasets.lookup import Recommendation
 from emberline.datasets.manifest import Dataset, Manifest
 from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
+from emberline.doctor import beginning
 from emberline.errors import ConfigError, SchemaError
 from emberline.publish.releases import current_root
 from emberline.runner import Decision, Listener, Outcome
@@ -114,6 +116,7 @@ def run(
     """
     config = _load(pipeline, root, settings, day)
     chosen = stages.select(config, only, start)
+    beginning.check(config, storage.locate(config.root), chosen, force, os.environ)
     return runner.run(config, storage.locate(config.root), chosen, listener, force)
 
 

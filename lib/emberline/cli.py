@@ -22,6 +22,7 @@ from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.prune import prune as prune_root
 from emberline.datasets.storage import Location
+from emberline.doctor import beginning
 from emberline.doctor.examination import examine
 from emberline.doctor.pipeline import read_target
 from emberline.errors import ConfigError, DataError, EmberlineError, ManifestError
@@ -105,6 +106,7 @@ def run(
     if config.shop:
         display.say(console, "This pipeline's shop is generated: its items, customers and purchases are made up.")
     progress = display.Progress(console)
+    beginning.check(config, storage.locate(config.root), chosen, force, os.environ)
     try:
         outcomes = runner.run(config, storage.locate(config.root), chosen, progress, force, context.obj)
     finally:
@@ -327,6 +329,7 @@ def run_stage(name: str) -> None:
         logs.configure("INFO")
         config = _load(pipeline, root, set_, day)
         chosen = stages.select(config, only=name)
+        beginning.check(config, storage.locate(config.root), chosen, force, os.environ)
         runner.run(config, storage.locate(config.root), chosen, force=force, stop=context.obj)
 
     job.__doc__ = f"Run the stage {name} unless it is up to date."

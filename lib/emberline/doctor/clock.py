@@ -1,15 +1,25 @@
-"""The machine's time zone, by which schedulers start runs; within a run all times are UTC."""
+"""The machine's clock, and its time zone, by which schedulers start runs; within a run all times are UTC."""
 
 import re
 import time
 import zoneinfo
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
-from emberline.doctor.check import Check, ok, warning
+from emberline.doctor.check import Check, error, ok, warning
 
+_WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)  # no run can be older than this program
 _NAME = re.compile(r"[A-Za-z_]+(/[\w+-]+)+")  # and no rule such as CET-1CEST
 _REMEDY = "install the system's tzdata, or correct TZ"
+
+
+def check_clock(now: datetime | None = None) -> Check:
+    """Whether the clock can be right: runs are ordered by it, and no certificate is valid at a time that was never."""
+    found = now or datetime.now(UTC)
+    if found < _WRITTEN:
+        return error("clock", f"the clock says {found:%Y-%m-%d %H:%M}, before this program was written", "set it, or start NTP")
+    return ok("clock", f"{found:%Y-%m-%d %H:%M} UTC")
 
 
 def check_time_zone(environment: Mapping[str, str], places: Sequence[str] = zoneinfo.TZPATH) -> Check:

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from emberline import extras
-from emberline.doctor import clock, cores, java, limits, memory, network, packages, places, spark, tensorflow
+from emberline.doctor import account, clock, cores, java, language, limits, memory, network, packages, places, spark, tensorflow
 from emberline.doctor.check import Check
 from emberline.doctor.connectors import check_connectors
 from emberline.doctor.master import check_master
@@ -46,7 +46,7 @@ def _look_at_engines(probes: Probes, target: Target, environment: Mapping[str, s
     if "spark" in target.engines:
         looks += [
             lambda: java.check_java(probes, environment),
-            lambda: [spark.check_spark_home(environment), spark.check_start(probes, environment)],
+            lambda: [spark.check_spark_home(environment), spark.check_pyspark(), spark.check_start(probes, environment)],
             lambda: [spark.check_workers(probes, environment, config.spark.master), spark.check_blas(environment)],
             lambda: [check_master(config.spark.master, environment), *check_connectors(target, environment)],
         ]
@@ -59,11 +59,15 @@ def _look_at_machine(target: Target, environment: Mapping[str, str], control: cg
     return [
         memory.check_memory(target.config, target.engines, usable, control.memory),
         cores.check_cores(target.config.spark, usable, os.cpu_count() or 1),
+        account.check_account(),
         limits.check_open_files(),
+        *limits.check_shared_memory(),
         network.check_loopback(),
         network.check_host_name(environment, socket.gethostname(), target.config.spark.master),
         *network.check_trainers(target.config.cnn, target.root is None or isinstance(target.root, Path)),
+        clock.check_clock(),
         clock.check_time_zone(environment),
+        language.check_language(environment),
     ]
 
 

@@ -15,6 +15,7 @@ from emberline.doctor.probes import Probes
 # What Emberline's tasks need of a worker's Python, and what it says of itself.
 _WORKER = "import sys, emberline.cf.tasks, emberline.images.tasks; print(*sys.version_info[:2], sep='.'); print(sys.prefix)"
 _BANNER = re.compile(r"version (\d\S*)")
+_VERSION = re.compile(r"__version__[^=\n]*= \"([^\"]+)\"")
 _JAVA = re.compile(r"Using Scala version \S+, (.+)")
 
 
@@ -32,6 +33,16 @@ def check_spark_home(environment: Mapping[str, str]) -> Check:
     remedy = f"unset SPARK_HOME, or set it to a Spark {installed}"
     is_near = installed is not None and version.split(".")[:2] == installed.split(".")[:2]
     return warning("SPARK_HOME", found, remedy) if is_near else error("SPARK_HOME", found, remedy)
+
+
+def check_pyspark() -> Check:
+    """Whether the pyspark that is imported is the one that is installed, and not another Spark's on PYTHONPATH."""
+    folder, installed = _package_folder(), version_of("pyspark")
+    found = _VERSION.search(Path(folder, "version.py").read_text(encoding="utf-8")) if folder else None
+    if found is None or installed is None or found[1] == installed:
+        return ok("pyspark", f"{installed}, {folder}")
+    remedy = "remove that folder from PYTHONPATH"
+    return error("pyspark", f"{folder} is of Spark {found[1]}, installed is {installed}", remedy)
 
 
 def _version_in(home: Path) -> str | None:
