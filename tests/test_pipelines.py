@@ -319,7 +319,10 @@ def test_a_pattern_that_is_no_regular_expression_is_refused(load: Load) -> None:
 
 def test_an_encoding_has_one_name(load: Load) -> None:
     assert _settings(load(RATINGS + 'encoding = "Latin-1"'), "ratings").encoding == "iso8859-1"
-    assert _refused(load, RATINGS + 'encoding = "klingon"') == "night.toml: ratings.encoding: unknown encoding"
+    assert (
+        _refused(load, RATINGS + 'encoding = "klingon"')
+        == "night.toml: ratings.encoding: unknown encoding; it is one that Python knows, such as utf-8, cp1252, cp932 or utf-16"
+    )
 
 
 @pytest.mark.parametrize(

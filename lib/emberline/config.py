@@ -5,6 +5,7 @@ Fields marked `where()` say where and how fast something is computed; all others
 
 import codecs
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -18,6 +19,7 @@ from emberline.cleaning.numbers import NumberRules
 from emberline.cleaning.texts import NULLS, TextRules
 from emberline.records.dialect import Dialect
 
+_WINDOWS = re.compile(r"(?:x-)?windows-(\d+j?)")  # what others call Python's cp949 or cp932
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -168,7 +170,11 @@ class HoldoutConfig(Model):
 
 
 class RawConfig(Model):
-    """Where raw records are and how their files are written. CSV and JSON hold one record per line.
+    """Where raw records are and how their files are written.
+
+    CSV has fields between separators (`separator = "whitespace"` is any number of blanks and tabs); a field in quotes may hold
+    separators and line breaks; with `escape`, often a backslash, the character behind it is text. JSON holds one object per line.
+    `encoding` is any that Python knows.
 
     `path` is a file, a folder or a glob, relative to the pipeline file's folder (places.py has the rules).
     """
@@ -178,20 +184,23 @@ class RawConfig(Model):
     separator: Annotated[str, Field(min_length=1)] = ","
     header: bool = True
     quote: Annotated[str, Field(max_length=1)] = '"'
+    escape: Annotated[str, Field(max_length=1, pattern=r"^[^\w\s]?$")] = ""
     comment: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     encoding: str = "utf-8"
 
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, name: str) -> str:
-        try:
-            return codecs.lookup(name).name
-        except LookupError:
-            raise ValueError("unknown encoding") from None
+        for known in (name, _WINDOWS.sub(r"cp\1", name.lower()).replace("cp31j", "cp932")):
+            with suppress(LookupError):
+                b" ".decode(known, "ignore")
+                return codecs.lookup(known).name
+        raise ValueError("unknown encoding; it is one that Python knows, such as utf-8, cp1252, cp932 or utf-16")
 
     def dialect(self, kind: str) -> Dialect:
         """How files of a kind, csv or json, are written."""
-        return Dialect(kind, self.separator, self.header, self.quote, "", self.comment or "", self.encoding)
+        escape = self.escape if self.escape != self.quote else ""  # doubled quotes are read in any case
+        return Dialect(kind, self.separator, self.header, self.quote, escape, self.comment or "", self.encoding)
 
 
 class TextConfig(RawConfig):

@@ -33,7 +33,7 @@ from emberline.datasets.lock import Lock
 from emberline.datasets.manifest import Dataset, Kind, Manifest, Part, ProducedBy
 from emberline.datasets.prune import WORK
 from emberline.datasets.schema import TABLES, fields_of
-from emberline.datasets.storage import Location, RawFile
+from emberline.datasets.storage import Listing, Location, RawFile
 from emberline.errors import ConfigError, DataError, EmberlineError, ManifestError, Preempted
 from emberline.launch.stop import Stop
 from emberline.logs import event
@@ -231,7 +231,7 @@ def plan(config: Config, root: Location, stages: Sequence[Stage], force: bool = 
     Raises DataError where raw files are not there, or cannot be what the settings say.
     """
     for stage in stages:
-        examine.check(config, stage, _raw_files(config, stage))
+        examine.check(config, stage, _raw_files(config, root, stage))
     decisions: list[Decision] = []
     changing: dict[str, str] = {}
     for stage in stages:
@@ -272,7 +272,7 @@ def run(
             statuses.settle(root, stage.name)
         for stage in stages:  # hours may pass until the last one looks for its files
             with _failure_in_status(config, root, stage):
-                examine.check(config, stage, _raw_files(config, stage))
+                examine.check(config, stage, _raw_files(config, root, stage))
         _check_tensorflow(config, root, stages, force)
         for position, stage in enumerate(stages, start=1):
             with _failure_in_status(config, root, stage):
@@ -352,7 +352,7 @@ def _why_run(config: Config, root: Location, stage: Stage, inputs: dict[str, Dat
     except EmberlineError as error:
         return str(error)
     produced_by = outputs[0].manifest.produced_by
-    raw = _raw_files(config, stage)
+    raw = _raw_files(config, root, stage)
     if produced_by.fingerprint == _fingerprint(config, stage, inputs, raw):
         return None
     changes = _what_changed(config, stage, inputs, produced_by)
@@ -411,9 +411,13 @@ def _fingerprint(config: Config, stage: Stage, inputs: dict[str, Dataset], raw: 
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _raw_files(config: Config, stage: Stage) -> dict[str, list[RawFile]]:
+def _raw_files(config: Config, root: Location, stage: Stage) -> dict[str, list[RawFile]]:
     """By the setting that names them, the raw files that no stage makes."""
-    return {path: storage.list_files(path) for path in stage.raw(config) if split_dataset_path(path) is None}
+    return {path: listing.files for path, listing in _listings(config, root, stage).items()}
+
+
+def _listings(config: Config, root: Location, stage: Stage) -> dict[str, Listing]:
+    return {path: storage.survey(path, root) for path in stage.raw(config) if split_dataset_path(path) is None}
 
 
 def _raw_identity(path: str, raw: Mapping[str, Sequence[RawFile]]) -> list[Any]:
@@ -459,7 +463,8 @@ def _execute(
     stop: Stop,
 ) -> StageRun:
     with _failure_in_status(config, root, stage):
-        raw = _raw_files(config, stage)
+        listings = _listings(config, root, stage)
+        raw = {path: listing.files for path, listing in listings.items()}
         fingerprint = _fingerprint(config, stage, inputs, raw)
         this = StageRun(config, stage, root, inputs, fingerprint, new_run_id(), raw, progress=progress)
     this.stopping = lambda: stop.requested
@@ -467,6 +472,7 @@ def _execute(
     log.info(
         event("stage_started", stage=stage.name, run_id=this.run_id, fingerprint=this.fingerprint[:16], **_where(config, stage))
     )
+    _tell_passed_over(this, listings)
     began = time.monotonic()
     status = Status(stage.name, "running", this.run_id, this.fingerprint)
     statuses.write(root, status)
@@ -498,6 +504,15 @@ def _as_told(error: BaseException, this: StageRun, stop: Stop) -> BaseException:
     if stop.requested and not isinstance(error, EmberlineError):
         return _stopped(this.stage)
     return disk.refusal(error, this.root) or error
+
+
+def _tell_passed_over(this: StageRun, listings: dict[str, Listing]) -> None:
+    """What lies among the raw files and is not read is in the log and in the stage's metrics."""
+    told = {path: str(listing) for path, listing in listings.items() if listing.passed_over}
+    for path, what in told.items():
+        log.info(event("passed_over", stage=this.stage.name, path=path, files=what))
+    if told:
+        this.metrics["passed_over"] = told
 
 
 def _stopped(stage: Stage) -> Preempted:

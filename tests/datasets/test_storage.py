@@ -66,29 +66,77 @@ def test_a_single_file_is_listed_under_its_own_name(tmp_path: Path) -> None:
     assert found == [RawFile(str(tmp_path / "a.csv"), "a.csv", size=5, modified=1_700_000_000_123_456_000)]
 
 
-def test_a_folder_is_listed_at_all_levels_in_order_without_hidden_names(tmp_path: Path) -> None:
+def test_a_folder_is_listed_at_all_levels_in_order_without_what_is_no_data(tmp_path: Path) -> None:
     _make_files(tmp_path, "b.csv", "a/z.csv", "a/deep/y.csv", "_SUCCESS", ".a.csv.crc", "a/_x.csv", "_temporary/t.csv", ".git/g")
-    assert _listed(tmp_path) == ["a/deep/y.csv", "a/z.csv", "b.csv"]
+    _make_files(tmp_path, "-v.csv", "_started_7", "c.csv._COPYING_", "_unknown_/1:2.png")
+    assert _listed(tmp_path) == ["-v.csv", "_unknown_/1:2.png", "a/_x.csv", "a/deep/y.csv", "a/z.csv", "b.csv"]
+    assert {kind: count for kind, (count, _) in storage.survey(tmp_path).passed_over.items()} == {
+        "hidden": 2,
+        "of Spark's own": 4,
+    }
 
 
-def test_links_to_files_are_files_and_links_to_nowhere_nothing(tmp_path: Path) -> None:
-    _make_files(tmp_path, "elsewhere/a.csv", "in/b.csv")
+def test_links_are_followed_once_and_those_to_nowhere_told(tmp_path: Path) -> None:
+    _make_files(tmp_path, "elsewhere/a.csv", "in/b.csv", "in/day/c.csv")
     (tmp_path / "in" / "link.csv").symlink_to(tmp_path / "elsewhere" / "a.csv")
     (tmp_path / "in" / "gone.csv").symlink_to(tmp_path / "nothing")
     (tmp_path / "in" / "folder").symlink_to(tmp_path / "elsewhere")
-    assert _listed(tmp_path / "in") == ["b.csv", "link.csv"]
+    (tmp_path / "in" / "latest").symlink_to(tmp_path / "in" / "day")
+    (tmp_path / "elsewhere" / "itself").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path)
+    assert _listed(tmp_path / "in") == ["b.csv", "day/c.csv", "folder/a.csv", "link.csv"]
+    told = storage.survey(tmp_path / "in")
+    assert {kind: count for kind, (count, _) in told.passed_over.items()} == {
+        "links to nowhere": 1,
+        "links to folders that are read anyway": 3,
+    }
+    assert "1 links to nowhere (" in str(told)
+
+
+def test_a_root_inside_the_input_is_no_input(tmp_path: Path) -> None:
+    _make_files(tmp_path, "a.csv", "runs/ratings/b.csv", "runs2/c.csv")
+    assert [file.relative for file in storage.list_files(tmp_path, tmp_path / "runs")] == ["a.csv", "runs2/c.csv"]
+    assert [file.relative for file in storage.list_files(f"{tmp_path}/**/*.csv", tmp_path / "runs")] == ["a.csv", "runs2/c.csv"]
+
+
+def test_a_name_that_is_not_utf_8_is_shown_escaped_and_can_be_opened(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)  # noqa: PTH102
+    with open(folder + b"/\xff \\xff.csv", "wb") as file:  # noqa: PTH123
+        file.write(b"x")
+    (found,) = storage.list_files(tmp_path)
+    assert found.relative == "caf\\xe9/\\xff \\xff.csv"
+    with storage.open_unchanged(found.uri, found.size, found.modified) as opened:
+        assert opened.read() == b"x"
+    assert storage.read_input(found.uri) == b"x"
+
+
+def test_a_file_that_changes_while_it_is_open_is_an_error(tmp_path: Path) -> None:
+    _make_files(tmp_path, "a.csv")
+    (found,) = storage.list_files(tmp_path)
+    with (
+        pytest.raises(DataError, match=r"a\.csv was changed while it was read: it had 5 bytes, and has 6"),
+        storage.open_unchanged(found.uri, found.size, found.modified),
+    ):
+        (tmp_path / "a.csv").write_text("longer")
+    (tmp_path / "a.csv").unlink()
+    with (
+        pytest.raises(DataError, match=r"a\.csv cannot be read: it is not there any more"),
+        storage.open_unchanged(found.uri, 1, 1),
+    ):
+        pass
 
 
 def test_a_folder_below_hidden_ones_is_listed_all_the_same(tmp_path: Path) -> None:
-    _make_files(tmp_path, "_raw/.today/a.csv", "_raw/.today/_b.csv")
+    _make_files(tmp_path, "_raw/.today/a.csv", "_raw/.today/.b.csv")
     assert _listed(tmp_path / "_raw" / ".today") == ["a.csv"]
     assert _listed(tmp_path / "_raw" / ".today" / "*.csv") == ["a.csv"]
 
 
 def test_a_glob_is_listed_relative_to_its_first_plain_folder(tmp_path: Path) -> None:
-    _make_files(tmp_path, "2025/01/a.csv", "2025/02/a.csv", "2025/02/a.json", "2025/_02/a.csv", "2024/01/a.csv")
+    _make_files(tmp_path, "2025/01/a.csv", "2025/02/a.csv", "2025/02/a.json", "2025/.02/a.csv", "2024/_1/a.csv")
     assert _listed(f"{tmp_path}/2025/*/*.csv") == ["01/a.csv", "02/a.csv"]
-    assert _listed(f"{tmp_path}/**/*.csv") == ["2024/01/a.csv", "2025/01/a.csv", "2025/02/a.csv"]
+    assert _listed(f"{tmp_path}/**/*.csv") == ["2024/_1/a.csv", "2025/01/a.csv", "2025/02/a.csv"]
 
 
 def test_a_glob_in_a_file_uri_works_too(tmp_path: Path) -> None:
@@ -102,10 +150,10 @@ def test_a_name_with_brackets_is_found_before_it_is_taken_for_a_glob(tmp_path: P
 
 
 def test_nothing_found_says_what_was_looked_for(tmp_path: Path) -> None:
-    _make_files(tmp_path, "only/_hidden.csv")
+    _make_files(tmp_path, "only/.hidden.csv")
     with pytest.raises(DataError, match=r"gone does not exist"):
         storage.list_files(tmp_path / "gone")
-    with pytest.raises(DataError, match=r"only holds no files \(names starting with _ or \. do not count\)"):
+    with pytest.raises(DataError, match=r"only holds no files, but what is passed over: 1 hidden \(\.hidden\.csv\)"):
         storage.list_files(tmp_path / "only")
     with pytest.raises(DataError, match=r"\*\.json holds no files"):
         storage.list_files(tmp_path / "*.json")

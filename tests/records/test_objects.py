@@ -56,9 +56,9 @@ def test_a_path_reaches_into_objects_unless_a_key_has_its_name() -> None:
 
 
 def test_columns_that_no_object_of_the_head_has_are_told_and_objects_refused_by_name() -> None:
-    head = heads.read_head(io.BytesIO(b'{"u": {"$oid": "a"}, "i": 1}\n'), "a.json", "utf-8")
+    head = heads.read_head(io.BytesIO(b'{"u": {"$oid": "a", "at": {"$date": 1}}, "i": 1}\n'), "a.json", "utf-8")
     assert objects.missing(head, {"item_id": "i", "title": "name", "user_id": "u.$oid"}) == {"name"}
-    with pytest.raises(SchemaError, match=r"a\.json: u is an object, .*name what is meant in it: 'u\.\$oid'"):
+    with pytest.raises(SchemaError, match=r"a\.json: u is an object, .*name what is meant in it: 'u\.\$oid' or 'u\.at\.\$date'"):
         objects.missing(head, {"user_id": "u"})
 
 

@@ -118,3 +118,28 @@ def test_the_head_of_a_file_is_its_first_rows() -> None:
     assert layout.names == ("u", "i")
     assert batch.column("user_id").to_pylist() == [str(n) for n in range(10)]
     assert text.head(io.BytesIO(b"\n \n"), "a.csv", Dialect(), WANTED) is None
+
+
+def test_what_a_message_shows_of_a_file_is_one_line_without_controls() -> None:
+    with pytest.raises(SchemaError) as caught:
+        _read('"a\nb\x1b[31m",i\n1,2\n')
+    assert r"has: a\nb\x1b[31m, i;" in str(caught.value)
+
+
+@pytest.mark.parametrize(("quote", "separator"), [("'", ";"), ("«", "¦"), ('"', "||"), ("|", "\t")])
+def test_any_characters_may_quote_and_separate(quote: str, separator: str) -> None:
+    lines = ["u,i", "1,'a,b'", "'2','c''d'", "3,'e\nf'", "4,g'h", "'5,x"]
+    found = _read("\n".join(lines).replace(",", separator).replace("'", quote), quote=quote, separator=separator)
+    assert [row[1:] for row in found] == [
+        (None, "1", f"a{separator}b"),
+        (None, "2", f"c{quote}d"),
+        (None, "3", "e\nf"),
+        (None, "4", f"g{quote}h"),
+        ("unbalanced quotes", None, None),
+    ]
+
+
+def test_many_quotes_that_never_close_take_no_longer_than_the_text_is_long() -> None:
+    lines = [f'{n},"never' for n in range(3000)] + ["x" * 100 for _ in range(3000)]
+    found = _read("u,i\n" + "\n".join(lines) + "\n")
+    assert [row[1] for row in found] == ["unbalanced quotes"] * 3000 + ["wrong number of fields"] * 3000

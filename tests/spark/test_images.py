@@ -523,6 +523,13 @@ def test_what_cannot_be_read_at_all_is_told(
     assert not list((tmp_path / "root").glob("*/manifest.json"))
 
 
+def test_pictures_of_any_name_are_read_but_hidden_ones(spark: SparkSession, tmp_path: Path) -> None:
+    names = ["_MG_0001.png", "-tJYN.png", "a:1.png", "b.PNG"]
+    files = {name: encoded((1, 2, 3)) for name in (*names, ".hidden.png", "c.png._COPYING_")}
+    prepared = Prepared(tmp_path / "root", write_all(tmp_path / "in", files))
+    assert sorted(prepared.images) == ["-tJYN", "_MG_0001", "a:1", "b"]
+
+
 def test_executors_that_decode_or_score_load_no_tensorflow_and_no_pydantic(spark: SparkSession) -> None:
     def decode_and_look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for decoded in decode_encoded(batches, Shape(4, 4, 3, "crop", 100)):

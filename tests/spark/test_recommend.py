@@ -23,7 +23,7 @@ from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets.lookup import recommendations_of
 from emberline.datasets.schema import TABLES
-from emberline.errors import EmptyDatasetError
+from emberline.errors import DataError, EmptyDatasetError
 from emberline.spark.recommend import fill_up, mix, model_pieces, top_unseen
 from emberline.spark.scan import Scan
 
@@ -415,6 +415,14 @@ def test_only_candidates_are_recommended_and_nothing_excluded(listing: tuple[Con
     assert [decision.action for decision in runner.plan(config, root, stage)] == ["skip"]
     Path(config.recommend.exclude.path).write_text("rated 0\n")
     assert [decision.reason for decision in runner.plan(config, root, stage)] == ["recalled.txt changed"]
+
+
+def test_a_list_that_cannot_be_read_whole_stops_the_stage_with_the_reasons(listing: tuple[Config, Path]) -> None:
+    config, root = listing
+    Path(config.recommend.exclude.path).write_text('rated 5\nseen 10001, do not sell\n"broken\n')
+    told = r"recommend\.exclude \(.*recalled\.txt\): rows that cannot be read may name items.*1 unbalanced quotes.*1 wrong number"
+    with pytest.raises(DataError, match=told):
+        runner.run(config, root, stages.select(config, "recommend"))
 
 
 def test_lists_that_leave_no_item_are_an_error(listing: tuple[Config, Path]) -> None:

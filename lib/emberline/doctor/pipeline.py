@@ -49,7 +49,7 @@ def check_inputs(target: Target) -> tuple[list[Check], int]:
     for section, path in raw_paths(target):
         name = f"{section}.path"
         try:
-            files = storage.list_files(path)
+            files = storage.list_files(path, target.root)
         except (EmberlineError, OSError) as failure:
             checks.append(error(name, str(failure), f"correct {name}, or bring the files"))
         else:
@@ -63,7 +63,7 @@ def check_rows(target: Target) -> list[Check]:
     checks = []
     for source in (source for stage in target.stages for source in of_stage(target.config, stage)):
         try:
-            found = look(source, storage.list_files(source.config.path))
+            found = look(source, storage.list_files(source.config.path, target.root))
         except (EmberlineError, OSError) as failure:
             checks.append(error(source.setting, str(failure), "correct the pipeline file, or bring other files"))
         else:

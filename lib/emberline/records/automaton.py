@@ -127,7 +127,7 @@ def _text(separator: bytes, escape: bytes) -> bytes:
 
 def _quoted(quote: bytes, escape: bytes) -> bytes:
     """A quoted field, its text as the group."""
-    byte = rb"(?!" + _or(quote, escape) + rb")." if len(quote) > 2 else rb"[^" + quote + escape + rb"]++"
+    byte = rb"(?!" + _or(quote, escape) + rb")." if quote[-1] > 127 else rb"[^" + quote + escape + rb"]++"
     text = _or(byte, quote * 2, escape and escape + rb".")
     return quote + rb"((?:" + text + rb")*+)" + quote
 

@@ -39,7 +39,7 @@ def is_utf8(encoding: str) -> bool:
 
 
 def lines(chunks: Iterator[bytes], encoding: str, longest: int = LONGEST) -> Iterator[Block]:
-    """Blocks of about the chunks' size, each to the end of a line. A line feed, a carriage return, or both end a line."""
+    """Blocks of whole lines. A line feed, a carriage return, or both end a line. A chunk is shorter than the `longest` line."""
     if is_utf8(encoding):
         for block in _whole_lines(chunks, longest):
             yield Block(_checked(block.data, encoding), block.is_long)

@@ -145,5 +145,6 @@ def _names(first: str, dialect: Dialect) -> list[str]:
 
 
 def shorten(text: str) -> str:
-    """As much of a text as fits a message."""
-    return text if len(text) <= 200 else text[:200] + "..."
+    """As much of a text as fits a message of one line, without what a terminal would obey."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:201])
+    return shown if len(text) <= 200 else shown[:200] + "..."

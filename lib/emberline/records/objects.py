@@ -116,7 +116,7 @@ def _column(objects: Sequence[Object | None], key: str, is_list: bool) -> tuple[
     if list in kinds:
         wrong = (type(v) is list and not (is_list and _are_words(v)) for v in values)
         problems.append((f"{key} is a list" if not is_list else f"{key} is a list of more than words", _where(wrong)))
-    texts = values if kinds <= {str, type(None)} else [_text(v) for v in values]
+    texts = values if kinds <= {str, type(None)} else [_text(v, is_list) for v in values]
     try:
         array = pa.array(texts, pa.string())
     except UnicodeEncodeError:
@@ -127,12 +127,13 @@ def _column(objects: Sequence[Object | None], key: str, is_list: bool) -> tuple[
     return array, problems
 
 
-def _text(found: Any) -> str | None:
+def _text(found: Any, is_list: bool) -> str | None:
+    """A value as text; None for one that is a problem."""
     if type(found) is bool:
         return "true" if found else "false"
     if type(found) is list:
-        return "".join(WORDS + (_text(v) or "") for v in found) or WORDS if _are_words(found) else json.dumps(found)
-    return json.dumps(found, ensure_ascii=False) if type(found) is dict else found
+        return "".join(WORDS + (_text(v, False) or "") for v in found) or WORDS if is_list and _are_words(found) else None
+    return None if type(found) is dict else found
 
 
 def _are_words(found: list[Any]) -> bool:
@@ -178,12 +179,23 @@ def missing(head: Head, wanted: Wanted) -> set[str]:
     for key in sorted(keys):
         values = [v for found in objects if (v := value(found, key)) is not None]
         if values and all(isinstance(v, dict) for v in values):
-            paths = [f"{key}.{name}" for name in values[0]]
+            paths = list(_leaves(values[0], key))
             raise SchemaError(
                 f"{head.name}: {key} is an object, {shorten(json.dumps(values[0], ensure_ascii=False))}; "
                 f"name what is meant in it: {' or '.join(map(repr, paths[:5]))}"
             )
     return {key for key in keys if not any(has(found, key) for found in objects)}
+
+
+def _leaves(found: Object, path: str) -> Iterator[str]:
+    """The paths to the values in an object that are no objects."""
+    for name, inner in found.items():
+        yield from _leaves(inner, f"{path}.{name}") if isinstance(inner, dict) else [f"{path}.{name}"]
+
+
+def count(blocks: Iterator[Block]) -> int:
+    """How many records there are."""
+    return sum(1 if block.is_long else len(_filled(split_lines(block.data)).starts) for block in blocks if block.data)
 
 
 def count_present(blocks: Iterator[Block], keys: Sequence[str]) -> list[int]:

@@ -1,6 +1,7 @@
 """The bytes of a file, decompressed, a block at a time, to their proper end or with an error."""
 
 import bz2
+import io
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -97,20 +98,27 @@ def _members(make: Callable[[], Any]) -> Callable[[Any, str, int], Iterator[byte
     return unpack
 
 
+class _Reading(io.RawIOBase):
+    """A file to read from that others cannot close."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        found: bytes = self._file.read(size)
+        return found
+
+
 def _unpack_zstd(file: Any, name: str, size: int) -> Iterator[bytes]:
-    source = file if isinstance(file, pa.NativeFile) else pa.PythonFile(file, mode="r")
-    with pa.CompressedInputStream(source, "zstd") as stream:
-        empty = True
-        while text := stream.read(size):
-            empty = False
-            yield text
-    if empty and not _has_bytes(file):
+    if not file.read(1):
         raise damaged(name, "it is empty")
-
-
-def _has_bytes(file: Any) -> bool:
     file.seek(0)
-    return bool(file.read(1))
+    with pa.CompressedInputStream(pa.PythonFile(_Reading(file), mode="r"), "zstd") as stream:
+        while text := stream.read(size):
+            yield text
 
 
 _UNPACK = {"gzip": _members(_Gzip), "bzip2": _members(bz2.BZ2Decompressor), "zstd": _unpack_zstd}

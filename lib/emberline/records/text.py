@@ -1,18 +1,37 @@
 """Raw text files, whatever they are written in, as batches of records: the one place that knows all their kinds."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pyarrow as pa
 
 from emberline.errors import ConfigError
 from emberline.records import decoding, heads, objects, separated, streams
+from emberline.records.cuts import Cutter
 from emberline.records.decoding import Block
 from emberline.records.dialect import Dialect
 from emberline.records.heads import Head, Layout, Wanted
 
 EXTENSIONS = {".csv": "csv", ".tsv": "csv", ".dat": "csv", ".txt": "csv", ".data": "csv", ".json": "json", ".jsonl": "json"}
 EXTENSIONS |= {".ndjson": "json", ".parquet": "parquet", ".pq": "parquet"}
+TASKS = pa.schema(
+    [
+        ("source_file", pa.string()),
+        ("uri", pa.string()),
+        ("size", pa.int64()),
+        ("modified", pa.int64()),
+        ("start", pa.int64()),  # bytes; the records that begin in between are the task's
+        ("end", pa.int64()),
+        ("layout", pa.int32()),
+    ]
+)
+Open = Callable[[str, int, int], AbstractContextManager[Any]]  # a file of a size and time of change, or DataError
+
+
+def schema(wanted: Wanted) -> pa.Schema:
+    """What `read_tasks` makes."""
+    return pa.schema([(name, pa.string()) for name in ("source_file", "raw", "problem", *wanted)])
 
 
 def kind_of(name: str) -> str | None:
@@ -36,6 +55,51 @@ def read(
     """
     blocks = decoding.lines(streams.blocks(file, name, start, end), layout.dialect.encoding)
     yield from _batches(blocks, name, layout, wanted, lists)
+
+
+def read_tasks(
+    batches: Iterable[pa.RecordBatch], layouts: Sequence[Layout], wanted: Wanted, lists: Collection[str], opened: Open
+) -> Iterator[pa.RecordBatch]:
+    """TASKS to `schema`: the records of pieces of files, each in exactly one piece of its file wherever that is cut."""
+    for task in (row for batch in batches for row in batch.to_pylist()):
+        layout = layouts[task["layout"]]
+        with opened(task["uri"], task["size"], task["modified"]) as file:
+            start, end = _edges(file, task, layout)
+            for found in read(file, task["uri"], layout, wanted, lists, start, end):
+                names = pa.repeat(pa.scalar(task["source_file"]), found.num_rows)
+                yield pa.record_batch([names, *found.columns], schema=schema(wanted))
+
+
+def count_tasks(batches: Iterable[pa.RecordBatch], layouts: Sequence[Layout], opened: Open) -> Iterator[pa.RecordBatch]:
+    """TASKS to a column rows: how many records each piece holds, cut, but not read."""
+    for task in (row for batch in batches for row in batch.to_pylist()):
+        layout = layouts[task["layout"]]
+        with opened(task["uri"], task["size"], task["modified"]) as file:
+            blocks = decoding.lines(streams.blocks(file, task["uri"], *_edges(file, task, layout)), layout.dialect.encoding)
+            is_json = layout.dialect.kind == "json"
+            rows = objects.count(blocks) if is_json else sum(b.num_rows for b in separated.batches(blocks, layout, {}))
+        yield pa.record_batch([pa.array([rows], pa.int64())], ["rows"])
+
+
+def count_keys(
+    batches: Iterable[pa.RecordBatch], layouts: Sequence[Layout], keys: Sequence[str], opened: Open
+) -> Iterator[pa.RecordBatch]:
+    """TASKS to columns key and count: in how many objects of a piece each of the keys is."""
+    for task in (row for batch in batches for row in batch.to_pylist()):
+        layout = layouts[task["layout"]]
+        with opened(task["uri"], task["size"], task["modified"]) as file:
+            blocks = streams.blocks(file, task["uri"], *_edges(file, task, layout))
+            counts = objects.count_present(decoding.lines(blocks, layout.dialect.encoding), keys)
+        yield pa.record_batch([pa.array(keys, pa.string()), pa.array(counts, pa.int64())], ["key", "count"])
+
+
+def _edges(file: Any, task: dict[str, Any], layout: Layout) -> tuple[int, int | None]:
+    """Where the first record of a piece begins, and the first one behind it; a file that is read whole is read to its end."""
+    start, end, size = task["start"], task["end"], task["size"]
+    if start == 0 and end == size:
+        return 0, None
+    cutter = Cutter(file, size, layout.dialect, layout.width)
+    return cutter.record_after(start), cutter.record_after(end)
 
 
 def _batches(
@@ -62,6 +126,8 @@ def head(
     layout = layout_of(first, dialect)
     if layout is None:
         return None
+    if dialect.kind == "json":
+        objects.missing(first, wanted)
     found = _batches(iter([Block(first.data)]), name, layout, wanted, lists)
     table = pa.Table.from_batches(list(found)).slice(0, lines).combine_chunks()
     return layout, table.to_batches()[0] if table.num_rows else next(iter(table.to_batches()), _none(wanted))

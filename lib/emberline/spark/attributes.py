@@ -42,7 +42,7 @@ def _parsed(run: StageRun, spark: SparkSession, side: str) -> DataFrame:
     config: AttributesConfig = run.settings
     names, rows = config.numbers(side), []
     for position, source in enumerate(config.items if side == "item" else config.users):
-        raw = read_raw(spark, run.raw_files(source.path), source, source.wanted(names))
+        raw = read_raw(spark, run.raw_files(source.path), source, source.wanted(names), LISTS)
         rows.append(parse(raw, source.rules(names)).withColumn("_source", F.lit(position)))
     return reduce(DataFrame.unionByName, rows)
 

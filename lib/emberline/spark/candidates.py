@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.config import ItemListConfig, RecommendConfig
-from emberline.errors import EmptyDatasetError
+from emberline.errors import DataError, EmptyDatasetError
 from emberline.logs import event
 from emberline.runner import StageRun
 from emberline.spark import ids
@@ -47,20 +47,35 @@ def within(rows: Scan, items: DataFrame | None) -> Scan:
 
 
 def _listed(run: StageRun, spark: SparkSession, setting: str, config: ItemListConfig, items: DataFrame) -> DataFrame:
-    """Column item: what the files of one setting list. items: columns item and item_id."""
+    """Column item: what the files of one setting list. items: columns item and item_id.
+
+    Raises DataError where a row cannot be read: it may name an item that must not be recommended.
+    """
     raw = read_raw(spark, run.raw_files(config.path), config, {"id": config.item_id})
-    usable = F.when(F.col("reason").isNull(), F.col("id"))
-    texts = parse(raw, config.rules()).select(usable.alias("item_id")).distinct()
-    listed = texts.join(items, "item_id", "left").persist()
-    ids_, known, unreadable = listed.agg(F.count("item_id"), F.count("item"), F.count_if(F.isnull("item_id"))).first() or (
-        0,
-        0,
-        0,
-    )
+    rows = parse(raw, config.rules()).select("source_file", "raw", "reason", F.col("id").alias("item_id")).persist()
+    _check_readable(rows, f"recommend.{setting}", config.path)
+    listed = rows.select("item_id").distinct().join(items, "item_id", "left").persist()
+    ids_, known = listed.agg(F.count("item_id"), F.count("item")).first() or (0, 0)
     counts = {"ids": ids_, "unknown": ids_ - known}
-    log.info(event("items_listed", setting=f"recommend.{setting}", path=config.path, **counts, has_unreadable=bool(unreadable)))
+    log.info(event("items_listed", setting=f"recommend.{setting}", path=config.path, **counts))
     run.metrics[setting] = counts
     return listed.where("item is not null").select("item")
+
+
+def _check_readable(rows: DataFrame, setting: str, path: str) -> None:
+    """Raises DataError, with the reasons, where not every row of a list names an item."""
+    example = F.min(F.struct("source_file", F.substring("raw", 1, 121).alias("raw"))).alias("example")
+    wrong = rows.where("reason is not null").groupBy("reason").agg(F.count("*").alias("rows"), example)
+    found = wrong.orderBy(F.desc("rows"), "reason").limit(3).collect()
+    if found:
+        told = "; ".join(
+            f"{row['rows']:,} {row['reason']}, such as {row['example']['raw']!r} in {row['example']['source_file']}"
+            for row in found
+        )
+        raise DataError(
+            f"{setting} ({path}): rows that cannot be read may name items, and the list has to be whole: {told}; "
+            f"correct those rows, or {setting}.separator, quote, escape and encoding"
+        )
 
 
 def _places(config: RecommendConfig) -> str:

@@ -21,7 +21,7 @@ from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark import frames, ids, rejects
-from emberline.spark.raw import read_raw
+from emberline.spark.raw import count_raw, read_raw
 from emberline.spark.sketches import sketch
 from emberline.spark.split import mark_holdout
 
@@ -47,7 +47,8 @@ def run(run: StageRun, spark: SparkSession) -> None:
     accounts = frames.write(left_out, run, "rejected_ratings")
     users, items = _write_ids(run, spark, kept, good)
     _write_kept(run, kept, users, items)
-    _account(run, spark, raw.count(), accounts)
+    read = count_raw(spark, run.raw_files(config.path), config, config.wanted())
+    _account(run, spark, read, accounts)
     joined = {f"{side}s": rejects.joined(good, f"{side}_id", f"{side}_spelling") for side in ("user", "item")}
     run.metrics["joined"] = joined
     run.outputs["ratings"].info.update(joined=joined)

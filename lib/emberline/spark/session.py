@@ -33,9 +33,6 @@ Settings = dict[str, bool | float | int | str | None]
 _REQUIRED: Settings = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
-    # Any encoding that Java knows, with U+FFFD for bytes that do not belong to it; such rows are then rejected.
-    "spark.sql.legacy.javaCharsets": "true",
-    "spark.sql.legacy.codingErrorAction": "true",
     # Parquet files hold names that differ only in case, and times in nanoseconds, as pandas writes them.
     "spark.sql.caseSensitive": "true",
     "spark.sql.legacy.parquet.nanosAsLong": "true",
