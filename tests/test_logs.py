@@ -169,6 +169,8 @@ def test_hidden_values_are_left_out_of_messages_and_log_lines(
         ("spark.hadoop.fs.s3a.path.style.access", "true", False),
         ("spark.hadoop.fs.s3a.impl", "org.apache.hadoop.fs.s3a.S3AFileSystem", False),
         ("spark.hadoop.fs.s3a.endpoint", "http://127.0.0.1:9000", False),
+        ("spark.hadoop.fs.defaultFS", "hdfs://name-node:9000", False),
+        ("spark.hadoop.x", "jdbc://anna:hush@db", True),
         ("spark.executor.memory", "4g", False),
         ("spark.local.dir", "/scratch", False),
         ("spark.jars.packages", "org.apache.hadoop:hadoop-aws:3.4.1", False),

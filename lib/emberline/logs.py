@@ -14,7 +14,7 @@ from typing import Any
 _PLAIN = re.compile(r"[\w.:/@%+*,-]+")
 _SECRET = re.compile(r"secret|password|passwd|token|credential|(access|account|private|api)[._-]?key", re.IGNORECASE)
 _SPARKS_OWN = re.compile(r"spark\.(?!hadoop\.|ssl\.|authenticate|.*Options)[\w.-]+")
-_HARMLESS = re.compile(r"true|false|\d{1,5}(\.\d+)?[a-z]{0,2}|(org|com)(\.\w+)+|https?://[\w.-]+(:\d+)?/?", re.IGNORECASE)
+_HARMLESS = re.compile(r"true|false|\d{1,5}(\.\d+)?[a-z]{0,2}|(org|com)(\.\w+)+|[a-z][\w+.-]*://[\w.-]+(:\d+)?/?", re.IGNORECASE)
 _USER = re.compile(r"(?<=://)(?:[^\s'\"/@]*|[^\s'\"/@:]*:[^\s'\"@]*)@")
 _QUERY = re.compile(r"(://[^\s'\"?]*)\?[^\s'\"]*=[^\s'\"]*")
 _COMMAND = re.compile(r"[a-z][a-z-]*|.+\.toml")

@@ -97,6 +97,7 @@ def test_a_lock_that_is_a_dangling_link_or_a_pipe_is_refused_at_once(tmp_path: P
     assert not (tmp_path / "nowhere").exists()
     (root / "_lock").unlink()
     os.mkfifo(root / "_lock")
+    assert not lock.is_held_by(root, "host", 1)
     with pytest.raises(ConfigError, match="is a link or a device"):
         lock.hold(root).__enter__()
 

@@ -63,11 +63,13 @@ def is_held_by(root: Location, host: str, pid: int) -> bool:
     """Whether this process holds the root's lock now, as far as can be told from here."""
     place = root / FILE_NAME
     try:
+        if isinstance(place, Path) and not _is_ours(place.lstat()):  # a pipe would keep us waiting
+            return False
         holder = _parse(place.read_bytes())
         if (holder.get("host"), holder.get("pid")) != (host, pid):
             return False
         return _is_locked(place) if isinstance(place, Path) else time.time() - place.stat().st_mtime < LEASE_SECONDS
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return False
 
 
@@ -110,11 +112,15 @@ def _opened(path: Path) -> IO[bytes]:
         descriptor = os.open(path, _OPEN, 0o666)
     except OSError as error:
         raise ConfigError(f"{path.parent} cannot be written to: {error}; set root to a folder that can") from None
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+    if not _is_ours(os.fstat(descriptor)):
         os.close(descriptor)
         raise ConfigError(_not_ours(path))
     return os.fdopen(descriptor, "r+b")
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    """Whether it is a file of this name alone: no link of either kind, no pipe, no device."""
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
 
 
 def _not_ours(path: Path) -> str:
