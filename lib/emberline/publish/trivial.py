@@ -75,9 +75,10 @@ def _pairs(reports: Mapping[str, Any]) -> Iterator[tuple[Trivial, Row, Row]]:
     for trivial in TRIVIAL:
         rows: list[Row] = reports.get(trivial.report, {}).get("metrics", [])
         other = next((row for row in rows if _is(row, trivial.subject, trivial.metric)), None)
-        for model in trivial.models if other else ():
-            row = next((row for row in rows if _is(row, model, other["metric"])), None) if other else None
-            if row and other:
+        if other is None:
+            continue
+        for row in rows:
+            if row["subject"] in trivial.models and row["metric"] == other["metric"]:
                 yield trivial, row, other
 
 
