@@ -204,9 +204,8 @@ def test_more_rejected_rows_than_a_source_allows_stop_the_stage(root: Path, spar
     (tmp_path / "good.csv").write_text("i,t\na,x\n")
     (tmp_path / "in.csv").write_text("i,t\na,x\n,y\n,z\n")
     sources = [{"path": f"{tmp_path}/{name}.csv", "columns": {"id": "i", "title": "t"}} for name in ("good", "in")]
-    told = (
-        r"2 of 3 rows \(66\.7%\) cannot be used, and attributes\.items\.1\.max_rejected = 0\.05 .* 2 id is missing, such as ',y'"
-    )
+    told = r"2 of 3 rows \(66\.7%\) cannot be used, and attributes\.items\.1\.max_rejected = 0\.05 .* "
+    told += r"2 id is missing \(see columns, nulls\), such as ',y'"
     with pytest.raises(DataError, match=told):
         prepare(root, items=sources)
     assert not list(root.glob("*/manifest.json"))

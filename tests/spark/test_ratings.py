@@ -576,7 +576,10 @@ def test_more_rejected_rows_than_allowed_stop_the_stage_with_the_reason_an_examp
         run(_german(tmp_path), only="prepare-ratings")
     told = str(caught.value)
     assert told.startswith("30 of 60 rows (50.0%) cannot be used, and ratings.max_rejected = 0.05 is the most that may be: ")
-    assert re.search(r": 30 value is not a number, such as 'u0;i\d;\d,5;\d\d\.03\.2021 \d\d:30' in log\.csv; correct", told)
+    assert "; correct the settings" in told
+    assert re.search(
+        r": 30 value is not a number \(see decimal, thousands\), such as 'u0;i\d;\d,5;\d\d\.03\.2021 \d\d:30' in log", told
+    )
     assert not isinstance(caught.value, EmptyDatasetError)
     assert _datasets(root) == []
 

@@ -9,6 +9,20 @@ from pyspark.sql import functions as F
 from emberline.errors import DataError
 
 _SHOWN = 120
+# What reasons speak of, and the settings by which such rows would be read.
+_SETTINGS = {
+    "timestamp is not": "timestamp_format",
+    "value is not a number": "decimal, thousands",
+    "count is not positive": "reject",
+    "value is below": "min_value",
+    "value is above": "max_value",
+    "event has no weight": "weights, default_weight",
+    "is not an integer": "user_ids, item_ids, ids",
+    "is missing": "columns, nulls",
+    "not valid ": "encoding",
+    "unbalanced quotes": "quote",
+    "wrong number of fields": "separator, quote",
+}
 
 
 def check(parsed: DataFrame, max_rejected: float, setting: str, expected: Collection[str] = ()) -> None:
@@ -23,12 +37,18 @@ def check(parsed: DataFrame, max_rejected: float, setting: str, expected: Collec
     rejected = sum(row["rows"] for row in reasons)
     if rejected > max_rejected * total and rejected < total:
         top = sorted(reasons, key=lambda row: (-row["rows"], row["reason"]))[:3]
-        told = "; ".join(f"{row['rows']:,} {row['reason']}, such as {_shown(row['example'])}" for row in top)
+        told = "; ".join(
+            f"{row['rows']:,} {row['reason']}{_settings(row['reason'])}, such as {_shown(row['example'])}" for row in top
+        )
         raise DataError(
             f"{rejected:,} of {total:,} rows ({rejected / total:.1%}) cannot be used, and {setting}.max_rejected = "
             f"{max_rejected:g} is the most that may be: {told}; correct the settings by which they are read, "
             f"or raise {setting}.max_rejected{' or name them in ' + setting + '.reject' if setting == 'ratings' else ''}"
         )
+
+
+def _settings(reason: str) -> str:
+    return next((f" (see {settings})" for words, settings in _SETTINGS.items() if words in reason), "")
 
 
 def _shown(example: Any) -> str:
