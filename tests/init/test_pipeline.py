@@ -40,6 +40,12 @@ def test_a_german_shop_log_with_its_products(tmp_path: Path, monkeypatch: pytest
     assert (items["numbers"], items["decimal"]) == (["Preis"], ",")
 
 
+def test_backslashes_before_quotes_are_escapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f'u{n % 9},"a \\"{n}\\", b",i{n % 7}' for n in range(60)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,title,item", *rows]))
+    assert written(tmp_path, monkeypatch, "log.csv")["ratings"]["escape"] == "\\"
+
+
 def test_stars_of_movies_without_a_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [f"{n % 9}::{n % 7}::{n % 5 + 1}::{978_300_000 + 1000 * n}" for n in range(60)]
     (tmp_path / "ratings.dat").write_text("\n".join(rows))

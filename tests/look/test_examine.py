@@ -104,6 +104,12 @@ def test_quotes_that_are_text_are_said(tmp_path: Path) -> None:
     assert error(log(tmp_path, rows)).endswith('with ratings.quote = "" they would be read')
 
 
+def test_backslashes_before_quotes_are_said(tmp_path: Path) -> None:
+    rows = [f'u{n},"i \\"{n}\\", b",3,{1_600_000_000 + n}' for n in range(40)]
+    assert error(log(tmp_path, rows)).endswith('with ratings.escape = "\\\\" they would be read')
+    assert looked(log(tmp_path, rows, escape="\\")) == []
+
+
 def test_a_value_column_of_words_is_an_error(tmp_path: Path) -> None:
     rows = [f"u{n},i,good,{1_600_000_000 + n}" for n in range(40)]
     told = error(log(tmp_path, rows))

@@ -76,7 +76,8 @@ def _text(path: Path, file: RawFile, kind: str) -> Table:
     encoding = _encoding(file)
     if kind == "json":
         return _read(path, file, Dialect("json", encoding=encoding))
-    tables = [_attempt(path, file, Dialect(separator=one, encoding=encoding)) for one in heads.SEPARATORS]
+    dialects = [Dialect(separator=one, escape=escape, encoding=encoding) for escape in ("", "\\") for one in heads.SEPARATORS]
+    tables = [_attempt(path, file, dialect) for dialect in dialects]
     best = max((found for found in tables if found), key=lambda found: found[0], default=None)
     if best is None:
         raise DataError(f"{file.path}: no separator cuts its lines into equally many fields; write [ratings] by hand")

@@ -97,6 +97,8 @@ def _written(table: Table, path: str) -> Iterator[str]:
     if table.kind == "csv":
         if dialect.separator != ",":
             yield f"separator = {_text(dialect.separator)}"
+        if dialect.escape:
+            yield f"escape = {_text(dialect.escape)}"
         if not dialect.header:
             yield "header = false  # columns are positions, counted from 1"
     if dialect.encoding != "utf-8":

@@ -74,8 +74,10 @@ def _encoding(source: Source, found: Sequence[Head], rows: pa.Table) -> str:
 
 
 def _quotes(source: Source, found: Sequence[Head], rows: pa.Table) -> str:
-    unquoted = _problems(found, source, replace(source.config.dialect("csv"), quote=""))
-    return f'with {source.setting}.quote = "" they would be read' if unquoted < 1 - fits.ENOUGH else ""
+    dialect = source.config.dialect("csv")
+    ways = {'escape = "\\\\"': replace(dialect, escape="\\"), 'quote = ""': replace(dialect, quote="")}
+    known = [way for way, other in ways.items() if _problems(found, source, other) < 1 - fits.ENOUGH]
+    return f"with {source.setting}.{known[0]} they would be read" if known else ""
 
 
 def _fields(source: Source, found: Sequence[Head], rows: pa.Table) -> str:
