@@ -56,10 +56,14 @@ def test_stars_of_movies_without_a_header(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_clicks_of_json_and_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = [f'{{"visitorid": "v{n % 9}", "itemid": {n % 7}, "event": "{("view", "cart")[n % 2]}"}}' for n in range(60)]
+    kinds = ("view", "cart")
+    lines = [
+        f'{{"_id": {{"$oid": "{n}"}}, "visitorid": {{"$oid": "v{n % 9}"}}, "itemid": {n % 7}, "event": "{kinds[n % 2]}"}}'
+        for n in range(60)
+    ]
     (tmp_path / "events.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
     ratings = written(tmp_path, monkeypatch, "events.jsonl.gz")["ratings"]
-    assert ratings["columns"] == {"user_id": "visitorid", "item_id": "itemid", "event": "event"}
+    assert ratings["columns"] == {"user_id": "visitorid.$oid", "item_id": "itemid", "event": "event"}
     assert (ratings["value"], ratings["weights"]) == ("one", {"view": 1, "cart": 1})
     (tmp_path / "my.toml").unlink()
     times = pa.array([1_600_000_000_000_000 + n for n in range(60)], pa.timestamp("us"))

@@ -1,5 +1,6 @@
 """A look at a file of which nothing is known: how it is written, and what is in its columns."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from emberline.datasets import storage
 from emberline.datasets.storage import RawFile
 from emberline.errors import DataError, EmberlineError
 from emberline.look import fits
-from emberline.records import heads, parquet, streams, text
+from emberline.records import heads, objects, parquet, streams, text
 from emberline.records.dialect import Dialect
 
 _START = 1 << 16  # bytes by which an encoding is told
@@ -115,11 +116,37 @@ def _read(path: Path, file: RawFile, dialect: Dialect) -> Table:
     if dialect.kind == "csv" and not dialect.header:
         wanted: dict[str, str | int] = {str(n): n for n in range(1, layout.width + 1)}
     else:
-        wanted = {name: name for name in layout.names if layout.names.count(name) == 1 and name}
+        names = [name for name in layout.names if layout.names.count(name) == 1 and name]
+        if dialect.kind == "json":
+            names = [one for name in names for one in _values_in(file, dialect, name, found[1]["raw"])]
+        wanted = {name: name for name in names}
     with storage.open_input(file.path) as opened:
         _, rows = text.head(opened, str(file.path), dialect, wanted, list(wanted)) or (layout, found[1])
     good = rows.filter(pc.is_null(rows["problem"]))
     return Table(path, dialect.kind, layout.dialect, _cleaned({name: good[name] for name in wanted}))
+
+
+def _values_in(file: RawFile, dialect: Dialect, name: str, rows: pa.Array) -> list[str]:
+    """The name, where JSON has values under it; where it has objects, the paths to values in the first of them."""
+    if _has_values(file, dialect, name):
+        return [name]
+    first = next((found for row in rows.to_pylist() if isinstance(found := _value(row, name), dict)), {})
+    return [path for path in (f"{name}.{key}" for key in first) if _has_values(file, dialect, path)]
+
+
+def _value(row: str, name: str) -> object:
+    try:
+        return objects.value(json.loads(row), name)
+    except (ValueError, AttributeError):
+        return None
+
+
+def _has_values(file: RawFile, dialect: Dialect, name: str) -> bool:
+    try:
+        with storage.open_input(file.path) as opened:
+            return text.head(opened, str(file.path), dialect, {name: name}, [name]) is not None
+    except EmberlineError:
+        return False
 
 
 def _cleaned(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
