@@ -143,3 +143,17 @@ def test_many_quotes_that_never_close_take_no_longer_than_the_text_is_long() -> 
     lines = [f'{n},"never' for n in range(3000)] + ["x" * 100 for _ in range(3000)]
     found = _read("u,i\n" + "\n".join(lines) + "\n")
     assert [row[1] for row in found] == ["unbalanced quotes"] * 3000 + ["wrong number of fields"] * 3000
+
+
+def test_of_a_line_without_an_end_the_head_reads_no_more_than_shows_it() -> None:
+    file = io.BytesIO(b"u,i\n1," + b"x" * (100 << 20))
+    layout, batch = text.head(file, "a.csv", Dialect(), WANTED) or (None, None)
+    assert layout is not None and batch is not None
+    assert len(batch.column("raw")[0].as_py()) == decoding.SHOWN
+    assert file.tell() < 40 << 20
+
+
+def test_a_line_over_the_limit_is_a_row_that_says_so() -> None:
+    rows = _read(b"u,i\n1,2\n3," + b"x" * (17 << 20) + b"\n4,5\n", size=4 << 20)
+    assert [row[1:] for row in rows] == [(None, "1", "2"), ("longer than 16 MiB", None, None), (None, "4", "5")]
+    assert rows[1][0] == "3," + "x" * (decoding.SHOWN - 2) + "..."

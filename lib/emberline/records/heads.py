@@ -2,8 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from emberline.errors import DataError, SchemaError
@@ -83,18 +84,24 @@ def near(name: str, names: Sequence[str]) -> str:
 
 
 def read_head(file: Any, name: str, encoding: str, size: int = HEAD) -> Head:
-    """The lines that begin in the first `size` bytes of text. Raises DataError for what is not text, or is damaged there."""
-    found, length = [], 0
-    blocks = streams.blocks(file, name, size=min(size, streams.BLOCK))
-    for block in decoding.lines(_checked(blocks, name, encoding), encoding):
-        found.append(block.data if not block.is_long else block.data + b"\n")
-        length += len(block.data)
-        if length >= size // 2:
+    """Lines of about the first `size` bytes of text; of a line that goes on and on, no more is read than shows that it does.
+
+    Raises DataError for what is not text, or is damaged there.
+    """
+    found: list[bytes] = []
+    step = min(size, streams.BLOCK)
+    blocks = _checked(streams.blocks(file, name, size=step), name, encoding)
+    most = max(size, 2 * decoding.LONGEST) // step
+    for block in decoding.lines(islice(blocks, most), encoding):
+        found.append(block.data + b"\n" if block.is_long else block.data)
+        if sum(map(len, found)) >= size // 2:
             return Head(name, b"".join(found), False)
-    return Head(name, b"".join(found), True)
+    data = b"".join(found)
+    is_whole = next(blocks, None) is None
+    return Head(name, data if is_whole else data[: data.rfind(b"\n") + 1], is_whole)
 
 
-def _checked(blocks: Any, name: str, encoding: str) -> Any:
+def _checked(blocks: Iterator[bytes], name: str, encoding: str) -> Iterator[bytes]:
     """The blocks. Raises DataError where the first one is not text."""
     for number, block in enumerate(blocks):
         if number == 0:
