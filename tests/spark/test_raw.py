@@ -555,7 +555,7 @@ def test_a_large_file_is_read_in_pieces_that_hold_every_record_once(load: Load, 
     assert sorted(str(row[1]) for row in rows) == sorted(lines)
 
 
-def test_a_thousand_headers_are_one_job(load: Load, spark: SparkSession) -> None:
+def test_a_hundred_files_may_have_as_many_headers(load: Load) -> None:
     files: dict[str, File] = {f"{n:03}.csv": f"u,i,as of day {n}\n{n},x,y\n" for n in range(100)}
     assert [row[3] for row in load(files)] == [str(n) for n in range(100)]
 
@@ -574,3 +574,20 @@ def test_text_is_what_pythons_codec_says(load: Load, encoding: str) -> None:
     text = title.get(encoding, "表")
     rows = load({"a.csv": f'u,i\n1,"{text}\\,"\n'.encode(encoding)}, encoding=encoding)
     assert rows == [("a.csv", f'1,"{text}\\,"', None, "1", f"{text}\\,")]
+
+
+def test_records_of_several_lines_are_ratings_and_the_accounts_add_up(
+    run: Callable[..., Any], tmp_path: Path, root: Path
+) -> None:
+    rows = [f'{n},"item {n % 7}\nin two lines",{n % 5}' for n in range(50)]
+    _write(tmp_path / "in" / "_log.csv", "sep=,\nu,i,v\n" + "\n".join([*rows, '51,"never', "52,x,\0", "53,x,1"]))
+    _write(tmp_path / "in" / ".hidden.csv", "no data")
+    toml = f"""
+        [ratings]
+        path = "{tmp_path}/in"
+        columns = {{ user_id = "u", item_id = "i", value = "v" }}
+    """
+    (outcome,) = run(toml, only="prepare-ratings")
+    accounts = outcome.metrics["accounts"]
+    assert (accounts["read"], accounts["kept"], accounts["rejected"]) == (53, 51, 2)
+    assert outcome.metrics["passed_over"] == {f"{tmp_path}/in": "1 hidden (.hidden.csv)"}
