@@ -629,14 +629,17 @@ class CnnConfig(Model):
     """The network and how it is trained.
 
     For factors, the targets are the `components` main components of the standardised factors. Early stopping waits `patience`
-    epochs for a better validation loss; the best epoch's weights are kept in any case. While training, pictures are mirrored at
-    random with `flip`, and moved by up to `shift` pixels. An epoch is cut into `streams`, and rows are permuted within pools of
-    `pool` row groups. `workers` processes, here or on Spark's executors, train on `replicas` devices each; the timeouts are the
-    seconds that one of them may take to start, be silent, finish no step, or save when it is asked to stop.
+    epochs for a better one, and the best epoch's weights are kept in any case: of classes the most accurate, of factors that of
+    the smallest loss. Without `patience` it waits for 8 where the learning rate is constant, and for none where it falls to the
+    end, for which the last epochs are there. While training, pictures are moved by up to `shift` pixels, and mirrored at random
+    with `flip`; where it is not set, they are for factors, but not for classes, which may be each other's mirror image. An
+    epoch is cut into `streams`, and rows are permuted within pools of `pool` row groups. `workers` processes, here or on
+    Spark's executors, train on `replicas` devices each; the timeouts are the seconds that one of them may take to start, be
+    silent, finish no step, or save when it is asked to stop.
     """
 
     model: Literal["cifar", "resnet"] = "cifar"
-    epochs: Positive = 10
+    epochs: Positive = 40
     global_batch_size: Positive = 32
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 0.001
@@ -648,7 +651,7 @@ class CnnConfig(Model):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     xla: bool = False
     patience: Positive | None = None
-    flip: bool = False
+    flip: bool | None = None
     shift: Annotated[int, Field(ge=0)] = 0
     components: Positive = 8
     streams: Positive = 8
@@ -667,6 +670,11 @@ class CnnConfig(Model):
     silence_timeout: Seconds = where(40.0)
     stall_timeout: Seconds = where(600.0)
     stop_timeout: Seconds = where(60.0)
+
+    @property
+    def waits(self) -> int:
+        """How many epochs early stopping waits for a better one."""
+        return self.patience or (8 if self.schedule == "constant" else self.epochs)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

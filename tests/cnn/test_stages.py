@@ -88,12 +88,32 @@ def test_what_can_be_learnt_is_learnt(trained: tuple[Path, list[int]]) -> None:
     assert manifests.load(root, "predicted_classes").manifest.info["classes"] == ["above", "below"]
 
 
-def test_the_history_has_every_epoch_and_the_best_one_has_the_smallest_validation_loss(trained: tuple[Path, list[int]]) -> None:
+def test_the_history_has_every_epoch_and_the_best_one_is_the_most_accurate(trained: tuple[Path, list[int]]) -> None:
     info = manifests.load(trained[0], "cnn").manifest.info
     assert [row["epoch"] for row in info["history"]] == [1, 2, 3, 4, 5, 6]
-    assert info["best_epoch"] == min(info["history"], key=lambda row: row["val_loss"])["epoch"]
+    assert info["best_epoch"] == min(info["history"], key=lambda row: (-row.get("val_accuracy", 0.0), row["val_loss"]))["epoch"]
     assert info["history"][-1]["loss"] < info["history"][0]["loss"]
     assert all(row["val_accuracy"] * 24 == pytest.approx(round(row["val_accuracy"] * 24)) for row in info["history"])
+
+
+@pytest.mark.parametrize(
+    ("measured", "best"),
+    [
+        ([{"val_loss": 0.5, "val_accuracy": 0.8}, {"val_loss": 0.7, "val_accuracy": 0.9}], 2),  # surer of its mistakes
+        ([{"val_loss": 0.5, "val_accuracy": 0.8}, {"val_loss": 0.4, "val_accuracy": 0.8}], 2),
+        ([{"val_loss": 0.5, "val_accuracy": 0.8}, {"val_loss": 0.4, "val_accuracy": 0.7}], 1),
+        ([{"val_loss": 0.5, "val_accuracy": 0.8}, {"val_loss": 0.5, "val_accuracy": 0.8}], 1),
+        ([{"val_loss": 0.5}, {"val_loss": 0.6}], 1),
+        ([{"val_loss": 0.5}, {"val_loss": 0.4}], 2),
+    ],
+)
+def test_epochs_of_classes_compare_by_accuracy_and_those_of_factors_by_loss(
+    tensorflow: Any, measured: list[dict[str, float]], best: int
+) -> None:
+    from emberline.cnn.train import Progress
+
+    progress = Progress()
+    assert [place for place, row in enumerate(measured, 1) if progress.takes(row)][-1] == best
 
 
 def test_embeddings_are_as_wide_as_the_layer_and_of_every_picture(trained: tuple[Path, list[int]]) -> None:

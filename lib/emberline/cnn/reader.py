@@ -93,7 +93,7 @@ class Reader:
             weights[:, place] = self.plan.weights(stream, first, steps)
             taken[place].fill(Rows(pixels[:, place], targets[:, place], numbers[:, place]))
         keys = row_keys(self._config.seed, epoch, numbers.ravel())
-        changed = augment(pixels.reshape(-1, *self.shards.shape), keys, self._config.flip, self._config.shift)
+        changed = augment(pixels.reshape(-1, *self.shards.shape), keys, bool(self._config.flip), self._config.shift)
         wanted = self._target_of(targets.reshape(-1, *self.shards.target_shape))
         return [array.reshape(steps, len(streams) * size, *array.shape[1:]) for array in (changed, wanted, weights.ravel())]
 

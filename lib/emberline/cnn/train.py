@@ -68,9 +68,22 @@ class Progress:
     weight_sum: float = 0.0
     seconds: float = 0.0
     best_loss: float = float("inf")
+    best_accuracy: float = 0.0
     best_epoch: int = 0
     waited: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+
+    def takes(self, measured: dict[str, float]) -> bool:
+        """Whether an epoch is better than the best so far, and is that from now on.
+
+        Classes are compared by what is reported of them, accuracy, and where that is equal by the loss; factors by the loss. The
+        loss of classes grows long before they get worse: a net becomes surer of its mistakes.
+        """
+        accuracy, loss = measured.get("val_accuracy", 0.0), measured["val_loss"]
+        is_better = (-accuracy, loss) < (-self.best_accuracy, self.best_loss)
+        if is_better:
+            self.best_accuracy, self.best_loss = accuracy, loss
+        return is_better
 
 
 class Training:
@@ -81,7 +94,8 @@ class Training:
         self._run, self._config, self._val, self.task = run, config, val, info["task"]
         self.components = fit_components(train.targets(), config.components) if self.task == "factors" else None
         self._target_of = self.components.targets if self.components else np.asarray
-        self._reader = Reader(train, config, self._target_of)
+        flip = self.task == "factors" if config.flip is None else config.flip
+        self._reader = Reader(train, config.model_copy(update={"flip": flip}), self._target_of)
         self._steps = self._reader.plan.steps
         outputs = len(info["classes"]) if self.components is None else self.components.forward.shape[1]
         with strategy.scope():
@@ -108,9 +122,8 @@ class Training:
 
     @property
     def is_over(self) -> bool:
-        """Whether all epochs are done, or the best one is `patience` epochs ago."""
-        gave_up = self._config.patience is not None and self.progress.waited >= self._config.patience
-        return self.progress.epoch >= self._config.epochs or gave_up
+        """Whether all epochs are done, or the best one is too long ago."""
+        return self.progress.epoch >= self._config.epochs or self.progress.waited >= self._config.waits
 
     def resume(self) -> None:
         """Continue from the last checkpoint that the chief can read, if there is one."""
@@ -192,9 +205,8 @@ class Training:
         progress.epoch += 1
         row = {"epoch": progress.epoch, **measured, "learning_rate": self._learning_rate(), "images_per_second": round(rate, 1)}
         progress.history.append(row)
-        is_better = measured["val_loss"] < progress.best_loss
-        if is_better:
-            progress.best_loss, progress.best_epoch, progress.waited = measured["val_loss"], progress.epoch, 0
+        if progress.takes(measured):
+            progress.best_epoch, progress.waited = progress.epoch, 0
             self.best = self.trainer.model_values()
         else:
             progress.waited += 1

@@ -157,7 +157,8 @@ def regressions(features: DataFrame, warm: DataFrame, inputs: dict[str, Inputs])
     for row in sums.toLocalIterator():
         key, found = (row["subject"], row["split"]), _moments(row)
         moments[key] = moments[key].merge(found) if key in moments else found
-    weights = {name: choose(moments[name, "train"], moments[name, "val"], _STRENGTHS) for name in inputs}
+    known_to = {name: (moments[name, "train"], moments.get((name, "val"), moments[name, "train"])) for name in inputs}
+    weights = {name: choose(train, val, _STRENGTHS) for name, (train, val) in known_to.items()}
     task = partial(regression.apply_weights, inputs=inputs, weights=weights)
     return features.where("split = 'test'").mapInArrow(task, spark_schema(regression.PREDICTED))
 
