@@ -394,6 +394,17 @@ def test_recommend_prints_a_users_list(emberline: Emberline, published: Path) ->
     assert "i5" not in emberline("recommend", published, "--user", "anna", "-k", 1).out
 
 
+def test_recommend_for_an_unknown_user_prints_what_is_popular(emberline: Emberline, published: Path) -> None:
+    _publish(published, "popular_items", [(1, 6, 3.0)], stage="recommend")
+    ended = emberline("recommend", published, "--user", "zoe")
+    assert (ended.code, ended.err) == (0, "")
+    assert "User zoe is unknown here. This is what is popular:" in ended.out
+    assert ["1", "i6", "3.0000", "popular"] in [line.split() for line in ended.out.splitlines()]
+    emberline("publish", published, "--to", "served")
+    assert r"User zoe\udce9 is unknown here." in emberline("recommend", "served", "--user", "zoe\udce9").out
+    assert "unknown" not in emberline("recommend", "served", "--user", "anna").out
+
+
 def test_recommend_for_an_unknown_user_says_which_ids_look_right(emberline: Emberline, published: Path) -> None:
     _assert_one_line(emberline("recommend", published, "--user", "zoe"), 3, "no user 'zoe'", "(such as 'anna', 'bo')")
     _assert_one_line(emberline("recommend", published, "--user", "bo"), 3, "user 'bo' has no recommendations")

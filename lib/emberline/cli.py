@@ -206,9 +206,10 @@ def recommend(
     user: Annotated[str, typer.Option(metavar="ID", help="The user's id, as in the input.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
 ) -> None:
-    """Print a user's recommendations, from a pipeline's root or from where they were published."""
-    best = lookup.recommendations_of(releases.current_root(storage.locate(root)), user, k)
-    display.show_recommendations(display.make_console(), user, best)
+    """Print a user's recommendations, from a root or from where they were published; for one unknown, what is popular."""
+    place = releases.current_root(storage.locate(root))
+    best = lookup.recommendations_of(place, user, k)
+    display.show_recommendations(display.make_console(), user, best, lookup.is_known(place, user))
 
 
 @app.command("open")

@@ -312,8 +312,10 @@ def _short(value: Any) -> Any:
     return f"{value:.4f}" if isinstance(value, float) else value
 
 
-def show_recommendations(console: Console, user_id: str, best: Sequence[Recommendation]) -> None:
-    """A user's list."""
+def show_recommendations(console: Console, user_id: str, best: Sequence[Recommendation], is_known: bool = True) -> None:
+    """A user's list; or what is popular, said to be that."""
+    if not is_known:
+        say(console, f"User {printable(user_id)} is unknown here. This is what is popular:")
     table = _table(">rank", "item", "title", ">score", "rung", title=Text("for user ").append(printable(user_id)))
     for row in map(asdict, best):
         table.add_row(

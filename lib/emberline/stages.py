@@ -123,6 +123,11 @@ def _recommend_reads(config: Config) -> Names:
 
 
 def _recommend_writes(config: Config) -> Names:
+    return (*_lists(config), "popular_items")
+
+
+def _lists(config: Config) -> Names:
+    """What is measured of the lists."""
     is_limited = config.recommend is not None and config.recommend.limits_items
     return ("recommendations", "recommendable_items") if is_limited else ("recommendations",)
 
@@ -132,7 +137,7 @@ def _evaluate_reads(config: Config) -> Names:
     if config.recommend:
         factors = RATING_TABLES if config.predicts_ratings_by_als else ()
         predicting = (*factors, *_cosine_writes(config)) if config.predicts_ratings else ()
-        names += ("ratings", "holdout", *_recommend_writes(config), *predicting)
+        names += ("ratings", "holdout", *_lists(config), *predicting)
     if config.measures_cold_items:
         names += ("ratings", "holdout", *MODEL_TABLES["als"], "predicted_factors", "shards_all")
     if config.predicts_classes:
@@ -142,7 +147,7 @@ def _evaluate_reads(config: Config) -> Names:
 
 def _report_reads(config: Config) -> Names:
     """All that the other stages of the pipeline write, but what only machines read."""
-    unread = {"user_neighbors", "item_neighbors", "embeddings", *SHARDS, "recommendable_items", "shop"}
+    unread = {"user_neighbors", "item_neighbors", "embeddings", *SHARDS, "recommendable_items", "popular_items", "shop"}
     written = (name for stage in STAGES if stage.settings(config) is not None for name in stage.writes(config))
     return tuple(name for name in written if name not in {*unread, "report"})
 

@@ -53,6 +53,28 @@ def test_the_best_k_come_first(published: Path) -> None:
     assert [row.rank for row in lookup.recommendations_of(published, "anna", 2)] == [1, 2]
 
 
+def test_an_unknown_user_gets_what_is_popular_said_to_be_that(published: Path) -> None:
+    _publish(published, "popular_items", [(2, 10, 3.0), (1, 11, 7.0), (3, 12, 1.0)], stage="recommend")
+    for user in ("zoe", "", "caf\udce9"):
+        assert not lookup.is_known(published, user)
+        assert lookup.recommendations_of(published, user, 2) == [
+            Recommendation(1, "i11", None, 7.0, "popular"),
+            Recommendation(2, "i10", "Ten", 3.0, "popular"),
+        ]
+    assert lookup.is_known(published, "anna")
+
+
+def test_titles_of_attributes_come_before_those_of_ratings(published: Path) -> None:
+    _publish(published, "item_attributes", [_attributes(12, "Zwölf"), _attributes(10, None)], stage="prepare-items")
+    titles = [row.title for row in lookup.recommendations_of(published, "anna", 10)]
+    assert titles == ["Zwölf", None, "Ten"]
+
+
+def _attributes(item: int, title: str | None) -> tuple[object, ...]:
+    values = {"item": item, "item_id": f"i{item}", "title": title, "genres": [], "tags": [], "numbers": []}
+    return tuple(values.get(name) for name in TABLES["item_attributes"].names)
+
+
 def test_an_unknown_user_is_told_which_ids_look_right(published: Path) -> None:
     with pytest.raises(DataError, match=r"there is no user 'Anna' among the 3 of .*users \(such as 'anna', 'bo', 'cy'\)"):
         lookup.recommendations_of(published, "Anna", 10)

@@ -1,6 +1,8 @@
-"""One user's published recommendations, read without Spark."""
+"""One user's published recommendations, read without Spark; for somebody unknown, what is popular."""
 
 from dataclasses import dataclass
+
+import pyarrow as pa
 
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
@@ -23,22 +25,43 @@ class Recommendation:
 def recommendations_of(root: Location, user_id: str, k: int) -> list[Recommendation]:
     """The first `k` recommendations of the user with this outside id, or as many as are published.
 
-    Raises ManifestError where a dataset is missing, DataError for a user who is unknown or has no recommendations.
+    A user who is unknown gets what is popular. Raises ManifestError where a dataset is missing, DataError for a user without
+    recommendations, or who is unknown where nobody has published what is popular.
     """
     published, users, items = (manifests.load(root, name) for name in ("recommendations", "users", "items"))
     manifests.check_same_run([users, items])
-    listed = rows_where(published, "user", _index_of(users, user_id), ["rank", "item", "score", "rung"])
-    best = listed.sort_by("rank").slice(0, k).to_pylist()
+    user = _index_of(users, user_id)
+    if user is None:
+        best = [row | {"rung": "popular"} for row in _popular(root, users, user_id).to_pylist()[:k]]
+    else:
+        listed = rows_where(published, "user", [user], ["rank", "item", "score", "rung"])
+        best = listed.sort_by("rank").slice(0, k).to_pylist()
     if not best:
         raise DataError(f"user {user_id!r} has no recommendations in {root}; rerun recommend")
     known = _names(root, items, [row["item"] for row in best])
     return [Recommendation(row["rank"], *known[row["item"]], row["score"], row["rung"]) for row in best]
 
 
+def is_known(root: Location, user_id: str) -> bool:
+    """Whether a user of this outside id is in a root."""
+    return _index_of(manifests.load(root, "users"), user_id) is not None
+
+
+def _popular(root: Location, users: Dataset, user_id: str) -> pa.Table:
+    if not manifests.exists(root, "popular_items"):
+        examples = ", ".join(repr(row["user_id"]) for row in head(users, 3).to_pylist())
+        raise DataError(
+            f"there is no user {user_id!r} among the {users.rows:,} of {users.folder} (such as {examples}), "
+            "and no table popular_items, which recommend writes for whoever is unknown"
+        )
+    popular = manifests.load(root, "popular_items")
+    return head(popular, popular.rows).sort_by("rank")
+
+
 def _names(root: Location, items: Dataset, wanted: list[int]) -> dict[int, tuple[str, str | None]]:
-    """Outside id and title of items, from their attributes where there are any; of those that have a picture alone, the id."""
+    """Outside id and title of items, from their attributes where those have one; of those that have a picture alone, the id."""
     found: dict[int, tuple[str, str | None]] = {}
-    for name in ("items", "item_attributes", "images"):
+    for name in ("item_attributes", "items", "images"):
         missing = [item for item in wanted if item not in found or found[item][1] is None]
         if missing and manifests.exists(root, name):
             dataset = items if name == "items" else manifests.load(root, name)
@@ -48,9 +71,10 @@ def _names(root: Location, items: Dataset, wanted: list[int]) -> dict[int, tuple
     return found
 
 
-def _index_of(users: Dataset, user_id: str) -> list[int]:
+def _index_of(users: Dataset, user_id: str) -> int | None:
+    try:
+        user_id.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no text: nobody's id
+        return None
     found: list[int] = rows_where(users, "user_id", [user_id], ["user"])["user"].to_pylist()
-    if not found:
-        examples = ", ".join(repr(row["user_id"]) for row in head(users, 3).to_pylist())
-        raise DataError(f"there is no user {user_id!r} among the {users.rows:,} of {users.folder} (such as {examples})")
-    return found
+    return found[0] if found else None

@@ -87,6 +87,13 @@ RECOMMENDATIONS = pa.schema(
     ]
 )
 RECOMMENDABLE_ITEMS = pa.schema([ITEM])
+POPULAR_ITEMS = pa.schema(
+    [
+        pa.field("rank", pa.int32(), nullable=False),  # 1 is the best
+        ITEM,
+        pa.field("score", pa.float32(), nullable=False),  # its number of ratings
+    ]
+)
 
 TABLES: dict[str, pa.Schema] = {
     "ratings": RATINGS,
@@ -115,6 +122,7 @@ TABLES: dict[str, pa.Schema] = {
     "forest_classes": FOREST_CLASSES,
     "recommendations": RECOMMENDATIONS,
     "recommendable_items": RECOMMENDABLE_ITEMS,
+    "popular_items": POPULAR_ITEMS,
 }
 
 

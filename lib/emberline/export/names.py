@@ -24,7 +24,7 @@ from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
 
 _TEXT = pa.string()
-_SOURCES = {"user": ("users",), "item": ("items", "item_attributes", "images")}  # the first that knows something says it
+_SOURCES = {"user": ("users",), "item": ("item_attributes", "items", "images")}  # the first that knows something says it
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Names:
 
 def names_in(root: Location, side: str) -> Names:
     """The names of all users or items of a root. Raises ManifestError for a damaged table, and where no table has any."""
-    there = [name for name in _SOURCES[side] if manifests.exists(root, name)] or [_SOURCES[side][0]]
+    there = [name for name in _SOURCES[side] if manifests.exists(root, name)] or [f"{side}s"]
     return Names(side, [_source(manifests.load(root, name), side) for name in there])
 
 

@@ -27,6 +27,7 @@ from emberline.runner import new_run_id
 
 SERVED = (
     "recommendations",
+    "popular_items",
     "users",
     "items",
     "user_attributes",

@@ -49,6 +49,7 @@ def run(run: StageRun, spark: SparkSession) -> None:
     written = frames.write(filled.repartition("user").sortWithinPartitions("user", "rank"), run, "recommendations")
     if written.rows == 0:
         raise EmptyDatasetError("there is nothing to recommend: what may be is unknown to the model, or rated by every user")
+    frames.write(most_popular(ratings, config.top_k, items), run, "popular_items")
     if items is not None:
         frames.write(items.sort("item"), run, "recommendable_items")
 
@@ -110,6 +111,13 @@ def fill_up(best: DataFrame, users: DataFrame, ratings: DataFrame, top_k: int, i
     popular = top_unseen(constant_pieces(short), popularity_pieces(counts), Scan(taken), top_k)
     ranked = popular.join(short, "user").withColumn("rank", F.col("rank") + F.col("_given")).where(F.col("rank") <= top_k)
     return ranked.drop("_given").withColumn("rung", F.lit(POPULAR))
+
+
+def most_popular(ratings: Scan, top_k: int, items: DataFrame | None = None) -> DataFrame:
+    """Columns rank, item and score: what somebody gets of whom nothing is known; only of `items`, if given."""
+    best = popularity(within(ratings, items).frame).sort(F.desc("popularity"), "item").limit(top_k).coalesce(1)
+    place = F.row_number().over(Window.partitionBy(F.lit(0)).orderBy(F.desc("popularity"), "item"))
+    return best.select(place.alias("rank"), "item", F.col("popularity").alias("score"))
 
 
 def constant_pieces(users: DataFrame) -> DataFrame:

@@ -22,6 +22,7 @@ from emberline import shipped
 from emberline.config import Config, SparkConfig
 from emberline.datasets import storage
 from emberline.errors import ConfigError, DataError, SchemaError
+from emberline.launch.sieve import sifted
 from emberline.launch.stop import handler_kept
 from emberline.logs import may_be_secret, public
 from emberline.runner import StageRun, resolve, sources
@@ -62,6 +63,8 @@ _NO_CONNECTOR = re.compile(r"Class (\S+FileSystem) not found|No FileSystem for s
 _RAISED = re.compile(r"^emberline\.errors\.(DataError|SchemaError): (.+)$", re.MULTILINE)
 _REFUSED = re.compile(r"\[USER_RAISED_EXCEPTION\] (.+?)(?= SQLSTATE|$)", re.MULTILINE)
 _ADDRESSES = ("spark.driver.bindAddress", "spark.driver.host")
+# Spark tells Java to use these, and Java tells everybody.
+_NOISE = re.compile(rb"WARNING: Using incubator modules: jdk\.incubator\.vector\s*")
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 
@@ -165,7 +168,8 @@ def _start_java(settings: Settings) -> None:
     """All users of a machine see Java's command line: what may be a secret is told to it afterwards."""
     told = {key: str(value) for key, value in settings.items()}
     shown = [(key, value) for key, value in told.items() if key == _JAVA_OPTIONS or not may_be_secret(key, value)]
-    SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(shown))
+    with sifted(_NOISE):
+        SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(shown))
 
 
 def _with_required(session: SparkSession) -> SparkSession:
