@@ -430,3 +430,14 @@ def test_lists_that_leave_no_item_are_an_error(listing: tuple[Config, Path]) -> 
     Path(config.recommend.candidates.path).write_text("item_id\nrated 5\nrated  0\n")
     with pytest.raises(EmptyDatasetError, match=r"no item may be recommended: recommend.candidates \(.*stock.csv\) and"):
         runner.run(config, root, stages.select(config, "recommend"))
+
+
+def test_what_is_popular_is_a_table_of_its_own_for_whoever_is_unknown(listing: tuple[Config, Path]) -> None:
+    config, root = listing
+    runner.run(config, root, stages.select(config, "recommend"))
+    counts = Counter(item for _, item in RATINGS)
+    allowed = [item["item"] for item in table_of(root, "recommendable_items") if item["item"] in counts]
+    best = sorted(allowed, key=lambda item: (-counts[item], item))[: config.recommend.top_k]  # type: ignore[union-attr]
+    assert table_of(root, "popular_items") == [
+        {"rank": rank, "item": item, "score": counts[item]} for rank, item in enumerate(best, start=1)
+    ]
