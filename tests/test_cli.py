@@ -550,3 +550,30 @@ def test_a_release_is_shown_and_verified_as_a_root_is(emberline: Emberline, publ
 def test_a_table_without_rows_says_so(emberline: Emberline, root: Path) -> None:
     _publish(root, "users", [])
     assert emberline("show", root / "users").out.endswith("no rows\n")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "cp1252"}, {"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}],
+)
+def test_a_console_of_any_encoding_shows_what_it_can(published: Path, variables: dict[str, str]) -> None:
+    _publish(published, "items", [(5, "日本", "Zürich"), (6, "i6", None)])
+    _publish(published, "popular_items", [(1, 5, 3.0)], stage="recommend")
+    for arguments in (
+        ("show", published / "items"),
+        ("show", published),
+        ("recommend", published, "--user", "anna"),
+        ("recommend", published, "--user", b"caf\xe9"),
+        ("plan", b"caf\xe9.toml"),
+    ):
+        program = [sys.executable, "-c", "from emberline.cli import main; main()", *arguments]
+        done = subprocess.run(program, capture_output=True, timeout=60, env={**os.environ, **variables})
+        assert done.returncode == (2 if arguments[0] == "plan" else 0), done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(command: Command, published: Path) -> None:
+    _publish(published, "users", [(n, f"user {n}") for n in range(20_000)])
+    program = f"{sys.executable} -c 'from emberline.cli import main; main()' show {published}/users --rows 20000 | head -3"
+    done = subprocess.run(["sh", "-c", program], capture_output=True, text=True, timeout=60)
+    assert (len(done.stdout.splitlines()), done.stderr) == (3, "")

@@ -1,5 +1,6 @@
 """The `emberline` command, and the one function that every script in `jobs/` calls."""
 
+import io
 import json
 import os
 import signal
@@ -345,6 +346,7 @@ def _say(text: str) -> None:
 
 def _guard(command: typer.Typer, parent: bool = False) -> None:
     """Run a command, with a Stop in its context; what ends it, but for bugs, is one line and an exit code."""
+    _write_any_text()
     with _heeded(parent) as stop:
         try:
             command(obj=stop)
@@ -359,6 +361,13 @@ def _guard(command: typer.Typer, parent: bool = False) -> None:
                 _fail(logs.public(refused), refused.exit_code)
             sys.stderr.write(logs.public(traceback.format_exc()))
             sys.exit(1)
+
+
+def _write_any_text() -> None:
+    """What the console's encoding does not have is written as an escape, and so are bytes of a command line that are no text."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager
