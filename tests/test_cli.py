@@ -16,11 +16,14 @@ import pytest
 import typer
 
 from emberline import cli
+from emberline import status as statuses
 from emberline.datasets import lock
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
 from emberline.datasets.parts import write_file, write_part
 from emberline.datasets.schema import TABLES, fields_of
+from emberline.errors import DataError
+from emberline.status import Status
 
 PIPELINE = """
 [ratings]
@@ -515,10 +518,11 @@ def test_a_root_whose_name_looks_like_markup_is_a_root_like_others(emberline: Em
     assert "[/red]" in emberline("run", "shop.toml", "--only", "[/red]").err
 
 
-def test_show_lists_what_is_in_a_root(emberline: Emberline, published: Path, pipeline: Path) -> None:
+def test_show_lists_what_is_in_a_root(emberline: Emberline, published: Path) -> None:
     path = manifests.load(published, "users").paths[0]
     path.write_bytes(path.read_bytes()[:-1])
-    emberline("run", pipeline, "--root", published)  # fails: it has no data
+    begun = Status("prepare-ratings", "running", RUN_ID, "0" * 64)
+    statuses.write(published, begun.ended(DataError("no data"), 1.0, {}))
     ended = emberline("show", published)
     assert (ended.code, ended.err) == (0, "")
     lines = [line.split() for line in ended.out.splitlines()]
