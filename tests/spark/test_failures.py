@@ -59,6 +59,15 @@ def kill_a_worker(run: Any, spark: SparkSession) -> None:
     spark.range(2, numPartitions=1).mapInArrow(die, "id long").collect()
 
 
+def refuse(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    raise ConfigError("no credentials; give them to the environment")
+    yield from batches
+
+
+def refuse_in_a_worker(run: Any, spark: SparkSession) -> None:
+    spark.range(2, numPartitions=1).mapInArrow(refuse, "id long").collect()
+
+
 def _call(function: Callable[..., None], root: Path, is_stopping: bool = False) -> None:
     stage = SimpleNamespace(target=f"{__name__}:{function.__name__}")
     with Engine(Config()) as engine:
@@ -69,6 +78,12 @@ def test_a_python_worker_that_is_killed_is_told_in_one_line(spark: SparkSession,
     said = r"^a Python worker of Spark was killed, .* \(spark\.driver_memory = 1g, [\d.]+ GiB .*\): .*local\[2\]\"\)$"
     with pytest.raises(WorkerError, match=said):
         _call(kill_a_worker, root)
+
+
+def test_what_a_python_worker_refuses_is_refused_with_its_own_exit_code(spark: SparkSession, root: Path) -> None:
+    """Workers open raw files themselves: what is missing for that is a matter of set-up there, too."""
+    with pytest.raises(ConfigError, match=r"^no credentials; give them to the environment$"):
+        _call(refuse_in_a_worker, root)
 
 
 def test_what_ends_while_the_run_is_stopped_is_left_to_the_runner(spark: SparkSession, root: Path) -> None:

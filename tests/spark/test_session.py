@@ -4,24 +4,28 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
+from emberline import pipelines, runner, stages
 from emberline.datasets.remote import RemotePath
 from emberline.errors import ConfigError
 
 WithinReach = Callable[[int], set[tuple[int, int]]]
-Run = Callable[..., Any]
 
 
-def test_a_storage_that_spark_has_no_jars_for_is_a_matter_of_set_up(spark: SparkSession, run: Run, s3_root: RemotePath) -> None:
-    """pip's pyspark comes without them."""
-    (s3_root / "log.csv").write_bytes(b"user,item,stars\nanna,i1,4\n")
+def test_a_storage_that_spark_has_no_jars_for_is_a_matter_of_set_up(
+    spark: SparkSession, s3_root: RemotePath, tmp_path: Path
+) -> None:
+    """pip's pyspark comes without them; a stage keeps its work in the root."""
+    (tmp_path / "log.csv").write_text("user,item,stars\nanna,i1,4\n")
     columns = '{ user_id = "user", item_id = "item", value = "stars" }'
+    (tmp_path / "pipeline.toml").write_text(f'[ratings]\npath = "log.csv"\ncolumns = {columns}\n')
+    config = pipelines.load(tmp_path / "pipeline.toml")
     with pytest.raises(ConfigError, match=r"S3AFileSystem, by which it reads this storage; .*storage\.md"):
-        run(f'[ratings]\npath = "{s3_root}"\ncolumns = {columns}\n')
+        runner.run(config, s3_root, stages.select(config))
 
 
 def test_a_local_spark_listens_where_this_machine_alone_reaches_it(spark: SparkSession, within_reach: WithinReach) -> None:

@@ -18,10 +18,10 @@ from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from emberline import shipped
+from emberline import errors, shipped
 from emberline.config import Config, SparkConfig
 from emberline.datasets import storage
-from emberline.errors import ConfigError, DataError, SchemaError
+from emberline.errors import ConfigError, EmberlineError, SchemaError
 from emberline.launch.sieve import sifted
 from emberline.launch.stop import handler_kept
 from emberline.logs import may_be_secret, public
@@ -60,7 +60,7 @@ _UNREADABLE = re.compile(r"\[FAILED_READ_FILE[^\]]*\] Encountered error while re
 # Hadoop's, where the jars that read a storage are not on the classpath.
 _NO_CONNECTOR = re.compile(r"Class (\S+FileSystem) not found|No FileSystem for scheme \W?(\w+)")
 # What a Python worker raised, at the end of its traceback, and what an expression did.
-_RAISED = re.compile(r"^emberline\.errors\.(DataError|SchemaError): (.+)$", re.MULTILINE)
+_RAISED = re.compile(r"^emberline\.errors\.(\w+): (.+)$", re.MULTILINE)
 _REFUSED = re.compile(r"\[USER_RAISED_EXCEPTION\] (.+?)(?= SQLSTATE|$)", re.MULTILINE)
 _ADDRESSES = ("spark.driver.bindAddress", "spark.driver.host")
 # Spark tells Java to use these, and Java tells everybody.
@@ -93,14 +93,15 @@ class Engine:
     def call(self, run: StageRun) -> None:
         """Run one stage's function.
 
-        Raises DataError for a file that Spark or a Python worker cannot read, SchemaError for factors of another length than
-        their manifest says, ConfigError without a storage's jars; and what `failures` makes of the end of Spark itself.
+        Raises what a Python worker raised, DataError for a file that Spark cannot read, SchemaError for factors of another length
+        than their manifest says, ConfigError without a storage's jars; and what `failures` makes of the end of Spark itself.
         """
         try:
             resolve(run.stage.target)(run, self.session)
         except (PySparkException, Py4JError, ConnectionError) as error:
             if raised := _RAISED.search(str(error)):
-                raise (SchemaError if raised[1] == "SchemaError" else DataError)(raised[2]) from error
+                kind: type[EmberlineError] = getattr(errors, raised[1])
+                raise kind(raised[2]) from error
             if refused := _REFUSED.search(str(error)):
                 raise SchemaError(refused[1]) from error
             if unreadable := _UNREADABLE.search(str(error)):
