@@ -1,5 +1,6 @@
 """Batches from shards that are written here by hand, every picture bearing its row's number."""
 
+import hashlib
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from emberline.cnn.reader import Batch, Reader
 from emberline.cnn.shards import Shards
 from emberline.config import CnnConfig
 from emberline.datasets import manifest as manifests
+from emberline.datasets.footers import read_footer
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES, fields_of
@@ -415,7 +417,8 @@ def rewritten(shards: Shards, table: pa.Table, **how: int) -> Dataset:
     """The dataset with another second part, of which the manifest has the right size and hash."""
     path, parts = shards.dataset.paths[1], shards.dataset.manifest.parts
     pq.write_table(table, path, **how)
-    part = replace(parts[1], bytes=path.stat().st_size, sha256=manifests.sha256_of(path))
+    footer = hashlib.sha256(read_footer(path)).hexdigest()
+    part = replace(parts[1], bytes=path.stat().st_size, sha256=manifests.sha256_of(path), footer=footer)
     return replace(shards.dataset, manifest=replace(shards.dataset.manifest, parts=[parts[0], part, parts[2]]))
 
 
