@@ -6,6 +6,7 @@ of all "hello", then a "beat" every second that says at what it is. What the chi
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,11 +21,17 @@ from typing import IO, Any, TextIO
 from emberline.errors import EmberlineError
 from emberline.launch import memory
 from emberline.launch.network import PrivateNetwork
+from emberline.launch.sieve import sieve
 from emberline.launch.stop import signal_at_parents_end
 
 Message = dict[str, Any]
 Inbox = SimpleQueue[tuple[Any, Message]]  # who says what
 BEAT_SECONDS = 1.0
+# TensorFlow says so at each import, before it has read TF_CPP_MIN_LOG_LEVEL.
+NOISE = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR|"
+    rb"I0000 .* port\.cc:\d+\] oneDNN custom operations are on\..*"
+)
 _DRAIN_SECONDS = 2.0  # for what a dead process has written last; a process that it has started may keep its pipes open
 
 
@@ -50,16 +57,19 @@ class Child:
         self._inbox = inbox
         variables = {**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         command = [sys.executable, "-m", module]
+        errors = subprocess.PIPE if capture else sieve(NOISE)
         with _sigterm_blocked():
             self._process = subprocess.Popen(
                 network.command(command) if network else command,
                 pass_fds=network.descriptors if network else (),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE if capture else None,
+                stderr=errors,
                 env={name: value for name, value in variables.items() if value is not None},
                 process_group=0,
             )
+        if not capture:
+            os.close(errors)
         self.pid = self._process.pid
         readers = [threading.Thread(target=self._relay_messages, args=(self._process.stdout,), daemon=True)]
         if capture:
@@ -94,6 +104,8 @@ class Child:
     def _relay_lines(self, stream: IO[bytes]) -> None:
         with stream:
             for line in stream:
+                if NOISE.fullmatch(line.rstrip(b"\n")):
+                    continue
                 self._inbox.put((self, {"line": line.decode(errors="replace").rstrip()}))
 
     def _announce_end(self, readers: list[threading.Thread]) -> None:

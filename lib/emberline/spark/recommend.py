@@ -115,9 +115,9 @@ def fill_up(best: DataFrame, users: DataFrame, ratings: DataFrame, top_k: int, i
 
 def most_popular(ratings: Scan, top_k: int, items: DataFrame | None = None) -> DataFrame:
     """Columns rank, item and score: what somebody gets of whom nothing is known; only of `items`, if given."""
-    best = popularity(within(ratings, items).frame).sort(F.desc("popularity"), "item").limit(top_k).coalesce(1)
-    place = F.row_number().over(Window.partitionBy(F.lit(0)).orderBy(F.desc("popularity"), "item"))
-    return best.select(place.alias("rank"), "item", F.col("popularity").alias("score"))
+    best = popularity(within(ratings, items).frame).sort(F.desc("popularity"), "item").limit(top_k).collect()
+    ranked = [(rank, row["item"], row["popularity"]) for rank, row in enumerate(best, start=1)]
+    return ratings.frame.sparkSession.createDataFrame(ranked, "rank int, item int, score float")
 
 
 def constant_pieces(users: DataFrame) -> DataFrame:
