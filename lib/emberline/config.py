@@ -454,7 +454,7 @@ class ImagesConfig(Model):
     With `split = "auto"`, first folders called train, val (valid, validation) and test, in any case, say what a picture is for,
     and so do Parquet files called train-00000-of-00002.parquet; with `"none"` they say nothing. `normalize` is that of ratings.
     A picture of more than `max_pixels` is refused before it is decoded: a pixel takes up to 6 bytes of a worker's memory, of
-    transparent pictures 9, of WebP 16, of JPEG next to none.
+    transparent pictures 9, of floating point 12, of WebP 16; of progressive JPEG 3, of other JPEG next to none.
     """
 
     path: str = place()
