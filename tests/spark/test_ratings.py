@@ -23,7 +23,8 @@ from emberline.config import RatingsConfig
 from emberline.datasets import manifest as manifests
 from emberline.errors import ConfigError, DataError, EmptyDatasetError
 from emberline.runner import Outcome
-from emberline.spark.ratings import drop_rare, latest_titles, merge_duplicates, parse
+from emberline.spark import frames
+from emberline.spark.ratings import cleaning, drop_rare, latest_titles, merge_duplicates
 
 Pair = tuple[str, str]
 Cells = dict[str, str | None]
@@ -47,7 +48,13 @@ def _parse(spark: SparkSession, rows: Iterable[Cells], config: RatingsConfig) ->
     names = ["source_file", "raw", "problem", *GOOD, "title", *(f"_rule_{i}" for i in range(len(config.reject)))]
     cells = [GOOD | {"source_file": "f", "raw": str(n)} | row for n, row in enumerate(rows)]
     raw = spark.createDataFrame([tuple(row.get(name) for name in names) for row in cells], " string, ".join([*names, ""])[:-2])
-    parsed = parse(raw, config.rules()).selectExpr("*", "unix_micros(timestamp) as micros").drop("timestamp").collect()
+    made, schema = cleaning(config.rules())
+    parsed = (
+        raw.mapInArrow(made, frames.spark_schema(schema))
+        .selectExpr("*", "unix_micros(timestamp) as micros")
+        .drop("timestamp")
+        .collect()
+    )
     return sorted((row.asDict() for row in parsed), key=lambda row: int(row["raw"]))
 
 

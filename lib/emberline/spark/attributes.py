@@ -19,7 +19,7 @@ from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark import frames, ids, rejects
-from emberline.spark.raw import read_raw
+from emberline.spark.raw import Cleaning, read_raw
 
 _ORDER = ("_source", "source_file", "raw")
 
@@ -42,14 +42,15 @@ def _parsed(run: StageRun, spark: SparkSession, side: str) -> DataFrame:
     config: AttributesConfig = run.settings
     names, rows = config.numbers(side), []
     for position, source in enumerate(config.items if side == "item" else config.users):
-        raw = read_raw(spark, run.raw_files(source.path), source, source.wanted(names), LISTS)
-        rows.append(parse(raw, source.rules(names)).withColumn("_source", F.lit(position)))
+        files, wanted = run.raw_files(source.path), source.wanted(names)
+        parsed = read_raw(spark, files, source, wanted, LISTS, cleaning(source.rules(names)))
+        rows.append(parsed.withColumn("_source", F.lit(position)))
     return reduce(DataFrame.unionByName, rows)
 
 
-def parse(raw: DataFrame, rules: AttributeRules) -> DataFrame:
-    """The raw rows as attributes, or with the reason why they are none: columns of cleaning.attributes.SCHEMA."""
-    return raw.mapInArrow(partial(attributes.clean_all, rules=rules), frames.spark_schema(attributes.SCHEMA))
+def cleaning(rules: AttributeRules) -> Cleaning:
+    """What makes attributes of raw rows, or gives the reason why they are none."""
+    return Cleaning(partial(attributes.clean_all, rules=rules), attributes.SCHEMA)
 
 
 def number_rows(parsed: DataFrame) -> DataFrame:

@@ -10,7 +10,7 @@ from emberline.errors import DataError, EmptyDatasetError
 from emberline.logs import event
 from emberline.runner import StageRun
 from emberline.spark import ids
-from emberline.spark.attributes import parse
+from emberline.spark.attributes import cleaning
 from emberline.spark.raw import read_raw
 from emberline.spark.scan import Scan
 
@@ -51,8 +51,8 @@ def _listed(run: StageRun, spark: SparkSession, setting: str, config: ItemListCo
 
     Raises DataError where a row cannot be read: it may name an item that must not be recommended.
     """
-    raw = read_raw(spark, run.raw_files(config.path), config, {"id": config.item_id})
-    rows = parse(raw, config.rules()).select("source_file", "raw", "reason", F.col("id").alias("item_id")).persist()
+    rows = read_raw(spark, run.raw_files(config.path), config, {"id": config.item_id}, cleaning=cleaning(config.rules()))
+    rows = rows.select("source_file", "raw", "reason", F.col("id").alias("item_id")).persist()
     _check_readable(rows, f"recommend.{setting}", config.path)
     listed = rows.select("item_id").distinct().join(items, "item_id", "left").persist()
     ids_, known = listed.agg(F.count("item_id"), F.count("item")).first() or (0, 0)

@@ -21,7 +21,7 @@ from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.runner import StageRun
 from emberline.spark import frames, ids, rejects
-from emberline.spark.raw import count_raw, read_raw
+from emberline.spark.raw import Cleaning, count_raw, read_raw
 from emberline.spark.sketches import sketch
 from emberline.spark.split import mark_holdout
 
@@ -33,8 +33,8 @@ _MERGED = {"latest": "duplicate of a later event", "sum": "added to the pair's s
 def run(run: StageRun, spark: SparkSession) -> None:
     """Read, clean, merge, filter, number, split and write."""
     config: RatingsConfig = run.settings
-    raw = read_raw(spark, run.raw_files(config.path), config, config.wanted())
-    parsed = frames.checkpoint(parse(raw, config.rules()), run, "parsed").transform(leave_out_old, config.last_days)
+    raw = read_raw(spark, run.raw_files(config.path), config, config.wanted(), cleaning=cleaning(config.rules()))
+    parsed = frames.checkpoint(raw, run, "parsed").transform(leave_out_old, config.last_days)
     rejects.check(parsed, config.max_rejected, "ratings", [rule.reason for rule in config.reject])
     good = parsed.where("reason is null")
     merged = frames.checkpoint(merge_duplicates(good, config.keep), run, "merged")
@@ -54,9 +54,9 @@ def run(run: StageRun, spark: SparkSession) -> None:
     run.outputs["ratings"].info.update(joined=joined)
 
 
-def parse(raw: DataFrame, rules: EventRules) -> DataFrame:
-    """The raw rows as events, or with the outcome and the reason why they are none: columns of cleaning.events.SCHEMA."""
-    return raw.mapInArrow(partial(events.clean_all, rules=rules), frames.spark_schema(events.SCHEMA))
+def cleaning(rules: EventRules) -> Cleaning:
+    """What makes events of raw rows, or gives the outcome and the reason why they are none."""
+    return Cleaning(partial(events.clean_all, rules=rules), events.SCHEMA)
 
 
 def leave_out_old(parsed: DataFrame, last_days: float | None) -> DataFrame:

@@ -5,11 +5,12 @@ lines, and nothing is guessed. A record that does not parse keeps its text and g
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from pyspark.sql import functions as F
 
 from emberline.config import RawConfig
 from emberline.datasets import storage
+from emberline.datasets.rows import Task
 from emberline.datasets.storage import RawFile
 from emberline.errors import DataError, SchemaError
 from emberline.look.heads import kind_of
@@ -46,8 +48,24 @@ class _Head:
     missing: frozenset[str] = frozenset()
 
 
-def read_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: Wanted, lists: Collection[str] = ()) -> DataFrame:
+class Cleaning(NamedTuple):
+    """What the worker that has read records makes of them; in a step of its own they would pass Java before it."""
+
+    task: Task
+    schema: pa.Schema
+
+
+def read_raw(
+    spark: SparkSession,
+    files: list[RawFile],
+    raw: RawConfig,
+    wanted: Wanted,
+    lists: Collection[str] = (),
+    cleaning: Cleaning | None = None,
+) -> DataFrame:
     """Columns source_file, raw, problem (null where there is none) and, as text, one column per key of `wanted`.
+
+    With a `cleaning`, what that makes of them.
 
     `wanted` maps the new name to the input's column name, or to its position from 1 in CSV without a header. Files may differ in
     the order and number of their columns. A list in one of the columns `lists` is its words, each behind an objects.WORDS; a
@@ -57,8 +75,16 @@ def read_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: 
     """
     kind = kind_of(raw, files)
     if kind == "parquet":
-        return row_groups.texts(spark, files, wanted, lists)
-    return _read_text(spark, files, raw.dialect(kind), wanted, lists, raw.path)
+        tasks, reading = row_groups.texts(spark, files, wanted, lists)
+    else:
+        tasks, reading = _texts(spark, files, raw.dialect(kind), wanted, lists, raw.path)
+    if cleaning is None:
+        return tasks.mapInArrow(reading, spark_schema(text.schema(wanted)))
+    return tasks.mapInArrow(partial(_chained, first=reading, second=cleaning.task), spark_schema(cleaning.schema))
+
+
+def _chained(batches: Iterator[pa.RecordBatch], first: Task, second: Task) -> Iterator[pa.RecordBatch]:
+    return second(first(batches))
 
 
 def count_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: Wanted) -> int:
@@ -76,9 +102,10 @@ def count_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted:
 # ------------------------------------------------------------------------------------------------------------- text files
 
 
-def _read_text(
+def _texts(
     spark: SparkSession, files: list[RawFile], dialect: Dialect, wanted: Wanted, lists: Collection[str], path: str
-) -> DataFrame:
+) -> tuple[DataFrame, Task]:
+    """text.TASKS, and what reads them."""
     found = _heads(files, dialect, wanted)
     if not found:
         raise DataError(f"none of the {len(files)} files of {path} holds a line of data")
@@ -86,8 +113,7 @@ def _read_text(
     if missing := sorted(frozenset.intersection(*(head.missing for head in found))):
         _check_keys(tasks, layouts, missing, path, found)
     opened = storage.open_unchanged
-    reading = partial(text.read_tasks, layouts=layouts, wanted=dict(wanted), lists=tuple(lists), opened=opened)
-    return tasks.mapInArrow(reading, spark_schema(text.schema(wanted)))
+    return tasks, partial(text.read_tasks, layouts=layouts, wanted=dict(wanted), lists=tuple(lists), opened=opened)
 
 
 def _heads(files: Sequence[RawFile], dialect: Dialect, wanted: Wanted) -> list[_Head]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from emberline.datasets import storage
+from emberline.datasets.rows import Task
 from emberline.datasets.storage import RawFile
 from emberline.records import parquet
 from emberline.records.heads import Wanted
@@ -24,16 +25,15 @@ _TASK_COST = 100_000  # bytes that take as long to read as it takes to open a fi
 _SMALL_PIECE = 4 << 20  # compressed bytes of a row group that are not worth cutting
 
 
-def texts(spark: SparkSession, files: list[RawFile], wanted: Wanted, lists: Collection[str]) -> DataFrame:
-    """Columns source_file, raw, problem, and one of text per key of `wanted`, as `parquet.read` has them.
+def texts(spark: SparkSession, files: list[RawFile], wanted: Wanted, lists: Collection[str]) -> tuple[DataFrame, Task]:
+    """parquet.TASKS, and what makes source_file, raw, problem, and a text per key of `wanted` of them, as `parquet.read` does.
 
     A moment in the column `timestamp` stands behind a parquet.MOMENT. Raises DataError and SchemaError as `parquet.layout`.
     """
     names = parquet.names_of(wanted)
     layouts = layouts_of(files, partial(parquet.layout, wanted=names, lists=tuple(lists)))
-    schema = pa.schema([(name, pa.string()) for name in ("source_file", "raw", "problem", *names)])
     reading = partial(parquet.read_tasks, wanted=names, lists=tuple(lists), moments=_MOMENTS, opened=storage.open_arrow)
-    return tasks(spark, files, layouts).mapInArrow(reading, spark_schema(schema))
+    return tasks(spark, files, layouts), reading
 
 
 def layouts_of(files: list[RawFile], layout: Callable[..., Layout]) -> list[Layout]:
