@@ -17,6 +17,11 @@ from emberline.errors import SchemaError
 Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
+def chained(batches: Iterator[pa.RecordBatch], first: Task, second: Task) -> Iterator[pa.RecordBatch]:
+    """What a task makes of what another one makes: one step on a worker."""
+    return second(first(batches))
+
+
 def open_parquet(path: Location, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
     """A Parquet file whose pages are checked against their checksums as they are read; closed by `with`.
 

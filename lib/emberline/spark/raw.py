@@ -5,7 +5,7 @@ lines, and nothing is guessed. A record that does not parse keeps its text and g
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from emberline.config import RawConfig
 from emberline.datasets import storage
-from emberline.datasets.rows import Task
+from emberline.datasets.rows import Task, chained
 from emberline.datasets.storage import RawFile
 from emberline.errors import DataError, SchemaError
 from emberline.look.heads import kind_of
@@ -80,11 +80,7 @@ def read_raw(
         tasks, reading = _texts(spark, files, raw.dialect(kind), wanted, lists, raw.path)
     if cleaning is None:
         return tasks.mapInArrow(reading, spark_schema(text.schema(wanted)))
-    return tasks.mapInArrow(partial(_chained, first=reading, second=cleaning.task), spark_schema(cleaning.schema))
-
-
-def _chained(batches: Iterator[pa.RecordBatch], first: Task, second: Task) -> Iterator[pa.RecordBatch]:
-    return second(first(batches))
+    return tasks.mapInArrow(partial(chained, first=reading, second=cleaning.task), spark_schema(cleaning.schema))
 
 
 def count_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: Wanted) -> int:
