@@ -1,15 +1,21 @@
-"""Alternating least squares: Emberline's against MLlib's, and against `implicit` in one process, at equal objectives.
+"""Alternating least squares: Emberline's against MLlib's, and against `implicit` in one process, at
+equal objectives.
 
-Every subject begins with the same Parquet files, has the same cores, and ends with both sides' factors. What they reached is
-computed here, by one function for all: "quality" is the minimised sum per rating, lower is better.
+Every subject begins with the same Parquet files, has the same cores, and ends with both sides'
+factors. What they reached is computed here, by one function for all: "quality" is the minimised sum
+per rating, lower is better.
 
-- fit implicit: Hu, Koren and Volinsky (2008), regularisation times a row's number of ratings, as MLlib has it. Peer: MLlib.
-- fit unscaled: the same, regularisation as it is, as `implicit` has it. Peer: implicit (3 steps of conjugate gradients).
+- fit implicit: Hu, Koren and Volinsky (2008), regularisation times a row's number of ratings, as
+  MLlib has it. Peer: MLlib.
+- fit unscaled: the same, regularisation as it is, as `implicit` has it. Peer: implicit (3 steps of
+  conjugate gradients).
 - fit explicit: ALS-WR, Zhou et al. (2008). Peer: MLlib.
 
-1 M, 4 M and 16 M generated ratings, and MovieLens and Online Retail where they are at hand. At 16 M, MLlib takes part with
---full only, with 2 iterations. "iteration s" is an iteration's mean; MLlib does not tell, so it is the difference to a fit of 1.
-"packing s" is the rest: reading, arranging the ratings, and what follows the last iteration.
+1 M, 4 M and 16 M generated ratings, and MovieLens and Online Retail where they are at hand. At 16
+M, MLlib takes part with
+--full only, with 2 iterations. "iteration s" is an iteration's mean; MLlib does not tell, so it is
+the difference to a fit of 1. "packing s" is the rest: reading, arranging the ratings, and what
+follows the last iteration.
 """
 
 import shutil
@@ -46,10 +52,11 @@ _BLOCK_ROWS = 1 << 16
 
 @dataclass(frozen=True)
 class Problem:
-    """What is minimised: the sum of c (p - x.y)^2, plus reg_param times that of n^reg_exponent |x|^2 over the rows of both sides.
+    """What is minimised: the sum of c (p - x.y)^2, plus reg_param times that of n^reg_exponent
+    |x|^2 over the rows of both sides.
 
-    Explicit: over the ratings, c = 1, p the value. Implicit: over all pairs, c = 1 + alpha * value and p = 1 where there is a
-    rating, c = 1 and p = 0 elsewhere. n is the row's number of ratings.
+    Explicit: over the ratings, c = 1, p the value. Implicit: over all pairs, c = 1 + alpha * value
+    and p = 1 where there is a rating, c = 1 and p = 0 elsewhere. n is the row's number of ratings.
     """
 
     name: str
@@ -66,7 +73,9 @@ EXPLICIT = Problem("explicit", "explicit", reg_param=0.05, reg_exponent=1)
 
 @dataclass(frozen=True)
 class Dataset:
-    """Ratings by name, made or read when needed; None where they are not at hand. MLlib is too slow for some."""
+    """Ratings by name, made or read when needed; None where they are not at hand. MLlib is too
+    slow for some.
+    """
 
     name: str
     load: Callable[[], Ratings | None]
@@ -85,7 +94,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a subject hands back; its factors, (num_users, rank) and (num_items, rank), and further figures when asked for."""
+    """What a subject hands back; its factors, (num_users, rank) and (num_items, rank), and
+    further figures when asked for.
+    """
 
     seconds: float
     factors: Callable[[], tuple[Float32, Float32]]
@@ -108,26 +119,45 @@ def loss(problem: Problem, ratings: Ratings, user_factors: Float32, item_factors
         else:
             total += float(((value - score) ** 2).sum())
     for factors, index in ((x, ratings.user), (y, ratings.item)):
-        scale = np.bincount(index, minlength=len(factors)).astype(np.float64) ** problem.reg_exponent
+        scale = (
+            np.bincount(index, minlength=len(factors)).astype(np.float64) ** problem.reg_exponent
+        )
         total += problem.reg_param * float(scale @ (factors**2).sum(axis=1))
     return total
 
 
 def emberline(case: Case, session: SparkSession) -> Fit:
-    """Ours, with the stage's own defaults beyond the problem: it stores its state every few iterations, too."""
+    """Ours, with the stage's own defaults beyond the problem: it stores its state every few
+    iterations, too.
+    """
     problem, folder = case.problem, Path(str(case.stored.folder.parent)) / "emberline"
-    objective = {"reg_param": problem.reg_param, "reg_exponent": problem.reg_exponent, "alpha": problem.alpha}
+    objective = {
+        "reg_param": problem.reg_param,
+        "reg_exponent": problem.reg_exponent,
+        "alpha": problem.alpha,
+    }
     ratings_config = RatingFactorsConfig(biases=False)
-    config = AlsConfig(rank=RANK, iterations=case.iterations, seed=SEED, confidence="linear", ratings=ratings_config, **objective)
+    config = AlsConfig(
+        rank=RANK,
+        iterations=case.iterations,
+        seed=SEED,
+        confidence="linear",
+        ratings=ratings_config,
+        **objective,
+    )
     shutil.rmtree(folder, ignore_errors=True)
     start = time.perf_counter()
     ratings = Scan.of(session, case.stored)
-    model = als.fit(ratings, config, problem.feedback == "implicit", folder / "work", folder / "scratch")
+    model = als.fit(
+        ratings, config, problem.feedback == "implicit", folder / "work", folder / "scratch"
+    )
     seconds = time.perf_counter() - start
 
     def factors() -> tuple[Float32, Float32]:
         sides = (("user", case.ratings.num_users), ("item", case.ratings.num_items))
-        user_factors, item_factors = (_dense(model.factors(side), side, "factors", num_rows) for side, num_rows in sides)
+        user_factors, item_factors = (
+            _dense(model.factors(side), side, "factors", num_rows) for side, num_rows in sides
+        )
         model.close()
         return user_factors, item_factors
 
@@ -158,8 +188,13 @@ def mllib(case: Case, session: SparkSession) -> Fit:
         return {"iteration_seconds": (seconds - shortest.seconds) / (case.iterations - 1)}
 
     def factors() -> tuple[Float32, Float32]:
-        sides = ((model.userFactors, case.ratings.num_users), (model.itemFactors, case.ratings.num_items))
-        user_factors, item_factors = (_dense(side, "id", "features", num_rows) for side, num_rows in sides)
+        sides = (
+            (model.userFactors, case.ratings.num_users),
+            (model.itemFactors, case.ratings.num_items),
+        )
+        user_factors, item_factors = (
+            _dense(side, "id", "features", num_rows) for side, num_rows in sides
+        )
         return user_factors, item_factors
 
     return Fit(seconds, factors, figures)
@@ -172,22 +207,37 @@ def implicit(case: Case) -> Fit:
     start = time.perf_counter()
     with threadpool_limits(1, "blas"):
         model = AlternatingLeastSquares(
-            RANK, problem.reg_param, iterations=case.iterations, num_threads=harness.CORES, random_state=SEED
+            RANK,
+            problem.reg_param,
+            iterations=case.iterations,
+            num_threads=harness.CORES,
+            random_state=SEED,
         )
         confidence = data.read_csr(case.stored, case.ratings.num_users, case.ratings.num_items)
         confidence.data = 1 + problem.alpha * confidence.data
-        model.fit(confidence, show_progress=False, callback=lambda iteration, elapsed, loss: seconds.append(elapsed))
+        model.fit(
+            confidence,
+            show_progress=False,
+            callback=lambda iteration, elapsed, loss: seconds.append(elapsed),
+        )
     whole = time.perf_counter() - start
-    return Fit(whole, lambda: (model.user_factors, model.item_factors), lambda: _split(whole, seconds))
+    return Fit(
+        whole, lambda: (model.user_factors, model.item_factors), lambda: _split(whole, seconds)
+    )
 
 
 def judge(case: Case, fit: Fit) -> Figures:
     """The columns of the table beyond the whole fit's time and memory."""
-    return fit.figures() | {"quality": loss(case.problem, case.ratings, *fit.factors()) / len(case.ratings)}
+    return fit.figures() | {
+        "quality": loss(case.problem, case.ratings, *fit.factors()) / len(case.ratings)
+    }
 
 
 def _split(whole: float, iterations: list[float]) -> Figures:
-    return {"iteration_seconds": float(np.mean(iterations)), "packing_seconds": whole - sum(iterations)}
+    return {
+        "iteration_seconds": float(np.mean(iterations)),
+        "packing_seconds": whole - sum(iterations),
+    }
 
 
 def _dense(factors: DataFrame, index: str, column: str, num_rows: int) -> Float32:
@@ -209,9 +259,18 @@ def subjects(case: Case, session: SparkSession, with_mllib: bool) -> list[Subjec
     return found
 
 
-def measure(report: Report, session: SparkSession, dataset: Dataset, problems: list[Problem], iterations: int) -> None:
+def measure(
+    report: Report,
+    session: SparkSession,
+    dataset: Dataset,
+    problems: list[Problem],
+    iterations: int,
+) -> None:
     """The cases of one dataset, which is made or read only if `--only` leaves any of them in."""
-    names = {f"fit {problem.name} {dataset.name} rank {RANK} iterations {iterations}": problem for problem in problems}
+    names = {
+        f"fit {problem.name} {dataset.name} rank {RANK} iterations {iterations}": problem
+        for problem in problems
+    }
     wanted = {name: problem for name, problem in names.items() if report.wants(name)}
     if not wanted or not (ratings := dataset.load()):
         return
@@ -222,20 +281,38 @@ def measure(report: Report, session: SparkSession, dataset: Dataset, problems: l
 
 
 def generated(millions: float, feedback: data.Feedback, with_mllib: bool = True) -> Dataset:
-    return Dataset(f"{millions:g}M", partial(data.sized, round(millions * 1e6), feedback), with_mllib)
+    return Dataset(
+        f"{millions:g}M", partial(data.sized, round(millions * 1e6), feedback), with_mllib
+    )
 
 
 def main() -> None:
     options = harness.options(__doc__)
     sizes = [0.1] if options.quick else [1, 4, 16]
     with harness.spark(options) as session, harness.report(options) as report:
-        measure(report.unseen(), session, generated(0.02 if options.quick else 0.2, "implicit"), [IMPLICIT, UNSCALED], 2)
+        measure(
+            report.unseen(),
+            session,
+            generated(0.02 if options.quick else 0.2, "implicit"),
+            [IMPLICIT, UNSCALED],
+            2,
+        )
         for size in sizes:
-            measure(report, session, generated(size, "implicit", size <= MLLIB_MILLIONS), [IMPLICIT, UNSCALED], 5)
-            measure(report, session, generated(size, "explicit", size <= MLLIB_MILLIONS), [EXPLICIT], 5)
+            measure(
+                report,
+                session,
+                generated(size, "implicit", size <= MLLIB_MILLIONS),
+                [IMPLICIT, UNSCALED],
+                5,
+            )
+            measure(
+                report, session, generated(size, "explicit", size <= MLLIB_MILLIONS), [EXPLICIT], 5
+            )
         for problem in (IMPLICIT, UNSCALED, EXPLICIT):
             name = f"fit {problem.name} {{:g}}M rank {RANK} iterations 5"
-            report.growth(f"fit {problem.name}", [(round(size * 1e6), name.format(size)) for size in sizes])
+            report.growth(
+                f"fit {problem.name}", [(round(size * 1e6), name.format(size)) for size in sizes]
+            )
         if not options.quick:
             measure(report, session, generated(16, "implicit"), [UNSCALED], 15)
             measure(report, session, Dataset("movielens", data.movielens), [EXPLICIT], 5)

@@ -1,12 +1,15 @@
-"""Each item's 50 nearest by cosine: Emberline's against MLlib's, and against sparse-dot-topn and `implicit` in one process.
+"""Each item's 50 nearest by cosine: Emberline's against MLlib's, and against sparse-dot-topn and
+`implicit` in one process.
 
-- emberline begins with Parquet and ends with Parquet, as the stage does. In "damped" cases, pairs are shrunk by their support.
-- sparse-dot-topn and implicit begin with the same Parquet, have a thread per core, and end with a matrix in memory.
+- emberline begins with Parquet and ends with Parquet, as the stage does. In "damped" cases, pairs
+  are shrunk by their support.
+- sparse-dot-topn and implicit begin with the same Parquet, have a thread per core, and end with a
+  matrix in memory.
 - mllib is RowMatrix.columnSimilarities, all pairs of columns, counted: it has no top-k.
 
-Generated ratings: 1 M of 5,000 items, 4 M of 10,000, 16 M of 20,000. MLlib takes part at 0.02 M, with --full up to 1 M:
-it makes a pair of objects of every two ratings of a user.
-"quality" is the share of 200 items whose similarities are those of scikit-learn, sorted, within 1e-5.
+Generated ratings: 1 M of 5,000 items, 4 M of 10,000, 16 M of 20,000. MLlib takes part at 0.02 M,
+with --full up to 1 M: it makes a pair of objects of every two ratings of a user. "quality" is the
+share of 200 items whose similarities are those of scikit-learn, sorted, within 1e-5.
 """
 
 from collections.abc import Callable
@@ -42,7 +45,9 @@ Float64 = npt.NDArray[np.float64]
 Judge = Callable[[Float64], Figures]
 
 K, JUDGED = 50, 200
-PLAIN, DAMPED = (CosineConfig(top_k=K, weighting="none", shrinkage=shrinkage) for shrinkage in (0.0, 10.0))
+PLAIN, DAMPED = (
+    CosineConfig(top_k=K, weighting="none", shrinkage=shrinkage) for shrinkage in (0.0, 10.0)
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,9 @@ class Case:
 
     def matrix(self) -> sparse.csr_matrix:
         """(users, items), read from Parquet."""
-        return data.read_csr(self.stored, self.ratings.num_users, self.ratings.num_items).astype(np.float64)
+        return data.read_csr(self.stored, self.ratings.num_users, self.ratings.num_items).astype(
+            np.float64
+        )
 
 
 def emberline(case: Case, config: CosineConfig, session: SparkSession, folder: Path) -> Path:
@@ -67,7 +74,9 @@ def emberline(case: Case, config: CosineConfig, session: SparkSession, folder: P
 
 def sparse_dot_topn(case: Case) -> sparse.csr_matrix:
     unit = normalize(case.matrix(), axis=0)
-    return sp_matmul_topn(unit.T.tocsr(), unit, K + 1, threshold=0.0, sort=True, n_threads=harness.CORES)
+    return sp_matmul_topn(
+        unit.T.tocsr(), unit, K + 1, threshold=0.0, sort=True, n_threads=harness.CORES
+    )
 
 
 def implicit(case: Case) -> sparse.csr_matrix:
@@ -80,8 +89,18 @@ def mllib(case: Case, session: SparkSession) -> int:
     """How many pairs of items have a similarity."""
     size = case.ratings.num_items
     pairs = F.sort_array(F.collect_list(F.struct("item", "value"))).alias("pairs")
-    users = session.read.parquet(str(data.folder_of(case.stored))).groupBy("user").agg(pairs).select("pairs").rdd
-    rows = users.map(lambda row: OldVectors.fromML(Vectors.sparse(size, [(item, value) for item, value in row["pairs"]])))
+    users = (
+        session.read.parquet(str(data.folder_of(case.stored)))
+        .groupBy("user")
+        .agg(pairs)
+        .select("pairs")
+        .rdd
+    )
+    rows = users.map(
+        lambda row: OldVectors.fromML(
+            Vectors.sparse(size, [(item, value) for item, value in row["pairs"]])
+        )
+    )
     return RowMatrix(rows, numCols=size).columnSimilarities().entries.count()
 
 
@@ -108,7 +127,9 @@ def _quality(case: Case, config: CosineConfig, lists: Float64) -> Figures:
     items = case.matrix().T.tocsr()
     exact = cosine_similarity(items[case.judged], items)
     if config.shrinkage:
-        support = ((items[case.judged] > 0).astype(np.float64) @ (items > 0).astype(np.float64).T).toarray()
+        support = (
+            (items[case.judged] > 0).astype(np.float64) @ (items > 0).astype(np.float64).T
+        ).toarray()
         exact *= support / (support + config.shrinkage)
     return {"quality": float((np.abs(_best(case, exact) - lists).max(axis=1) < 1e-5).mean())}
 
@@ -120,7 +141,9 @@ def _best(case: Case, rows: Float64) -> Float64:
     return -np.sort(-others, axis=1)[:, :K]
 
 
-def measure(report: Report, session: SparkSession, millions: float, with_mllib: bool, with_damped: bool) -> None:
+def measure(
+    report: Report, session: SparkSession, millions: float, with_mllib: bool, with_damped: bool
+) -> None:
     """The cases of one size."""
     plain, damped = (f"items top-{K} {kind}{millions:g}M" for kind in ("", "damped "))
     if not report.wants(plain) and not report.wants(damped):
@@ -130,12 +153,18 @@ def measure(report: Report, session: SparkSession, millions: float, with_mllib: 
     with data.published(ratings) as stored, TemporaryDirectory(prefix="emberline-bench-") as name:
         case, target = Case(ratings, stored, judged), Path(name) / "neighbors"
         in_one = partial(judge_matrix, case)
-        peers = [Subject("sparse-dot-topn", partial(sparse_dot_topn, case), in_one, uses_spark=False)]
+        peers = [
+            Subject("sparse-dot-topn", partial(sparse_dot_topn, case), in_one, uses_spark=False)
+        ]
         peers.append(Subject("implicit", partial(implicit, case), in_one, uses_spark=False))
         if with_mllib:
             peers.append(Subject("mllib", partial(mllib, case, session), rounds=1))
         for case_name, config, others in ((plain, PLAIN, peers), (damped, DAMPED, peers[:1])):
-            ours = Subject("emberline", partial(emberline, case, config, session, target), partial(judge_table, case, config))
+            ours = Subject(
+                "emberline",
+                partial(emberline, case, config, session, target),
+                partial(judge_table, case, config),
+            )
             if report.wants(case_name) and (config is PLAIN or with_damped):
                 report.compare(case_name, [ours, *others])
 
@@ -147,7 +176,9 @@ def main() -> None:
         measure(report.unseen(), session, 0.2, False, False)
         for size in sizes:
             measure(report, session, size, size <= (1 if options.full else 0.02), size <= 4)
-        report.growth(f"items top-{K}", [(round(size * 1e6), f"items top-{K} {size:g}M") for size in sizes])
+        report.growth(
+            f"items top-{K}", [(round(size * 1e6), f"items top-{K} {size:g}M") for size in sizes]
+        )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
-"""Measure subjects side by side: seconds, peak memory and what they reached, as a table and as rows of JSON.
+"""Measure subjects side by side: seconds, peak memory and what they reached, as a table and as rows
+of JSON.
 
-A script builds `Subject`s, the first of which is ours, and hands them case by case to `Report.compare`:
+A script builds `Subject`s, the first of which is ours, and hands them case by case to
+`Report.compare`:
 
     options = harness.options(__doc__)
     with harness.spark(options) as session, harness.report(options) as report:
         report.compare("fit implicit 4M rank 64", [Subject("emberline", ours, judge), Subject("mllib", peer, judge)])
 
-Subjects whose memory must be their own, or whose frameworks disturb each other, live `apart`, each in a process of its own.
+Subjects whose memory must be their own, or whose frameworks disturb each other, live `apart`, each
+in a process of its own.
 """
 
 import argparse
@@ -42,17 +45,37 @@ _SAMPLE_SECONDS = 0.2
 
 
 def options(doc: str | None, with_spark: bool = True) -> argparse.Namespace:
-    """What the command line says: json (Path or None), quick, full, only (words), repeats (int), and for Spark master, memory."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """What the command line says: json (Path or None), quick, full, only (words), repeats
+    (int), and for Spark master, memory.
+    """
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", type=_new_file, metavar="FILE", help="write the rows there too")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="small data, within a minute")
     size.add_argument("--full", action="store_true", help="the slow peers on the largest data too")
-    parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="only the cases whose name has all of these words")
-    parser.add_argument("--repeats", type=_positive, default=1, metavar="N", help="interleaved rounds of which medians are taken")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="WORD",
+        help="only the cases whose name has all of these words",
+    )
+    parser.add_argument(
+        "--repeats",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="interleaved rounds of which medians are taken",
+    )
     if with_spark:
-        parser.add_argument("--master", default=f"local[{CORES}]", help="Spark's master (default: %(default)s)")
-        parser.add_argument("--memory", default="6g", help="Spark's driver memory (default: %(default)s)")
+        parser.add_argument(
+            "--master", default=f"local[{CORES}]", help="Spark's master (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--memory", default="6g", help="Spark's driver memory (default: %(default)s)"
+        )
     return parser.parse_args()
 
 
@@ -71,12 +94,14 @@ def spark(options: argparse.Namespace) -> Iterator["SparkSession"]:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is compared. `run` is measured and must have done all its work when it returns (Spark is lazy: count, or collect).
+    """What is compared. `run` is measured and must have done all its work when it returns (Spark is
+    lazy: count, or collect).
 
-    `judge` gets what run returned, is not measured, and answers with figures: "quality", and what else is worth a column.
-    Figures that end in "seconds" get ratios too. `rounds` limits how often a slow subject takes part. Memory is counted for this
-    process alone where `uses_spark` is False; Spark, idle meanwhile, is not the subject's. No DataFrame is cached when a run
-    begins. What `measures_itself` returns its figures, seconds among them, and is not judged.
+    `judge` gets what run returned, is not measured, and answers with figures: "quality", and what
+    else is worth a column. Figures that end in "seconds" get ratios too. `rounds` limits how often
+    a slow subject takes part. Memory is counted for this process alone where `uses_spark` is False;
+    Spark, idle meanwhile, is not the subject's. No DataFrame is cached when a run begins. What
+    `measures_itself` returns its figures, seconds among them, and is not judged.
     """
 
     name: str
@@ -89,9 +114,11 @@ class Subject:
 
 @contextmanager
 def apart(makers: Sequence[Callable[[], Subject]]) -> Iterator[list[Subject]]:
-    """Subjects that are made, run and judged each in a process of its own, which stays until the block ends.
+    """Subjects that are made, run and judged each in a process of its own, which stays until the
+    block ends.
 
-    Besides seconds they have cpu_seconds, of all threads, and peak_mib, all that the process holds while it runs.
+    Besides seconds they have cpu_seconds, of all threads, and peak_mib, all that the process holds
+    while it runs.
     """
     with ExitStack() as stack:
         subjects = []
@@ -123,7 +150,12 @@ def _measure_own() -> Figures:
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     peak_mib = int(status["VmHWM"].split()[0]) / 1024
-    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mib": peak_mib, **_own[0].judge(result)}
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "peak_mib": peak_mib,
+        **_own[0].judge(result),
+    }
 
 
 @dataclass
@@ -140,7 +172,9 @@ class Report:
         return all(word in case.split() for word in self.only)
 
     def unseen(self) -> "Report":
-        """One that forgets its rows, for a first run on little data: else who comes first pays for Java's warming up."""
+        """One that forgets its rows, for a first run on little data: else who comes first pays
+        for Java's warming up.
+        """
         return Report(Console(quiet=True))
 
     def compare(self, case: str, subjects: Sequence[Subject], rounds: int = 1) -> Row:
@@ -159,36 +193,60 @@ class Report:
         return row
 
     def growth(self, name: str, cases: Sequence[tuple[int, str]]) -> None:
-        """Print by how much each subject's time grew per factor of size, over `cases` (size, name of case): 1 is linear."""
+        """Print by how much each subject's time grew per factor of size, over `cases` (size,
+        name of case): 1 is linear.
+        """
         found = {row["case"]: _figures_of(row) for row in self.rows}
         sizes = [(size, found[case]) for size, case in sorted(cases) if case in found]
         for (small, before), (large, after) in pairwise(sizes):
-            growth = {who: _exponent(large / small, after[who], before[who]) for who in after if who in before}
+            growth = {
+                who: _exponent(large / small, after[who], before[who])
+                for who in after
+                if who in before
+            }
             text = ", ".join(f"{who} {value:.2f}" for who, value in growth.items())
-            self.console.print(f"{name}: from {small:,} to {large:,}, time grows with the power of {text}")
+            self.console.print(
+                f"{name}: from {small:,} to {large:,}, time grows with the power of {text}"
+            )
             self.rows.append({"case": f"{name} growth {small:,} to {large:,}", "exponents": growth})
 
 
 @contextmanager
 def report(options: argparse.Namespace) -> Iterator[Report]:
     """A report that writes `--json FILE` when the script is through, also when a case failed."""
-    made = Report(Console(width=None if sys.stdout.isatty() else 140), options.only, options.repeats)
+    made = Report(
+        Console(width=None if sys.stdout.isatty() else 140), options.only, options.repeats
+    )
     try:
         yield made
         if not any("peers" in row for row in made.rows):
-            made.console.print(f"No case was measured; --only {' '.join(made.only)}: these words are in no case's name.")
+            made.console.print(
+                f"No case was measured; --only {' '.join(made.only)}: these words are in no case's"
+                " name."
+            )
     finally:
         if options.json:
             options.json.write_text(json.dumps(made.rows, indent=1) + "\n", encoding="utf-8")
 
 
 def compared(case: str, runs: dict[str, list[Figures]]) -> Row:
-    """One row: medians of the first subject's figures and of its peers', and median ratios of the runs made side by side."""
+    """One row: medians of the first subject's figures and of its peers', and median ratios of
+    the runs made side by side.
+    """
     (ours, own_runs), *others = runs.items()
     peers = {name: _medians(theirs) for name, theirs in others}
     timed = [key for key in own_runs[0] if key.endswith("seconds")]
-    ratios = {key: {name: _ratio(key, own_runs, theirs) for name, theirs in others if key in theirs[0]} for key in timed}
-    row = {"case": case, "subject": ours, **_medians(own_runs), "peers": peers, "ratios": ratios.pop("seconds")}
+    ratios = {
+        key: {name: _ratio(key, own_runs, theirs) for name, theirs in others if key in theirs[0]}
+        for key in timed
+    }
+    row = {
+        "case": case,
+        "subject": ours,
+        **_medians(own_runs),
+        "peers": peers,
+        "ratios": ratios.pop("seconds"),
+    }
     return row | {f"{key}_ratios": ratio for key, ratio in ratios.items()}
 
 
@@ -219,10 +277,11 @@ def _settle() -> None:
 
 
 class PeakMemory:
-    """Samples resident MiB while the block runs: of this process what it grew by, of its JVM all, and of Python workers.
+    """Samples resident MiB while the block runs: of this process what it grew by, of its JVM all,
+    and of Python workers.
 
-    Workers count from their first work in the block, those left idle by an earlier subject do not. Pages that forked workers
-    share are counted once for each of them.
+    Workers count from their first work in the block, those left idle by an earlier subject do not.
+    Pages that forked workers share are counted once for each of them.
     """
 
     def __init__(self, with_spark: bool = True) -> None:
@@ -242,15 +301,27 @@ class PeakMemory:
         self._thread.join()
 
     def peaks(self) -> Figures:
-        """driver_mib of this process and its JVM, workers_mib of Spark's Python workers, peak_mib of both at one moment."""
+        """driver_mib of this process and its JVM, workers_mib of Spark's Python workers,
+        peak_mib of both at one moment.
+        """
         return dict(self._peaks)
 
     def _sample(self) -> None:
         while True:
             processes = list(_descendants(os.getpid())) if self._with_spark else []
-            workers = [each for each in processes if each.command != "java" and each.ticks > self._idle.get(each.pid, -1)]
-            driver = max(_resident(os.getpid()) - self._start, 0) + _sum(each for each in processes if each.command == "java")
-            for key, now in (("peak_mib", driver + _sum(workers)), ("driver_mib", driver), ("workers_mib", _sum(workers))):
+            workers = [
+                each
+                for each in processes
+                if each.command != "java" and each.ticks > self._idle.get(each.pid, -1)
+            ]
+            driver = max(_resident(os.getpid()) - self._start, 0) + _sum(
+                each for each in processes if each.command == "java"
+            )
+            for key, now in (
+                ("peak_mib", driver + _sum(workers)),
+                ("driver_mib", driver),
+                ("workers_mib", _sum(workers)),
+            ):
                 self._peaks[key] = max(self._peaks[key], now)
             if self._ended.wait(_SAMPLE_SECONDS):
                 return
@@ -272,7 +343,9 @@ def _descendants(ancestor: int) -> Iterator[_Process]:
             continue  # it has ended
         pid, _, command = head.partition(" (")
         numbers = tail.split()  # from the third field of proc(5) on: state, parent, ...
-        children.setdefault(int(numbers[1]), []).append(_Process(int(pid), command, int(numbers[11]) + int(numbers[12])))
+        children.setdefault(int(numbers[1]), []).append(
+            _Process(int(pid), command, int(numbers[11]) + int(numbers[12]))
+        )
     found = children.get(ancestor, [])
     for process in found:
         found += children.get(process.pid, [])
@@ -285,7 +358,11 @@ def _sum(processes: Iterable[_Process]) -> float:
 
 def _resident(pid: int) -> float:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+        return (
+            int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            * os.sysconf("SC_PAGE_SIZE")
+            / 2**20
+        )
     except OSError:
         return 0.0  # it has ended
 
@@ -295,13 +372,18 @@ def _medians(runs: list[Figures]) -> Figures:
 
 
 def _ratio(key: str, own_runs: list[Figures], peer_runs: list[Figures]) -> float:
-    return statistics.median(peer[key] / own[key] for peer, own in zip(peer_runs, own_runs, strict=False))
+    return statistics.median(
+        peer[key] / own[key] for peer, own in zip(peer_runs, own_runs, strict=False)
+    )
 
 
 def _figures_of(row: Row) -> dict[str, float]:
     """Seconds by subject; nothing for a row that is not a comparison."""
     return (
-        {row["subject"]: row["seconds"], **{name: peer["seconds"] for name, peer in row["peers"].items()}}
+        {
+            row["subject"]: row["seconds"],
+            **{name: peer["seconds"] for name, peer in row["peers"].items()},
+        }
         if "peers" in row
         else {}
     )
@@ -312,9 +394,17 @@ def _exponent(growth: float, after: float, before: float) -> float:
 
 
 def _table(row: Row) -> Table:
-    table = Table(title=row["case"], title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=row["case"],
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     subjects = {row["subject"]: row, **row["peers"]}
-    figures = dict.fromkeys(key for subject in subjects.values() for key in subject if isinstance(subject[key], float))
+    figures = dict.fromkeys(
+        key for subject in subjects.values() for key in subject if isinstance(subject[key], float)
+    )
     ratios = [key for key in row if key.endswith("ratios")]
     table.add_column("")
     for key in (*figures, *(key.removesuffix("s") for key in ratios)):
@@ -326,13 +416,20 @@ def _table(row: Row) -> Table:
 
 
 def _heading(key: str) -> str:
-    return key.replace("seconds_ratio", "ratio").replace("seconds", "s").replace("mib", "MiB").replace("_", " ")
+    return (
+        key.replace("seconds_ratio", "ratio")
+        .replace("seconds", "s")
+        .replace("mib", "MiB")
+        .replace("_", " ")
+    )
 
 
 def _new_file(text: str) -> Path:
     path = Path(text)
     if not path.parent.is_dir() or path.is_dir():
-        raise argparse.ArgumentTypeError(f"{path} cannot be written: its folder is absent, or it is one")
+        raise argparse.ArgumentTypeError(
+            f"{path} cannot be written: its folder is absent, or it is one"
+        )
     return path
 
 

@@ -1,15 +1,19 @@
-"""Pictures a second: Emberline's stage prepare-images, Pillow in one process and in several, and the bare decoder in several.
+"""Pictures a second: Emberline's stage prepare-images, Pillow in one process and in several, and
+the bare decoder in several.
 
-- emberline is the whole stage on Spark, from listing the files to the committed dataset, accounts and channel statistics
+- emberline is the whole stage on Spark, from listing the files to the committed dataset, accounts
+  and channel statistics
   included; only Spark's start is not.
-- pillow reads, decodes (at JPEG's reduced scales, like us) and resizes in this process, and keeps nothing.
+- pillow reads, decodes (at JPEG's reduced scales, like us) and resizes in this process, and keeps
+  nothing.
 - pillow pool does the same in a process per core.
-- decoder pool reads, decodes by simplejpeg at the same scales and resizes by Pillow in a process per core, looking at nothing
+- decoder pool reads, decodes by simplejpeg at the same scales and resizes by Pillow in a process
+  per core, looking at nothing
   else: no EXIF, no odd modes, no damage, no ids, no output. Nobody can be faster than that.
 
-The photos are the 298 of shared/data/flower-photos, linked under other names until Spark's fixed costs, some seconds a run, do
-not decide: --full has 119,200 of them. Files are in the page cache. Of the pools' memory, workers_mib is theirs; the others hold
-Spark's idle JVM too.
+The photos are the 298 of shared/data/flower-photos, linked under other names until Spark's fixed
+costs, some seconds a run, do not decide: --full has 119,200 of them. Files are in the page cache.
+Of the pools' memory, workers_mib is theirs; the others hold Spark's idle JVM too.
 """
 
 import io
@@ -79,7 +83,8 @@ def small_files(number: int, side: int) -> Iterator[Case]:
         yield Case(folder, files, side, {"labels": "folder"})
 
 
-# ---------------------------------------------------------------------------------------------------------------- subjects
+# --------------------------------------------------------------------------------------------------
+# subjects
 
 
 def emberline(case: Case) -> Path:
@@ -99,7 +104,9 @@ def one_process(case: Case, one: Decoder) -> int:
 def pool(case: Case, one: Decoder) -> int:
     """How many pictures were decoded."""
     with multiprocessing.get_context("fork").Pool(CORES) as processes:
-        return sum(processes.imap_unordered(partial(decoded, one=one, side=case.side), case.files, _CHUNK))
+        return sum(
+            processes.imap_unordered(partial(decoded, one=one, side=case.side), case.files, _CHUNK)
+        )
 
 
 def decoded(file: Path, one: Decoder, side: int) -> int:
@@ -132,7 +139,8 @@ def judge_count(case: Case, number: int) -> Figures:
     return {}
 
 
-# ------------------------------------------------------------------------------------------------------------------- cases
+# --------------------------------------------------------------------------------------------------
+# cases
 
 
 def measure(report: Report, name: str, made: Callable[[], Any]) -> None:
@@ -148,22 +156,37 @@ def measure(report: Report, name: str, made: Callable[[], Any]) -> None:
             Subject("decoder pool", partial(pool, case, by_decoder), judge),
         ]
         row = report.compare(name, subjects)
-        rates = {who: len(case.files) / figures["seconds"] for who, figures in ({"emberline": row} | row["peers"]).items()}
+        rates = {
+            who: len(case.files) / figures["seconds"]
+            for who, figures in ({"emberline": row} | row["peers"]).items()
+        }
         row["pictures_per_second"] = rates
-        report.console.print("pictures a second: " + ", ".join(f"{who} {rate:,.0f}" for who, rate in rates.items()) + "\n")
+        report.console.print(
+            "pictures a second: "
+            + ", ".join(f"{who} {rate:,.0f}" for who, rate in rates.items())
+            + "\n"
+        )
 
 
 def main() -> None:
     options = harness.options(__doc__)
-    copies, sides, small = ((10,), (32,), 2_000) if options.quick else ((10, 40), (32, 64, 128), 20_000)
+    copies, sides, small = (
+        ((10,), (32,), 2_000) if options.quick else ((10, 40), (32, 64, 128), 20_000)
+    )
     if options.full:
         copies += (400,)
     with harness.spark(options), harness.report(options) as report:
         measure(report.unseen(), "warm-up", partial(copied_photos, 1, 32))
         for side in sides:
             for number in copies:
-                measure(report, f"{298 * number:,} photos to {side}x{side}", partial(copied_photos, number, side))
-            sizes = [(298 * number, f"{298 * number:,} photos to {side}x{side}") for number in copies]
+                measure(
+                    report,
+                    f"{298 * number:,} photos to {side}x{side}",
+                    partial(copied_photos, number, side),
+                )
+            sizes = [
+                (298 * number, f"{298 * number:,} photos to {side}x{side}") for number in copies
+            ]
             report.growth(f"photos to {side}x{side}", sizes)
         number = 100_000 if options.full else small
         measure(report, f"{number:,} small files to 32x32", partial(small_files, number, 32))

@@ -1,8 +1,10 @@
-"""Lists by the defaults: NDCG@10 of ALS and of item-neighbors beside the most popular items, whole pipelines, nothing set.
+"""Lists by the defaults: NDCG@10 of ALS and of item-neighbors beside the most popular items, whole
+pipelines, nothing set.
 
-Real ratings and purchases where they are at hand (the pipelines of jobs/pipelines), and three generated shapes (shapes.py) with
-empty sections [als], [cosine] and [recommend]. A fifth of each user's interactions is withheld. "times popular" is a model's
-NDCG@10 over that of the most popular items; "seconds" are those of its training, lists and evaluation.
+Real ratings and purchases where they are at hand (the pipelines of jobs/pipelines), and three
+generated shapes (shapes.py) with empty sections [als], [cosine] and [recommend]. A fifth of each
+user's interactions is withheld. "times popular" is a model's NDCG@10 over that of the most popular
+items; "seconds" are those of its training, lists and evaluation.
 """
 
 import json
@@ -48,11 +50,16 @@ holdout = {{ by = "fraction", fraction = 0.2 }}
 def generated(name: str, folder: Path) -> Path:
     """The pipeline file of a generated shape, and its data, in a folder."""
     has_values, has_stars = shapes.SHAPES[name].values is not None, "rating" in KINDS[name]
-    columns = '{ user_id = "user", item_id = "item"' + (', value = "value" }' if has_values else " }")
+    columns = '{ user_id = "user", item_id = "item"' + (
+        ', value = "value" }' if has_values else " }"
+    )
     relevant = "relevant_from = 4.0" if has_stars else ""
     path = shapes.write(name, folder)
     file = folder / f"{name}.toml"
-    file.write_text(GENERATED.format(path=path, columns=columns, kind=KINDS[name], relevant=relevant), encoding="utf-8")
+    file.write_text(
+        GENERATED.format(path=path, columns=columns, kind=KINDS[name], relevant=relevant),
+        encoding="utf-8",
+    )
     return file
 
 
@@ -66,7 +73,12 @@ def lists_by(model: str, pipeline: Path, root: Path, overrides: Sequence[str] = 
     rows = json.loads(path.read_bytes())["reports"]["holdout"]["metrics"]
     reached = {row["subject"]: row["value"] for row in rows if row["metric"] == METRIC}
     popular = reached["most-popular"]
-    return {"seconds": seconds, "quality": reached[model], "popular": popular, "times popular": reached[model] / popular}
+    return {
+        "seconds": seconds,
+        "quality": reached[model],
+        "popular": popular,
+        "times popular": reached[model] / popular,
+    }
 
 
 def cases(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Path, list[str]]]:
@@ -81,14 +93,25 @@ def cases(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Path, list[
 def main() -> None:
     """Measure every dataset."""
     options = harness.options(__doc__)
-    names = QUICK if options.quick else (*REAL, *[name for name in shapes.SHAPES if name not in QUICK])
-    with harness.spark(options), harness.report(options) as report, TemporaryDirectory(prefix="emberline-bench-") as place:
-        for name, pipeline, overrides in cases(Path(place), [name for name in names if report.wants(f"lists {name}")]):
+    names = (
+        QUICK if options.quick else (*REAL, *[name for name in shapes.SHAPES if name not in QUICK])
+    )
+    with (
+        harness.spark(options),
+        harness.report(options) as report,
+        TemporaryDirectory(prefix="emberline-bench-") as place,
+    ):
+        for name, pipeline, overrides in cases(
+            Path(place), [name for name in names if report.wants(f"lists {name}")]
+        ):
             root = Path(place) / "roots" / name
             config = pipelines.load(pipeline, overrides)
             runner.run(config, storage.locate(str(root)), stages.select(config, "prepare-ratings"))
             measure = [partial(lists_by, model, pipeline, root, overrides) for model in MODELS]
-            subjects = [Subject(model, run, measures_itself=True) for model, run in zip(MODELS, measure, strict=True)]
+            subjects = [
+                Subject(model, run, measures_itself=True)
+                for model, run in zip(MODELS, measure, strict=True)
+            ]
             report.compare(f"lists {name}", subjects)
 
 

@@ -1,4 +1,6 @@
-"""Pictures to measure on, as shards: crops of real photos where they are at hand, else generated ones that compress alike."""
+"""Pictures to measure on, as shards: crops of real photos where they are at hand, else
+generated ones that compress alike.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,17 +41,36 @@ def pictures(count: int = PART_ROWS, seed: int = 1) -> Pixels:
 
 
 def publish(root: Path, name: str, pixels: Pixels, labels: Int32, classes: int = 1) -> Dataset:
-    """Shards as export-shards writes them, a row per label; pictures come round again where they are fewer."""
+    """Shards as export-shards writes them, a row per label; pictures come round again where
+    they are fewer.
+    """
     folder = root / name / run_folder("0" * 64, _RUN_ID)
     starts = range(0, len(labels), PART_ROWS)
     parts = [
-        write_part(_tables(name, pixels, labels, start), folder, f"part-{at:05d}", TABLES[name], GROUP_ROWS)
+        write_part(
+            _tables(name, pixels, labels, start), folder, f"part-{at:05d}", TABLES[name], GROUP_ROWS
+        )
         for at, start in enumerate(starts)
     ]
-    info: dict[str, Any] = {"task": "class", "height": SIDE, "width": SIDE, "channels": CHANNELS, "row_group_rows": GROUP_ROWS}
-    info |= {"mean": [0.5] * CHANNELS, "std": [0.25] * CHANNELS, "classes": [str(number) for number in range(classes)]}
+    info: dict[str, Any] = {
+        "task": "class",
+        "height": SIDE,
+        "width": SIDE,
+        "channels": CHANNELS,
+        "row_group_rows": GROUP_ROWS,
+    }
+    info |= {
+        "mean": [0.5] * CHANNELS,
+        "std": [0.25] * CHANNELS,
+        "classes": [str(number) for number in range(classes)],
+    }
     produced_by = ProducedBy("export-shards", "0" * 64, _RUN_ID)
-    commit(root, Manifest(name, "table", fields_of(TABLES[name]), len(labels), parts, produced_by, info=info))
+    commit(
+        root,
+        Manifest(
+            name, "table", fields_of(TABLES[name]), len(labels), parts, produced_by, info=info
+        ),
+    )
     return load(root, name)
 
 
@@ -73,7 +94,9 @@ def _tables(name: str, pixels: Pixels, labels: Int32, start: int) -> Iterator[pa
             "split": [name.removeprefix("shards_")] * len(rows),
             "label": label,
             "factors": [None] * len(rows),
-            "pixels": pixel_column(pixels[rows % len(pixels)].reshape(len(rows), -1), np.ones(len(rows), np.bool_)),
+            "pixels": pixel_column(
+                pixels[rows % len(pixels)].reshape(len(rows), -1), np.ones(len(rows), np.bool_)
+            ),
         }
         yield pa.table(columns, schema=TABLES[name])
 
@@ -87,5 +110,12 @@ def _smooth(rng: np.random.Generator, count: int) -> Pixels:
     """Colours that run into each other, and the noise of a camera."""
     coarse = rng.integers(0, 256, (count, 10, 10, CHANNELS), dtype=np.uint8)
     size = (_PHOTO_SIDE, _PHOTO_SIDE)
-    wholes = np.stack([np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BICUBIC)) for each in coarse])
-    return np.clip(128 + 2 * (wholes - 128.0) + rng.normal(0, 4, wholes.shape), 0, 255).astype(np.uint8)
+    wholes = np.stack(
+        [
+            np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BICUBIC))
+            for each in coarse
+        ]
+    )
+    return np.clip(128 + 2 * (wholes - 128.0) + rng.normal(0, 4, wholes.shape), 0, 255).astype(
+        np.uint8
+    )

@@ -1,16 +1,21 @@
-"""Images a second: an epoch of batches from shards, from arrays in memory, from TFRecord files, and from Hugging Face's datasets.
+"""Images a second: an epoch of batches from shards, from arrays in memory, from TFRecord files, and
+from Hugging Face's datasets.
 
-- emberline reads shards (Parquet, zstd, pages checked against their checksums) in the order of cnn/reader.py: all of an epoch's
+- emberline reads shards (Parquet, zstd, pages checked against their checksums) in the order of
+  cnn/reader.py: all of an epoch's
   batches can be had again, from any of them on.
 - numpy has all pictures in memory, and takes those of a batch by a permutation of the whole.
-- tfrecord is tf.data over uncompressed files of as many rows as our shards: the files permuted, two read in turn, records
+- tfrecord is tf.data over uncompressed files of as many rows as our shards: the files permuted, two
+  read in turn, records
   shuffled in a buffer of 10,000, parsed in batches by two threads, two batches ahead, in a deterministic order.
-- datasets has the same columns as an Arrow file, mapped into memory, shuffled by an index of all rows, taken in batches as
+- datasets has the same columns as an Arrow file, mapped into memory, shuffled by an index of all
+  rows, taken in batches as
   Arrow tables: of its ways to shuffle the fastest here.
 
-Every subject lives in a process of its own, and has read one epoch before it is measured: files are in the page cache. Each batch
-is looked at whole, byte for byte. An epoch in which not every picture came exactly once raises AssertionError. Pages of the
-mapped Arrow file count as that process's memory, but the machine may take them back.
+Every subject lives in a process of its own, and has read one epoch before it is measured: files are
+in the page cache. Each batch is looked at whole, byte for byte. An epoch in which not every picture
+came exactly once raises AssertionError. Pages of the mapped Arrow file count as that process's
+memory, but the machine may take them back.
 """
 
 import os
@@ -33,7 +38,8 @@ from emberline.config import CnnConfig
 from emberline.datasets.manifest import load
 from emberline.images.pixels import pixel_array
 
-Batches = Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer]]]  # pictures and the numbers of their rows
+# pictures and the numbers of their rows
+Batches = Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer]]]
 UInt64 = npt.NDArray[np.uint64]
 SEED = 1
 _THREADS = 2
@@ -55,12 +61,15 @@ class Source:
         return shards.groups(range(len(shards.group_rows)))
 
 
-# ---------------------------------------------------------------------------------------------------------------- subjects
-# Each opens a source, and gives the function that begins an epoch by its number.
+# --------------------------------------------------------------------------------------------------
+# subjects Each opens a source, and gives the function that begins an epoch by its number.
 
 
 def emberline(source: Source) -> Callable[[int], Batches]:
-    reader = Reader(source.shards(), CnnConfig(global_batch_size=source.batch_size, seed=SEED, reader_threads=_THREADS))
+    reader = Reader(
+        source.shards(),
+        CnnConfig(global_batch_size=source.batch_size, seed=SEED, reader_threads=_THREADS),
+    )
 
     def epoch(number: int) -> Batches:
         for (batch,) in reader.batches(number, 0, 1):
@@ -89,11 +98,17 @@ def tfrecord(source: Source) -> Callable[[int], Batches]:
     import tensorflow as tf
 
     files = _tfrecord_files(source)
-    features = {"pixels": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
+    features = {
+        "pixels": tf.io.FixedLenFeature([], tf.string),
+        "label": tf.io.FixedLenFeature([], tf.int64),
+    }
 
     def parsed(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         columns = tf.io.parse_example(records, features)
-        return tf.reshape(tf.io.decode_raw(columns["pixels"], tf.uint8), (-1, *SHAPE)), columns["label"]
+        return (
+            tf.reshape(tf.io.decode_raw(columns["pixels"], tf.uint8), (-1, *SHAPE)),
+            columns["label"],
+        )
 
     def records(file: tf.Tensor) -> tf.data.Dataset:
         return tf.data.TFRecordDataset(file, buffer_size=1 << 20)
@@ -104,9 +119,16 @@ def tfrecord(source: Source) -> Callable[[int], Batches]:
         options.deterministic = True
         permuted = np.random.default_rng([SEED, number]).permutation(files).tolist()
         data = tf.data.Dataset.from_tensor_slices(permuted)
-        data = data.interleave(records, cycle_length=2, block_length=16, num_parallel_calls=_THREADS)
+        data = data.interleave(
+            records, cycle_length=2, block_length=16, num_parallel_calls=_THREADS
+        )
         data = data.shuffle(_BUFFER_ROWS, seed=number).batch(source.batch_size)
-        yield from data.map(parsed, num_parallel_calls=_THREADS).prefetch(2).with_options(options).as_numpy_iterator()
+        yield from (
+            data.map(parsed, num_parallel_calls=_THREADS)
+            .prefetch(2)
+            .with_options(options)
+            .as_numpy_iterator()
+        )
 
     return epoch
 
@@ -135,7 +157,9 @@ def _example(pixels: bytes, label: int) -> bytes:
         "pixels": tf.train.Feature(bytes_list=tf.train.BytesList(value=[pixels])),
         "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
     }
-    serialized: bytes = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    serialized: bytes = tf.train.Example(
+        features=tf.train.Features(feature=features)
+    ).SerializeToString()
     return serialized
 
 
@@ -145,12 +169,17 @@ def hugging_face(source: Source) -> Callable[[int], Batches]:
 
     disable_progress_bars()
     files = [str(path) for path in source.shards().dataset.paths]
-    whole = Dataset.from_parquet(files, columns=["pixels", "label"], cache_dir=str(source.root / "datasets"))
+    whole = Dataset.from_parquet(
+        files, columns=["pixels", "label"], cache_dir=str(source.root / "datasets")
+    )
 
     def epoch(number: int) -> Batches:
         shuffled = whole.shuffle(seed=number, keep_in_memory=True).with_format("arrow")
         for table in shuffled.iter(source.batch_size):
-            yield pixel_array(table["pixels"].combine_chunks()).reshape(-1, *SHAPE), table["label"].to_numpy()
+            yield (
+                pixel_array(table["pixels"].combine_chunks()).reshape(-1, *SHAPE),
+                table["label"].to_numpy(),
+            )
 
     return epoch
 
@@ -158,12 +187,15 @@ def hugging_face(source: Source) -> Callable[[int], Batches]:
 SUBJECTS = {"emberline": emberline, "numpy": numpy, "tfrecord": tfrecord, "datasets": hugging_face}
 
 
-# -------------------------------------------------------------------------------------------------------------- an epoch
+# --------------------------------------------------------------------------------------------------
+# an epoch
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What came in an epoch: the numbers of the rows, and the sum of all pictures' bytes, eight at a time, modulo 2^64."""
+    """What came in an epoch: the numbers of the rows, and the sum of all pictures' bytes, eight
+    at a time, modulo 2^64.
+    """
 
     rows: npt.NDArray[np.integer]
     bytes_sum: int
@@ -172,7 +204,9 @@ class Seen:
 def made(name: str, source: Source) -> Subject:
     """A subject that is ready: everything opened, one epoch read."""
     begin, numbers = SUBJECTS[name](source), count()
-    expected = Seen(np.arange(len(source.shards())), sum(_sum(rows.pixels) for rows in source.groups()) % 2**64)
+    expected = Seen(
+        np.arange(len(source.shards())), sum(_sum(rows.pixels) for rows in source.groups()) % 2**64
+    )
     judge = partial(judged, expected)
     judge(seen(begin(next(numbers))))
     return Subject(name, lambda: seen(begin(next(numbers))), judge)
@@ -192,14 +226,17 @@ def _sum(pixels: npt.NDArray[np.uint8]) -> int:
 
 
 def judged(expected: Seen, found: Seen) -> Figures:
-    """Raises AssertionError unless every row came exactly once, with its picture, and not in the order of the files."""
+    """Raises AssertionError unless every row came exactly once, with its picture, and not in
+    the order of the files.
+    """
     assert np.array_equal(np.sort(found.rows), expected.rows), "not every row once"
     assert found.bytes_sum == expected.bytes_sum, "other pictures"
     assert not np.array_equal(found.rows, expected.rows), "not shuffled"
     return {}
 
 
-# ------------------------------------------------------------------------------------------------------------------- cases
+# --------------------------------------------------------------------------------------------------
+# cases
 
 
 def measure(report: Report, rows: int, batch_sizes: Sequence[int], rounds: int) -> None:
@@ -209,28 +246,43 @@ def measure(report: Report, rows: int, batch_sizes: Sequence[int], rounds: int) 
             if report.wants(name):
                 source = Source(Path(root), size)
                 if not (source.root / "shards_train").exists():
-                    publish(source.root, "shards_train", pictures(), np.arange(rows, dtype=np.int32))
-                with harness.apart([partial(made, subject, source) for subject in SUBJECTS]) as subjects:
+                    publish(
+                        source.root, "shards_train", pictures(), np.arange(rows, dtype=np.int32)
+                    )
+                with harness.apart(
+                    [partial(made, subject, source) for subject in SUBJECTS]
+                ) as subjects:
                     row = report.compare(name, subjects, rounds)
                 _show(report, row, rows)
 
 
 def _show(report: Report, row: harness.Row, rows: int) -> None:
-    """Adds to the row, and prints, images a second, and the milliseconds of one core for a thousand of them."""
+    """Adds to the row, and prints, images a second, and the milliseconds of one core for a
+    thousand of them.
+    """
     figures = {"emberline": row} | row["peers"]
     row["images_per_second"] = {who: rows / of["seconds"] for who, of in figures.items()}
     row["cpu_ms_per_1000"] = {who: of["cpu_seconds"] / rows * 1e6 for who, of in figures.items()}
     for what in ("images_per_second", "cpu_ms_per_1000"):
-        report.console.print(f"{what.replace('_', ' ')}: " + ", ".join(f"{who} {rate:,.4g}" for who, rate in row[what].items()))
+        report.console.print(
+            f"{what.replace('_', ' ')}: "
+            + ", ".join(f"{who} {rate:,.4g}" for who, rate in row[what].items())
+        )
     report.console.print()
 
 
 def main() -> None:
     options = harness.options(__doc__, with_spark=False)
-    rounds = {50_000: 3} if options.quick else {50_000: 12, 200_000: 4} | ({1_000_000: 2} if options.full else {})
+    rounds = (
+        {50_000: 3}
+        if options.quick
+        else {50_000: 12, 200_000: 4} | ({1_000_000: 2} if options.full else {})
+    )
     with harness.report(options) as report:
         for rows, number in rounds.items():
-            measure(report, rows, (256, 32) if rows == 50_000 and not options.quick else (256,), number)
+            measure(
+                report, rows, (256, 32) if rows == 50_000 and not options.quick else (256,), number
+            )
         report.growth("images batch 256", [(rows, f"{rows:,} images batch 256") for rows in rounds])
 
 

@@ -1,14 +1,19 @@
-"""Top-10 of users x items at rank 64, seen items removed: Emberline's against MLlib's and `implicit`'s, beside the bare product.
+"""Top-10 of users x items at rank 64, seen items removed: Emberline's against MLlib's and
+`implicit`'s, beside the bare product.
 
-- emberline begins with Parquet of factors and ratings, arranges both, and ends with Parquet of the lists, as the stage does.
-- mllib is ALSModel.recommendForUserSubset, from and to Parquet like ours; it does not remove what was seen.
-- implicit is its recommend() in this process, a thread per core, from factors and a matrix of seen items in memory.
-- arithmetic is our product, mask and selection in this process, a thread per core, from arrays in memory: the rest of
+- emberline begins with Parquet of factors and ratings, arranges both, and ends with Parquet of the
+  lists, as the stage does.
+- mllib is ALSModel.recommendForUserSubset, from and to Parquet like ours; it does not remove what
+  was seen.
+- implicit is its recommend() in this process, a thread per core, from factors and a matrix of seen
+  items in memory.
+- arithmetic is our product, mask and selection in this process, a thread per core, from arrays in
+  memory: the rest of
   emberline's time is reading, arranging, and Spark.
 - gemm is nothing but the product, in the same pieces: what none of them can be faster than.
 
-"quality" is the share of 200 users whose list is that of a sort of all their scores in float64, equal within 1e-5. "gflops" is
-2 x users x items x rank floating-point operations over the time.
+"quality" is the share of 200 users whose list is that of a sort of all their scores in float64,
+equal within 1e-5. "gflops" is 2 x users x items x rank floating-point operations over the time.
 """
 
 from collections.abc import Callable, Iterator
@@ -51,7 +56,9 @@ _WHOLE_LISTS = 1e-5
 
 @dataclass(frozen=True)
 class Case:
-    """Factors of users (m, RANK) and items (n, RANK), what the users have seen (m, n), and the root whose datasets hold them."""
+    """Factors of users (m, RANK) and items (n, RANK), what the users have seen (m, n), and the
+    root whose datasets hold them.
+    """
 
     users: Float32
     items: Float32
@@ -60,21 +67,31 @@ class Case:
 
 
 def made(ratings: Ratings, num_users: int, root: Path) -> Case:
-    """The first users and what they have rated, with random factors; a user likes about the same items as others do."""
+    """The first users and what they have rated, with random factors; a user likes about the
+    same items as others do.
+    """
     rng = np.random.default_rng(1)
-    users, items = (rng.standard_normal((n, RANK), np.float32) for n in (num_users, ratings.num_items))
+    users, items = (
+        rng.standard_normal((n, RANK), np.float32) for n in (num_users, ratings.num_items)
+    )
     users[:, 0] = np.abs(users[:, 0])
     of_these = ratings.user < num_users
     user, item = ratings.user[of_these], ratings.item[of_these]
-    seen = sparse.csr_matrix((ratings.value[of_these], (user, item)), shape=(num_users, ratings.num_items))
+    seen = sparse.csr_matrix(
+        (ratings.value[of_these], (user, item)), shape=(num_users, ratings.num_items)
+    )
     Ratings(user, item, ratings.value[of_these], num_users, ratings.num_items).publish(root)
     for name, factors in (("user_factors", users), ("item_factors", items)):
-        table = pa.table([pa.array(np.arange(len(factors), dtype=np.int32)), pa.array(list(factors))], schema=TABLES[name])
+        table = pa.table(
+            [pa.array(np.arange(len(factors), dtype=np.int32)), pa.array(list(factors))],
+            schema=TABLES[name],
+        )
         data.publish(root, table, name, num_parts=4, rank=RANK)
     return Case(users, items, seen, root)
 
 
-# ---------------------------------------------------------------------------------------------------------------- subjects
+# --------------------------------------------------------------------------------------------------
+# subjects
 
 
 def emberline(case: Case, session: SparkSession) -> Callable[[], Lists]:
@@ -84,8 +101,15 @@ def emberline(case: Case, session: SparkSession) -> Callable[[], Lists]:
     written = _written(best, case.root / "emberline")
 
     def judged() -> Lists:
-        rows = written(session).where(F.col("user").isin(_judged(case))).orderBy("user", "rank").collect()
-        return {user: [row["item"] for row in rows if row["user"] == user] for user in _judged(case)}
+        rows = (
+            written(session)
+            .where(F.col("user").isin(_judged(case)))
+            .orderBy("user", "rank")
+            .collect()
+        )
+        return {
+            user: [row["item"] for row in rows if row["user"] == user] for user in _judged(case)
+        }
 
     return judged
 
@@ -105,7 +129,10 @@ def mllib(case: Case, session: SparkSession) -> Callable[[], Lists]:
 def _mllib_model(case: Case, session: SparkSession) -> ALSModel:
     """A model of our factors, by the constructor that its own fit() calls."""
     sides = ((name, _factors(case, session, name)) for name in ("user", "item"))
-    factors = [side.select(F.col(name).alias("id"), F.col("factors").alias("features"))._jdf for name, side in sides]
+    factors = [
+        side.select(F.col(name).alias("id"), F.col("factors").alias("features"))._jdf
+        for name, side in sides
+    ]
     jvm = session.sparkContext._jvm
     assert jvm is not None
     model = jvm.org.apache.spark.ml.recommendation.ALSModel("als", RANK, *factors)
@@ -123,7 +150,9 @@ def _written(frame: DataFrame, path: Path) -> Callable[[SparkSession], DataFrame
 
 def implicit(case: Case) -> Callable[[], Lists]:
     with threadpool_limits(1, "blas"):
-        ids, _ = implicit_topk(case.items, case.users, K, filter_query_items=case.seen, num_threads=harness.CORES)
+        ids, _ = implicit_topk(
+            case.items, case.users, K, filter_query_items=case.seen, num_threads=harness.CORES
+        )
     return lambda: {user: ids[user].tolist() for user in _judged(case)}
 
 
@@ -131,7 +160,9 @@ def arithmetic(case: Case) -> Callable[[], Lists]:
     found = _in_threads(case, _best_of)
     rows, columns, _, _ = lists(np.concatenate(found))
     starts = np.searchsorted(rows, np.arange(len(case.users) + 1))
-    return lambda: {user: columns[starts[user] : starts[user + 1]].tolist() for user in _judged(case)}
+    return lambda: {
+        user: columns[starts[user] : starts[user + 1]].tolist() for user in _judged(case)
+    }
 
 
 def _best_of(case: Case, first: int) -> npt.NDArray[np.uint64]:
@@ -147,13 +178,22 @@ def _best_of(case: Case, first: int) -> npt.NDArray[np.uint64]:
 
 
 def gemm(case: Case) -> None:
-    _in_threads(case, lambda case, first: [None for _ in _tiles(case.users[first : first + ROWS_PER_BLOCK], case.items)])
+    _in_threads(
+        case,
+        lambda case, first: [
+            None for _ in _tiles(case.users[first : first + ROWS_PER_BLOCK], case.items)
+        ],
+    )
 
 
 def _tiles(users: Float32, items: Float32) -> Iterator[tuple[int, int, Float32]]:
     for column in range(0, len(items), TILE_COLUMNS):
         for row in range(0, len(users), TILE_ROWS):
-            yield row, column, users[row : row + TILE_ROWS] @ items[column : column + TILE_COLUMNS].T
+            yield (
+                row,
+                column,
+                users[row : row + TILE_ROWS] @ items[column : column + TILE_COLUMNS].T,
+            )
 
 
 def _in_threads(case: Case, work: Callable[[Case, int], Any]) -> list[Any]:
@@ -162,17 +202,26 @@ def _in_threads(case: Case, work: Callable[[Case, int], Any]) -> list[Any]:
         return list(pool.map(partial(work, case), range(0, len(case.users), ROWS_PER_BLOCK)))
 
 
-# ----------------------------------------------------------------------------------------------------------------- quality
+# --------------------------------------------------------------------------------------------------
+# quality
 
 
 def _judged(case: Case) -> list[int]:
-    return np.random.default_rng(2).choice(len(case.users), min(JUDGED, len(case.users)), replace=False).tolist()
+    return (
+        np.random.default_rng(2)
+        .choice(len(case.users), min(JUDGED, len(case.users)), replace=False)
+        .tolist()
+    )
 
 
 def judge(case: Case, removes_seen: bool, judged: Callable[[], Lists]) -> Figures:
     found = judged()
     users = _judged(case)
-    return {"quality": float(np.mean([_is_right(case, user, found[user], removes_seen) for user in users]))}
+    return {
+        "quality": float(
+            np.mean([_is_right(case, user, found[user], removes_seen) for user in users])
+        )
+    }
 
 
 def _is_right(case: Case, user: int, found: list[int], removes_seen: bool) -> bool:
@@ -184,10 +233,13 @@ def _is_right(case: Case, user: int, found: list[int], removes_seen: bool) -> bo
     return len(set(found)) == K and bool(np.all(np.abs(scores[found] - best) <= _WHOLE_LISTS))
 
 
-# ------------------------------------------------------------------------------------------------------------------- cases
+# --------------------------------------------------------------------------------------------------
+# cases
 
 
-def measure(report: Report, session: SparkSession, name: str, millions: float, num_users: int) -> None:
+def measure(
+    report: Report, session: SparkSession, name: str, millions: float, num_users: int
+) -> None:
     """One case, whose data is only made if `--only` leaves it in."""
     if not report.wants(name):
         return
@@ -197,21 +249,36 @@ def measure(report: Report, session: SparkSession, name: str, millions: float, n
         subjects = [
             Subject("emberline", partial(emberline, case, session), partial(judge, case, True)),
             Subject("mllib", partial(mllib, case, session), partial(judge, case, False), rounds=1),
-            Subject("implicit", partial(implicit, case), partial(judge, case, True), uses_spark=False),
-            Subject("arithmetic", partial(arithmetic, case), partial(judge, case, True), uses_spark=False),
+            Subject(
+                "implicit", partial(implicit, case), partial(judge, case, True), uses_spark=False
+            ),
+            Subject(
+                "arithmetic",
+                partial(arithmetic, case),
+                partial(judge, case, True),
+                uses_spark=False,
+            ),
             Subject("gemm", partial(gemm, case), uses_spark=False),
         ]
         row = report.compare(name, subjects)
         flop = 2 * RANK * num_users * ratings.num_items
-        rates = {who: flop / figures["seconds"] / 1e9 for who, figures in ({"emberline": row} | row["peers"]).items()}
+        rates = {
+            who: flop / figures["seconds"] / 1e9
+            for who, figures in ({"emberline": row} | row["peers"]).items()
+        }
         row["gflops"] = rates
-        report.console.print("gflops: " + ", ".join(f"{who} {rate:,.0f}" for who, rate in rates.items()) + "\n")
+        report.console.print(
+            "gflops: " + ", ".join(f"{who} {rate:,.0f}" for who, rate in rates.items()) + "\n"
+        )
 
 
 def main() -> None:
     options = harness.options(__doc__)
     sizes = [(1.0, 6_250)] if options.quick else [(1.0, 6_250), (4.0, 25_000), (16.0, 60_000)]
-    names = {size: f"top-{K} {users:,} users x {round(5_000 * size**0.5):,} items rank {RANK}" for size, users in sizes}
+    names = {
+        size: f"top-{K} {users:,} users x {round(5_000 * size**0.5):,} items rank {RANK}"
+        for size, users in sizes
+    }
     with harness.spark(options) as session, harness.report(options) as report:
         measure(report.unseen(), session, "warm-up", 0.4, 2_500)
         for size, users in sizes:

@@ -1,15 +1,20 @@
-"""Training the `cifar` net in batches of 32: an epoch from shards, from arrays in memory, and by Keras on arrays in memory.
+"""Training the `cifar` net in batches of 32: an epoch from shards, from arrays in memory, and by
+Keras on arrays in memory.
 
-- emberline is the trainer's loop fed by the reader: shards are read, checked, shuffled and cut into batches beside the steps.
-- arrays is the same loop, fed with rows of arrays in memory by a permutation of them: as if reading cost next to nothing.
+- emberline is the trainer's loop fed by the reader: shards are read, checked, shuffled and cut into
+  batches beside the steps.
+- arrays is the same loop, fed with rows of arrays in memory by a permutation of them: as if reading
+  cost next to nothing.
 - keras is `fit` on the same arrays, shuffled, with the same net, optimizer and loss.
 
-Each of the three lives in a process of its own, has learnt one epoch before it is measured, and computes deterministically. An
-epoch of ours begins with an empty reader; the stage has it read while the epoch before is measured.
+Each of the three lives in a process of its own, has learnt one epoch before it is measured, and
+computes deterministically. An epoch of ours begins with an empty reader; the stage has it read
+while the epoch before is measured.
 
-The stage, run by the runner as `emberline run` does, with one trainer process and with two: its epochs' seconds, as its history
-says them, without starting TensorFlow, checking parts and validation. Two processes on one machine of two cores share what one
-of them can use alone: this shows what the exchange of gradients costs, not a speed-up.
+The stage, run by the runner as `emberline run` does, with one trainer process and with two: its
+epochs' seconds, as its history says them, without starting TensorFlow, checking parts and
+validation. Two processes on one machine of two cores share what one of them can use alone: this
+shows what the exchange of gradients costs, not a speed-up.
 """
 
 import os
@@ -51,8 +56,8 @@ class Learnt:
     loss: float
 
 
-# ---------------------------------------------------------------------------------------------------------------- subjects
-# Each gives the function that learns an epoch, by its number.
+# --------------------------------------------------------------------------------------------------
+# subjects Each gives the function that learns an epoch, by its number.
 
 
 def emberline(root: Path) -> Callable[[int], Learnt]:
@@ -77,7 +82,9 @@ def arrays(root: Path) -> Callable[[int], Learnt]:
         order = np.random.default_rng([CONFIG.seed, number]).permutation(len(labels))
         for first in range(0, len(order), size):
             rows = order[first : first + size]
-            yield [Batch(pixels[rows], labels[rows], np.ones(len(rows), np.float32), float(len(rows)))]
+            yield [
+                Batch(pixels[rows], labels[rows], np.ones(len(rows), np.float32), float(len(rows)))
+            ]
 
     def epoch(number: int) -> Learnt:
         return _learnt(trainer.train(batches(number), -(-len(labels) // size)))
@@ -96,9 +103,16 @@ def keras_fit(root: Path) -> Callable[[int], Learnt]:
     def epoch(number: int) -> Learnt:
         before = int(model.optimizer.iterations)
         history = model.fit(
-            pixels, labels, batch_size=CONFIG.global_batch_size, epochs=number + 1, initial_epoch=number, verbose=0
+            pixels,
+            labels,
+            batch_size=CONFIG.global_batch_size,
+            epochs=number + 1,
+            initial_epoch=number,
+            verbose=0,
         )
-        return Learnt(len(labels), int(model.optimizer.iterations) - before, history.history["loss"][0])
+        return Learnt(
+            len(labels), int(model.optimizer.iterations) - before, history.history["loss"][0]
+        )
 
     return epoch
 
@@ -140,7 +154,9 @@ def judged(rows: int, learnt: Learnt) -> Figures:
 def stage(root: Path, workers: int) -> Figures:
     """Of the stage's epochs but the first: the mean of their seconds, and the last one's loss."""
     cnn = SETTINGS | {"workers": workers, "epochs": _STAGE_EPOCHS}
-    config = Config.model_validate({"images": {"path": "unread"}, "shards": {"task": "class"}, "cnn": cnn})
+    config = Config.model_validate(
+        {"images": {"path": "unread"}, "shards": {"task": "class"}, "cnn": cnn}
+    )
     runner.run(config, root, stages.select(config, only="train-cnn"), force=True)
     history = load(root, "cnn").manifest.info["history"]
     rows = load(root, "shards_train").rows
@@ -150,11 +166,14 @@ def stage(root: Path, workers: int) -> Figures:
     return {"seconds": seconds, "loss": history[-1]["loss"]}
 
 
-# ------------------------------------------------------------------------------------------------------------------- cases
+# --------------------------------------------------------------------------------------------------
+# cases
 
 
 def written(root: Path, rows: int) -> Path:
-    """Shards of so many rows to learn from, and a few to validate by; how bright a picture is, is its class."""
+    """Shards of so many rows to learn from, and a few to validate by; how bright a picture is,
+    is its class.
+    """
     for name, number in (("shards_train", rows), ("shards_val", 1_000)):
         pixels = pictures(min(number, 10_000), seed=number)
         classes = (pixels.mean(axis=(1, 2, 3)) * CLASSES / 256).astype(np.int32)
@@ -170,15 +189,23 @@ def measure(report: Report, rows: int, rounds: int) -> None:
             with harness.apart([partial(made, name, root) for name in SUBJECTS]) as subjects:
                 show(report, report.compare(epoch, subjects, rounds), rows)
         if report.wants(by_stage):
-            subjects = [Subject(name, partial(stage, root, n), measures_itself=True) for name, n in STAGES.items()]
+            subjects = [
+                Subject(name, partial(stage, root, n), measures_itself=True)
+                for name, n in STAGES.items()
+            ]
             show(report, report.compare(by_stage, subjects), rows)
 
 
 def show(report: Report, row: harness.Row, rows: int) -> None:
     """Adds to the row, and prints, images a second."""
-    rates = {who: rows / figures["seconds"] for who, figures in ({row["subject"]: row} | row["peers"]).items()}
+    rates = {
+        who: rows / figures["seconds"]
+        for who, figures in ({row["subject"]: row} | row["peers"]).items()
+    }
     row["images_per_second"] = rates
-    report.console.print("images a second: " + ", ".join(f"{who} {rate:,.0f}" for who, rate in rates.items()) + "\n")
+    report.console.print(
+        "images a second: " + ", ".join(f"{who} {rate:,.0f}" for who, rate in rates.items()) + "\n"
+    )
 
 
 def main() -> None:

@@ -24,7 +24,13 @@ def photograph(html: str, style: str) -> Image.Image:
     with tempfile.TemporaryDirectory() as folder:
         page, shot = Path(folder, "page.html"), Path(folder, "page.png")
         page.write_text(html.replace("</style>", f"{style}</style>", 1), encoding="utf-8")
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}"]
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            f"--window-size={WIDTH},{HEIGHT}",
+        ]
         command = ["chromium", *options, f"--screenshot={shot}", page.as_uri()]
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL, timeout=120)
         return Image.open(shot).convert("RGB").resize(HALF, Image.Resampling.LANCZOS)

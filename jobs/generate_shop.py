@@ -1,6 +1,7 @@
 """Generate the demo's shop: the stage generate-shop, for spark-submit.
 
-    spark-submit --properties-file spark-conf/local.conf --py-files dist/emberline.zip jobs/generate_shop.py \\
+    spark-submit --properties-file spark-conf/local.conf \\
+        --py-files dist/emberline.zip jobs/generate_shop.py \\
         --config PIPELINE.toml --root DIR [--set section.key=value]... [--force]
 """
 

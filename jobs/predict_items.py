@@ -1,6 +1,7 @@
 """Predict classes or factors of items: the stage predict-items, for spark-submit.
 
-    spark-submit --properties-file spark-conf/local.conf --py-files dist/emberline.zip jobs/predict_items.py \\
+    spark-submit --properties-file spark-conf/local.conf \\
+        --py-files dist/emberline.zip jobs/predict_items.py \\
         --config PIPELINE.toml --root DIR [--set section.key=value]... [--force]
 """
 

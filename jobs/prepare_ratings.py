@@ -1,6 +1,8 @@
-"""Turn raw interactions into clean ratings under dense ids, with a holdout: the stage prepare-ratings, for spark-submit.
+"""Turn raw interactions into clean ratings under dense ids, with a holdout: the stage
+prepare-ratings, for spark-submit.
 
-    spark-submit --properties-file spark-conf/local.conf --py-files dist/emberline.zip jobs/prepare_ratings.py \\
+    spark-submit --properties-file spark-conf/local.conf \\
+        --py-files dist/emberline.zip jobs/prepare_ratings.py \\
         --config PIPELINE.toml --root DIR [--set section.key=value]... [--force]
 """
 

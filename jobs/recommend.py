@@ -1,6 +1,7 @@
 """Publish every user's top-k: the stage recommend, for spark-submit.
 
-    spark-submit --properties-file spark-conf/local.conf --py-files dist/emberline.zip jobs/recommend.py \\
+    spark-submit --properties-file spark-conf/local.conf \\
+        --py-files dist/emberline.zip jobs/recommend.py \\
         --config PIPELINE.toml --root DIR [--set section.key=value]... [--force]
 """
 

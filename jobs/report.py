@@ -1,6 +1,7 @@
 """Write the report: the stage report, for spark-submit.
 
-    spark-submit --properties-file spark-conf/local.conf --py-files dist/emberline.zip jobs/report.py \\
+    spark-submit --properties-file spark-conf/local.conf \\
+        --py-files dist/emberline.zip jobs/report.py \\
         --config PIPELINE.toml --root DIR [--set section.key=value]... [--force]
 """
 

@@ -1,6 +1,7 @@
 """Factorise the ratings by alternating least squares: the stage train-als, for spark-submit.
 
-    spark-submit --properties-file spark-conf/local.conf --py-files dist/emberline.zip jobs/train_als.py \\
+    spark-submit --properties-file spark-conf/local.conf \\
+        --py-files dist/emberline.zip jobs/train_als.py \\
         --config PIPELINE.toml --root DIR [--set section.key=value]... [--force]
 """
 

@@ -1,6 +1,7 @@
 """Train the network: the stage train-cnn, for spark-submit.
 
-    spark-submit --properties-file spark-conf/local.conf --py-files dist/emberline.zip jobs/train_cnn.py \\
+    spark-submit --properties-file spark-conf/local.conf \\
+        --py-files dist/emberline.zip jobs/train_cnn.py \\
         --config PIPELINE.toml --root DIR [--set section.key=value]... [--force]
 """
 

@@ -1,6 +1,7 @@
 """Find the cosine neighbours of items and users: the stage train-cosine, for spark-submit.
 
-    spark-submit --properties-file spark-conf/local.conf --py-files dist/emberline.zip jobs/train_cosine.py \\
+    spark-submit --properties-file spark-conf/local.conf \\
+        --py-files dist/emberline.zip jobs/train_cosine.py \\
         --config PIPELINE.toml --root DIR [--set section.key=value]... [--force]
 """
 

@@ -1,6 +1,7 @@
 """Train a random forest on embeddings: the stage train-forest, for spark-submit.
 
-    spark-submit --properties-file spark-conf/local.conf --py-files dist/emberline.zip jobs/train_forest.py \\
+    spark-submit --properties-file spark-conf/local.conf \\
+        --py-files dist/emberline.zip jobs/train_forest.py \\
         --config PIPELINE.toml --root DIR [--set section.key=value]... [--force]
 """
 

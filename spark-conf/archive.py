@@ -1,9 +1,11 @@
-"""One .tar.gz that holds a Python and the packages a cluster needs, for spark.archives: workers need no Python of their own.
+"""One .tar.gz that holds a Python and the packages a cluster needs, for spark.archives: workers
+need no Python of their own.
 
     .venv/bin/python spark-conf/archive.py [--for executors|driver] FILE.tar.gz
 
-It is made of what is installed here: this interpreter's own files, and the packages' files with those of all they depend on. So
-what runs there is what was tested here, and packing needs no network.
+It is made of what is installed here: this interpreter's own files, and the packages' files with
+those of all they depend on. So what runs there is what was tested here, and packing needs no
+network.
 """
 
 import argparse
@@ -26,7 +28,16 @@ EXECUTORS = ("numpy", "pandas", "pillow", "pyarrow", "scipy", "simplejpeg", "spa
 # Spark brings its own, fitting its version.
 NOT_PACKED = {"emberline", "py4j", "pyspark"}
 # Parts of a Python that no job needs, most of its size.
-UNUSED = {"site-packages", "dist-packages", "test", "idlelib", "ensurepip", "lib2to3", "turtledemo", "__pycache__"}
+UNUSED = {
+    "site-packages",
+    "dist-packages",
+    "test",
+    "idlelib",
+    "ensurepip",
+    "lib2to3",
+    "turtledemo",
+    "__pycache__",
+}
 # Starts the real interpreter with its library, which it looks for where it was built.
 LAUNCHER = """#!/bin/sh
 bin=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
@@ -37,7 +48,9 @@ Files = Iterator[tuple[Path, str]]
 
 
 def pack(target: Path, packages: Iterable[str]) -> None:
-    """Write the archive, whole or not at all, after the Python unpacked from it has imported the packages."""
+    """Write the archive, whole or not at all, after the Python unpacked from it has imported
+    the packages.
+    """
     names = sorted(closure({*packages} - NOT_PACKED) - NOT_PACKED)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")
@@ -58,7 +71,9 @@ def packages_for(whom: str) -> list[str]:
 
 
 def closure(packages: Iterable[str]) -> set[str]:
-    """The packages and all that they depend on, here and without extras. Exits where one is not installed."""
+    """The packages and all that they depend on, here and without extras. Exits where one is not
+    installed.
+    """
     found: set[str] = set()
     waiting = list(packages)
     while waiting:
@@ -72,7 +87,11 @@ def closure(packages: Iterable[str]) -> set[str]:
 
 def _requirements(name: str, extra: str = "") -> set[str]:
     needed = map(Requirement, _distribution(name).requires or [])
-    return {canonicalize_name(one.name) for one in needed if one.marker is None or one.marker.evaluate({"extra": extra})}
+    return {
+        canonicalize_name(one.name)
+        for one in needed
+        if one.marker is None or one.marker.evaluate({"extra": extra})
+    }
 
 
 def _distribution(name: str) -> metadata.Distribution:
@@ -87,7 +106,9 @@ def interpreter() -> Files:
     executable, library = _executable(), Path(sysconfig.get_path("stdlib"))
     yield executable, f"bin/{executable.name}"
     for folder, folders, files in os.walk(library):
-        folders[:] = [name for name in folders if name not in UNUSED and not name.startswith("config-")]
+        folders[:] = [
+            name for name in folders if name not in UNUSED and not name.startswith("config-")
+        ]
         for name in files:
             path = Path(folder, name)
             yield path, f"lib/{library.name}/{path.relative_to(library).as_posix()}"
@@ -109,9 +130,13 @@ def _executable() -> Path:
 
 
 def _site_packages() -> str:
-    """Where below its own folder the interpreter looks for packages: distributions of Linux have names of their own for it."""
+    """Where below its own folder the interpreter looks for packages: distributions of Linux
+    have names of their own for it.
+    """
     program = "import site, os, sys; print(os.path.relpath(site.getsitepackages()[-1], sys.prefix))"
-    ran = subprocess.run([str(_executable()), "-I", "-c", program], check=True, capture_output=True, text=True)
+    ran = subprocess.run(
+        [str(_executable()), "-I", "-c", program], check=True, capture_output=True, text=True
+    )
     return ran.stdout.strip()
 
 
@@ -135,30 +160,52 @@ def _add_launcher(archive: tarfile.TarFile) -> None:
 
 
 def check(archive: Path, packages: Iterable[str]) -> None:
-    """Unpack it elsewhere, and import the packages there, with an empty environment. Exits where that does not work."""
+    """Unpack it elsewhere, and import the packages there, with an empty environment. Exits
+    where that does not work.
+    """
     owners = metadata.packages_distributions().items()
-    modules = [name for name, by in owners if not name.startswith("_") and {*map(canonicalize_name, by)} & {*packages}]
-    program = f"import importlib, sys; [importlib.import_module(name) for name in {modules!r}]; print(*sys.path, sep='\\n')"
+    modules = [
+        name
+        for name, by in owners
+        if not name.startswith("_") and {*map(canonicalize_name, by)} & {*packages}
+    ]
+    program = (
+        f"import importlib, sys; [importlib.import_module(name) for name in {modules!r}];"
+        " print(*sys.path, sep='\\n')"
+    )
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["tar", "-xzf", str(archive), "-C", folder], check=True)
         python = [f"{folder}/bin/python3", "-I", "-c", program]
-        ran = subprocess.run(python, capture_output=True, text=True, env={"PATH": os.defpath}, cwd=folder)
+        ran = subprocess.run(
+            python, capture_output=True, text=True, env={"PATH": os.defpath}, cwd=folder
+        )
     elsewhere = [path for path in ran.stdout.splitlines() if not path.startswith(folder)]
     if ran.returncode or elsewhere:
-        problem = ran.stderr.strip().rpartition("\n")[2] or f"it looks for modules in {elsewhere[0]}"
+        problem = (
+            ran.stderr.strip().rpartition("\n")[2] or f"it looks for modules in {elsewhere[0]}"
+        )
         sys.exit(f"archive: error: the packed Python does not run by itself: {problem}")
 
 
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description="Pack Python and packages for spark.archives.")
-    parser.add_argument("--for", dest="whom", choices=("executors", "driver"), default="executors", help="whose packages")
+    parser.add_argument(
+        "--for",
+        dest="whom",
+        choices=("executors", "driver"),
+        default="executors",
+        help="whose packages",
+    )
     parser.add_argument("file", type=Path, metavar="FILE.tar.gz")
     given = parser.parse_args()
     if not given.file.name.endswith(".tar.gz"):
         parser.error(f"{given.file}: Spark knows an archive by its name: FILE.tar.gz")
     pack(given.file, packages_for(given.whom))
-    print(f"{given.file}: {given.file.stat().st_size / 2**20:.0f} MiB; --conf spark.archives={given.file}#environment")
+    print(
+        f"{given.file}: {given.file.stat().st_size / 2**20:.0f} MiB; --conf"
+        f" spark.archives={given.file}#environment"
+    )
 
 
 if __name__ == "__main__":

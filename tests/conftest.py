@@ -28,7 +28,8 @@ from emberline.datasets.storage import Location
 from emberline.runner import Outcome
 from emberline.spark import session
 
-# Small data, so that most of the time is Java warming up: let it optimise less, and cut less finely.
+# Small data, so that most of the time is Java warming up: let it optimise less, and cut less
+# finely.
 SPARK = SparkConfig(
     master="local[2]",
     driver_memory="1g",
@@ -41,7 +42,8 @@ SPARK = SparkConfig(
 Weights = Callable[[Location], dict[str, np.ndarray]]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
-# `first()` is true once per rank and folder; a peer's end does to `collective` what it does to TensorFlow's.
+# `first()` is true once per rank and folder; a peer's end does to `collective` what it does to
+# TensorFlow's.
 TEAM_WORKER = """
 import json, os, signal, socket, sys, time
 from pathlib import Path
@@ -114,7 +116,9 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    """A server on loopback that speaks S3, and the environment that leads there, for this process and its children."""
+    """A server on loopback that speaks S3, and the environment that leads there, for this
+    process and its children.
+    """
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -138,9 +142,13 @@ def s3_root(s3_server: str) -> RemotePath:
 
 @pytest.fixture
 def run(spark: SparkSession, tmp_path: Path, root: Path) -> Run:
-    """`run(toml, *overrides, only=None, force=False)` runs a pipeline in the shared session, with its datasets in `root`."""
+    """`run(toml, *overrides, only=None, force=False)` runs a pipeline in the shared session,
+    with its datasets in `root`.
+    """
 
-    def run_pipeline(toml: str, *overrides: str, only: str | None = None, force: bool = False) -> list[Outcome]:
+    def run_pipeline(
+        toml: str, *overrides: str, only: str | None = None, force: bool = False
+    ) -> list[Outcome]:
         path = tmp_path / "pipeline.toml"
         path.write_text(toml, encoding="utf-8")
         config = pipelines.load(path, overrides)
@@ -161,23 +169,36 @@ def read(root: Path) -> Read:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """`command(*arguments)` runs the `emberline` command in a process of its own, in the test's folder."""
+    """`command(*arguments)` runs the `emberline` command in a process of its own, in the test's
+    folder.
+    """
 
     def run_command(*arguments: Any, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
-        program = [sys.executable, "-c", "from emberline.cli import main; main()", *map(str, arguments)]
-        return subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=timeout)
+        program = [
+            sys.executable,
+            "-c",
+            "from emberline.cli import main; main()",
+            *map(str, arguments),
+        ]
+        return subprocess.run(
+            program, cwd=tmp_path, capture_output=True, text=True, timeout=timeout
+        )
 
     return run_command
 
 
 @pytest.fixture
 def small_disk() -> Iterator[Callable[[Path, str], None]]:
-    """`small_disk(place, "1m")` makes a folder that is a disk of that size; without the right to, the test is skipped."""
+    """`small_disk(place, "1m")` makes a folder that is a disk of that size; without the right
+    to, the test is skipped.
+    """
     mounted: list[Path] = []
 
     def mount(place: Path, size: str) -> None:
         place.mkdir(parents=True)
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True).returncode:
+        if subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True
+        ).returncode:
             pytest.skip("no right to mount a small disk")
         mounted.append(place)
 
@@ -188,7 +209,9 @@ def small_disk() -> Iterator[Callable[[Path, str], None]]:
 
 @pytest.fixture(scope="session")
 def within_reach() -> Callable[[int], set[tuple[int, int]]]:
-    """`within_reach(pid)`: process ids and ports at which other machines reach the process, or one that it has started."""
+    """`within_reach(pid)`: process ids and ports at which other machines reach the process, or
+    one that it has started.
+    """
 
     def reachable(pid: int) -> set[tuple[int, int]]:
         listening = {inode: port for inode, is_loopback, port in _listening() if not is_loopback}
@@ -196,14 +219,18 @@ def within_reach() -> Callable[[int], set[tuple[int, int]]]:
         for each in _family(pid):
             with suppress(FileNotFoundError):  # it has ended
                 if Path(f"/proc/{each}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
-                    found |= {(each, listening[inode]) for inode in _sockets(each) if inode in listening}
+                    found |= {
+                        (each, listening[inode]) for inode in _sockets(each) if inode in listening
+                    }
         return found
 
     return reachable
 
 
 def _listening() -> Iterator[tuple[str, bool, int]]:
-    """Of each socket in this network on which somebody listens: its inode, whether it is on loopback, and its port."""
+    """Of each socket in this network on which somebody listens: its inode, whether it is on
+    loopback, and its port.
+    """
     loopback = re.compile(r"[0-9A-F]{6}7F|0{24}01000000|0{16}FFFF0000[0-9A-F]{6}7F")
     for table in ("tcp", "tcp6"):
         for line in Path("/proc/net", table).read_text().splitlines()[1:]:
@@ -215,7 +242,9 @@ def _listening() -> Iterator[tuple[str, bool, int]]:
 
 def _family(pid: int) -> set[int]:
     """A process and those that it has started, and so on."""
-    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
+    ).stdout
     parents = {int(child): int(parent) for child, parent in map(str.split, listed.splitlines())}
     family = {pid}
     while more := {child for child, parent in parents.items() if parent in family} - family:
@@ -232,7 +261,9 @@ def _sockets(pid: int) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def team_worker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a module `team_worker`, whose processes run the code that a request has for their rank: {"do": [code, ...]}."""
+    """The file of a module `team_worker`, whose processes run the code that a request has for
+    their rank: {"do": [code, ...]}.
+    """
     path = tmp_path_factory.mktemp("worker") / "team_worker.py"
     path.write_text(TEAM_WORKER)
     return path
@@ -243,10 +274,19 @@ def weights() -> Weights:
     """`weights(root)`: the arrays of the trained model, read without Keras."""
 
     def read(root: Location) -> dict[str, np.ndarray]:
-        path = next(path for path in manifests.load(root, "cnn").paths if path.name == "model.keras")
-        with zipfile.ZipFile(BytesIO(path.read_bytes())) as archive, h5py.File(BytesIO(archive.read("model.weights.h5"))) as file:
+        path = next(
+            path for path in manifests.load(root, "cnn").paths if path.name == "model.keras"
+        )
+        with (
+            zipfile.ZipFile(BytesIO(path.read_bytes())) as archive,
+            h5py.File(BytesIO(archive.read("model.weights.h5"))) as file,
+        ):
             found: dict[str, np.ndarray] = {}
-            file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
+            file.visititems(
+                lambda name, node: (
+                    found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None
+                )
+            )
             return found
 
     return read

@@ -28,11 +28,19 @@ def commit(root: Path) -> Commit:
         schema = TABLES[name]
         folder = root / name / manifests.run_folder("f" * 64, RUN_ID)
         tables = [
-            pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in part], schema=schema) for part in parts
+            pa.Table.from_pylist(
+                [dict(zip(schema.names, row, strict=True)) for row in part], schema=schema
+            )
+            for part in parts
         ]
-        written = [write_part([table], folder, f"part-{place}", schema) for place, table in enumerate(tables)]
+        written = [
+            write_part([table], folder, f"part-{place}", schema)
+            for place, table in enumerate(tables)
+        ]
         by = ProducedBy("a-stage", "f" * 64, RUN_ID)
-        manifests.commit(root, Manifest(name, "table", fields_of(schema), sum(map(len, parts)), written, by))
+        manifests.commit(
+            root, Manifest(name, "table", fields_of(schema), sum(map(len, parts)), written, by)
+        )
 
     return write
 
@@ -46,19 +54,27 @@ def pipeline(tmp_path: Path) -> Path:
 
 def _imported(code: str) -> set[str]:
     program = f"import sys, time; {code}; print(*(name for name in sys.modules))"
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     return set(ran.stdout.split())
 
 
 def test_importing_it_imports_nothing_of_what_it_does() -> None:
     mine = {name for name in _imported("import emberline") if name.startswith("emberline")}
     assert mine == {"emberline"}
-    assert not {"pyarrow", "pydantic", "numpy", "pandas", "pyspark", "tensorflow"} & _imported("import emberline")
+    assert not {"pyarrow", "pydantic", "numpy", "pandas", "pyspark", "tensorflow"} & _imported(
+        "import emberline"
+    )
 
 
-def test_planning_imports_neither_spark_nor_tensorflow_nor_pandas(pipeline: Path, root: Path) -> None:
+def test_planning_imports_neither_spark_nor_tensorflow_nor_pandas(
+    pipeline: Path, root: Path
+) -> None:
     heavy = {"pyspark", "tensorflow", "keras", "pandas", "matplotlib"}
-    assert not heavy & _imported(f"import emberline; emberline.plan({str(pipeline)!r}, root={str(root)!r})")
+    assert not heavy & _imported(
+        f"import emberline; emberline.plan({str(pipeline)!r}, root={str(root)!r})"
+    )
 
 
 def test_every_name_it_promises_is_there_with_a_docstring() -> None:
@@ -71,17 +87,24 @@ def test_every_name_it_promises_is_there_with_a_docstring() -> None:
 
 
 def test_a_pipeline_runs_once_and_is_then_up_to_date(pipeline: Path, root: Path) -> None:
-    assert [(planned.stage.name, planned.reason) for planned in emberline.plan(pipeline, root=root)] == [
-        ("generate-shop", "never run here")
-    ]
+    assert [
+        (planned.stage.name, planned.reason) for planned in emberline.plan(pipeline, root=root)
+    ] == [("generate-shop", "never run here")]
     (outcome,) = emberline.run(pipeline, root=root, settings={"shop.num_events": 120})
     assert (outcome.action, outcome.rows) == ("run", {"shop": 10})
-    assert emberline.run(str(pipeline), root=str(root), settings={"shop.num_events": 120})[0].action == "skip"
+    assert (
+        emberline.run(str(pipeline), root=str(root), settings={"shop.num_events": 120})[0].action
+        == "skip"
+    )
     assert "shop.num_events was 120, is 100" in emberline.plan(pipeline, root=root)[0].reason
 
 
 def test_settings_are_values_of_any_kind(pipeline: Path, root: Path) -> None:
-    settings = {"als": {"rank": 3}, "spark.conf": {"a.b": "c"}, "ratings": {"path": Path("x y.csv"), "columns": {"user_id": 1}}}
+    settings = {
+        "als": {"rank": 3},
+        "spark.conf": {"a.b": "c"},
+        "ratings": {"path": Path("x y.csv"), "columns": {"user_id": 1}},
+    }
     with pytest.raises(ConfigError, match=r"tiny\.toml: ratings\.columns\.item_id"):
         emberline.plan(pipeline, root=root, settings=settings)
     with pytest.raises(ConfigError, match=r"unknown key als\.rnk"):
@@ -93,7 +116,10 @@ def test_a_table_is_read_whole_in_parts_and_by_columns(root: Path, commit: Commi
     table = emberline.open(root / "items")
     assert (table.name, table.rows, table.columns) == ("items", 3, ["item", "item_id", "title"])
     assert table.to_arrow().to_pylist()[2] == {"item": 2, "item_id": "c", "title": "Ç"}
-    assert table.to_arrow(["title", "item"]).to_pydict() == {"title": ["Anna's", None, "Ç"], "item": [0, 1, 2]}
+    assert table.to_arrow(["title", "item"]).to_pydict() == {
+        "title": ["Anna's", None, "Ç"],
+        "item": [0, 1, 2],
+    }
     assert [batch.num_rows for batch in table.batches()] == [2, 1]
     assert table.to_pandas()["item_id"].tolist() == ["a", "b", "c"]
     assert table.manifest.produced_by.run_id == RUN_ID
@@ -110,8 +136,12 @@ def test_an_empty_table_has_its_columns(root: Path, commit: Commit) -> None:
 
 
 def test_an_artifact_has_files_and_no_rows(root: Path) -> None:
-    part = write_file(b"<p>", root / "report" / manifests.run_folder("f" * 64, RUN_ID), "report.html")
-    manifests.commit(root, Manifest("report", "artifact", [], 0, [part], ProducedBy("report", "f" * 64, RUN_ID)))
+    part = write_file(
+        b"<p>", root / "report" / manifests.run_folder("f" * 64, RUN_ID), "report.html"
+    )
+    manifests.commit(
+        root, Manifest("report", "artifact", [], 0, [part], ProducedBy("report", "f" * 64, RUN_ID))
+    )
     report = emberline.open(root / "report")
     assert Path(report.files[0]).read_bytes() == b"<p>"
     with pytest.raises(SchemaError, match="report is no table but files"):
@@ -129,12 +159,20 @@ def test_what_is_not_there_says_so(root: Path, commit: Commit) -> None:
 def test_a_list_is_a_users_own(root: Path, commit: Commit) -> None:
     commit("users", [(0, "ann"), (1, "bob")])
     commit("items", [(0, "a", "Title"), (1, "b", None)])
-    commit("recommendations", [(0, 1, 1, 0.5, "als"), (0, 2, 0, 0.25, "als"), (1, 1, 0, 0.125, "popular")])
-    assert [(row.item_id, row.title) for row in emberline.recommend(root, "ann")] == [("b", None), ("a", "Title")]
+    commit(
+        "recommendations",
+        [(0, 1, 1, 0.5, "als"), (0, 2, 0, 0.25, "als"), (1, 1, 0, 0.125, "popular")],
+    )
+    assert [(row.item_id, row.title) for row in emberline.recommend(root, "ann")] == [
+        ("b", None),
+        ("a", "Title"),
+    ]
     assert [row.rung for row in emberline.recommend(root, "bob", k=5)] == ["popular"]
     with pytest.raises(ConfigError, match="k = 0"):
         emberline.recommend(root, "ann", 0)
 
 
 def test_errors_are_those_of_the_command() -> None:
-    assert issubclass(ConfigError, emberline.EmberlineError) and issubclass(DataError, emberline.EmberlineError)
+    assert issubclass(ConfigError, emberline.EmberlineError) and issubclass(
+        DataError, emberline.EmberlineError
+    )

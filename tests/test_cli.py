@@ -53,7 +53,10 @@ Emberline = Callable[..., Ended]
 
 @pytest.fixture
 def emberline(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own_logging: None
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    own_logging: None,
 ) -> Emberline:
     """`emberline(*arguments)` is the command, run in this process and in the test's folder."""
     monkeypatch.chdir(tmp_path)
@@ -90,13 +93,19 @@ def pipeline(tmp_path: Path) -> Path:
     return path
 
 
-def _publish(root: Path, name: str, rows: Rows, stage: str = "prepare-ratings", run_id: str = RUN_ID) -> Dataset:
+def _publish(
+    root: Path, name: str, rows: Rows, stage: str = "prepare-ratings", run_id: str = RUN_ID
+) -> Dataset:
     schema = TABLES[name]
     folder = root / name / manifests.run_folder("0" * 16, run_id)
-    table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
+    table = pa.Table.from_pylist(
+        [dict(zip(schema.names, row, strict=True)) for row in rows], schema
+    )
     part = write_part([table], folder, "part-00000", schema)
     produced_by = ProducedBy(stage, "0" * 64, run_id)
-    manifests.commit(root, Manifest(name, "table", fields_of(schema), len(rows), [part], produced_by))
+    manifests.commit(
+        root, Manifest(name, "table", fields_of(schema), len(rows), [part], produced_by)
+    )
     return manifests.load(root, name)
 
 
@@ -105,15 +114,25 @@ def published(root: Path) -> Path:
     """A root with recommendations for one user, and an artifact."""
     _publish(root, "users", [(0, "anna"), (1, "bo")])
     _publish(root, "items", [(5, "i5", "Five [red]\x1b[31m"), (6, "i6", None)])
-    _publish(root, "recommendations", [(0, 1, 6, 0.75, "als"), (0, 2, 5, 0.5, "popular")], stage="recommend")
+    _publish(
+        root,
+        "recommendations",
+        [(0, 1, 6, 0.75, "als"), (0, 2, 5, 0.5, "popular")],
+        stage="recommend",
+    )
     folder = root / "shop" / manifests.run_folder("0" * 16, RUN_ID)
     part = write_file(b"a,b\n", folder, "events.csv")
-    manifests.commit(root, Manifest("shop", "artifact", [], 0, [part], ProducedBy("generate-shop", "0" * 64, RUN_ID)))
+    manifests.commit(
+        root,
+        Manifest("shop", "artifact", [], 0, [part], ProducedBy("generate-shop", "0" * 64, RUN_ID)),
+    )
     return root
 
 
 def _assert_one_line(ended: Ended, code: int, *parts: str) -> None:
-    """An error with a message is one line on standard error, without a traceback, and its exit code."""
+    """An error with a message is one line on standard error, without a traceback, and its exit
+    code.
+    """
     assert ended.code == code
     assert ended.out == ""
     assert ended.err.startswith("emberline: error: ")
@@ -126,19 +145,27 @@ def _assert_one_line(ended: Ended, code: int, *parts: str) -> None:
 
 @pytest.fixture
 def imported_by(command: Command, monkeypatch: pytest.MonkeyPatch) -> ImportedBy:
-    """`imported_by(*arguments)` is the set of the frameworks that the command imports, by Python's own account."""
+    """`imported_by(*arguments)` is the set of the frameworks that the command imports, by
+    Python's own account.
+    """
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
 
     def run_command(*arguments: object) -> set[str]:
         done = command(*arguments)
         assert done.returncode == 0, done.stderr
         lines = done.stderr.splitlines()
-        return {line.split("|")[-1].strip().partition(".")[0] for line in lines if line.startswith("import time:")}
+        return {
+            line.split("|")[-1].strip().partition(".")[0]
+            for line in lines
+            if line.startswith("import time:")
+        }
 
     return run_command
 
 
-def test_a_password_in_a_uri_is_shown_nowhere(emberline: Emberline, tmp_path: Path, pipeline: Path, own_logging: None) -> None:
+def test_a_password_in_a_uri_is_shown_nowhere(
+    emberline: Emberline, tmp_path: Path, pipeline: Path, own_logging: None
+) -> None:
     uri = "jdbc:db://anna:hush@shop/log?token=hush"
     for command in ("run", "plan", "doctor"):
         ended = emberline(command, pipeline, "--set", f"ratings.path={uri}")
@@ -182,7 +209,9 @@ def test_a_plan_may_be_json(emberline: Emberline, pipeline: Path) -> None:
     ]
 
 
-def test_a_plan_may_begin_at_a_stage_or_be_of_one(emberline: Emberline, tmp_path: Path, pipeline: Path) -> None:
+def test_a_plan_may_begin_at_a_stage_or_be_of_one(
+    emberline: Emberline, tmp_path: Path, pipeline: Path
+) -> None:
     root = tmp_path / "runs" / "night"
     for name in ("ratings", "users", "items"):
         _publish(root, name, [])
@@ -192,11 +221,21 @@ def test_a_plan_may_begin_at_a_stage_or_be_of_one(emberline: Emberline, tmp_path
     assert [row["stage"] for row in planned] == ["train-als"]
 
 
-def test_a_plan_for_a_scheduler_is_printed_or_written(emberline: Emberline, pipeline: Path, tmp_path: Path) -> None:
+def test_a_plan_for_a_scheduler_is_printed_or_written(
+    emberline: Emberline, pipeline: Path, tmp_path: Path
+) -> None:
     for style, first, names in (
-        ("airflow", '"""The Emberline pipeline night, every hour at :15 UTC', ["emberline_night.py"]),
+        (
+            "airflow",
+            '"""The Emberline pipeline night, every hour at :15 UTC',
+            ["emberline_night.py"],
+        ),
         ("cron", "# The Emberline pipeline night, every hour at :15", ["emberline-night.crontab"]),
-        ("systemd", "# emberline-night.service, made by", ["emberline-night.service", "emberline-night.timer"]),
+        (
+            "systemd",
+            "# emberline-night.service, made by",
+            ["emberline-night.service", "emberline-night.timer"],
+        ),
     ):
         printed = emberline("plan", pipeline, "--format", style, "--at", ":15")
         assert (printed.code, printed.err) == (0, "")
@@ -209,16 +248,26 @@ def test_a_plan_for_a_scheduler_is_printed_or_written(emberline: Emberline, pipe
 
 def test_a_schedule_runs_the_command_that_planned_it(emberline: Emberline, pipeline: Path) -> None:
     program = Path(sys.executable).with_name("emberline")
-    line = emberline("plan", pipeline, "--format", "cron", "--set", "als.rank=8").out.splitlines()[-1]
+    line = emberline("plan", pipeline, "--format", "cron", "--set", "als.rank=8").out.splitlines()[
+        -1
+    ]
     assert line.startswith("0 3 * * * cd ")
     assert f"{program} run {pipeline} --set als.rank=8; }} >> " in line
 
 
-def test_a_schedule_passes_the_day_on_to_a_pipeline_that_has_a_use_for_it(emberline: Emberline, pipeline: Path) -> None:
+def test_a_schedule_passes_the_day_on_to_a_pipeline_that_has_a_use_for_it(
+    emberline: Emberline, pipeline: Path
+) -> None:
     for arguments, dates in (
         ((), {"airflow": "", "cron": "", "systemd": ""}),
-        (("--set", "ratings.path=in/{date}.csv"), {"airflow": '"--date", self.date', "cron": r"+\%F", "systemd": "+%%F"}),
-        (("--root", "in/{date}"), {"airflow": '"--date", self.date', "cron": r"+\%F", "systemd": "+%%F"}),
+        (
+            ("--set", "ratings.path=in/{date}.csv"),
+            {"airflow": '"--date", self.date', "cron": r"+\%F", "systemd": "+%%F"},
+        ),
+        (
+            ("--root", "in/{date}"),
+            {"airflow": '"--date", self.date', "cron": r"+\%F", "systemd": "+%%F"},
+        ),
     ):
         for style, date in dates.items():
             planned = emberline("plan", pipeline, "--format", style, *arguments)
@@ -227,7 +276,9 @@ def test_a_schedule_passes_the_day_on_to_a_pipeline_that_has_a_use_for_it(emberl
             assert all(Path(word).name in planned.out for word in arguments[1:])
 
 
-def test_options_that_do_not_fit_the_form_of_a_plan_are_refused(emberline: Emberline, pipeline: Path) -> None:
+def test_options_that_do_not_fit_the_form_of_a_plan_are_refused(
+    emberline: Emberline, pipeline: Path
+) -> None:
     for style, option, values in (
         ("text", "--at", ["03:00"]),
         ("json", "--to", ["there"]),
@@ -240,11 +291,22 @@ def test_options_that_do_not_fit_the_form_of_a_plan_are_refused(emberline: Ember
     ):
         ended = emberline("plan", pipeline, "--format", style, option, *values)
         _assert_one_line(ended, 2, f"{option} does not go with --format {style}")
-    _assert_one_line(emberline("plan", pipeline, "--format", "cron", "--at", "noon"), 2, "--at noon: expected a time")
-    _assert_one_line(emberline("plan", pipeline, "--format", "cron", "--to", pipeline), 2, f"--to {pipeline}: ", "give a folder")
+    _assert_one_line(
+        emberline("plan", pipeline, "--format", "cron", "--at", "noon"),
+        2,
+        "--at noon: expected a time",
+    )
+    _assert_one_line(
+        emberline("plan", pipeline, "--format", "cron", "--to", pipeline),
+        2,
+        f"--to {pipeline}: ",
+        "give a folder",
+    )
 
 
-def test_the_root_is_the_option_then_the_file_then_its_name(emberline: Emberline, pipeline: Path, tmp_path: Path) -> None:
+def test_the_root_is_the_option_then_the_file_then_its_name(
+    emberline: Emberline, pipeline: Path, tmp_path: Path
+) -> None:
     for root, arguments in (
         ("runs/night", ()),
         ("in/file", ("--set", "root=in/file")),
@@ -253,10 +315,17 @@ def test_the_root_is_the_option_then_the_file_then_its_name(emberline: Emberline
         ("in/uri", ("--root", (tmp_path / "in" / "uri").as_uri())),
     ):
         ended = emberline("plan", pipeline, "--only", "train-als", *arguments)
-        _assert_one_line(ended, 3, f"train-als reads ratings, which is not in {tmp_path / root}; run prepare-ratings first")
+        _assert_one_line(
+            ended,
+            3,
+            f"train-als reads ratings, which is not in {tmp_path / root}; run prepare-ratings"
+            " first",
+        )
 
 
-def test_a_run_runs_and_a_second_one_has_nothing_to_do(emberline: Emberline, tmp_path: Path) -> None:
+def test_a_run_runs_and_a_second_one_has_nothing_to_do(
+    emberline: Emberline, tmp_path: Path
+) -> None:
     (tmp_path / "shop.toml").write_text(SHOP)
     first = emberline("run", "shop.toml")
     assert (first.code, first.err) == (0, "")
@@ -283,41 +352,75 @@ def test_a_script_for_spark_submit_runs_its_stage_and_logs_it(
 
 
 def test_mistakes_in_a_pipeline_end_with_2(emberline: Emberline, pipeline: Path) -> None:
-    _assert_one_line(emberline("plan", pipeline, "--set", "als.rnak=5"), 2, "unknown key als.rnak (did you mean rank?)")
-    _assert_one_line(emberline("run", pipeline, "--set", "als.rank=no"), 2, "night.toml: als.rank", "found 'no'")
+    _assert_one_line(
+        emberline("plan", pipeline, "--set", "als.rnak=5"),
+        2,
+        "unknown key als.rnak (did you mean rank?)",
+    )
+    _assert_one_line(
+        emberline("run", pipeline, "--set", "als.rank=no"), 2, "night.toml: als.rank", "found 'no'"
+    )
     _assert_one_line(emberline("run", "gone.toml"), 2, "gone.toml is not a file")
-    _assert_one_line(emberline("run", pipeline, "--only", "evaluate"), 2, "evaluate is not a stage of this pipeline")
-    _assert_one_line(emberline("run", pipeline, "--root", "ftp://b/k"), 2, "scheme ftp:// is not supported")
+    _assert_one_line(
+        emberline("run", pipeline, "--only", "evaluate"),
+        2,
+        "evaluate is not a stage of this pipeline",
+    )
+    _assert_one_line(
+        emberline("run", pipeline, "--root", "ftp://b/k"), 2, "scheme ftp:// is not supported"
+    )
 
 
 def test_missing_input_ends_with_3(emberline: Emberline, pipeline: Path) -> None:
     (pipeline.parent / "data" / "ratings.csv").unlink()
     _assert_one_line(emberline("run", pipeline), 3, "data/ratings.csv does not exist")
-    _assert_one_line(emberline("run", pipeline, "--only", "recommend"), 3, "run prepare-ratings first")
+    _assert_one_line(
+        emberline("run", pipeline, "--only", "recommend"), 3, "run prepare-ratings first"
+    )
 
 
 def test_a_message_of_several_lines_is_told_on_one(emberline: Emberline, pipeline: Path) -> None:
-    _assert_one_line(emberline("run", pipeline, "--set", "ratings.path=two\nlines\x1b"), 3, r"two\nlines\x1b does not exist")
+    _assert_one_line(
+        emberline("run", pipeline, "--set", "ratings.path=two\nlines\x1b"),
+        3,
+        r"two\nlines\x1b does not exist",
+    )
 
 
 def test_what_is_no_folder_of_ours_is_told(emberline: Emberline, root: Path) -> None:
-    _assert_one_line(emberline("show", root / "users"), 2, "root/users is not a folder; give a dataset's folder or a root")
+    _assert_one_line(
+        emberline("show", root / "users"),
+        2,
+        "root/users is not a folder; give a dataset's folder or a root",
+    )
     _assert_one_line(emberline("verify", "ftp://bucket/users"), 2, "scheme ftp:// is not supported")
-    _assert_one_line(emberline("prune", root, "--keep", 1), 2, "root is not a folder; give the root of a pipeline")
+    _assert_one_line(
+        emberline("prune", root, "--keep", 1),
+        2,
+        "root is not a folder; give the root of a pipeline",
+    )
     (root / "users").mkdir(parents=True)
     for name in ("show", "verify"):
         _assert_one_line(emberline(name, root / "users"), 3, "users has no manifest.json")
-    _assert_one_line(emberline("recommend", root, "--user", "anna"), 3, "there is no dataset recommendations")
+    _assert_one_line(
+        emberline("recommend", root, "--user", "anna"), 3, "there is no dataset recommendations"
+    )
 
 
 def test_wrong_usage_ends_with_2(emberline: Emberline, published: Path) -> None:
-    for arguments in (("shwo",), ("show", published / "users", "--rows", "-1"), ("prune", published, "--keep", "0")):
+    for arguments in (
+        ("shwo",),
+        ("show", published / "users", "--rows", "-1"),
+        ("prune", published, "--keep", "0"),
+    ):
         ended = emberline(*arguments)
         assert ended.code == 2
         assert "Traceback" not in ended.err
 
 
-def test_an_error_nobody_expected_keeps_its_traceback_and_ends_with_1(command: Command, tmp_path: Path, root: Path) -> None:
+def test_an_error_nobody_expected_keeps_its_traceback_and_ends_with_1(
+    command: Command, tmp_path: Path, root: Path
+) -> None:
     (tmp_path / "shop.toml").write_text(SHOP)
     root.mkdir()
     (root / "shop").write_text("a file where a folder should be")
@@ -350,22 +453,33 @@ def test_show_prints_no_rows_of_an_artifact(emberline: Emberline, published: Pat
 def test_verify_counts_what_is_right(emberline: Emberline, published: Path) -> None:
     size = manifests.load(published, "users").paths[0].stat().st_size
     ended = emberline("verify", published / "users")
-    assert (ended.code, ended.out) == (0, f"users: 1 parts, 2 rows, {size:,} bytes, every sha256 is right\n")
+    assert (ended.code, ended.out) == (
+        0,
+        f"users: 1 parts, 2 rows, {size:,} bytes, every sha256 is right\n",
+    )
 
 
-def test_verify_names_the_part_in_which_a_bit_was_flipped(emberline: Emberline, published: Path) -> None:
+def test_verify_names_the_part_in_which_a_bit_was_flipped(
+    emberline: Emberline, published: Path
+) -> None:
     path = manifests.load(published, "users").paths[0]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    _assert_one_line(emberline("verify", published / "users"), 3, f"users/{path.parent.name}/{path.name} was altered")
+    _assert_one_line(
+        emberline("verify", published / "users"),
+        3,
+        f"users/{path.parent.name}/{path.name} was altered",
+    )
 
 
 def test_a_damaged_part_is_told_in_one_line(emberline: Emberline, published: Path) -> None:
     path = manifests.load(published, "users").paths[0]
     path.write_bytes(bytes(path.stat().st_size))
     _assert_one_line(emberline("show", published / "users"), 3, f"{path} cannot be read")
-    _assert_one_line(emberline("recommend", published, "--user", "anna"), 3, f"{path} cannot be read")
+    _assert_one_line(
+        emberline("recommend", published, "--user", "anna"), 3, f"{path} cannot be read"
+    )
 
 
 def test_prune_removes_old_runs_and_says_which(emberline: Emberline, published: Path) -> None:
@@ -373,10 +487,16 @@ def test_prune_removes_old_runs_and_says_which(emberline: Emberline, published: 
     _publish(published, "users", [(0, "anna")], run_id="20250102T000000-00000000")
     _age(old, minutes=50)
     spared = emberline("prune", published, "--keep", 1)
-    assert spared.out == "0 folders removed; spared are the current runs and what changed in the last 1 hours\n"
+    assert (
+        spared.out
+        == "0 folders removed; spared are the current runs and what changed in the last 1 hours\n"
+    )
     _age(old, minutes=70)
     ended = emberline("prune", published, "--keep", 1)
-    assert (ended.code, ended.out.splitlines()[:2]) == (0, [f"removed {old}", spared.out.strip().replace("0 f", "1 f", 1)])
+    assert (ended.code, ended.out.splitlines()[:2]) == (
+        0,
+        [f"removed {old}", spared.out.strip().replace("0 f", "1 f", 1)],
+    )
     assert not old.exists()
     assert emberline("verify", published / "users").code == 0
 
@@ -390,27 +510,43 @@ def test_recommend_prints_a_users_list(emberline: Emberline, published: Path) ->
     ended = emberline("recommend", published, "--user", "anna")
     assert (ended.code, ended.err) == (0, "")
     assert "for user anna" in ended.out
-    assert [line.split() for line in ended.out.splitlines() if line.split()[:1] in (["1"], ["2"])] == [
+    assert [
+        line.split() for line in ended.out.splitlines() if line.split()[:1] in (["1"], ["2"])
+    ] == [
         ["1", "i6", "0.7500", "als"],
         ["2", "i5", "Five", r"[red]\x1b[31m", "0.5000", "popular"],
     ]
     assert "i5" not in emberline("recommend", published, "--user", "anna", "-k", 1).out
 
 
-def test_recommend_for_an_unknown_user_prints_what_is_popular(emberline: Emberline, published: Path) -> None:
+def test_recommend_for_an_unknown_user_prints_what_is_popular(
+    emberline: Emberline, published: Path
+) -> None:
     _publish(published, "popular_items", [(1, 6, 3.0)], stage="recommend")
     ended = emberline("recommend", published, "--user", "zoe")
     assert (ended.code, ended.err) == (0, "")
     assert "User zoe is unknown here. This is what is popular:" in ended.out
     assert ["1", "i6", "3.0000", "popular"] in [line.split() for line in ended.out.splitlines()]
     emberline("publish", published, "--to", "served")
-    assert r"User zoe\udce9 is unknown here." in emberline("recommend", "served", "--user", "zoe\udce9").out
+    assert (
+        r"User zoe\udce9 is unknown here."
+        in emberline("recommend", "served", "--user", "zoe\udce9").out
+    )
     assert "unknown" not in emberline("recommend", "served", "--user", "anna").out
 
 
-def test_recommend_for_an_unknown_user_says_which_ids_look_right(emberline: Emberline, published: Path) -> None:
-    _assert_one_line(emberline("recommend", published, "--user", "zoe"), 3, "no user 'zoe'", "(such as 'anna', 'bo')")
-    _assert_one_line(emberline("recommend", published, "--user", "bo"), 3, "user 'bo' has no recommendations")
+def test_recommend_for_an_unknown_user_says_which_ids_look_right(
+    emberline: Emberline, published: Path
+) -> None:
+    _assert_one_line(
+        emberline("recommend", published, "--user", "zoe"),
+        3,
+        "no user 'zoe'",
+        "(such as 'anna', 'bo')",
+    )
+    _assert_one_line(
+        emberline("recommend", published, "--user", "bo"), 3, "user 'bo' has no recommendations"
+    )
 
 
 def test_what_was_published_is_shown_and_read_where_it_was_published(
@@ -418,7 +554,9 @@ def test_what_was_published_is_shown_and_read_where_it_was_published(
 ) -> None:
     served = tmp_path / "served"
     arguments = ("publish", published, "--to", served)
-    ended = emberline(*arguments, "--gate", "rows.recommendations >= 2", "--gate", "rows.users >= 0.5 * previous")
+    ended = emberline(
+        *arguments, "--gate", "rows.recommendations >= 2", "--gate", "rows.users >= 0.5 * previous"
+    )
     assert (ended.code, ended.err) == (0, "")
     assert "rows.recommendations >= 2" in ended.out and "there is no previous release" in ended.out
     assert "recommendations 2, users 2, items 2" in ended.out and "Before it: nothing" in ended.out
@@ -427,20 +565,33 @@ def test_what_was_published_is_shown_and_read_where_it_was_published(
     assert "prepare-ratings" in emberline("show", served / "items").out
 
 
-def test_a_refused_publish_names_its_gate_and_ends_with_3(emberline: Emberline, published: Path, tmp_path: Path) -> None:
-    ended = emberline("publish", published, "--to", tmp_path / "served", "--gate", "rows.recommendations > 2")
-    _assert_one_line(ended, 3, "nothing is published there; rows.recommendations > 2: found 2, the limit is 2")
+def test_a_refused_publish_names_its_gate_and_ends_with_3(
+    emberline: Emberline, published: Path, tmp_path: Path
+) -> None:
+    ended = emberline(
+        "publish", published, "--to", tmp_path / "served", "--gate", "rows.recommendations > 2"
+    )
+    _assert_one_line(
+        ended, 3, "nothing is published there; rows.recommendations > 2: found 2, the limit is 2"
+    )
 
 
 def test_gates_and_place_may_come_from_the_pipeline_file(
     emberline: Emberline, published: Path, pipeline: Path, tmp_path: Path
 ) -> None:
     served = tmp_path / "served-{date:%Y}"
-    pipeline.write_text(pipeline.read_text() + f'\n[publish]\nto = "{served}"\ngates = ["rows.users > 2"]\ntables = ["users"]\n')
+    pipeline.write_text(
+        pipeline.read_text()
+        + f'\n[publish]\nto = "{served}"\ngates = ["rows.users > 2"]\ntables = ["users"]\n'
+    )
     arguments = ("publish", published, "--config", pipeline, "--date", "2025-03-01")
     _assert_one_line(emberline(*arguments), 3, "rows.users > 2")
     ended = emberline(*arguments, "--gate", "rows.users >= 2")
-    assert ended.code == 0 and "from" in ended.out and (tmp_path / "served-2025" / "current.json").is_file()
+    assert (
+        ended.code == 0
+        and "from" in ended.out
+        and (tmp_path / "served-2025" / "current.json").is_file()
+    )
     assert "users 2" in ended.out and "items" not in ended.out
     in_file = (
         "--config",
@@ -458,30 +609,61 @@ def test_gates_and_place_may_come_from_the_pipeline_file(
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("--to", "x"), ("root",), ("root", "--rollback", "--to", "x"), ("--rollback",), ("r", "--to", "x", "--set", "a=1")],
+    [
+        (),
+        ("--to", "x"),
+        ("root",),
+        ("root", "--rollback", "--to", "x"),
+        ("--rollback",),
+        ("r", "--to", "x", "--set", "a=1"),
+    ],
 )
 def test_publish_says_what_it_needs(emberline: Emberline, arguments: tuple[str, ...]) -> None:
-    _assert_one_line(emberline("publish", *arguments), 2, "give ROOT --to DIR to publish, --rollback --to DIR to go back")
+    _assert_one_line(
+        emberline("publish", *arguments),
+        2,
+        "give ROOT --to DIR to publish, --rollback --to DIR to go back",
+    )
 
 
-def test_a_rollback_brings_back_what_was_before(emberline: Emberline, published: Path, tmp_path: Path) -> None:
+def test_a_rollback_brings_back_what_was_before(
+    emberline: Emberline, published: Path, tmp_path: Path
+) -> None:
     served = tmp_path / "served"
     emberline("publish", published, "--to", served)
-    _publish(published, "recommendations", [(1, 1, 6, 0.5, "als")], stage="recommend", run_id="20250102T000000-00000000")
+    _publish(
+        published,
+        "recommendations",
+        [(1, 1, 6, 0.5, "als")],
+        stage="recommend",
+        run_id="20250102T000000-00000000",
+    )
     emberline("publish", published, "--to", served)
     assert "i6" in emberline("recommend", served, "--user", "bo").out
     assert emberline("publish", "--rollback", "--to", served).code == 0
-    _assert_one_line(emberline("recommend", served, "--user", "bo"), 3, "'bo' has no recommendations")
+    _assert_one_line(
+        emberline("recommend", served, "--user", "bo"), 3, "'bo' has no recommendations"
+    )
 
 
-def test_a_run_beside_another_is_told_who_holds_the_lock(emberline: Emberline, pipeline: Path, root: Path) -> None:
+def test_a_run_beside_another_is_told_who_holds_the_lock(
+    emberline: Emberline, pipeline: Path, root: Path
+) -> None:
     with lock.hold(root):
-        _assert_one_line(emberline("run", pipeline, "--root", root), 75, f"is in use by process {os.getpid()} on")
+        _assert_one_line(
+            emberline("run", pipeline, "--root", root), 75, f"is in use by process {os.getpid()} on"
+        )
 
 
-def test_a_date_fills_the_texts_of_the_file_and_the_root(emberline: Emberline, pipeline: Path, tmp_path: Path) -> None:
+def test_a_date_fills_the_texts_of_the_file_and_the_root(
+    emberline: Emberline, pipeline: Path, tmp_path: Path
+) -> None:
     pipeline.write_text(pipeline.read_text().replace("path = ", 'path = "{date}.csv" # '))
-    _assert_one_line(emberline("plan", pipeline), 2, "ratings: path holds {date}; say which with --date YYYY-MM-DD")
+    _assert_one_line(
+        emberline("plan", pipeline),
+        2,
+        "ratings: path holds {date}; say which with --date YYYY-MM-DD",
+    )
     ended = emberline("run", pipeline, "--date", "2025-03-01", "--root", tmp_path / "{date:%d}")
     _assert_one_line(ended, 3, "2025-03-01.csv does not exist")
     assert (tmp_path / "01" / "_status" / "prepare-ratings.json").is_file()
@@ -498,7 +680,10 @@ def test_every_commands_help_says_all_that_is_written_of_it(emberline: Emberline
     group = typer.main.get_command(cli.app)
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         shown = "".join(emberline(name, "--help").out.split())
-        texts = [command.help, *(option.help for option in command.params if getattr(option, "help", None))]
+        texts = [
+            command.help,
+            *(option.help for option in command.params if getattr(option, "help", None)),
+        ]
         for text in texts:
             assert "".join(text.split()) in shown, (name, text)
     assert "[publish]" in emberline("publish", "--help").out
@@ -508,7 +693,9 @@ def test_completion_is_offered_for_the_shell(emberline: Emberline) -> None:
     assert "--install-completion" in emberline("--help").out
 
 
-def test_a_root_whose_name_looks_like_markup_is_a_root_like_others(emberline: Emberline, tmp_path: Path) -> None:
+def test_a_root_whose_name_looks_like_markup_is_a_root_like_others(
+    emberline: Emberline, tmp_path: Path
+) -> None:
     (tmp_path / "shop.toml").write_text(SHOP + "[report]\n")
     root = tmp_path / "[" / "red]:smile:"
     ended = emberline("run", "shop.toml", "--root", root)
@@ -527,25 +714,39 @@ def test_show_lists_what_is_in_a_root(emberline: Emberline, published: Path) -> 
     assert (ended.code, ended.err) == (0, "")
     lines = [line.split() for line in ended.out.splitlines()]
     assert next(line for line in lines if line[:1] == ["items"])[:3] == ["items", "2", "1"]
-    assert next(line for line in lines if line[:1] == ["shop"])[1:3] == ["1", "4"]  # parts and bytes, no rows
+    # parts and bytes, no rows
+    assert next(line for line in lines if line[:1] == ["shop"])[1:3] == ["1", "4"]
     assert "users: users/manifest.json lists 1 parts but" in ended.out
     assert next(line for line in lines if line[:1] == ["prepare-ratings"])[1] == "failed"
 
 
-def test_verify_checks_all_that_is_in_a_root_and_names_what_is_damaged(emberline: Emberline, published: Path) -> None:
+def test_verify_checks_all_that_is_in_a_root_and_names_what_is_damaged(
+    emberline: Emberline, published: Path
+) -> None:
     whole = emberline("verify", published)
     assert (whole.code, whole.err) == (0, "")
-    assert [line.partition(":")[0] for line in whole.out.splitlines()] == ["items", "recommendations", "shop", "users"]
+    assert [line.partition(":")[0] for line in whole.out.splitlines()] == [
+        "items",
+        "recommendations",
+        "shop",
+        "users",
+    ]
     for name in ("items", "users"):
         path = manifests.load(published, name).paths[0]
         path.write_bytes(bytes(path.stat().st_size))
     damaged = emberline("verify", published)
     assert damaged.code == 3
-    assert damaged.err == f"emberline: error: 2 of the datasets in {published} cannot be used: items, users; see above\n"
+    assert (
+        damaged.err
+        == f"emberline: error: 2 of the datasets in {published} cannot be used: items, users; see"
+        " above\n"
+    )
     assert len(damaged.out.splitlines()) == 4 and damaged.out.count("was altered") == 2
 
 
-def test_a_release_is_shown_and_verified_as_a_root_is(emberline: Emberline, published: Path, tmp_path: Path) -> None:
+def test_a_release_is_shown_and_verified_as_a_root_is(
+    emberline: Emberline, published: Path, tmp_path: Path
+) -> None:
     emberline("publish", published, "--to", tmp_path / "served")
     assert "recommendations" in emberline("show", tmp_path / "served").out
     assert len(emberline("verify", tmp_path / "served").out.splitlines()) == 3
@@ -558,9 +759,16 @@ def test_a_table_without_rows_says_so(emberline: Emberline, root: Path) -> None:
 
 @pytest.mark.parametrize(
     "variables",
-    [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "cp1252"}, {"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}],
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "cp1252"},
+        {"LC_ALL": "C"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0"},
+    ],
 )
-def test_a_console_of_any_encoding_shows_what_it_can(published: Path, variables: dict[str, str]) -> None:
+def test_a_console_of_any_encoding_shows_what_it_can(
+    published: Path, variables: dict[str, str]
+) -> None:
     _publish(published, "items", [(5, "日本", "Zürich"), (6, "i6", None)])
     _publish(published, "popular_items", [(1, 5, 3.0)], stage="recommend")
     for arguments in (
@@ -571,13 +779,18 @@ def test_a_console_of_any_encoding_shows_what_it_can(published: Path, variables:
         ("plan", b"caf\xe9.toml"),
     ):
         program = [sys.executable, "-c", "from emberline.cli import main; main()", *arguments]
-        done = subprocess.run(program, capture_output=True, timeout=60, env={**os.environ, **variables})
+        done = subprocess.run(
+            program, capture_output=True, timeout=60, env={**os.environ, **variables}
+        )
         assert done.returncode == (2 if arguments[0] == "plan" else 0), done.stderr
         assert b"Traceback" not in done.stderr
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(command: Command, published: Path) -> None:
     _publish(published, "users", [(n, f"user {n}") for n in range(20_000)])
-    program = f"{sys.executable} -c 'from emberline.cli import main; main()' show {published}/users --rows 20000 | head -3"
+    program = (
+        f"{sys.executable} -c 'from emberline.cli import main; main()' show {published}/users"
+        " --rows 20000 | head -3"
+    )
     done = subprocess.run(["sh", "-c", program], capture_output=True, text=True, timeout=60)
     assert (len(done.stdout.splitlines()), done.stderr) == (3, "")

@@ -21,10 +21,19 @@ STAGE: dict[str, Stage] = {stage.name: stage for stage in STAGES}
 MANIFEST = Manifest(
     name="items",
     kind="table",
-    fields=[{"name": "item", "type": "int32", "nullable": False}, {"name": "title", "type": "string", "nullable": True}],
+    fields=[
+        {"name": "item", "type": "int32", "nullable": False},
+        {"name": "title", "type": "string", "nullable": True},
+    ],
     rows=1234,
     parts=[Part("f-r/0", 1000, 1, 5000, "ab"), Part("f-r/1", 234, 1, 1500, "cd")],
-    produced_by=ProducedBy("prepare-ratings", "f1", "r1", {"keep": "sum"}, {"shop": {"fingerprint": "f0", "run_id": "r0"}}),
+    produced_by=ProducedBy(
+        "prepare-ratings",
+        "f1",
+        "r1",
+        {"keep": "sum"},
+        {"shop": {"fingerprint": "f0", "run_id": "r0"}},
+    ),
 )
 
 
@@ -70,7 +79,11 @@ def test_a_long_cell_is_cut_and_says_so() -> None:
 
 
 def test_markup_in_data_is_text(console: Console) -> None:
-    best = [Recommendation(1, "[red]i1[/red]", "[link=http://evil]click[/link] \x1b]8;;", 0.51234, "als")]
+    best = [
+        Recommendation(
+            1, "[red]i1[/red]", "[link=http://evil]click[/link] \x1b]8;;", 0.51234, "als"
+        )
+    ]
     display.show_recommendations(console, "[bold]u1\n", best)
     shown = _shown(console)
     assert r"for user [bold]u1\n" in shown
@@ -79,8 +92,12 @@ def test_markup_in_data_is_text(console: Console) -> None:
     assert "0.5123" in shown
 
 
-def test_no_escape_sequence_of_data_reaches_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    display.show_recommendations(display.make_console(), "\x1b[2J", [Recommendation(1, "\x1b[31m", "\r\n", 1.0, "als")])
+def test_no_escape_sequence_of_data_reaches_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    display.show_recommendations(
+        display.make_console(), "\x1b[2J", [Recommendation(1, "\x1b[31m", "\r\n", 1.0, "als")]
+    )
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert "\r" not in out
@@ -93,7 +110,10 @@ def test_an_item_without_a_title_has_an_empty_cell(console: Console) -> None:
 
 def test_a_plan_as_json_is_json_whatever_the_width(capsys: pytest.CaptureFixture[str]) -> None:
     long = "als.rank was 24, is 32; " * 20 + "[red]"
-    decisions = [Decision(STAGE["train-als"], "run", long), Decision(STAGE["recommend"], "skip", "up to date")]
+    decisions = [
+        Decision(STAGE["train-als"], "run", long),
+        Decision(STAGE["recommend"], "skip", "up to date"),
+    ]
     display.show_plan(Console(width=20), decisions, "json")
     assert json.loads(capsys.readouterr().out) == [
         {"stage": "train-als", "action": "run", "reason": long},
@@ -102,7 +122,9 @@ def test_a_plan_as_json_is_json_whatever_the_width(capsys: pytest.CaptureFixture
 
 
 def test_a_plan_as_a_table_shows_reasons_as_they_are(console: Console) -> None:
-    display.show_plan(console, [Decision(STAGE["train-als"], "run", "ratings.columns was [1], is [red]")], "text")
+    display.show_plan(
+        console, [Decision(STAGE["train-als"], "run", "ratings.columns was [1], is [red]")], "text"
+    )
     assert "ratings.columns was [1], is [red]" in _shown(console)
 
 
@@ -122,13 +144,19 @@ def test_nothing_to_do_is_said_in_a_sentence(console: Console) -> None:
 
 
 def test_the_summary_adds_the_seconds(console: Console) -> None:
-    display.show_outcomes(console, [_outcome("prepare-ratings"), _outcome("train-als", seconds=2.5)])
+    display.show_outcomes(
+        console, [_outcome("prepare-ratings"), _outcome("train-als", seconds=2.5)]
+    )
     assert ["all", "stages", "4.0"] in _words(console)
 
 
 def test_input_rows_are_accounted_for(console: Console) -> None:
     accounts = {"read": 1500, "kept": 1000, "merged": 250, "rejected": 150, "filtered": 100}
-    metrics = {"accounts": accounts, "reasons": {"not a [number]\n": 150}, "joined": {"users": 4, "items": 0}}
+    metrics = {
+        "accounts": accounts,
+        "reasons": {"not a [number]\n": 150},
+        "joined": {"users": 4, "items": 0},
+    }
     display.show_outcomes(console, [_outcome("prepare-ratings", metrics=metrics)])
     shown = _shown(console)
     assert "Input rows: 1,500 read = 1,000 kept + 250 merged + 150 rejected + 100 filtered" in shown
@@ -145,14 +173,42 @@ def test_reasons_are_shown_literally(console: Console) -> None:
 
 def test_metrics_stand_in_one_table_per_unit_with_their_errors(console: Console) -> None:
     rows = [
-        {"subject": "als", "metric": "recall@10", "value": 0.25, "users": 1200, "standard_error": 0.0123},
-        {"subject": "popular", "metric": "recall@10", "value": 0.125, "users": 1200, "standard_error": 0.0045},
+        {
+            "subject": "als",
+            "metric": "recall@10",
+            "value": 0.25,
+            "users": 1200,
+            "standard_error": 0.0123,
+        },
+        {
+            "subject": "popular",
+            "metric": "recall@10",
+            "value": 0.125,
+            "users": 1200,
+            "standard_error": 0.0045,
+        },
         {"subject": "als", "metric": "coverage@10", "value": 0.5, "items": 300},
     ]
-    metrics = {"reports": {"holdout": {"protocol": {"name": "fraction 0.2", "hash": "c0ffee"}, "metrics": rows}}}
+    metrics = {
+        "reports": {
+            "holdout": {"protocol": {"name": "fraction 0.2", "hash": "c0ffee"}, "metrics": rows}
+        }
+    }
     display.show_outcomes(console, [_outcome("evaluate", metrics=metrics)])
     lines = _words(console)
-    assert ["Measured", "on:", "fraction", "0.2", "(protocol", "c0ffee);", "±", "is", "one", "standard", "error"] in lines
+    assert [
+        "Measured",
+        "on:",
+        "fraction",
+        "0.2",
+        "(protocol",
+        "c0ffee);",
+        "±",
+        "is",
+        "one",
+        "standard",
+        "error",
+    ] in lines
     assert ["over", "1,200", "users", "recall@10"] in lines
     assert ["als", "0.2500", "±0.0123"] in lines
     assert ["popular", "0.1250", "±0.0045"] in lines
@@ -163,18 +219,32 @@ def test_metrics_stand_in_one_table_per_unit_with_their_errors(console: Console)
 def test_a_model_that_loses_to_a_trivial_answer_is_said_to_at_the_end(console: Console) -> None:
     values = {"als": (0.078, 0.002), "most-popular": (0.08, 0.003)}
     rows = [
-        {"subject": subject, "metric": "ndcg@10", "value": value, "users": 9, "standard_error": error}
+        {
+            "subject": subject,
+            "metric": "ndcg@10",
+            "value": value,
+            "users": 9,
+            "standard_error": error,
+        }
         for subject, (value, error) in values.items()
     ]
-    metrics = {"reports": {"holdout": {"protocol": {"name": "fraction 0.2", "hash": "c0ffee"}, "metrics": rows}}}
+    metrics = {
+        "reports": {
+            "holdout": {"protocol": {"name": "fraction 0.2", "hash": "c0ffee"}, "metrics": rows}
+        }
+    }
     display.show_outcomes(console, [_outcome("evaluate", metrics=metrics)])
-    said = "als loses to most-popular: ndcg@10 0.0780 ±0.0020 against 0.0800; docs/lists.md says what helps"
+    said = (
+        "als loses to most-popular: ndcg@10 0.0780 ±0.0020 against 0.0800; docs/lists.md says what"
+        " helps"
+    )
     assert _shown(console).rstrip().endswith(said)
 
 
 def test_each_model_says_how_many_ratings_it_left_to_the_biases(console: Console) -> None:
     rows = [
-        {"subject": subject, "metric": metric, "value": 0.5, "ratings": 20, "standard_error": None} | missing
+        {"subject": subject, "metric": metric, "value": 0.5, "ratings": 20, "standard_error": None}
+        | missing
         for subject, missing in (
             ("als", {"answered_by_biases": 829}),
             ("item-neighbors", {"answered_by_biases": 3916}),
@@ -182,7 +252,11 @@ def test_each_model_says_how_many_ratings_it_left_to_the_biases(console: Console
         )
         for metric in ("rmse", "mae")
     ]
-    metrics = {"reports": {"holdout": {"protocol": {"name": "fraction 0.2", "hash": "c0ffee"}, "metrics": rows}}}
+    metrics = {
+        "reports": {
+            "holdout": {"protocol": {"name": "fraction 0.2", "hash": "c0ffee"}, "metrics": rows}
+        }
+    }
     display.show_outcomes(console, [_outcome("evaluate", metrics=metrics)])
     lines = _words(console)
     assert ["over", "20", "ratings", "rmse", "mae", "answered", "by", "biases"] in lines
@@ -206,14 +280,24 @@ def test_a_manifest_is_shown_with_what_it_comes_from(console: Console) -> None:
 
 
 def test_first_rows_show_numbers_short_and_text_literally(console: Console) -> None:
-    rows = {"item": [7], "title": ["[b]\x07"], "none": [None], "score": [0.123456], "factors": [[0.5, 1.0, 2.0, 3.0, 4.0]]}
+    rows = {
+        "item": [7],
+        "title": ["[b]\x07"],
+        "none": [None],
+        "score": [0.123456],
+        "factors": [[0.5, 1.0, 2.0, 3.0, 4.0]],
+    }
     rows |= {"genres": [["War", "[Noir]"]], "pixels": [bytes(3072)]}
     display.show_manifest(console, MANIFEST, pa.table(rows))
     numbers = ["[0.5000,", "1.0000,", "2.0000,", "3.0000,", "...]"]
-    assert ["7", r"[b]\x07", "0.1235", *numbers, "[War,", "[Noir]]", "3,072", "bytes"] in _words(console)
+    assert ["7", r"[b]\x07", "0.1235", *numbers, "[War,", "[Noir]]", "3,072", "bytes"] in _words(
+        console
+    )
 
 
-def test_a_pipe_gets_tables_of_fixed_width_without_colours(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pipe_gets_tables_of_fixed_width_without_colours(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     console = display.make_console()
     console.print(Text("x" * 131, "red"))
     assert capsys.readouterr().out == "x" * 130 + "\nx\n"
@@ -231,7 +315,9 @@ def test_a_download_is_a_line_at_its_end_where_there_is_no_terminal(console: Con
     assert last == r"done [with] \x1b"
 
 
-def test_a_long_download_is_a_line_now_and_then(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_download_is_a_line_now_and_then(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(display.FetchProgress, "_EVERY", 0.0)
     progress = display.FetchProgress(console)
     for done in (10, 20, 30):
@@ -243,7 +329,9 @@ def test_a_long_download_is_a_line_now_and_then(console: Console, monkeypatch: p
 
 def test_a_download_is_a_bar_on_a_terminal_and_then_a_line() -> None:
     screen = io.StringIO()
-    progress = display.FetchProgress(Console(file=screen, force_terminal=True, width=130, highlight=False))
+    progress = display.FetchProgress(
+        Console(file=screen, force_terminal=True, width=130, highlight=False)
+    )
     progress.progressed("a.zip", 0, 5_000_000)
     progress.say("the connection was cut")
     progress.progressed("a.zip", 5_000_000, 5_000_000)

@@ -6,7 +6,14 @@ import re
 import pytest
 
 from emberline import errors
-from emberline.errors import DataError, EmberlineError, EmptyDatasetError, GateError, ManifestError, SchemaError
+from emberline.errors import (
+    DataError,
+    EmberlineError,
+    EmptyDatasetError,
+    GateError,
+    ManifestError,
+    SchemaError,
+)
 
 EXIT_CODES = {
     "EmberlineError": 1,
@@ -23,7 +30,11 @@ EXIT_CODES = {
     "TrainingError": 4,
     "Preempted": 75,
 }
-KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, EmberlineError)]
+KINDS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, EmberlineError)
+]
 
 
 def test_every_kind_has_the_exit_code_of_the_contract() -> None:
@@ -50,4 +61,6 @@ def test_bad_data_of_any_kind_is_a_data_error() -> None:
 
 def test_the_drawing_at_the_top_shows_the_exit_codes() -> None:
     drawn = dict(re.findall(r"^    .*?(\w+) +(\d+)\b", errors.__doc__ or "", re.MULTILINE))
-    assert drawn == {kind.__name__: str(EXIT_CODES[kind.__name__]) for kind in KINDS if "exit_code" in vars(kind)}
+    assert drawn == {
+        kind.__name__: str(EXIT_CODES[kind.__name__]) for kind in KINDS if "exit_code" in vars(kind)
+    }

@@ -34,7 +34,9 @@ to = "served"
 
 
 def paths(config: Config) -> dict[str, str | None]:
-    assert config.ratings and config.attributes and config.images and config.als and config.recommend
+    assert (
+        config.ratings and config.attributes and config.images and config.als and config.recommend
+    )
     assert config.recommend.candidates and config.recommend.exclude
     return {
         "root": config.root,
@@ -51,7 +53,9 @@ def paths(config: Config) -> dict[str, str | None]:
 
 def ratings_path(tmp_path: Path, path: str, *overrides: str) -> str:
     file = tmp_path / "night.toml"
-    file.write_text(f"[ratings]\npath = '{path}'\ncolumns = {{ user_id = 'u', item_id = 'i' }}\nvalue = 'one'\n")
+    file.write_text(
+        f"[ratings]\npath = '{path}'\ncolumns = {{ user_id = 'u', item_id = 'i' }}\nvalue = 'one'\n"
+    )
     config = pipelines.load(file, overrides)
     assert config.ratings is not None
     return config.ratings.path
@@ -74,7 +78,11 @@ def test_every_path_of_a_file_belongs_to_its_folder_whatever_the_working_folder(
         "recommend.exclude.path": f"{home}/in/recalled.csv",
         "publish.to": f"{home}/served",
     }
-    for folder, file in ((tmp_path, "pipelines/night.toml"), (home, "night.toml"), (Path("/"), str(home / "night.toml"))):
+    for folder, file in (
+        (tmp_path, "pipelines/night.toml"),
+        (home, "night.toml"),
+        (Path("/"), str(home / "night.toml")),
+    ):
         monkeypatch.chdir(folder)
         assert paths(pipelines.load(Path(file))) == expected
 
@@ -83,9 +91,14 @@ def test_a_path_on_the_command_line_belongs_to_the_working_folder(tmp_path: Path
     home = tmp_path / "pipelines"
     home.mkdir()
     (home / "night.toml").write_text(EVERY_PATH)
-    given = {name: f"elsewhere/{number}" for number, name in enumerate(paths(pipelines.load(home / "night.toml")))}
+    given = {
+        name: f"elsewhere/{number}"
+        for number, name in enumerate(paths(pipelines.load(home / "night.toml")))
+    }
     del given["attributes.users.path"]  # a list of tables, which --set does not reach into
-    found = paths(pipelines.load(home / "night.toml", [f"{name}={path}" for name, path in given.items()]))
+    found = paths(
+        pipelines.load(home / "night.toml", [f"{name}={path}" for name, path in given.items()])
+    )
     assert {name: found[name] for name in given} == given
 
 
@@ -119,13 +132,21 @@ def test_variables_and_homes_are_what_the_environment_says(
     assert ratings_path(tmp_path, "x.csv", f"ratings.path={path}") == expected
 
 
-def test_a_variable_that_is_not_set_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_is_not_set_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("EMBERLINE_DATA", raising=False)
     with pytest.raises(
-        ConfigError, match=r"night\.toml: ratings\.path names the environment variable EMBERLINE_DATA, which is not set"
+        ConfigError,
+        match=(
+            r"night\.toml: ratings\.path names the environment variable EMBERLINE_DATA, which is"
+            r" not set"
+        ),
     ):
         ratings_path(tmp_path, "$EMBERLINE_DATA/log.csv")
-    with pytest.raises(ConfigError, match=r"--set ratings\.path names the environment variable EMBERLINE_DATA"):
+    with pytest.raises(
+        ConfigError, match=r"--set ratings\.path names the environment variable EMBERLINE_DATA"
+    ):
         ratings_path(tmp_path, "log.csv", "ratings.path=${EMBERLINE_DATA}/log.csv")
 
 
@@ -150,12 +171,16 @@ def test_a_glob_below_a_folder_that_looks_like_one_is_found(tmp_path: Path) -> N
 
 
 def test_a_home_that_nobody_has_is_told() -> None:
-    with pytest.raises(ConfigError, match=r"~nobody-of-that-name/x: there is no such home folder; write \./~nobody"):
+    with pytest.raises(
+        ConfigError, match=r"~nobody-of-that-name/x: there is no such home folder; write \./~nobody"
+    ):
         storage.locate("~nobody-of-that-name/x")
 
 
 def test_a_setting_that_is_called_a_path_is_one() -> None:
-    """A new setting that names a place says so by place(), or its paths would belong to the working folder."""
+    """A new setting that names a place says so by place(), or its paths would belong to the
+    working folder.
+    """
 
     def settings(model: type[Model]) -> list[str]:
         from emberline.places import model_of
@@ -164,7 +189,8 @@ def test_a_setting_that_is_called_a_path_is_one() -> None:
         wrong = [
             f"{model.__name__}.{name}"
             for name, field in model.model_fields.items()
-            if name in ("path", "to", "root", "start_from") and not (field.json_schema_extra or {}).get("place")  # type: ignore[union-attr]
+            if name in ("path", "to", "root", "start_from")
+            and not (field.json_schema_extra or {}).get("place")  # type: ignore[union-attr]
         ]
         return wrong + [name for one in below if one is not None for name in settings(one)]
 

@@ -1,4 +1,6 @@
-"""What the README shows is true: its pipelines are ones, its commands and options exist, its links lead somewhere."""
+"""What the README shows is true: its pipelines are ones, its commands and options exist, its
+links lead somewhere.
+"""
 
 import re
 from pathlib import Path
@@ -27,7 +29,9 @@ def test_the_pipeline_of_ones_own_data_is_valid_alone_and_with_pictures(tmp_path
         config = pipelines.load(path)
         assert "report" in {stage.name for stage in stages.in_pipeline(config)}
     path.write_text(ratings + pictures, encoding="utf-8")
-    assert pipelines.load(path, ["recommend.cold_share=0.1", "ratings.holdout.cold_items=0.2"]).measures_cold_items
+    assert pipelines.load(
+        path, ["recommend.cold_share=0.1", "ratings.holdout.cold_items=0.2"]
+    ).measures_cold_items
 
 
 def test_the_python_of_the_readme_names_what_there_is() -> None:
@@ -39,7 +43,15 @@ def test_the_python_of_the_readme_names_what_there_is() -> None:
 def test_every_command_and_option_of_the_readme_exists() -> None:
     group: Any = typer.main.get_command(cli.app)
     shown = re.findall(r"^(?:    |\.venv/bin/)emberline (\w+)([^#\n]*)", README, re.MULTILINE)
-    assert {name for name, _ in shown} >= {"run", "plan", "show", "recommend", "fetch", "open", "export"}
+    assert {name for name, _ in shown} >= {
+        "run",
+        "plan",
+        "show",
+        "recommend",
+        "fetch",
+        "open",
+        "export",
+    }
     for name, arguments in shown:
         assert name in group.commands, name
         assert set(re.findall(r"--[a-z-]+", arguments)) <= _options(group.commands[name]), arguments
@@ -57,5 +69,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert path.exists(), f"{page.name} links to {target}"
         if anchor and path.suffix == ".md":
             headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-            slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            slugs = {
+                re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings
+            }
             assert anchor in slugs, f"{page.name} links to {target}#{anchor}"

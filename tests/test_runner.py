@@ -1,6 +1,8 @@
-"""The runner on a toy farm: `sow` makes seeds and soil, `grow` makes plants of the seeds, `cook` makes a meal of plants and soil.
+"""The runner on a toy farm: `sow` makes seeds and soil, `grow` makes plants of the seeds, `cook`
+makes a meal of plants and soil.
 
-The stages use real sections of the config: the farm's field is `shop`, its care is `als`, its kitchen is `cosine`.
+The stages use real sections of the config: the farm's field is `shop`, its care is `als`, its
+kitchen is `cosine`.
 """
 
 import json
@@ -30,7 +32,15 @@ from emberline.datasets.manifest import Manifest
 from emberline.datasets.parts import write_file, write_part
 from emberline.datasets.schema import USERS
 from emberline.datasets.storage import RawFile
-from emberline.errors import ConfigError, DataError, EmberlineError, ManifestError, Preempted, StorageError, TrainingError
+from emberline.errors import (
+    ConfigError,
+    DataError,
+    EmberlineError,
+    ManifestError,
+    Preempted,
+    StorageError,
+    TrainingError,
+)
 from emberline.runner import Decision, Outcome, StageRun
 from emberline.stages import Stage
 
@@ -96,7 +106,9 @@ def continue_from_checkpoint(run: StageRun) -> None:
 def append(run: StageRun) -> None:
     """Adds a line to what the last run wrote."""
     before = run.previous("plants")
-    _yield(run, "plants", "plants.txt", (before.paths[0].read_text() if before else "") + "one more\n")
+    _yield(
+        run, "plants", "plants.txt", (before.paths[0].read_text() if before else "") + "one more\n"
+    )
 
 
 def copy_status(run: StageRun) -> None:
@@ -114,7 +126,12 @@ def count_raw(run: StageRun) -> None:
 
 def read_raw(run: StageRun) -> None:
     files = run.raw_files(run.settings.path)
-    _yield(run, "plants", "plants.txt", " ".join(f"{file.relative}={file.path.read_text()}" for file in files))
+    _yield(
+        run,
+        "plants",
+        "plants.txt",
+        " ".join(f"{file.relative}={file.path.read_text()}" for file in files),
+    )
 
 
 def read_raw_while_a_file_arrives(run: StageRun) -> None:
@@ -124,7 +141,10 @@ def read_raw_while_a_file_arrives(run: StageRun) -> None:
 
 def write_users(run: StageRun) -> None:
     tables = [pa.table({"user": [n], "user_id": [f"u{n}"]}, schema=USERS) for n in range(2)]
-    parts = [write_part([table], run.folder("users"), f"part-{n:05d}", USERS) for n, table in enumerate(tables)]
+    parts = [
+        write_part([table], run.folder("users"), f"part-{n:05d}", USERS)
+        for n, table in enumerate(tables)
+    ]
     run.add("users", parts, rank=7, seed=3, dropped={"empty": 2})
     assert run.written("users").paths[0].is_file()
     assert not manifests.exists(run.root, "users")
@@ -139,8 +159,17 @@ def _leave_half(run: StageRun) -> None:
     write_file(b"half", run.folder("plants"), "plants.txt")
 
 
-def _stage(name: str, section: str, function: Any, reads: tuple[str, ...], writes: tuple[str, ...]) -> Stage:
-    return Stage(name, section, "python", f"{__name__}:{function.__name__}", lambda _: reads, lambda _: writes)
+def _stage(
+    name: str, section: str, function: Any, reads: tuple[str, ...], writes: tuple[str, ...]
+) -> Stage:
+    return Stage(
+        name,
+        section,
+        "python",
+        f"{__name__}:{function.__name__}",
+        lambda _: reads,
+        lambda _: writes,
+    )
 
 
 def _does(stage: Stage, function: Any) -> Stage:
@@ -154,13 +183,18 @@ COOK = _stage("cook", "cosine", cook, reads=("plants", "soil"), writes=("meal",)
 FARM = (SOW, GROW, COOK)
 GROW_ALONE = replace(_does(GROW, append), reads=lambda _: ())
 READ_RAW = replace(
-    _stage("read", "ratings", read_raw, (), ("plants",)), raw=lambda config: (config.ratings.path,) if config.ratings else ()
+    _stage("read", "ratings", read_raw, (), ("plants",)),
+    raw=lambda config: (config.ratings.path,) if config.ratings else (),
 )
 
 
 def _config(num_items: int = 10, rank: int = 4, blocks: int = 2, top_k: int = 5) -> Config:
     return Config.model_validate(
-        {"shop": {"num_items": num_items}, "als": {"rank": rank, "blocks": blocks}, "cosine": {"top_k": top_k}}
+        {
+            "shop": {"num_items": num_items},
+            "als": {"rank": rank, "blocks": blocks},
+            "cosine": {"top_k": top_k},
+        }
     )
 
 
@@ -169,19 +203,27 @@ def _raw_config(path: Path | str) -> Config:
     return Config.model_validate({"ratings": {"path": str(path), "columns": columns}})
 
 
-def _run(root: Path, *stages: Stage, config: Config | None = None, force: bool = False) -> dict[str, tuple[str, str]]:
-    """Each stage's action and reason, which `plan` must have foreseen where all inputs are there."""
+def _run(
+    root: Path, *stages: Stage, config: Config | None = None, force: bool = False
+) -> dict[str, tuple[str, str]]:
+    """Each stage's action and reason, which `plan` must have foreseen where all inputs are
+    there.
+    """
     config = config or _config()
     planned = runner.plan(config, root, stages, force)
     outcomes = runner.run(config, root, stages, force=force)
     assert [(d.stage, d.action, d.reason) for d in planned if "runs before" not in d.reason] == [
-        (o.stage, o.action, o.reason) for d, o in zip(planned, outcomes, strict=True) if "runs before" not in d.reason
+        (o.stage, o.action, o.reason)
+        for d, o in zip(planned, outcomes, strict=True)
+        if "runs before" not in d.reason
     ]
     assert [d.action for d in planned] == [o.action for o in outcomes]
     return {outcome.stage.name: (outcome.action, outcome.reason) for outcome in outcomes}
 
 
-def _actions(root: Path, *stages: Stage, config: Config | None = None, force: bool = False) -> list[str]:
+def _actions(
+    root: Path, *stages: Stage, config: Config | None = None, force: bool = False
+) -> list[str]:
     return [action for action, _ in _run(root, *stages, config=config, force=force).values()]
 
 
@@ -206,7 +248,9 @@ def _runs_of(root: Path, name: str) -> list[Path]:
 def _commit_as_another_run(root: Path, name: str) -> None:
     """As a process leaves it that is killed after this commit and before the next."""
     manifest = _manifest(root, name)
-    manifests.commit(root, replace(manifest, produced_by=replace(manifest.produced_by, run_id=LATER)))
+    manifests.commit(
+        root, replace(manifest, produced_by=replace(manifest.produced_by, run_id=LATER))
+    )
 
 
 @pytest.fixture
@@ -225,7 +269,9 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 
 def test_a_first_run_runs_everything_in_order(root: Path) -> None:
     outcomes = runner.run(_config(), root, FARM)
-    assert [(outcome.action, outcome.reason) for outcome in outcomes] == [("run", "never run here")] * 3
+    assert [(outcome.action, outcome.reason) for outcome in outcomes] == [
+        ("run", "never run here")
+    ] * 3
     assert _text(root, "meal") == "10 grains, 4 cm high on black"
 
 
@@ -237,7 +283,11 @@ def test_a_second_run_does_nothing(root: Path) -> None:
 
 
 def _tree(root: Path) -> dict[str, tuple[int, bytes]]:
-    return {str(p): (p.stat().st_mtime_ns, p.read_bytes()) for p in root.rglob("*") if p.is_file() and p.name != "_lock"}
+    return {
+        str(p): (p.stat().st_mtime_ns, p.read_bytes())
+        for p in root.rglob("*")
+        if p.is_file() and p.name != "_lock"
+    }
 
 
 def test_a_setting_of_what_reruns_its_stage_and_those_after_it(root: Path) -> None:
@@ -271,15 +321,29 @@ def test_a_setting_that_is_gone_or_new_is_told(root: Path) -> None:
     """As after an update of Emberline that renames a key."""
     _run(root, GROW_ALONE)
     manifest = _manifest(root, "plants")
-    then = {key: value for key, value in manifest.produced_by.config.items() if key != "alpha"} | {"alfa": 2.0}
-    manifests.commit(root, replace(manifest, produced_by=replace(manifest.produced_by, config=then, fingerprint="f" * 64)))
-    assert _run(root, GROW_ALONE)["grow"][1] == "als.alpha was None, is 1.0; als.alfa was 2.0, is None"
+    then = {key: value for key, value in manifest.produced_by.config.items() if key != "alpha"} | {
+        "alfa": 2.0
+    }
+    manifests.commit(
+        root,
+        replace(
+            manifest, produced_by=replace(manifest.produced_by, config=then, fingerprint="f" * 64)
+        ),
+    )
+    assert (
+        _run(root, GROW_ALONE)["grow"][1] == "als.alpha was None, is 1.0; als.alfa was 2.0, is None"
+    )
 
 
 def test_new_code_is_told(root: Path) -> None:
     _run(root, GROW_ALONE)
     manifest = _manifest(root, "plants")
-    manifests.commit(root, replace(manifest, produced_by=replace(manifest.produced_by, code="c" * 64, fingerprint="f" * 64)))
+    manifests.commit(
+        root,
+        replace(
+            manifest, produced_by=replace(manifest.produced_by, code="c" * 64, fingerprint="f" * 64)
+        ),
+    )
     assert _run(root, GROW_ALONE)["grow"] == ("run", "emberline's code changed")
 
 
@@ -293,7 +357,10 @@ def test_force_runs_what_is_up_to_date(root: Path) -> None:
     }
     for name, dataset in old.items():
         assert dataset.paths[0].is_file(), "a reader of the old run goes on reading"
-        assert manifests.load(root, name).manifest.produced_by.run_id != dataset.manifest.produced_by.run_id
+        assert (
+            manifests.load(root, name).manifest.produced_by.run_id
+            != dataset.manifest.produced_by.run_id
+        )
 
 
 def test_a_stage_alone_works_on_what_is_there(root: Path) -> None:
@@ -314,7 +381,10 @@ def test_a_damaged_output_is_made_again(root: Path, damage: str) -> None:
         found = f"has 10 bytes instead of {len('10 grains, 4 cm high')}"
     reasons = _run(root, *FARM)
     part = f"{path.parent.name}/plants.txt"
-    assert reasons["grow"] == ("run", f"plants/manifest.json lists 1 parts but {part} {found}; rerun grow")
+    assert reasons["grow"] == (
+        "run",
+        f"plants/manifest.json lists 1 parts but {part} {found}; rerun grow",
+    )
     assert reasons["sow"][0] == "skip"
     assert _text(root, "plants") == "10 grains, 4 cm high"
 
@@ -329,7 +399,10 @@ def test_a_missing_input_names_the_stage_to_run_first(root: Path) -> None:
     stage = replace(COOK, reads=lambda _: ("user_factors",))
     with pytest.raises(ManifestError) as refused:
         runner.run(_config(), root, [stage])
-    assert str(refused.value) == f"cook reads user_factors, which is not in {root}; run train-als first"
+    assert (
+        str(refused.value)
+        == f"cook reads user_factors, which is not in {root}; run train-als first"
+    )
     with pytest.raises(ManifestError, match="run train-als first"):
         runner.plan(_config(), root, [stage])
 
@@ -339,7 +412,8 @@ def test_outputs_of_two_runs_of_one_stage_are_not_read_together(root: Path) -> N
     _commit_as_another_run(root, "soil")
     both = replace(COOK, reads=lambda _: ("seeds", "soil"))
     with pytest.raises(
-        ManifestError, match=r"seeds \(run \S+\) and soil \(run \S+\) come from different runs of sow .*rerun sow"
+        ManifestError,
+        match=r"seeds \(run \S+\) and soil \(run \S+\) come from different runs of sow .*rerun sow",
     ):
         runner.run(_config(), root, [both])
 
@@ -402,7 +476,9 @@ def test_a_failed_stage_leaves_the_old_dataset_as_it_was(root: Path) -> None:
 
 def test_a_stage_that_promises_more_than_it_writes_is_a_bug(root: Path) -> None:
     _run(root, SOW)
-    with pytest.raises(AssertionError, match=r"grow wrote \[\], its row of the table says \['plants'\]"):
+    with pytest.raises(
+        AssertionError, match=r"grow wrote \[\], its row of the table says \['plants'\]"
+    ):
         runner.run(_config(), root, [_does(GROW, forget)])
     assert not manifests.exists(root, "plants")
     assert _runs_of(root, "plants") == []
@@ -410,7 +486,10 @@ def test_a_stage_that_promises_more_than_it_writes_is_a_bug(root: Path) -> None:
 
 
 def test_a_stage_that_writes_more_than_it_promises_is_a_bug(root: Path) -> None:
-    with pytest.raises(AssertionError, match=r"sow wrote \['seeds', 'soil'\], its row of the table says \['seeds'\]"):
+    with pytest.raises(
+        AssertionError,
+        match=r"sow wrote \['seeds', 'soil'\], its row of the table says \['seeds'\]",
+    ):
         runner.run(_config(), root, [replace(SOW, writes=lambda _: ("seeds",))])
     assert not manifests.exists(root, "seeds")
 
@@ -431,7 +510,9 @@ def test_missing_raw_files_are_in_the_status_too(root: Path, tmp_path: Path) -> 
     assert (_status(root, "read")["state"], _status(root, "read")["exit_code"]) == ("failed", 3)
 
 
-def test_raw_files_of_a_later_stage_are_missed_before_the_first_stage_begins(root: Path, tmp_path: Path) -> None:
+def test_raw_files_of_a_later_stage_are_missed_before_the_first_stage_begins(
+    root: Path, tmp_path: Path
+) -> None:
     config = _raw_config(tmp_path / "gone").model_copy(update={"shop": _config().shop})
     with pytest.raises(DataError, match="gone does not exist"):
         runner.run(config, root, [SOW, replace(READ_RAW, writes=lambda _: ("meal",))])
@@ -439,21 +520,30 @@ def test_raw_files_of_a_later_stage_are_missed_before_the_first_stage_begins(roo
     assert _status(root, "read")["state"] == "failed"
 
 
-def test_a_full_disk_ends_a_stage_in_one_line_and_old_data_stay_whole(root: Path, small_disk: Callable[..., None]) -> None:
+def test_a_full_disk_ends_a_stage_in_one_line_and_old_data_stay_whole(
+    root: Path, small_disk: Callable[..., None]
+) -> None:
     small_disk(root, "1m")
     _run(root, SOW, GROW)
     before = _text(root, "plants")
     with pytest.raises(
-        StorageError, match=r"^the disk of .* is full: [\d,]+ of 1,048,576 bytes are left, .*make room"
+        StorageError,
+        match=r"^the disk of .* is full: [\d,]+ of 1,048,576 bytes are left, .*make room",
     ) as refused:
         runner.run(_config(), root, [_does(GROW, grow_too_large)], force=True)
     assert (refused.value.exit_code, _text(root, "plants")) == (1, before)
     assert len(_runs_of(root, "plants")) == 1
     status = _status(root, "grow")
-    assert (status["state"], status["exit_code"], status["error"]) == ("failed", 1, str(refused.value))
+    assert (status["state"], status["exit_code"], status["error"]) == (
+        "failed",
+        1,
+        str(refused.value),
+    )
 
 
-def test_a_status_tells_how_a_stage_ended_though_others_have_filled_the_disk(root: Path, small_disk: Callable[..., None]) -> None:
+def test_a_status_tells_how_a_stage_ended_though_others_have_filled_the_disk(
+    root: Path, small_disk: Callable[..., None]
+) -> None:
     small_disk(root, "1m")
     _run(root, SOW, GROW)
     with pytest.raises(StorageError):
@@ -461,26 +551,37 @@ def test_a_status_tells_how_a_stage_ended_though_others_have_filled_the_disk(roo
     assert (_status(root, "grow")["state"], _status(root, "grow")["exit_code"]) == ("failed", 1)
 
 
-def test_a_root_on_a_disk_that_is_read_only_is_a_mistake(root: Path, small_disk: Callable[..., None]) -> None:
+def test_a_root_on_a_disk_that_is_read_only_is_a_mistake(
+    root: Path, small_disk: Callable[..., None]
+) -> None:
     small_disk(root, "1m")
     _run(root, SOW)
     subprocess.run(["mount", "-o", "remount,ro", root], check=True)
-    with pytest.raises(ConfigError, match=r"cannot be written to: .*Read-only file system.*; set root to a folder that can"):
+    with pytest.raises(
+        ConfigError,
+        match=r"cannot be written to: .*Read-only file system.*; set root to a folder that can",
+    ):
         runner.run(_config(), root, FARM)
 
 
 @pytest.mark.parametrize("place", ["plants", "_status", "_work", "_work/grow"])
-def test_a_run_writes_nothing_through_a_link_in_its_root(root: Path, tmp_path: Path, place: str) -> None:
+def test_a_run_writes_nothing_through_a_link_in_its_root(
+    root: Path, tmp_path: Path, place: str
+) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (root / place).parent.mkdir(parents=True)
     (root / place).symlink_to(elsewhere)
-    with pytest.raises(ConfigError, match=rf"{place} is a link, and links within .* are not followed; remove it"):
+    with pytest.raises(
+        ConfigError, match=rf"{place} is a link, and links within .* are not followed; remove it"
+    ):
         runner.run(_config(), root, FARM)
     assert list(elsewhere.iterdir()) == [] and not manifests.exists(root, "seeds")
 
 
-def test_a_root_that_is_a_link_itself_is_where_its_owner_wants_it(root: Path, tmp_path: Path) -> None:
+def test_a_root_that_is_a_link_itself_is_where_its_owner_wants_it(
+    root: Path, tmp_path: Path
+) -> None:
     (tmp_path / "disk").mkdir()
     root.symlink_to(tmp_path / "disk")
     assert set(_actions(root, *FARM)) == {"run"}
@@ -509,7 +610,12 @@ def test_a_status_says_what_a_scheduler_asks(root: Path) -> None:
 def test_a_running_stage_says_so(root: Path) -> None:
     _run(root, SOW, _does(GROW, copy_status))
     then = json.loads(_text(root, "plants"))
-    assert (then["state"], then["exit_code"], then["error"], then["rows"]) == ("running", None, None, {})
+    assert (then["state"], then["exit_code"], then["error"], then["rows"]) == (
+        "running",
+        None,
+        None,
+        {},
+    )
     assert then["run_id"] == _status(root, "grow")["run_id"]
 
 
@@ -577,7 +683,11 @@ def test_a_run_does_not_continue_what_is_damaged_and_says_how_to_go_on(root: Pat
     _run(root, SOW, stage)
     manifests.load(root, "plants").paths[0].unlink()
     with pytest.raises(
-        ManifestError, match=r"plants\.txt is missing.*Restore .*plants from a backup; or, to start anew, remove plants"
+        ManifestError,
+        match=(
+            r"plants\.txt is missing.*Restore .*plants from a backup; or, to start anew, remove"
+            r" plants"
+        ),
     ):
         _run(root, SOW, stage)
     assert [path.name for path in (root / "plants").glob("*/*")] == []
@@ -607,10 +717,18 @@ def test_a_manifest_records_where_its_dataset_comes_from(root: Path) -> None:
     _run(root, *FARM)
     seeds, plants = _manifest(root, "seeds"), _manifest(root, "plants")
     by = plants.produced_by
-    assert (plants.kind, plants.fields, plants.rank, plants.seed, plants.info) == ("artifact", [], None, None, {})
+    assert (plants.kind, plants.fields, plants.rank, plants.seed, plants.info) == (
+        "artifact",
+        [],
+        None,
+        None,
+        {},
+    )
     assert (by.stage, by.config["rank"], by.code) == ("grow", 4, runner.code_hash())
     assert "blocks" not in by.config
-    assert by.inputs == {"seeds": {"fingerprint": seeds.produced_by.fingerprint, "run_id": seeds.produced_by.run_id}}
+    assert by.inputs == {
+        "seeds": {"fingerprint": seeds.produced_by.fingerprint, "run_id": seeds.produced_by.run_id}
+    }
     assert plants.parts[0].path == f"{by.fingerprint[:16]}-{by.run_id}/plants.txt"
 
 
@@ -623,7 +741,9 @@ def test_a_table_is_committed_with_its_fields_and_rows(root: Path) -> None:
     assert _status(root, "number")["rows"] == {"users": 2}
 
 
-def test_a_raw_file_that_was_changed_added_or_removed_reruns_and_is_named(root: Path, tmp_path: Path) -> None:
+def test_a_raw_file_that_was_changed_added_or_removed_reruns_and_is_named(
+    root: Path, tmp_path: Path
+) -> None:
     raw = tmp_path / "raw"
     for name in ("a.csv", "b.csv"):
         write_file(name.encode(), raw, name)
@@ -656,10 +776,16 @@ def test_the_same_bytes_at_another_time_or_place_rerun_nothing(root: Path, tmp_p
     assert _run(root, READ_RAW, config=_raw_config(raw))["read"] == ("skip", "up to date")
     (raw / "a.csv").write_text("a.csv")
     shutil.copytree(raw, tmp_path / "there", copy_function=shutil.copyfile)
-    assert _run(root, READ_RAW, config=_raw_config(tmp_path / "there"))["read"] == ("skip", "up to date")
+    assert _run(root, READ_RAW, config=_raw_config(tmp_path / "there"))["read"] == (
+        "skip",
+        "up to date",
+    )
     assert _manifest(root, "plants").produced_by.run_id == run_id
     (tmp_path / "there" / "a.csv").write_text("b.csv")
-    assert _run(root, READ_RAW, config=_raw_config(tmp_path / "there"))["read"] == ("run", "a.csv changed")
+    assert _run(root, READ_RAW, config=_raw_config(tmp_path / "there"))["read"] == (
+        "run",
+        "a.csv changed",
+    )
 
 
 def test_content_is_read_where_nothing_but_times_differ_and_once(
@@ -683,7 +809,8 @@ def test_content_is_read_where_nothing_but_times_differ_and_once(
         work()
         return sorted(read)
 
-    assert looked(lambda: runner.run(config, root, [READ_RAW])) == ["a.csv", "b.csv"]  # while the stage is at work
+    # while the stage is at work
+    assert looked(lambda: runner.run(config, root, [READ_RAW])) == ["a.csv", "b.csv"]
     assert looked(lambda: runner.run(config, root, [READ_RAW])) == []
     os.utime(raw / "a.csv", ns=(0, 0))
     assert looked(lambda: runner.plan(config, root, [READ_RAW])) == ["a.csv"]
@@ -691,7 +818,8 @@ def test_content_is_read_where_nothing_but_times_differ_and_once(
     assert looked(lambda: runner.run(config, root, [READ_RAW])) == []
     write_file(b"c", raw, "c.csv")
     os.utime(raw / "b.csv", ns=(0, 0))
-    assert looked(lambda: runner.plan(config, root, [READ_RAW])) == []  # it runs whatever is in b.csv
+    # it runs whatever is in b.csv
+    assert looked(lambda: runner.plan(config, root, [READ_RAW])) == []
 
 
 def test_without_a_record_of_what_was_read_new_times_rerun(root: Path, tmp_path: Path) -> None:
@@ -719,10 +847,15 @@ def test_names_in_other_bytes_than_utf_8_are_names(root: Path, tmp_path: Path) -
     config = _raw_config(raw)
     _run(root, replace(READ_RAW, target=f"{__name__}:count_raw"), config=config)
     os.utime(raw / "caf\udce9.csv", ns=(0, 0))
-    assert _run(root, replace(READ_RAW, target=f"{__name__}:count_raw"), config=config)["read"] == ("skip", "up to date")
+    assert _run(root, replace(READ_RAW, target=f"{__name__}:count_raw"), config=config)["read"] == (
+        "skip",
+        "up to date",
+    )
 
 
-def test_a_raw_file_that_arrives_during_a_run_belongs_to_the_next(root: Path, tmp_path: Path) -> None:
+def test_a_raw_file_that_arrives_during_a_run_belongs_to_the_next(
+    root: Path, tmp_path: Path
+) -> None:
     write_file(b"a.csv", tmp_path / "raw", "a.csv")
     config = _raw_config(tmp_path / "raw")
     _run(root, replace(READ_RAW, target=f"{__name__}:read_raw_while_a_file_arrives"), config=config)
@@ -780,11 +913,18 @@ def test_log_lines_tell_the_story(root: Path, log: pytest.LogCaptureFixture) -> 
     finished = [message for message in log.messages if message.startswith("stage_finished")]
     by = _manifest(root, "plants").produced_by
     where = "start_from=None exchange=auto blocks=2 checkpoint_every=5"
-    assert started[1] == f"stage_started stage=grow run_id={by.run_id} fingerprint={by.fingerprint[:16]} {where}"
-    assert re.fullmatch(rf"stage_finished stage=grow run_id={by.run_id} seconds=\d+\.\d{{3}} plants=0", finished[1])
+    assert (
+        started[1]
+        == f"stage_started stage=grow run_id={by.run_id} fingerprint={by.fingerprint[:16]} {where}"
+    )
+    assert re.fullmatch(
+        rf"stage_finished stage=grow run_id={by.run_id} seconds=\d+\.\d{{3}} plants=0", finished[1]
+    )
     log.clear()
     _run(root, SOW, GROW)
-    assert log.messages == [f'stage_skipped stage={name} reason="up to date"' for name in ("sow", "grow")]
+    assert log.messages == [
+        f'stage_skipped stage={name} reason="up to date"' for name in ("sow", "grow")
+    ]
 
 
 def test_run_ids_sort_by_time_and_never_repeat() -> None:
@@ -810,7 +950,9 @@ def test_an_error_has_the_exit_code_of_the_contract(error: BaseException, code: 
     assert statuses.exit_code(error) == code
 
 
-def test_the_code_is_the_same_in_a_folder_and_in_a_zip_and_another_when_edited(tmp_path: Path) -> None:
+def test_the_code_is_the_same_in_a_folder_and_in_a_zip_and_another_when_edited(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "folder"
     ignored = shutil.ignore_patterns("__pycache__", "*.properties")
     shutil.copytree(Path(emberline.__file__).parent, folder / "emberline", ignore=ignored)
@@ -824,8 +966,13 @@ def test_the_code_is_the_same_in_a_folder_and_in_a_zip_and_another_when_edited(t
 
 
 def _code_hash_of(place: Path) -> str:
-    """As another process finds it that imports the package from this folder or zip, with other hashes of strings."""
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from emberline import runner; print(runner.__file__, runner.code_hash())"
+    """As another process finds it that imports the package from this folder or zip, with other
+    hashes of strings.
+    """
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from emberline import runner;"
+        " print(runner.__file__, runner.code_hash())"
+    )
     program = [sys.executable, "-c", code, str(place)]
     done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=True)
     file, digest = done.stdout.split()
@@ -849,12 +996,16 @@ with lock.hold(root):
 """
 
 
-def test_a_run_that_was_killed_is_told_on_the_next_look_and_settled_by_the_next_run(root: Path) -> None:
+def test_a_run_that_was_killed_is_told_on_the_next_look_and_settled_by_the_next_run(
+    root: Path,
+) -> None:
     _run(root, SOW)
     subprocess.run([sys.executable, "-c", KILLED, str(root), "kill"], check=False)
     assert _status(root, "grow")["state"] == "running"
-    (_, grow) = runner.plan(_config(), root, [SOW, GROW])
-    assert re.fullmatch(r"never run here; its last run, at work since 20\S+, was killed", grow.reason)
+    _, grow = runner.plan(_config(), root, [SOW, GROW])
+    assert re.fullmatch(
+        r"never run here; its last run, at work since 20\S+, was killed", grow.reason
+    )
     assert _status(root, "grow")["state"] == "running"  # a plan writes nothing
     with pytest.raises(DataError):
         runner.run(_config(), root, [SOW, _does(GROW, freeze), COOK])
@@ -874,7 +1025,9 @@ def test_a_killed_run_of_which_nothing_is_left_to_do_is_no_failure_any_more(root
 
 def test_a_run_that_is_at_work_is_not_called_killed(root: Path) -> None:
     command = [sys.executable, "-c", KILLED, str(root), "stay"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         found = statuses.look(root, "grow")

@@ -1,4 +1,6 @@
-"""The files in spark-conf/: settings, which Spark passes over without a word where it does not know them, and what is packed."""
+"""The files in spark-conf/: settings, which Spark passes over without a word where it does not
+know them, and what is packed.
+"""
 
 import runpy
 import subprocess
@@ -49,13 +51,17 @@ for layer in map(importlib.import_module, ("emberline.cf", "emberline.datasets",
 
 def settings(path: Path) -> dict[str, str]:
     lines = [
-        line.removeprefix("#") for line in path.read_text().splitlines() if not line.startswith(("# ", "#  ")) and line.strip()
+        line.removeprefix("#")
+        for line in path.read_text().splitlines()
+        if not line.startswith(("# ", "#  ")) and line.strip()
     ]
     return dict(line.split(maxsplit=1) for line in lines)
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.conf")), ids=lambda path: path.name)
-def test_every_setting_is_one_that_spark_knows_with_a_value_that_it_understands(spark: SparkSession, path: Path) -> None:
+def test_every_setting_is_one_that_spark_knows_with_a_value_that_it_understands(
+    spark: SparkSession, path: Path
+) -> None:
     java = cast(Any, spark._jvm)
     for name in DECLARED:
         java.java.lang.Class.forName(name)
@@ -76,13 +82,21 @@ def test_the_environment_archive_holds_what_executors_import() -> None:
     held = archive["closure"](archive["EXECUTORS"])
     ended = subprocess.run([sys.executable, "-c", IMPORT, *held], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert {"tensorflow-cpu", "pydantic"} <= set(archive["packages_for"]("driver")) and "tensorflow-cpu" not in held
-    without = subprocess.run([sys.executable, "-c", IMPORT, *(held - {"pillow"})], capture_output=True, text=True)
+    assert {"tensorflow-cpu", "pydantic"} <= set(
+        archive["packages_for"]("driver")
+    ) and "tensorflow-cpu" not in held
+    without = subprocess.run(
+        [sys.executable, "-c", IMPORT, *(held - {"pillow"})], capture_output=True, text=True
+    )
     assert "PIL is not in the archive" in without.stderr
 
 
 def test_an_archive_is_named_so_that_spark_unpacks_it(tmp_path: Path) -> None:
-    refused = subprocess.run([sys.executable, CONF / "archive.py", tmp_path / "environment"], capture_output=True, text=True)
+    refused = subprocess.run(
+        [sys.executable, CONF / "archive.py", tmp_path / "environment"],
+        capture_output=True,
+        text=True,
+    )
     assert refused.returncode == 2
     assert "Spark knows an archive by its name: FILE.tar.gz" in refused.stderr
     assert list(tmp_path.iterdir()) == []

@@ -48,10 +48,24 @@ def _names(chosen: list[Stage]) -> list[str]:
 
 
 def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() -> None:
-    prepared = ["generate-shop", "prepare-ratings", "prepare-items", "prepare-images", "train-als", "train-cosine"]
+    prepared = [
+        "generate-shop",
+        "prepare-ratings",
+        "prepare-items",
+        "prepare-images",
+        "train-als",
+        "train-cosine",
+    ]
     learnt = ["export-shards", "train-cnn", "predict-items"]
     assert _names(stages.select(FULL)) == [*prepared, *learnt, "recommend", "evaluate", "report"]
-    assert _names(stages.select(CLASSES)) == [*prepared, *learnt, "train-forest", "recommend", "evaluate", "report"]
+    assert _names(stages.select(CLASSES)) == [
+        *prepared,
+        *learnt,
+        "train-forest",
+        "recommend",
+        "evaluate",
+        "report",
+    ]
     assert _names(stages.select(_config("cosine", "shop"))) == ["generate-shop", "train-cosine"]
 
 
@@ -77,7 +91,9 @@ def test_a_stage_that_is_not_in_the_pipeline_is_answered_with_those_that_are(nam
 
 
 def test_a_pipeline_without_a_stage_is_a_mistake() -> None:
-    with pytest.raises(ConfigError, match=f"no stage: add one of the sections {', '.join(SECTIONS)}"):
+    with pytest.raises(
+        ConfigError, match=f"no stage: add one of the sections {', '.join(SECTIONS)}"
+    ):
         stages.select(_config())
 
 
@@ -103,7 +119,9 @@ def test_no_dataset_is_written_by_two_stages() -> None:
 
 
 def test_every_table_is_written_by_a_stage() -> None:
-    assert set(TABLES) <= {name for config in (FULL, CLASSES) for stage in STAGES for name in stage.writes(config)}
+    assert set(TABLES) <= {
+        name for config in (FULL, CLASSES) for stage in STAGES for name in stage.writes(config)
+    }
 
 
 def test_every_stage_has_a_section_of_its_own() -> None:
@@ -124,7 +142,9 @@ def test_every_stage_has_a_script_that_runs_it_and_nothing_else(stage: Stage) ->
 
 
 def test_there_is_no_script_without_a_stage() -> None:
-    assert {path.stem for path in JOBS.glob("*.py")} == {stage.name.replace("-", "_") for stage in STAGES}
+    assert {path.stem for path in JOBS.glob("*.py")} == {
+        stage.name.replace("-", "_") for stage in STAGES
+    }
 
 
 @pytest.mark.parametrize(
@@ -141,8 +161,12 @@ def test_a_path_may_name_files_of_an_artifact(path: str, found: tuple[str, str] 
     assert stages.split_dataset_path(path) == found
 
 
-@pytest.mark.parametrize(("path", "reads"), [("dataset:shop/events.csv", ("shop",)), ("data/events.csv", ())])
-def test_prepare_ratings_reads_the_artifact_that_its_path_names(path: str, reads: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("path", "reads"), [("dataset:shop/events.csv", ("shop",)), ("data/events.csv", ())]
+)
+def test_prepare_ratings_reads_the_artifact_that_its_path_names(
+    path: str, reads: tuple[str, ...]
+) -> None:
     stage = next(stage for stage in STAGES if stage.name == "prepare-ratings")
     config = Config.model_validate({"ratings": RATINGS | {"path": path}})
     assert (stage.reads(config), stage.raw(config)) == (reads, (path,))
@@ -152,7 +176,11 @@ def test_cosine_writes_the_sides_that_were_asked_for() -> None:
     stage = next(stage for stage in STAGES if stage.name == "train-cosine")
     sides = [("items",), ("users",), ("users", "items")]
     written = [stage.writes(Config.model_validate({"cosine": {"sides": side}})) for side in sides]
-    assert written == [("item_neighbors",), ("user_neighbors",), ("item_neighbors", "user_neighbors")]
+    assert written == [
+        ("item_neighbors",),
+        ("user_neighbors",),
+        ("item_neighbors", "user_neighbors"),
+    ]
 
 
 def test_a_datasets_producer_is_known_by_name() -> None:

@@ -1,5 +1,5 @@
-"""Roots that strangers made: whatever their JSON, names and texts are, the command ends in one line and no byte of theirs
-steers the terminal."""
+"""Roots that strangers made: whatever their JSON, names and texts are, the command ends in one line
+and no byte of theirs steers the terminal."""
 
 import contextlib
 import copy
@@ -40,10 +40,20 @@ def honest(root: Path) -> Path:
         "metrics": [{"subject": "als", "metric": "auc", "value": 0.5, "users": 9}],
     }
     texts = {"metrics.json": json.dumps({"reports": {"holdout": report}})}
-    parts = [write_file(text.encode(), root / "metrics" / FOLDER, name) for name, text in texts.items()]
+    parts = [
+        write_file(text.encode(), root / "metrics" / FOLDER, name) for name, text in texts.items()
+    ]
     inputs = {"recommendations": {"fingerprint": "0" * 64, "run_id": RUN_ID}}
-    by = ProducedBy("evaluate", "0" * 64, RUN_ID, {"k": [10], "to": {"a": 1}}, inputs, inputs, "c0de")
-    info = {"accounts": {"read": 3, "kept": 3}, "reasons": {"x": 1}, "classes": ["a"], "history": [{"loss": 1.0}], "height": 3}
+    by = ProducedBy(
+        "evaluate", "0" * 64, RUN_ID, {"k": [10], "to": {"a": 1}}, inputs, inputs, "c0de"
+    )
+    info = {
+        "accounts": {"read": 3, "kept": 3},
+        "reasons": {"x": 1},
+        "classes": ["a"],
+        "history": [{"loss": 1.0}],
+        "height": 3,
+    }
     fields = [{"name": "user", "type": "int32", "nullable": False}]
     manifests.commit(root, Manifest("metrics", "artifact", fields, 0, parts, by, 3, 4, info))
     return root
@@ -51,7 +61,13 @@ def honest(root: Path) -> Path:
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     yield path
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    pairs = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, element in pairs:
         yield from _places(element, (*path, key))
 
@@ -61,7 +77,9 @@ def _hostile(rng: random.Random) -> Any:
 
 
 def _mutated(content: Any, rng: random.Random) -> Any:
-    """The same JSON with something else at one to three of its places, or without it, or with more."""
+    """The same JSON with something else at one to three of its places, or without it, or with
+    more.
+    """
     content = copy.deepcopy(content)
     for _ in range(rng.randint(1, 3)):
         path = rng.choice([path for path in _places(content) if path] or [()])
@@ -178,20 +196,34 @@ def _change(root: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         (lambda m: m["parts"][0].update(path="a\0b"), "does not name a place inside"),
         (lambda m: m["parts"][0].update(path="."), "does not name a place inside"),
         (lambda m: m["parts"][0].update(path="\ud800"), "does not name a place inside"),
-        (lambda m: m["parts"][0].update(rows=-1), r"parts\[0\]\.rows: expected a whole number from 0, found -1"),
+        (
+            lambda m: m["parts"][0].update(rows=-1),
+            r"parts\[0\]\.rows: expected a whole number from 0, found -1",
+        ),
         (lambda m: m.update(info=[]), "info: expected an object, found a list"),
         (lambda m: m.update(rows="12"), "rows: expected a whole number from 0, found '12'"),
         (lambda m: m.update(rows=True), "rows: expected a whole number from 0, found True"),
         (lambda m: m.update(rank=1.5), r"rank: expected a whole number from 0, found 1\.5"),
         (lambda m: m.update(kind="view"), "kind: expected table or artifact, found 'view'"),
         (lambda m: m.update(fields=[{"name": "user"}]), r"fields\[0\]\.type is missing"),
-        (lambda m: m["info"].update(height="3"), r"info\.height: expected a whole number from 0, found '3'"),
-        (lambda m: m["info"].update(classes=["a", 2]), r"info\.classes\[1\]: expected a text, found 2"),
+        (
+            lambda m: m["info"].update(height="3"),
+            r"info\.height: expected a whole number from 0, found '3'",
+        ),
+        (
+            lambda m: m["info"].update(classes=["a", 2]),
+            r"info\.classes\[1\]: expected a text, found 2",
+        ),
         (lambda m: m["produced_by"]["inputs"].update(users={}), "users has no run_id"),
-        (lambda m: m["produced_by"].update(run_id=None), r"produced_by\.run_id: expected a text, found None"),
+        (
+            lambda m: m["produced_by"].update(run_id=None),
+            r"produced_by\.run_id: expected a text, found None",
+        ),
     ],
 )
-def test_a_refusal_names_the_file_and_the_field(honest: Path, change: Callable[[dict[str, Any]], Any], message: str) -> None:
+def test_a_refusal_names_the_file_and_the_field(
+    honest: Path, change: Callable[[dict[str, Any]], Any], message: str
+) -> None:
     _change(honest, change)
     with pytest.raises(EmberlineError, match=message) as refused:
         manifests.load(honest, "metrics")
@@ -202,14 +234,19 @@ def test_a_refusal_names_the_file_and_the_field(honest: Path, change: Callable[[
 def test_json_that_is_nested_without_end_is_refused(honest: Path, depth: int) -> None:
     path = honest / "metrics" / "manifest.json"
     path.write_text('{"format": 1, "info": ' + '{"a": ' * depth + "1" + "}" * depth + "}")
-    with pytest.raises(ManifestError, match=r"manifest\.json is not a manifest \(expected at most 32 levels, found more\)"):
+    with pytest.raises(
+        ManifestError,
+        match=r"manifest\.json is not a manifest \(expected at most 32 levels, found more\)",
+    ):
         manifests.load(honest, "metrics")
 
 
 def test_a_manifest_that_would_fill_the_memory_is_not_read(honest: Path) -> None:
     path = honest / "metrics" / "manifest.json"
     os.truncate(path, 300 << 20)
-    with pytest.raises(ManifestError, match="expected at most 268,435,456 bytes, found 314,572,800"):
+    with pytest.raises(
+        ManifestError, match="expected at most 268,435,456 bytes, found 314,572,800"
+    ):
         manifests.load(honest, "metrics")
 
 
@@ -245,5 +282,7 @@ def test_a_fact_that_a_manifest_lacks_is_named(honest: Path) -> None:
 
 def test_names_of_files_in_other_bytes_than_utf_8_survive_in_a_manifest(root: Path) -> None:
     by = ProducedBy("sow", "0" * 64, RUN_ID)
-    manifests.commit(root, Manifest("seeds", "artifact", [], 0, [], by, info={"file": "caf\udce9.csv"}))
+    manifests.commit(
+        root, Manifest("seeds", "artifact", [], 0, [], by, info={"file": "caf\udce9.csv"})
+    )
     assert manifests.load(root, "seeds").manifest.info["file"] == "caf\udce9.csv"

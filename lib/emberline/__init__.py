@@ -1,4 +1,6 @@
-"""From a log of who liked what to recommendations, with the proof of how good they are: docs/python.md shows how to use it."""
+"""From a log of who liked what to recommendations, with the proof of how good they are:
+docs/python.md shows how to use it.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,9 @@ __all__ = ["EmberlineError", "Table", "__version__", "open", "plan", "recommend"
 
 
 def __getattr__(name: str) -> Any:
-    """What `__all__` names, imported when it is first used: processes that need nothing of it pay nothing for it."""
+    """What `__all__` names, imported when it is first used: processes that need nothing of it
+    pay nothing for it.
+    """
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version(__name__)
     if name not in __all__:

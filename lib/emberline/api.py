@@ -1,7 +1,9 @@
-"""Emberline from Python, the same as the `emberline` command does: run a pipeline, and read what it wrote.
+"""Emberline from Python, the same as the `emberline` command does: run a pipeline, and read what it
+wrote.
 
-`import emberline` gives these functions, and imports this module with the first that is used. Errors are those of
-`emberline.errors`; pyspark is imported by a run that has something to do on it, pandas by `to_pandas`.
+`import emberline` gives these functions, and imports this module with the first that is used.
+Errors are those of `emberline.errors`; pyspark is imported by a run that has something to do on it,
+pandas by `to_pandas`.
 """
 
 import json
@@ -37,7 +39,9 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Table:
-    """A dataset that a pipeline wrote. Its rows are read when they are asked for, and every page is checked as it is read."""
+    """A dataset that a pipeline wrote. Its rows are read when they are asked for, and every
+    page is checked as it is read.
+    """
 
     dataset: Dataset
 
@@ -58,7 +62,9 @@ class Table:
 
     @property
     def manifest(self) -> Manifest:
-        """The facts: which stage wrote it, in which run, of what, by which settings, and the stage's own in `info`."""
+        """The facts: which stage wrote it, in which run, of what, by which settings, and the
+        stage's own in `info`.
+        """
         return self.dataset.manifest
 
     @property
@@ -67,13 +73,17 @@ class Table:
         return [str(path) for path in self.dataset.paths]
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """The rows, a few thousand at a time, so that a table of any size can be read. Raises DataError for a damaged part."""
+        """The rows, a few thousand at a time, so that a table of any size can be read. Raises
+        DataError for a damaged part.
+        """
         return rows.batches(self.dataset, self._chosen(columns))
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows as one Arrow table."""
         schema = pa.schema([self._schema().field(name) for name in self._chosen(columns)])
-        return pa.Table.from_batches((batch.select(schema.names).cast(schema) for batch in self.batches(columns)), schema)
+        return pa.Table.from_batches(
+            (batch.select(schema.names).cast(schema) for batch in self.batches(columns)), schema
+        )
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
         """All rows as one data frame."""
@@ -81,7 +91,9 @@ class Table:
         return frame
 
     def verify(self) -> None:
-        """Read every part again and compare its sha256. Raises ManifestError naming the first that differs."""
+        """Read every part again and compare its sha256. Raises ManifestError naming the first
+        that differs.
+        """
         manifests.verify(self.dataset)
 
     def _schema(self) -> pa.Schema:
@@ -93,7 +105,9 @@ class Table:
         known = self._schema().names
         unknown = [name for name in columns or () if name not in known]
         if unknown:
-            raise SchemaError(f"{self.name} has no column {', '.join(unknown)} (its columns: {', '.join(known)})")
+            raise SchemaError(
+                f"{self.name} has no column {', '.join(unknown)} (its columns: {', '.join(known)})"
+            )
         return known if columns is None else list(columns)
 
 
@@ -110,9 +124,10 @@ def run(
 ) -> list[Outcome]:
     """Run the stages of a pipeline file that are not up to date, and return how each one ended.
 
-    `settings` maps names such as "als.rank" to values, as `--set` does; `day` is what {date} stands for. `only` is one stage,
-    `start` the first of those to run. Where Spark is running in this process, it is used and left running. Raises
-    ConfigError for a mistake in the file or the settings, DataError for data that is not what it should be.
+    `settings` maps names such as "als.rank" to values, as `--set` does; `day` is what {date} stands
+    for. `only` is one stage, `start` the first of those to run. Where Spark is running in this
+    process, it is used and left running. Raises ConfigError for a mistake in the file or the
+    settings, DataError for data that is not what it should be.
     """
     config = _load(pipeline, root, settings, day)
     chosen = stages.select(config, only, start)
@@ -130,25 +145,34 @@ def plan(
     start: str | None = None,
     force: bool = False,
 ) -> list[Decision]:
-    """Say for each stage whether `run` would run it, and why; nothing is computed, and Spark does not start."""
+    """Say for each stage whether `run` would run it, and why; nothing is computed, and Spark
+    does not start.
+    """
     config = _load(pipeline, root, settings, day)
-    return runner.plan(config, storage.locate(config.root), stages.select(config, only, start), force)
+    return runner.plan(
+        config, storage.locate(config.root), stages.select(config, only, start), force
+    )
 
 
 def open(dataset: Place) -> Table:
-    """Open a dataset by its folder, such as `runs/demo/ratings`, or a table of the current release where one was published.
+    """Open a dataset by its folder, such as `runs/demo/ratings`, or a table of the current release
+    where one was published.
 
     Raises ManifestError where it is missing or torn.
     """
     path = _locate(dataset)
     root = current_root(path.parent)
     if not (root / path.name).is_dir():
-        raise ConfigError(f"{path} is not a folder; give a dataset's folder, such as runs/demo/ratings")
+        raise ConfigError(
+            f"{path} is not a folder; give a dataset's folder, such as runs/demo/ratings"
+        )
     return Table(manifests.load(root, path.name))
 
 
 def recommend(root: Place, user: str, k: int = 10) -> list[Recommendation]:
-    """A user's list, the best first, from a pipeline's root or from where it was published; `user` is the outside id."""
+    """A user's list, the best first, from a pipeline's root or from where it was published;
+    `user` is the outside id.
+    """
     if k < 1:
         raise ConfigError(f"k = {k} items cannot be recommended; give 1 or more")
     return lookup.recommendations_of(current_root(_locate(root)), user, k)
@@ -158,9 +182,13 @@ def _locate(place: Place) -> Location:
     return storage.locate(str(place))
 
 
-def _load(pipeline: Place, root: Place | None, settings: Settings | None, day: date | None) -> Config:
+def _load(
+    pipeline: Place, root: Place | None, settings: Settings | None, day: date | None
+) -> Config:
     given = dict(settings or {}) | ({"root": root} if root is not None else {})
-    return pipelines.load(Path(pipeline), [f"{key}={_toml(value)}" for key, value in given.items()], day)
+    return pipelines.load(
+        Path(pipeline), [f"{key}={_toml(value)}" for key, value in given.items()], day
+    )
 
 
 def _toml(value: Any) -> str:
@@ -169,4 +197,6 @@ def _toml(value: Any) -> str:
         return f"{{{', '.join(f'{json.dumps(key)} = {_toml(one)}' for key, one in value.items())}}}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(str(value) if isinstance(value, (PathLike, date)) else value, ensure_ascii=False)
+    return json.dumps(
+        str(value) if isinstance(value, (PathLike, date)) else value, ensure_ascii=False
+    )

@@ -46,25 +46,45 @@ app = typer.Typer(
 )
 
 Pipeline = Annotated[
-    Path, typer.Argument(metavar="PIPELINE.toml", help="The pipeline's file, or the name of one that comes along: demo.")
+    Path,
+    typer.Argument(
+        metavar="PIPELINE.toml",
+        help="The pipeline's file, or the name of one that comes along: demo.",
+    ),
 ]
-Root = Annotated[str | None, typer.Option(metavar="DIR", help="Where datasets go; the file's `root`, else runs/<its name>.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting of the file.")]
+Root = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Where datasets go; the file's `root`, else runs/<its name>."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting of the file."),
+]
 Only = Annotated[str | None, typer.Option(metavar="STAGE", help="This stage alone.")]
-From = Annotated[str | None, typer.Option("--from", metavar="STAGE", help="This stage and those after it.")]
+From = Annotated[
+    str | None, typer.Option("--from", metavar="STAGE", help="This stage and those after it.")
+]
 Day = Annotated[
     datetime | None,
-    typer.Option("--date", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="What {date} stands for in the pipeline file."),
+    typer.Option(
+        "--date",
+        formats=["%Y-%m-%d"],
+        metavar="YYYY-MM-DD",
+        help="What {date} stands for in the pipeline file.",
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Run what is up to date, too.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step to standard error.")]
 Place = Annotated[
     str,
     typer.Argument(
-        metavar="DATASET|ROOT", help="A dataset's folder, such as runs/demo/ratings, or a whole root, such as runs/demo."
+        metavar="DATASET|ROOT",
+        help="A dataset's folder, such as runs/demo/ratings, or a whole root, such as runs/demo.",
     ),
 ]
-RootFolder = Annotated[str, typer.Argument(metavar="ROOT", help="The pipeline's root, such as runs/demo.")]
+RootFolder = Annotated[
+    str, typer.Argument(metavar="ROOT", help="The pipeline's root, such as runs/demo.")
+]
 
 
 def _show_version(wanted: bool) -> None:
@@ -81,7 +101,10 @@ def main() -> None:
 @app.callback()
 def emberline(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and end."
+        ),
     ] = False,
 ) -> None:
     """From a log of who liked what to recommendations, by Spark and TensorFlow."""
@@ -105,11 +128,16 @@ def run(
     chosen = stages.select(config, only, from_)
     console = display.make_console()
     if config.shop:
-        display.say(console, "This pipeline's shop is generated: its items, customers and purchases are made up.")
+        display.say(
+            console,
+            "This pipeline's shop is generated: its items, customers and purchases are made up.",
+        )
     progress = display.Progress(console)
     beginning.check(config, storage.locate(config.root), chosen, force, os.environ)
     try:
-        outcomes = runner.run(config, storage.locate(config.root), chosen, progress, force, context.obj)
+        outcomes = runner.run(
+            config, storage.locate(config.root), chosen, progress, force, context.obj
+        )
     finally:
         progress.stop()
     display.show_outcomes(console, outcomes)
@@ -129,37 +157,78 @@ def plan(
     force: Force = False,
     style: Annotated[
         Literal["text", "json", "airflow", "cron", "systemd"],
-        typer.Option("--format", help="text or json; or, instead of a plan, a file for a scheduler: airflow, cron or systemd."),
+        typer.Option(
+            "--format",
+            help=(
+                "text or json; or, instead of a plan, a file for a scheduler: airflow, cron or"
+                " systemd."
+            ),
+        ),
     ] = "text",
     at: Annotated[
-        str | None, typer.Option(metavar="TIME", help='For a scheduler: "HH:MM" (default 03:00), "Mon HH:MM" or ":MM" (hourly).')
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help='For a scheduler: "HH:MM" (default 03:00), "Mon HH:MM" or ":MM" (hourly).',
+        ),
     ] = None,
-    to: Annotated[Path | None, typer.Option(metavar="DIR", help="For a scheduler: write its files there.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="For a scheduler: write its files there.")
+    ] = None,
     submit: Annotated[
-        str | None, typer.Option(metavar="COMMAND", help='For a scheduler: Spark\'s stages by "spark-submit ...", as scripts.')
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help='For a scheduler: Spark\'s stages by "spark-submit ...", as scripts.',
+        ),
     ] = None,
 ) -> None:
-    """Say which stages would run, and why, without running them; or write what a scheduler needs to run them."""
+    """Say which stages would run, and why, without running them; or write what a scheduler
+    needs to run them.
+    """
     if style != "text" and style != "json":
-        submitted = submit if style == "cron" else None  # a line that runs every stage by itself is too long for cron
-        _refuse(style, {"--date": day, "--only": only, "--from": from_, "--force": force or None, "--submit": submitted})
-        _deliver(schedules.SCHEDULERS[style](_job(pipeline, root, set_ or [], at or "03:00", submit)), to)
+        # a line that runs every stage by itself is too long for cron
+        submitted = submit if style == "cron" else None
+        _refuse(
+            style,
+            {
+                "--date": day,
+                "--only": only,
+                "--from": from_,
+                "--force": force or None,
+                "--submit": submitted,
+            },
+        )
+        _deliver(
+            schedules.SCHEDULERS[style](_job(pipeline, root, set_ or [], at or "03:00", submit)), to
+        )
         return
     _refuse(style, {"--at": at, "--to": to, "--submit": submit})
     config = _load(pipeline, root, set_, day)
-    decisions = runner.plan(config, storage.locate(config.root), stages.select(config, only, from_), force)
+    decisions = runner.plan(
+        config, storage.locate(config.root), stages.select(config, only, from_), force
+    )
     display.show_plan(display.make_console(), decisions, style)
 
 
 @app.command()
 def show(
-    place: Place, count: Annotated[int, typer.Option("--rows", min=0, help="How many rows of a dataset to print.")] = 5
+    place: Place,
+    count: Annotated[
+        int, typer.Option("--rows", min=0, help="How many rows of a dataset to print.")
+    ] = 5,
 ) -> None:
-    """Print a dataset's manifest and its first rows; or what is in a whole root, and how its stages ended."""
+    """Print a dataset's manifest and its first rows; or what is in a whole root, and how its
+    stages ended.
+    """
     console = display.make_console()
     root, name = _find(place)
     if name is None:
-        display.show_root(console, {each: _opened_or_why(root, each) for each in manifests.names(root)}, statuses.all_of(root))
+        display.show_root(
+            console,
+            {each: _opened_or_why(root, each) for each in manifests.names(root)},
+            statuses.all_of(root),
+        )
         return
     opened = manifests.load(root, name)
     first = rows.head(opened, count) if opened.manifest.kind == "table" else None
@@ -168,7 +237,9 @@ def show(
 
 @app.command()
 def verify(place: Place) -> None:
-    """Read a dataset's parts again, or those of all datasets of a root, and compare every one with its manifest's hash."""
+    """Read a dataset's parts again, or those of all datasets of a root, and compare every one
+    with its manifest's hash.
+    """
     root, name = _find(place)
     damaged = []
     for each in [name] if name else manifests.names(root):
@@ -182,23 +253,36 @@ def verify(place: Place) -> None:
             _say(f"{each}: {error}")
         else:
             size = sum(part.bytes for part in opened.manifest.parts)
-            _say(f"{each}: {len(opened.manifest.parts)} parts, {opened.rows:,} rows, {size:,} bytes, every sha256 is right")
+            _say(
+                f"{each}: {len(opened.manifest.parts)} parts, {opened.rows:,} rows, {size:,} bytes,"
+                " every sha256 is right"
+            )
     if damaged:
-        raise ManifestError(f"{len(damaged)} of the datasets in {root} cannot be used: {', '.join(damaged)}; see above")
+        raise ManifestError(
+            f"{len(damaged)} of the datasets in {root} cannot be used: {', '.join(damaged)}; see"
+            " above"
+        )
 
 
 @app.command()
 def prune(
     root: RootFolder,
-    keep: Annotated[int, typer.Option(min=1, help="Runs to keep of each dataset, the current one included.")],
-    older_than: Annotated[float, typer.Option(min=0, metavar="HOURS", help="Spare what was changed since.")] = 1.0,
+    keep: Annotated[
+        int, typer.Option(min=1, help="Runs to keep of each dataset, the current one included.")
+    ],
+    older_than: Annotated[
+        float, typer.Option(min=0, metavar="HOURS", help="Spare what was changed since.")
+    ] = 1.0,
 ) -> None:
     """Remove old runs, and what killed runs have left; never what a manifest names."""
     logs.configure("WARNING")
     removed = prune_root(storage.locate(root), keep, older_than * 3600)
     for folder in removed:
         _say(f"removed {folder}")
-    _say(f"{len(removed)} folders removed; spared are the current runs and what changed in the last {older_than:g} hours")
+    _say(
+        f"{len(removed)} folders removed; spared are the current runs and what changed in the last"
+        f" {older_than:g} hours"
+    )
 
 
 @app.command()
@@ -207,7 +291,9 @@ def recommend(
     user: Annotated[str, typer.Option(metavar="ID", help="The user's id, as in the input.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
 ) -> None:
-    """Print a user's recommendations, from a root or from where they were published; for one unknown, what is popular."""
+    """Print a user's recommendations, from a root or from where they were published; for one
+    unknown, what is popular.
+    """
     place = releases.current_root(storage.locate(root))
     best = lookup.recommendations_of(place, user, k)
     display.show_recommendations(display.make_console(), user, best, lookup.is_known(place, user))
@@ -224,47 +310,89 @@ def open_(root: RootFolder) -> None:
 @app.command()
 def export(
     root: RootFolder,
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="The table's name, such as recommendations.")],
-    to: Annotated[str, typer.Option(metavar="FILE", help="A name that ends in .csv, .jsonl or .parquet; - is standard output.")],
-    style: Annotated[Literal["csv", "jsonl", "parquet"] | None, typer.Option("--format", help="Else by the file's name.")] = None,
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="The table's name, such as recommendations.")
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="A name that ends in .csv, .jsonl or .parquet; - is standard output.",
+        ),
+    ],
+    style: Annotated[
+        Literal["csv", "jsonl", "parquet"] | None,
+        typer.Option("--format", help="Else by the file's name."),
+    ] = None,
     spreadsheet: Annotated[
-        bool, typer.Option("--spreadsheet", help="CSV: put ' before texts that a spreadsheet takes for a formula.")
+        bool,
+        typer.Option(
+            "--spreadsheet", help="CSV: put ' before texts that a spreadsheet takes for a formula."
+        ),
     ] = False,
 ) -> None:
-    """Write a table of a root, or of a release, to one file that other programs read, with outside ids and titles."""
-    count = tables.export(releases.current_root(storage.locate(root)), table, to, style, spreadsheet)
+    """Write a table of a root, or of a release, to one file that other programs read, with
+    outside ids and titles.
+    """
+    count = tables.export(
+        releases.current_root(storage.locate(root)), table, to, style, spreadsheet
+    )
     if to != tables.STDOUT:
         typer.echo(f"{to}: {count:,} rows of {table}")
 
 
 @app.command()
 def publish(
-    root: Annotated[str | None, typer.Argument(metavar="ROOT", help="The pipeline's root, such as runs/demo.")] = None,
-    to: Annotated[str | None, typer.Option(metavar="DIR", help="Where the serving system reads.")] = None,
-    gate: Annotated[
-        list[str] | None, typer.Option(metavar="GATE", help="'ndcg@10 >= 0.9 * previous', 'rows.recommendations > 1000', ...")
+    root: Annotated[
+        str | None, typer.Argument(metavar="ROOT", help="The pipeline's root, such as runs/demo.")
     ] = None,
-    table: Annotated[list[str] | None, typer.Option(metavar="NAME", help="This table; else all that are served.")] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where the serving system reads.")
+    ] = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GATE", help="'ndcg@10 >= 0.9 * previous', 'rows.recommendations > 1000', ..."
+        ),
+    ] = None,
+    table: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="This table; else all that are served.")
+    ] = None,
     pipeline: Annotated[
-        Path | None, typer.Option("--config", metavar="PIPELINE.toml", help="Whose [publish] has what is not given here.")
+        Path | None,
+        typer.Option(
+            "--config", metavar="PIPELINE.toml", help="Whose [publish] has what is not given here."
+        ),
     ] = None,
     set_: Set = None,
     day: Day = None,
-    keep: Annotated[int | None, typer.Option(min=1, help="Releases to keep, the new one included (3).")] = None,
-    new_baseline: Annotated[bool, typer.Option("--new-baseline", help="Compare with no previous release.")] = False,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="Releases to keep, the new one included (3).")
+    ] = None,
+    new_baseline: Annotated[
+        bool, typer.Option("--new-baseline", help="Compare with no previous release.")
+    ] = False,
     default_gates: Annotated[
         bool | None,
-        typer.Option("--default-gates/--no-default-gates", help="Refuse a model that loses to a trivial answer (yes)."),
+        typer.Option(
+            "--default-gates/--no-default-gates",
+            help="Refuse a model that loses to a trivial answer (yes).",
+        ),
     ] = None,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the release before the current one.")] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Go back to the release before the current one.")
+    ] = False,
 ) -> None:
-    """Copy the tables that a serving system reads, checked, in one step, and only if every gate holds."""
+    """Copy the tables that a serving system reads, checked, in one step, and only if every gate
+    holds.
+    """
     logs.configure("WARNING")
     config = _load(pipeline, root, set_, day) if pipeline else None
     settings, source = (config.publish, config.root) if config else (PublishConfig(), root)
     if (root if rollback else source is None) or not (to or settings.to) or (set_ and not config):
         raise ConfigError(
-            "give ROOT --to DIR to publish, --rollback --to DIR to go back (or --config with a publish.to; it also has a root)"
+            "give ROOT --to DIR to publish, --rollback --to DIR to go back (or --config with a"
+            " publish.to; it also has a root)"
         )
     folder = storage.locate(to or str(settings.to))
     if rollback or source is None:
@@ -273,18 +401,32 @@ def publish(
         conditions = [gates.parse(text) for text in gate or settings.gates]
         tables, kept = table or settings.tables, keep or settings.keep
         strict = settings.default_gates if default_gates is None else default_gates
-        release, is_new = releases.publish(storage.locate(source), folder, tables, conditions, kept, new_baseline, strict)
+        release, is_new = releases.publish(
+            storage.locate(source), folder, tables, conditions, kept, new_baseline, strict
+        )
     display.show_release(display.make_console(), release, is_new)
 
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(catalogue.NAMES)}.")],
-    to: Annotated[str, typer.Option(metavar="DIR", help="The folder in which the dataset gets a folder of its own.")] = "data",
-    mirror: Annotated[str | None, typer.Option(metavar="URL", help="Download from this folder, not from the publisher.")] = None,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help=f"One of {', '.join(catalogue.NAMES)}.")
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR", help="The folder in which the dataset gets a folder of its own."
+        ),
+    ] = "data",
+    mirror: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Download from this folder, not from the publisher."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there already.")] = False,
 ) -> None:
-    """Download a public dataset from its publisher, check it, and put it where the pipelines read it."""
+    """Download a public dataset from its publisher, check it, and put it where the pipelines
+    read it.
+    """
     source = catalogue.find(name)
     progress = display.FetchProgress(display.make_console())
     try:
@@ -297,18 +439,26 @@ def fetch(
 @app.command()
 def doctor(
     pipeline: Annotated[
-        Path | None, typer.Argument(metavar="PIPELINE.toml", help="What is to run; without it, the machine alone is looked at.")
+        Path | None,
+        typer.Argument(
+            metavar="PIPELINE.toml",
+            help="What is to run; without it, the machine alone is looked at.",
+        ),
     ] = None,
     root: Root = None,
     set_: Set = None,
     day: Day = None,
-    style: Annotated[Literal["text", "json"], typer.Option("--format", help="text or json")] = "text",
+    style: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="text or json")
+    ] = "text",
 ) -> None:
     """Say what on this machine is in the way of a run, and what to do about it."""
     if (set_ or day) and pipeline is None:
         raise ConfigError("--set and --date are for a pipeline: name its file, too")
     with display.make_console(stderr=True).status("starting Java, Spark and TensorFlow ..."):
-        checks = examine(read_target(pipeline, root, _overrides(root, set_), day and day.date()), os.environ)
+        checks = examine(
+            read_target(pipeline, root, _overrides(root, set_), day and day.date()), os.environ
+        )
     display.show_findings(display.make_console(), checks, style)
     if any(check.state == "error" for check in checks):
         raise typer.Exit(ConfigError.exit_code)
@@ -318,11 +468,15 @@ app.command()(init)
 
 
 def run_stage(name: str) -> None:
-    """The whole of a script in `jobs/`: run one stage, under spark-submit or not, and log what a scheduler's operator needs."""
+    """The whole of a script in `jobs/`: run one stage, under spark-submit or not, and log what
+    a scheduler's operator needs.
+    """
 
     def job(
         context: typer.Context,
-        pipeline: Annotated[Path, typer.Option("--config", metavar="PIPELINE.toml", help="The pipeline file.")],
+        pipeline: Annotated[
+            Path, typer.Option("--config", metavar="PIPELINE.toml", help="The pipeline file.")
+        ],
         root: Root = None,
         set_: Set = None,
         day: Day = None,
@@ -335,7 +489,9 @@ def run_stage(name: str) -> None:
         runner.run(config, storage.locate(config.root), chosen, force=force, stop=context.obj)
 
     job.__doc__ = f"Run the stage {name} unless it is up to date."
-    script = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
+    script = typer.Typer(
+        pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None
+    )
     script.command()(job)
     _guard(script, parent="PYSPARK_GATEWAY_PORT" in os.environ)  # which spark-submit sets
 
@@ -345,7 +501,9 @@ def _say(text: str) -> None:
 
 
 def _guard(command: typer.Typer, parent: bool = False) -> None:
-    """Run a command, with a Stop in its context; what ends it, but for bugs, is one line and an exit code."""
+    """Run a command, with a Stop in its context; what ends it, but for bugs, is one line and an
+    exit code.
+    """
     _write_any_text()
     with _heeded(parent) as stop:
         try:
@@ -364,7 +522,9 @@ def _guard(command: typer.Typer, parent: bool = False) -> None:
 
 
 def _write_any_text() -> None:
-    """What the console's encoding does not have is written as an escape, and so are bytes of a command line that are no text."""
+    """What the console's encoding does not have is written as an escape, and so are bytes of a
+    command line that are no text.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -388,7 +548,9 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _load(pipeline: Path, root: str | None, overrides: list[str] | None, day: datetime | None) -> Config:
+def _load(
+    pipeline: Path, root: str | None, overrides: list[str] | None, day: datetime | None
+) -> Config:
     return pipelines.load(pipeline, _overrides(root, overrides), day and day.date())
 
 
@@ -397,10 +559,15 @@ def _overrides(root: str | None, given: list[str] | None) -> list[str]:
 
 
 def _local_folder(text: str) -> Path:
-    """A folder of this machine, as pipelines name their data: relative to the working folder where it is below."""
+    """A folder of this machine, as pipelines name their data: relative to the working folder
+    where it is below.
+    """
     path = storage.locate(text)
     if not isinstance(path, Path):
-        raise ConfigError(f"{path} is not on this machine; fetch into a folder here, and copy the dataset from there")
+        raise ConfigError(
+            f"{path} is not on this machine; fetch into a folder here, and copy the dataset from"
+            " there"
+        )
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
@@ -410,13 +577,20 @@ def _refuse(style: str, options: dict[str, Any]) -> None:
         raise ConfigError(f"{', '.join(given)} does not go with --format {style}: leave it out")
 
 
-def _job(pipeline: Path, root: str | None, overrides: list[str], at: str, submit: str | None) -> Job:
+def _job(
+    pipeline: Path, root: str | None, overrides: list[str], at: str, submit: str | None
+) -> Job:
     """The pipeline as a scheduler's job; its settings are checked as those of today."""
     if not pipeline.is_file():
-        raise ConfigError(f"{pipeline} is not a file; a scheduler needs the path of a pipeline file, which stays where it is")
+        raise ConfigError(
+            f"{pipeline} is not a file; a scheduler needs the path of a pipeline file, which stays"
+            " where it is"
+        )
     is_dated = pipelines.is_dated(pipeline, _overrides(root, overrides))
     config = _load(pipeline, root, overrides, datetime.now())
-    return job.make(config, pipeline, At.parse(at), programs.find(submit), root, overrides, is_dated)
+    return job.make(
+        config, pipeline, At.parse(at), programs.find(submit), root, overrides, is_dated
+    )
 
 
 def _deliver(files: dict[str, str], folder: Path | None) -> None:
@@ -436,7 +610,9 @@ def _opened_or_why(root: Location, name: str) -> Dataset | EmberlineError:
 
 
 def _find(folder: str) -> tuple[Location, str | None]:
-    """The root, or the current release, and the name of the dataset that a folder is, None where it is a root itself."""
+    """The root, or the current release, and the name of the dataset that a folder is, None
+    where it is a root itself.
+    """
     path = storage.locate(folder)
     root = releases.current_root(path.parent)
     if manifests.exists(root, path.name):
@@ -445,5 +621,8 @@ def _find(folder: str) -> tuple[Location, str | None]:
     if manifests.names(inside) or (inside / statuses.FOLDER).is_dir():
         return inside, None
     if not (root / path.name).is_dir():
-        raise ConfigError(f"{path} is not a folder; give a dataset's folder or a root, such as runs/demo/ratings or runs/demo")
+        raise ConfigError(
+            f"{path} is not a folder; give a dataset's folder or a root, such as runs/demo/ratings"
+            " or runs/demo"
+        )
     return root, path.name

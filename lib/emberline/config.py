@@ -1,6 +1,8 @@
-"""A pipeline as frozen models: one section per stage, and a section being there is what makes its stage run.
+"""A pipeline as frozen models: one section per stage, and a section being there is what makes its
+stage run.
 
-Fields marked `where()` say where and how fast something is computed; all others say what, and enter the stage's fingerprint.
+Fields marked `where()` say where and how fast something is computed; all others say what, and enter
+the stage's fingerprint.
 """
 
 import codecs
@@ -27,12 +29,16 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 def where(default: Any = ..., **constraints: Any) -> Any:
-    """A field that changes where or how fast a stage computes, but not what: it is logged, not fingerprinted."""
+    """A field that changes where or how fast a stage computes, but not what: it is logged, not
+    fingerprinted.
+    """
     return Field(default, json_schema_extra={"where": True}, **constraints)
 
 
 def place(default: Any = ..., *words: str) -> Any:
-    """A `where()` that is a path or a URI, which belongs to the pipeline file: relative to its folder; `words` are none."""
+    """A `where()` that is a path or a URI, which belongs to the pipeline file: relative to its
+    folder; `words` are none.
+    """
     return Field(default, json_schema_extra={"where": True, "place": True, "words": list(words)})
 
 
@@ -57,7 +63,9 @@ def _plain(value: Any) -> Any:
 
 
 class SparkConfig(Model):
-    """Where Spark runs when `emberline run` starts it; under spark-submit the cluster's own settings come first."""
+    """Where Spark runs when `emberline run` starts it; under spark-submit the cluster's own
+    settings come first.
+    """
 
     master: str = where("local[*]")
     driver_memory: str = where("2g", pattern=r"^\d+[kmgt]$")
@@ -68,12 +76,16 @@ class SparkConfig(Model):
     @classmethod
     def _is_master(cls, master: str) -> str:
         if not re.match(r"local(\[|$)|local-cluster\[|yarn$|spark://|k8s://", master):
-            raise ValueError(f"expected local[*], spark://HOST:PORT, yarn or k8s://HOST:PORT, found {master!r}")
+            raise ValueError(
+                f"expected local[*], spark://HOST:PORT, yarn or k8s://HOST:PORT, found {master!r}"
+            )
         return master
 
 
 class ShopConfig(Model):
-    """A generated shop, for the demo: items with pictures and titles, customers with tastes, a log of purchases."""
+    """A generated shop, for the demo: items with pictures and titles, customers with tastes, a
+    log of purchases.
+    """
 
     num_items: Annotated[int, Field(ge=10)] = 1500
     num_users: Annotated[int, Field(ge=10)] = 3000
@@ -82,7 +94,9 @@ class ShopConfig(Model):
 
 
 class ColumnsConfig(Model):
-    """Which input column is which: a name, or, for CSV without a header, a position counted from 1."""
+    """Which input column is which: a name, or, for CSV without a header, a position counted
+    from 1.
+    """
 
     user_id: str | Positive
     item_id: str | Positive
@@ -109,7 +123,9 @@ class RejectRule(Model):
 
 
 class IdPattern(Model):
-    """What the regular expression `pattern` finds in an id is replaced; in `replace`, `\\1` is the pattern's first group."""
+    """What the regular expression `pattern` finds in an id is replaced; in `replace`, `\\1` is
+    the pattern's first group.
+    """
 
     pattern: str
     replace: str = ""
@@ -137,8 +153,9 @@ def _id_rules(kind: Literal["text", "integer"], patterns: tuple[IdPattern, ...])
 class HoldoutConfig(Model):
     """Which ratings are withheld from training.
 
-    `fraction` of each user's, chosen by hash; those `after` a time or of the `last_days` before the newest; the last `n` of each
-    user. Independently, `cold_items` is the share of items, chosen by hash, of which every event is withheld.
+    `fraction` of each user's, chosen by hash; those `after` a time or of the `last_days` before the
+    newest; the last `n` of each user. Independently, `cold_items` is the share of items, chosen by
+    hash, of which every event is withheld.
     """
 
     by: Literal["none", "fraction", "time", "last"] = "none"
@@ -160,23 +177,34 @@ class HoldoutConfig(Model):
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
-        wanted = {"none": (), "fraction": ("fraction",), "time": ("after", "last_days"), "last": ("n",)}
-        given = [key for key in ("fraction", "after", "last_days", "n") if getattr(self, key) is not None]
+        wanted = {
+            "none": (),
+            "fraction": ("fraction",),
+            "time": ("after", "last_days"),
+            "last": ("n",),
+        }
+        given = [
+            key for key in ("fraction", "after", "last_days", "n") if getattr(self, key) is not None
+        ]
         allowed = wanted[self.by]
         if len(given) != min(len(allowed), 1) or not set(given) <= set(allowed):
             need = " or ".join(allowed) or "none of fraction, after, last_days, n"
-            raise ValueError(f'by = "{self.by}" goes with {need}, found {", ".join(given) or "nothing"}')
+            raise ValueError(
+                f'by = "{self.by}" goes with {need}, found {", ".join(given) or "nothing"}'
+            )
         return self
 
 
 class RawConfig(Model):
     """Where raw records are and how their files are written.
 
-    CSV has fields between separators (`separator = "whitespace"` is any number of blanks and tabs); a field in quotes may hold
-    separators and line breaks; with `escape`, often a backslash, the character behind it is text. JSON holds one object per line.
-    `encoding` is any that Python knows.
+    CSV has fields between separators (`separator = "whitespace"` is any number of blanks and tabs);
+    a field in quotes may hold separators and line breaks; with `escape`, often a backslash, the
+    character behind it is text. JSON holds one object per line. `encoding` is any that Python
+    knows.
 
-    `path` is a file, a folder or a glob, relative to the pipeline file's folder (places.py has the rules).
+    `path` is a file, a folder or a glob, relative to the pipeline file's folder (places.py has the
+    rules).
     """
 
     path: str = place()
@@ -195,19 +223,24 @@ class RawConfig(Model):
             with suppress(LookupError):
                 b" ".decode(known, "ignore")
                 return codecs.lookup(known).name
-        raise ValueError("unknown encoding; it is one that Python knows, such as utf-8, cp1252, cp932 or utf-16")
+        raise ValueError(
+            "unknown encoding; it is one that Python knows, such as utf-8, cp1252, cp932 or utf-16"
+        )
 
     def dialect(self, kind: str) -> Dialect:
         """How files of a kind, csv or json, are written."""
-        escape = self.escape if self.escape != self.quote else ""  # doubled quotes are read in any case
-        return Dialect(kind, self.separator, self.header, self.quote, escape, self.comment or "", self.encoding)
+        # doubled quotes are read in any case
+        escape = self.escape if self.escape != self.quote else ""
+        return Dialect(
+            kind, self.separator, self.header, self.quote, escape, self.comment or "", self.encoding
+        )
 
 
 class TextConfig(RawConfig):
     """How texts are cleaned: `nulls` are texts that mean that there is none, as the empty one does.
 
-    With `normalize`, texts get Unicode's normal form NFC, and lose all white space around them: an id is one id, however its
-    accents are written, and whatever blank stands behind it.
+    With `normalize`, texts get Unicode's normal form NFC, and lose all white space around them: an
+    id is one id, however its accents are written, and whatever blank stands behind it.
     """
 
     nulls: Annotated[tuple[str, ...], Field(strict=False)] = NULLS
@@ -218,10 +251,11 @@ class TextConfig(RawConfig):
 
 
 class RowsConfig(TextConfig):
-    """How numbers are written, `decimal` before the fraction and `thousands` between groups of digits.
+    """How numbers are written, `decimal` before the fraction and `thousands` between groups of
+    digits.
 
-    Where more than the share `max_rejected` of the rows cannot be used, the stage stops; rows that a `reject` rule names are not
-    counted.
+    Where more than the share `max_rejected` of the rows cannot be used, the stage stops; rows that
+    a `reject` rule names are not counted.
     """
 
     decimal: Literal[".", ","] = "."
@@ -231,7 +265,9 @@ class RowsConfig(TextConfig):
     @model_validator(mode="after")
     def _numbers_can_be_read(self) -> Self:
         if self.decimal == self.thousands:
-            raise ValueError(f"decimal and thousands are both {self.decimal!r}: one of them is another character")
+            raise ValueError(
+                f"decimal and thousands are both {self.decimal!r}: one of them is another character"
+            )
         return self
 
     def number_rules(self) -> NumberRules:
@@ -241,12 +277,14 @@ class RowsConfig(TextConfig):
 class RatingsConfig(RowsConfig):
     """What the raw interactions look like, what counts as clean, and what is held out.
 
-    `clean_user_ids` and `clean_item_ids` replace what a pattern finds in ids. `timestamp_format` is `seconds`, `milliseconds` or
-    `microseconds` since 1970, `iso`, or a format of strptime (`%d.%m.%Y %H:%M`) or of Java (`dd.MM.yyyy HH:mm`); times without a
-    zone are UTC. A row counts as much as the `weights` of its `columns.event`, times `columns.value` where there is one;
-    events that are not listed weigh `default_weight`, without which they are rejected, and events that weigh 0 are left out. So
-    are those earlier than `since`, not before `until`, or more than `last_days` before the newest one. Of several rows of a user
-    and an item, `keep` says what counts: their sum, which is the default for counts and weighted events, else the latest.
+    `clean_user_ids` and `clean_item_ids` replace what a pattern finds in ids. `timestamp_format` is
+    `seconds`, `milliseconds` or `microseconds` since 1970, `iso`, or a format of strptime
+    (`%d.%m.%Y %H:%M`) or of Java (`dd.MM.yyyy HH:mm`); times without a zone are UTC. A row counts
+    as much as the `weights` of its `columns.event`, times `columns.value` where there is one;
+    events that are not listed weigh `default_weight`, without which they are rejected, and events
+    that weigh 0 are left out. So are those earlier than `since`, not before `until`, or more than
+    `last_days` before the newest one. Of several rows of a user and an item, `keep` says what
+    counts: their sum, which is the default for counts and weighted events, else the latest.
     """
 
     columns: ColumnsConfig
@@ -273,7 +311,9 @@ class RatingsConfig(RowsConfig):
     @model_validator(mode="before")
     @classmethod
     def _counts_are_added(cls, section: Any) -> Any:
-        if isinstance(section, dict) and (section.get("value") == "count" or section.get("weights")):
+        if isinstance(section, dict) and (
+            section.get("value") == "count" or section.get("weights")
+        ):
             return {"keep": "sum"} | section
         return section
 
@@ -302,9 +342,13 @@ class RatingsConfig(RowsConfig):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.value == "rating" and self.columns.value is None:
-            raise ValueError('value = "rating" needs columns.value (use value = "one" to count every event as 1)')
+            raise ValueError(
+                'value = "rating" needs columns.value (use value = "one" to count every event as 1)'
+            )
         if self.value == "one" and self.columns.value is not None:
-            raise ValueError('value = "one" ignores columns.value: remove it, or use value = "count"')
+            raise ValueError(
+                'value = "one" ignores columns.value: remove it, or use value = "count"'
+            )
         self._weights_fit()
         if self.columns.timestamp is None:
             wanted = {"since": self.since, "until": self.until, "last_days": self.last_days}
@@ -318,11 +362,18 @@ class RatingsConfig(RowsConfig):
 
     def _weights_fit(self) -> None:
         if bool(self.weights) != (self.columns.event is not None):
-            raise ValueError("weights are of the events that columns.event names: set both, or neither")
+            raise ValueError(
+                "weights are of the events that columns.event names: set both, or neither"
+            )
         if self.weights and self.value == "rating":
-            raise ValueError('weights are for events that count: set value = "one", or "count" with columns.value')
+            raise ValueError(
+                'weights are for events that count: set value = "one", or "count" with'
+                " columns.value"
+            )
         if self.default_weight is not None and not self.weights:
-            raise ValueError("default_weight is for events that weights does not list: set weights, too")
+            raise ValueError(
+                "default_weight is for events that weights does not list: set weights, too"
+            )
 
     def rules(self) -> EventRules:
         """What is clean, as Spark's workers take it."""
@@ -365,7 +416,9 @@ def _moment(text: str | None) -> datetime | None:
 
 
 class AttributeColumnsConfig(Model):
-    """Which input column is which; `genres` and `tags` hold several words, cut at the section's `list_separator`."""
+    """Which input column is which; `genres` and `tags` hold several words, cut at the section's
+    `list_separator`.
+    """
 
     id: str | Positive
     title: str | Positive | None = None
@@ -376,10 +429,11 @@ class AttributeColumnsConfig(Model):
 
 
 class AttributeSourceConfig(RowsConfig):
-    """One source of attributes; an id may have several rows, whose lists are joined. `clean_ids` replaces what it finds in ids.
+    """One source of attributes; an id may have several rows, whose lists are joined. `clean_ids`
+    replaces what it finds in ids.
 
-    `numbers` are names of columns, or names of your own with the columns' names or positions: `{ price = 5 }`. A number that
-    cannot be used is missing, and the rest of its row is not.
+    `numbers` are names of columns, or names of your own with the columns' names or positions: `{
+    price = 5 }`. A number that cannot be used is missing, and the rest of its row is not.
     """
 
     columns: AttributeColumnsConfig
@@ -399,15 +453,24 @@ class AttributeSourceConfig(RowsConfig):
         """What is clean, as Spark's workers take it. numbers: the names of those of all sources."""
         columns = frozenset(self.wanted(numbers))
         ids = _id_rules(self.ids, self.clean_ids)
-        return AttributeRules(columns, numbers, self.text_rules(), ids, self.number_rules(), self.list_separator)
+        return AttributeRules(
+            columns, numbers, self.text_rules(), ids, self.number_rules(), self.list_separator
+        )
 
     def wanted(self, numbers: tuple[str, ...]) -> dict[str, str | int]:
         """The input's columns by the names that the rules have for them."""
         columns = {name: column for name, column in self.columns if column is not None}
-        return columns | {f"_number_{numbers.index(name)}": column for name, column in self._number_columns().items()}
+        return columns | {
+            f"_number_{numbers.index(name)}": column
+            for name, column in self._number_columns().items()
+        }
 
     def _number_columns(self) -> dict[str, str | int]:
-        return dict(self.numbers) if isinstance(self.numbers, dict) else {name: name for name in self.numbers}
+        return (
+            dict(self.numbers)
+            if isinstance(self.numbers, dict)
+            else {name: name for name in self.numbers}
+        )
 
 
 Sources = Annotated[tuple[AttributeSourceConfig, ...], Field(strict=False)]
@@ -447,14 +510,17 @@ class ImageColumnsConfig(Model):
 class ImagesConfig(Model):
     """Where pictures are, and the fixed size they get.
 
-    `format = "files"` is a folder tree of pictures. There, with `labels = "folder"` a picture's folder is its label and its path
-    its item id; with `labels = "none"` its file name without the extension is its item id. `label_names` names classes that are
+    `format = "files"` is a folder tree of pictures. There, with `labels = "folder"` a picture's
+    folder is its label and its path its item id; with `labels = "none"` its file name without the
+    extension is its item id. `label_names` names classes that are
     numbers: of collections, of a column of Parquet, of folders.
 
-    With `split = "auto"`, first folders called train, val (valid, validation) and test, in any case, say what a picture is for,
-    and so do Parquet files called train-00000-of-00002.parquet; with `"none"` they say nothing. `normalize` is that of ratings.
-    A picture of more than `max_pixels` is refused before it is decoded: a pixel takes up to 6 bytes of a worker's memory, of
-    transparent pictures 9, of floating point 12, of WebP 16; of progressive JPEG 3, of other JPEG next to none.
+    With `split = "auto"`, first folders called train, val (valid, validation) and test, in any
+    case, say what a picture is for, and so do Parquet files called train-00000-of-00002.parquet;
+    with `"none"` they say nothing. `normalize` is that of ratings. A picture of more than
+    `max_pixels` is refused before it is decoded: a pixel takes up to 6 bytes of a worker's memory,
+    of transparent pictures 9, of floating point 12, of WebP 16; of progressive JPEG 3, of other
+    JPEG next to none.
     """
 
     path: str = place()
@@ -476,10 +542,11 @@ class ImagesConfig(Model):
 
 
 class RatingFactorsConfig(Model):
-    """The fit that predicts ratings, beside the one that makes lists; what is not here is as in [als].
+    """The fit that predicts ratings, beside the one that makes lists; what is not here is as in
+    [als].
 
-    With `biases`, a rating is predicted by the mean of all, a bias of the user, one of the item, and the product of their `rank`
-    factors, else by that product alone.
+    With `biases`, a rating is predicted by the mean of all, a bias of the user, one of the item,
+    and the product of their `rank` factors, else by that product alone.
     """
 
     rank: Positive = 32
@@ -490,33 +557,38 @@ class RatingFactorsConfig(Model):
 class AlsConfig(Model):
     """Alternating least squares.
 
-    Lists are made by implicit feedback, which learns whom to show what, also where the values are ratings. Explicit feedback
-    learns to predict ratings, and makes bad lists. `feedback = "auto"` is implicit and, where `value = "rating"` and there is an
-    [evaluate] that measures predicted ratings, explicit besides, as [als.ratings] says; "implicit" and "explicit" are one alone.
+    Lists are made by implicit feedback, which learns whom to show what, also where the values are
+    ratings. Explicit feedback learns to predict ratings, and makes bad lists. `feedback = "auto"`
+    is implicit and, where `value = "rating"` and there is an [evaluate] that measures predicted
+    ratings, explicit besides, as [als.ratings] says; "implicit" and "explicit" are one alone.
 
-    A row's regularisation is `reg_param * count ** reg_exponent`. The count is of its ratings, with implicit feedback of its
-    positive ones, and with an `unobserved_weight` w of its ratings plus w times the rows of the other side; 0 scales nothing, 1
-    is MLlib's.
+    A row's regularisation is `reg_param * count ** reg_exponent`. The count is of its ratings, with
+    implicit feedback of its positive ones, and with an `unobserved_weight` w of its ratings plus w
+    times the rows of the other side; 0 scales nothing, 1 is MLlib's.
 
-    Implicit feedback weighs a pair by 1 plus `alpha` times its `confidence`, where what was not observed weighs 1: the value
-    ("linear"), the logarithm of 1 + value ("log"), or the exponential of how many standard deviations the value is above the mean
-    of all ("exp"); "auto" is "exp" for ratings and "log" for counts. With an `unobserved_weight`, a pair weighs 1, and what was
-    not observed weighs that.
+    Implicit feedback weighs a pair by 1 plus `alpha` times its `confidence`, where what was not
+    observed weighs 1: the value ("linear"), the logarithm of 1 + value ("log"), or the exponential
+    of how many standard deviations the value is above the mean of all ("exp"); "auto" is "exp" for
+    ratings and "log" for counts. With an `unobserved_weight`, a pair weighs 1, and what was not
+    observed weighs that.
 
-    Each half-step takes `cg_steps` of conjugate gradients, or solves exactly by `cholesky`, or in one pass over blocks of
-    `subspace` factors, which is the quickest for ranks of some hundreds. With `nonnegative`, factors are kept from being
-    negative, exactly; but those that predict ratings only where these have no biases.
+    Each half-step takes `cg_steps` of conjugate gradients, or solves exactly by `cholesky`, or in
+    one pass over blocks of `subspace` factors, which is the quickest for ranks of some hundreds.
+    With `nonnegative`, factors are kept from being negative, exactly; but those that predict
+    ratings only where these have no biases.
 
-    A part of the ratings of `validation_users` users is withheld to measure each iteration by: explicit feedback by RMSE,
-    implicit feedback by AUC. With `patience`, training ends after so many iterations without a better one, and the best one is
-    kept.
+    A part of the ratings of `validation_users` users is withheld to measure each iteration by:
+    explicit feedback by RMSE, implicit feedback by AUC. With `patience`, training ends after so
+    many iterations without a better one, and the best one is kept.
 
-    `start_from` begins at the factors of an earlier run: "previous" is this root's own, anything else is another root. With
-    `iterations = 0` the items' factors stay as they were, and all users, new ones too, are folded in.
+    `start_from` begins at the factors of an earlier run: "previous" is this root's own, anything
+    else is another root. With `iterations = 0` the items' factors stay as they were, and all users,
+    new ones too, are folded in.
 
-    Both sides' factors are sent to all workers (`exchange = "broadcast"`), or to each the rows that it needs (`"shuffle"`);
-    "auto" does the first where the driver's memory allows it. Every `checkpoint_every` iterations, and at each best one, the
-    state is stored, and a killed run goes on from there. `blocks` is into how many parts each side is cut.
+    Both sides' factors are sent to all workers (`exchange = "broadcast"`), or to each the rows that
+    it needs (`"shuffle"`); "auto" does the first where the driver's memory allows it. Every
+    `checkpoint_every` iterations, and at each best one, the state is stored, and a killed run goes
+    on from there. `blocks` is into how many parts each side is cut.
     """
 
     feedback: Literal["auto", "explicit", "implicit"] = "auto"
@@ -543,21 +615,27 @@ class AlsConfig(Model):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.patience and not self.validation_users:
-            raise ValueError("patience needs validation_users, by whose withheld ratings iterations are compared")
+            raise ValueError(
+                "patience needs validation_users, by whose withheld ratings iterations are compared"
+            )
         if not self.iterations and not self.start_from:
             raise ValueError("iterations = 0 folds users into earlier factors: it needs start_from")
         if self.unobserved_weight is not None and self.confidence != "auto":
-            raise ValueError("with unobserved_weight each event weighs 1, whatever its confidence: remove one")
+            raise ValueError(
+                "with unobserved_weight each event weighs 1, whatever its confidence: remove one"
+            )
         return self
 
 
 class NeighborRatingsConfig(Model):
-    """How ratings are predicted from neighbours: the deviations from `damping`-ed biases of the `top_k` most similar items that
-    the user rated, or of the most similar users who rated the item, weighted by similarity.
+    """How ratings are predicted from neighbours: the deviations from `damping`-ed biases of the
+    `top_k` most similar items that the user rated, or of the most similar users who rated the item,
+    weighted by similarity.
 
-    Similarities are cosines of such deviations, with a `shrinkage` and a `min_support` of their own. `prior` is the similarity of
-    one more neighbour that deviates by 0, which few and distant ones do not outweigh; `damping` is how many average ratings are
-    added to each user's and each item's own (cf/neighborhood.py and spark/biases.py have the formulas).
+    Similarities are cosines of such deviations, with a `shrinkage` and a `min_support` of their
+    own. `prior` is the similarity of one more neighbour that deviates by 0, which few and distant
+    ones do not outweigh; `damping` is how many average ratings are added to each user's and each
+    item's own (cf/neighborhood.py and spark/biases.py have the formulas).
     """
 
     top_k: Positive = 40
@@ -570,17 +648,22 @@ class NeighborRatingsConfig(Model):
 class CosineConfig(Model):
     """Cosine neighbours of items, of users, or of both: the `top_k` most similar of each.
 
-    Ratings are weighted for lists ("bm25", "tf-idf"; cf/cosine.py has the formulas), or compared as they are ("none"), or less
-    their user's or their item's mean (`center = "user"` is the adjusted cosine). `weighting = "auto"` is "bm25", but "none" where
-    they are centred, or some are below 0. Similarities are multiplied by n / (n + `shrinkage`), for n ratings in common: without
-    it, whoever shares one rare item is most alike. Pairs with fewer than `min_support` of them are not published. With
-    `max_ratings`, no more than so many ratings count of one user, where items are compared, and of one item, where users are;
-    chosen by hash, with `seed`.
+    Ratings are weighted for lists ("bm25", "tf-idf"; cf/cosine.py has the formulas), or compared as
+    they are ("none"), or less their user's or their item's mean (`center = "user"` is the adjusted
+    cosine). `weighting = "auto"` is "bm25", but "none" where they are centred, or some are below 0.
+    Similarities are multiplied by n / (n + `shrinkage`), for n ratings in common: without it,
+    whoever shares one rare item is most alike. Pairs with fewer than `min_support` of them are not
+    published. With `max_ratings`, no more than so many ratings count of one user, where items are
+    compared, and of one item, where users are; chosen by hash, with `seed`.
 
-    Ratings are predicted by neighbours of their own, as `ratings` says, which no setting before it but `max_ratings` changes.
+    Ratings are predicted by neighbours of their own, as `ratings` says, which no setting before it
+    but `max_ratings` changes.
     """
 
-    sides: Annotated[tuple[Literal["items", "users"], ...], Field(strict=False, min_length=1)] = ("items", "users")
+    sides: Annotated[tuple[Literal["items", "users"], ...], Field(strict=False, min_length=1)] = (
+        "items",
+        "users",
+    )
     top_k: Positive = 50
     weighting: Literal["auto", "none", "tf-idf", "bm25"] = "auto"
     center: Literal["none", "user", "item"] = "none"
@@ -593,22 +676,29 @@ class CosineConfig(Model):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.weighting not in ("auto", "none") and self.center != "none":
-            raise ValueError(f'weighting = "{self.weighting}" is for lists, center = "{self.center}" for ratings: remove one')
+            raise ValueError(
+                f'weighting = "{self.weighting}" is for lists, center = "{self.center}" for'
+                " ratings: remove one"
+            )
         return self
 
     def weighted(self, has_negative: bool = False) -> Self:
         """As it is computed: with the weighting that suits the values, where none is said."""
         if self.weighting != "auto":
             return self
-        return self.model_copy(update={"weighting": "none" if has_negative or self.center != "none" else "bm25"})
+        return self.model_copy(
+            update={"weighting": "none" if has_negative or self.center != "none" else "bm25"}
+        )
 
 
 class ShardsConfig(Model):
-    """What the trainer reads: pictures with their `class`, or with the item's ALS `factors`, split by item.
+    """What the trainer reads: pictures with their `class`, or with the item's ALS `factors`, split
+    by item.
 
-    `test` is the share for measuring classes, of the pictures that do not say themselves whether they are for that; with
-    factors, the cold items are for measuring. `val` is the share of all others which is set aside for choosing the model. Each
-    set is cut into `num_shards` parts of about equal size, or, without that, into as many as `rows_per_shard` asks for.
+    `test` is the share for measuring classes, of the pictures that do not say themselves whether
+    they are for that; with factors, the cold items are for measuring. `val` is the share of all
+    others which is set aside for choosing the model. Each set is cut into `num_shards` parts of
+    about equal size, or, without that, into as many as `rows_per_shard` asks for.
     """
 
     task: Literal["class", "factors"]
@@ -621,20 +711,25 @@ class ShardsConfig(Model):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.task == "factors" and self.test:
-            raise ValueError('with task = "factors" the items of ratings.holdout.cold_items are tested on: remove test')
+            raise ValueError(
+                'with task = "factors" the items of ratings.holdout.cold_items are tested on:'
+                " remove test"
+            )
         return self
 
 
 class CnnConfig(Model):
     """The network and how it is trained.
 
-    For factors, the targets are the `components` main components of the standardised factors. Early stopping waits `patience`
-    epochs for a better one, and the best epoch's weights are kept in any case: of classes the most accurate, of factors that of
-    the smallest loss. Without `patience` it waits for 8 where the learning rate is constant, and for none where it falls to the
-    end, for which the last epochs are there. While training, pictures are moved by up to `shift` pixels, and mirrored at random
-    with `flip`; where it is not set, they are for factors, but not for classes, which may be each other's mirror image. An
-    epoch is cut into `streams`, and rows are permuted within pools of `pool` row groups. `workers` processes, here or on
-    Spark's executors, train on `replicas` devices each; the timeouts are the seconds that one of them may take to start, be
+    For factors, the targets are the `components` main components of the standardised factors. Early
+    stopping waits `patience` epochs for a better one, and the best epoch's weights are kept in any
+    case: of classes the most accurate, of factors that of the smallest loss. Without `patience` it
+    waits for 8 where the learning rate is constant, and for none where it falls to the end, for
+    which the last epochs are there. While training, pictures are moved by up to `shift` pixels, and
+    mirrored at random with `flip`; where it is not set, they are for factors, but not for classes,
+    which may be each other's mirror image. An epoch is cut into `streams`, and rows are permuted
+    within pools of `pool` row groups. `workers` processes, here or on Spark's executors, train on
+    `replicas` devices each; the timeouts are the seconds that one of them may take to start, be
     silent, finish no step, or save when it is asked to stop.
     """
 
@@ -681,16 +776,27 @@ class CnnConfig(Model):
         if self.global_batch_size % self.streams:
             near = _nearest(self.global_batch_size, self.streams)
             raise ValueError(
-                f"streams = {self.streams} does not divide global_batch_size = {self.global_batch_size}; the nearest are {near}"
+                f"streams = {self.streams} does not divide global_batch_size ="
+                f" {self.global_batch_size}; the nearest are {near}"
             )
         if self.streams % (self.workers * self.replicas):
             near = " and ".join(str(n) for n in range(1, self.streams + 1) if self.streams % n == 0)
-            workers = f"workers * replicas = {self.workers} * " if self.workers > 1 else "replicas = "
-            raise ValueError(f"{workers}{self.replicas} does not divide streams = {self.streams}; {near} do")
+            workers = (
+                f"workers * replicas = {self.workers} * " if self.workers > 1 else "replicas = "
+            )
+            raise ValueError(
+                f"{workers}{self.replicas} does not divide streams = {self.streams}; {near} do"
+            )
         if self.xla and self.deterministic and self.model == "cifar":
-            raise ValueError("XLA has no deterministic gradient of max pooling: remove xla, or set deterministic = false")
+            raise ValueError(
+                "XLA has no deterministic gradient of max pooling: remove xla, or set deterministic"
+                " = false"
+            )
         if self.xla and self.model == "resnet" and self.workers * self.replicas > 1:
-            raise ValueError("XLA does not synchronise batch normalisation between replicas: remove xla, or train on one replica")
+            raise ValueError(
+                "XLA does not synchronise batch normalisation between replicas: remove xla, or"
+                " train on one replica"
+            )
         return self
 
 
@@ -726,20 +832,26 @@ class ItemListConfig(TextConfig):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if not self.header and isinstance(self.item_id, str):
-            raise ValueError("without a header, columns are positions counted from 1, not names: set item_id = 1")
+            raise ValueError(
+                "without a header, columns are positions counted from 1, not names: set item_id = 1"
+            )
         return self
 
     def rules(self) -> AttributeRules:
         """What an id of the list is, as Spark's workers take it."""
-        return AttributeRules(frozenset({"id"}), texts=self.text_rules(), ids=_id_rules(self.ids, self.clean_ids))
+        return AttributeRules(
+            frozenset({"id"}), texts=self.text_rules(), ids=_id_rules(self.ids, self.clean_ids)
+        )
 
 
 class RecommendConfig(Model):
-    """Top-k lists for every user: by `model` where it has an answer, filled up with what is popular.
+    """Top-k lists for every user: by `model` where it has an answer, filled up with what is
+    popular.
 
-    Where the pipeline predicts factors, items without ratings compete by those, and `cold_share` of each list's places are set
-    aside for them. With `candidates`, a file's path or an item list, only those items are recommended (what is in stock); those
-    in `exclude` never are (what is recalled).
+    Where the pipeline predicts factors, items without ratings compete by those, and `cold_share` of
+    each list's places are set aside for them. With `candidates`, a file's path or an item list,
+    only those items are recommended (what is in stock); those in `exclude` never are (what is
+    recalled).
     """
 
     model: Literal["als", "item-neighbors", "user-neighbors"] = "als"
@@ -760,10 +872,12 @@ class RecommendConfig(Model):
 
 
 class EvaluateConfig(Model):
-    """How recommendations are measured on the holdout: at which `k`, and from which value on a held-out rating is relevant.
+    """How recommendations are measured on the holdout: at which `k`, and from which value on a
+    held-out rating is relevant.
 
-    `cold_k` is for the lists of cold items only, by the factors that their pictures predict. `damping` is that of the biases
-    which predicted ratings are measured beside: how many average ratings are added to each user's and each item's own.
+    `cold_k` is for the lists of cold items only, by the factors that their pictures predict.
+    `damping` is that of the biases which predicted ratings are measured beside: how many average
+    ratings are added to each user's and each item's own.
     """
 
     k: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (10,)
@@ -776,7 +890,8 @@ class EvaluateConfig(Model):
 class PublishConfig(Model):
     """What `emberline publish --config` does: no stage of the pipeline, but what comes after it.
 
-    With `default_gates`, nothing is published that a trivial answer is better than, besides what `gates` ask.
+    With `default_gates`, nothing is published that a trivial answer is better than, besides what
+    `gates` ask.
     """
 
     to: str | None = place(None)
@@ -787,7 +902,9 @@ class PublishConfig(Model):
 
 
 class ReportConfig(Model):
-    """One HTML page about the run; `users` people are shown with their history and their recommendations."""
+    """One HTML page about the run; `users` people are shown with their history and their
+    recommendations.
+    """
 
     title: str = "Emberline report"
     users: Annotated[int, Field(ge=0)] = 6
@@ -795,7 +912,9 @@ class ReportConfig(Model):
 
 
 class Config(Model):
-    """A whole pipeline. A section that is there is a stage that runs; `spark` says where, `publish` what follows."""
+    """A whole pipeline. A section that is there is a stage that runs; `spark` says where,
+    `publish` what follows.
+    """
 
     root: str = place("runs")
     spark: SparkConfig = where(SparkConfig())
@@ -821,7 +940,9 @@ class Config(Model):
 
     @property
     def predicts_ratings(self) -> bool:
-        """Whether a model of the pipeline predicts ratings, to be measured beside those that were held out."""
+        """Whether a model of the pipeline predicts ratings, to be measured beside those that
+        were held out.
+        """
         return self.has_ratings or self.predicts_ratings_by_als
 
     @property
@@ -838,26 +959,42 @@ class Config(Model):
 
     @property
     def als_for_lists(self) -> AlsConfig:
-        """[als] as the fit that makes lists has it: with the confidence that suits the values, where none is said."""
+        """[als] as the fit that makes lists has it: with the confidence that suits the values,
+        where none is said.
+        """
         als = self.als or AlsConfig()
-        return als.model_copy(update={"confidence": "exp"}) if als.confidence == "auto" and self.has_ratings else als
+        return (
+            als.model_copy(update={"confidence": "exp"})
+            if als.confidence == "auto" and self.has_ratings
+            else als
+        )
 
     @property
     def als_for_ratings(self) -> AlsConfig:
         """[als] as the fit that predicts ratings has it, by what [als.ratings] says."""
         als = self.als or AlsConfig()
-        own = {"rank": als.ratings.rank, "reg_param": als.ratings.reg_param, "unobserved_weight": None}
-        return als.model_copy(update=own | {"nonnegative": als.nonnegative and not als.ratings.biases})
+        own = {
+            "rank": als.ratings.rank,
+            "reg_param": als.ratings.reg_param,
+            "unobserved_weight": None,
+        }
+        return als.model_copy(
+            update=own | {"nonnegative": als.nonnegative and not als.ratings.biases}
+        )
 
     @property
     def predicts_factors(self) -> bool:
         """Whether the pipeline predicts ALS factors from pictures."""
-        return self.predict is not None and self.shards is not None and self.shards.task == "factors"
+        return (
+            self.predict is not None and self.shards is not None and self.shards.task == "factors"
+        )
 
     @property
     def recommends_unrated_items(self) -> bool:
         """Whether lists hold items without ratings, by the factors that their pictures predict."""
-        return self.predicts_factors and self.recommend is not None and self.recommend.model == "als"
+        return (
+            self.predicts_factors and self.recommend is not None and self.recommend.model == "als"
+        )
 
     @property
     def predicts_classes(self) -> bool:
@@ -866,8 +1003,14 @@ class Config(Model):
 
     @property
     def measures_cold_items(self) -> bool:
-        """Whether factors predicted from pictures can be measured on items that were withheld whole."""
-        return self.predicts_factors and self.ratings is not None and self.ratings.holdout.cold_items > 0
+        """Whether factors predicted from pictures can be measured on items that were withheld
+        whole.
+        """
+        return (
+            self.predicts_factors
+            and self.ratings is not None
+            and self.ratings.holdout.cold_items > 0
+        )
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:
@@ -882,7 +1025,10 @@ class Config(Model):
 
     def _cosine_fits(self, cosine: CosineConfig) -> None:
         if cosine.center != "none" and self.ratings and self.ratings.value != "rating":
-            raise ValueError(f'cosine.center = "{cosine.center}" is for ratings; events have no mean to differ from: remove it')
+            raise ValueError(
+                f'cosine.center = "{cosine.center}" is for ratings; events have no mean to differ'
+                " from: remove it"
+            )
 
     def _network_fits(self) -> None:
         """Each section from the pictures to the forest needs those before it."""
@@ -903,13 +1049,16 @@ class Config(Model):
     def _needs(self, what: str, *sections: str) -> None:
         for section in sections:
             if getattr(self, section) is None:
-                raise ValueError(f"{what if '=' in what else f'[{what}]'} needs a section [{section}]")
+                raise ValueError(
+                    f"{what if '=' in what else f'[{what}]'} needs a section [{section}]"
+                )
 
     def _makes_lists(self, what: str) -> None:
         if not self.makes_lists_by_als:
             raise ValueError(
-                f'{what} needs factors that rank; als.feedback = "explicit" predicts ratings, and its lists are worse than '
-                'the most popular items: remove it, or set it to "auto" (lists, and predicted ratings) or "implicit" (lists)'
+                f'{what} needs factors that rank; als.feedback = "explicit" predicts ratings, and'
+                ' its lists are worse than the most popular items: remove it, or set it to "auto"'
+                ' (lists, and predicted ratings) or "implicit" (lists)'
             )
 
     def _recommend_fits(self, recommend: RecommendConfig) -> None:
@@ -919,16 +1068,26 @@ class Config(Model):
             self._makes_lists('recommend.model = "als"')
         side = recommend.model.replace("-neighbors", "s")
         if recommend.model != "als" and (not self.cosine or side not in self.cosine.sides):
-            raise ValueError(f'recommend.model = "{recommend.model}" needs a section [cosine] whose sides hold "{side}"')
+            raise ValueError(
+                f'recommend.model = "{recommend.model}" needs a section [cosine] whose sides hold'
+                f' "{side}"'
+            )
         if recommend.cold_share and not self.recommends_unrated_items:
             raise ValueError(
-                'recommend.cold_share needs recommend.model = "als", shards.task = "factors" and a section [predict]'
+                'recommend.cold_share needs recommend.model = "als", shards.task = "factors" and a'
+                " section [predict]"
             )
 
     def _evaluate_fits(self, evaluate: EvaluateConfig) -> None:
         if not (self.recommend or self.measures_cold_items or self.predicts_classes):
-            raise ValueError("[evaluate] measures recommendations or classes: it needs a section [recommend] or [predict]")
+            raise ValueError(
+                "[evaluate] measures recommendations or classes: it needs a section [recommend] or"
+                " [predict]"
+            )
         if self.recommend and max(evaluate.k) > self.recommend.top_k:
-            raise ValueError(f"evaluate.k = {max(evaluate.k)} is more than recommend.top_k = {self.recommend.top_k}")
+            raise ValueError(
+                f"evaluate.k = {max(evaluate.k)} is more than recommend.top_k ="
+                f" {self.recommend.top_k}"
+            )
         if self.recommend and self.ratings and self.ratings.holdout.by == "none":
             raise ValueError("[evaluate] needs held-out ratings: set ratings.holdout.by")

@@ -1,6 +1,8 @@
-"""What the command line shows people: one line per stage while a pipeline runs, and tables at its end.
+"""What the command line shows people: one line per stage while a pipeline runs, and tables at its
+end.
 
-Text that comes from data is shown with its control characters escaped, so that a title cannot write to the terminal.
+Text that comes from data is shown with its control characters escaped, so that a title cannot write
+to the terminal.
 """
 
 import json
@@ -13,7 +15,13 @@ from typing import Any, Literal, Protocol
 import pyarrow as pa
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.progress import Progress as ProgressBar
 from rich.status import Status as Spinner
 from rich.table import Table
@@ -32,7 +40,8 @@ from emberline.publish.trivial import Loss
 from emberline.runner import Decision, Outcome
 from emberline.status import Status
 
-_PIPE_WIDTH = 130  # of tables that go to a file or another program, where there is no terminal to ask
+# of tables that go to a file or another program, where there is no terminal to ask
+_PIPE_WIDTH = 130
 _LONGEST_CELL = 60
 _FALLBACK = "answered by biases"  # how often, where a model that predicts ratings has no answer
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "bold red"}
@@ -51,13 +60,17 @@ def say(console: Console, text: Any, style: str = "") -> None:
 
 
 def printable(value: Any) -> Text:
-    """A value from data for a table's cell: on one line, cut where it is very long, and no markup."""
+    """A value from data for a table's cell: on one line, cut where it is very long, and no
+    markup.
+    """
     text = one_line(value)
     return Text(text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 3] + "...")
 
 
 class Progress:
-    """Listens to a run: a spinner for the stage at work where there is a terminal, and a line for each that ended."""
+    """Listens to a run: a spinner for the stage at work where there is a terminal, and a line
+    for each that ended.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -79,9 +92,13 @@ class Progress:
         self.stop()
         line = Text(f"{_count(position, total)} {outcome.stage.name:<16}")
         if outcome.action == "skip":
-            self._console.print(line.append(" skipped", "dim").append(f": {one_line(outcome.reason)}", "dim"))
+            self._console.print(
+                line.append(" skipped", "dim").append(f": {one_line(outcome.reason)}", "dim")
+            )
             return
-        self._console.print(line.append(f" {outcome.seconds:6.1f} s  ").append(_rows(outcome)), end="")
+        self._console.print(
+            line.append(f" {outcome.seconds:6.1f} s  ").append(_rows(outcome)), end=""
+        )
         say(self._console, f"  ({outcome.reason})", "dim")
 
     def stop(self) -> None:
@@ -92,7 +109,9 @@ class Progress:
 
 
 class FetchProgress:
-    """Listens to a fetch: a bar for the file that is coming where there is a terminal, else a line every few seconds."""
+    """Listens to a fetch: a bar for the file that is coming where there is a terminal, else a
+    line every few seconds.
+    """
 
     _EVERY = 10.0  # seconds between two lines
 
@@ -158,7 +177,9 @@ def _counted(name: str, rows: int) -> str:
     return f"{name} {rows:,}" if rows else f"{name} (no rows)" if name in TABLES else name
 
 
-def show_plan(console: Console, decisions: Sequence[Decision], style: Literal["text", "json"]) -> None:
+def show_plan(
+    console: Console, decisions: Sequence[Decision], style: Literal["text", "json"]
+) -> None:
     """What would run, and why."""
     rows = [{"stage": d.stage.name, "action": d.action, "reason": d.reason} for d in decisions]
     if style == "json":
@@ -172,7 +193,9 @@ def show_plan(console: Console, decisions: Sequence[Decision], style: Literal["t
 
 
 def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
-    """The summary: what ran, how the input rows are accounted for, and how good the recommendations are."""
+    """The summary: what ran, how the input rows are accounted for, and how good the
+    recommendations are.
+    """
     ran = [outcome for outcome in outcomes if outcome.action == "run"]
     if not ran:
         say(console, f"Nothing to do: all {len(outcomes)} stages are up to date.")
@@ -185,7 +208,10 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
         _show_accounts(console, metrics["accounts"], metrics["reasons"])
     for side, count in metrics.get("joined", {}).items():
         if count:
-            say(console, f"Spellings of {side} that were joined with another one of the same id: {count:,}")
+            say(
+                console,
+                f"Spellings of {side} that were joined with another one of the same id: {count:,}",
+            )
     for report in metrics.get("reports", {}).values():
         _show_metrics(console, _named(report), report["metrics"])
     for loss in trivial.losses(metrics.get("reports", {})):
@@ -195,7 +221,10 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
 def _said(loss: Loss) -> str:
     error = f" ±{loss.error:.4f}" if loss.error is not None else ""
     values = f"{loss.metric} {loss.value:.4f}{error} against {loss.trivial_value:.4f}"
-    return f"{loss.model} loses to {loss.trivial}: {values}; {shipped.page('lists.md')} says what helps"
+    return (
+        f"{loss.model} loses to {loss.trivial}: {values}; {shipped.page('lists.md')} says what"
+        " helps"
+    )
 
 
 def _summary(outcomes: Sequence[Outcome]) -> Table:
@@ -212,7 +241,9 @@ def _summary(outcomes: Sequence[Outcome]) -> Table:
 
 
 def _show_accounts(console: Console, accounts: dict[str, int], reasons: dict[str, int]) -> None:
-    parts = " + ".join(f"{accounts[name]:,} {name}" for name in ("kept", "merged", "rejected", "filtered"))
+    parts = " + ".join(
+        f"{accounts[name]:,} {name}" for name in ("kept", "merged", "rejected", "filtered")
+    )
     console.print()
     say(console, f"Input rows: {accounts['read']:,} read = {parts}")
     for reason, count in reasons.items():
@@ -258,15 +289,24 @@ def show_manifest(console: Console, manifest: Manifest, first: pa.Table | None) 
     elif first is not None and first.num_rows:
         table = _table(*first.column_names)
         for row in first.to_pylist():
-            table.add_row(*("" if value is None else printable(_short(value)) for value in row.values()))
+            table.add_row(
+                *("" if value is None else printable(_short(value)) for value in row.values())
+            )
         console.print(table)
 
 
-def show_root(console: Console, datasets: Mapping[str, Dataset | EmberlineError], runs: Sequence[Status]) -> None:
-    """What is in a root: its datasets, or what is wrong with them, and how the last run of each stage ended."""
+def show_root(
+    console: Console, datasets: Mapping[str, Dataset | EmberlineError], runs: Sequence[Status]
+) -> None:
+    """What is in a root: its datasets, or what is wrong with them, and how the last run of each
+    stage ended.
+    """
     table = _table("dataset", ">rows", ">parts", ">bytes", "written by", "run")
     for name, found in datasets.items():
-        table.add_row(printable(name), *map(printable, _sizes(found)) if isinstance(found, Dataset) else [""] * 5)
+        table.add_row(
+            printable(name),
+            *map(printable, _sizes(found)) if isinstance(found, Dataset) else [""] * 5,
+        )
     console.print(table)
     for name, found in datasets.items():
         if not isinstance(found, Dataset):
@@ -284,24 +324,40 @@ def _sizes(dataset: Dataset) -> tuple[str, ...]:
     manifest = dataset.manifest
     rows = f"{manifest.rows:,}" if manifest.kind == "table" or manifest.rows else ""
     size = sum(part.bytes for part in manifest.parts)
-    return rows, f"{len(manifest.parts):,}", f"{size:,}", manifest.produced_by.stage, manifest.produced_by.run_id
+    return (
+        rows,
+        f"{len(manifest.parts):,}",
+        f"{size:,}",
+        manifest.produced_by.stage,
+        manifest.produced_by.run_id,
+    )
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:
     by = manifest.produced_by
-    fields = ", ".join(f"{f['name']} {f['type']}{'?' if f['nullable'] else ''}" for f in manifest.fields)
+    fields = ", ".join(
+        f"{f['name']} {f['type']}{'?' if f['nullable'] else ''}" for f in manifest.fields
+    )
     facts: dict[str, Any] = {
         "name": f"{manifest.name} ({manifest.kind})",
         "fields": fields or "-",
-        "rows": f"{manifest.rows:,} in {len(manifest.parts)} parts, {sum(part.bytes for part in manifest.parts):,} bytes",
+        "rows": (
+            f"{manifest.rows:,} in {len(manifest.parts)} parts,"
+            f" {sum(part.bytes for part in manifest.parts):,} bytes"
+        ),
         "written by": f"{by.stage}, run {by.run_id}",
         "fingerprint": by.fingerprint,
         "config": json.dumps(by.config, ensure_ascii=True),
-        "inputs": ", ".join(f"{name} of run {identity['run_id']}" for name, identity in by.inputs.items()) or "-",
+        "inputs": (
+            ", ".join(f"{name} of run {identity['run_id']}" for name, identity in by.inputs.items())
+            or "-"
+        ),
     }
     if manifest.rank is not None:
         facts["rank"] = manifest.rank
-    return facts | {name: json.dumps(value, ensure_ascii=True)[:2000] for name, value in manifest.info.items()}
+    return facts | {
+        name: json.dumps(value, ensure_ascii=True)[:2000] for name, value in manifest.info.items()
+    }
 
 
 def _short(value: Any) -> Any:
@@ -312,11 +368,20 @@ def _short(value: Any) -> Any:
     return f"{value:.4f}" if isinstance(value, float) else value
 
 
-def show_recommendations(console: Console, user_id: str, best: Sequence[Recommendation], is_known: bool = True) -> None:
+def show_recommendations(
+    console: Console, user_id: str, best: Sequence[Recommendation], is_known: bool = True
+) -> None:
     """A user's list; or what is popular, said to be that."""
     if not is_known:
         say(console, f"User {printable(user_id)} is unknown here. This is what is popular:")
-    table = _table(">rank", "item", "title", ">score", "rung", title=Text("for user ").append(printable(user_id)))
+    table = _table(
+        ">rank",
+        "item",
+        "title",
+        ">score",
+        "rung",
+        title=Text("for user ").append(printable(user_id)),
+    )
     for row in map(asdict, best):
         table.add_row(
             str(row["rank"]),
@@ -337,10 +402,19 @@ def show_release(console: Console, release: Release, is_new: bool) -> None:
         table = _table("gate", ">found", ">limit", "")
         for verdict in release.gates:
             limit = "" if verdict.limit is None else f"{verdict.limit:.6g}"
-            table.add_row(printable(verdict.gate), f"{verdict.value:.6g}", limit, printable(verdict.reason or "holds"))
+            table.add_row(
+                printable(verdict.gate),
+                f"{verdict.value:.6g}",
+                limit,
+                printable(verdict.reason or "holds"),
+            )
         console.print(table)
     counts = ", ".join(f"{name} {rows:,}" for name, rows in release.rows.items())
-    say(console, f"Release {release.release} is current, of {release.published} from {release.source}: {counts}")
+    say(
+        console,
+        f"Release {release.release} is current, of {release.published} from {release.source}:"
+        f" {counts}",
+    )
     say(console, f"Before it: {release.previous or 'nothing'}")
 
 
@@ -357,10 +431,20 @@ class Finding(Protocol):
     def remedy(self) -> str: ...
 
 
-def show_findings(console: Console, findings: Sequence[Finding], style: Literal["text", "json"]) -> None:
-    """What the doctor looked at, what it found, what to do, and how many lines ask for something."""
+def show_findings(
+    console: Console, findings: Sequence[Finding], style: Literal["text", "json"]
+) -> None:
+    """What the doctor looked at, what it found, what to do, and how many lines ask for
+    something.
+    """
     rows = [
-        {"check": line.name, "state": line.state, "found": public(line.found), "remedy": public(line.remedy)} for line in findings
+        {
+            "check": line.name,
+            "state": line.state,
+            "found": public(line.found),
+            "remedy": public(line.remedy),
+        }
+        for line in findings
     ]
     if style == "json":
         console.out(json.dumps(rows, indent=1), highlight=False)
@@ -371,19 +455,32 @@ def show_findings(console: Console, findings: Sequence[Finding], style: Literal[
         table.add_row(Text(row["state"], _COLOURS[row["state"]]), *cells)
     console.print(table)
     counts = {state: sum(row["state"] == state for row in rows) for state in _COLOURS}
-    console.print(f"ok {counts['ok']}, warnings {counts['warning']}, errors {counts['error']}: {_verdict(counts)}")
+    console.print(
+        f"ok {counts['ok']}, warnings {counts['warning']}, errors {counts['error']}:"
+        f" {_verdict(counts)}"
+    )
 
 
 def _verdict(counts: dict[str, int]) -> str:
     if counts["error"]:
         return "a run will fail until the errors are dealt with"
-    return "a run will work, but see the warnings" if counts["warning"] else "nothing stands in the way of a run"
+    return (
+        "a run will work, but see the warnings"
+        if counts["warning"]
+        else "nothing stands in the way of a run"
+    )
 
 
 def _table(*columns: str, header: bool = True, title: Text | None = None) -> Table:
     """A table in the one style of all; a column whose name starts with > is set flush right."""
-    table = Table(box=box.SIMPLE_HEAD, show_header=header, title=title, title_justify="left", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD, show_header=header, title=title, title_justify="left", pad_edge=False
+    )
     for name in columns:
         right = name.startswith(">")
-        table.add_column(Text(one_line(name.removeprefix(">"))), justify="right" if right else "left", overflow="fold")
+        table.add_column(
+            Text(one_line(name.removeprefix(">"))),
+            justify="right" if right else "left",
+            overflow="fold",
+        )
     return table

@@ -14,9 +14,9 @@
     ├── TrainingError           4   the numbers went wrong (a loss that is not finite)
     └── Preempted              75   saved; run me again (EX_TEMPFAIL of sysexits.h)
 
-Messages are one argument, so that they cross process borders, and say what was expected, what was found, where, and what to
-do. Only 1 and 75 are worth a scheduler's retry. Anything that is not an EmberlineError is a bug: it keeps its traceback and ends
-with 1.
+Messages are one argument, so that they cross process borders, and say what was expected, what was
+found, where, and what to do. Only 1 and 75 are worth a scheduler's retry. Anything that is not an
+EmberlineError is a bug: it keeps its traceback and ends with 1.
 """
 
 
@@ -51,13 +51,17 @@ class EmptyDatasetError(DataError):
 
 
 class StorageError(EmberlineError, OSError):
-    """A disk is full, or an object store or HDFS does not answer, or refuses; where a missing file is an OSError, so is this."""
+    """A disk is full, or an object store or HDFS does not answer, or refuses; where a missing
+    file is an OSError, so is this.
+    """
 
     exit_code = 1
 
 
 class UnreachableError(EmberlineError):
-    """A server on the network does not answer, or breaks off again and again; what has come is kept."""
+    """A server on the network does not answer, or breaks off again and again; what has come is
+    kept.
+    """
 
     exit_code = 75
 
@@ -73,7 +77,9 @@ class GateError(DataError):
 
 
 class WorkerError(EmberlineError):
-    """Processes died, hung or did not start, trainers as often as they were started; the message says which, where and how."""
+    """Processes died, hung or did not start, trainers as often as they were started; the
+    message says which, where and how.
+    """
 
     exit_code = 1
 

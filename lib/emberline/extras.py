@@ -1,4 +1,6 @@
-"""TensorFlow, which comes with an extra of the package, since only networks need it: whether it is here, and how to get it."""
+"""TensorFlow, which comes with an extra of the package, since only networks need it: whether it
+is here, and how to get it.
+"""
 
 from importlib.util import find_spec
 

@@ -1,6 +1,8 @@
-"""Log lines as `time level logger event key=value ...`, configured once per process, and what a text may show of secrets.
+"""Log lines as `time level logger event key=value ...`, configured once per process, and what a
+text may show of secrets.
 
-What is known to be harmless is shown; of a URI neither user nor query, and no value that was announced by `hide`.
+What is known to be harmless is shown; of a URI neither user nor query, and no value that was
+announced by `hide`.
 """
 
 import logging
@@ -12,9 +14,14 @@ from pathlib import PurePath
 from typing import Any
 
 _PLAIN = re.compile(r"[\w.:/@%+*,-]+")
-_SECRET = re.compile(r"secret|password|passwd|token|credential|(access|account|private|api)[._-]?key", re.IGNORECASE)
+_SECRET = re.compile(
+    r"secret|password|passwd|token|credential|(access|account|private|api)[._-]?key", re.IGNORECASE
+)
 _SPARKS_OWN = re.compile(r"spark\.(?!hadoop\.|ssl\.|authenticate|.*Options)[\w.-]+")
-_HARMLESS = re.compile(r"true|false|\d{1,5}(\.\d+)?[a-z]{0,2}|(org|com)(\.\w+)+|[a-z][\w+.-]*://[\w.-]+(:\d+)?/?", re.IGNORECASE)
+_HARMLESS = re.compile(
+    r"true|false|\d{1,5}(\.\d+)?[a-z]{0,2}|(org|com)(\.\w+)+|[a-z][\w+.-]*://[\w.-]+(:\d+)?/?",
+    re.IGNORECASE,
+)
 _USER = re.compile(r"(?<=://)(?:[^\s'\"/@]*|[^\s'\"/@:]*:[^\s'\"@]*)@")
 _QUERY = re.compile(r"(://[^\s'\"?]*)\?[^\s'\"]*=[^\s'\"]*")
 _COMMAND = re.compile(r"[a-z][a-z-]*|.+\.toml")
@@ -35,7 +42,9 @@ class _Formatter(logging.Formatter):
 
 
 def configure(level: str | int = "INFO") -> None:
-    """Send the log lines of `emberline.*` at `level` and above to standard error; calling it again changes the level."""
+    """Send the log lines of `emberline.*` at `level` and above to standard error; calling it
+    again changes the level.
+    """
     logger = logging.getLogger("emberline")
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
@@ -46,7 +55,9 @@ def configure(level: str | int = "INFO") -> None:
 
 
 def event(name: str, **values: Any) -> str:
-    """One event as `name key=value ...`; values are quoted where they need it and never shown where the key names a secret."""
+    """One event as `name key=value ...`; values are quoted where they need it and never shown
+    where the key names a secret.
+    """
     return " ".join([name, *(f"{key}={_format(key, value)}" for key, value in values.items())])
 
 
@@ -56,7 +67,9 @@ def is_secret(key: str) -> bool:
 
 
 def may_be_secret(name: str, value: str) -> bool:
-    """Whether a setting of Spark may hold a secret: all may but switches, numbers, classes, and settings known as Spark's own."""
+    """Whether a setting of Spark may hold a secret: all may but switches, numbers, classes, and
+    settings known as Spark's own.
+    """
     is_known = _SPARKS_OWN.fullmatch(name) is not None and not is_secret(name)
     return not is_known and _HARMLESS.fullmatch(value) is None
 
@@ -67,7 +80,9 @@ def hide(values: Iterable[str]) -> None:
 
 
 def public(text: object) -> str:
-    """A text for people, logs and files that others read: URIs without user and query, and no value that is to be hidden."""
+    """A text for people, logs and files that others read: URIs without user and query, and no
+    value that is to be hidden.
+    """
     shown = str(text)
     for value in sorted(_hidden, key=len, reverse=True):
         shown = shown.replace(value, "***")
@@ -75,9 +90,15 @@ def public(text: object) -> str:
 
 
 def public_command(arguments: Sequence[str]) -> str:
-    """A command line as others may see it: program, command, pipeline file and the names of options and settings, no values."""
+    """A command line as others may see it: program, command, pipeline file and the names of
+    options and settings, no values.
+    """
     program, *words = arguments or [""]
-    shown = [word if _COMMAND.fullmatch(word) else "..." for word in words[:1] if not word.startswith("-")]
+    shown = [
+        word if _COMMAND.fullmatch(word) else "..."
+        for word in words[:1]
+        if not word.startswith("-")
+    ]
     shown += [_public_word(word) for word in words[len(shown) :]]
     return " ".join([PurePath(program).name, *shown])
 
@@ -93,7 +114,9 @@ def _public_word(word: str) -> str:
 
 def one_line(value: object) -> str:
     """A value from data as one line of text: control and invisible characters escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(value))
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(value)
+    )
 
 
 def _format(key: str, value: Any) -> str:

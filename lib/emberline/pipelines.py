@@ -20,7 +20,8 @@ _DATE = re.compile(r"\{date(?::([^{}]+))?\}")
 
 
 def load(path: Path, overrides: Iterable[str] = (), day: date | None = None) -> Config:
-    """Read a pipeline file, apply `section.key=value` overrides, and write the day where its texts say `{date}`.
+    """Read a pipeline file, apply `section.key=value` overrides, and write the day where its texts
+    say `{date}`.
 
     Raises ConfigError naming every wrong key.
     """
@@ -29,7 +30,9 @@ def load(path: Path, overrides: Iterable[str] = (), day: date | None = None) -> 
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        raise ConfigError("; ".join(f"{path.name}: {_explain(dict(item))}" for item in error.errors())) from None
+        raise ConfigError(
+            "; ".join(f"{path.name}: {_explain(dict(item))}" for item in error.errors())
+        ) from None
 
 
 def _hide_secrets(spark: Any) -> None:
@@ -46,8 +49,12 @@ def is_dated(path: Path, overrides: Iterable[str] = ()) -> bool:
 
 
 def _read(path: Path, overrides: Iterable[str]) -> dict[str, Any]:
-    """The file's content, whose paths are those of its folder, and the overrides, whose are those of the working folder."""
-    content: dict[str, Any] = places.resolved(Config, _read_toml(path), f"{path.name}: ", path.absolute().parent)
+    """The file's content, whose paths are those of its folder, and the overrides, whose are
+    those of the working folder.
+    """
+    content: dict[str, Any] = places.resolved(
+        Config, _read_toml(path), f"{path.name}: ", path.absolute().parent
+    )
     for override in overrides:
         _apply(content, override)
     content.setdefault("root", f"runs/{path.stem}")
@@ -55,13 +62,21 @@ def _read(path: Path, overrides: Iterable[str]) -> dict[str, Any]:
 
 
 def _texts(content: Any) -> Iterator[str]:
-    values = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    values = (
+        content.values()
+        if isinstance(content, dict)
+        else content
+        if isinstance(content, list)
+        else ()
+    )
     for value in values:
         yield from (value,) if isinstance(value, str) else _texts(value)
 
 
 def _dated(content: Any, day: date | None, name: str) -> Any:
-    """The same content, with `{date}` as 2025-11-22, and `{date:%Y/%m}` as strftime has it. Raises ConfigError without a day."""
+    """The same content, with `{date}` as 2025-11-22, and `{date:%Y/%m}` as strftime has it.
+    Raises ConfigError without a day.
+    """
     if isinstance(content, dict):
         return {key: _dated(value, day, f"{name}: {key}") for key, value in content.items()}
     if isinstance(content, list):
@@ -78,9 +93,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads((shipped.pipeline(path) or path).read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         known = ", ".join(shipped.pipeline_names())
-        raise ConfigError(f"{path} is not a file; give a pipeline's path, or the name of one that is here: {known}") from None
+        raise ConfigError(
+            f"{path} is not a file; give a pipeline's path, or the name of one that is here:"
+            f" {known}"
+        ) from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path.name} is not UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise ConfigError(
+            f"{path.name} is not UTF-8 text ({error.reason} at byte {error.start})"
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path.name} is not valid TOML: {error}") from None
 
@@ -98,19 +118,24 @@ def _apply(content: dict[str, Any], override: str) -> None:
         if not isinstance(place, dict):
             raise ConfigError(f"--set {key}: {section} is a value, not a section")
     value = _value(text.strip())
-    is_spark_text = sections == ["spark", "conf"] and not isinstance(value, str)  # Spark's settings are all texts: 8, true
+    # Spark's settings are all texts: 8, true
+    is_spark_text = sections == ["spark", "conf"] and not isinstance(value, str)
     place[last] = text.strip() if is_spark_text else _placed([*sections, last], value)
 
 
 def _placed(names: list[str], value: Any) -> Any:
-    """The value of a setting given on the command line; its paths are those of the working folder."""
+    """The value of a setting given on the command line; its paths are those of the working
+    folder.
+    """
     nested = functools.reduce(lambda inner, name: {name: inner}, reversed(names), value)
     found = places.resolved(Config, nested, "--set ")
     return functools.reduce(lambda outer, name: outer[name], names, found)
 
 
 def _value(text: str) -> Any:
-    """A TOML value where the text is one, the text itself otherwise, so that paths need no quotes."""
+    """A TOML value where the text is one, the text itself otherwise, so that paths need no
+    quotes.
+    """
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -118,7 +143,11 @@ def _value(text: str) -> Any:
 
 
 def _explain(error: dict[str, Any]) -> str:
-    names = [str(part) for part in error["loc"] if not (isinstance(part, str) and part in ("str", "constrained-int"))]
+    names = [
+        str(part)
+        for part in error["loc"]
+        if not (isinstance(part, str) and part in ("str", "constrained-int"))
+    ]
     key = ".".join(names)
     if error["type"] == "extra_forbidden":
         return f"unknown key {key}{_suggestion(names)}"
@@ -126,13 +155,25 @@ def _explain(error: dict[str, Any]) -> str:
         return f"{key} is missing"
     message = str(error["msg"]).removeprefix("Value error, ")
     is_told = error["type"] == "value_error"
-    found = "" if is_told or is_secret(key) or key.startswith("spark.conf") else f", found {_found(error['input'])}"
+    found = (
+        ""
+        if is_told or is_secret(key) or key.startswith("spark.conf")
+        else f", found {_found(error['input'])}"
+    )
     return f"{key}: {message}{found}" if key else message
 
 
 def _found(value: Any) -> str:
-    """What to show of a wrong value: nothing of what a table or a list holds, which may be a secret."""
-    return "a table" if isinstance(value, dict) else "a list" if isinstance(value, list) else repr(value)
+    """What to show of a wrong value: nothing of what a table or a list holds, which may be a
+    secret.
+    """
+    return (
+        "a table"
+        if isinstance(value, dict)
+        else "a list"
+        if isinstance(value, list)
+        else repr(value)
+    )
 
 
 def _suggestion(names: list[str]) -> str:

@@ -1,11 +1,13 @@
-"""Paths in a pipeline file: they belong to the file's folder, whatever the working folder, and name variables and homes.
+"""Paths in a pipeline file: they belong to the file's folder, whatever the working folder, and name
+variables and homes.
 
 | in the file | is |
 |---|---|
 | `data/log.csv` | in the folder of the file |
 | `/data/log.csv`, `s3://shop/log.csv`, `dataset:shop/events.csv` | what it says |
 | `~/log.csv` | in the home folder |
-| `$DATA/log.csv`, `${DATA}/log.csv` | as the environment has it; `$PWD` is the working folder, `$$` a dollar |
+| `$DATA/log.csv`, `${DATA}/log.csv` | as the environment has it; `$PWD` is the working folder, `$$`
+a dollar |
 """
 
 import glob
@@ -23,15 +25,19 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def resolved(model: type[Model], content: Any, above: str, folder: Path | None = None) -> Any:
-    """What a file says of a section, with its paths resolved; without a folder, they stay relative to the working folder.
+    """What a file says of a section, with its paths resolved; without a folder, they stay relative
+    to the working folder.
 
-    Raises ConfigError for a variable that is not set; `above` comes before the name of the setting there.
+    Raises ConfigError for a variable that is not set; `above` comes before the name of the setting
+    there.
     """
     if isinstance(content, list):
         return [resolved(model, item, above, folder) for item in content]
     if not isinstance(content, dict):
         return content
-    return {key: _setting(model, key, value, f"{above}{key}", folder) for key, value in content.items()}
+    return {
+        key: _setting(model, key, value, f"{above}{key}", folder) for key, value in content.items()
+    }
 
 
 def _setting(model: type[Model], key: str, value: Any, name: str, folder: Path | None) -> Any:
@@ -48,7 +54,10 @@ def _setting(model: type[Model], key: str, value: Any, name: str, folder: Path |
 def model_of(annotation: Any) -> type[Model] | None:
     """The section that a field holds, alone, in a list or perhaps not at all."""
     options = [annotation, *getattr(annotation, "__args__", ())]
-    return next((option for option in options if isinstance(option, type) and issubclass(option, Model)), None)
+    return next(
+        (option for option in options if isinstance(option, type) and issubclass(option, Model)),
+        None,
+    )
 
 
 def _resolved(text: str, name: str, folder: Path | None) -> str:
@@ -66,5 +75,8 @@ def _variable(variable: str, name: str) -> str:
         return str(Path.cwd())
     value = os.environ.get(variable)
     if value is None:
-        raise ConfigError(f"{name} names the environment variable {variable}, which is not set; set it, or write $$ for a dollar")
+        raise ConfigError(
+            f"{name} names the environment variable {variable}, which is not set; set it, or write"
+            " $$ for a dollar"
+        )
     return value

@@ -1,7 +1,9 @@
-"""What every stage needs, once: inputs checked, what is up to date skipped, the rest run, committed and reported.
+"""What every stage needs, once: inputs checked, what is up to date skipped, the rest run, committed
+and reported.
 
-A stage is a function `run(stage_run, ...)` named in the table of `emberline.stages`; it writes parts and calls `StageRun.add`;
-the runner commits all of the stage's manifests, under one run_id, after the function has returned.
+A stage is a function `run(stage_run, ...)` named in the table of `emberline.stages`; it writes
+parts and calls `StageRun.add`; the runner commits all of the stage's manifests, under one run_id,
+after the function has returned.
 """
 
 import fnmatch
@@ -51,7 +53,9 @@ ENGINES = {
 
 
 class Engine(AbstractContextManager["Engine"], Protocol):
-    """What a framework's stages share; `call` runs one stage's function, here or in a process that has the framework."""
+    """What a framework's stages share; `call` runs one stage's function, here or in a process
+    that has the framework.
+    """
 
     def call(self, run: "StageRun") -> None: ...
 
@@ -77,7 +81,9 @@ class Decision:
 
 @dataclass
 class Outcome:
-    """How one stage ended: `rows` per dataset written (or found up to date), `metrics` as the stage reported them."""
+    """How one stage ended: `rows` per dataset written (or found up to date), `metrics` as the
+    stage reported them.
+    """
 
     stage: Stage
     action: Literal["run", "skip"]
@@ -100,8 +106,9 @@ class StageRun:
     """One run of one stage, as its function sees it.
 
     `raw` has the raw files, listed once: what the fingerprint says of them is true of what is read.
-    `progress` takes a line for people. A stage that trains says at every step `at` what it is (phase, step), which costs next to
-    nothing, and asks whether it is `stopping`: then it saves and raises Preempted. `committed` is called once the outputs are.
+    `progress` takes a line for people. A stage that trains says at every step `at` what it is
+    (phase, step), which costs next to nothing, and asks whether it is `stopping`: then it saves and
+    raises Preempted. `committed` is called once the outputs are.
     """
 
     config: Config
@@ -126,7 +133,9 @@ class StageRun:
 
     @property
     def work(self) -> Location:
-        """A folder that survives a killed attempt at the same fingerprint, and is removed after the commit."""
+        """A folder that survives a killed attempt at the same fingerprint, and is removed after
+        the commit.
+        """
         return self.root / WORK / self.stage.name / self.fingerprint[:16]
 
     @property
@@ -139,9 +148,11 @@ class StageRun:
         return self.root / name / manifests.run_folder(self.fingerprint, self.run_id)
 
     def previous(self, name: str) -> Dataset | None:
-        """The output `name` as committed by an earlier run that this one continues, recorded as lineage; None at first.
+        """The output `name` as committed by an earlier run that this one continues, recorded as
+        lineage; None at first.
 
-        Raises ManifestError where it is damaged: to start anew is for people to decide, since what builds on it would not fit.
+        Raises ManifestError where it is damaged: to start anew is for people to decide, since what
+        builds on it would not fit.
         """
         if not manifests.exists(self.root, name):
             return None
@@ -155,12 +166,16 @@ class StageRun:
 
     def _cannot_continue(self, name: str, why: str) -> ManifestError:
         return ManifestError(
-            f"{self.stage.name} continues {name}, which is damaged ({why}). Restore {self.root / name} from a backup; "
-            f"or, to start anew, remove {', '.join(self.stage.writes(self.config))} from {self.root} and run everything again"
+            f"{self.stage.name} continues {name}, which is damaged ({why}). Restore"
+            f" {self.root / name} from a backup; or, to start anew, remove"
+            f" {', '.join(self.stage.writes(self.config))} from {self.root} and run everything"
+            " again"
         )
 
     def unreadable(self, path: Location) -> DataError:
-        """What to say of a file that this run could not read: a part of a table, its own work, or a raw file."""
+        """What to say of a file that this run could not read: a part of a table, its own work,
+        or a raw file.
+        """
         table = path.parent.parent.name
         if table in self.inputs:
             return manifests.damaged(self.inputs[table], path, "its pages were altered")
@@ -168,20 +183,32 @@ class StageRun:
             return self._cannot_continue(table, f"{path} cannot be read")
         if f"/{WORK}/{self.stage.name}/" in str(path):
             return DataError(
-                f"{path} cannot be read, though {self.stage.name} has just written it; check the disk, and run it again"
+                f"{path} cannot be read, though {self.stage.name} has just written it; check the"
+                " disk, and run it again"
             )
         return DataError(f"{path} cannot be read: it is damaged, or was changed while it was read")
 
     def raw_files(self, path: str) -> list[RawFile]:
-        """The input files that a setting names: a path, a folder, a glob, or files of an artifact (`dataset:shop/*.csv`)."""
+        """The input files that a setting names: a path, a folder, a glob, or files of an
+        artifact (`dataset:shop/*.csv`).
+        """
         source = split_dataset_path(path)
         if source is None:
             return self.raw[path]
         name, pattern = source
         return _files_of(self.inputs[name], pattern)
 
-    def add(self, name: str, parts: Sequence[Part], rank: int | None = None, seed: int | None = None, **info: Any) -> None:
-        """Announce the finished parts of an output; it becomes a dataset when the stage's function has returned."""
+    def add(
+        self,
+        name: str,
+        parts: Sequence[Part],
+        rank: int | None = None,
+        seed: int | None = None,
+        **info: Any,
+    ) -> None:
+        """Announce the finished parts of an output; it becomes a dataset when the stage's
+        function has returned.
+        """
         schema = TABLES.get(name)
         kind: Kind = "artifact" if schema is None else "table"
         produced_by = ProducedBy(
@@ -195,7 +222,9 @@ class StageRun:
         )
         fields = fields_of(schema) if schema is not None else []
         rows = sum(part.rows for part in parts)
-        self.outputs[name] = Manifest(name, kind, fields, rows, list(parts), produced_by, rank, seed, info)
+        self.outputs[name] = Manifest(
+            name, kind, fields, rows, list(parts), produced_by, rank, seed, info
+        )
 
     def written(self, name: str) -> Dataset:
         """An output that this run has added, before it is committed, for reading it again."""
@@ -209,7 +238,9 @@ def new_run_id() -> str:
 
 @functools.cache
 def code_hash() -> str:
-    """The sha256 of the package's sources and templates, whether they lie in a folder or in a zip."""
+    """The sha256 of the package's sources and templates, whether they lie in a folder or in a
+    zip.
+    """
     digest = hashlib.sha256()
     for name, content in sorted(sources()):
         digest.update(name.encode() + b"\0" + content + b"\0")
@@ -225,8 +256,11 @@ def sources(folder: Traversable | None = None, prefix: str = "") -> Iterator[tup
             yield prefix + entry.name, entry.read_bytes()
 
 
-def plan(config: Config, root: Location, stages: Sequence[Stage], force: bool = False) -> list[Decision]:
-    """Say for each stage whether it would run, and why, reading manifests and the first lines of raw files but computing nothing.
+def plan(
+    config: Config, root: Location, stages: Sequence[Stage], force: bool = False
+) -> list[Decision]:
+    """Say for each stage whether it would run, and why, reading manifests and the first lines of
+    raw files but computing nothing.
 
     Raises DataError where raw files are not there, or cannot be what the settings say.
     """
@@ -254,11 +288,12 @@ def run(
     force: bool = False,
     stop: Stop | None = None,
 ) -> list[Outcome]:
-    """Run the stages that are not up to date, in order, in one session per engine, while nobody else does so in this root.
+    """Run the stages that are not up to date, in order, in one session per engine, while nobody
+    else does so in this root.
 
-    Raises ConfigError and DataError before the first stage where a link stands in the root's place for something that is written,
-    or any one's raw files are not there, Preempted where `stop` was requested while a
-    stage ran.
+    Raises ConfigError and DataError before the first stage where a link stands in the root's place
+    for something that is written, or any one's raw files are not there, Preempted where `stop` was
+    requested while a stage ran.
     """
     outcomes = []
     stop = stop or Stop()
@@ -288,7 +323,14 @@ def run(
             else:
                 finished = _execute(config, root, stage, inputs, engine, progress, held, stop)
             rows = {name: finished.outputs[name].rows for name in stage.writes(config)}
-            outcome = Outcome(stage, decision.action, decision.reason, time.monotonic() - began, rows, finished.metrics)
+            outcome = Outcome(
+                stage,
+                decision.action,
+                decision.reason,
+                time.monotonic() - began,
+                rows,
+                finished.metrics,
+            )
             if listener:
                 listener.finished(outcome, position, len(stages))
             outcomes.append(outcome)
@@ -296,10 +338,14 @@ def run(
 
 
 def _check_tensorflow(config: Config, root: Location, stages: Sequence[Stage], force: bool) -> None:
-    """Raises ConfigError where a stage would run on TensorFlow, which is not installed: found out now, not hours later."""
+    """Raises ConfigError where a stage would run on TensorFlow, which is not installed: found
+    out now, not hours later.
+    """
     if extras.has_tensorflow():
         return
-    for stage, action in ((decision.stage, decision.action) for decision in plan(config, root, stages, force)):
+    for stage, action in (
+        (decision.stage, decision.action) for decision in plan(config, root, stages, force)
+    ):
         if action == "run" and stage.engine == "tensorflow":
             with _failure_in_status(config, root, stage):
                 raise ConfigError(
@@ -319,17 +365,29 @@ def _open_inputs(config: Config, root: Location, stage: Stage) -> dict[str, Data
     inputs = {}
     for name in stage.reads(config):
         if not manifests.exists(root, name):
-            raise ManifestError(f"{stage.name} reads {name}, which is not in {root}; run {producer(config, name)} first")
+            raise ManifestError(
+                f"{stage.name} reads {name}, which is not in {root}; run {producer(config, name)}"
+                " first"
+            )
         inputs[name] = manifests.load(root, name)
     manifests.check_same_run(inputs.values())
     return inputs
 
 
 def _decide(
-    config: Config, root: Location, stage: Stage, inputs: dict[str, Dataset], force: bool, notes: bool = False
+    config: Config,
+    root: Location,
+    stage: Stage,
+    inputs: dict[str, Dataset],
+    force: bool,
+    notes: bool = False,
 ) -> Decision:
     reason = "forced" if force else _why_run(config, root, stage, inputs, notes)
-    return Decision(stage, "run", _with_its_end(root, stage, reason)) if reason else Decision(stage, "skip", "up to date")
+    return (
+        Decision(stage, "run", _with_its_end(root, stage, reason))
+        if reason
+        else Decision(stage, "skip", "up to date")
+    )
 
 
 def _with_its_end(root: Location, stage: Stage, reason: str) -> str:
@@ -340,7 +398,9 @@ def _with_its_end(root: Location, stage: Stage, reason: str) -> str:
     return f"{reason}; its last run, at work since {status.updated}, was killed"
 
 
-def _why_run(config: Config, root: Location, stage: Stage, inputs: dict[str, Dataset], notes: bool) -> str | None:
+def _why_run(
+    config: Config, root: Location, stage: Stage, inputs: dict[str, Dataset], notes: bool
+) -> str | None:
     """Why the stage's outputs are not what it would write now; None where they are."""
     names = stage.writes(config)
     missing = [name for name in names if not manifests.exists(root, name)]
@@ -356,7 +416,11 @@ def _why_run(config: Config, root: Location, stage: Stage, inputs: dict[str, Dat
     if produced_by.fingerprint == _fingerprint(config, stage, inputs, raw):
         return None
     changes = _what_changed(config, stage, inputs, produced_by)
-    return "; ".join(changes) if changes else _what_files_changed(config, root, stage, inputs, produced_by, raw, notes)
+    return (
+        "; ".join(changes)
+        if changes
+        else _what_files_changed(config, root, stage, inputs, produced_by, raw, notes)
+    )
 
 
 def _what_files_changed(
@@ -368,7 +432,9 @@ def _what_files_changed(
     raw: dict[str, list[RawFile]],
     notes: bool,
 ) -> str | None:
-    """Which raw files are not what the stage's last run read; None where their times alone are new, which it may note."""
+    """Which raw files are not what the stage's last run read; None where their times alone are
+    new, which it may note.
+    """
     read = raw_inputs.read(root, stage.name)
     if read is None or read.run_id != before.run_id:
         return "the raw input files changed"
@@ -377,16 +443,27 @@ def _what_files_changed(
     if before.fingerprint != _fingerprint(config, stage, inputs, as_read):
         return found.changes or "the raw input files changed"
     if notes and found.known is not read:
-        raw_inputs.write(root, stage.name, found.known)  # so that the next look need not read them again
+        # so that the next look need not read them again
+        raw_inputs.write(root, stage.name, found.known)
     return None
 
 
-def _what_changed(config: Config, stage: Stage, inputs: dict[str, Dataset], before: ProducedBy) -> list[str]:
+def _what_changed(
+    config: Config, stage: Stage, inputs: dict[str, Dataset], before: ProducedBy
+) -> list[str]:
     """The settings, inputs and code that are not those of the stage's last run."""
     now = _flatten(stage.settings(config).what(), stage.section)
     then = _flatten(before.config, stage.section)
-    changes = [f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in now | then if now.get(key) != then.get(key)]
-    changes += [f"{name} is new" for name, dataset in inputs.items() if before.inputs.get(name) != dataset.manifest.identity()]
+    changes = [
+        f"{key} was {then.get(key)!r}, is {now.get(key)!r}"
+        for key in now | then
+        if now.get(key) != then.get(key)
+    ]
+    changes += [
+        f"{name} is new"
+        for name, dataset in inputs.items()
+        if before.inputs.get(name) != dataset.manifest.identity()
+    ]
     if before.code != code_hash():
         changes.append("emberline's code changed")
     return changes
@@ -395,11 +472,17 @@ def _what_changed(config: Config, stage: Stage, inputs: dict[str, Dataset], befo
 def _flatten(settings: dict[str, Any], prefix: str) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in settings.items():
-        flat |= _flatten(value, f"{prefix}.{key}") if isinstance(value, dict) else {f"{prefix}.{key}": value}
+        flat |= (
+            _flatten(value, f"{prefix}.{key}")
+            if isinstance(value, dict)
+            else {f"{prefix}.{key}": value}
+        )
     return flat
 
 
-def _fingerprint(config: Config, stage: Stage, inputs: dict[str, Dataset], raw: Mapping[str, Sequence[RawFile]]) -> str:
+def _fingerprint(
+    config: Config, stage: Stage, inputs: dict[str, Dataset], raw: Mapping[str, Sequence[RawFile]]
+) -> str:
     """sha256 of all that decides the stage's result."""
     content = {
         "stage": stage.name,
@@ -417,12 +500,20 @@ def _raw_files(config: Config, root: Location, stage: Stage) -> dict[str, list[R
 
 
 def _listings(config: Config, root: Location, stage: Stage) -> dict[str, Listing]:
-    return {path: storage.survey(path, root) for path in stage.raw(config) if split_dataset_path(path) is None}
+    return {
+        path: storage.survey(path, root)
+        for path in stage.raw(config)
+        if split_dataset_path(path) is None
+    }
 
 
 def _raw_identity(path: str, raw: Mapping[str, Sequence[RawFile]]) -> list[Any]:
-    """What a stage knows of its raw files before it reads them; of an artifact's, which they are: the rest is its identity."""
-    return [[file.relative, file.size, file.modified] for file in raw[path]] if path in raw else [path]
+    """What a stage knows of its raw files before it reads them; of an artifact's, which they
+    are: the rest is its identity.
+    """
+    return (
+        [[file.relative, file.size, file.modified] for file in raw[path]] if path in raw else [path]
+    )
 
 
 def _files_of(dataset: Dataset, pattern: str) -> list[RawFile]:
@@ -448,7 +539,9 @@ def _skip(config: Config, root: Location, stage: Stage) -> StageRun:
     else:  # a later run failed, or was killed, and what is there is right all the same
         fingerprint = next(iter(outputs.values())).produced_by.fingerprint
         rows = {name: manifest.rows for name, manifest in outputs.items()}
-        statuses.write(root, Status(stage.name, "running", run_id, fingerprint).succeeded(0.0, rows, {}))
+        statuses.write(
+            root, Status(stage.name, "running", run_id, fingerprint).succeeded(0.0, rows, {})
+        )
     return found
 
 
@@ -466,11 +559,19 @@ def _execute(
         listings = _listings(config, root, stage)
         raw = {path: listing.files for path, listing in listings.items()}
         fingerprint = _fingerprint(config, stage, inputs, raw)
-        this = StageRun(config, stage, root, inputs, fingerprint, new_run_id(), raw, progress=progress)
+        this = StageRun(
+            config, stage, root, inputs, fingerprint, new_run_id(), raw, progress=progress
+        )
     this.stopping = lambda: stop.requested
     storage.refuse_links(root, this.work)
     log.info(
-        event("stage_started", stage=stage.name, run_id=this.run_id, fingerprint=this.fingerprint[:16], **_where(config, stage))
+        event(
+            "stage_started",
+            stage=stage.name,
+            run_id=this.run_id,
+            fingerprint=this.fingerprint[:16],
+            **_where(config, stage),
+        )
     )
     _tell_passed_over(this, listings)
     began = time.monotonic()
@@ -482,7 +583,9 @@ def _execute(
                 engine(stage.engine).call(this)
             held.check()
             if raw:
-                raw_inputs.write(root, stage.name, raw_inputs.of(this.run_id, list(raw.values()), digests))
+                raw_inputs.write(
+                    root, stage.name, raw_inputs.of(this.run_id, list(raw.values()), digests)
+                )
         _commit(this)
         this.committed()
     except BaseException as error:
@@ -495,12 +598,22 @@ def _execute(
     storage.remove_folder(this.work)
     rows = {name: manifest.rows for name, manifest in this.outputs.items()}
     statuses.write(root, status.succeeded(time.monotonic() - began, rows, this.metrics))
-    log.info(event("stage_finished", stage=stage.name, run_id=this.run_id, seconds=time.monotonic() - began, **rows))
+    log.info(
+        event(
+            "stage_finished",
+            stage=stage.name,
+            run_id=this.run_id,
+            seconds=time.monotonic() - began,
+            **rows,
+        )
+    )
     return this
 
 
 def _as_told(error: BaseException, this: StageRun, stop: Stop) -> BaseException:
-    """The error that says in one line what ended a stage, where something other than the stage did."""
+    """The error that says in one line what ended a stage, where something other than the stage
+    did.
+    """
     if stop.requested and not isinstance(error, EmberlineError):
         return _stopped(this.stage)
     return disk.refusal(error, this.root) or error
@@ -529,7 +642,10 @@ def _where(config: Config, stage: Stage) -> dict[str, Any]:
 def _commit(this: StageRun) -> None:
     promised = set(this.stage.writes(this.config))
     if set(this.outputs) != promised:
-        raise AssertionError(f"{this.stage.name} wrote {sorted(this.outputs)}, its row of the table says {sorted(promised)}")
+        raise AssertionError(
+            f"{this.stage.name} wrote {sorted(this.outputs)}, its row of the table says"
+            f" {sorted(promised)}"
+        )
     for manifest in this.outputs.values():
         manifests.commit(this.root, manifest)
 
@@ -537,7 +653,8 @@ def _commit(this: StageRun) -> None:
 def _clean_up(this: StageRun) -> None:
     """Remove what a failed run wrote, but nothing that it may already have committed."""
     storage.remove_folder(this.scratch)
-    storage.remove_if_empty(this.work)  # else it holds what an attempt at the same fingerprint can continue from
+    # else it holds what an attempt at the same fingerprint can continue from
+    storage.remove_if_empty(this.work)
     for name in this.stage.writes(this.config):
         committed = manifests.exists(this.root, name) and _run_of(this.root, name) == this.run_id
         if not committed:
@@ -553,7 +670,9 @@ def _run_of(root: Location, name: str) -> str | None:
 
 @contextmanager
 def _failure_in_status(config: Config, root: Location, stage: Stage) -> Iterator[None]:
-    """What fails before a stage begins is in its status, too; else the last run's success would stay there."""
+    """What fails before a stage begins is in its status, too; else the last run's success would
+    stay there.
+    """
     try:
         yield
     except EmberlineError as error:

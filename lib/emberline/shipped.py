@@ -1,4 +1,5 @@
-"""What comes with the package for people: pipelines that run by their names, and the pages that messages speak of.
+"""What comes with the package for people: pipelines that run by their names, and the pages that
+messages speak of.
 
 A wheel has them in `emberline/share`; a checkout has them where they are edited.
 """
@@ -17,14 +18,18 @@ def pipeline_names() -> list[str]:
 
 
 def pipeline(path: Path) -> Traversable | None:
-    """The pipeline that comes with the package, where a path is no file but the bare name of one."""
+    """The pipeline that comes with the package, where a path is no file but the bare name of
+    one.
+    """
     if path.name != str(path) or path.exists() or path.name not in pipeline_names():
         return None
     return _place("pipelines", PIPELINES).joinpath(f"{path.name}.toml")
 
 
 def page(name: str) -> str:
-    """Where a page such as storage.md can be read: below the working folder as docs/storage.md, or in the package."""
+    """Where a page such as storage.md can be read: below the working folder as docs/storage.md,
+    or in the package.
+    """
     place = _place("docs", "docs").joinpath(name)
     return f"docs/{name}" if Path("docs", name).is_file() else str(place)
 

@@ -17,9 +17,11 @@ Names = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Stage:
-    """One row of the table. `raw` names the files that the stage reads: outside the root, or of an artifact (`dataset:...`).
+    """One row of the table. `raw` names the files that the stage reads: outside the root, or of an
+    artifact (`dataset:...`).
 
-    `on_spark` starts it on Spark's executors where its section says `launcher = "spark"`. `saves`: asked to stop, it saves first.
+    `on_spark` starts it on Spark's executors where its section says `launcher = "spark"`. `saves`:
+    asked to stop, it saves first.
     """
 
     name: str
@@ -34,7 +36,9 @@ class Stage:
 
     @property
     def is_all_at_once(self) -> bool:
-        """Whether all tasks of its Spark job have to run at the same time, which dynamic allocation cannot promise."""
+        """Whether all tasks of its Spark job have to run at the same time, which dynamic
+        allocation cannot promise.
+        """
         return self.target == self.on_spark
 
     def settings(self, config: Config) -> Any:
@@ -49,7 +53,9 @@ class Stage:
 
 
 def split_dataset_path(path: str) -> tuple[str, str] | None:
-    """`dataset:shop/events.csv` as ("shop", "events.csv"): files of an artifact under the root; None for any other path."""
+    """`dataset:shop/events.csv` as ("shop", "events.csv"): files of an artifact under the root;
+    None for any other path.
+    """
     if not path.startswith(DATASET_PREFIX):
         return None
     name, _, pattern = path.removeprefix(DATASET_PREFIX).partition("/")
@@ -62,7 +68,11 @@ def _ratings_raw(config: Config) -> Names:
 
 def _attributes_raw(config: Config) -> Names:
     attributes = config.attributes
-    return tuple(source.path for source in (*attributes.items, *attributes.users)) if attributes else ()
+    return (
+        tuple(source.path for source in (*attributes.items, *attributes.users))
+        if attributes
+        else ()
+    )
 
 
 def _images_raw(config: Config) -> Names:
@@ -81,7 +91,11 @@ def _artifacts(paths: Names) -> Names:
 
 def _cosine_writes(config: Config) -> Names:
     sides = config.cosine.sides if config.cosine else ()
-    return tuple(name for side, name in (("items", "item_neighbors"), ("users", "user_neighbors")) if side in sides)
+    return tuple(
+        name
+        for side, name in (("items", "item_neighbors"), ("users", "user_neighbors"))
+        if side in sides
+    )
 
 
 MODEL_TABLES: dict[str, Names] = {
@@ -100,14 +114,19 @@ def _als_writes(config: Config) -> Names:
 
 
 def _attributes_writes(config: Config) -> Names:
-    sides = config.attributes and {"item_attributes": config.attributes.items, "user_attributes": config.attributes.users}
+    sides = config.attributes and {
+        "item_attributes": config.attributes.items,
+        "user_attributes": config.attributes.users,
+    }
     return tuple(name for name, sources in (sides or {}).items() if sources)
 
 
 def _shards_reads(config: Config) -> Names:
     if config.shards and config.shards.task == "factors":
         return ("images", "item_factors", "holdout")
-    has_labels = config.attributes is not None and any(source.columns.label for source in config.attributes.items)
+    has_labels = config.attributes is not None and any(
+        source.columns.label for source in config.attributes.items
+    )
     return ("images", "item_attributes") if has_labels else ("images",)
 
 
@@ -119,7 +138,14 @@ def _recommend_reads(config: Config) -> Names:
     if not config.recommend:
         return ()
     cold = ("predicted_factors",) if config.recommends_unrated_items else ()
-    return ("ratings", "users", "items", *MODEL_TABLES[config.recommend.model], *cold, *_artifacts(_recommend_raw(config)))
+    return (
+        "ratings",
+        "users",
+        "items",
+        *MODEL_TABLES[config.recommend.model],
+        *cold,
+        *_artifacts(_recommend_raw(config)),
+    )
 
 
 def _recommend_writes(config: Config) -> Names:
@@ -141,14 +167,31 @@ def _evaluate_reads(config: Config) -> Names:
     if config.measures_cold_items:
         names += ("ratings", "holdout", *MODEL_TABLES["als"], "predicted_factors", "shards_all")
     if config.predicts_classes:
-        names += ("shards_all", "predicted_classes", *(("forest_classes",) if config.forest else ()))
+        names += (
+            "shards_all",
+            "predicted_classes",
+            *(("forest_classes",) if config.forest else ()),
+        )
     return tuple(dict.fromkeys(names))
 
 
 def _report_reads(config: Config) -> Names:
     """All that the other stages of the pipeline write, but what only machines read."""
-    unread = {"user_neighbors", "item_neighbors", "embeddings", *SHARDS, "recommendable_items", "popular_items", "shop"}
-    written = (name for stage in STAGES if stage.settings(config) is not None for name in stage.writes(config))
+    unread = {
+        "user_neighbors",
+        "item_neighbors",
+        "embeddings",
+        *SHARDS,
+        "recommendable_items",
+        "popular_items",
+        "shop",
+    }
+    written = (
+        name
+        for stage in STAGES
+        if stage.settings(config) is not None
+        for name in stage.writes(config)
+    )
     return tuple(name for name in written if name not in {*unread, "report"})
 
 
@@ -177,7 +220,10 @@ STAGES: tuple[Stage, ...] = (
         "attributes",
         "spark",
         "emberline.spark.attributes:run",
-        reads=lambda config: (*_artifacts(_attributes_raw(config)), *(("users", "items") if config.ratings else ())),
+        reads=lambda config: (
+            *_artifacts(_attributes_raw(config)),
+            *(("users", "items") if config.ratings else ()),
+        ),
         writes=lambda config: (*_attributes_writes(config), "rejected_attributes"),
         raw=_attributes_raw,
     ),
@@ -278,16 +324,23 @@ def in_pipeline(config: Config) -> list[Stage]:
 
 
 def select(config: Config, only: str | None = None, start: str | None = None) -> list[Stage]:
-    """The pipeline's stages, or only the one called `only`, or those from `start` on. Raises ConfigError for an unknown name."""
+    """The pipeline's stages, or only the one called `only`, or those from `start` on. Raises
+    ConfigError for an unknown name.
+    """
     stages = in_pipeline(config)
     if not stages:
-        raise ConfigError(f"the pipeline has no stage: add one of the sections {', '.join(s.section for s in STAGES)}")
+        raise ConfigError(
+            "the pipeline has no stage: add one of the sections"
+            f" {', '.join(s.section for s in STAGES)}"
+        )
     if only and start:
         raise ConfigError("--only and --from exclude each other")
     names = [stage.name for stage in stages]
     wanted = only or start
     if wanted and wanted not in names:
-        raise ConfigError(f"{wanted} is not a stage of this pipeline (its stages: {', '.join(names)})")
+        raise ConfigError(
+            f"{wanted} is not a stage of this pipeline (its stages: {', '.join(names)})"
+        )
     if only:
         return [stages[names.index(only)]]
     return stages[names.index(start) :] if start else stages
@@ -295,4 +348,7 @@ def select(config: Config, only: str | None = None, start: str | None = None) ->
 
 def producer(config: Config, name: str) -> str:
     """The stage that writes the dataset `name`, for error messages."""
-    return next((stage.name for stage in STAGES if name in stage.writes(config)), f"the stage that writes {name}")
+    return next(
+        (stage.name for stage in STAGES if name in stage.writes(config)),
+        f"the stage that writes {name}",
+    )

@@ -1,4 +1,6 @@
-"""How each stage's last run ended, or that it runs: `_status/<stage>.json`, for whoever has no exit code."""
+"""How each stage's last run ended, or that it runs: `_status/<stage>.json`, for whoever has no
+exit code.
+"""
 
 import json
 import logging
@@ -26,7 +28,9 @@ def _now() -> str:
 
 @dataclass(frozen=True)
 class Status:
-    """What `_status/<stage>.json` says; a run that is `killed` did not live to say so, others found it."""
+    """What `_status/<stage>.json` says; a run that is `killed` did not live to say so, others
+    found it.
+    """
 
     stage: str
     state: State
@@ -48,14 +52,19 @@ class Status:
         ending = replace(self, state=state, exit_code=exit_code(error), error=told)
         return replace(ending, updated=_now(), seconds=round(seconds, 3), metrics=dict(metrics))
 
-    def succeeded(self, seconds: float, rows: Mapping[str, int], metrics: Mapping[str, Any]) -> "Status":
+    def succeeded(
+        self, seconds: float, rows: Mapping[str, int], metrics: Mapping[str, Any]
+    ) -> "Status":
         """This run, after it has committed its outputs."""
         ending = replace(self, state="succeeded", exit_code=0, rows=dict(rows))
         return replace(ending, updated=_now(), seconds=round(seconds, 3), metrics=dict(metrics))
 
     def killed(self) -> "Status":
         """This run, which is said to run and whose process is gone."""
-        told = f"process {self.pid} on {self.host}, at work since {self.updated}, was killed, or its machine went down"
+        told = (
+            f"process {self.pid} on {self.host}, at work since {self.updated}, was killed, or its"
+            " machine went down"
+        )
         return replace(self, state="killed", error=told)
 
 
@@ -77,7 +86,11 @@ def read(root: Location, stage: str) -> Status | None:
 def look(root: Location, stage: str) -> Status | None:
     """What the file says, and where that is `running`, whether it can be true."""
     status = read(root, stage)
-    if status is None or status.state != "running" or lock.is_held_by(root, status.host, status.pid):
+    if (
+        status is None
+        or status.state != "running"
+        or lock.is_held_by(root, status.host, status.pid)
+    ):
         return status
     return status.killed()
 
@@ -90,10 +103,20 @@ def all_of(root: Location) -> list[Status]:
 
 
 def settle(root: Location, stage: str) -> None:
-    """Write `killed` where the file says `running`; for who holds the root's lock, so that nobody else can be at work."""
+    """Write `killed` where the file says `running`; for who holds the root's lock, so that
+    nobody else can be at work.
+    """
     status = read(root, stage)
     if status is not None and status.state == "running":
-        log.warning(event("killed_run_found", stage=stage, pid=status.pid, host=status.host, since=status.updated))
+        log.warning(
+            event(
+                "killed_run_found",
+                stage=stage,
+                pid=status.pid,
+                host=status.host,
+                since=status.updated,
+            )
+        )
         write(root, status.killed())
 
 

@@ -1,4 +1,6 @@
-"""How a stage runs in trainer processes: a team is given the stage's run, and what its chief has written is taken over."""
+"""How a stage runs in trainer processes: a team is given the stage's run, and what its chief
+has written is taken over.
+"""
 
 import logging
 
@@ -10,13 +12,15 @@ from emberline.launch.supervise import Launcher, Limits, Work, supervise
 from emberline.runner import StageRun
 
 WORKER = "emberline.cnn.worker"
-ENVIRONMENT: Environment = {"TF_CPP_MIN_LOG_LEVEL": "2"}  # of TensorFlow's own lines, warnings and what is worse
+# of TensorFlow's own lines, warnings and what is worse
+ENVIRONMENT: Environment = {"TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def run_by(launcher: Launcher, run: StageRun) -> None:
     """Have a stage run by the launcher's team.
 
-    Raises the error that the stage raised, Preempted where it was asked to stop, WorkerError where processes failed too often.
+    Raises the error that the stage raised, Preempted where it was asked to stop, WorkerError where
+    processes failed too often.
     """
 
     def heard(message: Message) -> None:
@@ -29,7 +33,9 @@ def run_by(launcher: Launcher, run: StageRun) -> None:
 
     work = Work(run.stage.name, _request(run), heard, run.stopping, again)
     answer = supervise(launcher, work, _limits(run))
-    run.outputs |= {name: Manifest.from_json(content) for name, content in answer["outputs"].items()}
+    run.outputs |= {
+        name: Manifest.from_json(content) for name, content in answer["outputs"].items()
+    }
     run.metrics |= answer["metrics"]
 
 
@@ -47,4 +53,10 @@ def _request(run: StageRun) -> Message:
 def _limits(run: StageRun) -> Limits:
     cnn = run.config.cnn
     assert cnn is not None, "the stages that run in trainer processes need a section [cnn]"
-    return Limits(cnn.start_timeout, cnn.silence_timeout, cnn.stall_timeout, cnn.stop_timeout, cnn.max_restarts)
+    return Limits(
+        cnn.start_timeout,
+        cnn.silence_timeout,
+        cnn.stall_timeout,
+        cnn.stop_timeout,
+        cnn.max_restarts,
+    )

@@ -1,4 +1,6 @@
-"""What the benchmarks measure by: their data, their table of medians, and the loss that judges every subject alike."""
+"""What the benchmarks measure by: their data, their table of medians, and the loss that judges
+every subject alike.
+"""
 
 import sys
 import time
@@ -41,7 +43,9 @@ def harness(scripts: None) -> ModuleType:
     return harness
 
 
-def test_generated_pairs_are_as_many_as_asked_for_all_different_and_fixed_by_the_seed(data: ModuleType) -> None:
+def test_generated_pairs_are_as_many_as_asked_for_all_different_and_fixed_by_the_seed(
+    data: ModuleType,
+) -> None:
     ratings = data.power_law(500, 300, 10_000, seed=1)
     assert len(set(zip(ratings.user.tolist(), ratings.item.tolist(), strict=True))) == 10_000
     assert 0 <= ratings.user.min() <= ratings.user.max() < 500
@@ -111,7 +115,10 @@ def test_the_loss_is_the_sum_over_all_pairs(data: ModuleType, name: str) -> None
     problem, rng = getattr(als, name), np.random.default_rng(3)
     ratings = data.power_law(30, 20, 100, 1, problem.feedback)
     users, items = (rng.normal(0, 1, (count, 4)).astype(np.float32) for count in (30, 20))
-    rated = {(u, i): float(value) for u, i, value in zip(ratings.user, ratings.item, ratings.value, strict=True)}
+    rated = {
+        (u, i): float(value)
+        for u, i, value in zip(ratings.user, ratings.item, ratings.value, strict=True)
+    }
     expected = 0.0
     for u, i in np.ndindex(30, 20):
         score, value = float(users[u] @ items[i]), rated.get((u, i))
@@ -132,7 +139,8 @@ def test_every_decoder_of_pictures_shows_the_same_photos(scripts: None, shared_d
     for file in sorted((shared_data / "flower-photos").glob("*/*.jpg"))[::30]:
         ours = decode(file.read_bytes(), Shape(32, 32, 3, "crop", 50_000_000)).astype(int)
         for theirs in (images.by_pillow(file, 32), images.by_decoder(file, 32)):
-            assert np.abs(ours - theirs).mean() < 10, file  # they cut the middle half a pixel elsewhere
+            # they cut the middle half a pixel elsewhere
+            assert np.abs(ours - theirs).mean() < 10, file
 
 
 def test_pictures_are_all_different_and_real_and_generated_ones_compress_alike(
@@ -156,17 +164,23 @@ def numbered(scripts: None, tmp_path: Path) -> Path:
     """A root with shards of 2,300 rows, each labelled with its number."""
     import pictures
 
-    pictures.publish(tmp_path, "shards_train", pictures.pictures(2_300), np.arange(2_300, dtype=np.int32))
+    pictures.publish(
+        tmp_path, "shards_train", pictures.pictures(2_300), np.arange(2_300, dtype=np.int32)
+    )
     return tmp_path
 
 
-def test_every_reader_gives_every_picture_once_an_epoch(harness: ModuleType, numbered: Path) -> None:
+def test_every_reader_gives_every_picture_once_an_epoch(
+    harness: ModuleType, numbered: Path
+) -> None:
     """Judged in their processes, before the first run and after each."""
     pytest.importorskip("datasets", reason="datasets is in the extra bench")
     import reader
 
     source = reader.Source(numbered, 32)
-    with harness.apart([partial(reader.made, name, source) for name in reader.SUBJECTS]) as subjects:
+    with harness.apart(
+        [partial(reader.made, name, source) for name in reader.SUBJECTS]
+    ) as subjects:
         for subject in subjects:
             figures = subject.run()
             assert figures["cpu_seconds"] > 0 and figures["peak_mib"] > 20
@@ -179,9 +193,18 @@ def test_an_epoch_that_is_not_whole_is_no_epoch(numbered: Path) -> None:
     pixels, rows = pictures.in_memory(numbered)
     order = np.random.default_rng(1).permutation(2_300)
     expected = reader.seen(iter([(pixels, rows)]))
-    reader.judged(expected, reader.seen(iter([(pixels[order[:50]], rows[order[:50]]), (pixels[order[50:]], rows[order[50:]])])))
+    reader.judged(
+        expected,
+        reader.seen(
+            iter([(pixels[order[:50]], rows[order[:50]]), (pixels[order[50:]], rows[order[50:]])])
+        ),
+    )
     twice = np.append(order[:-1], order[0])
-    for bad, complaint in ((order[:-1], "once"), (twice, "once"), (np.arange(2_300), "not shuffled")):
+    for bad, complaint in (
+        (order[:-1], "once"),
+        (twice, "once"),
+        (np.arange(2_300), "not shuffled"),
+    ):
         with pytest.raises(AssertionError, match=complaint):
             reader.judged(expected, reader.seen(iter([(pixels[bad], rows[bad])])))
     with pytest.raises(AssertionError, match="other pictures"):
@@ -189,10 +212,14 @@ def test_an_epoch_that_is_not_whole_is_no_epoch(numbered: Path) -> None:
 
 
 @pytest.mark.faults
-def test_all_that_train_learn_from_the_same_rows_in_as_many_steps(harness: ModuleType, scripts: None, tmp_path: Path) -> None:
+def test_all_that_train_learn_from_the_same_rows_in_as_many_steps(
+    harness: ModuleType, scripts: None, tmp_path: Path
+) -> None:
     import train
 
-    with harness.apart([partial(train.made, name, train.written(tmp_path, 330)) for name in train.SUBJECTS]) as subjects:
+    with harness.apart(
+        [partial(train.made, name, train.written(tmp_path, 330)) for name in train.SUBJECTS]
+    ) as subjects:
         losses = {subject.name: subject.run()["loss"] for subject in subjects}
     assert set(losses) == {"emberline", "arrays", "keras"}
     assert max(losses.values()) < 2.3  # that of guessing among ten

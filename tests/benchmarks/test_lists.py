@@ -1,4 +1,6 @@
-"""Lists by the defaults beside the most popular items: a small shape in every run of the tests, all data among the long ones."""
+"""Lists by the defaults beside the most popular items: a small shape in every run of the tests,
+all data among the long ones.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -31,7 +33,9 @@ def lists(scripts: None) -> ModuleType:
     return lists
 
 
-def test_stars_have_lists_far_better_than_the_most_popular_items(spark: SparkSession, lists: ModuleType, tmp_path: Path) -> None:
+def test_stars_have_lists_far_better_than_the_most_popular_items(
+    spark: SparkSession, lists: ModuleType, tmp_path: Path
+) -> None:
     assert_good(lists, "few-stars", tmp_path)
 
 
@@ -60,6 +64,8 @@ def test_generated_counts_have_a_heavy_tail_and_are_fixed_by_the_seed(scripts: N
     plays = shapes.make(shapes.SHAPES["plays"])
     values = plays["value"].to_numpy()
     assert 100 < np.median(values) < 400 and values.max() > 300_000 and values.min() == 1
-    assert plays.equals(shapes.make(shapes.SHAPES["plays"])) and not plays.equals(shapes.make(shapes.SHAPES["plays"], seed=2))
+    assert plays.equals(shapes.make(shapes.SHAPES["plays"])) and not plays.equals(
+        shapes.make(shapes.SHAPES["plays"], seed=2)
+    )
     met = np.sort(np.bincount(plays["item"].to_numpy()))[::-1]
     assert met[: len(met) // 100].sum() > 0.05 * met.sum()

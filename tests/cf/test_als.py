@@ -1,4 +1,6 @@
-"""Half-steps beside the normal equations over all pairs, and their losses beside the sums that the papers write."""
+"""Half-steps beside the normal equations over all pairs, and their losses beside the sums that
+the papers write.
+"""
 
 import itertools
 import tracemalloc
@@ -10,7 +12,16 @@ import scipy.optimize
 import scipy.sparse as sp
 
 from emberline.cf import als
-from emberline.cf.als import Grams, Loss, Objective, gramian, half_step, initial_factors, published, unpublished
+from emberline.cf.als import (
+    Grams,
+    Loss,
+    Objective,
+    gramian,
+    half_step,
+    initial_factors,
+    published,
+    unpublished,
+)
 from emberline.cf.als_solvers import Solver
 from emberline.cf.blocks import Block
 
@@ -28,12 +39,16 @@ CHOLESKY = Solver("cholesky")
 
 
 def ratings(seed: int = 1) -> np.ndarray:
-    """Values (rows, others), NaN where there is none: degrees from 1 to all, values above and, seldom, below or at zero."""
+    """Values (rows, others), NaN where there is none: degrees from 1 to all, values above and,
+    seldom, below or at zero.
+    """
     rng = np.random.default_rng(seed)
     matrix = np.full((NUM_ROWS, NUM_OTHERS), np.nan)
     for row, degree in enumerate([1, 1, 2, NUM_OTHERS, *rng.integers(1, 30, NUM_ROWS - 4)]):
         columns = rng.choice(NUM_OTHERS, degree, replace=False)
-        matrix[row, columns] = rng.choice([1.0, 2.0, 0.5, 4.0, -1.0, 0.0], degree, p=[0.4, 0.2, 0.1, 0.2, 0.05, 0.05])
+        matrix[row, columns] = rng.choice(
+            [1.0, 2.0, 0.5, 4.0, -1.0, 0.0], degree, p=[0.4, 0.2, 0.1, 0.2, 0.05, 0.05]
+        )
     return matrix.astype(np.float32)
 
 
@@ -44,14 +59,18 @@ def block_of(matrix: np.ndarray) -> Block:
     return Block(ids, csr.indptr.astype(np.int64), csr.indices.astype(np.int32), csr.data)
 
 
-def solved(matrix: np.ndarray, objective: Objective, solver: Solver, start: np.ndarray = START) -> tuple[np.ndarray, Loss]:
+def solved(
+    matrix: np.ndarray, objective: Objective, solver: Solver, start: np.ndarray = START
+) -> tuple[np.ndarray, Loss]:
     block = block_of(matrix)
     counts = (~np.isnan(matrix)).sum(axis=0)
     return half_step(block, OTHERS, Grams.of(OTHERS, counts), start, objective, solver)
 
 
 def weights(matrix: np.ndarray, objective: Objective) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of all pairs, from the papers: the weight c, the preference p, and each row's regularisation."""
+    """Of all pairs, from the papers: the weight c, the preference p, and each row's
+    regularisation.
+    """
     known = ~np.isnan(matrix)
     values = np.where(known, matrix, 0).astype(float)
     positive = values > 0
@@ -59,7 +78,11 @@ def weights(matrix: np.ndarray, objective: Objective) -> tuple[np.ndarray, np.nd
         return known * 1.0, values, objective.reg_param * known.sum(1) ** objective.reg_exponent
     if objective.unobserved_weight is None:
         counts = positive.sum(1).astype(float)
-        return 1 + objective.alpha * np.abs(values), positive * 1.0, objective.reg_param * counts**objective.reg_exponent
+        return (
+            1 + objective.alpha * np.abs(values),
+            positive * 1.0,
+            objective.reg_param * counts**objective.reg_exponent,
+        )
     w = objective.unobserved_weight
     counts = known.sum(1) + w * matrix.shape[1]
     return known + w, positive / (1 + w), objective.reg_param * counts**objective.reg_exponent
@@ -76,7 +99,9 @@ def by_normal_equations(matrix: np.ndarray, objective: Objective) -> np.ndarray:
 
 
 def has_answer(matrix: np.ndarray, objective: Objective) -> np.ndarray:
-    """Rows whose equations are not singular: a scaled regularisation is nothing where nothing is counted."""
+    """Rows whose equations are not singular: a scaled regularisation is nothing where nothing
+    is counted.
+    """
     return weights(matrix, objective)[2] > 0
 
 
@@ -84,7 +109,9 @@ def has_answer(matrix: np.ndarray, objective: Objective) -> np.ndarray:
 def test_the_exact_half_step_solves_the_equations_over_all_pairs(objective: Objective) -> None:
     found, _ = solved(ratings(), objective, CHOLESKY)
     rows = has_answer(ratings(), objective)
-    np.testing.assert_allclose(found[rows], by_normal_equations(ratings(), objective)[rows], rtol=1e-3, atol=2e-4)
+    np.testing.assert_allclose(
+        found[rows], by_normal_equations(ratings(), objective)[rows], rtol=1e-3, atol=2e-4
+    )
 
 
 @pytest.fixture
@@ -98,17 +125,25 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize("solver", [CHOLESKY, Solver(steps=40)])
 @pytest.mark.parametrize("objective", [EXPLICIT, MLLIB, RENDLE])
-def test_rows_that_are_wider_than_tiles_are_solved_too(objective: Objective, solver: Solver) -> None:
+def test_rows_that_are_wider_than_tiles_are_solved_too(
+    objective: Objective, solver: Solver
+) -> None:
     found, loss = solved(ratings(), objective, solver)
     rows = has_answer(ratings(), objective)
-    np.testing.assert_allclose(found[rows], by_normal_equations(ratings(), objective)[rows], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        found[rows], by_normal_equations(ratings(), objective)[rows], rtol=1e-3, atol=1e-3
+    )
     assert loss.observed == pytest.approx(loss_by_hand(found, ratings(), objective)[0], rel=1e-4)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("solver", [Solver("cg", steps=40), Solver("exact"), Solver("subspace", subspace=RANK)])
+@pytest.mark.parametrize(
+    "solver", [Solver("cg", steps=40), Solver("exact"), Solver("subspace", subspace=RANK)]
+)
 def test_iterative_solvers_reach_the_exact_answer(objective: Objective, solver: Solver) -> None:
-    """Conjugate gradients after many steps or enough of them, the subspace solver at once where its subspace is all there is."""
+    """Conjugate gradients after many steps or enough of them, the subspace solver at once where
+    its subspace is all there is.
+    """
     found, _ = solved(ratings(), objective, solver)
     exact, _ = solved(ratings(), objective, CHOLESKY)
     rows = has_answer(ratings(), objective)
@@ -119,10 +154,14 @@ def test_passes_over_small_subspaces_reach_the_exact_answer() -> None:
     found = START
     for _ in range(60):
         found, _ = solved(ratings(), UNSCALED, Solver("subspace", subspace=2), found)
-    np.testing.assert_allclose(found, by_normal_equations(ratings(), UNSCALED), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        found, by_normal_equations(ratings(), UNSCALED), rtol=1e-3, atol=1e-3
+    )
 
 
-def loss_by_hand(x: np.ndarray, matrix: np.ndarray, objective: Objective) -> tuple[float, float, float]:
+def loss_by_hand(
+    x: np.ndarray, matrix: np.ndarray, objective: Objective
+) -> tuple[float, float, float]:
     """Observed, unobserved and penalty, pair by pair."""
     observed = unobserved = 0.0
     for row in range(len(matrix)):
@@ -132,11 +171,19 @@ def loss_by_hand(x: np.ndarray, matrix: np.ndarray, objective: Objective) -> tup
             if is_known and not objective.implicit:
                 observed += (value - score) ** 2
             elif is_known:
-                weight = 1.0 if objective.unobserved_weight is not None else 1 + objective.alpha * abs(value)
+                weight = (
+                    1.0
+                    if objective.unobserved_weight is not None
+                    else 1 + objective.alpha * abs(value)
+                )
                 observed += weight * (float(value > 0) - score) ** 2
             if objective.implicit and (not is_known or objective.unobserved_weight is not None):
                 unobserved += (objective.unobserved_weight or 1.0) * score**2
-    return observed, unobserved, float(weights(matrix, objective)[2] @ (x.astype(float) ** 2).sum(1))
+    return (
+        observed,
+        unobserved,
+        float(weights(matrix, objective)[2] @ (x.astype(float) ** 2).sum(1)),
+    )
 
 
 @pytest.mark.parametrize("solver", [CHOLESKY, Solver(), Solver("subspace", subspace=2)])
@@ -148,7 +195,8 @@ def test_the_parts_of_the_loss_are_the_papers_sums(objective: Objective, solver:
 
 
 @pytest.mark.parametrize(
-    "solver", [Solver(steps=1), Solver(), Solver("subspace", subspace=2), CHOLESKY, Solver(nonnegative=True)]
+    "solver",
+    [Solver(steps=1), Solver(), Solver("subspace", subspace=2), CHOLESKY, Solver(nonnegative=True)],
 )
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_half_step_never_raises_the_loss(objective: Objective, solver: Solver) -> None:
@@ -175,18 +223,30 @@ def test_nonnegative_factors_are_exact_with_little_regularisation_too() -> None:
     """Others in nearly one direction: descent along one factor after the other creeps."""
     rng = np.random.default_rng(0)
     rows, degree, rank = 20, 20, 32
-    others = (rng.random((rows * degree, rank)) @ (np.eye(rank) + rng.random((rank, rank)))).astype(np.float32)
+    others = (rng.random((rows * degree, rank)) @ (np.eye(rank) + rng.random((rank, rank)))).astype(
+        np.float32
+    )
     values = rng.integers(1, 6, rows * degree).astype(np.float32)
-    block = Block(np.arange(rows, dtype=np.int32), np.arange(rows + 1) * degree, np.arange(rows * degree, dtype=np.int32), values)
+    block = Block(
+        np.arange(rows, dtype=np.int32),
+        np.arange(rows + 1) * degree,
+        np.arange(rows * degree, dtype=np.int32),
+        values,
+    )
     grams = Grams.of(others, np.ones(rows * degree, np.int64))
     solver, start = Solver(nonnegative=True), np.zeros((rows, rank), np.float32)
     factors, _ = half_step(block, others, grams, start, Objective(False, 0.0005), solver)
     assert factors.min() >= 0
     for x, y, rated in zip(
-        factors.astype(float), others.reshape(rows, degree, rank).astype(float), values.reshape(rows, -1), strict=True
+        factors.astype(float),
+        others.reshape(rows, degree, rank).astype(float),
+        values.reshape(rows, -1),
+        strict=True,
     ):
         reg = 0.0005 * degree
-        best, _ = scipy.optimize.nnls(np.vstack([y, np.sqrt(reg) * np.eye(rank)]), np.concatenate([rated, np.zeros(rank)]))
+        best, _ = scipy.optimize.nnls(
+            np.vstack([y, np.sqrt(reg) * np.eye(rank)]), np.concatenate([rated, np.zeros(rank)])
+        )
         least, found = (np.sum((rated - y @ v) ** 2) + reg * v @ v for v in (best, x))
         assert found == pytest.approx(least, rel=2e-5)
 
@@ -202,7 +262,9 @@ def test_biases_are_least_squares_weights_of_a_column_of_ones() -> None:
         design = np.column_stack([OTHERS[known, :-1].astype(float), np.ones(len(known))])
         target = values[known] - 1.5 - OTHERS[known, -1]
         penalty = np.sqrt(0.05 * len(known)) * np.eye(RANK)
-        expected = np.linalg.lstsq(np.vstack([design, penalty]), np.concatenate([target, np.zeros(RANK)]), rcond=None)[0]
+        expected = np.linalg.lstsq(
+            np.vstack([design, penalty]), np.concatenate([target, np.zeros(RANK)]), rcond=None
+        )[0]
         np.testing.assert_allclose(found[row], expected, rtol=1e-3, atol=1e-4)
         wrong += ((design @ expected - target) ** 2).sum()
     assert loss.observed == pytest.approx(wrong, rel=1e-4)
@@ -230,15 +292,26 @@ def test_published_biases_make_the_dot_product_the_prediction() -> None:
         (Objective(True, 0.5, reg_exponent=0.5, unobserved_weight=0.1), [np.sqrt(2), np.sqrt(1.5)]),
     ],
 )
-def test_regularisation_is_scaled_by_the_count_that_the_table_says(objective: Objective, expected: list[float]) -> None:
+def test_regularisation_is_scaled_by_the_count_that_the_table_says(
+    objective: Objective, expected: list[float]
+) -> None:
     """Of a row with the ratings 2, 1 and -1, and one with the rating 0, beside 50 others."""
-    block = Block(np.array([0, 1], np.int32), np.array([0, 3, 4]), np.arange(4, dtype=np.int32), np.float32([2, 1, -1, 0]))
+    block = Block(
+        np.array([0, 1], np.int32),
+        np.array([0, 3, 4]),
+        np.arange(4, dtype=np.int32),
+        np.float32([2, 1, -1, 0]),
+    )
     assert objective.penalties(block, 50) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("solver", [CHOLESKY, Solver(), Solver("subspace", subspace=2), Solver(nonnegative=True)])
+@pytest.mark.parametrize(
+    "solver", [CHOLESKY, Solver(), Solver("subspace", subspace=2), Solver(nonnegative=True)]
+)
 @pytest.mark.parametrize("objective", [Objective(False, 0.0), Objective(True, 0.0, alpha=5.0)])
-def test_without_regularisation_and_with_more_factors_than_ratings_all_is_finite(objective: Objective, solver: Solver) -> None:
+def test_without_regularisation_and_with_more_factors_than_ratings_all_is_finite(
+    objective: Objective, solver: Solver
+) -> None:
     found, _ = solved(ratings(), objective, solver, np.zeros_like(START))
     assert np.isfinite(found).all()
     one = ratings()[0]
@@ -249,8 +322,12 @@ def test_without_regularisation_and_with_more_factors_than_ratings_all_is_finite
 
 @pytest.mark.parametrize("solver", [CHOLESKY, Solver("exact")], ids=lambda solver: solver.name)
 @pytest.mark.parametrize(("degree", "directions"), [(60, 128), (5000, 3)])
-def test_without_regularisation_errors_are_those_of_least_squares(solver: Solver, degree: int, directions: int) -> None:
-    """Fewer ratings than factors, and factors of few directions: what is left of A by float32 is not positive definite."""
+def test_without_regularisation_errors_are_those_of_least_squares(
+    solver: Solver, degree: int, directions: int
+) -> None:
+    """Fewer ratings than factors, and factors of few directions: what is left of A by float32
+    is not positive definite.
+    """
     rng = np.random.default_rng(0)
     spread = rng.standard_normal((directions, 128)) if directions < 128 else np.eye(128)
     others = (0.3 * rng.standard_normal((2 * degree, directions)) @ spread + 1).astype(np.float32)
@@ -258,10 +335,14 @@ def test_without_regularisation_errors_are_those_of_least_squares(solver: Solver
     values = rng.integers(1, 6, degree).astype(np.float32)
     block = Block(np.array([0], np.int32), np.array([0, degree]), chosen, values)
     grams = Grams.of(others, np.full(2 * degree, 3))
-    factors, loss = half_step(block, others, grams, np.zeros((1, 128), np.float32), Objective(False, 0.0), solver)
+    factors, loss = half_step(
+        block, others, grams, np.zeros((1, 128), np.float32), Objective(False, 0.0), solver
+    )
     y = others[chosen].astype(np.float64)
     least = np.linalg.lstsq(y, values, rcond=1e-4)[0]  # what float32 rounds away is no direction
-    assert loss.observed == pytest.approx(np.sum((values - y @ least) ** 2), rel=1e-3, abs=1e-3 * float(values @ values))
+    assert loss.observed == pytest.approx(
+        np.sum((values - y @ least) ** 2), rel=1e-3, abs=1e-3 * float(values @ values)
+    )
     assert np.abs(factors).max() < 10 * np.abs(least).max()
 
 
@@ -291,7 +372,9 @@ def test_a_row_with_a_million_ratings_keeps_its_precision() -> None:
     count, rank = 1_000_000, 4
     others = rng.standard_normal((count, rank)).astype(np.float32) + 1
     values = rng.uniform(1, 5, count).astype(np.float32)
-    block = Block(np.zeros(1, np.int32), np.array([0, count]), np.arange(count, dtype=np.int32), values)
+    block = Block(
+        np.zeros(1, np.int32), np.array([0, count]), np.arange(count, dtype=np.int32), values
+    )
     objective = Objective(False, 0.0001)
     grams = Grams.of(others, np.ones(count, np.int64))
     found, _ = half_step(block, others, grams, np.zeros((1, rank), np.float32), objective, Solver())
@@ -300,11 +383,15 @@ def test_a_row_with_a_million_ratings_keeps_its_precision() -> None:
     np.testing.assert_allclose(found[0], expected, rtol=1e-4)
 
 
-def test_the_gramian_is_the_sum_of_outer_products_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gramian_is_the_sum_of_outer_products_in_float64(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(als, "_CHUNK", 7)
     found = gramian(OTHERS)
     assert found.dtype == np.float64
-    np.testing.assert_allclose(found, sum(np.outer(each, each) for each in OTHERS.astype(float)), rtol=1e-12)
+    np.testing.assert_allclose(
+        found, sum(np.outer(each, each) for each in OTHERS.astype(float)), rtol=1e-12
+    )
 
 
 def test_initial_factors_depend_on_the_seed_and_the_id_alone() -> None:
@@ -323,7 +410,9 @@ def test_initial_factors_of_many_ids_point_everywhere() -> None:
     np.testing.assert_allclose(np.corrcoef(found.T), np.eye(8), atol=0.04)
 
 
-def fit(matrix: np.ndarray, objective: Objective, solver: Solver, iterations: int) -> tuple[np.ndarray, list[float]]:
+def fit(
+    matrix: np.ndarray, objective: Objective, solver: Solver, iterations: int
+) -> tuple[np.ndarray, list[float]]:
     """All scores of a fit by the code under test, and the loss after each iteration."""
     blocks = {"row": block_of(matrix), "column": block_of(matrix.T)}
     x = initial_factors(np.arange(len(matrix), dtype=np.int32), RANK, 1)
@@ -331,15 +420,23 @@ def fit(matrix: np.ndarray, objective: Objective, solver: Solver, iterations: in
     losses = []
     counts = {side: np.diff(block.indptr) for side, block in blocks.items()}
     for _ in range(iterations):
-        y, by_columns = half_step(blocks["column"], x, Grams.of(x, counts["row"]), y, objective, solver)
-        x, by_rows = half_step(blocks["row"], y, Grams.of(y, counts["column"]), x, objective, solver)
-        losses.append(by_rows.observed + by_rows.unobserved(objective) + by_rows.penalty + by_columns.penalty)
+        y, by_columns = half_step(
+            blocks["column"], x, Grams.of(x, counts["row"]), y, objective, solver
+        )
+        x, by_rows = half_step(
+            blocks["row"], y, Grams.of(y, counts["column"]), x, objective, solver
+        )
+        losses.append(
+            by_rows.observed + by_rows.unobserved(objective) + by_rows.penalty + by_columns.penalty
+        )
     return x @ y.T, losses
 
 
 @pytest.mark.parametrize("solver", [Solver(), Solver("subspace", subspace=2), CHOLESKY])
 @pytest.mark.parametrize("objective", [EXPLICIT, MLLIB, RENDLE])
-def test_the_loss_never_rises_from_iteration_to_iteration(objective: Objective, solver: Solver) -> None:
+def test_the_loss_never_rises_from_iteration_to_iteration(
+    objective: Objective, solver: Solver
+) -> None:
     matrix = ratings(2)
     matrix[0] = 1.0  # nobody is without a rating
     _, losses = fit(matrix, objective, solver, 12)

@@ -29,7 +29,9 @@ def thinned(seed: int, shape: tuple[int, int]) -> np.ndarray:
     return matrix.astype(np.float32)
 
 
-@pytest.mark.parametrize("make", [lambda: dense_block(IDS, random_rows(1)), lambda: sparse_of(thinned(2, (5, 9)))])
+@pytest.mark.parametrize(
+    "make", [lambda: dense_block(IDS, random_rows(1)), lambda: sparse_of(thinned(2, (5, 9)))]
+)
 @pytest.mark.parametrize("prefix", ["", "right_"])
 def test_a_block_survives_its_encoding(make: Callable[[], Block], prefix: str) -> None:
     block = make()
@@ -50,18 +52,28 @@ def test_dense_rows_are_put_in_the_order_of_their_ids() -> None:
 
 def test_the_product_of_dense_blocks_is_numpys() -> None:
     left, right = random_rows(3, (3, 6)), random_rows(4, (5, 6))
-    found = product(dense_block(np.arange(3, dtype=np.int32), left), dense_block(np.arange(5, dtype=np.int32), right))
+    found = product(
+        dense_block(np.arange(3, dtype=np.int32), left),
+        dense_block(np.arange(5, dtype=np.int32), right),
+    )
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, left.astype(np.float64) @ right.astype(np.float64).T, atol=1e-5)
+    np.testing.assert_allclose(
+        found, left.astype(np.float64) @ right.astype(np.float64).T, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("left_columns", "right_columns"), [(9, 9), (9, 30), (30, 9)])
 def test_the_product_of_sparse_blocks_is_numpys(left_columns: int, right_columns: int) -> None:
     left, right = np.zeros((6, 30), np.float32), np.zeros((4, 30), np.float32)
-    left[:, :left_columns], right[:, :right_columns] = thinned(5, (6, left_columns)), thinned(6, (4, right_columns))
+    left[:, :left_columns], right[:, :right_columns] = (
+        thinned(5, (6, left_columns)),
+        thinned(6, (4, right_columns)),
+    )
     found = product(sparse_of(left), sparse_of(right, seed=1))
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, left.astype(np.float64) @ right.astype(np.float64).T, atol=1e-5)
+    np.testing.assert_allclose(
+        found, left.astype(np.float64) @ right.astype(np.float64).T, atol=1e-5
+    )
 
 
 def test_rows_without_a_common_column_have_the_product_zero() -> None:

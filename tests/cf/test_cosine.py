@@ -40,7 +40,11 @@ def found_in(dense: Matrix, top_k: int, damping: Damping = NONE) -> Nearest:
     rows, terms = np.nonzero(dense)
     order = np.random.default_rng(0).permutation(len(rows))
     values = dense[rows, terms][order].astype(np.float32)
-    matrix = Entries(rows[order].astype(np.int32), terms[order].astype(np.int32), values).matrix(len(dense)).astype(float)
+    matrix = (
+        Entries(rows[order].astype(np.int32), terms[order].astype(np.int32), values)
+        .matrix(len(dense))
+        .astype(float)
+    )
     matrix.data /= np.repeat(cosine.lengths(matrix), np.diff(matrix.indptr))
     ids = np.arange(len(dense), dtype=np.int32) * STEP
     return cosine.nearest(matrix[::2], sp.csr_matrix(matrix.T), ids[::2], ids, top_k, damping)
@@ -48,18 +52,30 @@ def found_in(dense: Matrix, top_k: int, damping: Damping = NONE) -> Nearest:
 
 def brute_force(dense: Matrix, top_k: int, damping: Damping = NONE) -> list[tuple[int, int, Any]]:
     common = (dense != 0).astype(float) @ (dense != 0).T
-    damped = cosine_similarity(dense) * common / np.maximum(common + damping.shrinkage, 1) * (common >= damping.min_support)
+    damped = (
+        cosine_similarity(dense)
+        * common
+        / np.maximum(common + damping.shrinkage, 1)
+        * (common >= damping.min_support)
+    )
     np.fill_diagonal(damped, 0)
     found = []
     for row in range(0, len(dense), 2):
-        order = sorted(range(len(dense)), key=lambda other: (-np.round(damped[row, other], 9), other))
+        order = sorted(
+            range(len(dense)), key=lambda other: (-np.round(damped[row, other], 9), other)
+        )
         chosen = [other for other in order if damped[row, other] > 1e-9][:top_k]
-        found += [(row * STEP, other * STEP, pytest.approx(damped[row, other], abs=1e-6)) for other in chosen]
+        found += [
+            (row * STEP, other * STEP, pytest.approx(damped[row, other], abs=1e-6))
+            for other in chosen
+        ]
     return found
 
 
 def triples(found: Nearest) -> list[tuple[int, int, float]]:
-    return list(zip(found.rows.tolist(), found.neighbors.tolist(), found.similarities.tolist(), strict=True))
+    return list(
+        zip(found.rows.tolist(), found.neighbors.tolist(), found.similarities.tolist(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", list(MATRICES))
@@ -102,7 +118,8 @@ def test_more_than_a_hundred_thousand_common_terms_keep_their_digits() -> None:
     assert damped == pytest.approx(cosine_similarity(left) * 150 / 151, abs=1e-7)
 
 
-# ------------------------------------------------------------------------------------------------------------------ terms
+# --------------------------------------------------------------------------------------------------
+# terms
 
 
 def entries_of(num_rows: int, num_terms: int) -> Entries:
@@ -114,8 +131,12 @@ def test_a_cap_keeps_so_many_of_each_term_whatever_their_order() -> None:
     entries = entries_of(100, 7)
     order = np.random.default_rng(1).permutation(len(entries.rows))
     mixed = entries.take(order)
-    kept, again = (one.take(cosine.sampled(one, one.columns, 10, seed=3)) for one in (entries, mixed))
-    pairs = [set(zip(one.rows.tolist(), one.columns.tolist(), strict=True)) for one in (kept, again)]
+    kept, again = (
+        one.take(cosine.sampled(one, one.columns, 10, seed=3)) for one in (entries, mixed)
+    )
+    pairs = [
+        set(zip(one.rows.tolist(), one.columns.tolist(), strict=True)) for one in (kept, again)
+    ]
     assert pairs[0] == pairs[1]
     assert np.bincount(kept.columns).tolist() == [10] * 7
     assert cosine.sampled(entries, entries.columns, 100, seed=3).all()
@@ -151,11 +172,17 @@ def test_bm25_is_the_textbooks() -> None:
     dense[:, 0] = 2  # says nothing: every row has it
     rows, terms = (part.astype(np.int32) for part in np.nonzero(dense))
     values = dense[rows, terms].astype(np.float32)
-    weights = cosine.frequencies(values, rows, "bm25", dense.sum() / 20) * cosine.inverse_frequencies(terms, 20)
+    weights = cosine.frequencies(
+        values, rows, "bm25", dense.sum() / 20
+    ) * cosine.inverse_frequencies(terms, 20)
     assert weights == pytest.approx(textbook_bm25(dense)[rows, terms], rel=1e-6)
 
 
 def test_tf_idf_is_a_root_times_a_logarithm() -> None:
-    values, rows, terms = np.array([4, 9], np.float32), np.array([0, 1], np.int32), np.array([0, 1], np.int32)
+    values, rows, terms = (
+        np.array([4, 9], np.float32),
+        np.array([0, 1], np.int32),
+        np.array([0, 1], np.int32),
+    )
     weights = cosine.frequencies(values, rows, "tf-idf", 1.0) * cosine.inverse_frequencies(terms, 8)
     assert weights == pytest.approx([2 * np.log(4), 3 * np.log(4)], rel=1e-6)

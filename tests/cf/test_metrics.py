@@ -14,8 +14,14 @@ LOG3 = math.log2(3)
 
 def measure(relevant: list[set[int]], lists: list[list[int]], ks: tuple[int, ...]) -> np.ndarray:
     """per_user of relevant items and lists that are written out."""
-    places = [(user, rank) for user, items in enumerate(lists) for rank, item in enumerate(items, 1) if item in relevant[user]]
-    places = [places[i] for i in np.random.default_rng(0).permutation(len(places))]  # hits come in any order
+    places = [
+        (user, rank)
+        for user, items in enumerate(lists)
+        for rank, item in enumerate(items, 1)
+        if item in relevant[user]
+    ]
+    # hits come in any order
+    places = [places[i] for i in np.random.default_rng(0).permutation(len(places))]
     users, ranks = np.array(places, np.int32).reshape(-1, 2).T
     return per_user(np.array([len(items) for items in relevant], np.int32), users, ranks, ks)
 
@@ -39,7 +45,9 @@ def naive(relevant: set[int], items: list[int], k: int) -> list[float]:
 
 def test_two_hits_of_three_at_the_first_and_third_rank() -> None:
     found = measure([{1, 2, 3}], [[1, 9, 2, 8, 7]], (5,))
-    assert found[0].tolist() == pytest.approx([2 / 5, 2 / 3, 2 / 3, 1, (1 + 1 / 2) / (1 + 1 / LOG3 + 1 / 2), (1 + 2 / 3) / 3])
+    assert found[0].tolist() == pytest.approx(
+        [2 / 5, 2 / 3, 2 / 3, 1, (1 + 1 / 2) / (1 + 1 / LOG3 + 1 / 2), (1 + 2 / 3) / 3]
+    )
 
 
 def test_more_relevant_items_than_places() -> None:
@@ -53,7 +61,10 @@ def test_a_perfect_list_is_one_but_for_its_empty_places() -> None:
 
 
 def test_a_user_without_hits_has_zeros() -> None:
-    assert measure([{4, 6}, {1}, {2}], [[1, 2], [1], []], (2,))[[0, 2]].tolist() == [[0] * 6, [0] * 6]
+    assert measure([{4, 6}, {1}, {2}], [[1, 2], [1], []], (2,))[[0, 2]].tolist() == [
+        [0] * 6,
+        [0] * 6,
+    ]
 
 
 def test_no_hits_at_all_are_zeros() -> None:
@@ -69,16 +80,35 @@ def test_a_late_hit_counts_less_where_order_counts() -> None:
 
 def test_random_lists_measure_as_the_plain_definitions_say() -> None:
     rng, ks = np.random.default_rng(1), (1, 3, 10, 40)
-    relevant = [set(rng.choice(60, size=rng.integers(1, 25), replace=False).tolist()) for _ in range(80)]
+    relevant = [
+        set(rng.choice(60, size=rng.integers(1, 25), replace=False).tolist()) for _ in range(80)
+    ]
     lists = [rng.choice(60, size=rng.integers(0, 30), replace=False).tolist() for _ in range(80)]
-    expected = [[value for k in ks for value in naive(items, ranked, k)] for items, ranked in zip(relevant, lists, strict=True)]
+    expected = [
+        [value for k in ks for value in naive(items, ranked, k)]
+        for items, ranked in zip(relevant, lists, strict=True)
+    ]
     np.testing.assert_allclose(measure(relevant, lists, ks), expected, atol=1e-12)
 
 
 def test_columns_are_named_in_their_order() -> None:
     assert ranking_names((3, 10)) == [
-        *("precision@3", "recall@3/n", "recall@3/min(k,n)", "hit_rate@3", "ndcg@3", "map@3/min(k,n)"),
-        *("precision@10", "recall@10/n", "recall@10/min(k,n)", "hit_rate@10", "ndcg@10", "map@10/min(k,n)"),
+        *(
+            "precision@3",
+            "recall@3/n",
+            "recall@3/min(k,n)",
+            "hit_rate@3",
+            "ndcg@3",
+            "map@3/min(k,n)",
+        ),
+        *(
+            "precision@10",
+            "recall@10/n",
+            "recall@10/min(k,n)",
+            "hit_rate@10",
+            "ndcg@10",
+            "map@10/min(k,n)",
+        ),
     ]
 
 
@@ -94,13 +124,17 @@ def test_sums_of_parts_merge_to_the_sums_of_all(values: np.ndarray, cuts: list[i
         merged = merged.merge(Sums.of(part))
     assert merged.count == whole.count == 101
     np.testing.assert_allclose(merged.mean(), whole.mean(), rtol=1e-12)
-    np.testing.assert_allclose(merged.standard_error(), whole.standard_error(), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        merged.standard_error(), whole.standard_error(), rtol=1e-9, atol=1e-9
+    )
 
 
 def test_mean_and_standard_error_are_numpys(values: np.ndarray) -> None:
     sums = Sums.of(values)
     np.testing.assert_allclose(sums.mean(), values.mean(axis=0))
-    np.testing.assert_allclose(sums.standard_error(), values.std(axis=0, ddof=1) / np.sqrt(101), atol=1e-9)
+    np.testing.assert_allclose(
+        sums.standard_error(), values.std(axis=0, ddof=1) / np.sqrt(101), atol=1e-9
+    )
 
 
 def test_nothing_has_no_mean_and_one_value_no_standard_error() -> None:
@@ -132,14 +166,25 @@ def test_each_class_has_the_precision_and_recall_of_its_pairs() -> None:
         hits = sum(t == p == number for t, p in zip(true, predicted, strict=True))
         assert precision == pytest.approx(hits / (predicted == number).sum())
         assert recall == pytest.approx(hits / (true == number).sum())
-        assert f1 == pytest.approx(hits / (hits + ((true == number) != (predicted == number)).sum() / 2))
+        assert f1 == pytest.approx(
+            hits / (hits + ((true == number) != (predicted == number)).sum() / 2)
+        )
 
 
 def test_a_protocols_hash_hangs_on_its_facts_and_not_on_their_order() -> None:
     facts = {"users": "all", "holdout": {"by": "time", "seed": 1}}
     found = protocol("by time", facts)
-    assert {key: value for key, value in found.items() if key != "hash"} == {"name": "by time", **facts}
+    assert {key: value for key, value in found.items() if key != "hash"} == {
+        "name": "by time",
+        **facts,
+    }
     assert len(found["hash"]) == 12
-    assert protocol("other", {"holdout": {"seed": 1, "by": "time"}, "users": "all"})["hash"] == found["hash"]
-    assert protocol("by time", {"users": "all", "holdout": {"by": "time", "seed": 2}})["hash"] != found["hash"]
+    assert (
+        protocol("other", {"holdout": {"seed": 1, "by": "time"}, "users": "all"})["hash"]
+        == found["hash"]
+    )
+    assert (
+        protocol("by time", {"users": "all", "holdout": {"by": "time", "seed": 2}})["hash"]
+        != found["hash"]
+    )
     assert json.loads(json.dumps(found)) == found

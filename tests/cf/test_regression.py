@@ -30,7 +30,10 @@ def test_weighted_moments_are_summed_by_split_and_subject() -> None:
     for subject, seen in SEEN.items():
         for split in ("train", "val"):
             chosen = split == SPLITS
-            mine, share = np.column_stack([seen, np.ones(9)])[chosen].astype(float), WEIGHTS[chosen, None]
+            mine, share = (
+                np.column_stack([seen, np.ones(9)])[chosen].astype(float),
+                WEIGHTS[chosen, None],
+            )
             expected = {
                 "xx": mine.T @ (share * mine),
                 "xy": mine.T @ (share * Y[chosen]),
@@ -39,11 +42,15 @@ def test_weighted_moments_are_summed_by_split_and_subject() -> None:
             rows = [row for row in found if (row["subject"], row["split"]) == (subject, split)]
             assert sum(row["count"] for row in rows) == chosen.sum()
             for name, whole in expected.items():
-                np.testing.assert_allclose(sum(np.frombuffer(row[name]) for row in rows), whole.ravel(), rtol=1e-5)
+                np.testing.assert_allclose(
+                    sum(np.frombuffer(row[name]) for row in rows), whole.ravel(), rtol=1e-5
+                )
 
 
 def test_weights_are_applied_to_what_each_subject_sees_and_the_last_added() -> None:
-    weights = {subject: RNG.standard_normal((seen.shape[1] + 1, 4)) for subject, seen in SEEN.items()}
+    weights = {
+        subject: RNG.standard_normal((seen.shape[1] + 1, 4)) for subject, seen in SEEN.items()
+    }
     batch = pa.record_batch([pa.array(range(9), pa.int32()), lists(X)], names=["item", "x"])
     predicted = regression.apply_weights(iter([batch.slice(0, 2), batch.slice(2)]), INPUTS, weights)
     found = pa.Table.from_batches(predicted, regression.PREDICTED).to_pylist()

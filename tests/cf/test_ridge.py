@@ -31,7 +31,9 @@ def test_moments_of_parts_merge_to_the_moments_of_all(cuts: tuple[int, ...]) -> 
 
 
 def test_it_does_not_matter_which_moments_are_merged_first() -> None:
-    a, b, c = (Moments.of(X[rows], Y[rows]) for rows in (slice(0, 20), slice(20, 25), slice(25, 80)))
+    a, b, c = (
+        Moments.of(X[rows], Y[rows]) for rows in (slice(0, 20), slice(20, 25), slice(25, 80))
+    )
     assert_same(a.merge(b).merge(c), a.merge(b.merge(c)))
     assert_same(a.merge(b), b.merge(a))
 
@@ -40,7 +42,11 @@ def test_moments_are_sums_over_rows() -> None:
     rows = [np.append(row, 1.0) for row in X.astype(float)]
     found = Moments.of(X, Y)
     np.testing.assert_allclose(found.xx, sum(np.outer(row, row) for row in rows), rtol=1e-10)
-    np.testing.assert_allclose(found.xy, sum(np.outer(row, y) for row, y in zip(rows, Y.astype(float), strict=True)), rtol=1e-10)
+    np.testing.assert_allclose(
+        found.xy,
+        sum(np.outer(row, y) for row, y in zip(rows, Y.astype(float), strict=True)),
+        rtol=1e-10,
+    )
     np.testing.assert_allclose(found.yy, sum(y * y for y in Y.astype(float)), rtol=1e-10)
 
 
@@ -50,7 +56,9 @@ def test_weights_are_least_squares_with_rows_for_the_penalty(strength: float) ->
     x = np.column_stack([X.astype(float), np.ones(80)])
     mean_square_sum = np.mean([(X[:, feature].astype(float) ** 2).sum() for feature in range(6)])
     penalty = np.sqrt(strength * mean_square_sum) * np.eye(7)[:6]
-    expected = np.linalg.lstsq(np.vstack([x, penalty]), np.vstack([Y, np.zeros((6, 3))]), rcond=None)[0]
+    expected = np.linalg.lstsq(
+        np.vstack([x, penalty]), np.vstack([Y, np.zeros((6, 3))]), rcond=None
+    )[0]
     np.testing.assert_allclose(Moments.of(X, Y).solve(strength), expected, rtol=1e-6)
 
 
@@ -68,7 +76,9 @@ def test_features_that_are_always_zero_have_no_weight() -> None:
 
 def test_the_squared_error_is_the_sum_over_rows_and_targets() -> None:
     for weights in (RNG.standard_normal((7, 3)), np.zeros((7, 3)), Moments.of(X, Y).solve(0.01)):
-        assert Moments.of(X, Y).squared_error(weights) == pytest.approx(direct_error(X, Y, weights), rel=1e-8)
+        assert Moments.of(X, Y).squared_error(weights) == pytest.approx(
+            direct_error(X, Y, weights), rel=1e-8
+        )
 
 
 def test_the_strength_with_the_smallest_held_out_error_is_chosen() -> None:

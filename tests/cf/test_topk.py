@@ -13,7 +13,9 @@ NOTHING = -np.inf
 Best = list[tuple[int, int, float]]
 
 few_values = st.sampled_from([NOTHING, -2.0, -1.0, 0.0, 0.5, 1.0])
-matrices = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9), elements=few_values)
+matrices = arrays(
+    np.float32, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9), elements=few_values
+)
 few_examples = settings(max_examples=150, deadline=None, derandomize=True)
 
 
@@ -21,7 +23,9 @@ def sorted_best(scores: np.ndarray, k: int) -> Best:
     """Row, column and score of the k best of each row, by sorting everything."""
     best: Best = []
     for row, values in enumerate(scores.tolist()):
-        candidates = sorted((-value, column) for column, value in enumerate(values) if value != NOTHING)
+        candidates = sorted(
+            (-value, column) for column, value in enumerate(values) if value != NOTHING
+        )
         best += [(row, column, -negative) for negative, column in candidates[:k]]
     return best
 
@@ -60,7 +64,9 @@ def test_ties_go_to_the_smaller_column() -> None:
 
 
 def test_of_equal_scores_the_first_columns_win() -> None:
-    assert found_best(np.full((2, 6), 0.25, np.float32), 3) == [(row, column, 0.25) for row in (0, 1) for column in (0, 1, 2)]
+    assert found_best(np.full((2, 6), 0.25, np.float32), 3) == [
+        (row, column, 0.25) for row in (0, 1) for column in (0, 1, 2)
+    ]
 
 
 @pytest.mark.parametrize("k", [3, 4, 100])
@@ -69,14 +75,22 @@ def test_a_k_of_the_row_or_more_gives_the_whole_row(k: int) -> None:
 
 
 def test_what_is_no_candidate_does_not_fill_a_short_list() -> None:
-    scores = np.array([[NOTHING, 1, NOTHING, NOTHING], [NOTHING] * 4, [3, NOTHING, 4, NOTHING]], np.float32)
+    scores = np.array(
+        [[NOTHING, 1, NOTHING, NOTHING], [NOTHING] * 4, [3, NOTHING, 4, NOTHING]], np.float32
+    )
     assert found_best(scores, 3) == [(0, 1, 1), (2, 2, 4), (2, 0, 3)]
 
 
 def test_of_many_equal_and_sorted_scores_too_the_best_are_those_of_a_sort() -> None:
     """Wide enough for scores to be looked at by groups of columns."""
     rng = np.random.default_rng(1)
-    rows = [np.zeros(1500), np.arange(1500), -np.arange(1500), rng.integers(0, 3, 1500), rng.standard_normal(1500)]
+    rows = [
+        np.zeros(1500),
+        np.arange(1500),
+        -np.arange(1500),
+        rng.integers(0, 3, 1500),
+        rng.standard_normal(1500),
+    ]
     rows.append(np.where(rng.random(1500) < 0.99, NOTHING, 1.0))
     scores = np.array(rows, np.float32)
     for k in (1, 10, 100, 800):
@@ -84,7 +98,11 @@ def test_of_many_equal_and_sorted_scores_too_the_best_are_those_of_a_sort() -> N
 
 
 def test_zeros_of_both_signs_are_equal() -> None:
-    assert found_best(np.array([[-0.0, 0.0, -0.0]], np.float32), 3) == [(0, 0, 0), (0, 1, 0), (0, 2, 0)]
+    assert found_best(np.array([[-0.0, 0.0, -0.0]], np.float32), 3) == [
+        (0, 0, 0),
+        (0, 1, 0),
+        (0, 2, 0),
+    ]
 
 
 def test_scores_at_the_floor_are_no_candidates() -> None:
@@ -97,11 +115,23 @@ def test_scores_at_the_floor_are_no_candidates() -> None:
     assert listed(backwards.keys) == expected
 
 
-@given(scores=matrices, k=st.integers(1, 12), cut=st.integers(1, 8), is_turned=st.booleans(), is_split=st.booleans())
+@given(
+    scores=matrices,
+    k=st.integers(1, 12),
+    cut=st.integers(1, 8),
+    is_turned=st.booleans(),
+    is_split=st.booleans(),
+)
 @few_examples
-def test_pieces_in_any_order_have_the_best_of_all(scores: np.ndarray, k: int, cut: int, is_turned: bool, is_split: bool) -> None:
-    """Columns are cut at `cut`, rows at 2; the pieces are added to one list, or to two that are then merged."""
-    pieces = [(part, first) for part, first in ((scores[:, :cut], 0), (scores[:, cut:], cut)) if part.size]
+def test_pieces_in_any_order_have_the_best_of_all(
+    scores: np.ndarray, k: int, cut: int, is_turned: bool, is_split: bool
+) -> None:
+    """Columns are cut at `cut`, rows at 2; the pieces are added to one list, or to two that are
+    then merged.
+    """
+    pieces = [
+        (part, first) for part, first in ((scores[:, :cut], 0), (scores[:, cut:], cut)) if part.size
+    ]
     found = [TopK(len(scores), k) for _ in range(2)]
     for number, (part, first) in enumerate(reversed(pieces) if is_turned else pieces):
         for row in range(0, len(scores), 2):
@@ -122,14 +152,22 @@ def test_excluded_pairs_and_no_others_are_masked() -> None:
 
 @given(scores=matrices, seed=st.integers(0, 1000))
 @few_examples
-def test_the_best_of_what_is_left_are_those_of_a_sort_without_the_excluded(scores: np.ndarray, seed: int) -> None:
+def test_the_best_of_what_is_left_are_those_of_a_sort_without_the_excluded(
+    scores: np.ndarray, seed: int
+) -> None:
     excluded = np.argwhere(np.random.default_rng(seed).random(scores.shape) < 0.4).astype(np.int32)
     left = scores.copy()
     row_ids, column_ids = (5 * np.arange(size, dtype=np.int32) for size in scores.shape)
-    Excluded(row_ids, Entries(5 * excluded[:, 0], 5 * excluded[:, 1]).block()).mask(0, left, column_ids)
+    Excluded(row_ids, Entries(5 * excluded[:, 0], 5 * excluded[:, 1]).block()).mask(
+        0, left, column_ids
+    )
     gone = {tuple(pair) for pair in excluded.tolist()}
     assert found_best(left, 4) == [
         kept
         for row in range(len(scores))
-        for kept in [best for best in sorted_best(scores, scores.shape[1]) if best[0] == row and best[:2] not in gone][:4]
+        for kept in [
+            best
+            for best in sorted_best(scores, scores.shape[1])
+            if best[0] == row and best[:2] not in gone
+        ][:4]
     ]

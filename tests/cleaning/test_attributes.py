@@ -19,11 +19,20 @@ def test_words_are_those_of_a_cell_or_of_a_list() -> None:
             "_number_0": ["1,5", "x", None, "NA", "1.5", "2"],
         }
     )
-    rules = AttributeRules(frozenset({"id", "tags", "_number_0"}), ("price", "weight"), written=NumberRules(","))
+    rules = AttributeRules(
+        frozenset({"id", "tags", "_number_0"}), ("price", "weight"), written=NumberRules(",")
+    )
     found = attributes.clean(rows, rules)
     assert found["tags"].to_pylist() == [["a", "b", "a"], ["x|y", "z"], [], [], [], ["NULL", "b"]]
     assert found["genres"].to_pylist() == [[]] * 6
-    assert found["numbers"].to_pylist() == [[1.5, None], [None, None], [None, None], [None, None], [None, None], [2.0, None]]
+    assert found["numbers"].to_pylist() == [
+        [1.5, None],
+        [None, None],
+        [None, None],
+        [None, None],
+        [None, None],
+        [2.0, None],
+    ]
     assert found["unusable"].to_pylist() == [[], ["price"], [], [], ["price"], []]
     assert found["reason"].to_pylist() == [None, None, None, "id is missing", None, "torn"]
     assert found["id"].to_pylist() == ["1", "2", "3", None, "5", "6"]

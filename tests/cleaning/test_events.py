@@ -1,4 +1,6 @@
-"""Events of batches, without Spark: what a row is worth, when it is wanted, and which spelling it had."""
+"""Events of batches, without Spark: what a row is worth, when it is wanted, and which spelling
+it had.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,28 +19,60 @@ def clean(cells: Cells, **rules: Any) -> pa.RecordBatch:
     """Rows of these cells, cleaned; all other columns that are needed are good."""
     count = len(next(iter(cells.values())))
     named: Cells = {"user_id": ["u"] * count, "item_id": ["i"] * count} | cells
-    columns = {"source_file": ["f"] * count, "raw": ["r"] * count, "problem": [None] * count} | named
-    batch = pa.record_batch({name: pa.array(column, pa.string()) for name, column in columns.items()})
+    columns = {
+        "source_file": ["f"] * count,
+        "raw": ["r"] * count,
+        "problem": [None] * count,
+    } | named
+    batch = pa.record_batch(
+        {name: pa.array(column, pa.string()) for name, column in columns.items()}
+    )
     wanted = frozenset(name for name in named if not name.startswith("_rule_"))
     return events.clean(batch, EventRules(wanted, **rules))
 
 
 def test_an_event_counts_by_its_kind_times_its_value() -> None:
-    cells: Cells = {"event": ["view", "buy", "buy", "seen", "hover", None], "value": ["2", "3", "x", "5", "1", "1"]}
+    cells: Cells = {
+        "event": ["view", "buy", "buy", "seen", "hover", None],
+        "value": ["2", "3", "x", "5", "1", "1"],
+    }
     found = clean(cells, value="count", weights={"view": 1.0, "buy": 2.5, "seen": 0.0})
     assert found["reason"].to_pylist() == [
         None, None, "value is not a number", "event weighs 0", "event has no weight", "event is missing",
     ]  # fmt: skip
-    assert found["outcome"].to_pylist() == [None, None, "rejected", "filtered", "rejected", "rejected"]
+    assert found["outcome"].to_pylist() == [
+        None,
+        None,
+        "rejected",
+        "filtered",
+        "rejected",
+        "rejected",
+    ]
     assert found["value"].to_pylist()[:2] == [2.0, 7.5]
-    assert clean({"event": ["hover"]}, value="one", weights={"buy": 2.0}, default_weight=0.5)["value"].to_pylist() == [0.5]
+    assert clean({"event": ["hover"]}, value="one", weights={"buy": 2.0}, default_weight=0.5)[
+        "value"
+    ].to_pylist() == [0.5]
 
 
 def test_a_window_has_its_first_moment_and_not_its_last() -> None:
     since, until = datetime(2021, 3, 1, tzinfo=UTC), datetime(2021, 4, 1, tzinfo=UTC)
-    cells: Cells = {"timestamp": ["2021-02-28T23:59:59.999999", "2021-03-01", "2021-03-31 23:59", "2021-04-01", "soon"]}
+    cells: Cells = {
+        "timestamp": [
+            "2021-02-28T23:59:59.999999",
+            "2021-03-01",
+            "2021-03-31 23:59",
+            "2021-04-01",
+            "soon",
+        ]
+    }
     found = clean(cells, value="one", timestamp_format="iso", since=since, until=until)
-    assert found["reason"].to_pylist() == ["earlier than since", None, None, "not before until", "timestamp is not iso"]
+    assert found["reason"].to_pylist() == [
+        "earlier than since",
+        None,
+        None,
+        "not before until",
+        "timestamp is not iso",
+    ]
     assert found["outcome"].to_pylist() == ["filtered", None, None, "filtered", "rejected"]
 
 
@@ -48,7 +82,13 @@ def test_a_spelling_is_told_where_it_is_not_the_id() -> None:
         users=IdRules("text", (("^cust-", ""),)),
     )
     assert set(found["user_id"].to_pylist()) == {"Zo\u00eb"}
-    assert found["user_spelling"].to_pylist() == ["Zoe\u0308", None, None, "Zo\u00eb\t", "cust-Zo\u00eb"]
+    assert found["user_spelling"].to_pylist() == [
+        "Zoe\u0308",
+        None,
+        None,
+        "Zo\u00eb\t",
+        "cust-Zo\u00eb",
+    ]
 
 
 def test_a_rule_sees_what_is_missing_as_an_empty_text() -> None:
@@ -58,5 +98,10 @@ def test_a_rule_sees_what_is_missing_as_an_empty_text() -> None:
 
 
 def test_decimal_commas_are_values_and_a_batch_may_be_empty() -> None:
-    assert clean({"value": ["3,5", "1.234,5"]}, numbers=NumberRules(",", "."))["value"].to_pylist() == [3.5, 1234.5]
-    assert clean({"value": [], "timestamp": [], "event": []}, weights={"a": 1.0}).schema == events.SCHEMA
+    assert clean({"value": ["3,5", "1.234,5"]}, numbers=NumberRules(",", "."))[
+        "value"
+    ].to_pylist() == [3.5, 1234.5]
+    assert (
+        clean({"value": [], "timestamp": [], "event": []}, weights={"a": 1.0}).schema
+        == events.SCHEMA
+    )

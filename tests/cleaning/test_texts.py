@@ -13,15 +13,24 @@ from emberline.cleaning.texts import TextRules
 
 
 def test_every_blank_of_unicode_around_a_text_is_no_part_of_it() -> None:
-    blanks = [chr(code) for code in range(0x110000) if chr(code).isspace() and not 28 <= code < 32] + ["\ufeff", "\u200b"]
+    blanks = [
+        chr(code) for code in range(0x110000) if chr(code).isspace() and not 28 <= code < 32
+    ] + ["\ufeff", "\u200b"]
     found = texts.clean(pa.array([f"{blank}a b{blank}" for blank in blanks]), TextRules())
     assert found.to_pylist() == ["a b"] * len(blanks)
 
 
 def test_nulls_are_no_people() -> None:
-    found = texts.clean(pa.array(["NULL", "nan", " N/A\t", "None", "\\N", "", " ", None, "Null", "0", "nano"]), TextRules())
+    found = texts.clean(
+        pa.array(["NULL", "nan", " N/A\t", "None", "\\N", "", " ", None, "Null", "0", "nano"]),
+        TextRules(),
+    )
     assert found.to_pylist() == [None] * 8 + ["Null", "0", "nano"]
-    assert texts.clean(pa.array(["NULL", "", "?"]), TextRules(nulls=("?",))).to_pylist() == ["NULL", None, None]
+    assert texts.clean(pa.array(["NULL", "", "?"]), TextRules(nulls=("?",))).to_pylist() == [
+        "NULL",
+        None,
+        None,
+    ]
 
 
 def test_accents_have_one_form() -> None:
@@ -59,11 +68,18 @@ def test_a_pattern_that_looks_around_or_back_is_pythons(pattern: str) -> None:
             ["1,5", "nan", "inf", "0x1", "1_0", ".", "٣"],
         ),
         (",", "", {"1,5": 1.5, ",5": 0.5, "3": 3.0, "-2,50": -2.5}, ["1.5", "1,5,0"]),
-        (",", ".", {"1.234,5": 1234.5, "1.234.567": 1234567.0, "12": 12.0, "1234,5": 1234.5}, ["1.23,5", "1.5", "1,5.0"]),
+        (
+            ",",
+            ".",
+            {"1.234,5": 1234.5, "1.234.567": 1234567.0, "12": 12.0, "1234,5": 1234.5},
+            ["1.23,5", "1.5", "1,5.0"],
+        ),
         (".", ",", {"1,234.5": 1234.5, "999": 999.0}, ["1,23", "1.234,5"]),
         (",", "\u202f", {"1\u202f234,5": 1234.5}, ["1 234,5"]),
     ],
 )
-def test_numbers_are_read_as_they_are_written(decimal: str, thousands: str, good: dict[str, float], bad: list[str]) -> None:
+def test_numbers_are_read_as_they_are_written(
+    decimal: str, thousands: str, good: dict[str, float], bad: list[str]
+) -> None:
     found = numbers.parse(pa.array([*good, *bad]), NumberRules(decimal, thousands))
     assert found.to_pylist() == [*good.values(), *[None] * len(bad)]

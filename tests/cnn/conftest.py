@@ -1,4 +1,6 @@
-"""TensorFlow for the tests of this folder, with two logical CPU devices; and shards written by hand."""
+"""TensorFlow for the tests of this folder, with two logical CPU devices; and shards written by
+hand.
+"""
 
 import os
 from collections.abc import Callable
@@ -32,7 +34,9 @@ def tensorflow() -> Any:
 
 @pytest.fixture(scope="session")
 def publish_shards() -> Publish:
-    """`publish_shards(root, task, seed)`: grey pictures whose upper or lower half is bright, which is what is to be learnt."""
+    """`publish_shards(root, task, seed)`: grey pictures whose upper or lower half is bright,
+    which is what is to be learnt.
+    """
 
     def publish(root: Path, task: str = "class", seed: int = 1) -> None:
         for name, rows in {"train": 96, "val": 24, "all": 130}.items():
@@ -46,7 +50,9 @@ def _publish(root: Path, name: str, task: str, rng: np.random.Generator, rows: i
     pixels = rng.integers(0, 120, (rows, SIDE, SIDE, 1)).astype(np.uint8)
     for picture, below in zip(pixels, label, strict=True):
         picture[below * SIDE // 2 :][: SIDE // 2] += 100
-    factors = (np.stack([label, 1 - label, label], axis=1) + rng.normal(0, 0.1, (rows, 3))).astype(np.float32)
+    factors = (np.stack([label, 1 - label, label], axis=1) + rng.normal(0, 0.1, (rows, 3))).astype(
+        np.float32
+    )
     schema = TABLES[name]
     columns = {
         "item": np.arange(rows, dtype=np.int32),
@@ -59,10 +65,23 @@ def _publish(root: Path, name: str, task: str, rng: np.random.Generator, rows: i
     table = pa.table(columns, schema=schema)
     folder = root / name / run_folder("0" * 64, RUN_ID)
     parts = [
-        write_part([table.slice(first, 50)], folder, f"part-{first:05d}", schema, GROUP_ROWS) for first in range(0, rows, 50)
+        write_part([table.slice(first, 50)], folder, f"part-{first:05d}", schema, GROUP_ROWS)
+        for first in range(0, rows, 50)
     ]
-    info: dict[str, Any] = {"task": task, "height": SIDE, "width": SIDE, "channels": 1, "mean": [0.4], "std": [0.25]}
-    info |= {"row_group_rows": GROUP_ROWS} | ({"classes": ["above", "below"]} if task == "class" else {})
+    info: dict[str, Any] = {
+        "task": task,
+        "height": SIDE,
+        "width": SIDE,
+        "channels": 1,
+        "mean": [0.4],
+        "std": [0.25],
+    }
+    info |= {"row_group_rows": GROUP_ROWS} | (
+        {"classes": ["above", "below"]} if task == "class" else {}
+    )
     produced_by = ProducedBy("export-shards", "0" * 64, RUN_ID)
     rank = 3 if task == "factors" else None
-    commit(root, Manifest(name, "table", fields_of(schema), rows, parts, produced_by, rank=rank, info=info))
+    commit(
+        root,
+        Manifest(name, "table", fields_of(schema), rows, parts, produced_by, rank=rank, info=info),
+    )

@@ -46,10 +46,16 @@ class Written:
 
 def written(rows: int = ROWS) -> Written:
     numbers = range(rows)
-    return Written([picture(n) for n in numbers], [n % 3 for n in numbers], [[n / 2, -float(n)] for n in numbers])
+    return Written(
+        [picture(n) for n in numbers],
+        [n % 3 for n in numbers],
+        [[n / 2, -float(n)] for n in numbers],
+    )
 
 
-def dataset(root: Path, content: Written | None = None, task: str = "class", parts: tuple[int, ...] = PARTS) -> Dataset:
+def dataset(
+    root: Path, content: Written | None = None, task: str = "class", parts: tuple[int, ...] = PARTS
+) -> Dataset:
     """Shards with row groups of 4 rows."""
     content = content or written(sum(parts))
     rows = sum(parts)
@@ -58,7 +64,9 @@ def dataset(root: Path, content: Written | None = None, task: str = "class", par
         "item_id": [f"i{number}" for number in range(rows)],
         "split": ["train"] * rows,
         "label": pa.array(content.labels if task == "class" else [None] * rows, pa.int32()),
-        "factors": pa.array([None] * rows if task == "class" else content.factors, pa.list_(pa.float32())),
+        "factors": pa.array(
+            [None] * rows if task == "class" else content.factors, pa.list_(pa.float32())
+        ),
         "pixels": pa.array(content.pixels, pa.binary()),
     }
     table = pa.table(columns, schema=SCHEMA)
@@ -78,7 +86,19 @@ def dataset(root: Path, content: Written | None = None, task: str = "class", par
     }
     produced_by = ProducedBy("export-shards", FINGERPRINT, RUN_ID)
     rank = 2 if task == "factors" else None
-    manifests.commit(root, Manifest("shards_train", "table", fields_of(SCHEMA), rows, made, produced_by, rank=rank, info=info))
+    manifests.commit(
+        root,
+        Manifest(
+            "shards_train",
+            "table",
+            fields_of(SCHEMA),
+            rows,
+            made,
+            produced_by,
+            rank=rank,
+            info=info,
+        ),
+    )
     return manifests.load(root, "shards_train")
 
 
@@ -91,7 +111,9 @@ def shards(root: Path) -> Shards:
     return Shards(dataset(root))
 
 
-def batches(shards: Shards, epoch: int = 0, start: int = 0, replicas: int = 1, **changes: Any) -> list[list[Batch]]:
+def batches(
+    shards: Shards, epoch: int = 0, start: int = 0, replicas: int = 1, **changes: Any
+) -> list[list[Batch]]:
     return list(Reader(shards, config(**changes)).batches(epoch, start, replicas))
 
 
@@ -117,12 +139,17 @@ def threads() -> Iterator[set[threading.Thread]]:
     assert set(threading.enumerate()) <= before
 
 
-# ---------------------------------------------------------------------------------------------------------------- batches
+# --------------------------------------------------------------------------------------------------
+# batches
 
 
-@pytest.mark.parametrize("changes", [{}, {"streams": 1}, {"streams": 8}, {"pool": 1}, {"global_batch_size": 64}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"streams": 1}, {"streams": 8}, {"pool": 1}, {"global_batch_size": 64}]
+)
 @pytest.mark.parametrize("epoch", [0, 7])
-def test_every_row_counts_exactly_once_an_epoch(shards: Shards, changes: dict[str, int], epoch: int) -> None:
+def test_every_row_counts_exactly_once_an_epoch(
+    shards: Shards, changes: dict[str, int], epoch: int
+) -> None:
     found = [batch for (batch,) in batches(shards, epoch, **changes)]
     assert sorted(number for batch in found for number in numbers(batch)) == list(range(ROWS))
     assert {len(batch.pixels) for batch in found} == {config(**changes).global_batch_size}
@@ -143,7 +170,9 @@ def test_pictures_come_with_their_pixels_and_classes(shards: Shards) -> None:
 def test_targets_are_what_the_reader_is_told_to_make_of_factors(root: Path) -> None:
     shards = Shards(dataset(root, task="factors"))
     for (batch,) in Reader(shards, config(), lambda factors: factors[:, 1:] * 2).batches(0, 0, 1):
-        assert batch.targets.tolist() == [[-2.0 * number] for number in batch.pixels[:, 0, 0, 0].tolist()]
+        assert batch.targets.tolist() == [
+            [-2.0 * number] for number in batch.pixels[:, 0, 0, 0].tolist()
+        ]
 
 
 def test_the_total_is_the_number_of_rows_that_count_in_the_global_batch(shards: Shards) -> None:
@@ -179,7 +208,9 @@ def test_replicas_together_see_what_one_sees_alone(shards: Shards, replicas: int
         for name in ("pixels", "targets", "weights"):
             streams = np.split(getattr(one, name), 4)
             together = np.concatenate([getattr(part, name) for part in parts])
-            np.testing.assert_array_equal(together, np.concatenate([streams[stream] for stream in order]))
+            np.testing.assert_array_equal(
+                together, np.concatenate([streams[stream] for stream in order])
+            )
 
 
 def test_a_process_may_serve_some_of_the_replicas(shards: Shards) -> None:
@@ -201,17 +232,28 @@ def test_what_fills_batches_is_read_once(shards: Shards) -> None:
 
 
 def test_epochs_and_seeds_have_orders_of_their_own(shards: Shards) -> None:
-    orders = [[numbers(batch) for (batch,) in batches(shards, epoch, seed=seed)] for epoch in (0, 1) for seed in (1, 2)]
+    orders = [
+        [numbers(batch) for (batch,) in batches(shards, epoch, seed=seed)]
+        for epoch in (0, 1)
+        for seed in (1, 2)
+    ]
     assert len({str(order) for order in orders}) == 4
 
 
 def test_a_picture_changes_by_its_row_and_epoch_whatever_the_batch(shards: Shards) -> None:
-    """Pixels that were moved no longer tell the row's number, so here every row has a class of its own."""
+    """Pixels that were moved no longer tell the row's number, so here every row has a class of
+    its own.
+    """
 
     def seen(epoch: int, **changes: int) -> dict[int, bytes]:
         reader = Reader(shards, config(flip=True, shift=1, **changes))
         parts = [part for parts in reader.batches(epoch, 0, 1) for part in parts]
-        return {n: p.tobytes() for b in parts for n, p, w in zip(b.targets.tolist(), b.pixels, b.weights, strict=True) if w}
+        return {
+            n: p.tobytes()
+            for b in parts
+            for n, p, w in zip(b.targets.tolist(), b.pixels, b.weights, strict=True)
+            if w
+        }
 
     wide = Written(written().pixels, list(range(ROWS)), [])
     shards = Shards(dataset(shards.dataset.folder.parent, wide))
@@ -222,17 +264,22 @@ def test_a_picture_changes_by_its_row_and_epoch_whatever_the_batch(shards: Shard
     assert len(changed) > ROWS / 2
 
 
-# ----------------------------------------------------------------------------------------------------------------- thread
+# --------------------------------------------------------------------------------------------------
+# thread
 
 
-def test_an_error_of_the_reading_thread_reaches_the_consumer(shards: Shards, threads: set[threading.Thread]) -> None:
+def test_an_error_of_the_reading_thread_reaches_the_consumer(
+    shards: Shards, threads: set[threading.Thread]
+) -> None:
     for path in shards.dataset.paths:
         path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match="cannot be read"):
         batches(shards)
 
 
-def test_an_error_comes_after_the_batches_before_it(root: Path, threads: set[threading.Thread]) -> None:
+def test_an_error_comes_after_the_batches_before_it(
+    root: Path, threads: set[threading.Thread]
+) -> None:
     def target_of(targets: np.ndarray) -> np.ndarray:
         if len(seen) == 2:
             raise ZeroDivisionError
@@ -247,7 +294,9 @@ def test_an_error_comes_after_the_batches_before_it(root: Path, threads: set[thr
 
 
 @pytest.mark.parametrize("taken", [0, 1, 3])
-def test_an_abandoned_epoch_leaves_no_thread(shards: Shards, threads: set[threading.Thread], taken: int) -> None:
+def test_an_abandoned_epoch_leaves_no_thread(
+    shards: Shards, threads: set[threading.Thread], taken: int
+) -> None:
     asked = Reader(shards, config(global_batch_size=4)).batches(0, 0, 1)
     for _ in range(taken):
         next(asked)
@@ -282,7 +331,9 @@ def large(root: Path) -> Shards:
 
 
 def test_memory_does_not_grow_with_the_data(root: Path) -> None:
-    """The most that Python allocates in an epoch of 300 row groups, and of 1,200: two pools a stream, and blocks."""
+    """The most that Python allocates in an epoch of 300 row groups, and of 1,200: two pools a
+    stream, and blocks.
+    """
 
     def peak(rows: int) -> int:
         folder = dataset(root, Written([bytes(10_000)] * rows, [0] * rows, []), parts=(rows,))
@@ -298,10 +349,12 @@ def test_memory_does_not_grow_with_the_data(root: Path) -> None:
     pools, block = 2 * 4 * 2 * 4 * 10_000, 4 << 20
     small, big = peak(1200), peak(4800)
     assert pools < big < pools + 4 * block
-    assert big < small + 2 * block  # which blocks are there at one moment is a matter of chance; the data are 36 MB more
+    # which blocks are there at one moment is a matter of chance; the data are 36 MB more
+    assert big < small + 2 * block
 
 
-# ----------------------------------------------------------------------------------------------------------------- shards
+# --------------------------------------------------------------------------------------------------
+# shards
 
 
 def test_row_groups_are_numbered_over_all_parts(shards: Shards) -> None:
@@ -311,7 +364,9 @@ def test_row_groups_are_numbered_over_all_parts(shards: Shards) -> None:
     assert [shards.group(n).numbers.tolist() for n in (1, 4)] == [[4, 5, 6], [15, 16]]
     assert shards.group(4).pixels[:, 0, 0, 0].tolist() == [15, 16]
     assert shards.items(4).to_pylist() == [115, 116]
-    assert [row for rows in shards.groups(range(6)) for row in rows.numbers.tolist()] == list(range(ROWS))
+    assert [row for rows in shards.groups(range(6)) for row in rows.numbers.tolist()] == list(
+        range(ROWS)
+    )
 
 
 @pytest.mark.parametrize("damage", [slice(0, -20), slice(0, 60), slice(0, 0), slice(4, None)])
@@ -338,13 +393,19 @@ def test_a_part_that_has_gone_is_named(shards: Shards) -> None:
         shards.group(5)
 
 
-@pytest.mark.parametrize("sizes", [[11] * 4, [11, 12, 12, 12], [11, 13, 12, 12], [0, 0, 0, 0], [24, 24, 24, 24]])
+@pytest.mark.parametrize(
+    "sizes", [[11] * 4, [11, 12, 12, 12], [11, 13, 12, 12], [0, 0, 0, 0], [24, 24, 24, 24]]
+)
 def test_pictures_of_another_size_are_refused(root: Path, sizes: list[int]) -> None:
     content = written()
-    content.pixels[11:15] = [picture(number, 12)[:size].ljust(size, b"x") for number, size in enumerate(sizes)]
+    content.pixels[11:15] = [
+        picture(number, 12)[:size].ljust(size, b"x") for number, size in enumerate(sizes)
+    ]
     shards = Shards(dataset(root, content))
     assert len(shards.group(2)) == 4
-    with pytest.raises(SchemaError, match=r"part-00001-.*parquet: pictures of .* bytes where the manifest says"):
+    with pytest.raises(
+        SchemaError, match=r"part-00001-.*parquet: pictures of .* bytes where the manifest says"
+    ):
         shards.group(3)
 
 
@@ -353,7 +414,9 @@ def test_a_row_without_a_class_has_minus_one(root: Path) -> None:
     content.labels[5] = None
     shards = Shards(dataset(root, content))
     assert shards.group(1).targets.tolist() == [1, -1, 0]
-    assert np.concatenate(list(shards.targets())).tolist() == [-1 if n == 5 else n % 3 for n in range(ROWS)]
+    assert np.concatenate(list(shards.targets())).tolist() == [
+        -1 if n == 5 else n % 3 for n in range(ROWS)
+    ]
     assert next(shards.targets()).dtype == np.int32
 
 
@@ -373,7 +436,8 @@ def test_a_group_with_a_row_without_factors_has_pictures_and_an_empty_matrix(roo
     assert shards.group(1).pixels[:, 0, 0, 0].tolist() == [4, 5, 6]
 
 
-# ---------------------------------------------------------------------------------------- what does not match the manifest
+# ---------------------------------------------------------------------------------------- what does
+# not match the manifest
 
 
 def test_shards_as_they_were_written_pass_the_check(shards: Shards) -> None:
@@ -383,12 +447,17 @@ def test_shards_as_they_were_written_pass_the_check(shards: Shards) -> None:
 
 @pytest.mark.parametrize("place", [4, 0.3, 0.6, -100, -6, -1])
 def test_one_flipped_byte_anywhere_in_a_part_is_found(shards: Shards, place: float) -> None:
-    """At the beginning of the first page, amid the pages, in the footer, in its length, in the magic number."""
+    """At the beginning of the first page, amid the pages, in the footer, in its length, in the
+    magic number.
+    """
     path = shards.dataset.paths[1]
     content = bytearray(path.read_bytes())
     content[int(place * len(content)) if 0 < place < 1 else int(place)] ^= 0x10
     path.write_bytes(content)
-    with pytest.raises(ManifestError, match=f"{path.name} was altered: its sha256 is not the manifest's; rerun export-shards"):
+    with pytest.raises(
+        ManifestError,
+        match=f"{path.name} was altered: its sha256 is not the manifest's; rerun export-shards",
+    ):
         shards.check()
 
 
@@ -403,7 +472,10 @@ def test_workers_check_their_share_of_the_parts(shards: Shards) -> None:
 def test_a_part_that_the_manifest_does_not_list_is_refused(shards: Shards) -> None:
     more = shards.dataset.paths[0].with_name("part-00009-deadbeef.parquet")
     more.write_bytes(shards.dataset.paths[0].read_bytes())
-    with pytest.raises(ManifestError, match=f"{more} is not a part of shards_train: its manifest does not list it; remove it"):
+    with pytest.raises(
+        ManifestError,
+        match=f"{more} is not a part of shards_train: its manifest does not list it; remove it",
+    ):
         shards.check()
 
 
@@ -418,18 +490,32 @@ def rewritten(shards: Shards, table: pa.Table, **how: int) -> Dataset:
     path, parts = shards.dataset.paths[1], shards.dataset.manifest.parts
     pq.write_table(table, path, **how)
     footer = hashlib.sha256(read_footer(path)).hexdigest()
-    part = replace(parts[1], bytes=path.stat().st_size, sha256=manifests.sha256_of(path), footer=footer)
-    return replace(shards.dataset, manifest=replace(shards.dataset.manifest, parts=[parts[0], part, parts[2]]))
+    part = replace(
+        parts[1], bytes=path.stat().st_size, sha256=manifests.sha256_of(path), footer=footer
+    )
+    return replace(
+        shards.dataset, manifest=replace(shards.dataset.manifest, parts=[parts[0], part, parts[2]])
+    )
 
 
 def test_a_part_with_other_columns_is_refused(shards: Shards) -> None:
     table = pq.read_table(shards.dataset.paths[1])
-    changed = rewritten(shards, table.set_column(3, "label", table["label"].cast(pa.int64())), row_group_size=4)
-    with pytest.raises(SchemaError, match=rf"{shards.dataset.paths[1]} has the columns .*label int64.*, expected .*label int32"):
+    changed = rewritten(
+        shards, table.set_column(3, "label", table["label"].cast(pa.int64())), row_group_size=4
+    )
+    with pytest.raises(
+        SchemaError,
+        match=rf"{shards.dataset.paths[1]} has the columns .*label int64.*, expected .*label int32",
+    ):
         Shards(changed).check()
 
 
 def test_a_part_whose_row_groups_are_others_is_refused(shards: Shards) -> None:
-    changed = rewritten(shards, pq.read_table(shards.dataset.paths[1]).cast(SCHEMA), row_group_size=5)
-    with pytest.raises(SchemaError, match=rf"{shards.dataset.paths[1]} has row groups of \(5, 5\).* says \(4, 4, 2\)"):
+    changed = rewritten(
+        shards, pq.read_table(shards.dataset.paths[1]).cast(SCHEMA), row_group_size=5
+    )
+    with pytest.raises(
+        SchemaError,
+        match=rf"{shards.dataset.paths[1]} has row groups of \(5, 5\).* says \(4, 4, 2\)",
+    ):
         Shards(changed).group(2)

@@ -1,4 +1,6 @@
-"""The stages train-cnn and predict-items as the runner runs them: in one child process, and on again after a kill."""
+"""The stages train-cnn and predict-items as the runner runs them: in one child process, and on
+again after a kill.
+"""
 
 import json
 import os
@@ -30,7 +32,13 @@ Weights = Callable[[Location], dict[str, np.ndarray]]
 SECTIONS: dict[str, Any] = {
     "images": {"path": "unread"},
     "shards": {"task": "class"},
-    "cnn": {"model": "cifar", "epochs": 6, "global_batch_size": 16, "flip": True, "learning_rate": 0.003},
+    "cnn": {
+        "model": "cifar",
+        "epochs": 6,
+        "global_batch_size": 16,
+        "flip": True,
+        "learning_rate": 0.003,
+    },
     "predict": {"batch_size": 7},
 }
 FACTORS = SECTIONS | {
@@ -45,7 +53,11 @@ def config_of(sections: dict[str, Any], **cnn: Any) -> Config:
 
 
 def run(config: Config, root: Location, *names: str) -> list[runner.Outcome]:
-    chosen = [stage for stage in stages.in_pipeline(config) if stage.name in (names or ("train-cnn", "predict-items"))]
+    chosen = [
+        stage
+        for stage in stages.in_pipeline(config)
+        if stage.name in (names or ("train-cnn", "predict-items"))
+    ]
     return runner.run(config, root, chosen)
 
 
@@ -53,11 +65,14 @@ def table(root: Path, name: str) -> pa.Table:
     return pa.concat_tables([pq.read_table(path) for path in manifests.load(root, name).paths])
 
 
-# ---------------------------------------------------------------------------------------------------------------- classes
+# --------------------------------------------------------------------------------------------------
+# classes
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, publish_shards: Publish) -> tuple[Path, list[int]]:
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, publish_shards: Publish
+) -> tuple[Path, list[int]]:
     """A root in which both stages have run, and the ids of the processes that they ran in."""
     root = tmp_path_factory.mktemp("classes")
     publish_shards(root)
@@ -74,32 +89,49 @@ def trained(tmp_path_factory: pytest.TempPathFactory, publish_shards: Publish) -
     return root, started
 
 
-def test_neighbouring_stages_share_one_process_which_ends_with_them(trained: tuple[Path, list[int]]) -> None:
+def test_neighbouring_stages_share_one_process_which_ends_with_them(
+    trained: tuple[Path, list[int]],
+) -> None:
     (process,) = trained[1]
     assert not Path(f"/proc/{process}").exists()
 
 
 def test_what_can_be_learnt_is_learnt(trained: tuple[Path, list[int]]) -> None:
     root, _ = trained
-    predicted, truth = (table(root, name).sort_by("item") for name in ("predicted_classes", "shards_all"))
+    predicted, truth = (
+        table(root, name).sort_by("item") for name in ("predicted_classes", "shards_all")
+    )
     assert predicted["item"].equals(truth["item"])
     assert (predicted["predicted"].to_numpy() == truth["label"].to_numpy()).mean() > 0.95
-    assert predicted["top"].to_pylist() == [[best, 1 - best] for best in predicted["predicted"].to_pylist()]
+    assert predicted["top"].to_pylist() == [
+        [best, 1 - best] for best in predicted["predicted"].to_pylist()
+    ]
     assert manifests.load(root, "predicted_classes").manifest.info["classes"] == ["above", "below"]
 
 
-def test_the_history_has_every_epoch_and_the_best_one_is_the_most_accurate(trained: tuple[Path, list[int]]) -> None:
+def test_the_history_has_every_epoch_and_the_best_one_is_the_most_accurate(
+    trained: tuple[Path, list[int]],
+) -> None:
     info = manifests.load(trained[0], "cnn").manifest.info
     assert [row["epoch"] for row in info["history"]] == [1, 2, 3, 4, 5, 6]
-    assert info["best_epoch"] == min(info["history"], key=lambda row: (-row.get("val_accuracy", 0.0), row["val_loss"]))["epoch"]
+    assert (
+        info["best_epoch"]
+        == min(info["history"], key=lambda row: (-row.get("val_accuracy", 0.0), row["val_loss"]))[
+            "epoch"
+        ]
+    )
     assert info["history"][-1]["loss"] < info["history"][0]["loss"]
-    assert all(row["val_accuracy"] * 24 == pytest.approx(round(row["val_accuracy"] * 24)) for row in info["history"])
+    assert all(
+        row["val_accuracy"] * 24 == pytest.approx(round(row["val_accuracy"] * 24))
+        for row in info["history"]
+    )
 
 
 @pytest.mark.parametrize(
     ("measured", "best"),
     [
-        ([{"val_loss": 0.5, "val_accuracy": 0.8}, {"val_loss": 0.7, "val_accuracy": 0.9}], 2),  # surer of its mistakes
+        # surer of its mistakes
+        ([{"val_loss": 0.5, "val_accuracy": 0.8}, {"val_loss": 0.7, "val_accuracy": 0.9}], 2),
         ([{"val_loss": 0.5, "val_accuracy": 0.8}, {"val_loss": 0.4, "val_accuracy": 0.8}], 2),
         ([{"val_loss": 0.5, "val_accuracy": 0.8}, {"val_loss": 0.4, "val_accuracy": 0.7}], 1),
         ([{"val_loss": 0.5, "val_accuracy": 0.8}, {"val_loss": 0.5, "val_accuracy": 0.8}], 1),
@@ -116,14 +148,22 @@ def test_epochs_of_classes_compare_by_accuracy_and_those_of_factors_by_loss(
     assert [place for place, row in enumerate(measured, 1) if progress.takes(row)][-1] == best
 
 
-def test_embeddings_are_as_wide_as_the_layer_and_of_every_picture(trained: tuple[Path, list[int]]) -> None:
+def test_embeddings_are_as_wide_as_the_layer_and_of_every_picture(
+    trained: tuple[Path, list[int]],
+) -> None:
     embeddings = table(trained[0], "embeddings")
     assert sorted(embeddings["item"].to_pylist()) == list(range(130))
     assert {len(vector) for vector in embeddings["embedding"].to_pylist()} == {64}
 
 
-def test_summaries_for_tensorboard_are_in_the_artifact(trained: tuple[Path, list[int]], tensorflow: Any) -> None:
-    (events,) = [path for path in manifests.load(trained[0], "cnn").paths if path.parent.name == "tensorboard"]
+def test_summaries_for_tensorboard_are_in_the_artifact(
+    trained: tuple[Path, list[int]], tensorflow: Any
+) -> None:
+    (events,) = [
+        path
+        for path in manifests.load(trained[0], "cnn").paths
+        if path.parent.name == "tensorboard"
+    ]
     records = tensorflow.data.TFRecordDataset(str(events))
     parsed = [tensorflow.compat.v1.Event.FromString(record.numpy()) for record in records]
     points = {(value.tag, event.step) for event in parsed for value in event.summary.value}
@@ -150,7 +190,8 @@ def test_nothing_is_left_of_the_work(trained: tuple[Path, list[int]]) -> None:
     assert not any((trained[0] / "_work").glob("train-cnn/*"))
 
 
-# ---------------------------------------------------------------------------------------------------------------- factors
+# --------------------------------------------------------------------------------------------------
+# factors
 
 
 def test_factors_are_predicted_in_their_own_space(tmp_path: Path, publish_shards: Publish) -> None:
@@ -170,14 +211,20 @@ def _halves(root: Path) -> list[np.ndarray]:
     return [picture[10:] - picture[:10] for picture in pictures]
 
 
-# ----------------------------------------------------------------------------------------------------------------- faults
+# --------------------------------------------------------------------------------------------------
+# faults
 
 
-def test_errors_cross_the_process_with_their_kind_and_leave_no_dataset(tmp_path: Path, publish_shards: Publish) -> None:
+def test_errors_cross_the_process_with_their_kind_and_leave_no_dataset(
+    tmp_path: Path, publish_shards: Publish
+) -> None:
     """All in one child process, which goes on after each."""
     publish_shards(tmp_path)
     root = tmp_path
-    with pytest.raises(TrainingError, match=r"epoch 1, step 2 of 6: the loss is (nan|inf); its rows are from .*part-000"):
+    with pytest.raises(
+        TrainingError,
+        match=r"epoch 1, step 2 of 6: the loss is (nan|inf); its rows are from .*part-000",
+    ):
         run(config_of(SECTIONS, learning_rate=1e30, optimizer="sgd"), root, "train-cnn")
     assert not (root / "cnn" / "manifest.json").exists()
     part = manifests.load(root, "shards_train").paths[0]
@@ -193,10 +240,11 @@ def start(config: Config, root: Path) -> "subprocess.Popen[str]":
     """Train in a process group of its own."""
     (root / "pipeline.json").write_text(config.model_dump_json())
     program = (
-        "import sys; from pathlib import Path; from emberline import logs, runner, stages; from emberline.config import Config\n"
-        "root = Path(sys.argv[1]); config = Config.model_validate_json((root / 'pipeline.json').read_text())\n"
-        "logs.configure('INFO'); runner.run(config, root, stages.select(config, only='train-cnn'))\n"
-        "assert 'tensorflow' not in sys.modules and 'pyspark' not in sys.modules"
+        "import sys; from pathlib import Path; from emberline import logs, runner, stages; from"
+        " emberline.config import Config\nroot = Path(sys.argv[1]); config ="
+        " Config.model_validate_json((root / 'pipeline.json').read_text())\nlogs.configure('INFO');"
+        " runner.run(config, root, stages.select(config, only='train-cnn'))\nassert 'tensorflow'"
+        " not in sys.modules and 'pyspark' not in sys.modules"
     )
     arguments = [sys.executable, "-c", program, str(root)]
     return subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -213,8 +261,18 @@ def finish(process: "subprocess.Popen[str]") -> str:
 def test_a_training_killed_within_an_epoch_goes_on_to_the_same_bits(
     model: str, tmp_path: Path, publish_shards: Publish, weights: Weights
 ) -> None:
-    """The parent alone is killed: the trainer must not outlive it, and the next run must go on from its checkpoint."""
-    config = config_of(SECTIONS, model=model, epochs=30, checkpoint_steps=4, shift=2, schedule="cosine", optimizer="adamw")
+    """The parent alone is killed: the trainer must not outlive it, and the next run must go on
+    from its checkpoint.
+    """
+    config = config_of(
+        SECTIONS,
+        model=model,
+        epochs=30,
+        checkpoint_steps=4,
+        shift=2,
+        schedule="cosine",
+        optimizer="adamw",
+    )
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for root in (whole, broken):
         publish_shards(root)
@@ -229,15 +287,22 @@ def test_a_training_killed_within_an_epoch_goes_on_to_the_same_bits(
     assert left.keys() == right.keys() and len(left) > 8
     for name in left:
         assert left[name].tobytes() == right[name].tobytes(), name
-    unbroken, joined = (manifests.load(root, "cnn").manifest.info["history"] for root in (whole, broken))
+    unbroken, joined = (
+        manifests.load(root, "cnn").manifest.info["history"] for root in (whole, broken)
+    )
     assert [row["loss"] for row in unbroken] == [row["loss"] for row in joined]
 
 
 def kill_between_epochs(process: "subprocess.Popen[str]", root: Path) -> bool:
-    """Kill the parent alone as soon as the newest checkpoint is of step 4 of an epoch's 6, after some epochs."""
+    """Kill the parent alone as soon as the newest checkpoint is of step 4 of an epoch's 6,
+    after some epochs.
+    """
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
-        steps = [int(path.stem.removeprefix("step-")) for path in root.glob("_work/train-cnn/*/checkpoints/step-*.npz")]
+        steps = [
+            int(path.stem.removeprefix("step-"))
+            for path in root.glob("_work/train-cnn/*/checkpoints/step-*.npz")
+        ]
         if steps and max(steps) > 12 and max(steps) % 6 == 4:
             trainer = child_of(process.pid)
             os.kill(trainer, signal.SIGSTOP)  # so that the newest checkpoint stays the newest
@@ -245,7 +310,10 @@ def kill_between_epochs(process: "subprocess.Popen[str]", root: Path) -> bool:
             os.kill(trainer, signal.SIGCONT)
             process.communicate()
             wait_until_gone(trainer)
-            newest = max(int(path.stem.removeprefix("step-")) for path in root.glob("_work/train-cnn/*/checkpoints/step-*.npz"))
+            newest = max(
+                int(path.stem.removeprefix("step-"))
+                for path in root.glob("_work/train-cnn/*/checkpoints/step-*.npz")
+            )
             return newest % 6 == 4
         time.sleep(0.001)
     return False
@@ -269,19 +337,32 @@ def wait_until_gone(process: int) -> None:
 
 def test_planning_starts_no_framework(tmp_path: Path) -> None:
     pipeline = tmp_path / "p.toml"
-    pipeline.write_text('[shop]\n[cnn]\n[predict]\n[images]\npath = "dataset:shop/*.parquet"\n[shards]\ntask = "class"\n')
+    pipeline.write_text(
+        '[shop]\n[cnn]\n[predict]\n[images]\npath = "dataset:shop/*.parquet"\n[shards]\ntask ='
+        ' "class"\n'
+    )
     program = (
         "import sys; from emberline.cli import main\n"
         f"sys.argv = ['emberline', 'plan', {str(pipeline)!r}, '--format', 'json']\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         "assert not {'tensorflow', 'keras', 'pyspark', 'matplotlib'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     planned = [row["stage"] for row in json.loads(done.stdout)]
-    assert planned == ["generate-shop", "prepare-images", "export-shards", "train-cnn", "predict-items"]
+    assert planned == [
+        "generate-shop",
+        "prepare-images",
+        "export-shards",
+        "train-cnn",
+        "predict-items",
+    ]
 
 
 def test_replicas_that_do_not_divide_the_streams_are_refused() -> None:
-    with pytest.raises(ValueError, match="replicas = 3 does not divide streams = 8; 1 and 2 and 4 and 8 do"):
+    with pytest.raises(
+        ValueError, match="replicas = 3 does not divide streams = 8; 1 and 2 and 4 and 8 do"
+    ):
         config_of(SECTIONS, replicas=3)

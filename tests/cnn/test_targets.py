@@ -7,7 +7,9 @@ from emberline.cnn.targets import Components, fit_components
 
 RNG = np.random.default_rng(2)
 SCALES = np.array([3.0, 0.1, 1.0, 20.0, 0.5])
-FACTORS = ((RNG.standard_normal((300, 5)) @ RNG.standard_normal((5, 5))) * SCALES + [5, 0, -2, 100, 0]).astype(np.float32)
+FACTORS = (
+    (RNG.standard_normal((300, 5)) @ RNG.standard_normal((5, 5))) * SCALES + [5, 0, -2, 100, 0]
+).astype(np.float32)
 
 
 def standardised(factors: np.ndarray) -> np.ndarray:
@@ -21,7 +23,9 @@ def restored(components: Components, factors: np.ndarray) -> np.ndarray:
 
 def test_all_components_restore_the_factors() -> None:
     components = fit_components([FACTORS], 5)
-    assert (components.mean.dtype, components.forward.dtype, components.back.dtype) == (np.float32,) * 3
+    assert (components.mean.dtype, components.forward.dtype, components.back.dtype) == (
+        np.float32,
+    ) * 3
     error = np.abs(restored(components, FACTORS) - FACTORS)
     assert (error / FACTORS.std(axis=0)).max() < 1e-4
 
@@ -50,20 +54,25 @@ def test_fewer_components_restore_as_well_as_any_matrix_of_that_rank(count: int)
     components = fit_components([FACTORS], count)
     assert components.forward.shape == (5, count)
     assert components.back.shape == (count, 5)
-    lost = (restored(components, FACTORS).astype(float) - FACTORS) / FACTORS.std(axis=0, dtype=float)
+    lost = (restored(components, FACTORS).astype(float) - FACTORS) / FACTORS.std(
+        axis=0, dtype=float
+    )
     smaller = np.linalg.eigvalsh(np.corrcoef(FACTORS.T.astype(float)))[: 5 - count]
     assert np.square(lost).sum() == pytest.approx(300 * smaller.sum(), rel=1e-3)
 
 
 def test_fewer_components_are_the_first_of_more() -> None:
     np.testing.assert_array_equal(
-        fit_components([FACTORS], 2).targets(FACTORS), fit_components([FACTORS], 5).targets(FACTORS)[:, :2]
+        fit_components([FACTORS], 2).targets(FACTORS),
+        fit_components([FACTORS], 5).targets(FACTORS)[:, :2],
     )
 
 
 def test_row_groups_are_added_up() -> None:
     whole, cut = fit_components([FACTORS], 3), fit_components(np.array_split(FACTORS, 7), 3)
-    np.testing.assert_allclose(restored(cut, FACTORS), restored(whole, FACTORS), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(
+        restored(cut, FACTORS), restored(whole, FACTORS), rtol=1e-5, atol=1e-4
+    )
 
 
 def test_other_factors_are_projected_by_the_training_factors() -> None:

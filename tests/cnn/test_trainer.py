@@ -18,30 +18,49 @@ def batch(rows: int, seed: int, weights: list[float] | None = None) -> Batch:
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (rows, *SHAPE)).astype(np.uint8)
     weight = np.array([1.0] * rows if weights is None else weights, np.float32)
-    return Batch(pixels, rng.integers(0, CLASSES, rows).astype(np.int32), weight, float(weight.sum()))
+    return Batch(
+        pixels, rng.integers(0, CLASSES, rows).astype(np.int32), weight, float(weight.sum())
+    )
 
 
 def split(whole: Batch, replicas: int) -> list[Batch]:
     parts = [
-        [np.array_split(array, replicas)[r] for array in (whole.pixels, whole.targets, whole.weights)] for r in range(replicas)
+        [
+            np.array_split(array, replicas)[r]
+            for array in (whole.pixels, whole.targets, whole.weights)
+        ]
+        for r in range(replicas)
     ]
     return [Batch(*part, whole.total) for part in parts]
 
 
 @pytest.fixture(scope="module")
 def make(tensorflow: Any) -> Any:
-    """`make(replicas, task, **settings)`: a trainer of a fresh model, the same weights each time."""
+    """`make(replicas, task, **settings)`: a trainer of a fresh model, the same weights each
+    time.
+    """
     from emberline.cnn.model import build
     from emberline.cnn.strategy import make_strategy
     from emberline.cnn.trainer import Trainer, make_optimizer
 
-    strategies = {replicas: make_strategy(replicas, deterministic=True) for replicas in (1, 2)}  # two at once mix up their sums
+    # two at once mix up their sums
+    strategies = {replicas: make_strategy(replicas, deterministic=True) for replicas in (1, 2)}
 
-    def make_trainer(replicas: int = 1, task: str = "class", steps: int = 10, **settings: Any) -> Trainer:
-        config = CnnConfig.model_validate({"optimizer": "sgd", "learning_rate": 0.05, "replicas": replicas} | settings)
+    def make_trainer(
+        replicas: int = 1, task: str = "class", steps: int = 10, **settings: Any
+    ) -> Trainer:
+        config = CnnConfig.model_validate(
+            {"optimizer": "sgd", "learning_rate": 0.05, "replicas": replicas} | settings
+        )
         strategy = strategies[replicas]
         with strategy.scope():
-            return Trainer(strategy, build(config, SHAPE, [0.5], [0.25], CLASSES), make_optimizer(config, steps), task, config)
+            return Trainer(
+                strategy,
+                build(config, SHAPE, [0.5], [0.25], CLASSES),
+                make_optimizer(config, steps),
+                task,
+                config,
+            )
 
     return make_trainer
 
@@ -58,7 +77,10 @@ def outputs(trainer: Any, pixels: np.ndarray) -> np.ndarray:
 def test_two_replicas_learn_what_one_learns(make: Any, model: str) -> None:
     batches = [batch(16, seed) for seed in range(10)]
     one, two = (make(replicas, model=model, learning_rate=0.01) for replicas in (1, 2))
-    first, second = one.train([[whole] for whole in batches], 10), two.train([split(whole, 2) for whole in batches], 10)
+    first, second = (
+        one.train([[whole] for whole in batches], 10),
+        two.train([split(whole, 2) for whole in batches], 10),
+    )
     assert sums(first) == pytest.approx(sums(second), rel=1e-4)
     for left, right in zip(one.values(), two.values(), strict=True):
         np.testing.assert_allclose(left, right, rtol=0, atol=1e-5)
@@ -68,7 +90,9 @@ def test_rows_of_weight_zero_do_not_count(make: Any) -> None:
     filled = batch(8, 1, weights=[1, 1, 1, 1, 1, 0, 0, 0])
     alone = Batch(filled.pixels[:5], filled.targets[:5], filled.weights[:5], 5.0)
     left, right = make(), make()
-    assert sums(left.train([[filled]], 1)) == pytest.approx(sums(right.train([[alone]], 1)), rel=1e-6)
+    assert sums(left.train([[filled]], 1)) == pytest.approx(
+        sums(right.train([[alone]], 1)), rel=1e-6
+    )
     for values in zip(left.values(), right.values(), strict=True):
         np.testing.assert_allclose(*values, atol=1e-6)
 
@@ -84,18 +108,24 @@ def test_the_loss_of_factors_is_the_squared_error_summed_over_components(make: A
     trainer, whole = make(task="factors"), batch(6, 2)
     targets = np.random.default_rng(3).normal(size=(6, CLASSES)).astype(np.float32)
     error = ((outputs(trainer, whole.pixels) - targets) ** 2).sum()
-    assert trainer.train([[Batch(whole.pixels, targets, whole.weights, 6.0)]], 1).loss_sum == pytest.approx(error, rel=1e-5)
+    assert trainer.train(
+        [[Batch(whole.pixels, targets, whole.weights, 6.0)]], 1
+    ).loss_sum == pytest.approx(error, rel=1e-5)
 
 
 def test_a_step_of_plain_gradient_descent_is_the_gradients(make: Any, tensorflow: Any) -> None:
-    """Of the last layer's bias, whose gradient is known: probabilities less ones at the true classes, over the rows."""
+    """Of the last layer's bias, whose gradient is known: probabilities less ones at the true
+    classes, over the rows.
+    """
     trainer, whole = make(momentum=0.0), batch(4, 5)
     logits = outputs(trainer, whole.pixels)
     probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     gradient = (probability - np.eye(CLASSES)[whole.targets]).mean(axis=0)
     before = trainer.model.get_layer("outputs").bias.numpy()
     trainer.train([[whole]], 1)
-    np.testing.assert_allclose(trainer.model.get_layer("outputs").bias.numpy(), before - 0.05 * gradient, atol=1e-6)
+    np.testing.assert_allclose(
+        trainer.model.get_layer("outputs").bias.numpy(), before - 0.05 * gradient, atol=1e-6
+    )
 
 
 def test_a_loss_that_is_not_finite_ends_training(make: Any) -> None:
@@ -103,7 +133,8 @@ def test_a_loss_that_is_not_finite_ends_training(make: Any) -> None:
 
     with pytest.raises(NotFiniteError, match=r"the loss is (nan|inf)") as caught:
         make(learning_rate=1e30).train([[batch(8, seed)] for seed in range(5)], 5)
-    assert caught.value.taken == 1  # the first step's loss is that of the weights as they were drawn
+    # the first step's loss is that of the weights as they were drawn
+    assert caught.value.taken == 1
 
 
 def test_steps_end_where_somebody_asks_to_stop_one_step_later(make: Any) -> None:
@@ -118,14 +149,24 @@ def test_steps_end_where_somebody_asks_to_stop_one_step_later(make: Any) -> None
 
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_the_gradient_of_the_whole_batch_is_clipped(make: Any, replicas: int) -> None:
-    """A step of plain gradient descent is then as long as the learning rate times the norm, and in the direction it had."""
+    """A step of plain gradient descent is then as long as the learning rate times the norm, and
+    in the direction it had.
+    """
     whole = batch(8, 3)
-    plain, clipped = make(momentum=0.0, replicas=replicas), make(momentum=0.0, replicas=replicas, clip_norm=0.01)
+    plain, clipped = (
+        make(momentum=0.0, replicas=replicas),
+        make(momentum=0.0, replicas=replicas, clip_norm=0.01),
+    )
     start = plain.model_values()
     for trainer in (plain, clipped):
         trainer.train([split(whole, replicas)], 1)
-    steps = [[after - before for after, before in zip(t.model_values(), start, strict=True)] for t in (plain, clipped)]
-    free, bound = (np.concatenate([step.ravel() for step in each]).astype(np.float64) for each in steps)
+    steps = [
+        [after - before for after, before in zip(t.model_values(), start, strict=True)]
+        for t in (plain, clipped)
+    ]
+    free, bound = (
+        np.concatenate([step.ravel() for step in each]).astype(np.float64) for each in steps
+    )
     assert np.linalg.norm(free) > 0.05 * 0.02
     assert np.linalg.norm(bound) == pytest.approx(0.05 * 0.01, rel=1e-3)
     assert free @ bound == pytest.approx(np.linalg.norm(free) * np.linalg.norm(bound), rel=1e-4)
@@ -138,7 +179,9 @@ def test_mixed_precision_learns_about_the_same(make: Any, precision: str, replic
     exact = make(replicas, clip_norm=1.0).train(batches, 3)
     mixed_trainer = make(replicas, clip_norm=1.0, precision=precision)
     mixed = mixed_trainer.train(batches, 3)
-    assert mixed_trainer.model.get_layer("embedding").compute_dtype == precision.removeprefix("mixed_")
+    assert mixed_trainer.model.get_layer("embedding").compute_dtype == precision.removeprefix(
+        "mixed_"
+    )
     assert mixed_trainer.model.get_layer("embedding").kernel.dtype == "float32"
     assert mixed_trainer.model(batches[0][0].pixels).dtype.name == "float32"
     assert 0 < abs(mixed.loss_sum - exact.loss_sum) < 0.05 * exact.loss_sum
@@ -151,14 +194,18 @@ def test_mixed_precision_learns_about_the_same(make: Any, precision: str, replic
 def test_steps_compiled_by_xla_are_the_same_to_rounding(make: Any) -> None:
     batches = [[batch(8, seed)] for seed in range(3)]
     plain, compiled = (make(model="resnet", xla=xla) for xla in (False, True))
-    assert sums(plain.train(batches, 3)) == pytest.approx(sums(compiled.train(batches, 3)), rel=1e-4)
+    assert sums(plain.train(batches, 3)) == pytest.approx(
+        sums(compiled.train(batches, 3)), rel=1e-4
+    )
     for left, right in zip(plain.values(), compiled.values(), strict=True):
         np.testing.assert_allclose(left, right, atol=1e-4)
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
 @pytest.mark.parametrize("rows", [1, 3, 1030])
-def test_a_measure_is_the_sum_over_rows_however_they_are_cut(make: Any, replicas: int, rows: int) -> None:
+def test_a_measure_is_the_sum_over_rows_however_they_are_cut(
+    make: Any, replicas: int, rows: int
+) -> None:
     trainer, whole = make(replicas), batch(rows, 7)
     logits = outputs(trainer, whole.pixels)
     entropy = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(rows), whole.targets]
@@ -167,7 +214,9 @@ def test_a_measure_is_the_sum_over_rows_however_they_are_cut(make: Any, replicas
     assert correct == (logits.argmax(axis=1) == whole.targets).sum()
 
 
-def test_no_replica_measures_a_batch_without_rows(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_replica_measures_a_batch_without_rows(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """TensorFlow's convolutions refuse some of those, now and then."""
     trainer, sizes = make(2), []
     spread = trainer._spread
@@ -188,9 +237,13 @@ def test_weight_decay_spares_biases(make: Any) -> None:
     start = dict(zip((v.path for v in plain.model.variables), plain.model_values(), strict=True))
     for trainer in (plain, decayed):
         trainer.train([[whole]], 1)
-    for left, right in zip(plain.model.trainable_variables, decayed.model.trainable_variables, strict=True):
+    for left, right in zip(
+        plain.model.trainable_variables, decayed.model.trainable_variables, strict=True
+    ):
         shrunk = 0.05 * 0.1 * start[left.path] if "kernel" in left.path else 0.0
-        np.testing.assert_allclose(left.numpy() - right.numpy(), shrunk, atol=2e-6, err_msg=left.path)
+        np.testing.assert_allclose(
+            left.numpy() - right.numpy(), shrunk, atol=2e-6, err_msg=left.path
+        )
 
 
 @pytest.mark.parametrize(
@@ -203,7 +256,9 @@ def test_weight_decay_spares_biases(make: Any) -> None:
         ({"schedule": "cosine", "warmup_steps": 10}, {4: 0.5, 9: 1.0, 55: 0.5, 100: 0.0}),
     ],
 )
-def test_the_learning_rate_follows_its_schedule(make: Any, settings: dict[str, Any], expected: dict[int, float]) -> None:
+def test_the_learning_rate_follows_its_schedule(
+    make: Any, settings: dict[str, Any], expected: dict[int, float]
+) -> None:
     optimizer = make(epochs=10, steps=10, **settings).optimizer
     found = {}
     for step in expected:
@@ -221,7 +276,9 @@ def test_a_model_scales_pixels_and_gives_its_embedding(make: Any, model: str) ->
     np.testing.assert_allclose(scaled, (pixels / 255 - 0.5) / 0.25, atol=1e-5)
     outputs, embedding = (array.numpy() for array in with_embedding(trainer.model)(pixels))
     last = trainer.model.get_layer("outputs")
-    np.testing.assert_allclose(outputs, embedding @ last.kernel.numpy() + last.bias.numpy(), atol=1e-5)
+    np.testing.assert_allclose(
+        outputs, embedding @ last.kernel.numpy() + last.bias.numpy(), atol=1e-5
+    )
     kernel, bias = np.ones((CLASSES, 2), np.float32), np.array([1, -1], np.float32)
     mapped = with_frozen_layer(trainer.model, kernel, bias)(pixels).numpy()
     np.testing.assert_allclose(mapped, outputs @ kernel + bias, atol=1e-5)
@@ -230,5 +287,8 @@ def test_a_model_scales_pixels_and_gives_its_embedding(make: Any, model: str) ->
 def test_pictures_that_are_too_small_are_refused(tensorflow: Any) -> None:
     from emberline.cnn.model import build
 
-    with pytest.raises(ConfigError, match=r'cnn.model = "cifar" needs pictures of at least 18 pixels on a side, found 16 x 20'):
+    with pytest.raises(
+        ConfigError,
+        match=r'cnn.model = "cifar" needs pictures of at least 18 pixels on a side, found 16 x 20',
+    ):
         build(CnnConfig(), (16, 20, 3), [0.5] * 3, [0.2] * 3, 2)

@@ -1,4 +1,6 @@
-"""Training by several real TensorFlow processes on loopback: killed, stopped, preempted; it ends well, and nobody is left."""
+"""Training by several real TensorFlow processes on loopback: killed, stopped, preempted; it
+ends well, and nobody is left.
+"""
 
 import json
 import os
@@ -54,17 +56,29 @@ def pipeline(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(pipeline: Path, root: Path, publish_shards: Publish) -> Iterator[Callable[..., Process]]:
-    """`start(overrides)` begins `emberline run --only train-cnn`; in the end none of its processes is left."""
+    """`start(overrides)` begins `emberline run --only train-cnn`; in the end none of its
+    processes is left.
+    """
     publish_shards(root)
     started: list[Process] = []
 
     def begin(*overrides: str) -> Process:
         words = [word for override in overrides for word in ("--set", override)]
-        program = [sys.executable, "-c", "from emberline.cli import main; main()", "run", str(pipeline), "--root", str(root)]
+        program = [
+            sys.executable,
+            "-c",
+            "from emberline.cli import main; main()",
+            "run",
+            str(pipeline),
+            "--root",
+            str(root),
+        ]
         environment = {**os.environ, "TF_CONFIG": "of another job"}
         more = ["--only", "train-cnn", "--verbose", *words]
         with (root.parent / "stderr").open("w") as errors:
-            process = subprocess.Popen([*program, *more], stdout=errors, stderr=errors, text=True, env=environment)
+            process = subprocess.Popen(
+                [*program, *more], stdout=errors, stderr=errors, text=True, env=environment
+            )
         started.append(process)
         return process
 
@@ -107,7 +121,16 @@ def checkpoints(root: Path) -> list[Path]:
 
 def newest(root: Path) -> int:
     """The step of the newest checkpoint; 0 where there is none."""
-    return max([0, *(int(path.stem.removeprefix("step-")) for path in checkpoints(root) if path.suffix == ".npz")])
+    return max(
+        [
+            0,
+            *(
+                int(path.stem.removeprefix("step-"))
+                for path in checkpoints(root)
+                if path.suffix == ".npz"
+            ),
+        ]
+    )
 
 
 def finish(process: Process, root: Path, seconds: float = 180) -> tuple[int, str]:
@@ -120,7 +143,8 @@ def status(root: Path) -> dict[str, Any]:
     return content
 
 
-# --------------------------------------------------------------------------------------------------------------- numbers
+# --------------------------------------------------------------------------------------------------
+# numbers
 
 
 @pytest.mark.faults
@@ -128,7 +152,8 @@ def status(root: Path) -> dict[str, Any]:
 def test_any_number_of_processes_and_devices_learns_the_same(
     model: str, pipeline: Path, tmp_path: Path, publish_shards: Publish, weights: Weights
 ) -> None:
-    """54 steps of 16 rows; the model that is kept is that of the last epoch, or all of them disagree about the best one.
+    """54 steps of 16 rows; the model that is kept is that of the last epoch, or all of them
+    disagree about the best one.
 
     They are small: a large one lets grow what rounding has put on the other side of a ReLU's zero.
     """
@@ -136,7 +161,14 @@ def test_any_number_of_processes_and_devices_learns_the_same(
     def trained(**settings: int) -> tuple[list[dict[str, float]], dict[str, np.ndarray]]:
         root = tmp_path / "_".join(map(str, settings.values()))
         publish_shards(root)
-        changes = ["optimizer=sgd", "learning_rate=0.003", "epochs=9", f"model={model}", "flip=true", "shift=2"]
+        changes = [
+            "optimizer=sgd",
+            "learning_rate=0.003",
+            "epochs=9",
+            f"model={model}",
+            "flip=true",
+            "shift=2",
+        ]
         changes += [f"{key}={value}" for key, value in settings.items()]
         config = pipelines.load(pipeline, [f"cnn.{change}" for change in changes])
         runner.run(config, root, stages.select(config, only="train-cnn"))
@@ -146,14 +178,19 @@ def test_any_number_of_processes_and_devices_learns_the_same(
     assert history[-1]["val_loss"] < history[0]["val_loss"]
     for other_history, other in (trained(workers=1, replicas=2), trained(workers=2, replicas=1)):
         for name in ("loss", "val_loss"):
-            assert [row[name] for row in other_history] == pytest.approx([row[name] for row in history], rel=1e-5)
-        assert [row["val_accuracy"] for row in other_history] == [row["val_accuracy"] for row in history]
+            assert [row[name] for row in other_history] == pytest.approx(
+                [row[name] for row in history], rel=1e-5
+            )
+        assert [row["val_accuracy"] for row in other_history] == [
+            row["val_accuracy"] for row in history
+        ]
         assert one.keys() == other.keys() and len(one) > 8
         for name, values in one.items():
             np.testing.assert_allclose(other[name], values, rtol=0, atol=1e-5, err_msg=name)
 
 
-# ---------------------------------------------------------------------------------------------------------------- faults
+# --------------------------------------------------------------------------------------------------
+# faults
 
 
 def hurt(process: Process, root: Path, rank: int, number: int) -> float:
@@ -189,19 +226,34 @@ def test_a_training_killed_at_random_steps_ends_with_the_bits_of_an_unbroken_one
     publish_shards: Publish,
     weights: Weights,
 ) -> None:
-    """Each time some steps after the one before, and within a step: the last checkpoint is two steps old at most."""
-    settings = ["workers=1", f"epochs={kills * 12}", f"max_restarts={kills}", "flip=true", "shift=2", "schedule=cosine"]
+    """Each time some steps after the one before, and within a step: the last checkpoint is two
+    steps old at most.
+    """
+    settings = [
+        "workers=1",
+        f"epochs={kills * 12}",
+        f"max_restarts={kills}",
+        "flip=true",
+        "shift=2",
+        "schedule=cosine",
+    ]
     overrides = [f"cnn.{setting}" for setting in settings]
     process, rng, killed = start(*overrides), random.Random(kills), 0
     for _ in range(kills):
         until = newest(root) + rng.randint(1, 60)
-        wait_for("the next moment", lambda least=until: newest(root) >= least or process.poll() is not None)
+        wait_for(
+            "the next moment",
+            lambda least=until: newest(root) >= least or process.poll() is not None,
+        )
         time.sleep(rng.uniform(0, 0.02))
         before = running()
         if process.poll() is None:
             os.kill(before[0], signal.SIGKILL)
             killed += 1
-            wait_for("another trainer", lambda old=before: running() not in ({}, old) or process.poll() is not None)
+            wait_for(
+                "another trainer",
+                lambda old=before: running() not in ({}, old) or process.poll() is not None,
+            )
     code, errors = finish(process, root)
     assert code == 0, errors
     assert errors.count("was killed by signal 9") == killed == kills
@@ -212,7 +264,9 @@ def test_a_training_killed_at_random_steps_ends_with_the_bits_of_an_unbroken_one
     left, right = weights(root), weights(unbroken)
     assert left.keys() == right.keys() and len(left) > 8
     assert all(left[name].tobytes() == right[name].tobytes() for name in left)
-    histories = [manifests.load(place, "cnn").manifest.info["history"] for place in (root, unbroken)]
+    histories = [
+        manifests.load(place, "cnn").manifest.info["history"] for place in (root, unbroken)
+    ]
     assert [row["loss"] for row in histories[0]] == [row["loss"] for row in histories[1]]
 
 
@@ -240,7 +294,9 @@ def test_a_trainer_that_dies_or_stops_is_named_within_a_minute_and_training_goes
 
 
 @pytest.mark.faults
-def test_a_trainer_that_dies_each_time_ends_the_run_with_what_happened(start: Callable[..., Process], root: Path) -> None:
+def test_a_trainer_that_dies_each_time_ends_the_run_with_what_happened(
+    start: Callable[..., Process], root: Path
+) -> None:
     process = start("cnn.epochs=1000", "cnn.max_restarts=1")
     for _ in range(2):
         before = set(running().values())
@@ -248,7 +304,10 @@ def test_a_trainer_that_dies_each_time_ends_the_run_with_what_happened(start: Ca
         hurt(process, root, 1, signal.SIGKILL)
     code, errors = finish(process, root)
     assert code == 1
-    assert f"emberline: error: train-cnn: given up after 1 restarts: rank 1 on {HOST} was killed by signal 9" in errors
+    assert (
+        f"emberline: error: train-cnn: given up after 1 restarts: rank 1 on {HOST} was killed by"
+        " signal 9" in errors
+    )
     assert status(root)["exit_code"] == 1 and "given up" in status(root)["error"]
     assert not (root / "cnn" / "manifest.json").exists()
 
@@ -289,7 +348,11 @@ def test_a_port_that_somebody_has_taken_is_given_up_for_another(
 
 @pytest.mark.faults
 def test_a_trainer_that_cannot_write_is_not_started_again(
-    pipeline: Path, root: Path, publish_shards: Publish, small_disk: Callable[..., None], command: Callable[..., Any]
+    pipeline: Path,
+    root: Path,
+    publish_shards: Publish,
+    small_disk: Callable[..., None],
+    command: Callable[..., Any],
 ) -> None:
     """The disk is full before the first checkpoint."""
     small_disk(root / "_work", "20k")
@@ -297,7 +360,9 @@ def test_a_trainer_that_cannot_write_is_not_started_again(
     done = command("run", pipeline, "--root", root, "--only", "train-cnn", "--set", "cnn.workers=1")
     assert done.returncode == 1
     assert re.search(
-        rf"^emberline: error: the disk of {root}/_work/\S+ is full: .* of 20,480 bytes are left, ", done.stderr, re.M
+        rf"^emberline: error: the disk of {root}/_work/\S+ is full: .* of 20,480 bytes are left, ",
+        done.stderr,
+        re.M,
     )
     assert "Traceback" not in done.stderr and "restart" not in done.stderr
     assert status(root)["state"] == "failed" and "is full" in status(root)["error"]
@@ -323,7 +388,11 @@ def test_nobody_else_reaches_trainers_on_one_machine_and_no_proxy_stands_between
     assert set(team) == {0, 1}, (root.parent / "stderr").read_text()
     assert within_reach(process.pid) == set()
     for pid in team.values():
-        told = json.loads(dict(v.split("=", 1) for v in Path(f"/proc/{pid}/environ").read_text().split("\0") if v)["TF_CONFIG"])
+        told = json.loads(
+            dict(
+                v.split("=", 1) for v in Path(f"/proc/{pid}/environ").read_text().split("\0") if v
+            )["TF_CONFIG"]
+        )
         for address in told["cluster"]["worker"]:
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), 5)
@@ -332,7 +401,8 @@ def test_nobody_else_reaches_trainers_on_one_machine_and_no_proxy_stands_between
     assert "trainers_within_reach" not in errors
 
 
-# ----------------------------------------------------------------------------------------------------------- preemption
+# --------------------------------------------------------------------------------------------------
+# preemption
 
 
 @pytest.mark.faults
@@ -346,7 +416,9 @@ def test_a_run_that_is_asked_to_stop_saves_and_the_next_one_continues_it(
     process.terminate()
     code, errors = finish(process, root, 40)
     assert code == 75, errors
-    assert errors.splitlines()[-1].startswith("emberline: error: training was asked to stop; epoch ")
+    assert errors.splitlines()[-1].startswith(
+        "emberline: error: training was asked to stop; epoch "
+    )
     assert (status(root)["state"], status(root)["exit_code"]) == ("stopped", 75)
     again = start("cnn.epochs=1000", f"cnn.workers={3 - workers}")
     wait_for("resuming", lambda: "training_resumed" in (root.parent / "stderr").read_text())
@@ -356,26 +428,38 @@ def test_a_run_that_is_asked_to_stop_saves_and_the_next_one_continues_it(
 
 @pytest.mark.faults
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_trainer_whose_machine_is_taken_away_has_all_of_them_save(rank: int, start: Callable[..., Process], root: Path) -> None:
+def test_a_trainer_whose_machine_is_taken_away_has_all_of_them_save(
+    rank: int, start: Callable[..., Process], root: Path
+) -> None:
     process = start("cnn.epochs=1000")
     hurt(process, root, rank, signal.SIGTERM)
     code, errors = finish(process, root, 90)
     assert code == 75, errors
-    assert errors.splitlines()[-1].startswith("emberline: error: training was asked to stop; epoch ")
+    assert errors.splitlines()[-1].startswith(
+        "emberline: error: training was asked to stop; epoch "
+    )
 
 
-# --------------------------------------------------------------------------------------------------------------- settings
+# --------------------------------------------------------------------------------------------------
+# settings
 
 
 def test_workers_that_do_not_divide_the_streams_are_refused(pipeline: Path) -> None:
-    with pytest.raises(ConfigError, match=r"workers \* replicas = 3 \* 1 does not divide streams = 8; 1 and 2 and 4 and 8 do"):
+    with pytest.raises(
+        ConfigError,
+        match=r"workers \* replicas = 3 \* 1 does not divide streams = 8; 1 and 2 and 4 and 8 do",
+    ):
         pipelines.load(pipeline, ["cnn.workers=3"])
 
 
 def test_who_starts_the_trainers_is_said_by_the_config(pipeline: Path) -> None:
     local, spark = (
-        stages.select(pipelines.load(pipeline, [f"cnn.launcher={name}"]), "train-cnn")[0] for name in ("local", "spark")
+        stages.select(pipelines.load(pipeline, [f"cnn.launcher={name}"]), "train-cnn")[0]
+        for name in ("local", "spark")
     )
     assert (local.engine, local.target) == ("tensorflow", "emberline.cnn.train:run")
     assert (spark.engine, spark.target) == ("spark", "emberline.spark.barrier:run")
-    assert local.settings(pipelines.load(pipeline)).what() == local.settings(pipelines.load(pipeline, ["cnn.workers=4"])).what()
+    assert (
+        local.settings(pipelines.load(pipeline)).what()
+        == local.settings(pipelines.load(pipeline, ["cnn.workers=4"])).what()
+    )

@@ -1,4 +1,6 @@
-"""What a disk's refusal is said to be: real ones of small and closed disks, and those that Java and Spark's workers only tell."""
+"""What a disk's refusal is said to be: real ones of small and closed disks, and those that Java
+and Spark's workers only tell.
+"""
 
 import errno
 import os
@@ -13,9 +15,18 @@ import pytest
 from emberline.datasets import disk, storage
 from emberline.errors import ConfigError, DataError, EmberlineError, StorageError
 
-JAVA = "org.apache.spark.SparkException: Job aborted ...: java.io.IOException: {}/spill-1 (No space left on device)\n\tat x"
-WORKER = "Traceback ...\n  File parts.py, line 3\nOSError: [Errno 28] No space left on device\n\n\tat org.apache.spark"
-BARE = "SparkException: Job aborted due to ...: java.io.IOException: No space left on device\n\tat sun.nio.ch"
+JAVA = (
+    "org.apache.spark.SparkException: Job aborted ...: java.io.IOException: {}/spill-1 (No space"
+    " left on device)\n\tat x"
+)
+WORKER = (
+    "Traceback ...\n  File parts.py, line 3\nOSError: [Errno 28] No space left on device\n\n\tat"
+    " org.apache.spark"
+)
+BARE = (
+    "SparkException: Job aborted due to ...: java.io.IOException: No space left on device\n\tat"
+    " sun.nio.ch"
+)
 
 
 @pytest.fixture
@@ -26,7 +37,10 @@ def small(tmp_path: Path, small_disk: Callable[..., None]) -> Path:
 
 
 def test_a_full_disk_is_named_with_what_is_left(small: Path) -> None:
-    said = rf"^the disk of {small}/new is full: 1,04\d,\d+ of 1,048,576 bytes are left, 2,097,152 were to be written; make room"
+    said = (
+        rf"^the disk of {small}/new is full: 1,04\d,\d+ of 1,048,576 bytes are left, 2,097,152 were"
+        r" to be written; make room"
+    )
     with pytest.raises(StorageError, match=said) as refused, disk.explained(small):
         storage.replace_file(small / "old", b"old")
         storage.replace_file(small / "new", bytes(2 << 20))
@@ -37,7 +51,10 @@ def test_a_full_disk_is_named_with_what_is_left(small: Path) -> None:
 
 def test_a_disk_that_is_mounted_read_only_is_a_mistake(small: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", small], check=True)
-    with pytest.raises(ConfigError, match=rf"^{small}/\S+ is mounted read-only; change that"), disk.explained(small):
+    with (
+        pytest.raises(ConfigError, match=rf"^{small}/\S+ is mounted read-only; change that"),
+        disk.explained(small),
+    ):
         storage.replace_file(small / "new", b"new")
 
 
@@ -54,7 +71,10 @@ except Exception as error:
     print(type(error).__name__, error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stdout.startswith("ConfigError ") and "takes no larger files (ulimit -f)" in done.stdout, done.stderr
+    assert (
+        done.stdout.startswith("ConfigError ")
+        and "takes no larger files (ulimit -f)" in done.stdout
+    ), done.stderr
 
 
 @pytest.mark.parametrize(("text", "place"), [(JAVA, "{}/spill-1"), (WORKER, "{}"), (BARE, "{}")])
@@ -64,14 +84,26 @@ def test_what_spark_tells_of_a_full_disk_is_understood(
     monkeypatch.setenv("SPARK_LOCAL_DIRS", str(small))
     found = disk.refusal(RuntimeError(text.format(small)), Path("/"))
     assert isinstance(found, StorageError)
-    assert str(found).startswith(f"the disk of {place.format(small)} is full: 1,048,576 of 1,048,576 bytes are left")
+    assert str(found).startswith(
+        f"the disk of {place.format(small)} is full: 1,048,576 of 1,048,576 bytes are left"
+    )
 
 
 def test_a_folder_of_somebody_else_is_named() -> None:
-    found = disk.refusal(RuntimeError("java.io.FileNotFoundException: /spark/blockmgr-1/0c (Permission denied)"))
-    assert isinstance(found, ConfigError) and str(found).startswith("/spark/blockmgr-1/0c may not be written by this user; ")
-    found = disk.refusal(RuntimeError("{{function_node}} /tmp/logs/events.1; Read-only file system [Op:WriteSummary]"))
-    assert isinstance(found, ConfigError) and str(found).startswith("/tmp/logs/events.1 is mounted read-only; ")
+    found = disk.refusal(
+        RuntimeError("java.io.FileNotFoundException: /spark/blockmgr-1/0c (Permission denied)")
+    )
+    assert isinstance(found, ConfigError) and str(found).startswith(
+        "/spark/blockmgr-1/0c may not be written by this user; "
+    )
+    found = disk.refusal(
+        RuntimeError(
+            "{{function_node}} /tmp/logs/events.1; Read-only file system [Op:WriteSummary]"
+        )
+    )
+    assert isinstance(found, ConfigError) and str(found).startswith(
+        "/tmp/logs/events.1 is mounted read-only; "
+    )
 
 
 @pytest.mark.parametrize(

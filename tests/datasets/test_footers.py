@@ -1,4 +1,6 @@
-"""A bit flipped in any region of any table: every reader of ours names the part, and none gives other rows."""
+"""A bit flipped in any region of any table: every reader of ours names the part, and none gives
+other rows.
+"""
 
 import json
 import random
@@ -35,16 +37,25 @@ VALUES: dict[pa.DataType, Callable[[random.Random], object]] = {
 
 
 def value(kind: pa.DataType, rng: random.Random) -> object:
-    return [value(kind.value_type, rng) for _ in range(3)] if pa.types.is_list(kind) else VALUES[kind](rng)
+    return (
+        [value(kind.value_type, rng) for _ in range(3)]
+        if pa.types.is_list(kind)
+        else VALUES[kind](rng)
+    )
 
 
 def publish(root: Path, name: str, count: int = 300) -> Dataset:
     """A table of random rows in two parts."""
     rng, schema, run_id = random.Random(name), TABLES[name], "20250101T000000-00000000"
-    table = pa.table({field.name: [value(field.type, rng) for _ in range(count)] for field in schema}, schema)
+    table = pa.table(
+        {field.name: [value(field.type, rng) for _ in range(count)] for field in schema}, schema
+    )
     folder = root / name / run_folder("0" * 64, run_id)
     halves = (table.slice(0, count // 2), table.slice(count // 2))
-    parts = [write_part([half], folder, f"part-{number:05d}", schema) for number, half in enumerate(halves)]
+    parts = [
+        write_part([half], folder, f"part-{number:05d}", schema)
+        for number, half in enumerate(halves)
+    ]
     made = ProducedBy("the-stage", "0" * 64, run_id)
     commit(root, Manifest(name, "table", fields_of(schema), count, parts, made, rank=3))
     return manifests.load(root, name)
@@ -55,7 +66,10 @@ def regions(path: Path) -> dict[str, range]:
     content, group = path.read_bytes(), pq.read_metadata(path).row_group(0)
     footer = len(content) - len(read_footer(path))
     found = {"first magic": range(4), "footer": range(footer, len(content) - 8)}
-    found |= {"footer's length": range(len(content) - 8, len(content) - 4), "last magic": range(len(content) - 4, len(content))}
+    found |= {
+        "footer's length": range(len(content) - 8, len(content) - 4),
+        "last magic": range(len(content) - 4, len(content)),
+    }
     for number in range(group.num_columns):
         chunk = group.column(number)
         begin = min(filter(None, (chunk.dictionary_page_offset, chunk.data_page_offset)))
@@ -84,7 +98,9 @@ def by_workers(dataset: Dataset) -> pa.Table:
         return batches
 
     numbers = pa.record_batch({"id": list(range(len(rows.row_groups(dataset))))})
-    return pa.Table.from_batches(rows.hand_over(iter([numbers]), dataset, TABLES[dataset.name].names, everything))
+    return pa.Table.from_batches(
+        rows.hand_over(iter([numbers]), dataset, TABLES[dataset.name].names, everything)
+    )
 
 
 @pytest.fixture(scope="module", params=TABLES)
@@ -99,7 +115,9 @@ def page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check_flips(table: Dataset, read: Reader, places: dict[str, list[int]]) -> None:
-    """A bit at each place, the next of its byte each time, ends the reading with the part's name and what to do."""
+    """A bit at each place, the next of its byte each time, ends the reading with the part's
+    name and what to do.
+    """
     path = table.paths[1]
     content = path.read_bytes()
     for region, some in places.items():
@@ -108,14 +126,27 @@ def check_flips(table: Dataset, read: Reader, places: dict[str, list[int]]) -> N
             with pytest.raises(DataError) as error:
                 pytest.fail(f"{region}: the bit at {place} passed, of {read(table).num_rows} rows")
             path.write_bytes(content)
-            assert re.search(rf"{path.name} cannot be read \(.+\); rerun the-stage with --force$", str(error.value)), region
+            assert re.search(
+                rf"{path.name} cannot be read \(.+\); rerun the-stage with --force$",
+                str(error.value),
+            ), region
 
 
 @pytest.mark.parametrize("read", [by_batches, by_head, by_workers], ids=lambda read: read.__name__)
-def test_a_flipped_bit_in_any_region_of_a_table_names_the_part(table: Dataset, read: Reader, page_by_page: None) -> None:
+def test_a_flipped_bit_in_any_region_of_a_table_names_the_part(
+    table: Dataset, read: Reader, page_by_page: None
+) -> None:
     """But the headers of pages, which have no checksum."""
     found = regions(table.paths[1]).items()
-    check_flips(table, read, {name: list(places[:: 1 + len(places) // 6]) for name, places in found if "header" not in name})
+    check_flips(
+        table,
+        read,
+        {
+            name: list(places[:: 1 + len(places) // 6])
+            for name, places in found
+            if "header" not in name
+        },
+    )
 
 
 def test_no_bit_of_a_small_table_passes(tmp_path: Path) -> None:
@@ -129,12 +160,17 @@ def test_footers_are_checked_without_reading_a_page(tmp_path: Path, page_by_page
     flipped(users.paths[1], 40, 0)
     check_footers(users)
     flipped(users.paths[1], users.manifest.parts[1].bytes - 60, 0)
-    with pytest.raises(DataError, match=rf"{users.paths[1].name} cannot be read \(its footer was altered\); rerun the-stage"):
+    with pytest.raises(
+        DataError,
+        match=rf"{users.paths[1].name} cannot be read \(its footer was altered\); rerun the-stage",
+    ):
         check_footers(users)
 
 
-def test_a_footer_longer_than_what_is_read_at_once_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (path, _) = publish(tmp_path, "users").paths
+def test_a_footer_longer_than_what_is_read_at_once_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = publish(tmp_path, "users").paths
     expected = read_footer(path)
     monkeypatch.setattr("emberline.datasets.footers._AT_ONCE", 16)
     assert read_footer(path) == expected
@@ -145,14 +181,21 @@ def test_other_programs_read_the_folder_of_a_run(tmp_path: Path) -> None:
     """As docs/contracts.md has it; an earlier run's parts beside it are not read."""
     folder = publish(tmp_path, "recommendations").folder
     earlier = folder / run_folder("1" * 64, "20240101T000000-00000000")
-    write_part([TABLES["recommendations"].empty_table()], earlier, "part-00000", TABLES["recommendations"])
-    run = Path(str(folder)) / json.loads((folder / "manifest.json").read_bytes())["parts"][0]["path"].split("/")[0]
+    write_part(
+        [TABLES["recommendations"].empty_table()], earlier, "part-00000", TABLES["recommendations"]
+    )
+    run = (
+        Path(str(folder))
+        / json.loads((folder / "manifest.json").read_bytes())["parts"][0]["path"].split("/")[0]
+    )
     expected = by_batches(manifests.load(tmp_path, "recommendations"))
     assert pd.read_parquet(run).equals(expected.to_pandas())
     assert dataset.dataset(run).to_table().to_pylist() == expected.to_pylist()
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"\xff" * 4 + b"PAR1", b"PAR1PAR1", b"x" * 100])
+@pytest.mark.parametrize(
+    "content", [b"", b"PAR1", b"PAR1" + b"\xff" * 4 + b"PAR1", b"PAR1PAR1", b"x" * 100]
+)
 def test_what_is_no_parquet_file_has_no_footer(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.parquet").write_bytes(content)
     with pytest.raises(OSError, match="does not begin and end as a Parquet file"):

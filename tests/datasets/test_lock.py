@@ -27,7 +27,9 @@ Holder = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def holder() -> Iterator[Holder]:
-    """`holder(root, *arguments)` starts a process that holds the root's lock until it is killed, and waits until it does."""
+    """`holder(root, *arguments)` starts a process that holds the root's lock until it is
+    killed, and waits until it does.
+    """
     started: list[subprocess.Popen[str]] = []
 
     def start(root: object, *arguments: str) -> "subprocess.Popen[str]":
@@ -43,17 +45,24 @@ def holder() -> Iterator[Holder]:
 
 
 def test_a_second_run_is_told_who_holds_the_lock(root: Path, holder: Holder) -> None:
-    secrets = ("--set=spark.conf.fs.s3a.secret.key=hunter2", "--set", "spark.conf.fs.azure.sas.a.b=?sig=hunter2")
+    secrets = (
+        "--set=spark.conf.fs.s3a.secret.key=hunter2",
+        "--set",
+        "spark.conf.fs.azure.sas.a.b=?sig=hunter2",
+    )
     first = holder(root, "run", "demo.toml", *secrets)
     with pytest.raises(
-        LockedError, match=rf"{root} is in use by process {first.pid} on .* since .*demo\.toml.*try again"
+        LockedError,
+        match=rf"{root} is in use by process {first.pid} on .* since .*demo\.toml.*try again",
     ) as refused:
         lock.hold(root).__enter__()
     assert refused.value.exit_code == 75
     assert "hunter2" not in str(refused.value) and "hunter2" not in (root / "_lock").read_text()
 
 
-def test_a_lock_left_by_a_killed_run_is_taken_over(root: Path, holder: Holder, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lock_left_by_a_killed_run_is_taken_over(
+    root: Path, holder: Holder, caplog: pytest.LogCaptureFixture
+) -> None:
     killed = holder(root)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
@@ -62,7 +71,9 @@ def test_a_lock_left_by_a_killed_run_is_taken_over(root: Path, holder: Holder, c
     assert f"process {killed.pid} on" in caplog.text and "ended without releasing it" in caplog.text
 
 
-def test_a_lock_that_was_released_is_free_and_nobody_is_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lock_that_was_released_is_free_and_nobody_is_named(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for _ in range(2):
         with lock.hold(root) as held:
             held.check()
@@ -75,21 +86,29 @@ def test_a_lock_that_was_released_is_free_and_nobody_is_named(root: Path, caplog
 
 def test_a_root_in_which_nothing_can_be_written_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"file cannot be written to: .*; set root to a folder that can"):
+    with pytest.raises(
+        ConfigError, match=r"file cannot be written to: .*; set root to a folder that can"
+    ):
         lock.hold(tmp_path / "file").__enter__()
 
 
 @pytest.mark.parametrize("make", [Path.symlink_to, Path.hardlink_to])
-def test_a_lock_that_is_a_link_does_not_empty_what_it_leads_to(tmp_path: Path, root: Path, make: Callable[..., None]) -> None:
+def test_a_lock_that_is_a_link_does_not_empty_what_it_leads_to(
+    tmp_path: Path, root: Path, make: Callable[..., None]
+) -> None:
     (tmp_path / "diary").write_text("dear diary")
     root.mkdir()
     make(root / "_lock", tmp_path / "diary")
-    with pytest.raises(ConfigError, match=r"_lock is a link or a device, not the file of a lock; .*remove it"):
+    with pytest.raises(
+        ConfigError, match=r"_lock is a link or a device, not the file of a lock; .*remove it"
+    ):
         lock.hold(root).__enter__()
     assert (tmp_path / "diary").read_text() == "dear diary"
 
 
-def test_a_lock_that_is_a_dangling_link_or_a_pipe_is_refused_at_once(tmp_path: Path, root: Path) -> None:
+def test_a_lock_that_is_a_dangling_link_or_a_pipe_is_refused_at_once(
+    tmp_path: Path, root: Path
+) -> None:
     root.mkdir()
     (root / "_lock").symlink_to(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="is a link or a device"):
@@ -108,7 +127,8 @@ def test_other_roots_are_not_held(tmp_path: Path, holder: Holder) -> None:
         assert json.loads((tmp_path / "two" / "_lock").read_text())["pid"] == os.getpid()
 
 
-# ------------------------------------------------------------------------------------------------- storages without locks
+# -------------------------------------------------------------------------------------------------
+# storages without locks
 
 
 @pytest.fixture
@@ -124,7 +144,11 @@ def test_a_bucket_has_one_holder(s3_root: RemotePath, holder: Holder, quick: Non
 
 
 def test_a_lease_that_nobody_renews_is_taken_over(
-    s3_root: RemotePath, holder: Holder, quick: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    s3_root: RemotePath,
+    holder: Holder,
+    quick: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     killed = holder(s3_root)
     killed.send_signal(signal.SIGKILL)
@@ -138,7 +162,9 @@ def test_a_lease_that_nobody_renews_is_taken_over(
     assert not (s3_root / "_lock").exists()
 
 
-def test_a_lease_is_renewed_while_it_is_held(s3_root: RemotePath, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_is_renewed_while_it_is_held(
+    s3_root: RemotePath, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lock, "LEASE_SECONDS", 2.5)
     with lock.hold(s3_root):
         time.sleep(4)
@@ -146,7 +172,9 @@ def test_a_lease_is_renewed_while_it_is_held(s3_root: RemotePath, quick: None, m
             lock.hold(s3_root).__enter__()
 
 
-def test_of_two_that_wrote_at_once_the_later_holds_it_and_the_other_is_told(s3_root: RemotePath, quick: None) -> None:
+def test_of_two_that_wrote_at_once_the_later_holds_it_and_the_other_is_told(
+    s3_root: RemotePath, quick: None
+) -> None:
     with lock.hold(s3_root) as held:
         (s3_root / "_lock").write_bytes(b'{"pid": 7, "host": "elsewhere", "token": "other"}')
         with pytest.raises(LockedError, match="process 7 on elsewhere"):

@@ -19,14 +19,24 @@ FOLDER = "0123456789abcdef-20250102T030405-00c0ffee"
 Damage = Callable[[dict[str, Any]], None]
 
 
-def _write(root: Path, name: str, contents: list[bytes], stage: str = "sow", run_id: str = RUN_ID) -> Manifest:
+def _write(
+    root: Path, name: str, contents: list[bytes], stage: str = "sow", run_id: str = RUN_ID
+) -> Manifest:
     """The files of an artifact, not yet committed."""
     folder = root / name / manifests.run_folder(FINGERPRINT, run_id)
     folder.mkdir(parents=True)
     parts = []
     for number, content in enumerate(contents):
         (folder / f"{number}.bin").write_bytes(content)
-        parts.append(Part(f"{folder.name}/{number}.bin", 0, 0, len(content), hashlib.sha256(content).hexdigest()))
+        parts.append(
+            Part(
+                f"{folder.name}/{number}.bin",
+                0,
+                0,
+                len(content),
+                hashlib.sha256(content).hexdigest(),
+            )
+        )
     return Manifest(name, "artifact", [], 0, parts, ProducedBy(stage, FINGERPRINT, run_id))
 
 
@@ -54,11 +64,22 @@ def test_a_dataset_is_what_was_committed(root: Path) -> None:
 def test_the_manifest_says_in_json_all_that_the_contract_promises(root: Path) -> None:
     part = Part(f"{FOLDER}/part-00000.parquet", 3, 1, 99, "ab", "f0")
     produced_by = ProducedBy(
-        "sow", FINGERPRINT, RUN_ID, {"rank": 2}, {"soil": {"run_id": "r"}}, {"users": {"run_id": "p"}}, "c0de"
+        "sow",
+        FINGERPRINT,
+        RUN_ID,
+        {"rank": 2},
+        {"soil": {"run_id": "r"}},
+        {"users": {"run_id": "p"}},
+        "c0de",
     )
     field = {"name": "user", "type": "int32", "nullable": False}
     (root / "grain" / FOLDER).mkdir(parents=True)
-    manifests.commit(root, Manifest("grain", "table", [field], 3, [part], produced_by, rank=2, seed=1, info={"sown": 5}))
+    manifests.commit(
+        root,
+        Manifest(
+            "grain", "table", [field], 3, [part], produced_by, rank=2, seed=1, info={"sown": 5}
+        ),
+    )
     assert json.loads((root / "grain" / "manifest.json").read_bytes()) == {
         "format": 1,
         "name": "grain",
@@ -69,7 +90,14 @@ def test_the_manifest_says_in_json_all_that_the_contract_promises(root: Path) ->
         "seed": 1,
         "info": {"sown": 5},
         "parts": [
-            {"path": f"{FOLDER}/part-00000.parquet", "rows": 3, "row_groups": 1, "bytes": 99, "sha256": "ab", "footer": "f0"}
+            {
+                "path": f"{FOLDER}/part-00000.parquet",
+                "rows": 3,
+                "row_groups": 1,
+                "bytes": 99,
+                "sha256": "ab",
+                "footer": "f0",
+            }
         ],
         "produced_by": {
             "stage": "sow",
@@ -86,7 +114,9 @@ def test_the_manifest_says_in_json_all_that_the_contract_promises(root: Path) ->
 def test_parts_without_a_manifest_are_no_dataset(root: Path) -> None:
     _write(root, "seeds", [b"wheat"])
     assert not manifests.exists(root, "seeds")
-    with pytest.raises(ManifestError, match=r"seeds has no manifest\.json, so there is no dataset seeds"):
+    with pytest.raises(
+        ManifestError, match=r"seeds has no manifest\.json, so there is no dataset seeds"
+    ):
         manifests.load(root, "seeds")
 
 
@@ -102,20 +132,28 @@ def test_the_run_folder_is_named_by_fingerprint_and_run() -> None:
     assert manifests.is_run_folder(FOLDER)
 
 
-@pytest.mark.parametrize("name", ["", "manifest.json", "backup", f"{FOLDER}-old", f"x{FOLDER}", FOLDER.upper(), FOLDER[1:]])
+@pytest.mark.parametrize(
+    "name",
+    ["", "manifest.json", "backup", f"{FOLDER}-old", f"x{FOLDER}", FOLDER.upper(), FOLDER[1:]],
+)
 def test_a_folder_of_another_name_is_not_a_run_folder(name: str) -> None:
     assert not manifests.is_run_folder(name)
 
 
 def test_a_missing_part_is_named_with_its_remedy(root: Path) -> None:
     _committed(root).paths[1].unlink()
-    with pytest.raises(ManifestError, match=rf"seeds/manifest\.json lists 2 parts but {FOLDER}/1\.bin is missing; rerun sow"):
+    with pytest.raises(
+        ManifestError,
+        match=rf"seeds/manifest\.json lists 2 parts but {FOLDER}/1\.bin is missing; rerun sow",
+    ):
         manifests.load(root, "seeds")
 
 
 def test_a_torn_write_is_not_a_dataset(root: Path) -> None:
     _committed(root).paths[1].write_bytes(b"bar")
-    with pytest.raises(ManifestError, match=rf"{FOLDER}/1\.bin has 3 bytes instead of 6; rerun sow"):
+    with pytest.raises(
+        ManifestError, match=rf"{FOLDER}/1\.bin has 3 bytes instead of 6; rerun sow"
+    ):
         manifests.load(root, "seeds")
 
 
@@ -133,13 +171,18 @@ def test_verify_finds_a_flipped_bit_that_the_size_does_not_show(root: Path) -> N
     manifests.verify(dataset)
     dataset.paths[1].write_bytes(b"barlex")
     altered = manifests.load(root, "seeds")
-    with pytest.raises(ManifestError, match=rf"seeds/{FOLDER}/1\.bin was altered: .*rerun sow with --force"):
+    with pytest.raises(
+        ManifestError, match=rf"seeds/{FOLDER}/1\.bin was altered: .*rerun sow with --force"
+    ):
         manifests.verify(altered)
 
 
 def test_a_hash_is_that_of_the_files_bytes(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
-    assert manifests.sha256_of(tmp_path / "empty") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert (
+        manifests.sha256_of(tmp_path / "empty")
+        == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    )
 
 
 @pytest.mark.parametrize("path", ["../other/0.bin", "/etc/hostname", f"{FOLDER}/../../x"])
@@ -155,7 +198,10 @@ def test_another_format_version_is_refused(root: Path, version: Any) -> None:
     _committed(root)
     _edit(root, "seeds", lambda content: content.update(format=version))
     with pytest.raises(
-        ManifestError, match=re.escape(f"format version {version!r}, expected 1; rerun the stage that writes seeds")
+        ManifestError,
+        match=re.escape(
+            f"format version {version!r}, expected 1; rerun the stage that writes seeds"
+        ),
     ):
         manifests.load(root, "seeds")
 
@@ -197,11 +243,22 @@ def test_a_dataset_that_was_renamed_by_hand_is_refused(root: Path) -> None:
 
 
 def test_a_table_with_other_fields_than_this_version_reads_is_refused(root: Path) -> None:
-    fields = [{"name": "user", "type": "int64", "nullable": False}, {"name": "user_id", "type": "string", "nullable": True}]
-    manifests.commit(root, Manifest("users", "table", fields, 0, [], ProducedBy("prepare-ratings", FINGERPRINT, RUN_ID)))
+    fields = [
+        {"name": "user", "type": "int64", "nullable": False},
+        {"name": "user_id", "type": "string", "nullable": True},
+    ]
+    manifests.commit(
+        root,
+        Manifest(
+            "users", "table", fields, 0, [], ProducedBy("prepare-ratings", FINGERPRINT, RUN_ID)
+        ),
+    )
     with pytest.raises(SchemaError) as refused:
         manifests.load(root, "users")
-    assert "fields user int64, user_id string? are not those expected (user int32, user_id string)" in str(refused.value)
+    assert (
+        "fields user int64, user_id string? are not those expected (user int32, user_id string)"
+        in str(refused.value)
+    )
     assert str(refused.value).endswith("rerun prepare-ratings")
 
 
@@ -214,6 +271,11 @@ def test_outputs_of_one_run_and_of_other_stages_may_be_joined(root: Path) -> Non
 def test_outputs_of_two_runs_of_one_stage_are_never_joined(root: Path) -> None:
     later = "20250102T030406-00000000"
     with pytest.raises(ManifestError) as refused:
-        manifests.check_same_run([_committed(root, "seeds"), _committed(root, "soil", run_id=later)])
-    expected = f"seeds (run {RUN_ID}) and soil (run {later}) come from different runs of sow in {root}; rerun sow"
+        manifests.check_same_run(
+            [_committed(root, "seeds"), _committed(root, "soil", run_id=later)]
+        )
+    expected = (
+        f"seeds (run {RUN_ID}) and soil (run {later}) come from different runs of sow in {root};"
+        " rerun sow"
+    )
     assert str(refused.value) == expected

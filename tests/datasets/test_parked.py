@@ -1,4 +1,6 @@
-"""Values in files of their own: the rows get them back in whatever order and selection they come."""
+"""Values in files of their own: the rows get them back in whatever order and selection they
+come.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,10 @@ import pytest
 from emberline.datasets import parked
 from emberline.errors import DataError
 
-ROWS = [{"name": f"n{number}", "value": None if number % 7 == 3 else bytes([number]) * number} for number in range(20)]
+ROWS = [
+    {"name": f"n{number}", "value": None if number % 7 == 3 else bytes([number]) * number}
+    for number in range(20)
+]
 VALUES = {row["name"]: row["value"] for row in ROWS}
 
 
@@ -24,21 +29,35 @@ def park(folder: Path, size: int = 6) -> pa.Table:
 
 def fetched(*given: pa.Table) -> list[tuple[str, bytes | None]]:
     every = [batch for table in given for batch in table.combine_chunks().to_batches()]
-    return [(row["name"], row["value"]) for batch in parked.fetch(iter(every), "value") for row in batch.to_pylist()]
+    return [
+        (row["name"], row["value"])
+        for batch in parked.fetch(iter(every), "value")
+        for row in batch.to_pylist()
+    ]
 
 
 def test_rows_get_their_values_back(tmp_path: Path) -> None:
     places = park(tmp_path / "new")
-    assert places.column_names == ["name", "parked_file", "parked_batch", "parked_row", "parked_sum"]
+    assert places.column_names == [
+        "name",
+        "parked_file",
+        "parked_batch",
+        "parked_row",
+        "parked_sum",
+    ]
     assert fetched(places) == list(VALUES.items())
 
 
 def test_in_any_order_and_selection_from_several_files(tmp_path: Path) -> None:
     first, second = park(tmp_path), park(tmp_path, size=3)
-    mixed = pa.concat_tables([first.slice(7, 9), second.slice(0, 5), first.slice(2, 1), second.slice(19)])
+    mixed = pa.concat_tables(
+        [first.slice(7, 9), second.slice(0, 5), first.slice(2, 1), second.slice(19)]
+    )
     names = [name for name, _ in fetched(mixed.take(list(reversed(range(len(mixed))))))]
     assert names == mixed["name"].to_pylist()[::-1]
-    assert fetched(mixed, first) == [(name, VALUES[name]) for name in [*mixed["name"].to_pylist(), *VALUES]]
+    assert fetched(mixed, first) == [
+        (name, VALUES[name]) for name in [*mixed["name"].to_pylist(), *VALUES]
+    ]
 
 
 def test_batches_are_no_larger_than_those_that_were_parked(tmp_path: Path) -> None:
@@ -59,7 +78,9 @@ def test_a_flipped_bit_of_a_value_is_noticed(tmp_path: Path) -> None:
     for number in (8, 9, 15, 19):
         at = content.index(bytes([number]) * number)
         file.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
-        with pytest.raises(DataError, match=rf"{file.name} cannot be read \(its checksum .*\); run the stage again"):
+        with pytest.raises(
+            DataError, match=rf"{file.name} cannot be read \(its checksum .*\); run the stage again"
+        ):
             fetched(places)
     file.write_bytes(content)
     assert fetched(places) == list(VALUES.items())

@@ -1,4 +1,6 @@
-"""Parts as they are written, checked by reading them back with pyarrow and hashing them with hashlib."""
+"""Parts as they are written, checked by reading them back with pyarrow and hashing them with
+hashlib.
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,7 +13,9 @@ import pytest
 from emberline.datasets import parts
 from emberline.errors import DataError
 
-USERS = pa.schema([pa.field("user", pa.int32(), nullable=False), pa.field("user_id", pa.string(), nullable=False)])
+USERS = pa.schema(
+    [pa.field("user", pa.int32(), nullable=False), pa.field("user_id", pa.string(), nullable=False)]
+)
 
 
 def _users(*numbers: int) -> pa.Table:
@@ -19,7 +23,9 @@ def _users(*numbers: int) -> pa.Table:
 
 
 def _batch(partition: int, *numbers: int) -> pa.RecordBatch:
-    """As Spark sends it: the partition's number first, then columns that know less than the schema."""
+    """As Spark sends it: the partition's number first, then columns that know less than the
+    schema.
+    """
     columns = {
         "_partition": pa.array([partition] * len(numbers), pa.int32()),
         "user": pa.array(numbers, pa.int32()),
@@ -29,7 +35,11 @@ def _batch(partition: int, *numbers: int) -> pa.RecordBatch:
 
 
 def _written(batches: list[pa.RecordBatch], folder: Path) -> list[dict[str, object]]:
-    return [row for batch in parts.write_parts(iter(batches), str(folder), USERS) for row in batch.to_pylist()]
+    return [
+        row
+        for batch in parts.write_parts(iter(batches), str(folder), USERS)
+        for row in batch.to_pylist()
+    ]
 
 
 def test_a_part_holds_the_rows_and_its_record_is_true(tmp_path: Path) -> None:
@@ -47,7 +57,9 @@ def test_a_part_holds_the_rows_and_its_record_is_true(tmp_path: Path) -> None:
 
 def test_pages_are_compressed_with_zstd(tmp_path: Path) -> None:
     part = parts.write_part([_users(*range(10))], tmp_path / "run", "part-00000", USERS)
-    assert pq.ParquetFile(tmp_path / part.path).metadata.row_group(0).column(1).compression == "ZSTD"
+    assert (
+        pq.ParquetFile(tmp_path / part.path).metadata.row_group(0).column(1).compression == "ZSTD"
+    )
 
 
 def test_pages_carry_checksums_so_that_a_flipped_bit_is_noticed_on_reading(tmp_path: Path) -> None:
@@ -60,7 +72,9 @@ def test_pages_carry_checksums_so_that_a_flipped_bit_is_noticed_on_reading(tmp_p
 
 def test_two_parts_of_one_stem_never_share_a_file(tmp_path: Path) -> None:
     """A task that Spark repeats writes beside the first attempt, not over it."""
-    one, other = (parts.write_part([_users(1)], tmp_path / "run", "part-00000", USERS) for _ in range(2))
+    one, other = (
+        parts.write_part([_users(1)], tmp_path / "run", "part-00000", USERS) for _ in range(2)
+    )
     assert one.path != other.path
     assert one.sha256 == other.sha256
     assert len(list((tmp_path / "run").iterdir())) == 2
@@ -70,7 +84,11 @@ def test_small_tables_are_joined_into_row_groups_worth_their_metadata(tmp_path: 
     tables = (_users(*range(start, start + 1000)) for start in range(0, 300_000, 1000))
     part = parts.write_part(tables, tmp_path / "run", "part-00000", USERS)
     metadata = pq.ParquetFile(tmp_path / part.path).metadata
-    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [132_000, 132_000, 36_000]
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [
+        132_000,
+        132_000,
+        36_000,
+    ]
     assert (part.rows, part.row_groups) == (300_000, 3)
 
 
@@ -99,7 +117,12 @@ def test_a_partition_becomes_one_part_and_one_row_about_it(tmp_path: Path) -> No
     path = tmp_path / str(row["path"])
     assert path.name.startswith("part-00007-")
     assert pq.read_table(path).to_pydict() == {"user": [1, 2, 3], "user_id": ["u1", "u2", "u3"]}
-    assert (row["_partition"], row["rows"], row["row_groups"], row["bytes"]) == (7, 3, 1, path.stat().st_size)
+    assert (row["_partition"], row["rows"], row["row_groups"], row["bytes"]) == (
+        7,
+        3,
+        1,
+        path.stat().st_size,
+    )
     assert row["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 

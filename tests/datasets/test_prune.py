@@ -34,14 +34,19 @@ def _commit(folder: Path) -> None:
     part = manifests.Part(f"{folder.name}/0.bin", 0, 0, 4, "")
     fingerprint, _, run_id = folder.name.partition("-")
     produced_by = ProducedBy("prepare-ratings", fingerprint, run_id)
-    manifests.commit(folder.parent.parent, Manifest(folder.parent.name, "artifact", [], 0, [part], produced_by))
+    manifests.commit(
+        folder.parent.parent, Manifest(folder.parent.name, "artifact", [], 0, [part], produced_by)
+    )
 
 
 def test_only_the_run_that_the_manifest_names_stays_with_keep_1(root: Path) -> None:
     old, current, killed = _run(root, "a1"), _run(root, "a2"), _run(root, "a3")
     _commit(current)
     assert set(prune(root, keep=1, older_than=0)) == {old, killed}
-    assert sorted(path.name for path in (root / "ratings").iterdir()) == [current.name, "manifest.json"]
+    assert sorted(path.name for path in (root / "ratings").iterdir()) == [
+        current.name,
+        "manifest.json",
+    ]
     assert manifests.load(root, "ratings").paths[0].read_bytes() == b"rows"
 
 
@@ -61,7 +66,11 @@ def test_the_current_run_stays_though_others_are_newer(root: Path) -> None:
 
 
 def test_what_changed_lately_is_spared_at_any_depth(root: Path) -> None:
-    current, running, dead = _run(root, "a1"), _run(root, "a2", age=3 * DAY), _run(root, "a3", age=3 * DAY)
+    current, running, dead = (
+        _run(root, "a1"),
+        _run(root, "a2", age=3 * DAY),
+        _run(root, "a3", age=3 * DAY),
+    )
     _commit(current)
     (running / "deep").mkdir()
     (running / "deep" / "part").touch()
@@ -82,7 +91,9 @@ def test_each_dataset_is_counted_for_itself(root: Path) -> None:
     assert prune(root, keep=1, older_than=0) == []
 
 
-def test_a_dataset_whose_manifest_cannot_be_read_is_left_alone(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dataset_whose_manifest_cannot_be_read_is_left_alone(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     runs = [_run(root, "a1"), _run(root, "a2")]
     (root / "ratings" / "manifest.json").write_text("{")
     logger = logging.getLogger("emberline")
@@ -138,7 +149,9 @@ def test_a_dataset_that_is_a_link_keeps_what_is_elsewhere(root: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("linked", ["_work", "_work/train-als"])
-def test_work_that_is_a_link_keeps_what_is_elsewhere(root: Path, tmp_path: Path, linked: str) -> None:
+def test_work_that_is_a_link_keeps_what_is_elsewhere(
+    root: Path, tmp_path: Path, linked: str
+) -> None:
     elsewhere = tmp_path / "elsewhere"
     work = (elsewhere / Path("_work/train-als").relative_to(linked)) / FINGERPRINTS["a"]
     write_file(b"checkpoint", work, "step/100.bin")

@@ -27,7 +27,10 @@ def test_a_field_is_written_as_name_type_and_nullability() -> None:
 
 def test_the_name_of_a_lists_child_does_not_matter() -> None:
     """Spark, pyarrow and Parquet call it item or element as they please."""
-    item, element = (pa.schema([("factors", pa.list_(pa.field(name, pa.float32())))]) for name in ("item", "element"))
+    item, element = (
+        pa.schema([("factors", pa.list_(pa.field(name, pa.float32())))])
+        for name in ("item", "element")
+    )
     assert fields_of(item) == fields_of(element)
 
 

@@ -22,7 +22,9 @@ def plans(draw: st.DrawFn) -> Plan:
     streams = draw(st.sampled_from([1, 2, 3, 4, 6, 8]))
     group_rows = draw(st.lists(st.integers(1, 9), min_size=1, max_size=14))
     batch = streams * draw(st.integers(1, 5))
-    return Plan(tuple(group_rows), draw(st.integers(0, 2**31)), batch, streams, draw(st.integers(1, 4)))
+    return Plan(
+        tuple(group_rows), draw(st.integers(0, 2**31)), batch, streams, draw(st.integers(1, 4))
+    )
 
 
 RELAXED = settings(deadline=None, max_examples=60)
@@ -33,14 +35,18 @@ def stream_rows(plan: Plan, epoch: int, stream: int) -> list[Row]:
     """A stream's rows as the plan has them come."""
     rows: list[Row] = []
     for pool in plan.pools(epoch, stream):
-        inside = [(piece.group, row) for piece in pool.pieces for row in range(piece.start, piece.stop)]
+        inside = [
+            (piece.group, row) for piece in pool.pieces for row in range(piece.start, piece.stop)
+        ]
         assert len(inside) == sum(map(len, pool.pieces)) == len(pool.order)
         rows += [inside[place] for place in pool.order]
     return rows
 
 
 def by_the_contract(plan: Plan, epoch: int, stream: int) -> list[Row]:
-    """A stream's rows by the words of the contract: permute the groups, cut the rows, permute within pools of groups."""
+    """A stream's rows by the words of the contract: permute the groups, cut the rows, permute
+    within pools of groups.
+    """
     groups = np.random.default_rng([plan.seed, epoch, 1]).permutation(len(plan.group_rows)).tolist()
     sequence = [(group, row) for group in groups for row in range(plan.group_rows[group])]
     cuts = [cut * len(sequence) // plan.streams for cut in (stream, stream + 1)]
@@ -56,13 +62,25 @@ def by_the_contract(plan: Plan, epoch: int, stream: int) -> list[Row]:
 
 
 def global_batches(plan: Plan, epoch: int, replicas: int) -> list[Parts]:
-    """Every global batch, by replica, each of which takes its streams' rows as they come and fills what is lacking."""
+    """Every global batch, by replica, each of which takes its streams' rows as they come and
+    fills what is lacking.
+    """
     size = plan.global_batch_size // plan.streams
     batches: list[Parts] = []
     for step in range(plan.steps):
-        takes = {s: stream_rows(plan, epoch, s)[step * size : (step + 1) * size] for s in range(plan.streams)}
-        filled: dict[int, list[Row | None]] = {s: [*rows, *[None] * (size - len(rows))] for s, rows in takes.items()}
-        batches.append([[row for s in plan.streams_of(r, replicas) for row in filled[s]] for r in range(replicas)])
+        takes = {
+            s: stream_rows(plan, epoch, s)[step * size : (step + 1) * size]
+            for s in range(plan.streams)
+        }
+        filled: dict[int, list[Row | None]] = {
+            s: [*rows, *[None] * (size - len(rows))] for s, rows in takes.items()
+        }
+        batches.append(
+            [
+                [row for s in plan.streams_of(r, replicas) for row in filled[s]]
+                for r in range(replicas)
+            ]
+        )
     return batches
 
 
@@ -70,7 +88,9 @@ def global_batches(plan: Plan, epoch: int, replicas: int) -> list[Parts]:
 @given(plans(), EPOCHS)
 def test_every_row_comes_exactly_once_an_epoch(plan: Plan, epoch: int) -> None:
     seen = [row for batch in global_batches(plan, epoch, 1) for row in batch[0] if row is not None]
-    assert sorted(seen) == [(group, row) for group, rows in enumerate(plan.group_rows) for row in range(rows)]
+    assert sorted(seen) == [
+        (group, row) for group, rows in enumerate(plan.group_rows) for row in range(rows)
+    ]
 
 
 @RELAXED
@@ -84,9 +104,15 @@ def test_streams_are_what_the_contract_says(plan: Plan, epoch: int) -> None:
 @given(plans(), EPOCHS)
 def test_streams_sizes_are_differences_of_rounded_cuts(plan: Plan, epoch: int) -> None:
     rows = sum(plan.group_rows)
-    cuts = [int(np.floor(stream * rows / plan.streams + 1e-9)) for stream in range(plan.streams + 1)]
+    cuts = [
+        int(np.floor(stream * rows / plan.streams + 1e-9)) for stream in range(plan.streams + 1)
+    ]
     sizes = [len(stream_rows(plan, epoch, stream)) for stream in range(plan.streams)]
-    assert sizes == np.diff(cuts).tolist() == [plan.stream_rows(stream) for stream in range(plan.streams)]
+    assert (
+        sizes
+        == np.diff(cuts).tolist()
+        == [plan.stream_rows(stream) for stream in range(plan.streams)]
+    )
 
 
 @RELAXED
@@ -95,8 +121,12 @@ def test_any_number_of_replicas_sees_the_same_global_batches(plan: Plan, epoch: 
     alone = global_batches(plan, epoch, 1)
     for replicas in (r for r in range(1, plan.streams + 1) if plan.streams % r == 0):
         shared = global_batches(plan, epoch, replicas)
-        assert {len(part) for batch in shared for part in batch} == {plan.global_batch_size // replicas}
-        assert [sorted(chain(*batch), key=repr) for batch in shared] == [sorted(chain(*batch), key=repr) for batch in alone]
+        assert {len(part) for batch in shared for part in batch} == {
+            plan.global_batch_size // replicas
+        }
+        assert [sorted(chain(*batch), key=repr) for batch in shared] == [
+            sorted(chain(*batch), key=repr) for batch in alone
+        ]
 
 
 @RELAXED
@@ -110,7 +140,9 @@ def test_steps_are_as_few_as_the_longest_stream_allows(plan: Plan) -> None:
 
 @RELAXED
 @given(plans(), EPOCHS)
-def test_a_pool_holds_at_most_so_many_pieces_and_only_the_last_holds_fewer(plan: Plan, epoch: int) -> None:
+def test_a_pool_holds_at_most_so_many_pieces_and_only_the_last_holds_fewer(
+    plan: Plan, epoch: int
+) -> None:
     for stream in range(plan.streams):
         sizes = [len(pool.pieces) for pool in plan.pools(epoch, stream)]
         assert all(size == plan.pool for size in sizes[:-1])
@@ -124,7 +156,9 @@ def test_the_same_arguments_give_the_same_order(plan: Plan, epoch: int) -> None:
 
 
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:
-    orders = [stream_rows(replace(MANY, seed=seed), epoch, 0) for seed in range(3) for epoch in range(3)]
+    orders = [
+        stream_rows(replace(MANY, seed=seed), epoch, 0) for seed in range(3) for epoch in range(3)
+    ]
     assert len({tuple(order) for order in orders}) == 9
 
 
@@ -137,7 +171,9 @@ def test_with_fewer_rows_than_streams_some_streams_only_fill() -> None:
     plan = Plan((2, 1), seed=0, global_batch_size=16, streams=8)
     assert plan.steps == 1
     (batch,) = global_batches(plan, 0, 8)
-    assert sorted(len([row for row in part if row is not None]) for part in batch) == [0] * 5 + [1] * 3
+    assert (
+        sorted(len([row for row in part if row is not None]) for part in batch) == [0] * 5 + [1] * 3
+    )
 
 
 def test_no_rows_make_no_steps() -> None:
@@ -152,9 +188,15 @@ def test_a_number_of_replicas_that_does_not_divide_the_streams_is_refused() -> N
 
 @RELAXED
 @given(st.lists(st.integers(1, 60), max_size=6), st.integers(1, 20))
-def test_row_groups_of_parts_are_full_but_for_each_parts_last(parts: list[int], group_rows: int) -> None:
-    cut = [[min(group_rows, rows - first) for first in range(0, rows, group_rows)] for rows in parts]
-    assert groups_of([(rows, len(groups)) for rows, groups in zip(parts, cut, strict=True)], group_rows) == tuple(chain(*cut))
+def test_row_groups_of_parts_are_full_but_for_each_parts_last(
+    parts: list[int], group_rows: int
+) -> None:
+    cut = [
+        [min(group_rows, rows - first) for first in range(0, rows, group_rows)] for rows in parts
+    ]
+    assert groups_of(
+        [(rows, len(groups)) for rows, groups in zip(parts, cut, strict=True)], group_rows
+    ) == tuple(chain(*cut))
 
 
 def test_a_part_without_rows_has_no_row_groups() -> None:
@@ -163,5 +205,7 @@ def test_a_part_without_rows_has_no_row_groups() -> None:
 
 @pytest.mark.parametrize("part", [(7, 2), (6, 3), (0, 1), (3, 0)])
 def test_parts_that_are_cut_otherwise_are_refused(part: tuple[int, int]) -> None:
-    with pytest.raises(ConfigError, match=f"{part[0]} rows in {part[1]} row groups are not cut every 3 rows"):
+    with pytest.raises(
+        ConfigError, match=f"{part[0]} rows in {part[1]} row groups are not cut every 3 rows"
+    ):
         groups_of([(3, 1), part], 3)

@@ -13,7 +13,8 @@ def sketch_of(rows: Iterable[int]) -> Sketch:
     rows, digest = list(rows), 0
     for row in rows:
         place, mark, whole = (
-            int.from_bytes(hashlib.sha256(f"{name} {row}".encode()).digest()[:8], "big") for name in ("place", "mark", "row")
+            int.from_bytes(hashlib.sha256(f"{name} {row}".encode()).digest()[:8], "big")
+            for name in ("place", "mark", "row")
         )
         digest ^= whole
         least[place % BINS] = min(least.get(place % BINS, (1 << 64, 0)), (place, mark % (1 << 16)))
@@ -34,8 +35,12 @@ def sketch_of(rows: Iterable[int]) -> Sketch:
 )
 def test_what_two_sets_share_is_estimated(one: range, other: range) -> None:
     true = len(set(one) & set(other)) / min(len(one), len(other))
-    assert sketch_of(one).shared_with(sketch_of(other)) == pytest.approx(true, abs=0.25 if 0 < true < 1 else 0.1)
-    assert sketch_of(other).shared_with(sketch_of(one)) == sketch_of(one).shared_with(sketch_of(other))
+    assert sketch_of(one).shared_with(sketch_of(other)) == pytest.approx(
+        true, abs=0.25 if 0 < true < 1 else 0.1
+    )
+    assert sketch_of(other).shared_with(sketch_of(one)) == sketch_of(one).shared_with(
+        sketch_of(other)
+    )
 
 
 def test_the_hash_is_of_all_rows_in_any_order() -> None:

@@ -34,7 +34,9 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert storage.locate("~/ratings.csv") == tmp_path / "ratings.csv"
 
 
-@pytest.mark.parametrize("path", ["/data/a", "/data/a b", "/data/a#b", "/data/50%", "/data/é/ü.csv"])
+@pytest.mark.parametrize(
+    "path", ["/data/a", "/data/a b", "/data/a#b", "/data/50%", "/data/é/ü.csv"]
+)
 def test_a_file_uri_names_the_path_that_python_made_it_from(path: str) -> None:
     assert storage.locate(Path(path).as_uri()) == Path(path)
 
@@ -54,7 +56,9 @@ def test_another_scheme_is_refused_by_name(uri: str) -> None:
         storage.locate(uri)
 
 
-def test_a_colon_in_a_plain_path_is_no_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_colon_in_a_plain_path_is_no_scheme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert storage.locate("2025:01/a.csv") == tmp_path / "2025:01" / "a.csv"
 
@@ -63,13 +67,32 @@ def test_a_single_file_is_listed_under_its_own_name(tmp_path: Path) -> None:
     _make_files(tmp_path, "a.csv", "b.csv")
     os.utime(tmp_path / "a.csv", ns=(0, 1_700_000_000_123_456_000))
     found = storage.list_files(tmp_path / "a.csv")
-    assert found == [RawFile(str(tmp_path / "a.csv"), "a.csv", size=5, modified=1_700_000_000_123_456_000)]
+    assert found == [
+        RawFile(str(tmp_path / "a.csv"), "a.csv", size=5, modified=1_700_000_000_123_456_000)
+    ]
 
 
 def test_a_folder_is_listed_at_all_levels_in_order_without_what_is_no_data(tmp_path: Path) -> None:
-    _make_files(tmp_path, "b.csv", "a/z.csv", "a/deep/y.csv", "_SUCCESS", ".a.csv.crc", "a/_x.csv", "_temporary/t.csv", ".git/g")
+    _make_files(
+        tmp_path,
+        "b.csv",
+        "a/z.csv",
+        "a/deep/y.csv",
+        "_SUCCESS",
+        ".a.csv.crc",
+        "a/_x.csv",
+        "_temporary/t.csv",
+        ".git/g",
+    )
     _make_files(tmp_path, "-v.csv", "_started_7", "c.csv._COPYING_", "_unknown_/1:2.png")
-    assert _listed(tmp_path) == ["-v.csv", "_unknown_/1:2.png", "a/_x.csv", "a/deep/y.csv", "a/z.csv", "b.csv"]
+    assert _listed(tmp_path) == [
+        "-v.csv",
+        "_unknown_/1:2.png",
+        "a/_x.csv",
+        "a/deep/y.csv",
+        "a/z.csv",
+        "b.csv",
+    ]
     assert {kind: count for kind, (count, _) in storage.survey(tmp_path).passed_over.items()} == {
         "hidden": 2,
         "of Spark's own": 4,
@@ -95,8 +118,13 @@ def test_links_are_followed_once_and_those_to_nowhere_told(tmp_path: Path) -> No
 
 def test_a_root_inside_the_input_is_no_input(tmp_path: Path) -> None:
     _make_files(tmp_path, "a.csv", "runs/ratings/b.csv", "runs2/c.csv")
-    assert [file.relative for file in storage.list_files(tmp_path, tmp_path / "runs")] == ["a.csv", "runs2/c.csv"]
-    assert [file.relative for file in storage.list_files(f"{tmp_path}/**/*.csv", tmp_path / "runs")] == ["a.csv", "runs2/c.csv"]
+    assert [file.relative for file in storage.list_files(tmp_path, tmp_path / "runs")] == [
+        "a.csv",
+        "runs2/c.csv",
+    ]
+    assert [
+        file.relative for file in storage.list_files(f"{tmp_path}/**/*.csv", tmp_path / "runs")
+    ] == ["a.csv", "runs2/c.csv"]
 
 
 def test_a_name_that_is_not_utf_8_is_shown_escaped_and_can_be_opened(tmp_path: Path) -> None:
@@ -115,7 +143,9 @@ def test_a_file_that_changes_while_it_is_open_is_an_error(tmp_path: Path) -> Non
     _make_files(tmp_path, "a.csv")
     (found,) = storage.list_files(tmp_path)
     with (
-        pytest.raises(DataError, match=r"a\.csv was changed while it was read: it had 5 bytes, and has 6"),
+        pytest.raises(
+            DataError, match=r"a\.csv was changed while it was read: it had 5 bytes, and has 6"
+        ),
         storage.open_unchanged(found.uri, found.size, found.modified),
     ):
         (tmp_path / "a.csv").write_text("longer")
@@ -134,7 +164,14 @@ def test_a_folder_below_hidden_ones_is_listed_all_the_same(tmp_path: Path) -> No
 
 
 def test_a_glob_is_listed_relative_to_its_first_plain_folder(tmp_path: Path) -> None:
-    _make_files(tmp_path, "2025/01/a.csv", "2025/02/a.csv", "2025/02/a.json", "2025/.02/a.csv", "2024/_1/a.csv")
+    _make_files(
+        tmp_path,
+        "2025/01/a.csv",
+        "2025/02/a.csv",
+        "2025/02/a.json",
+        "2025/.02/a.csv",
+        "2024/_1/a.csv",
+    )
     assert _listed(f"{tmp_path}/2025/*/*.csv") == ["01/a.csv", "02/a.csv"]
     assert _listed(f"{tmp_path}/**/*.csv") == ["2024/_1/a.csv", "2025/01/a.csv", "2025/02/a.csv"]
 
@@ -153,7 +190,9 @@ def test_nothing_found_says_what_was_looked_for(tmp_path: Path) -> None:
     _make_files(tmp_path, "only/.hidden.csv")
     with pytest.raises(DataError, match=r"gone does not exist"):
         storage.list_files(tmp_path / "gone")
-    with pytest.raises(DataError, match=r"only holds no files, but what is passed over: 1 hidden \(\.hidden\.csv\)"):
+    with pytest.raises(
+        DataError, match=r"only holds no files, but what is passed over: 1 hidden \(\.hidden\.csv\)"
+    ):
         storage.list_files(tmp_path / "only")
     with pytest.raises(DataError, match=r"\*\.json holds no files"):
         storage.list_files(tmp_path / "*.json")
@@ -161,7 +200,9 @@ def test_nothing_found_says_what_was_looked_for(tmp_path: Path) -> None:
 
 def test_what_hadoop_would_take_for_a_glob_is_escaped() -> None:
     assert storage.for_spark(Path("/data/plain-1_2.csv")) == "file:///data/plain-1_2.csv"
-    assert storage.for_spark(Path("/data/a[1]{x,y}*?.csv")) == r"file:///data/a\[1\]\{x\,y\}\*\?.csv"
+    assert (
+        storage.for_spark(Path("/data/a[1]{x,y}*?.csv")) == r"file:///data/a\[1\]\{x\,y\}\*\?.csv"
+    )
     assert storage.for_spark(Path("/data/a\\b")) == r"file:///data/a\\b"
 
 
@@ -175,7 +216,11 @@ def test_a_place_outside_is_refused(relative: str) -> None:
         storage.inside(Path("/data"), relative)
 
 
-@given(st.lists(st.sampled_from(["..", ".", "", "a", "b.c", "/", "~", "...", "é"]), max_size=6).map("/".join))
+@given(
+    st.lists(st.sampled_from(["..", ".", "", "a", "b.c", "/", "~", "...", "é"]), max_size=6).map(
+        "/".join
+    )
+)
 @example("//x")
 @settings(max_examples=100)
 def test_no_name_leads_outside_the_folder(relative: str) -> None:
@@ -204,7 +249,9 @@ def test_who_has_the_old_file_open_reads_the_old_bytes_to_their_end(tmp_path: Pa
     assert path.read_bytes() == b"new"
 
 
-def test_the_old_file_is_there_until_the_new_one_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_old_file_is_there_until_the_new_one_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "manifest.json"
     storage.replace_file(path, b"old")
 

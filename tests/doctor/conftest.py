@@ -20,7 +20,9 @@ def probes() -> Iterator[Probes]:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    """`program(name, script)` is a shell script of that name below the test's folder, executable."""
+    """`program(name, script)` is a shell script of that name below the test's folder,
+    executable.
+    """
 
     def write(name: str, script: str) -> Path:
         path = tmp_path / name
@@ -34,7 +36,9 @@ def program(tmp_path: Path) -> Program:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """This process's environment, without what the doctor looks for in it, and with this process's modules."""
+    """This process's environment, without what the doctor looks for in it, and with this
+    process's modules.
+    """
     theirs = ("JAVA_HOME", "SPARK_", "PYSPARK_", "OPENBLAS_", "KERAS_", "HADOOP_", "YARN_", "TZ")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(theirs)}
     return kept | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

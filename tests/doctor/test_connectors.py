@@ -25,14 +25,19 @@ def _checks(root: str, home: Path, master: str = "local[*]", **conf: str) -> lis
 
 def test_an_object_store_without_its_connector_is_an_error(home: Path) -> None:
     (check,) = _checks("s3a://shop/runs", home)
-    assert (check.state, check.found) == ("error", "hadoop-aws is missing, with which Spark reads this storage")
+    assert (check.state, check.found) == (
+        "error",
+        "hadoop-aws is missing, with which Spark reads this storage",
+    )
     assert "spark.jars.packages" in check.remedy
     (check,) = _checks("gs://shop/runs", home, master="yarn")
     assert check.state == "warning"
 
 
 def test_the_connector_may_lie_beside_spark_or_be_named(home: Path) -> None:
-    named = _checks("s3://shop/runs", home, spark_jars_packages="org.apache.hadoop:hadoop-aws:3.4.2")
+    named = _checks(
+        "s3://shop/runs", home, spark_jars_packages="org.apache.hadoop:hadoop-aws:3.4.2"
+    )
     assert [check.state for check in named] == ["ok"]
     (home / "jars" / "gcs-connector-hadoop3-latest.jar").touch()
     assert [check.state for check in _checks("gs://shop/runs", home)] == ["ok"]

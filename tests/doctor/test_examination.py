@@ -15,7 +15,8 @@ from emberline.doctor.pipeline import check_inputs, read_target
 Command = Callable[..., "CompletedProcess[str]"]
 Program = Callable[[str, str], Path]
 
-SHOP = "[shop]\nnum_items = 10\nnum_users = 10\nnum_events = 100\n"  # runs on neither Spark nor TensorFlow
+# runs on neither Spark nor TensorFlow
+SHOP = "[shop]\nnum_items = 10\nnum_users = 10\nnum_events = 100\n"
 RATINGS = '[ratings]\npath = "{}"\ncolumns = {{ user_id = "u", item_id = "i", value = "v" }}\n'
 
 
@@ -30,32 +31,42 @@ def _line(checks: list[Check], name: str) -> Check:
     return next(check for check in checks if check.name == name)
 
 
-def test_a_pipeline_gets_lines_of_its_own(pipeline: Path, tmp_path: Path, environment: Mapping[str, str]) -> None:
+def test_a_pipeline_gets_lines_of_its_own(
+    pipeline: Path, tmp_path: Path, environment: Mapping[str, str]
+) -> None:
     checks = examine(read_target(pipeline, None, [f"root={tmp_path}/root"], None), environment)
     assert _line(checks, "pipeline").found == f"{pipeline}, stages: 1"
     assert _line(checks, "datasets").found == "stages with something to do 1, up to date 0"
     assert _line(checks, "root").state != "error"
     assert not (tmp_path / "root").exists()
-    assert not {"Java", "Spark starts", "TensorFlow imports"} & {check.name for check in checks}  # of which it needs none
+    # of which it needs none
+    assert not {"Java", "Spark starts", "TensorFlow imports"} & {check.name for check in checks}
 
 
-def test_raw_files_are_looked_for(pipeline: Path, tmp_path: Path, environment: Mapping[str, str]) -> None:
+def test_raw_files_are_looked_for(
+    pipeline: Path, tmp_path: Path, environment: Mapping[str, str]
+) -> None:
     pipeline.write_text(SHOP + RATINGS.format(tmp_path / "log.csv"), encoding="utf-8")
     target, _ = read_target(pipeline, None, (), None)
-    ((missing,), _) = check_inputs(target)
+    (missing,), _ = check_inputs(target)
     assert (missing.name, missing.state) == ("ratings.path", "error")
     assert f"{tmp_path}/log.csv does not exist" in missing.found
     (tmp_path / "log.csv").write_bytes(b"u,i,v\n" * 10)
-    ((there,), size) = check_inputs(target)
+    (there,), size = check_inputs(target)
     assert (there.state, size) == ("ok", 60)
 
 
-def test_the_first_rows_are_looked_at(pipeline: Path, tmp_path: Path, environment: Mapping[str, str]) -> None:
+def test_the_first_rows_are_looked_at(
+    pipeline: Path, tmp_path: Path, environment: Mapping[str, str]
+) -> None:
     pipeline.write_text(SHOP + RATINGS.format(tmp_path / "log.csv"), encoding="utf-8")
     (tmp_path / "log.csv").write_text("u,i,v\n" + "1,2,x\n" * 9)
     checks = examine(read_target(pipeline, None, [f"root={tmp_path}/root"], None), environment)
     assert _line(checks, "ratings").state == "error"
-    assert "9 of the first 9 rows cannot be used, 9 because value is not a number (column 'v')" in _line(checks, "ratings").found
+    assert (
+        "9 of the first 9 rows cannot be used, 9 because value is not a number (column 'v')"
+        in _line(checks, "ratings").found
+    )
     assert "datasets" not in {check.name for check in checks}
 
 
@@ -69,7 +80,9 @@ def test_the_first_rows_are_looked_at(pipeline: Path, tmp_path: Path, environmen
         (SHOP, {"overrides": ["root=ftp://host/root"]}, "scheme ftp:// is not supported"),
     ],
 )
-def test_a_pipeline_that_is_wrong_is_a_line(pipeline: Path, text: str, arguments: dict[str, object], said: str) -> None:
+def test_a_pipeline_that_is_wrong_is_a_line(
+    pipeline: Path, text: str, arguments: dict[str, object], said: str
+) -> None:
     pipeline.write_text(text, encoding="utf-8")
     _, (line,) = read_target(pipeline, **({"root": None, "overrides": (), "day": None} | arguments))  # type: ignore[arg-type]
     assert line.state == "error"
@@ -86,7 +99,9 @@ def test_a_machine_that_will_do_ends_with_0(command: Command, pipeline: Path) ->
     assert done.stderr == ""
 
 
-def test_a_java_that_is_too_old_ends_with_2(command: Command, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_java_that_is_too_old_ends_with_2(
+    command: Command, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
     java = program("old/bin/java", """echo 'openjdk version "11.0.2" 2019-01-15' >&2""")
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(java.parent), prepend=os.pathsep)
@@ -95,7 +110,10 @@ def test_a_java_that_is_too_old_ends_with_2(command: Command, program: Program, 
     lines = {line["check"]: line for line in json.loads(done.stdout)}
     assert lines["Java"]["state"] == lines["Spark starts"]["state"] == "error"
     assert lines["Java"]["found"] == f"11.0.2, {java}: too old for Spark"
-    assert (lines["TensorFlow imports"]["state"], lines["TensorFlow imports"]["remedy"]) == ("ok", "")
+    assert (lines["TensorFlow imports"]["state"], lines["TensorFlow imports"]["remedy"]) == (
+        "ok",
+        "",
+    )
     assert {"state", "check", "found", "remedy"} == set(lines["Java"])
 
 

@@ -1,4 +1,6 @@
-"""An installation without TensorFlow, which only networks need: everything else works, and what needs it says so at once."""
+"""An installation without TensorFlow, which only networks need: everything else works, and what
+needs it says so at once.
+"""
 
 import subprocess
 import sys
@@ -14,14 +16,19 @@ from emberline.doctor.probes import Probes
 from emberline.doctor.tensorflow import check_tensorflow
 
 SHOP = "[shop]\nnum_items = 10\nnum_users = 10\nnum_events = 100\n"
-PICTURES = '[images]\npath = "pictures"\nlabels = "folder"\n[shards]\ntask = "class"\n[cnn]\n[predict]\n'
+PICTURES = (
+    '[images]\npath = "pictures"\nlabels = "folder"\n[shards]\ntask = "class"\n[cnn]\n[predict]\n'
+)
 Bare = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Bare:
     """`bare(*arguments)` is the command where neither TensorFlow nor Keras can be imported."""
-    program = "import sys; sys.modules |= dict.fromkeys(['tensorflow', 'keras']); from emberline.cli import main; main()"
+    program = (
+        "import sys; sys.modules |= dict.fromkeys(['tensorflow', 'keras']); from emberline.cli"
+        " import main; main()"
+    )
     pictures = tmp_path / "pictures" / "cat"
     pictures.mkdir(parents=True)
     (pictures / "1.png").touch()
@@ -34,10 +41,15 @@ def bare(tmp_path: Path) -> Bare:
     return run
 
 
-def test_a_pipeline_with_a_network_ends_with_2_in_one_line_before_anything_runs(bare: Bare, tmp_path: Path) -> None:
+def test_a_pipeline_with_a_network_ends_with_2_in_one_line_before_anything_runs(
+    bare: Bare, tmp_path: Path
+) -> None:
     ended = bare(SHOP + PICTURES, "run", "--root", "r")
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
-    assert "train-cnn needs TensorFlow, which is not installed: pip install 'emberline[train]'" in ended.stderr
+    assert (
+        "train-cnn needs TensorFlow, which is not installed: pip install 'emberline[train]'"
+        in ended.stderr
+    )
     assert not (tmp_path / "r" / "shop").exists()
 
 
@@ -66,5 +78,8 @@ def test_the_doctors_versions_are_not_those_of_packages_that_nothing_needs(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    names = {check.name: check.state for check in examine((Target(engines={"tensorflow"}), []), environment)}
+    names = {
+        check.name: check.state
+        for check in examine((Target(engines={"tensorflow"}), []), environment)
+    }
     assert "TensorFlow" not in names and names["TensorFlow imports"] == "warning"

@@ -33,7 +33,10 @@ def test_a_java_that_is_too_old_is_an_error(probes: Probes, program: Program, ve
 
 def test_a_java_that_nobody_has_tried_is_a_warning(probes: Probes, program: Program) -> None:
     java = program("bin/java", FITTING.replace("21.0.1", "26.0.1"))
-    assert [check.state for check in check_java(probes, {"PATH": str(java.parent)})] == ["warning", "ok"]
+    assert [check.state for check in check_java(probes, {"PATH": str(java.parent)})] == [
+        "warning",
+        "ok",
+    ]
 
 
 def test_a_java_without_the_vector_module_is_an_error(probes: Probes, program: Program) -> None:
@@ -45,14 +48,22 @@ def test_a_java_without_the_vector_module_is_an_error(probes: Probes, program: P
 
 def test_no_java_is_an_error(probes: Probes, tmp_path: Path) -> None:
     (check,) = check_java(probes, {"PATH": str(tmp_path)})
-    assert (check.state, check.found) == ("error", "neither JAVA_HOME is set nor is java on the PATH")
+    assert (check.state, check.found) == (
+        "error",
+        "neither JAVA_HOME is set nor is java on the PATH",
+    )
 
 
-def test_a_java_home_without_java_is_an_error_even_with_one_on_the_path(probes: Probes, program: Program, tmp_path: Path) -> None:
+def test_a_java_home_without_java_is_an_error_even_with_one_on_the_path(
+    probes: Probes, program: Program, tmp_path: Path
+) -> None:
     java = program("bin/java", FITTING)
     (check,) = check_java(probes, {"PATH": str(java.parent), "JAVA_HOME": str(tmp_path / "gone")})
     assert check.state == "error"
-    assert check.found == f"{tmp_path}/gone/bin/java (of JAVA_HOME) cannot be started: No such file or directory"
+    assert (
+        check.found
+        == f"{tmp_path}/gone/bin/java (of JAVA_HOME) cannot be started: No such file or directory"
+    )
     assert "JAVA_HOME" in check.remedy
 
 
@@ -61,14 +72,20 @@ def test_two_javas_are_a_warning_that_says_which_one_spark_takes(
 ) -> None:
     program("home/bin/java", FITTING)
     other = program("path/java", OLD)
-    checks = check_java(probes, environment | {"PATH": str(other.parent), "JAVA_HOME": str(tmp_path / "home")})
+    checks = check_java(
+        probes, environment | {"PATH": str(other.parent), "JAVA_HOME": str(tmp_path / "home")}
+    )
     assert [check.state for check in checks] == ["ok", "ok", "warning"]
     assert checks[2].found == f"the PATH has another Java: {other}, 11.0.2; Spark takes JAVA_HOME's"
 
 
-def test_two_names_of_one_java_are_nothing_to_say(probes: Probes, program: Program, tmp_path: Path) -> None:
+def test_two_names_of_one_java_are_nothing_to_say(
+    probes: Probes, program: Program, tmp_path: Path
+) -> None:
     program("home/bin/java", FITTING)
     (tmp_path / "path").mkdir()
     (tmp_path / "path" / "java").symlink_to(tmp_path / "home" / "bin" / "java")
-    checks = check_java(probes, {"PATH": str(tmp_path / "path"), "JAVA_HOME": str(tmp_path / "home")})
+    checks = check_java(
+        probes, {"PATH": str(tmp_path / "path"), "JAVA_HOME": str(tmp_path / "home")}
+    )
     assert [check.state for check in checks] == ["ok", "ok"]

@@ -27,7 +27,10 @@ def test_cores_that_a_container_does_not_give_are_a_warning() -> None:
 
 
 def test_more_tasks_than_cores_are_a_warning() -> None:
-    assert check_cores(SparkConfig(master="local[8]"), 2, 2).found == "spark.master = local[8], but a run may use 2 of 2 cores"
+    assert (
+        check_cores(SparkConfig(master="local[8]"), 2, 2).found
+        == "spark.master = local[8], but a run may use 2 of 2 cores"
+    )
     assert check_cores(SparkConfig(master="local[2]"), 2, 2).state == "ok"
 
 
@@ -50,12 +53,19 @@ def test_a_time_zone_that_the_system_does_not_know_is_a_warning(tmp_path: Path) 
     (tmp_path / "Europe" / "Berlin").touch()
     assert check_time_zone({"TZ": "Europe/Berlin"}, [str(tmp_path)]).state == "ok"
     check = check_time_zone({"TZ": ":Europe/Birlin"}, [str(tmp_path)])
-    assert (check.state, check.found) == ("warning", "TZ = Europe/Birlin is not known here, so that programs take it for UTC")
+    assert (check.state, check.found) == (
+        "warning",
+        "TZ = Europe/Birlin is not known here, so that programs take it for UTC",
+    )
 
 
 @pytest.mark.parametrize(
     ("zone", "said"),
-    [("UTC0", "UTC;"), ("<abc>-05:45", "UTC+05:45;"), ("EST5EDT,M1.1.0,M12.5.0/23", "which changes with the season")],
+    [
+        ("UTC0", "UTC;"),
+        ("<abc>-05:45", "UTC+05:45;"),
+        ("EST5EDT,M1.1.0,M12.5.0/23", "which changes with the season"),
+    ],
 )
 def test_the_zone_of_schedulers_is_told(in_zone: pytest.MonkeyPatch, zone: str, said: str) -> None:
     in_zone.setenv("TZ", zone)

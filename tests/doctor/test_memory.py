@@ -22,12 +22,16 @@ BOTH = {"spark", "tensorflow"}
         (SparkConfig(conf={"spark.driver.memory": "much"}), None),
     ],
 )
-def test_the_heap_is_what_spark_takes_the_setting_for(config: SparkConfig, heap: int | None) -> None:
+def test_the_heap_is_what_spark_takes_the_setting_for(
+    config: SparkConfig, heap: int | None
+) -> None:
     assert driver_heap(config) == heap
 
 
 def test_a_size_that_is_none_is_an_error() -> None:
-    check = check_memory(Config(spark=SparkConfig(conf={"spark.driver.memory": "much"})), BOTH, 2, None)
+    check = check_memory(
+        Config(spark=SparkConfig(conf={"spark.driver.memory": "much"})), BOTH, 2, None
+    )
     assert (check.state, check.found) == ("error", "spark.driver.memory = 'much' is not a size")
 
 
@@ -62,7 +66,9 @@ def test_only_engines_that_run_need_memory() -> None:
 
 def test_the_system_says_what_is_available(tmp_path: Path) -> None:
     meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal:       24683000 kB\nMemAvailable:   1048576 kB\n", encoding="ascii")
+    meminfo.write_text(
+        "MemTotal:       24683000 kB\nMemAvailable:   1048576 kB\n", encoding="ascii"
+    )
     assert available_memory(meminfo) == GIB
     assert available_memory(tmp_path / "none") is None
     assert machine_memory() > GIB // 4

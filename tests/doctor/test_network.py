@@ -11,7 +11,8 @@ from emberline.doctor.master import check_master
 from emberline.doctor.network import check_host_name, check_loopback
 from emberline.launch.network import PrivateNetwork
 
-# No machine can bind to it (RFC 5737), and as no DNS label may be as long, no server is asked for the other.
+# No machine can bind to it (RFC 5737), and as no DNS label may be as long, no server is asked for
+# the other.
 FOREIGN = "192.0.2.213"
 UNKNOWN = "x" * 64
 
@@ -30,7 +31,11 @@ def test_a_host_name_that_does_not_resolve_is_an_error() -> None:
 def test_a_host_name_that_is_another_machines_is_an_error() -> None:
     check = check_host_name({}, FOREIGN)
     assert check.state == "error"
-    assert check.found == f"{FOREIGN} resolves to {FOREIGN}, to which nothing here binds: Cannot assign requested address"
+    assert (
+        check.found
+        == f"{FOREIGN} resolves to {FOREIGN}, to which nothing here binds: Cannot assign requested"
+        " address"
+    )
 
 
 def test_spark_local_ip_stands_in_for_the_host_name() -> None:
@@ -43,7 +48,10 @@ def test_a_local_master_is_this_machine() -> None:
     assert check_master("local[*]", {}).state == "ok"
 
 
-@pytest.mark.parametrize("master", ["spark://127.0.0.1:{}", "spark://127.0.0.1:1,127.0.0.1:{}", "k8s://https://127.0.0.1:{}"])
+@pytest.mark.parametrize(
+    "master",
+    ["spark://127.0.0.1:{}", "spark://127.0.0.1:1,127.0.0.1:{}", "k8s://https://127.0.0.1:{}"],
+)
 def test_a_master_that_listens_is_ok_and_one_that_does_not_is_an_error(master: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -53,7 +61,10 @@ def test_a_master_that_listens_is_ok_and_one_that_does_not_is_an_error(master: s
     assert "Connection refused" in check.found
 
 
-@pytest.mark.parametrize("master", ["spark://127.0.0.1:port", "spark://127.0.0.1:99999", "k8s://", f"spark://{UNKNOWN}:7077"])
+@pytest.mark.parametrize(
+    "master",
+    ["spark://127.0.0.1:port", "spark://127.0.0.1:99999", "k8s://", f"spark://{UNKNOWN}:7077"],
+)
 def test_a_master_that_is_no_address_is_an_error(master: str) -> None:
     assert check_master(master, {}).state == "error"
 
@@ -73,13 +84,17 @@ def test_yarn_needs_the_clusters_configuration(tmp_path: Path) -> None:
         (CnnConfig(workers=2), False, "on all interfaces, as the root"),
     ],
 )
-def test_trainers_whose_ports_others_reach_are_a_warning(cnn: CnnConfig | None, is_local_root: bool, said: str | None) -> None:
+def test_trainers_whose_ports_others_reach_are_a_warning(
+    cnn: CnnConfig | None, is_local_root: bool, said: str | None
+) -> None:
     lines = network.check_trainers(cnn, is_local_root)
     assert [line.state for line in lines] == ([] if said is None else ["warning"])
     assert not lines or (said and said in lines[0].found and "firewall" in lines[0].remedy)
 
 
-def test_trainers_in_a_network_of_their_own_are_fine_and_else_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trainers_in_a_network_of_their_own_are_fine_and_else_the_reason_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(network: PrivateNetwork) -> None:
         raise PermissionError(1, "unshare: Operation not permitted")
 

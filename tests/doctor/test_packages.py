@@ -1,4 +1,6 @@
-"""Installed versions beside what a package's metadata ask for: real packages, and one made up that asks."""
+"""Installed versions beside what a package's metadata ask for: real packages, and one made up
+that asks.
+"""
 
 from collections.abc import Callable
 from importlib.metadata import version
@@ -20,8 +22,12 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installed:
     def install(name: str, version: str, *needs: str, python: str = ">=3.11") -> None:
         folder = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
         folder.mkdir()
-        head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Python: {python}\n"
-        (folder / "METADATA").write_text(head + "".join(f"Requires-Dist: {need}\n" for need in needs), encoding="utf-8")
+        head = (
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Python: {python}\n"
+        )
+        (folder / "METADATA").write_text(
+            head + "".join(f"Requires-Dist: {need}\n" for need in needs), encoding="utf-8"
+        )
 
     return install
 
@@ -37,7 +43,16 @@ def _found(checks: list[Check], name: str) -> str:
 def test_emberlines_own_packages_fit() -> None:
     checks = check_packages(extras=["train"])
     assert set(_states(checks).values()) == {"ok"}
-    assert {"Python", "Spark", "TensorFlow", "Keras", "pyarrow", "pandas", "NumPy", "other packages"} == set(_states(checks))
+    assert {
+        "Python",
+        "Spark",
+        "TensorFlow",
+        "Keras",
+        "pyarrow",
+        "pandas",
+        "NumPy",
+        "other packages",
+    } == set(_states(checks))
     assert _found(checks, "Spark").startswith(version("pyspark"))
 
 
@@ -47,7 +62,9 @@ def test_a_version_outside_the_range_is_an_error_that_says_who_asks(installed: I
     assert _states(checks)["NumPy"] == "error"
     assert _states(checks)["pyarrow"] == "ok"
     assert _found(checks, "NumPy") == f"{version('numpy')}, but asks needs <1"
-    assert next(check.remedy for check in checks if check.name == "NumPy") == "pip install 'numpy<1'"
+    assert (
+        next(check.remedy for check in checks if check.name == "NumPy") == "pip install 'numpy<1'"
+    )
 
 
 def test_what_a_needed_package_asks_for_counts_too(installed: Installed) -> None:
@@ -65,7 +82,13 @@ def test_a_package_that_is_not_installed_is_an_error(installed: Installed) -> No
 
 
 def test_extras_and_other_systems_ask_for_nothing(installed: Installed) -> None:
-    installed("asks", "1.0", 'no-such-package; extra == "gpu"', 'none-such; sys_platform == "amiga"', "numpy")
+    installed(
+        "asks",
+        "1.0",
+        'no-such-package; extra == "gpu"',
+        'none-such; sys_platform == "amiga"',
+        "numpy",
+    )
     assert _found(check_packages("asks"), "other packages") == "0 others fit each other"
 
 
@@ -100,4 +123,7 @@ def test_a_python_that_does_not_fit_is_an_error(installed: Installed) -> None:
 
 def test_sources_that_are_not_installed_are_a_warning() -> None:
     (check,) = check_packages("no-such-package")
-    assert (check.state, check.remedy) == ("warning", "install it: make setup, or pip install no-such-package")
+    assert (check.state, check.remedy) == (
+        "warning",
+        "install it: make setup, or pip install no-such-package",
+    )

@@ -8,7 +8,14 @@ import pytest
 
 from emberline.config import SparkConfig
 from emberline.datasets.remote import RemotePath
-from emberline.doctor.places import check_checkpoints, check_native_code, check_root, check_temporary, filesystem_of, mount_flags
+from emberline.doctor.places import (
+    check_checkpoints,
+    check_native_code,
+    check_root,
+    check_temporary,
+    filesystem_of,
+    mount_flags,
+)
 
 MOUNTS = """22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
 40 22 0:50 / /data rw,relatime shared:3 - nfs4 server:/export rw,vers=4.2
@@ -32,7 +39,10 @@ def test_work_that_is_there_is_left_alone(tmp_path: Path) -> None:
 def test_a_root_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     check = check_root(tmp_path / "file" / "root", 0)
-    assert (check.state, check.found) == ("error", f"{tmp_path}/file/root cannot be written: Not a directory")
+    assert (check.state, check.found) == (
+        "error",
+        f"{tmp_path}/file/root cannot be written: Not a directory",
+    )
     assert "--root" in check.remedy
 
 
@@ -64,7 +74,10 @@ def mounts(tmp_path: Path) -> Path:
 
 
 def test_the_file_system_is_that_of_the_innermost_mount(mounts: Path) -> None:
-    kinds = [filesystem_of(Path(place), mounts) for place in ("/srv/x", "/data", "/data/run/1", "/data/scratch/y", "/database")]
+    kinds = [
+        filesystem_of(Path(place), mounts)
+        for place in ("/srv/x", "/data", "/data/run/1", "/data/scratch/y", "/database")
+    ]
     assert kinds == ["ext4", "nfs4", "nfs4", "tmpfs", "ext4"]
     assert filesystem_of(Path("/srv"), Path("/no/such/file")) is None
 
@@ -74,7 +87,10 @@ def test_a_cluster_needs_a_root_that_its_workers_share(mounts: Path) -> None:
     assert check_checkpoints(Path("/data/run"), cluster, mounts).state == "ok"
     check = check_checkpoints(Path("/srv/run"), cluster, mounts)
     assert check.state == "warning"
-    assert check.found == "/srv/run/_work is on a disk of this machine (ext4), but spark.master is spark://host:7077"
+    assert (
+        check.found == "/srv/run/_work is on a disk of this machine (ext4), but spark.master is"
+        " spark://host:7077"
+    )
     assert check_checkpoints(Path("/srv/run"), SparkConfig(), mounts).state == "ok"
 
 
@@ -95,7 +111,9 @@ def test_java_cannot_load_native_code_from_where_nothing_may_be_executed() -> No
     flags = os.ST_NOSUID | os.ST_NOEXEC
     (check,) = check_native_code(SparkConfig(), Path("/tmp"), flags)
     assert (check.state, check.name) == ("error", "native code")
-    elsewhere = SparkConfig(conf={"spark.driver.extraJavaOptions": "-Xss4m -Djava.io.tmpdir=/srv/tmp"})
+    elsewhere = SparkConfig(
+        conf={"spark.driver.extraJavaOptions": "-Xss4m -Djava.io.tmpdir=/srv/tmp"}
+    )
     assert check_native_code(elsewhere, Path("/tmp"), flags) == []
     assert check_native_code(SparkConfig(), Path("/tmp"), os.ST_NOSUID) == []
 

@@ -32,10 +32,19 @@ def commit(root: Path, name: str, *parts: list[tuple[object, ...]]) -> None:
     """Write a table, a list of rows for each of its parts."""
     schema = TABLES[name]
     folder = root / name / manifests.run_folder("f" * 64, RUN_ID)
-    tables = [pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in part], schema=schema) for part in parts]
-    written = [write_part([table], folder, f"part-{place}", schema) for place, table in enumerate(tables)]
+    tables = [
+        pa.Table.from_pylist(
+            [dict(zip(schema.names, row, strict=True)) for row in part], schema=schema
+        )
+        for part in parts
+    ]
+    written = [
+        write_part([table], folder, f"part-{place}", schema) for place, table in enumerate(tables)
+    ]
     by = ProducedBy("a-stage", "f" * 64, RUN_ID)
-    manifests.commit(root, Manifest(name, "table", fields_of(schema), sum(map(len, parts)), written, by))
+    manifests.commit(
+        root, Manifest(name, "table", fields_of(schema), sum(map(len, parts)), written, by)
+    )
 
 
 @pytest.fixture
@@ -62,11 +71,16 @@ def _csv(text: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text, newline="")))
 
 
-def test_csv_holds_outside_ids_and_titles_quoted_as_rfc_4180_has_it(shop: Path, tmp_path: Path) -> None:
+def test_csv_holds_outside_ids_and_titles_quoted_as_rfc_4180_has_it(
+    shop: Path, tmp_path: Path
+) -> None:
     assert export(shop, "recommendations", str(tmp_path / "new" / "lists.csv")) == 3
     header, *found = _csv((tmp_path / "new" / "lists.csv").read_bytes().decode())
     assert header == COLUMNS
-    assert [(u, int(rank), i, title or None, float(score), rung) for u, rank, i, title, score, rung in found] == EXPECTED
+    assert [
+        (u, int(rank), i, title or None, float(score), rung)
+        for u, rank, i, title, score, rung in found
+    ] == EXPECTED
     assert found[0][4] == "0.1"
 
 
@@ -74,7 +88,11 @@ def test_json_lines_are_objects_whose_numbers_are_short(shop: Path, tmp_path: Pa
     export(shop, "recommendations", str(tmp_path / "lists.jsonl"))
     lines = (tmp_path / "lists.jsonl").read_text(encoding="utf-8").splitlines()
     assert [tuple(json.loads(line).values()) for line in lines] == EXPECTED
-    assert list(json.loads(lines[0])) == COLUMNS and '"score": 0.1,' in lines[0] and "Größe" in lines[0]
+    assert (
+        list(json.loads(lines[0])) == COLUMNS
+        and '"score": 0.1,' in lines[0]
+        and "Größe" in lines[0]
+    )
 
 
 def test_parquet_is_one_file_that_pandas_reads_alone(shop: Path, tmp_path: Path) -> None:
@@ -84,14 +102,24 @@ def test_parquet_is_one_file_that_pandas_reads_alone(shop: Path, tmp_path: Path)
     assert frame["user_id"].tolist() == ["ann", "ann", "=1+1"] and frame["title"][1] is None
 
 
-def test_any_table_with_indices_gets_names_and_any_other_its_own_columns(shop: Path, tmp_path: Path) -> None:
+def test_any_table_with_indices_gets_names_and_any_other_its_own_columns(
+    shop: Path, tmp_path: Path
+) -> None:
     commit(shop, "item_neighbors", [(0, 2, 0.5)])
     commit(shop, "user_neighbors", [(0, 1, 0.5)])
     commit(shop, "item_factors", [(1, [0.1, -2.0])])
     commit(shop, "holdout", [(0, 1, 2.0, datetime(2025, 1, 2, tzinfo=UTC), True)])
     commit(shop, "rejected_ratings", [("a.csv", "rejected", "why", "1,2")])
     found = {}
-    for name in ("item_neighbors", "user_neighbors", "item_factors", "holdout", "rejected_ratings", "images", "users"):
+    for name in (
+        "item_neighbors",
+        "user_neighbors",
+        "item_factors",
+        "holdout",
+        "rejected_ratings",
+        "images",
+        "users",
+    ):
         export(shop, name, str(tmp_path / "it.jsonl"))
         found[name] = json.loads((tmp_path / "it.jsonl").read_text().splitlines()[0])
     assert found["item_neighbors"] == {
@@ -99,7 +127,10 @@ def test_any_table_with_indices_gets_names_and_any_other_its_own_columns(shop: P
     }  # fmt: skip
     assert found["user_neighbors"] == {"user_id": "ann", "neighbor_id": "=1+1", "similarity": 0.5}
     assert found["item_factors"] == {"item_id": "007", "title": None, "factors": [0.1, -2.0]}
-    assert found["holdout"]["timestamp"] == "2025-01-02T00:00:00+00:00" and found["holdout"]["item_id"] == "007"
+    assert (
+        found["holdout"]["timestamp"] == "2025-01-02T00:00:00+00:00"
+        and found["holdout"]["item_id"] == "007"
+    )
     assert found["rejected_ratings"]["raw"] == "1,2"
     assert found["images"]["pixels"] == "AAE=" and found["images"]["item_id"] == "pic"
     assert found["users"] == {"user_id": "=1+1"}
@@ -111,7 +142,9 @@ def test_lists_are_json_in_csv(shop: Path, tmp_path: Path) -> None:
     assert _csv((tmp_path / "f.csv").read_text())[1] == ["007", "", "[0.1, -2.0]"]
 
 
-def test_a_text_that_is_a_formula_is_defused_for_spreadsheets_only(shop: Path, tmp_path: Path) -> None:
+def test_a_text_that_is_a_formula_is_defused_for_spreadsheets_only(
+    shop: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "lists.csv"
     export(shop, "recommendations", str(path))
     assert _csv(path.read_text())[-1][0] == "=1+1"
@@ -156,29 +189,53 @@ def test_a_release_is_exported_as_a_root_is(shop: Path, tmp_path: Path, command:
     releases.publish(shop, tmp_path / "served", ["recommendations", "users", "items"])
     ended = command("export", tmp_path / "served", "recommendations", "--to", "lists.csv")
     assert (ended.returncode, ended.stdout) == (0, "lists.csv: 3 rows of recommendations\n")
-    assert [row[2] for row in _csv((tmp_path / "lists.csv").read_text())[1:]] == ["i-0", "", "NA"]  # images are not served
+    # images are not served
+    assert [row[2] for row in _csv((tmp_path / "lists.csv").read_text())[1:]] == ["i-0", "", "NA"]
 
 
-def test_standard_output_holds_nothing_else_and_a_closed_pipe_is_no_failure(shop: Path, command: Command, tmp_path: Path) -> None:
+def test_standard_output_holds_nothing_else_and_a_closed_pipe_is_no_failure(
+    shop: Path, command: Command, tmp_path: Path
+) -> None:
     ended = command("export", shop, "recommendations", "--to", "-", "--format", "jsonl")
-    assert [json.loads(line)["user_id"] for line in ended.stdout.splitlines()] == ["ann", "ann", "=1+1"]
+    assert [json.loads(line)["user_id"] for line in ended.stdout.splitlines()] == [
+        "ann",
+        "ann",
+        "=1+1",
+    ]
     commit(shop, "ratings", [(0, 0, 1.0, None)] * 200_000)
-    program = f"{sys.executable} -c 'from emberline.cli import main; main()' export {shop} ratings --to - | head -2"
-    piped = subprocess.run(["bash", "-o", "pipefail", "-c", program], capture_output=True, text=True, env=os.environ)
+    program = (
+        f"{sys.executable} -c 'from emberline.cli import main; main()' export {shop} ratings --to -"
+        " | head -2"
+    )
+    piped = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", program], capture_output=True, text=True, env=os.environ
+    )
     assert (piped.returncode, piped.stderr, piped.stdout.count("\n")) == (0, "", 2)
 
 
 @pytest.mark.parametrize(
     ("table", "to", "error", "said"),
     [
-        ("recommendations", "lists.xlsx", ConfigError, r"expected a name that ends in \.csv, \.jsonl, \.parquet"),
+        (
+            "recommendations",
+            "lists.xlsx",
+            ConfigError,
+            r"expected a name that ends in \.csv, \.jsonl, \.parquet",
+        ),
         ("recommendations", "lists", ConfigError, "or say --format"),
         ("nonsense", "x.csv", ManifestError, "there is no dataset nonsense"),
         ("metrics", "x.csv", DataError, "metrics is no table but files"),
     ],
 )
-def test_what_cannot_be_exported_says_why(shop: Path, table: str, to: str, error: type[Exception], said: str) -> None:
-    part = write_file(b"{}", shop / "metrics" / manifests.run_folder("f" * 64, RUN_ID), "metrics.json")
-    manifests.commit(shop, Manifest("metrics", "artifact", [], 0, [part], ProducedBy("evaluate", "f" * 64, RUN_ID)))
+def test_what_cannot_be_exported_says_why(
+    shop: Path, table: str, to: str, error: type[Exception], said: str
+) -> None:
+    part = write_file(
+        b"{}", shop / "metrics" / manifests.run_folder("f" * 64, RUN_ID), "metrics.json"
+    )
+    manifests.commit(
+        shop,
+        Manifest("metrics", "artifact", [], 0, [part], ProducedBy("evaluate", "f" * 64, RUN_ID)),
+    )
     with pytest.raises(error, match=said):
         export(shop, table, to)

@@ -1,4 +1,6 @@
-"""What the tests of fetching share: a publisher on loopback that can misbehave, and a small dataset that it publishes."""
+"""What the tests of fetching share: a publisher on loopback that can misbehave, and a small
+dataset that it publishes.
+"""
 
 import hashlib
 import io
@@ -16,17 +18,22 @@ import pytest
 
 from emberline.fetch.catalogue import Licence, PublishedFile, Source, Usage
 
-RATINGS = "user,item,rating\n" + "".join(f"u{n % 97},i{n % 89},{n % 5 + 1}\n" for n in range(20_000))
+RATINGS = "user,item,rating\n" + "".join(
+    f"u{n % 97},i{n % 89},{n % 5 + 1}\n" for n in range(20_000)
+)
 README = "Made up for the tests.\n"
 
 
 @dataclass
 class Publisher:
-    """A server's files, how it misbehaves, and the requests that it was sent, each as its path and headers."""
+    """A server's files, how it misbehaves, and the requests that it was sent, each as its path
+    and headers.
+    """
 
     files: dict[str, bytes] = field(default_factory=dict)
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    cuts: list[int] = field(default_factory=list)  # the next answers break off after so many bytes of their body
+    # the next answers break off after so many bytes of their body
+    cuts: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)  # the next answers are these errors
     etag: str | None = '"v1"'
     modified: str | None = None
@@ -67,7 +74,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Where to continue: as RFC 9110 says, only where If-Range still holds."""
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         current = (self.publisher.etag, self.publisher.modified)
-        if not asked or not self.publisher.knows_ranges or self.headers.get("If-Range") not in current:
+        if (
+            not asked
+            or not self.publisher.knows_ranges
+            or self.headers.get("If-Range") not in current
+        ):
             return None
         return int(asked[1])
 
@@ -80,7 +91,10 @@ class _Handler(BaseHTTPRequestHandler):
         if publisher.modified:
             yield "Last-Modified", publisher.modified
         if start is not None:
-            yield "Content-Range", publisher.content_range or f"bytes {start}-{len(content) - 1}/{len(content)}"
+            yield (
+                "Content-Range",
+                publisher.content_range or f"bytes {start}-{len(content) - 1}/{len(content)}",
+            )
 
     def _send(self, body: bytes) -> None:
         publisher = self.publisher
@@ -91,7 +105,9 @@ class _Handler(BaseHTTPRequestHandler):
             if publisher.stalls:
                 publisher.resumed.wait(60)
             if publisher.resets:
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                )
                 self.connection.close()
         self.close_connection = True
 
@@ -154,14 +170,23 @@ def zipped(members: dict[str, str]) -> bytes:
 
 
 def source_of(archive: bytes, **changes: Any) -> Source:
-    """A dataset `tiny` in an archive tiny.zip, in the folder data/tiny; the publisher is not reachable."""
+    """A dataset `tiny` in an archive tiny.zip, in the folder data/tiny; the publisher is not
+    reachable.
+    """
     fields: dict[str, Any] = {
         "name": "tiny",
         "folder": "tiny",
         "base": "http://publisher.invalid/datasets",
         "files": (published("tiny.zip", archive),),
-        "licence": Licence("Test licence", "Do what you like.", "http://publisher.invalid/licence", "Nobody. 2020. Nothing."),
-        "usage": Usage("jobs/pipelines/tiny.toml", "ratings.path", "data/tiny/ratings.csv", "ratings.csv"),
+        "licence": Licence(
+            "Test licence",
+            "Do what you like.",
+            "http://publisher.invalid/licence",
+            "Nobody. 2020. Nothing.",
+        ),
+        "usage": Usage(
+            "jobs/pipelines/tiny.toml", "ratings.path", "data/tiny/ratings.csv", "ratings.csv"
+        ),
         "holds": {"README": None, "ratings.csv": len(RATINGS)},
         "top": "ml-tiny",
         "unpacked": len(RATINGS) + 1000,

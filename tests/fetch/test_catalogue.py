@@ -1,4 +1,6 @@
-"""The catalogue: against the real files where they are, and against the pipelines that read them."""
+"""The catalogue: against the real files where they are, and against the pipelines that read
+them.
+"""
 
 import hashlib
 import re
@@ -23,7 +25,10 @@ def test_an_entry_is_consistent(source: Source) -> None:
 
 
 def test_movielens_is_the_real_one(shared_data: Path) -> None:
-    real = {path.name: path.stat().st_size for path in (shared_data / "movielens-latest-small").iterdir()}
+    real = {
+        path.name: path.stat().st_size
+        for path in (shared_data / "movielens-latest-small").iterdir()
+    }
     source = find("movielens-latest-small")
     assert source.holds == real
     assert sum(real.values()) <= source.unpacked
@@ -47,7 +52,9 @@ def test_fashion_mnist_is_the_real_one(shared_data: Path) -> None:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 @pytest.mark.parametrize("to", ["data", "/some where/else"])
-def test_the_command_at_the_end_is_one_that_reads_the_dataset(source: Source, to: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_at_the_end_is_one_that_reads_the_dataset(
+    source: Source, to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(REPOSITORY)
     folder = Path(to) / source.folder
     _, _, pipeline, *options = shlex.split(source.usage.command(folder))
@@ -61,15 +68,22 @@ def test_the_command_at_the_end_is_one_that_reads_the_dataset(source: Source, to
 
 
 def test_a_dataset_that_the_pipeline_reads_by_itself_needs_no_settings() -> None:
-    commands = {source.name: source.usage.command(Path("data") / source.folder) for source in SOURCES}
+    commands = {
+        source.name: source.usage.command(Path("data") / source.folder) for source in SOURCES
+    }
     assert commands["movielens-latest-small"] == "emberline run movielens"
     assert commands["cifar10"] == "emberline run cifar10"
     assert commands["fashion-mnist"] == "emberline run fashion-mnist"
-    assert commands["movielens-32m"].endswith("--root runs/movielens-32m --set ratings.path=data/movielens-32m/ratings.csv")
+    assert commands["movielens-32m"].endswith(
+        "--root runs/movielens-32m --set ratings.path=data/movielens-32m/ratings.csv"
+    )
 
 
 def test_a_name_that_is_not_known_is_told_with_those_that_are() -> None:
     with pytest.raises(
-        ConfigError, match=r"no dataset 'cifar' is known here \(did you mean cifar10\?\); known: movielens-latest"
+        ConfigError,
+        match=(
+            r"no dataset 'cifar' is known here \(did you mean cifar10\?\); known: movielens-latest"
+        ),
     ):
         find("cifar")

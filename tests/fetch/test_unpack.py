@@ -11,7 +11,16 @@ import pytest
 from emberline.errors import DataError
 from emberline.fetch.unpack import unpack
 
-OUTSIDE = ("../evil", "top/../../evil", "/tmp/evil", "top/a/../../../evil", "..\\evil", "C:\\evil", "C:evil", "top\\..\\..\\evil")
+OUTSIDE = (
+    "../evil",
+    "top/../../evil",
+    "/tmp/evil",
+    "top/a/../../../evil",
+    "..\\evil",
+    "C:\\evil",
+    "C:evil",
+    "top\\..\\..\\evil",
+)
 
 
 def _zip(path: Path, *members: tuple[str, bytes, int]) -> Path:
@@ -46,25 +55,45 @@ def into(tmp_path: Path) -> Path:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_the_files_of_a_zip_come_out_without_its_top_folder(tmp_path: Path, into: Path) -> None:
     plain = stat.S_IFREG | 0o600
-    members = (("top/", b"", stat.S_IFDIR), ("top/a.csv", b"1", plain), ("top/b/c.csv", b"22", 0), ("__MACOSX/top/._a", b"3", 0))
+    members = (
+        ("top/", b"", stat.S_IFDIR),
+        ("top/a.csv", b"1", plain),
+        ("top/b/c.csv", b"22", 0),
+        ("__MACOSX/top/._a", b"3", 0),
+    )
     unpack(_zip(tmp_path / "x.zip", *members), "top", into, limit=4)
     assert _files(into) == {"a.csv": b"1", "b/c.csv": b"22"}
 
 
 def test_the_files_of_a_tar_come_out_without_its_top_folder(tmp_path: Path, into: Path) -> None:
-    members = (_special("./", tarfile.DIRTYPE), _special("top", tarfile.DIRTYPE), tarfile.TarInfo("top/a.bin"))
-    unpack(_tar(tmp_path / "x.tar.gz", *members, tarfile.TarInfo("./top/b/c.bin")), "top", into, limit=2)
+    members = (
+        _special("./", tarfile.DIRTYPE),
+        _special("top", tarfile.DIRTYPE),
+        tarfile.TarInfo("top/a.bin"),
+    )
+    unpack(
+        _tar(tmp_path / "x.tar.gz", *members, tarfile.TarInfo("./top/b/c.bin")),
+        "top",
+        into,
+        limit=2,
+    )
     assert _files(into) == {"a.bin": b"x", "b/c.bin": b"x"}
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_a_member_that_would_leave_its_folder_ends_it(tmp_path: Path, into: Path, name: str, kind: str) -> None:
+def test_a_member_that_would_leave_its_folder_ends_it(
+    tmp_path: Path, into: Path, name: str, kind: str
+) -> None:
     if kind == "zip":
         archive = _zip(tmp_path / "x.zip", (name, b"evil", 0))
     else:
@@ -86,7 +115,9 @@ def test_a_member_that_would_leave_its_folder_ends_it(tmp_path: Path, into: Path
     ],
     ids=["symbolic link", "hard link", "device", "pipe"],
 )
-def test_a_tars_member_that_is_no_file_ends_it(tmp_path: Path, into: Path, member: tarfile.TarInfo) -> None:
+def test_a_tars_member_that_is_no_file_ends_it(
+    tmp_path: Path, into: Path, member: tarfile.TarInfo
+) -> None:
     archive = _tar(tmp_path / "x.tar.gz", member, tarfile.TarInfo("top/link/x"))
     with pytest.raises(DataError, match=f"its member '{member.name}' is a link or a device"):
         unpack(archive, "top", into, limit=100)
@@ -101,13 +132,20 @@ def test_a_zips_member_that_is_no_file_ends_it(tmp_path: Path, into: Path, mode:
     assert list(into.rglob("*")) == []
 
 
-def test_an_archive_that_is_larger_than_expected_is_not_unpacked(tmp_path: Path, into: Path) -> None:
+def test_an_archive_that_is_larger_than_expected_is_not_unpacked(
+    tmp_path: Path, into: Path
+) -> None:
     bomb = b"0" * 5_000_000
     for archive in (
         _zip(tmp_path / "x.zip", ("elsewhere/a", bomb, 0), ("top/b", bomb, 0)),
-        _tar(tmp_path / "x.tar.gz", tarfile.TarInfo("top/a"), tarfile.TarInfo("top/b"), content=bomb),
+        _tar(
+            tmp_path / "x.tar.gz", tarfile.TarInfo("top/a"), tarfile.TarInfo("top/b"), content=bomb
+        ),
     ):
-        with pytest.raises(DataError, match=rf"{archive.name}: unpacked, it takes more than the expected 9,000,000 bytes"):
+        with pytest.raises(
+            DataError,
+            match=rf"{archive.name}: unpacked, it takes more than the expected 9,000,000 bytes",
+        ):
             unpack(archive, "top", into, limit=9_000_000)
         assert not (into / "b").exists()
 

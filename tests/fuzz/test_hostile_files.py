@@ -1,4 +1,5 @@
-"""Mutated files of every kind that people hand in: each is read, or refused in a sentence, and nothing of it is lost.
+"""Mutated files of every kind that people hand in: each is read, or refused in a sentence, and
+nothing of it is lost.
 
 Seeded: file number n is the same today and tomorrow.
 """
@@ -29,7 +30,12 @@ from emberline.records.parquet import Piece
 pytestmark = pytest.mark.faults
 
 Random = random.Random
-WANTED: dict[str, str | int] = {"user_id": "user", "item_id": "item", "value": "stars", "timestamp": "at"}
+WANTED: dict[str, str | int] = {
+    "user_id": "user",
+    "item_id": "item",
+    "value": "stars",
+    "timestamp": "at",
+}
 SPICES = [
     b"\0", b'"', b'""', b'"\n', b"\r", b"\n\n", b",", b";", b"\\", b"\xff\xfe", b"\xef\xbb\xbf", b"\xef\xbf\xbd", b"\xc3",
     b"\x1b[31m", b"[bold]", b"1e999", b"-0", b"NaN", b"null", b"{" * 500, b"[" * 500, b'{"a":', b"\xe2\x80\xa8", b"9" * 400,
@@ -59,14 +65,23 @@ def mutated(content: bytes, rng: Random) -> bytes:
 def as_csv(rng: Random) -> bytes:
     lines = ["user,item,stars,at,title"]
     for _ in range(rng.randint(0, 40)):
-        title = rng.choice(["plain", '"quoted, with a comma"', '"two\nlines"', '"a ""word"""', "", '12" disc'])
-        lines.append(f"u{rng.randrange(9)},i{rng.randrange(9)},{rng.randint(1, 5)},{rng.randrange(10**9)},{title}")
+        title = rng.choice(
+            ["plain", '"quoted, with a comma"', '"two\nlines"', '"a ""word"""', "", '12" disc']
+        )
+        lines.append(
+            f"u{rng.randrange(9)},i{rng.randrange(9)},{rng.randint(1, 5)},{rng.randrange(10**9)},{title}"
+        )
     return (rng.choice(["\n", "\r\n"]).join(lines) + rng.choice(["", "\n"])).encode()
 
 
 def as_json(rng: Random) -> bytes:
     rows = [
-        {"user": f"u{rng.randrange(9)}", "item": rng.randrange(9), "stars": rng.random() * 5, "at": rng.randrange(10**9)}
+        {
+            "user": f"u{rng.randrange(9)}",
+            "item": rng.randrange(9),
+            "stars": rng.random() * 5,
+            "at": rng.randrange(10**9),
+        }
         | ({"tags": ["a", "é"], "more": {"deep": [1]}} if rng.random() < 0.3 else {})
         for _ in range(rng.randint(1, 40))
     ]
@@ -107,14 +122,20 @@ def as_parquet(rng: Random) -> tuple[bytes, int]:
     count = rng.randint(1, 60)
     columns = {
         "user": pa.array([f"u{rng.randrange(9)}" for _ in range(count)]),
-        "item": pa.array([rng.randrange(9) for _ in range(count)], rng.choice([pa.int32(), pa.int64()])),
-        "stars": pa.array([rng.random() for _ in range(count)], rng.choice([pa.float32(), pa.float64()])),
+        "item": pa.array(
+            [rng.randrange(9) for _ in range(count)], rng.choice([pa.int32(), pa.int64()])
+        ),
+        "stars": pa.array(
+            [rng.random() for _ in range(count)], rng.choice([pa.float32(), pa.float64()])
+        ),
         "at": pa.array([rng.randrange(10**9) for _ in range(count)], pa.timestamp("s")),
         "other": pa.array([[1, 2]] * count),
     }
     stream = pa.BufferOutputStream()
     codec = rng.choice(["snappy", "zstd", "gzip", "none"])
-    pq.write_table(pa.table(columns), stream, compression=codec, row_group_size=20, write_page_checksum=True)
+    pq.write_table(
+        pa.table(columns), stream, compression=codec, row_group_size=20, write_page_checksum=True
+    )
     return stream.getvalue().to_pybytes(), count
 
 
@@ -127,7 +148,11 @@ def test_of_a_mutated_parquet_file_every_row_is_read_or_the_file_is_refused() ->
         try:
             layout = parquet.layout(io.BytesIO(content), "a.parquet", WANTED)
             pieces = [Piece(group, rows, 0, rows) for group, rows in enumerate(layout.group_rows)]
-            batches = [batch for piece in pieces for batch in parquet.read(io.BytesIO(content), "a.parquet", WANTED, piece)]
+            batches = [
+                batch
+                for piece in pieces
+                for batch in parquet.read(io.BytesIO(content), "a.parquet", WANTED, piece)
+            ]
         except EmberlineError as error:
             assert_is_a_sentence(error)
             continue
@@ -154,7 +179,9 @@ def assert_is_a_sentence(error: EmberlineError) -> None:
 def as_picture(rng: Random) -> bytes:
     pixels = np.frombuffer(rng.randbytes(24 * 20 * 3), np.uint8).reshape(24, 20, 3)
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, rng.choice(["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM"]))
+    Image.fromarray(pixels).save(
+        stream, rng.choice(["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM"])
+    )
     return stream.getvalue()
 
 
@@ -173,13 +200,31 @@ def test_a_mutated_picture_becomes_pixels_of_the_size_or_a_short_reason() -> Non
 
 
 def as_manifest(rng: Random) -> bytes:
-    parts = [Part(f"{'a' * 16}-r/part-{i}.parquet", rng.randint(0, 9), [3], 100, "0" * 64) for i in range(rng.randint(0, 3))]
+    parts = [
+        Part(f"{'a' * 16}-r/part-{i}.parquet", rng.randint(0, 9), [3], 100, "0" * 64)
+        for i in range(rng.randint(0, 3))
+    ]
     by = ProducedBy("prepare-ratings", "f" * 64, "r", {"k": 1}, {}, {}, "c" * 64)
     manifest = Manifest("users", "table", fields_of(TABLES["users"]), 9, parts, by, None, 1, {})
     return json.dumps(asdict(manifest)).encode()
 
 
-STRANGE = [None, -1, 1e308, "", "\0", "../../etc/passwd", "/etc/passwd", [], {}, [[]], True, "\x1b[2J", 10**30, "x" * 10_000]
+STRANGE = [
+    None,
+    -1,
+    1e308,
+    "",
+    "\0",
+    "../../etc/passwd",
+    "/etc/passwd",
+    [],
+    {},
+    [[]],
+    True,
+    "\x1b[2J",
+    10**30,
+    "x" * 10_000,
+]
 
 
 def mistaken(content: bytes, rng: Random) -> bytes:

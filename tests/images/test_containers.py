@@ -24,14 +24,23 @@ from emberline.images.containers import (
 
 RNG = np.random.default_rng(3)
 PICTURES = RNG.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
-PLANES = np.stack([np.concatenate([picture[..., colour].ravel() for colour in range(3)]) for picture in PICTURES])
+PLANES = np.stack(
+    [np.concatenate([picture[..., colour].ravel() for colour in range(3)]) for picture in PICTURES]
+)
 LABELS = [6, 9, 0, 3]
-BINARY = b"".join(bytes([label]) + planes.tobytes() for label, planes in zip(LABELS, PLANES, strict=True))
+BINARY = b"".join(
+    bytes([label]) + planes.tobytes() for label, planes in zip(LABELS, PLANES, strict=True)
+)
 
 
 def batch(**changes: Any) -> dict[bytes, Any]:
     names = [b"leptodactylus_pentadactylus_s_000004.png"] * 4
-    fields = {"batch_label": b"training batch 1 of 5", "labels": LABELS, "data": PLANES, "filenames": names} | changes
+    fields = {
+        "batch_label": b"training batch 1 of 5",
+        "labels": LABELS,
+        "data": PLANES,
+        "filenames": names,
+    } | changes
     return {name.encode(): value for name, value in fields.items() if value is not None}
 
 
@@ -39,19 +48,32 @@ def pickled(**changes: Any) -> bytes:
     return pickle.dumps(batch(**changes), protocol=2)
 
 
-# What Python 2 wrote: strings as SHORT_BINSTRING, memo indices from 1, NumPy's arrays by _reconstruct and BUILD.
+# What Python 2 wrote: strings as SHORT_BINSTRING, memo indices from 1, NumPy's arrays by
+# _reconstruct and BUILD.
 PYTHON_2 = (
-    b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03U\x06labelsq\x04]q\x05(K\x06K\x09K\x00K\x03e"
+    b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of"
+    b" 5q\x03U\x06labelsq\x04]q\x05(K\x06K\x09K\x00K\x03e"
     b"U\x04dataq\x06cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08K\x00\x85U\x01b\x87Rq\x09"
     b"(K\x01M\x04\x00M\x00\x0c\x86cnumpy\ndtype\nq\x0aU\x02u1K\x00K\x01\x87Rq\x0b(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
-    b"K\x00tb\x89T" + struct.pack("<I", 4 * 3072) + PLANES.tobytes() + b"tbU\x09filenamesq\x0c]q\x0du."
+    b"K\x00tb\x89T"
+    + struct.pack("<I", 4 * 3072)
+    + PLANES.tobytes()
+    + b"tbU\x09filenamesq\x0c]q\x0du."
 )
 
 
-def array_with(dtype: bytes = b"U\x02u1K\x00K\x01\x87R", raw: bytes = b"U\x03abc", state: bytes | None = None) -> bytes:
-    """A dictionary whose data is an array of the given pickled parts, as Python 2 would have written it."""
+def array_with(
+    dtype: bytes = b"U\x02u1K\x00K\x01\x87R", raw: bytes = b"U\x03abc", state: bytes | None = None
+) -> bytes:
+    """A dictionary whose data is an array of the given pickled parts, as Python 2 would have
+    written it.
+    """
     start = b"\x80\x02}(U\x06labels](K\x01eU\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
-    return start + (state or b"(K\x01K\x01K\x03\x86cnumpy\ndtype\n" + dtype + b"\x89" + raw + b"tb") + b"u."
+    return (
+        start
+        + (state or b"(K\x01K\x01K\x03\x86cnumpy\ndtype\n" + dtype + b"\x89" + raw + b"tb")
+        + b"u."
+    )
 
 
 def refusal(content: bytes) -> str:
@@ -71,7 +93,9 @@ def refusal(content: bytes) -> str:
         pytest.param(lambda: read_cifar10_binary(memoryview(BINARY)), id="binary, mapped"),
         pytest.param(lambda: read_cifar10_pickle(memoryview(pickled())), id="pickled, mapped"),
         pytest.param(lambda: read_cifar10_pickle(pickled()), id="pickled by Python 3"),
-        pytest.param(lambda: read_cifar10_pickle(pickled(data=np.asfortranarray(PLANES))), id="by columns"),
+        pytest.param(
+            lambda: read_cifar10_pickle(pickled(data=np.asfortranarray(PLANES))), id="by columns"
+        ),
         pytest.param(lambda: read_cifar10_pickle(PYTHON_2), id="pickled by Python 2"),
     ],
 )
@@ -90,15 +114,25 @@ def test_a_binary_file_of_an_odd_size_is_refused_before_the_first_record(size: i
 def test_a_label_above_9_is_refused_and_placed() -> None:
     with pytest.raises(NotThisFormatError, match=r"labels 0 to 9, found 10 in record 1$"):
         read_cifar10_binary(BINARY[:3073] + b"\x0a" + BINARY[3074:])
-    assert refusal(pickled(labels=[1, 2, -1, 3])) == "CIFAR-10: expected labels 0 to 9, found -1 in record 2"
+    assert (
+        refusal(pickled(labels=[1, 2, -1, 3]))
+        == "CIFAR-10: expected labels 0 to 9, found -1 in record 2"
+    )
 
 
 def test_a_batch_that_is_not_whole_is_refused() -> None:
-    assert "data (n, 3,072) and n labels, found (4, 3072) and 3 labels" in refusal(pickled(labels=LABELS[:3]))
+    assert "data (n, 3,072) and n labels, found (4, 3072) and 3 labels" in refusal(
+        pickled(labels=LABELS[:3])
+    )
     assert "found (4, 3071) and 4 labels" in refusal(pickled(data=PLANES[:, 1:]))
     assert "dictionary with data and labels" in refusal(pickled(labels=None))
     assert "dictionary with data and labels" in refusal(pickle.dumps([1, 2], protocol=2))
-    for changes in ({"labels": [1, 2, 3, "4"]}, {"labels": [1, 2, 3, True]}, {"labels": b"abcd"}, {"data": [1]}):
+    for changes in (
+        {"labels": [1, 2, 3, "4"]},
+        {"labels": [1, 2, 3, True]},
+        {"labels": b"abcd"},
+        {"data": [1]},
+    ):
         assert "found other types" in refusal(pickled(**changes))
 
 
@@ -135,13 +169,20 @@ def test_a_foreign_global_is_named_and_not_run(tmp_path: Path) -> None:
     assert trace.exists()
 
 
-@pytest.mark.parametrize("name", ["numpy\nload", "numpy\nndarray.tofile", "numpy.core.multiarray\nfromfile", "_codecs\ndecode"])
+@pytest.mark.parametrize(
+    "name",
+    ["numpy\nload", "numpy\nndarray.tofile", "numpy.core.multiarray\nfromfile", "_codecs\ndecode"],
+)
 def test_neighbours_of_the_allowed_globals_are_refused(name: str) -> None:
-    assert "found the global " + name.replace("\n", ".") in refusal(b"\x80\x02c" + name.encode() + b"\n.")
+    assert "found the global " + name.replace("\n", ".") in refusal(
+        b"\x80\x02c" + name.encode() + b"\n."
+    )
 
 
 def test_later_protocols_with_their_ways_round_are_refused() -> None:
-    assert "found the opcode STACK_GLOBAL" in refusal(b"\x80\x04X\x02\0\0\0osX\x06\0\0\0system\x93.")
+    assert "found the opcode STACK_GLOBAL" in refusal(
+        b"\x80\x04X\x02\0\0\0osX\x06\0\0\0system\x93."
+    )
     assert "found the opcode EXT1" in refusal(b"\x80\x02\x82\x01.")
     assert "found the opcode PERSID" in refusal(b"Pname\n.")
     assert "found the opcode INST" in refusal(b"(ios\nsystem\n.")
@@ -164,7 +205,8 @@ def test_object_arrays_and_float_arrays_written_by_numpy_are_refused() -> None:
 
 
 def test_a_dtype_with_a_crafted_state_still_means_unsigned_bytes() -> None:
-    crafted = b"U\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNK\x08K\x08K\x3ftb"  # eight bytes each, flagged as pointers to objects
+    # eight bytes each, flagged as pointers to objects
+    crafted = b"U\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNK\x08K\x08K\x3ftb"
     assert "found (1, 3) and 1 labels" in refusal(array_with(crafted))
 
 
@@ -172,12 +214,18 @@ def test_an_array_s_size_must_be_that_of_its_bytes() -> None:
     assert "found damage (ValueError)" in refusal(array_with(raw=b"U\x02ab"))
     assert "found one of another type" in refusal(array_with(raw=b"](K\x01K\x02K\x03e"))
     assert "found damage" in refusal(array_with(state=b"K\x01b"))
-    assert "found (0, 0) and 1 labels" in refusal(array_with(state=b"U\x04datacnumpy\nndarray\n)R"))  # no BUILD
+    # no BUILD
+    assert "found (0, 0) and 1 labels" in refusal(array_with(state=b"U\x04datacnumpy\nndarray\n)R"))
 
 
 def test_encode_takes_nothing_but_latin1_text() -> None:
-    for arguments in (b"X\x01\x00\x00\x00aX\x03\x00\x00\x00zip\x86", b"U\x01aX\x06\x00\x00\x00latin1\x86"):
-        assert "found another encoding" in refusal(b"\x80\x02c_codecs\nencode\n" + arguments + b"R.")
+    for arguments in (
+        b"X\x01\x00\x00\x00aX\x03\x00\x00\x00zip\x86",
+        b"U\x01aX\x06\x00\x00\x00latin1\x86",
+    ):
+        assert "found another encoding" in refusal(
+            b"\x80\x02c_codecs\nencode\n" + arguments + b"R."
+        )
 
 
 @pytest.mark.parametrize(
@@ -191,7 +239,8 @@ def test_encode_takes_nothing_but_latin1_text() -> None:
     ],
 )
 def test_build_leaves_no_mark_on_what_the_globals_stand_for(name: str) -> None:
-    refusal(b"\x80\x02c" + name.encode() + b"\nN}X\x07\x00\x00\x00__new__K\x07s\x86b.")  # (None, {"__new__": 7}): set attributes
+    # (None, {"__new__": 7}): set attributes
+    refusal(b"\x80\x02c" + name.encode() + b"\nN}X\x07\x00\x00\x00__new__K\x07s\x86b.")
     assert len(read_cifar10_pickle(pickled()).labels) == 4
 
 
@@ -211,7 +260,11 @@ def test_a_damaged_pickle_raises_nothing_else(places: list[tuple[int, int]]) -> 
 
 
 def test_label_names_are_read_from_text() -> None:
-    assert read_label_names(b"airplane\nautomobile\r\nbird\n\n") == ["airplane", "automobile", "bird"]
+    assert read_label_names(b"airplane\nautomobile\r\nbird\n\n") == [
+        "airplane",
+        "automobile",
+        "bird",
+    ]
     for content in (b"", b"\n\n", b"\xff\xfe"):
         with pytest.raises(NotThisFormatError, match="label names: expected"):
             read_label_names(content)
@@ -219,10 +272,17 @@ def test_label_names_are_read_from_text() -> None:
 
 def test_label_names_are_read_from_a_pickle() -> None:
     by_python_2 = (
-        b"\x80\x02}q\x01(U\x13num_cases_per_batchq\x02M\x10'U\x0blabel_namesq\x03]q\x04(U\x08airplaneq\x05U\x04birdq\x06eu."
+        b"\x80\x02}q\x01(U\x13num_cases_per_batchq\x02M\x10'"
+        b"U\x0blabel_namesq\x03]q\x04(U\x08airplaneq\x05U\x04birdq\x06eu."
     )
-    by_python_3 = pickle.dumps({b"num_cases_per_batch": 10_000, b"label_names": [b"airplane", b"bird"]}, protocol=2)
-    assert read_pickled_label_names(by_python_2) == read_pickled_label_names(by_python_3) == ["airplane", "bird"]
+    by_python_3 = pickle.dumps(
+        {b"num_cases_per_batch": 10_000, b"label_names": [b"airplane", b"bird"]}, protocol=2
+    )
+    assert (
+        read_pickled_label_names(by_python_2)
+        == read_pickled_label_names(by_python_3)
+        == ["airplane", "bird"]
+    )
     for names in ([], "airplane", [1], None):
         with pytest.raises(NotThisFormatError, match="list of strings as label_names"):
             read_pickled_label_names(pickle.dumps({b"label_names": names}, protocol=2))
@@ -262,9 +322,14 @@ def test_fashion_mnist_is_read(shared_data: Path, part: str, rows: int) -> None:
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_idx_files_with_missing_or_left_over_bytes_are_refused(pack: Any) -> None:
-    with pytest.raises(NotThisFormatError, match=r"expected 6 bytes of data for \(2, 3\), found (5|a file too small)"):
+    with pytest.raises(
+        NotThisFormatError,
+        match=r"expected 6 bytes of data for \(2, 3\), found (5|a file too small)",
+    ):
         read_idx(pack(idx(2, 3)[:-1]))
-    with pytest.raises(NotThisFormatError, match=r"expected 6 bytes of data for \(2, 3\), found more"):
+    with pytest.raises(
+        NotThisFormatError, match=r"expected 6 bytes of data for \(2, 3\), found more"
+    ):
         read_idx(pack(idx(2, 3) + b"\0"))
 
 
@@ -288,10 +353,15 @@ def test_what_is_not_idx_is_refused(content: bytes, message: str) -> None:
 
 def test_a_small_file_that_announces_many_pictures_takes_no_memory() -> None:
     """What it says is true: so many zeros do come out of it."""
-    content = gzip.compress(bytes([0, 0, 8, 3]) + struct.pack(">III", 1024, 256, 256) + bytes(64 << 20))
+    content = gzip.compress(
+        bytes([0, 0, 8, 3]) + struct.pack(">III", 1024, 256, 256) + bytes(64 << 20)
+    )
     assert len(content) < 100_000
     tracemalloc.start()
-    with pytest.raises(NotThisFormatError, match=r"expected 67,108,864 bytes of data for .*, found a file too small"):
+    with pytest.raises(
+        NotThisFormatError,
+        match=r"expected 67,108,864 bytes of data for .*, found a file too small",
+    ):
         read_idx(content)
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
@@ -300,7 +370,14 @@ def test_a_small_file_that_announces_many_pictures_takes_no_memory() -> None:
 def test_a_damaged_gzip_file_is_refused() -> None:
     whole = gzip.compress(idx(20, 28, 28))
     wrong_sum = whole[:-8] + b"\0\0\0\0" + whole[-4:]
-    for content in (whole[:-9], whole[:1], whole[:15], wrong_sum, whole + b"garbage", b"\x1f\x8b\x08\0"):
+    for content in (
+        whole[:-9],
+        whole[:1],
+        whole[:15],
+        wrong_sum,
+        whole + b"garbage",
+        b"\x1f\x8b\x08\0",
+    ):
         with pytest.raises(NotThisFormatError, match="IDX: expected"):
             read_idx(content)
 
@@ -313,7 +390,11 @@ def test_what_is_not_compressed_is_not_copied() -> None:
 def test_a_gzip_bomb_is_not_decompressed() -> None:
     zeros = 200 * 2**20
     packer = zlib.compressobj(wbits=31)
-    bomb = packer.compress(idx(10)) + b"".join(packer.compress(bytes(2**20)) for _ in range(zeros >> 20)) + packer.flush()
+    bomb = (
+        packer.compress(idx(10))
+        + b"".join(packer.compress(bytes(2**20)) for _ in range(zeros >> 20))
+        + packer.flush()
+    )
     assert _peak_of_refusing(bomb) < 2**20
     claims = gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1))
     assert _peak_of_refusing(claims) < 2**20

@@ -15,14 +15,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from emberline.images.decode import Shape, UnusablePictureError, decode, fit_array, fit_picture, flatten
+from emberline.images.decode import (
+    Shape,
+    UnusablePictureError,
+    decode,
+    fit_array,
+    fit_picture,
+    flatten,
+)
 
 RNG = np.random.default_rng(7)
 NOISE = RNG.integers(0, 256, (12, 9, 3), dtype=np.uint8)
 SMOOTH = Image.linear_gradient("L").resize((90, 60))
 
 
-def shape(height: int, width: int, channels: int = 3, fit: Any = "stretch", max_pixels: int = 50_000_000) -> Shape:
+def shape(
+    height: int, width: int, channels: int = 3, fit: Any = "stretch", max_pixels: int = 50_000_000
+) -> Shape:
     return Shape(height, width, channels, fit, max_pixels)
 
 
@@ -36,7 +45,9 @@ def png(header: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
     """A PNG file written by hand: IHDR, then the given chunks, then IEND."""
     parts = [b"\x89PNG\r\n\x1a\n"]
     for kind, body in ((b"IHDR", header), *chunks, (b"IEND", b"")):
-        parts.append(struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)))
+        parts.append(
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
     return b"".join(parts)
 
 
@@ -55,7 +66,9 @@ def reason(content: bytes, wanted: Shape | None = None) -> str:
 # Real files
 
 
-def test_pngsuite_decodes_to_what_pillow_gives_and_its_damaged_files_do_not(shared_data: Path) -> None:
+def test_pngsuite_decodes_to_what_pillow_gives_and_its_damaged_files_do_not(
+    shared_data: Path,
+) -> None:
     files = sorted((shared_data / "pngsuite").glob("*.png"))
     refused = set()
     for file in files:
@@ -64,13 +77,22 @@ def test_pngsuite_decodes_to_what_pillow_gives_and_its_damaged_files_do_not(shar
             continue
         with Image.open(file) as picture:
             expected = np.asarray(on_white(_reduced(picture)))
-        np.testing.assert_array_equal(decode(file.read_bytes(), shape(*expected.shape[:2])), expected, err_msg=file.name)
+        np.testing.assert_array_equal(
+            decode(file.read_bytes(), shape(*expected.shape[:2])), expected, err_msg=file.name
+        )
     assert len(files) == 175
-    assert refused == {"not a picture", "damaged: header", "damaged: SyntaxError", "damaged: OSError"}
+    assert refused == {
+        "not a picture",
+        "damaged: header",
+        "damaged: SyntaxError",
+        "damaged: OSError",
+    }
 
 
 def _reduced(picture: Image.Image) -> Image.Image:
-    """Grey of 16 bits by hand, from the raw values: the upper byte, and transparent where the raw value says so."""
+    """Grey of 16 bits by hand, from the raw values: the upper byte, and transparent where the
+    raw value says so.
+    """
     if not picture.mode.startswith("I"):
         return picture
     raw = np.asarray(picture)
@@ -82,19 +104,29 @@ def test_real_photos_decode_with_every_fit(shared_data: Path) -> None:
     files = sorted((shared_data / "flower-photos").glob("*/*.jpg"))
     assert len(files) == 298
     for number, file in enumerate(files):
-        pixels = decode(file.read_bytes(), shape(64, 64, fit=("crop", "pad", "stretch")[number % 3]))
+        pixels = decode(
+            file.read_bytes(), shape(64, 64, fit=("crop", "pad", "stretch")[number % 3])
+        )
         assert pixels.shape == (64, 64, 3) and pixels.dtype == np.uint8 and pixels.std() > 5
 
 
 # Modes
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBX", "RGBA", "CMYK", "YCbCr", "HSV"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBX", "RGBA", "CMYK", "YCbCr", "HSV"]
+)
 def test_every_mode_becomes_the_colours_it_was_made_from(mode: str) -> None:
     colours = Image.fromarray(
-        np.kron([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.ones((4, 4, 1))).astype("u1")
+        np.kron(
+            [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.ones((4, 4, 1))
+        ).astype("u1")
     )
-    grey = colours.convert("L").point(lambda level: 255 * (level > 100)) if mode in ("1", "L", "LA", "La") else colours
+    grey = (
+        colours.convert("L").point(lambda level: 255 * (level > 100))
+        if mode in ("1", "L", "LA", "La")
+        else colours
+    )
     picture = grey.convert("LA").convert("La") if mode == "La" else grey.convert(mode)
     got = fit_picture(picture, shape(8, 8)).astype(int)
     tolerance = {"YCbCr": 2, "HSV": 1}.get(mode, 0)
@@ -115,7 +147,11 @@ def test_every_mode_becomes_the_colours_it_was_made_from(mode: str) -> None:
     ],
 )
 def test_every_format_gives_what_pillow_gives(mode: str, format: str) -> None:
-    content = saved(Image.fromarray(NOISE).convert(mode), format, **({"lossless": True} if format == "WEBP" else {}))
+    content = saved(
+        Image.fromarray(NOISE).convert(mode),
+        format,
+        **({"lossless": True} if format == "WEBP" else {}),
+    )
     expected = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
     np.testing.assert_array_equal(decode(content, shape(12, 9)), expected)
 
@@ -123,7 +159,8 @@ def test_every_format_gives_what_pillow_gives(mode: str, format: str) -> None:
 def test_lab_is_seen_as_light() -> None:
     middle = Image.frombytes("LAB", (1, 1), bytes([128, 0, 0]))
     got = fit_picture(middle, shape(1, 1)).ravel()
-    assert np.abs(got.astype(int) - 119).max() <= 2  # L* of 50.2 has 18.6 % of white's luminance, sRGB 119
+    # L* of 50.2 has 18.6 % of white's luminance, sRGB 119
+    assert np.abs(got.astype(int) - 119).max() <= 2
 
 
 def test_half_transparent_red_is_pink_on_white_in_straight_and_premultiplied_colours() -> None:
@@ -136,7 +173,9 @@ def test_half_transparent_red_is_pink_on_white_in_straight_and_premultiplied_col
 
 
 def test_grey_with_alpha_is_composited_on_white_and_stays_grey() -> None:
-    picture = Image.merge("LA", (Image.new("L", (2, 1), 100), Image.fromarray(np.array([[0, 255]], np.uint8))))
+    picture = Image.merge(
+        "LA", (Image.new("L", (2, 1), 100), Image.fromarray(np.array([[0, 255]], np.uint8)))
+    )
     assert decode(saved(picture, "PNG"), shape(1, 2, channels=1)).ravel().tolist() == [255, 100]
 
 
@@ -152,7 +191,11 @@ def test_the_transparent_entry_of_a_palette_is_white() -> None:
 
 
 def test_a_transparent_grey_is_white() -> None:
-    content = png(struct.pack(">IIBBBBB", 2, 1, 8, 0, 0, 0, 0), (b"tRNS", b"\0\7"), (b"IDAT", zlib.compress(b"\0\7\x08")))
+    content = png(
+        struct.pack(">IIBBBBB", 2, 1, 8, 0, 0, 0, 0),
+        (b"tRNS", b"\0\7"),
+        (b"IDAT", zlib.compress(b"\0\7\x08")),
+    )
     assert decode(content, shape(1, 2, channels=1)).ravel().tolist() == [255, 8]
 
 
@@ -167,16 +210,32 @@ def test_16_bit_grey_loses_its_lower_byte_and_is_not_clipped() -> None:
     values = [0, 255, 256, 0x1234, 0x8000, 0xFFFF]
     header = struct.pack(">IIBBBBB", 6, 1, 16, 0, 0, 0, 0)
     body = (b"IDAT", zlib.compress(b"\0" + struct.pack(">6H", *values)))
-    assert decode(png(header, body), shape(1, 6, channels=1)).ravel().tolist() == [0, 0, 1, 0x12, 0x80, 0xFF]
+    assert decode(png(header, body), shape(1, 6, channels=1)).ravel().tolist() == [
+        0,
+        0,
+        1,
+        0x12,
+        0x80,
+        0xFF,
+    ]
     transparent = png(header, (b"tRNS", b"\x12\x34"), body)
-    assert decode(transparent, shape(1, 6, channels=1)).ravel().tolist() == [0, 0, 1, 255, 0x80, 0xFF]
+    assert decode(transparent, shape(1, 6, channels=1)).ravel().tolist() == [
+        0,
+        0,
+        1,
+        255,
+        0x80,
+        0xFF,
+    ]
     pgm = b"P5 6 1 65535\n" + struct.pack(">6H", *values)
     assert decode(pgm, shape(1, 6, channels=1)).ravel().tolist() == [0, 0, 1, 0x12, 0x80, 0xFF]
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B"])
 def test_16_bit_grey_of_either_byte_order_is_read(mode: str) -> None:
-    picture = Image.frombytes(mode, (2, 1), struct.pack("<2H" if mode == "I;16" else ">2H", 0x1234, 0xFE00))
+    picture = Image.frombytes(
+        mode, (2, 1), struct.pack("<2H" if mode == "I;16" else ">2H", 0x1234, 0xFE00)
+    )
     assert decode(saved(picture, "TIFF"), shape(1, 2, channels=1)).ravel().tolist() == [0x12, 0xFE]
 
 
@@ -185,7 +244,12 @@ def test_floating_point_goes_from_black_at_0_to_white_at_1_and_anything_else_is_
         return saved(Image.fromarray(np.array([values], np.float32)), "TIFF")
 
     assert decode(tiff(0, 0.5, 1), shape(1, 3, channels=1)).ravel().tolist() == [0, 128, 255]
-    assert reason(tiff(0, 200)) == reason(tiff(-0.1)) == reason(tiff(float("nan"))) == "brightness outside 0 to 1"
+    assert (
+        reason(tiff(0, 200))
+        == reason(tiff(-0.1))
+        == reason(tiff(float("nan")))
+        == "brightness outside 0 to 1"
+    )
 
 
 def test_whole_numbers_beyond_16_bits_are_refused() -> None:
@@ -214,7 +278,8 @@ def test_the_first_frame_of_an_animation_is_taken() -> None:
 
 def test_exif_orientation_is_applied() -> None:
     upright = np.array([[1, 2, 3], [4, 5, 6]], np.uint8) * 40
-    stored = {  # by the tag's definition: which sides of the scene the first row and the first column show
+    # by the tag's definition: which sides of the scene the first row and the first column show
+    stored = {
         1: upright,
         2: upright[:, ::-1],
         3: upright[::-1, ::-1],
@@ -229,7 +294,10 @@ def test_exif_orientation_is_applied() -> None:
         exif[0x0112] = orientation
         for format in ("PNG", "TIFF"):
             content = saved(Image.fromarray(np.ascontiguousarray(pixels)), format, exif=exif)
-            assert decode(content, shape(2, 3, channels=1))[..., 0].tolist() == upright.tolist(), (orientation, format)
+            assert decode(content, shape(2, 3, channels=1))[..., 0].tolist() == upright.tolist(), (
+                orientation,
+                format,
+            )
 
 
 def test_broken_exif_data_do_not_cost_the_picture() -> None:
@@ -240,12 +308,17 @@ def test_broken_exif_data_do_not_cost_the_picture() -> None:
 def test_crop_covers_the_target_and_cuts_the_middle() -> None:
     pixels = np.zeros((4, 10), np.uint8)
     pixels[:, 3:7] = np.arange(16).reshape(4, 4)
-    assert fit_array(pixels, shape(4, 4, channels=1, fit="crop"))[..., 0].tolist() == np.arange(16).reshape(4, 4).tolist()
     assert (
-        fit_array(pixels.T.copy(), shape(4, 4, channels=1, fit="crop"))[..., 0].tolist() == np.arange(16).reshape(4, 4).T.tolist()
+        fit_array(pixels, shape(4, 4, channels=1, fit="crop"))[..., 0].tolist()
+        == np.arange(16).reshape(4, 4).tolist()
+    )
+    assert (
+        fit_array(pixels.T.copy(), shape(4, 4, channels=1, fit="crop"))[..., 0].tolist()
+        == np.arange(16).reshape(4, 4).T.tolist()
     )
     odd = fit_array(pixels[:, :9], shape(4, 4, channels=1, fit="crop"))[..., 0]
-    assert odd.tolist() == pixels[:, 2:6].tolist()  # half a pixel off the middle rather than blurred
+    # half a pixel off the middle rather than blurred
+    assert odd.tolist() == pixels[:, 2:6].tolist()
 
 
 def test_crop_equals_scaling_first_and_cutting_then() -> None:
@@ -272,7 +345,9 @@ def test_stretch_ignores_proportions() -> None:
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_a_picture_of_the_target_s_size_keeps_its_pixels(fit: str) -> None:
-    np.testing.assert_array_equal(decode(saved(Image.fromarray(NOISE), "PNG"), shape(12, 9, fit=fit)), NOISE)
+    np.testing.assert_array_equal(
+        decode(saved(Image.fromarray(NOISE), "PNG"), shape(12, 9, fit=fit)), NOISE
+    )
     np.testing.assert_array_equal(fit_array(NOISE, shape(12, 9, fit=fit)), NOISE)
 
 
@@ -296,7 +371,9 @@ def test_a_large_jpeg_decoded_at_reduced_scale_looks_the_same(fit: str, orientat
     content = saved(Image.fromarray(waves.astype(np.uint8)), "JPEG", quality=95, exif=exif)
     whole = Image.open(io.BytesIO(content))
     turned = whole.transpose(Image.Transpose.ROTATE_270) if orientation == 6 else whole
-    difference = decode(content, shape(48, 32, 1, fit)).astype(int) - fit_picture(turned, shape(48, 32, 1, fit))
+    difference = decode(content, shape(48, 32, 1, fit)).astype(int) - fit_picture(
+        turned, shape(48, 32, 1, fit)
+    )
     assert np.abs(difference).max() <= 3
 
 
@@ -321,13 +398,17 @@ def test_an_array_that_is_no_picture_is_refused() -> None:
 
 # JPEG by simplejpeg, beside the same by Pillow alone
 
-PHOTO = np.asarray(Image.effect_mandelbrot((333, 217), (-2, -1.3, 1, 1.3), 100).convert("RGB")) // 2 + RNG.integers(
-    0, 128, (217, 333, 3), dtype=np.uint8
-)
+PHOTO = np.asarray(
+    Image.effect_mandelbrot((333, 217), (-2, -1.3, 1, 1.3), 100).convert("RGB")
+) // 2 + RNG.integers(0, 128, (217, 333, 3), dtype=np.uint8)
 
 
 def jpeg(picture: np.ndarray | Image.Image = PHOTO, mode: str = "RGB", **options: Any) -> bytes:
-    return saved((picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).convert(mode), "JPEG", **options)
+    return saved(
+        (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).convert(mode),
+        "JPEG",
+        **options,
+    )
 
 
 def rotated(orientation: int) -> Image.Exif:
@@ -357,7 +438,10 @@ def both(content: bytes, wanted: Shape) -> tuple[Any, Any]:
 def goes_fast(content: bytes) -> bool:
     """Whether Pillow is spared decoding it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("emberline.images.decode._loaded", lambda picture, content: pytest.fail("left to Pillow"))
+        patch.setattr(
+            "emberline.images.decode._loaded",
+            lambda picture, content: pytest.fail("left to Pillow"),
+        )
         try:
             decode(content, shape(32, 32))
         except pytest.fail.Exception:
@@ -366,7 +450,9 @@ def goes_fast(content: bytes) -> bool:
 
 
 def filled() -> bytes:
-    """A fill byte, as ISO 10918-1 B.1.1.2 allows, before EXIF data; read as a mark, it leads to a false start of scan."""
+    """A fill byte, as ISO 10918-1 B.1.1.2 allows, before EXIF data; read as a mark, it leads to
+    a false start of scan.
+    """
     start = b"\xff\xd8\xff" + segment(0xE1, rotated(6).tobytes())
     comment = bytearray(60_000)
     false_scan = 2 + 2 + 0xE100 - len(start) - 4
@@ -392,12 +478,16 @@ FAST = {
     "garbage at the end": jpeg() + b"garbage" * 100,
     "two pictures": jpeg() + jpeg(mode="L"),
     "a thumbnail": jpeg()[:2] + segment(0xE3, jpeg(PHOTO[:40, :40])) + jpeg()[2:],
-    "turned after a thumbnail": jpeg()[:2] + segment(0xE3, jpeg(PHOTO[:40, :40])) + jpeg(exif=rotated(6))[2:],
+    "turned after a thumbnail": (
+        jpeg()[:2] + segment(0xE3, jpeg(PHOTO[:40, :40])) + jpeg(exif=rotated(6))[2:]
+    ),
     "turned after a fill byte": filled(),
 }
 SLOW = {
     "CMYK": jpeg(mode="CMYK"),
-    "several pictures": saved(Image.fromarray(PHOTO), "MPO", save_all=True, append_images=[Image.fromarray(PHOTO[::-1])]),
+    "several pictures": saved(
+        Image.fromarray(PHOTO), "MPO", save_all=True, append_images=[Image.fromarray(PHOTO[::-1])]
+    ),
     "tiny": jpeg(PHOTO[:9, :90]),
     "cut short": jpeg()[:-2000],
     "no end marker": jpeg()[:-2],
@@ -410,7 +500,9 @@ SLOW = {
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("target", [(1, 1), (16, 24), (64, 64), (217, 333)])
 @pytest.mark.parametrize("name", [*FAST, *SLOW])
-def test_simplejpeg_and_pillow_make_the_same_of_every_jpeg(name: str, target: tuple[int, int], channels: int) -> None:
+def test_simplejpeg_and_pillow_make_the_same_of_every_jpeg(
+    name: str, target: tuple[int, int], channels: int
+) -> None:
     fast, slow = both((FAST | SLOW)[name], shape(*target, channels=channels, fit="crop"))
     assert fast == slow
 
@@ -420,15 +512,26 @@ def test_what_simplejpeg_takes_and_what_is_left_to_pillow() -> None:
     assert {name for name, content in SLOW.items() if goes_fast(content)} == set()
 
 
-def test_pillow_reads_the_header_only_where_it_may_turn_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emberline.images.decode.Image.open", lambda *_, **__: pytest.fail("Pillow reads the header"))
+def test_pillow_reads_the_header_only_where_it_may_turn_the_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "emberline.images.decode.Image.open",
+        lambda *_, **__: pytest.fail("Pillow reads the header"),
+    )
     read = set()
     for name, content in FAST.items():
         try:
             decode(content, shape(32, 32))
         except pytest.fail.Exception:
             read.add(name)
-    assert read == {"turned", "mirrored", "broken EXIF", "turned after a thumbnail", "turned after a fill byte"}
+    assert read == {
+        "turned",
+        "mirrored",
+        "broken EXIF",
+        "turned after a thumbnail",
+        "turned after a fill byte",
+    }
 
 
 @pytest.mark.parametrize("height", [16, 17, 23, 31, 32, 33, 63, 64, 65, 127, 129])
@@ -436,7 +539,9 @@ def test_odd_sizes_are_scaled_as_pillow_does(height: int) -> None:
     for width in (16, 19, 40, 71, 128, 255):
         for side in (1, 2, 4, 8, 16):
             for subsampling in (0, 2):
-                fast, slow = both(jpeg(PHOTO[:height, :width], subsampling=subsampling), shape(side, side))
+                fast, slow = both(
+                    jpeg(PHOTO[:height, :width], subsampling=subsampling), shape(side, side)
+                )
                 assert fast == slow, (height, width, side, subsampling)
 
 
@@ -452,10 +557,14 @@ def test_real_photos_are_the_same_with_and_without_simplejpeg(shared_data: Path)
 @settings(max_examples=300, deadline=None)
 @given(
     name=st.sampled_from(sorted(FAST)),
-    places=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=3),
+    places=st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=3
+    ),
     in_head=st.booleans(),
 )
-def test_damage_has_the_same_end_with_and_without_simplejpeg(name: str, places: list[tuple[float, int]], in_head: bool) -> None:
+def test_damage_has_the_same_end_with_and_without_simplejpeg(
+    name: str, places: list[tuple[float, int]], in_head: bool
+) -> None:
     damaged = bytearray(FAST[name])
     for place, value in places:
         damaged[int(place * (700 if in_head else len(damaged)))] = value
@@ -468,17 +577,27 @@ def test_damage_has_the_same_end_with_and_without_simplejpeg(name: str, places: 
 
 def test_bytes_that_are_no_picture_are_named_as_such() -> None:
     assert reason(b"") == "empty file"
-    assert reason(b"user,item,rating\n1,2,3\n") == reason(b"<html></html>") == reason(b"\0" * 100) == "not a picture"
+    assert (
+        reason(b"user,item,rating\n1,2,3\n")
+        == reason(b"<html></html>")
+        == reason(b"\0" * 100)
+        == "not a picture"
+    )
 
 
 def test_formats_that_start_foreign_programs_are_not_opened() -> None:
-    assert reason(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n") == "not a picture"
+    assert (
+        reason(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+        == "not a picture"
+    )
     assert reason(b"%PDF-1.4\n") == "not a picture"
 
 
 @pytest.mark.parametrize("side", [8_000, 12_000, 60_000])
 def test_a_header_that_claims_too_many_pixels_is_refused_without_decoding(side: int) -> None:
-    bomb = png(struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0), (b"IDAT", zlib.compress(b"\0" * 1000)))
+    bomb = png(
+        struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0), (b"IDAT", zlib.compress(b"\0" * 1000))
+    )
     assert reason(bomb) == "larger than 50,000,000 pixels"
 
 
@@ -492,7 +611,13 @@ def test_exactly_the_largest_size_is_allowed() -> None:
 def test_a_file_cut_short_anywhere_is_refused(format: str) -> None:
     content = saved(Image.fromarray(RNG.integers(0, 256, (40, 50, 3), dtype=np.uint8)), format)
     reasons = {reason(content[: len(content) * tenth // 10]) for tenth in range(10)}
-    assert reasons <= {"empty file", "not a picture", "damaged: header", "damaged: truncated", "damaged: OSError"}
+    assert reasons <= {
+        "empty file",
+        "not a picture",
+        "damaged: header",
+        "damaged: truncated",
+        "damaged: OSError",
+    }
 
 
 def test_nothing_is_left_behind_and_no_warning_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -538,9 +663,13 @@ def test_random_bytes_raise_nothing_else(start: bytes, rest: bytes) -> None:
 @settings(max_examples=300, deadline=None)
 @given(
     seed=st.sampled_from(SEEDS),
-    places=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4),
+    places=st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4
+    ),
 )
-def test_a_damaged_picture_raises_nothing_else(seed: bytes, places: list[tuple[float, int]]) -> None:
+def test_a_damaged_picture_raises_nothing_else(
+    seed: bytes, places: list[tuple[float, int]]
+) -> None:
     damaged = bytearray(seed)
     for place, value in places:
         damaged[int(place * len(seed))] = value
@@ -564,10 +693,16 @@ def test_flattening_keeps_grey_grey() -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "I;16", "F"])
-def test_bands_make_the_same_picture_as_the_whole(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bands_make_the_same_picture_as_the_whole(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(3)
     if mode in ("I;16", "F"):
-        values = rng.integers(0, 65_536, (23, 7)).astype(np.uint16) if mode == "I;16" else rng.random((23, 7), np.float32)
+        values = (
+            rng.integers(0, 65_536, (23, 7)).astype(np.uint16)
+            if mode == "I;16"
+            else rng.random((23, 7), np.float32)
+        )
         picture = Image.fromarray(values)
     else:
         picture = Image.fromarray(rng.integers(0, 256, (23, 7, 4), np.uint8)).convert(mode)
@@ -596,5 +731,7 @@ before = peak()
 decode(content, Shape(8, 8, 3, "crop", 10**9))
 print((peak() - before) / 4000**2)
 """
-    per_pixel = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    per_pixel = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert float(per_pixel.stdout) < 9.9

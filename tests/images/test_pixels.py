@@ -7,7 +7,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from emberline.images.pixels import augment, channel_sums, directions, histograms, pixel_array, pixel_column, pooled, row_keys
+from emberline.images.pixels import (
+    augment,
+    channel_sums,
+    directions,
+    histograms,
+    pixel_array,
+    pixel_column,
+    pooled,
+    row_keys,
+)
 
 GAMMA, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
 
@@ -27,7 +36,8 @@ def start_of(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch, 3]).generate_state(1, np.uint64)[0])
 
 
-# ---------------------------------------------------------------------------------------------------------- Arrow columns
+# --------------------------------------------------------------------------------------------------
+# Arrow columns
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary()])
@@ -47,16 +57,23 @@ def test_pixels_are_not_copied() -> None:
 
 def test_chunks_of_a_longer_column_start_where_they_start() -> None:
     column = pa.chunked_array([pa.array([b"ab", b"cd", b"ef"]).slice(1), pa.array([b"gh"])])
-    assert [pixel_array(chunk).tolist() for chunk in column.chunks] == [[list(b"cd"), list(b"ef")], [list(b"gh")]]
+    assert [pixel_array(chunk).tolist() for chunk in column.chunks] == [
+        [list(b"cd"), list(b"ef")],
+        [list(b"gh")],
+    ]
     assert pixel_array(column.combine_chunks()).tolist() == [list(b"cd"), list(b"ef"), list(b"gh")]
 
 
-@pytest.mark.parametrize("column", [pa.array([], pa.binary()), pa.array([b"abc"]).slice(1), pa.array([], pa.large_binary())])
+@pytest.mark.parametrize(
+    "column",
+    [pa.array([], pa.binary()), pa.array([b"abc"]).slice(1), pa.array([], pa.large_binary())],
+)
 def test_an_empty_column_has_no_rows(column: pa.Array) -> None:
     assert len(pixel_array(column)) == 0
 
 
-# ------------------------------------------------------------------------------------------------------------------- keys
+# --------------------------------------------------------------------------------------------------
+# keys
 
 
 def test_keys_are_split_mix_of_the_row() -> None:
@@ -66,7 +83,9 @@ def test_keys_are_split_mix_of_the_row() -> None:
 
 
 def test_keys_are_the_published_outputs_where_the_start_is_zero() -> None:
-    """The row at which the state has come to gamma, as it does at the first draw from seed 0; its place is found modulo 2^64."""
+    """The row at which the state has come to gamma, as it does at the first draw from seed 0;
+    its place is found modulo 2^64.
+    """
     first = (1 - start_of(5, 2) * pow(GAMMA, -1, 2**64)) & MASK
     rows = (np.uint64(first) + np.arange(3, dtype=np.uint64)).view(np.int64)
     assert [hex(key) for key in row_keys(5, 2, rows).tolist()] == [
@@ -89,23 +108,35 @@ def test_seeds_epochs_and_rows_have_keys_of_their_own() -> None:
     assert len(set(np.concatenate(keys).tolist())) == 16 * 200
 
 
-# ----------------------------------------------------------------------------------------------------------- augmentation
+# --------------------------------------------------------------------------------------------------
+# augmentation
 
 
 def moved(picture: np.ndarray, mirrored: bool, down: int, right: int) -> np.ndarray:
-    """Pixel by pixel: from `down` rows and `right` columns further on, the nearest that there is; mirrored before."""
+    """Pixel by pixel: from `down` rows and `right` columns further on, the nearest that there
+    is; mirrored before.
+    """
     height, width, _ = picture.shape
     result = np.empty_like(picture)
     for row, column in product(range(height), range(width)):
         beside = width - 1 - column if mirrored else column
-        result[row, column] = picture[min(max(row + down, 0), height - 1), min(max(beside + right, 0), width - 1)]
+        result[row, column] = picture[
+            min(max(row + down, 0), height - 1), min(max(beside + right, 0), width - 1)
+        ]
     return result
 
 
 def key_of(mirrored: bool, down: int, right: int, shift: int) -> int:
     """A key that asks for this move: bit 0 mirrors, what is above bits 8 and 32 moves."""
-    keys = (mirrored | low << 8 | high << 32 for low in range(2 * shift + 1) for high in range(2 * shift + 1))
-    places = ((key, (key >> 8) % (2 * shift + 1) - shift, (key >> 32) % (2 * shift + 1) - shift) for key in keys)
+    keys = (
+        mirrored | low << 8 | high << 32
+        for low in range(2 * shift + 1)
+        for high in range(2 * shift + 1)
+    )
+    places = (
+        (key, (key >> 8) % (2 * shift + 1) - shift, (key >> 32) % (2 * shift + 1) - shift)
+        for key in keys
+    )
     return next(key for key, *place in places if place == [down, right])
 
 
@@ -121,7 +152,10 @@ def test_every_picture_is_changed_as_its_own_key_says(channels: int) -> None:
 def test_without_flip_no_picture_is_mirrored() -> None:
     pictures = noise(4, 3, 3, 1)
     keys = np.array([key_of(True, down, 1, shift=1) for down in (-1, 0, 1, 1)], np.uint64)
-    expected = [moved(picture, False, down, 1) for picture, down in zip(pictures, (-1, 0, 1, 1), strict=True)]
+    expected = [
+        moved(picture, False, down, 1)
+        for picture, down in zip(pictures, (-1, 0, 1, 1), strict=True)
+    ]
     np.testing.assert_array_equal(augment(pictures, keys, flip=False, shift=1), expected)
 
 
@@ -143,7 +177,9 @@ def test_all_moves_are_about_equally_frequent() -> None:
     """A picture that holds its places' numbers tells in its middle where it has gone."""
     picture = np.arange(25, dtype=np.uint8).reshape(1, 5, 5, 1)
     count = 18_000
-    changed = augment(np.repeat(picture, count, 0), row_keys(2, 0, np.arange(count)), flip=True, shift=1)
+    changed = augment(
+        np.repeat(picture, count, 0), row_keys(2, 0, np.arange(count)), flip=True, shift=1
+    )
     seen = Counter(zip(changed[:, 2, 2, 0].tolist(), changed[:, 2, 3, 0].tolist(), strict=True))
     assert len(seen) == 18
     assert all(abs(times - 1000) < 5 * 1000**0.5 for times in seen.values())
@@ -152,21 +188,31 @@ def test_all_moves_are_about_equally_frequent() -> None:
 def test_a_picture_changes_alike_in_any_batch() -> None:
     pictures, keys = noise(30, 4, 4, 3), row_keys(1, 1, np.arange(30))
     whole = augment(pictures, keys, flip=True, shift=2)
-    halves = [augment(pictures[half], keys[half], flip=True, shift=2) for half in (slice(0, 11), slice(11, None))]
+    halves = [
+        augment(pictures[half], keys[half], flip=True, shift=2)
+        for half in (slice(0, 11), slice(11, None))
+    ]
     np.testing.assert_array_equal(np.concatenate(halves), whole)
 
 
 def test_nothing_asked_for_changes_nothing() -> None:
     pictures = noise(3, 4, 4, 3)
-    np.testing.assert_array_equal(augment(pictures, row_keys(1, 1, np.arange(3)), flip=False, shift=0), pictures)
+    np.testing.assert_array_equal(
+        augment(pictures, row_keys(1, 1, np.arange(3)), flip=False, shift=0), pictures
+    )
 
 
-# --------------------------------------------------------------------------------------------------------------- features
+# --------------------------------------------------------------------------------------------------
+# features
 
 
-@pytest.mark.parametrize("shape", [(33, 17, 3), (1, 1000, 1), (4, 4, 3), (16, 16, 1), (31, 48, 3), (1, 1, 3)])
+@pytest.mark.parametrize(
+    "shape", [(33, 17, 3), (1, 1000, 1), (4, 4, 3), (16, 16, 1), (31, 48, 3), (1, 1, 3)]
+)
 @pytest.mark.parametrize("side", [1, 4, 16])
-def test_averages_are_those_of_the_smallest_rectangles_of_which_at_most_side_fit(shape: tuple[int, int, int], side: int) -> None:
+def test_averages_are_those_of_the_smallest_rectangles_of_which_at_most_side_fit(
+    shape: tuple[int, int, int], side: int
+) -> None:
     pictures = noise(2, *shape)
     height, width, channels = shape
     down = next(size for size in range(1, height + 1) if size * side >= height)
@@ -193,9 +239,17 @@ def test_histograms_count_each_colour(channels: int, levels: int) -> None:
     found = histograms(pictures, levels)
     assert found.shape == (3, levels**channels)
     for picture, shares in zip(pictures, found, strict=True):
-        colours = Counter(tuple(value * levels // 256 for value in pixel) for pixel in picture.reshape(-1, channels).tolist())
-        places = {sum(level * levels**place for place, level in enumerate(colour)): n / 30 for colour, n in colours.items()}
-        assert {place: share for place, share in enumerate(shares.tolist()) if share} == pytest.approx(places)
+        colours = Counter(
+            tuple(value * levels // 256 for value in pixel)
+            for pixel in picture.reshape(-1, channels).tolist()
+        )
+        places = {
+            sum(level * levels**place for place, level in enumerate(colour)): n / 30
+            for colour, n in colours.items()
+        }
+        assert {
+            place: share for place, share in enumerate(shares.tolist()) if share
+        } == pytest.approx(places)
 
 
 def test_products_of_directions_are_correlations() -> None:
@@ -217,11 +271,18 @@ def test_a_column_of_pixels_is_null_where_a_picture_is_missing() -> None:
     there = np.arange(11) % 3 > 0
     column = pixel_column(pixels, there)
     column.validate(full=True)
-    assert column.to_pylist() == [row.tobytes() if is_there else None for row, is_there in zip(pixels, there, strict=True)]
-    np.testing.assert_array_equal(pixel_array(pixel_column(pixels, np.ones(11, bool)).slice(2, 5)), pixels[2:7])
+    assert column.to_pylist() == [
+        row.tobytes() if is_there else None for row, is_there in zip(pixels, there, strict=True)
+    ]
+    np.testing.assert_array_equal(
+        pixel_array(pixel_column(pixels, np.ones(11, bool)).slice(2, 5)), pixels[2:7]
+    )
 
 
 def test_sums_of_channels_are_exact() -> None:
     white = np.full((2, 300 * 300 * 3), 255, np.uint8)
     totals, squares = channel_sums(white, 3)
-    assert totals.tolist() == [[255 * 90_000] * 3] * 2 and squares.tolist() == [[255**2 * 90_000] * 3] * 2
+    assert (
+        totals.tolist() == [[255 * 90_000] * 3] * 2
+        and squares.tolist() == [[255**2 * 90_000] * 3] * 2
+    )

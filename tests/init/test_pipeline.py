@@ -14,19 +14,30 @@ from emberline.init import pipeline, roles
 
 
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> dict[str, Any]:
-    """The pipeline that is written for files of the test's folder, of which its own look says nothing."""
+    """The pipeline that is written for files of the test's folder, of which its own look says
+    nothing.
+    """
     monkeypatch.chdir(tmp_path)
     made = pipeline.write([tmp_path / name for name in names], tmp_path / "my.toml")
     assert made.findings == []
     return tomllib.loads((tmp_path / "my.toml").read_text(encoding="utf-8"))
 
 
-def test_a_german_shop_log_with_its_products(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [f"{n % 9 + 100}.0;A-{n % 7};{n % 28 + 1:02}.03.2021 {n % 24:02}:05;{n % 13 - 1};1.{n:03},50" for n in range(60)]
-    log = "\n".join(["Kundennr;Artikelnummer;Kaufdatum;Menge;Preis", *rows, ";A-1;01.03.2021 10:00;1;2,00"])
+def test_a_german_shop_log_with_its_products(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        f"{n % 9 + 100}.0;A-{n % 7};{n % 28 + 1:02}.03.2021 {n % 24:02}:05;{n % 13 - 1};1.{n:03},50"
+        for n in range(60)
+    ]
+    log = "\n".join(
+        ["Kundennr;Artikelnummer;Kaufdatum;Menge;Preis", *rows, ";A-1;01.03.2021 10:00;1;2,00"]
+    )
     (tmp_path / "käufe.csv").write_bytes(log.encode("cp1252"))
     products = "\n".join(f'A-{n};"Stuhl Größe {n}\nEiche";{n},90;Möbel|Holz' for n in range(7))
-    (tmp_path / "produkte.csv").write_bytes(f"Artikelnummer;Bezeichnung;Preis;Kategorie\n{products}\n".encode("cp1252"))
+    (tmp_path / "produkte.csv").write_bytes(
+        f"Artikelnummer;Bezeichnung;Preis;Kategorie\n{products}\n".encode("cp1252")
+    )
     found = written(tmp_path, monkeypatch, "käufe.csv", "produkte.csv")
     ratings, items = found["ratings"], found["attributes"]["items"]
     assert ratings["columns"] == {
@@ -36,11 +47,17 @@ def test_a_german_shop_log_with_its_products(tmp_path: Path, monkeypatch: pytest
     assert (ratings["timestamp_format"], ratings["user_ids"]) == ("%d.%m.%Y %H:%M", "integer")
     assert [rule["column"] for rule in ratings["reject"]] == ["Kundennr", "Menge"]
     assert items["encoding"] == "cp1252"
-    assert items["columns"] == {"id": "Artikelnummer", "title": "Bezeichnung", "genres": "Kategorie"}
+    assert items["columns"] == {
+        "id": "Artikelnummer",
+        "title": "Bezeichnung",
+        "genres": "Kategorie",
+    }
     assert (items["numbers"], items["decimal"]) == (["Preis"], ",")
 
 
-def test_backslashes_before_quotes_are_escapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backslashes_before_quotes_are_escapes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = [f'u{n % 9},"a \\"{n}\\", b",i{n % 7}' for n in range(60)]
     (tmp_path / "log.csv").write_text("\n".join(["user,title,item", *rows]))
     assert written(tmp_path, monkeypatch, "log.csv")["ratings"]["escape"] == "\\"
@@ -52,32 +69,51 @@ def test_stars_of_movies_without_a_header(tmp_path: Path, monkeypatch: pytest.Mo
     ratings = written(tmp_path, monkeypatch, "ratings.dat")["ratings"]
     assert ratings["columns"] == {"user_id": 1, "item_id": 2, "timestamp": 4, "value": 3}
     assert (ratings["separator"], ratings["header"], ratings["value"]) == ("::", False, "rating")
-    assert (ratings["min_value"], ratings["max_value"], ratings["timestamp_format"]) == (1.0, 5.0, "seconds")
+    assert (ratings["min_value"], ratings["max_value"], ratings["timestamp_format"]) == (
+        1.0,
+        5.0,
+        "seconds",
+    )
 
 
 def test_clicks_of_json_and_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = ("view", "cart")
     lines = [
-        f'{{"_id": {{"$oid": "{n}"}}, "visitorid": {{"$oid": "v{n % 9}"}}, "itemid": {n % 7}, "event": "{kinds[n % 2]}"}}'
+        f'{{"_id": {{"$oid": "{n}"}}, "visitorid": {{"$oid": "v{n % 9}"}}, "itemid": {n % 7},'
+        f' "event": "{kinds[n % 2]}"}}'
         for n in range(60)
     ]
     (tmp_path / "events.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
     ratings = written(tmp_path, monkeypatch, "events.jsonl.gz")["ratings"]
-    assert ratings["columns"] == {"user_id": "visitorid.$oid", "item_id": "itemid", "event": "event"}
+    assert ratings["columns"] == {
+        "user_id": "visitorid.$oid",
+        "item_id": "itemid",
+        "event": "event",
+    }
     assert (ratings["value"], ratings["weights"]) == ("one", {"view": 1, "cart": 1})
     (tmp_path / "my.toml").unlink()
     times = pa.array([1_600_000_000_000_000 + n for n in range(60)], pa.timestamp("us"))
     pq.write_table(
-        pa.table({"userId": list(range(60)), "sku": ["a"] * 60, "plays": [400] * 60, "at": times}), tmp_path / "a.parquet"
+        pa.table({"userId": list(range(60)), "sku": ["a"] * 60, "plays": [400] * 60, "at": times}),
+        tmp_path / "a.parquet",
     )
     ratings = written(tmp_path, monkeypatch, "a.parquet")["ratings"]
-    assert ratings["columns"] == {"user_id": "userId", "item_id": "sku", "timestamp": "at", "value": "plays"}
+    assert ratings["columns"] == {
+        "user_id": "userId",
+        "item_id": "sku",
+        "timestamp": "at",
+        "value": "plays",
+    }
     assert ratings["value"] == "count"
     assert "timestamp_format" not in ratings
 
 
-def test_a_folder_of_pictures_gets_its_sections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "log.csv").write_text("user,item\n" + "".join(f"u{n % 9},i{n % 7}\n" for n in range(60)))
+def test_a_folder_of_pictures_gets_its_sections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "log.csv").write_text(
+        "user,item\n" + "".join(f"u{n % 9},i{n % 7}\n" for n in range(60))
+    )
     (tmp_path / "pictures").mkdir()
     for n in range(7):
         (tmp_path / "pictures" / f"i{n}.jpg").write_bytes(b"\xff\xd8\xff")
@@ -89,7 +125,9 @@ def test_a_folder_of_pictures_gets_its_sections(tmp_path: Path, monkeypatch: pyt
 
 def test_a_pipeline_elsewhere_names_its_files_from_there_or_in_full(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
-    (tmp_path / "shop" / "log.csv").write_text("user,item\n" + "".join(f"u{n % 9},i{n % 7}\n" for n in range(60)))
+    (tmp_path / "shop" / "log.csv").write_text(
+        "user,item\n" + "".join(f"u{n % 9},i{n % 7}\n" for n in range(60))
+    )
     for place, path in (("my.toml", "shop/log.csv"), ("shop/my.toml", "log.csv")):
         assert pipeline.write([tmp_path / "shop" / "log.csv"], tmp_path / place).findings == []
         assert tomllib.loads((tmp_path / place).read_text())["ratings"]["path"] == path
@@ -118,7 +156,11 @@ def test_files_without_people_or_items_are_named_with_their_columns(tmp_path: Pa
     ("names", "user", "item"),
     [
         (("userId", "movieId", "rating"), "userId", "movieId"),
-        (("InvoiceNo", "StockCode", "Description", "Quantity", "CustomerID"), "CustomerID", "StockCode"),
+        (
+            ("InvoiceNo", "StockCode", "Description", "Quantity", "CustomerID"),
+            "CustomerID",
+            "StockCode",
+        ),
         (("date", "client_id", "code_article", "quantité"), "client_id", "code_article"),
         (("fecha", "usuario", "id_producto"), "usuario", "id_producto"),
         (("reviewerID", "asin", "overall"), "reviewerID", "asin"),
@@ -131,7 +173,9 @@ def test_columns_are_known_by_their_names(names: tuple[str, ...], user: str, ite
     assert (found["user_id"], found["item_id"]) == (user, item)
 
 
-def test_a_folder_of_different_things_is_taken_apart_and_a_folder_of_one_log_is_not(tmp_path: Path) -> None:
+def test_a_folder_of_different_things_is_taken_apart_and_a_folder_of_one_log_is_not(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "data"
     for place in ("pictures", ".hidden"):
         (folder / place).mkdir(parents=True)

@@ -1,4 +1,6 @@
-"""What these tests share: a small shop's whole pipeline and one of classes, each run once, and what equal results are."""
+"""What these tests share: a small shop's whole pipeline and one of classes, each run once, and
+what equal results are.
+"""
 
 import shutil
 from collections import defaultdict
@@ -85,26 +87,40 @@ def copy(finished: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def assert_equal_results() -> AssertEqualResults:
-    """`assert_equal_results(root, expected, names, atol)`: those datasets, by default all that are expected, hold the same.
+    """`assert_equal_results(root, expected, names, atol)`: those datasets, by default all that are
+    expected, hold the same.
 
-    Numbers are equal up to `atol`. A list may have another member where its score is within 10 * atol of the last one.
+    Numbers are equal up to `atol`. A list may have another member where its score is within 10 *
+    atol of the last one.
     """
 
-    def assert_equal(root: Path, expected: Path, names: Iterable[str] | None = None, atol: float = 1e-4) -> None:
-        there = names if names is not None else [path.parent.name for path in expected.glob("*/manifest.json")]
+    def assert_equal(
+        root: Path, expected: Path, names: Iterable[str] | None = None, atol: float = 1e-4
+    ) -> None:
+        there = (
+            names
+            if names is not None
+            else [path.parent.name for path in expected.glob("*/manifest.json")]
+        )
         tables = [name for name in there if name in {*KEYS, *LISTS}]
         assert tables
         for name in tables:
             left, right = (rows_of(place, name) for place in (root, expected))
             assert left.num_rows == right.num_rows, name
             (assert_equal_lists if name in LISTS else assert_equal_rows)(left, right, name, atol)
-            assert_equal_facts(manifests.load(root, name).manifest.info, manifests.load(expected, name).manifest.info, name)
+            assert_equal_facts(
+                manifests.load(root, name).manifest.info,
+                manifests.load(expected, name).manifest.info,
+                name,
+            )
 
     return assert_equal
 
 
 def assert_equal_facts(left: Any, right: Any, where: str) -> None:
-    """What manifests say beside the rows: the same, numbers up to rounding, and however long it took."""
+    """What manifests say beside the rows: the same, numbers up to rounding, and however long it
+    took.
+    """
     if isinstance(right, dict):
         assert left.keys() == right.keys(), where
         for key in right.keys() - {"seconds"}:
@@ -114,20 +130,30 @@ def assert_equal_facts(left: Any, right: Any, where: str) -> None:
         for at, (one, other) in enumerate(zip(left, right, strict=True)):
             assert_equal_facts(one, other, f"{where}[{at}]")
     else:
-        assert left == (pytest.approx(right, rel=1e-4) if isinstance(right, float) else right), where
+        assert left == (pytest.approx(right, rel=1e-4) if isinstance(right, float) else right), (
+            where
+        )
 
 
 def rows_of(root: Path, name: str) -> pa.Table:
-    return pa.concat_tables([TABLES[name].empty_table(), *map(pq.read_table, manifests.load(root, name).paths)])
+    return pa.concat_tables(
+        [TABLES[name].empty_table(), *map(pq.read_table, manifests.load(root, name).paths)]
+    )
 
 
 def assert_equal_rows(left: pa.Table, right: pa.Table, name: str, atol: float) -> None:
-    left, right = (rows.sort_by([(key, "ascending") for key in KEYS[name]]) for rows in (left, right))
+    left, right = (
+        rows.sort_by([(key, "ascending") for key in KEYS[name]]) for rows in (left, right)
+    )
     for column in left.column_names:
         if column in NUMBERS:
             assert left[column].is_valid().equals(right[column].is_valid()), f"{name}.{column}"
             np.testing.assert_allclose(
-                numbers(left[column]), numbers(right[column]), rtol=0, atol=atol, err_msg=f"{name}.{column}"
+                numbers(left[column]),
+                numbers(right[column]),
+                rtol=0,
+                atol=atol,
+                err_msg=f"{name}.{column}",
             )
         else:
             assert left[column].equals(right[column]), f"{name}.{column}"
@@ -135,7 +161,9 @@ def assert_equal_rows(left: pa.Table, right: pa.Table, name: str, atol: float) -
 
 def numbers(column: pa.ChunkedArray) -> np.ndarray:
     flat = column.combine_chunks()
-    return np.asarray((flat.flatten() if pa.types.is_list(flat.type) else flat).to_numpy(zero_copy_only=False))
+    return np.asarray(
+        (flat.flatten() if pa.types.is_list(flat.type) else flat).to_numpy(zero_copy_only=False)
+    )
 
 
 def assert_equal_lists(left: pa.Table, right: pa.Table, name: str, atol: float) -> None:
@@ -146,10 +174,14 @@ def assert_equal_lists(left: pa.Table, right: pa.Table, name: str, atol: float) 
             assert abs(one[member] - other[member]) <= atol, f"{name}: {member} of {key}"
         for member in one.keys() ^ other.keys():
             scores = one if member in one else other
-            assert scores[member] - min(scores.values()) <= 10 * atol, f"{name}: {member} is in one list of {key} only"
+            assert scores[member] - min(scores.values()) <= 10 * atol, (
+                f"{name}: {member} is in one list of {key} only"
+            )
 
 
-def lists(rows: pa.Table, owner: list[str], member: str, score: str) -> dict[tuple[object, ...], dict[int, float]]:
+def lists(
+    rows: pa.Table, owner: list[str], member: str, score: str
+) -> dict[tuple[object, ...], dict[int, float]]:
     """Each owner's list, as its members' scores."""
     found: dict[tuple[object, ...], dict[int, float]] = defaultdict(dict)
     for row in rows.select([*owner, member, score]).to_pylist():

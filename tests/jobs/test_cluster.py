@@ -1,4 +1,6 @@
-"""Stages under spark-submit on a real cluster, a standalone one on loopback: the same results as in local mode, whatever dies."""
+"""Stages under spark-submit on a real cluster, a standalone one on loopback: the same results
+as in local mode, whatever dies.
+"""
 
 import itertools
 import json
@@ -30,11 +32,18 @@ SPARK_HOME = Path(pyspark.__file__).parent
 # What Spark's own scripts and Hadoop's file system need of a worker's PATH. No python.
 COMMANDS = ("bash", "chmod", "dirname", "env", "getconf", "gzip", "java", "ls", "sh", "tar")
 # The settings of others do not reach what is started here.
-CLEAN = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK", "PYSPARK", "PYTHON"))}
-# A short run is mostly Java warming up. A default file system that is not there: no stage may ask it.
+CLEAN = {
+    key: value
+    for key, value in os.environ.items()
+    if not key.startswith(("SPARK", "PYSPARK", "PYTHON"))
+}
+# A short run is mostly Java warming up. A default file system that is not there: no stage may ask
+# it.
 SETTINGS = {
     "spark.driver.memory": "1g",
-    "spark.driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=file:{CONF}/log4j2.properties",
+    "spark.driver.extraJavaOptions": (
+        f"-XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=file:{CONF}/log4j2.properties"
+    ),
     "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.shuffle.partitions": "4",
@@ -47,12 +56,16 @@ Completed = subprocess.CompletedProcess[str]
 
 def cluster_script(*arguments: Any, path: str = os.environ["PATH"]) -> Completed:
     program = [sys.executable, str(CONF / "cluster.py"), *map(str, arguments)]
-    return subprocess.run(program, capture_output=True, text=True, timeout=300, env=CLEAN | {"PATH": path})
+    return subprocess.run(
+        program, capture_output=True, text=True, timeout=300, env=CLEAN | {"PATH": path}
+    )
 
 
 def processes() -> list[str]:
     """Every process's id, its parent's id and its command line."""
-    listed = subprocess.run(["ps", "-e", "-ww", "-o", "pid=,ppid=,args="], check=True, capture_output=True, text=True)
+    listed = subprocess.run(
+        ["ps", "-e", "-ww", "-o", "pid=,ppid=,args="], check=True, capture_output=True, text=True
+    )
     return listed.stdout.splitlines()
 
 
@@ -69,7 +82,9 @@ class Executor:
 
     def tasks(self, state: str) -> int:
         log = self.folder / "stderr"  # which the worker makes a moment after the process
-        return log.read_text(errors="replace").count(f"Executor: {state} task") if log.exists() else 0
+        return (
+            log.read_text(errors="replace").count(f"Executor: {state} task") if log.exists() else 0
+        )
 
 
 @dataclass(frozen=True)
@@ -81,18 +96,46 @@ class Cluster:
     package: Path
     started: list["subprocess.Popen[bytes]"]
 
-    def submit(self, script: Path, log: Path, *arguments: Any, **settings: str) -> "subprocess.Popen[bytes]":
-        chosen = SETTINGS | {"spark.eventLog.dir": log.parent.as_uri()} | {k.replace("_", "."): v for k, v in settings.items()}
+    def submit(
+        self, script: Path, log: Path, *arguments: Any, **settings: str
+    ) -> "subprocess.Popen[bytes]":
+        chosen = (
+            SETTINGS
+            | {"spark.eventLog.dir": log.parent.as_uri()}
+            | {k.replace("_", "."): v for k, v in settings.items()}
+        )
         confs = [word for key, value in chosen.items() for word in ("--conf", f"{key}={value}")]
-        where = ["--properties-file", CONF / "standalone.conf", "--load-spark-defaults", "--master", self.master, *confs]
-        program = [SPARK_HOME / "bin/spark-submit", *where, "--py-files", self.package, script, *arguments]
+        where = [
+            "--properties-file",
+            CONF / "standalone.conf",
+            "--load-spark-defaults",
+            "--master",
+            self.master,
+            *confs,
+        ]
+        program = [
+            SPARK_HOME / "bin/spark-submit",
+            *where,
+            "--py-files",
+            self.package,
+            script,
+            *arguments,
+        ]
         environment = CLEAN | {"SPARK_HOME": str(SPARK_HOME), "PYSPARK_PYTHON": sys.executable}
         with log.open("wb") as file:
-            self.started.append(subprocess.Popen([*map(str, program)], cwd=PROJECT, stdout=file, stderr=file, env=environment))
+            self.started.append(
+                subprocess.Popen(
+                    [*map(str, program)], cwd=PROJECT, stdout=file, stderr=file, env=environment
+                )
+            )
         return self.started[-1]
 
-    def run(self, stage: Stage, pipeline: Path, root: Path, log: Path, *more: Any, **settings: str) -> None:
-        assert self.start(stage, pipeline, root, log, *more, **settings).wait(timeout=1800) == 0, log.read_text()
+    def run(
+        self, stage: Stage, pipeline: Path, root: Path, log: Path, *more: Any, **settings: str
+    ) -> None:
+        assert self.start(stage, pipeline, root, log, *more, **settings).wait(timeout=1800) == 0, (
+            log.read_text()
+        )
 
     def start(
         self, stage: Stage, pipeline: Path, root: Path, log: Path, *more: Any, **settings: str
@@ -106,13 +149,17 @@ class Cluster:
         found = []
         for line in processes():
             pid, parent, command = line.split(maxsplit=2)
-            app, number = (re.search(rf" --{name} (\S+)", command) for name in ("app-id", "executor-id"))
+            app, number = (
+                re.search(rf" --{name} (\S+)", command) for name in ("app-id", "executor-id")
+            )
             if int(parent) in workers and app and number:
                 found.append(Executor(int(pid), self.folder / "work" / app[1] / number[1]))
         return found
 
     def worker_logs(self) -> str:
-        return "".join(path.read_text(errors="replace") for path in self.folder.glob("worker-*.log"))
+        return "".join(
+            path.read_text(errors="replace") for path in self.folder.glob("worker-*.log")
+        )
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +185,9 @@ def bare_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def servers(bare_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a master and two workers of one core, which find no Python on their PATH."""
     folder = tmp_path_factory.mktemp("cluster")
-    started = cluster_script("start", "--folder", folder, "--port", 0, "--ui-port", 0, path=str(bare_path))
+    started = cluster_script(
+        "start", "--folder", folder, "--port", 0, "--ui-port", 0, path=str(bare_path)
+    )
     assert started.returncode == 0, started.stderr
     try:
         yield folder
@@ -148,7 +197,9 @@ def servers(bare_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def cluster(servers: Path, package: Path) -> Iterator[Cluster]:
-    """The servers, for one test: what it started ends with it, or the next one would wait for a free core."""
+    """The servers, for one test: what it started ends with it, or the next one would wait for a
+    free core.
+    """
     master = json.loads((servers / "cluster.json").read_text())["master"]
     cluster = Cluster(servers, master, package, [])
     yield cluster
@@ -157,7 +208,8 @@ def cluster(servers: Path, package: Path) -> Iterator[Cluster]:
         process.wait()
 
 
-# ------------------------------------------------------------------------------------------------------------- the script
+# --------------------------------------------------------------------------------------------------
+# the script
 
 
 @pytest.mark.faults
@@ -173,13 +225,18 @@ def test_a_cluster_starts_once_and_stops_without_a_trace(tmp_path: Path) -> None
     assert f"running already, at {master}" in again.stderr
     assert cluster_script("stop", "--folder", tmp_path).stdout == "Stopped master, worker-1\n"
     assert processes_naming(str(tmp_path)) == []
-    assert cluster_script("stop", "--folder", tmp_path).stdout == f"No cluster is running in {tmp_path}\n"
+    assert (
+        cluster_script("stop", "--folder", tmp_path).stdout
+        == f"No cluster is running in {tmp_path}\n"
+    )
 
 
 @pytest.mark.faults
 def test_a_start_that_fails_says_why_and_leaves_nothing_running(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        refused = cluster_script("start", "--folder", tmp_path, "--port", taken.getsockname()[1], "--ui-port", 0)
+        refused = cluster_script(
+            "start", "--folder", tmp_path, "--port", taken.getsockname()[1], "--ui-port", 0
+        )
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "Address already in use" in refused.stderr
     assert processes_naming(str(tmp_path)) == []
@@ -188,14 +245,22 @@ def test_a_start_that_fails_says_why_and_leaves_nothing_running(tmp_path: Path) 
 
 def test_a_process_that_got_the_id_of_one_of_the_clusters_is_left_alone(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "60"]) as stranger:
-        old = {"folder": str(tmp_path), "settings": str(tmp_path / "old.conf"), "pids": {"master": stranger.pid}}
+        old = {
+            "folder": str(tmp_path),
+            "settings": str(tmp_path / "old.conf"),
+            "pids": {"master": stranger.pid},
+        }
         (tmp_path / "cluster.json").write_text(json.dumps(old))
-        assert cluster_script("stop", "--folder", tmp_path).stdout == f"No cluster is running in {tmp_path}\n"
+        assert (
+            cluster_script("stop", "--folder", tmp_path).stdout
+            == f"No cluster is running in {tmp_path}\n"
+        )
         assert stranger.poll() is None
         stranger.terminate()
 
 
-# ------------------------------------------------------------------------------------------------------------- the stages
+# --------------------------------------------------------------------------------------------------
+# the stages
 
 
 @pytest.mark.faults
@@ -205,7 +270,16 @@ def test_the_demo_gives_the_same_results_on_a_cluster_as_in_local_mode(
     demo = PROJECT / "jobs/pipelines/demo.toml"
     local, there = tmp_path / "local", tmp_path / "there"
     less = ("--set", "cnn.epochs=3")
-    program = [sys.executable, "-c", "from emberline.cli import main; main()", "run", str(demo), "--root", str(local), *less]
+    program = [
+        sys.executable,
+        "-c",
+        "from emberline.cli import main; main()",
+        "run",
+        str(demo),
+        "--root",
+        str(local),
+        *less,
+    ]
     subprocess.run(program, check=True, capture_output=True, timeout=1800)
     for stage in stages.select(pipelines.load(demo)):
         cluster.run(stage, demo, there, tmp_path / f"{stage.name}.log", *less)
@@ -217,7 +291,11 @@ def test_the_demo_gives_the_same_results_on_a_cluster_as_in_local_mode(
 
 def measures(root: Path) -> Any:
     (path,) = manifests.load(root, "metrics").paths
-    return [row["value"] for report in json.loads(path.read_text())["reports"].values() for row in report["metrics"]]
+    return [
+        row["value"]
+        for report in json.loads(path.read_text())["reports"].values()
+        for row in report["metrics"]
+    ]
 
 
 def assert_equal_measures(root: Path, expected: Path, tolerance: float) -> None:
@@ -225,7 +303,9 @@ def assert_equal_measures(root: Path, expected: Path, tolerance: float) -> None:
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage.engine == "spark"], ids=lambda stage: stage.name)
+@pytest.mark.parametrize(
+    "stage", [stage for stage in STAGES if stage.engine == "spark"], ids=lambda stage: stage.name
+)
 def test_killing_an_executor_during_a_stage_changes_nothing(
     stage: Stage,
     cluster: Cluster,
@@ -235,7 +315,11 @@ def test_killing_an_executor_during_a_stage_changes_nothing(
     assert_equal_results: AssertEqualResults,
 ) -> None:
     is_small = stage.settings(pipelines.load(pipeline)) is not None
-    pipeline, undisturbed = (pipeline, request.getfixturevalue("finished")) if is_small else request.getfixturevalue("classes")
+    pipeline, undisturbed = (
+        (pipeline, request.getfixturevalue("finished"))
+        if is_small
+        else request.getfixturevalue("classes")
+    )
     root, log = tmp_path / "root", tmp_path / "log"
     shutil.copytree(undisturbed, root)
     process = cluster.start(stage, pipeline, root, log, "--force")
@@ -244,7 +328,10 @@ def test_killing_an_executor_during_a_stage_changes_nothing(
     assert process.poll() is None
     assert process.wait(timeout=1800) == 0, log.read_text()
     app, number = victim.folder.parts[-2:]
-    assert f"Executor {app}/{number} finished with state EXITED message Command exited with code 137" in cluster.worker_logs()
+    assert (
+        f"Executor {app}/{number} finished with state EXITED message Command exited with code 137"
+        in cluster.worker_logs()
+    )
     assert f"Lost executor {number} " in log.read_text()
     assert run_id(root, stage) != run_id(undisturbed, stage)
     names = stage.writes(pipelines.load(pipeline))
@@ -255,7 +342,9 @@ def test_killing_an_executor_during_a_stage_changes_nothing(
 
 
 def wait_for_an_executor_at_work(cluster: Cluster, process: "subprocess.Popen[bytes]") -> Executor:
-    """One that is in the middle of a task, and has finished others, whose results will be missing."""
+    """One that is in the middle of a task, and has finished others, whose results will be
+    missing.
+    """
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         assert process.poll() is None, "it ended before an executor was killed"
@@ -271,7 +360,8 @@ def run_id(root: Path, stage: Stage) -> str:
     return str(name)
 
 
-# ----------------------------------------------------------------------------------------------------------- trainers
+# --------------------------------------------------------------------------------------------------
+# trainers
 
 
 AT_ONCE = {"spark_dynamicAllocation_enabled": "false"}
@@ -283,7 +373,11 @@ def trainers(cluster: Cluster) -> dict[int, int]:
     for place in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if b"emberline.cnn.worker" in (place / "cmdline").read_bytes().split(b"\0"):
-                environment = dict(line.split("=", 1) for line in (place / "environ").read_text().split("\0") if "=" in line)
+                environment = dict(
+                    line.split("=", 1)
+                    for line in (place / "environ").read_text().split("\0")
+                    if "=" in line
+                )
                 if (place / "cwd").resolve().is_relative_to(cluster.folder):
                     found[json.loads(environment["TF_CONFIG"])["task"]["index"]] = int(place.name)
     return found
@@ -292,7 +386,10 @@ def trainers(cluster: Cluster) -> dict[int, int]:
 @pytest.mark.faults
 @pytest.mark.parametrize(
     ("victim", "report"),
-    [("trainer", "rank 1 on .* was killed by signal 9"), ("executor", "rank . on .* is gone: the connection has ended")],
+    [
+        ("trainer", "rank 1 on .* was killed by signal 9"),
+        ("executor", "rank . on .* is gone: the connection has ended"),
+    ],
 )
 def test_killing_a_trainer_or_its_executor_during_training_is_reported_and_training_goes_on(
     victim: str, report: str, cluster: Cluster, pipeline: Path, finished: Path, tmp_path: Path
@@ -303,7 +400,9 @@ def test_killing_a_trainer_or_its_executor_during_training_is_reported_and_train
     words = [word for setting in settings for word in ("--set", f"cnn.{setting}")]
     process = cluster.start(stage, pipeline, root, log, "--force", *words, **AT_ONCE)
     wait_for_a_checkpoint(process, root, log)
-    os.kill(trainers(cluster)[1] if victim == "trainer" else cluster.executors()[0].pid, signal.SIGKILL)
+    os.kill(
+        trainers(cluster)[1] if victim == "trainer" else cluster.executors()[0].pid, signal.SIGKILL
+    )
     assert process.wait(timeout=600) == 0, log.read_text()
     told = log.read_text()
     assert re.search(f'team_failed stage=train-cnn because="{report}', told), told
@@ -318,20 +417,28 @@ def test_killing_a_trainer_or_its_executor_during_training_is_reported_and_train
 def test_trainers_on_a_cluster_learn_what_one_process_learns(
     cluster: Cluster, pipeline: Path, finished: Path, tmp_path: Path, weights: Weights
 ) -> None:
-    """55 steps of gradient descent with momentum. After some more, a unit whose sum is nearly 0 fires in one of them only.
+    """55 steps of gradient descent with momentum. After some more, a unit whose sum is nearly 0
+    fires in one of them only.
 
-    From there on they part, and two devices of one process part from one device at the same step, by the same amount.
+    From there on they part, and two devices of one process part from one device at the same step,
+    by the same amount.
     """
     (stage,) = [stage for stage in STAGES if stage.name == "train-cnn"]
-    alone, spread = (Path(shutil.copytree(finished, tmp_path / name)) for name in ("alone", "spread"))
+    alone, spread = (
+        Path(shutil.copytree(finished, tmp_path / name)) for name in ("alone", "spread")
+    )
     settings = ['optimizer="sgd"', "learning_rate=0.002", "epochs=11"]
     for root, more in ((alone, []), (spread, ["workers=2", 'launcher="spark"'])):
         words = [word for setting in settings + more for word in ("--set", f"cnn.{setting}")]
-        cluster.run(stage, pipeline, root, tmp_path / f"{root.name}.log", "--force", *words, **AT_ONCE)
+        cluster.run(
+            stage, pipeline, root, tmp_path / f"{root.name}.log", "--force", *words, **AT_ONCE
+        )
     histories = [manifests.load(root, "cnn").manifest.info["history"] for root in (alone, spread)]
     assert 11 * -(-manifests.load(alone, "shards_train").rows // 8) > 50
     for name in ("loss", "val_loss"):
-        assert [row[name] for row in histories[1]] == pytest.approx([row[name] for row in histories[0]], rel=1e-5)
+        assert [row[name] for row in histories[1]] == pytest.approx(
+            [row[name] for row in histories[0]], rel=1e-5
+        )
     left, right = weights(alone), weights(spread)
     assert left.keys() == right.keys() and len(left) > 8
     for name, values in left.items():
@@ -356,7 +463,14 @@ def test_too_few_slots_for_the_workers_are_a_configuration_error_within_a_minute
 ) -> None:
     (stage,) = [stage for stage in STAGES if stage.name == "train-cnn"]
     root, log = Path(shutil.copytree(finished, tmp_path / "root")), tmp_path / "log"
-    words = ["--set", "cnn.workers=4", "--set", "cnn.launcher=spark", "--set", "cnn.start_timeout=20"]
+    words = [
+        "--set",
+        "cnn.workers=4",
+        "--set",
+        "cnn.launcher=spark",
+        "--set",
+        "cnn.start_timeout=20",
+    ]
     process = cluster.start(stage, pipeline, root, log, "--force", *words, **AT_ONCE)
     assert process.wait(timeout=120) == 2, log.read_text()
     assert "cnn.workers = 4, but Spark runs no more than 2 tasks at once" in log.read_text()
@@ -371,11 +485,20 @@ def test_sigterm_to_spark_submit_itself_saves_and_the_next_run_goes_on(
 ) -> None:
     """A cluster knows of spark-submit's JVM only, which ends without a word to its Python.
 
-    Trainers beside it save once more. Those on executors end with it, and go on from the last epoch that was saved.
+    Trainers beside it save once more. Those on executors end with it, and go on from the last epoch
+    that was saved.
     """
     (stage,) = [stage for stage in STAGES if stage.name == "train-cnn"]
     root = Path(shutil.copytree(finished, tmp_path / "root"))
-    words = ["--set", f"cnn.launcher={launcher}", "--set", "cnn.workers=2", "--set", "cnn.epochs=1000", "--force"]
+    words = [
+        "--set",
+        f"cnn.launcher={launcher}",
+        "--set",
+        "cnn.workers=2",
+        "--set",
+        "cnn.epochs=1000",
+        "--force",
+    ]
     for sign in ("epoch_finished epoch=2", "training_resumed"):
         log = tmp_path / f"{sign}.log"
         process = cluster.start(stage, pipeline, root, log, *words, **AT_ONCE)
@@ -383,17 +506,22 @@ def test_sigterm_to_spark_submit_itself_saves_and_the_next_run_goes_on(
         process.terminate()
         assert process.wait(timeout=60) == 143
         deadline = time.monotonic() + 60
-        while processes_naming(f"{stage.name.replace('-', '_')}.py --config {pipeline} --root {root}"):
+        while processes_naming(
+            f"{stage.name.replace('-', '_')}.py --config {pipeline} --root {root}"
+        ):
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
         status = json.loads((root / "_status" / "train-cnn.json").read_text())
         assert (status["state"], status["exit_code"]) == ("stopped", 75), log.read_text()
         assert "asked to stop" in status["error"]
-        assert launcher == "spark" or re.search(r"epoch \d+, step \d+ of 5 is saved", status["error"])
+        assert launcher == "spark" or re.search(
+            r"epoch \d+, step \d+ of 5 is saved", status["error"]
+        )
     assert processes_naming("emberline.cnn.worker") == []
 
 
-# ------------------------------------------------------------------------------------------------------------ the archive
+# --------------------------------------------------------------------------------------------------
+# the archive
 
 LOOK = """
 import json, sys
@@ -414,21 +542,43 @@ open(sys.argv[1], "w").write(json.dumps([json.loads(row["text"]) for row in rows
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The executors' Python and packages; this project's is not among them."""
     path = tmp_path_factory.mktemp("archive") / "environment.tar.gz"
-    subprocess.run([sys.executable, CONF / "archive.py", path], check=True, capture_output=True, env=CLEAN)
+    subprocess.run(
+        [sys.executable, CONF / "archive.py", path], check=True, capture_output=True, env=CLEAN
+    )
     return path
 
 
 @pytest.mark.faults
 def test_the_command_alone_brings_its_package_to_a_cluster(
-    cluster: Cluster, archive: Path, pipeline: Path, finished: Path, tmp_path: Path, assert_equal_results: AssertEqualResults
+    cluster: Cluster,
+    archive: Path,
+    pipeline: Path,
+    finished: Path,
+    tmp_path: Path,
+    assert_equal_results: AssertEqualResults,
 ) -> None:
     root = Path(shutil.copytree(finished, tmp_path / "root"))
     own = {"archives": f"{archive}#environment", "pyspark.python": "./environment/bin/python3"}
-    settings = {"spark.master": cluster.master} | {f"spark.conf.spark.{key}": value for key, value in own.items()}
+    settings = {"spark.master": cluster.master} | {
+        f"spark.conf.spark.{key}": value for key, value in own.items()
+    }
     words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    program = [sys.executable, "-c", "from emberline.cli import main; main()", "run", pipeline, "--root", root, *words]
+    program = [
+        sys.executable,
+        "-c",
+        "from emberline.cli import main; main()",
+        "run",
+        pipeline,
+        "--root",
+        root,
+        *words,
+    ]
     done = subprocess.run(
-        [*program, "--only", "prepare-images", "--force"], capture_output=True, text=True, env=CLEAN, timeout=900
+        [*program, "--only", "prepare-images", "--force"],
+        capture_output=True,
+        text=True,
+        env=CLEAN,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     assert_equal_results(root, finished, ["images", "rejected_images"])
@@ -445,7 +595,9 @@ def test_a_worker_without_python_runs_what_the_environment_archive_brings(
     assert_equal_results: AssertEqualResults,
 ) -> None:
     for name in ("python", "python3"):
-        looked_for = subprocess.run(["sh", "-c", f"command -v {name}"], env={"PATH": str(bare_path)}, capture_output=True)
+        looked_for = subprocess.run(
+            ["sh", "-c", f"command -v {name}"], env={"PATH": str(bare_path)}, capture_output=True
+        )
         assert looked_for.returncode != 0
     job, seen, log = (tmp_path / name for name in ("look.py", "seen.json", "log"))
     brought = {

@@ -1,4 +1,6 @@
-"""What holds for every stage of the table, shown on two small pipelines and with the scripts in jobs/."""
+"""What holds for every stage of the table, shown on two small pipelines and with the scripts in
+jobs/.
+"""
 
 import doctest
 import json
@@ -29,7 +31,8 @@ AssertEqualResults = Callable[..., None]
 JOBS = Path(__file__).parents[2] / "jobs"
 every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 every_reader = pytest.mark.parametrize("stage", STAGES[1:], ids=lambda stage: stage.name)
-every_reader_of_tables = pytest.mark.parametrize("stage", STAGES[2:], ids=lambda stage: stage.name)  # prepare-ratings reads files
+# prepare-ratings reads files
+every_reader_of_tables = pytest.mark.parametrize("stage", STAGES[2:], ids=lambda stage: stage.name)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,9 @@ class Home:
 
 
 @pytest.fixture
-def home(stage: Stage, pipeline: Path, config: Config, finished: Path, request: pytest.FixtureRequest) -> Home:
+def home(
+    stage: Stage, pipeline: Path, config: Config, finished: Path, request: pytest.FixtureRequest
+) -> Home:
     if stage in stages.in_pipeline(config):
         return Home(pipeline, finished)
     return Home(*request.getfixturevalue("classes"))
@@ -74,7 +79,9 @@ class Ended:
 
 
 def job(stage: Stage, pipeline: Path, root: Path, *more: str) -> Ended:
-    """Run the stage's script in a copy of this process, which has imported already what takes a second."""
+    """Run the stage's script in a copy of this process, which has imported already what takes a
+    second.
+    """
     script = JOBS / f"{stage.name.replace('-', '_')}.py"
     with tempfile.TemporaryFile() as errors:
         child = os.fork()
@@ -106,11 +113,15 @@ def status(root: Path, stage: Stage) -> dict[str, Any]:
 
 
 def test_the_small_pipeline_has_every_stage_but_those_of_classes(config: Config) -> None:
-    assert [stage.name for stage in STAGES if stage not in stages.in_pipeline(config)] == ["train-forest"]
+    assert [stage.name for stage in STAGES if stage not in stages.in_pipeline(config)] == [
+        "train-forest"
+    ]
 
 
 @every_stage
-def test_a_stage_commits_what_its_row_of_the_table_says_under_one_run_id(stage: Stage, home: Home) -> None:
+def test_a_stage_commits_what_its_row_of_the_table_says_under_one_run_id(
+    stage: Stage, home: Home
+) -> None:
     ids = run_ids(home.root)
     assert len({ids[name] for name in stage.writes(home.config)}) == 1
     assert status(home.root, stage)["run_id"] == ids[stage.writes(home.config)[0]]
@@ -127,16 +138,22 @@ def test_a_second_run_does_nothing(stage: Stage, home: Home) -> None:
 
 
 @every_stage
-def test_an_unknown_key_ends_with_exit_code_2_in_one_line(stage: Stage, home: Home, tmp_path: Path) -> None:
+def test_an_unknown_key_ends_with_exit_code_2_in_one_line(
+    stage: Stage, home: Home, tmp_path: Path
+) -> None:
     refused = job(stage, home.pipeline, tmp_path / "root", "--set", f"{stage.section}.nonsense=1")
     assert refused.returncode == 2
-    assert refused.stderr.startswith(f"emberline: error: {home.pipeline.name}: unknown key {stage.section}.nonsense")
+    assert refused.stderr.startswith(
+        f"emberline: error: {home.pipeline.name}: unknown key {stage.section}.nonsense"
+    )
     assert refused.stderr.count("\n") == 1
     assert not (tmp_path / "root").exists()
 
 
 @every_reader
-def test_an_input_with_a_missing_part_ends_with_exit_code_3_in_one_line(stage: Stage, home: Home, tmp_path: Path) -> None:
+def test_an_input_with_a_missing_part_ends_with_exit_code_3_in_one_line(
+    stage: Stage, home: Home, tmp_path: Path
+) -> None:
     copy = Path(shutil.copytree(home.root, tmp_path / "root"))
     dataset = manifests.load(copy, stage.reads(home.config)[0])
     dataset.paths[0].unlink()
@@ -144,7 +161,9 @@ def test_an_input_with_a_missing_part_ends_with_exit_code_3_in_one_line(stage: S
     refused = job(stage, home.pipeline, copy, "--force")
     assert refused.returncode == 3
     assert f"{dataset.name}/manifest.json lists {len(dataset.paths)} parts but " in refused.stderr
-    assert refused.stderr.rstrip().endswith(f"is missing; rerun {dataset.manifest.produced_by.stage}")
+    assert refused.stderr.rstrip().endswith(
+        f"is missing; rerun {dataset.manifest.produced_by.stage}"
+    )
     assert refused.stderr.count("\n") == 1
     assert run_folders(copy) == folders
 
@@ -156,8 +175,14 @@ def flip(path: Path, region: str) -> None:
     places = [len(content) - 60]
     if region == "pages":
         chunks = [group.column(number) for number in range(group.num_columns)]
-        begins = [min(filter(None, (chunk.dictionary_page_offset, chunk.data_page_offset))) for chunk in chunks]
-        places = [begin + chunk.total_compressed_size - 1 for begin, chunk in zip(begins, chunks, strict=True)]
+        begins = [
+            min(filter(None, (chunk.dictionary_page_offset, chunk.data_page_offset)))
+            for chunk in chunks
+        ]
+        places = [
+            begin + chunk.total_compressed_size - 1
+            for begin, chunk in zip(begins, chunks, strict=True)
+        ]
     for place in places:
         content[place] ^= 4
     path.write_bytes(content)
@@ -182,16 +207,25 @@ def test_a_flipped_bit_in_any_table_that_a_stage_reads_is_noticed_or_changes_not
         if dataset.manifest.kind != "table" or not dataset.rows:
             continue
         copy = Path(shutil.copytree(home.root, tmp_path / name))
-        (path, *_) = manifests.load(copy, name).paths
+        path, *_ = manifests.load(copy, name).paths
         flip(path, region)
         ended = job(stage, home.pipeline, copy, "--force")
         if ended.returncode == 0:
-            assert_equal_results(copy, home.root, [name for name in stage.writes(home.config) if name in TABLES] or ["users"])
+            assert_equal_results(
+                copy,
+                home.root,
+                [name for name in stage.writes(home.config) if name in TABLES] or ["users"],
+            )
         else:
             noticed.add(name)
-            told = [line for line in ended.stderr.splitlines() if line.startswith("emberline: error: ")]
+            told = [
+                line for line in ended.stderr.splitlines() if line.startswith("emberline: error: ")
+            ]
             assert (ended.returncode, len(told)) == (3, 1), ended.stderr
-            assert path.name in told[0] and f"rerun {dataset.manifest.produced_by.stage} with --force" in told[0]
+            assert (
+                path.name in told[0]
+                and f"rerun {dataset.manifest.produced_by.stage} with --force" in told[0]
+            )
         shutil.rmtree(copy)
     assert noticed
 
@@ -215,10 +249,21 @@ def test_a_forced_run_replaces_the_datasets_and_leaves_the_old_parts_to_their_re
     assert folders < run_folders(copy)
 
 
-def test_changing_the_rank_reruns_what_depends_on_it_and_nothing_else(pipeline: Path, finished: Path) -> None:
+def test_changing_the_rank_reruns_what_depends_on_it_and_nothing_else(
+    pipeline: Path, finished: Path
+) -> None:
     changed = pipelines.load(pipeline, ["als.rank=3"])
-    planned = {decision.stage.name: decision for decision in runner.plan(changed, finished, stages.select(changed))}
-    upstream = {"generate-shop", "prepare-ratings", "prepare-items", "prepare-images", "train-cosine"}
+    planned = {
+        decision.stage.name: decision
+        for decision in runner.plan(changed, finished, stages.select(changed))
+    }
+    upstream = {
+        "generate-shop",
+        "prepare-ratings",
+        "prepare-items",
+        "prepare-images",
+        "train-cosine",
+    }
     assert {name for name, decision in planned.items() if decision.action == "skip"} == upstream
     assert planned["train-als"].reason == "als.rank was 4, is 3"
 
@@ -226,15 +271,27 @@ def test_changing_the_rank_reruns_what_depends_on_it_and_nothing_else(pipeline: 
 @pytest.mark.faults
 def test_a_run_does_what_was_planned(spark: SparkSession, pipeline: Path, copy: Path) -> None:
     changed = pipelines.load(pipeline, ["als.rank=3"])
-    planned = {decision.stage.name: decision.action for decision in runner.plan(changed, copy, stages.select(changed))}
+    planned = {
+        decision.stage.name: decision.action
+        for decision in runner.plan(changed, copy, stages.select(changed))
+    }
     outcomes = runner.run(changed, copy, stages.select(changed))
     assert {outcome.stage.name: outcome.action for outcome in outcomes} == planned
 
 
 @pytest.mark.parametrize(
-    "setting", ["als.blocks=3", "spark.master=local[1]", "spark.driver_memory=3g", "spark.conf.a.b=c", "cnn.checkpoint_steps=3"]
+    "setting",
+    [
+        "als.blocks=3",
+        "spark.master=local[1]",
+        "spark.driver_memory=3g",
+        "spark.conf.a.b=c",
+        "cnn.checkpoint_steps=3",
+    ],
 )
-def test_changing_where_it_runs_reruns_nothing(setting: str, pipeline: Path, finished: Path) -> None:
+def test_changing_where_it_runs_reruns_nothing(
+    setting: str, pipeline: Path, finished: Path
+) -> None:
     changed = pipelines.load(pipeline, [setting])
     decisions = runner.plan(changed, finished, stages.select(changed))
     assert {decision.action for decision in decisions} == {"skip"}
@@ -260,5 +317,7 @@ def test_the_session_of_the_page_about_python_is_true(
     (tmp_path / "runs").mkdir()
     shutil.move(copy, tmp_path / "runs" / "shop")
     page = JOBS.parent / "docs" / "python.md"
-    failed, run = doctest.testfile(str(page), module_relative=False, optionflags=doctest.REPORT_ONLY_FIRST_FAILURE)
+    failed, run = doctest.testfile(
+        str(page), module_relative=False, optionflags=doctest.REPORT_ONLY_FIRST_FAILURE
+    )
     assert run > 10 and not failed

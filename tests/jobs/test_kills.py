@@ -1,4 +1,6 @@
-"""Runs killed with SIGKILL, Python, JVM and workers together: nothing half is left, and the next run completes the rest."""
+"""Runs killed with SIGKILL, Python, JVM and workers together: nothing half is left, and the
+next run completes the rest.
+"""
 
 import os
 import random
@@ -19,19 +21,34 @@ from emberline.stages import Stage
 
 NUM_RANDOM_KILLS = 8
 # What shows that a stage is at work, where its outputs are written in an instant at its end.
-SIGNS = {"evaluate": "_work/evaluate/*/*/*", "train-cnn": "_work/train-cnn/*/checkpoints/*", "report": "_status/report.json"}
+SIGNS = {
+    "evaluate": "_work/evaluate/*/*/*",
+    "train-cnn": "_work/train-cnn/*/checkpoints/*",
+    "report": "_status/report.json",
+}
 Process = subprocess.Popen[bytes]
 AssertEqualResults = Callable[..., None]
 
 
 def start(pipeline: Path, root: Path, *more: str) -> Process:
-    program = [sys.executable, "-c", "from emberline.cli import main; main()", "run", str(pipeline), "--root", str(root), *more]
+    program = [
+        sys.executable,
+        "-c",
+        "from emberline.cli import main; main()",
+        "run",
+        str(pipeline),
+        "--root",
+        str(root),
+        *more,
+    ]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(program, stdout=quiet, stderr=quiet, start_new_session=True)
 
 
 def kill_when(condition: Callable[[], bool], process: Process, seconds: float) -> bool:
-    """Kill the process and its children as soon as the condition holds; False where it ended before."""
+    """Kill the process and its children as soon as the condition holds; False where it ended
+    before.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         if process.poll() is not None:
@@ -48,7 +65,9 @@ def complete(pipeline: Path, root: Path, *more: str) -> None:
 
 
 def assert_whole(root: Path) -> None:
-    """Every dataset that is there is there with all its parts, and no two stages' outputs are mixed up."""
+    """Every dataset that is there is there with all its parts, and no two stages' outputs are
+    mixed up.
+    """
     datasets = [manifests.load(root, path.parent.name) for path in root.glob("*/manifest.json")]
     for dataset in datasets:
         manifests.verify(dataset)
@@ -56,7 +75,11 @@ def assert_whole(root: Path) -> None:
 
 def has_begun_to_write(stage: Stage, config: Config, root: Path) -> Callable[[], bool]:
     """Whether parts of the stage's outputs are there, or another sign of it."""
-    patterns = [SIGNS[stage.name]] if stage.name in SIGNS else [f"{name}/*/*" for name in stage.writes(config)]
+    patterns = (
+        [SIGNS[stage.name]]
+        if stage.name in SIGNS
+        else [f"{name}/*/*" for name in stage.writes(config)]
+    )
     return lambda: any(next(root.glob(pattern), None) for pattern in patterns)
 
 
@@ -69,7 +92,9 @@ def test_a_stage_killed_while_it_writes_is_completed_when_it_runs_again(
     shutil.copytree(undisturbed, root)
     (stage,) = stages.select(config, only="prepare-ratings")
     process = start(pipeline, root, "--only", stage.name)
-    assert kill_when(has_begun_to_write(stage, config, root), process, 120), "it ended before it was killed"
+    assert kill_when(has_begun_to_write(stage, config, root), process, 120), (
+        "it ended before it was killed"
+    )
     assert_whole(root)
     for place in (root, undisturbed):
         complete(pipeline, place, "--only", stage.name)
@@ -79,12 +104,18 @@ def test_a_stage_killed_while_it_writes_is_completed_when_it_runs_again(
 
 @pytest.mark.faults
 def test_a_run_killed_in_every_stage_is_completed_by_the_next(
-    config: Config, pipeline: Path, finished: Path, tmp_path: Path, assert_equal_results: AssertEqualResults
+    config: Config,
+    pipeline: Path,
+    finished: Path,
+    tmp_path: Path,
+    assert_equal_results: AssertEqualResults,
 ) -> None:
     root = tmp_path / "root"
     for stage in stages.in_pipeline(config):
         process = start(pipeline, root)
-        assert kill_when(has_begun_to_write(stage, config, root), process, 120), f"{stage.name} ended before it was killed"
+        assert kill_when(has_begun_to_write(stage, config, root), process, 120), (
+            f"{stage.name} ended before it was killed"
+        )
         assert_whole(root)
     complete(pipeline, root)
     assert_whole(root)

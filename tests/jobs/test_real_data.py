@@ -1,4 +1,6 @@
-"""The pipelines that ship, on the real data that they are made for, by the command that the README gives."""
+"""The pipelines that ship, on the real data that they are made for, by the command that the
+README gives.
+"""
 
 import json
 import time
@@ -47,11 +49,22 @@ def metrics(root: Path, report: str) -> Values:
 
 
 @pytest.fixture
-def measured(command: Callable[..., Any], shared_data: Path, root: Path) -> Callable[[str, str], Values]:
-    """Runs a pipeline, runs it again to see that nothing is done, and returns what `evaluate` measured."""
+def measured(
+    command: Callable[..., Any], shared_data: Path, root: Path
+) -> Callable[[str, str], Values]:
+    """Runs a pipeline, runs it again to see that nothing is done, and returns what `evaluate`
+    measured.
+    """
 
     def run_twice(name: str, data: str) -> Values:
-        arguments = ["run", PIPELINES / f"{name}.toml", "--root", root, "--set", f"ratings.path={shared_data / data}"]
+        arguments = [
+            "run",
+            PIPELINES / f"{name}.toml",
+            "--root",
+            root,
+            "--set",
+            f"ratings.path={shared_data / data}",
+        ]
         first = command(*arguments)
         assert first.returncode == 0, first.stderr
         began = time.monotonic()
@@ -64,26 +77,45 @@ def measured(command: Callable[..., Any], shared_data: Path, root: Path) -> Call
     return run_twice
 
 
-def test_movielens_ratings_are_predicted_better_than_by_means(measured: Callable[[str, str], Values]) -> None:
+def test_movielens_ratings_are_predicted_better_than_by_means(
+    measured: Callable[[str, str], Values],
+) -> None:
     found = measured("movielens", "movielens-latest-small/ratings.csv")
     assert found["als", "rmse"] < found["user-mean", "rmse"]
     assert found["als", "rmse"] < found["item-mean", "rmse"] < found["global-mean", "rmse"]
     assert found["als", "ndcg@10"] > found["most-popular", "ndcg@10"] > found["random", "ndcg@10"]
 
 
-def test_retail_recommendations_are_better_than_the_most_popular(measured: Callable[[str, str], Values]) -> None:
+def test_retail_recommendations_are_better_than_the_most_popular(
+    measured: Callable[[str, str], Values],
+) -> None:
     found = measured("retail", "online-retail")
     assert found["als", "ndcg@10"] > found["most-popular", "ndcg@10"] > found["random", "ndcg@10"]
 
 
-@pytest.mark.parametrize(("model", "epochs", "expected"), [("cifar", 5, 0.89), ("resnet", 10, 0.92)])
+@pytest.mark.parametrize(
+    ("model", "epochs", "expected"), [("cifar", 5, 0.89), ("resnet", 10, 0.92)]
+)
 def test_clothes_are_recognised(
-    command: Callable[..., Any], shared_data: Path, root: Path, model: str, epochs: int, expected: float
+    command: Callable[..., Any],
+    shared_data: Path,
+    root: Path,
+    model: str,
+    epochs: int,
+    expected: float,
 ) -> None:
     """A plain Keras `fit` of the classic net reaches .895 after 5 epochs."""
-    settings = {"images.path": shared_data / "fashion-mnist", "cnn.model": model, "cnn.epochs": epochs}
-    overrides = [argument for name, value in settings.items() for argument in ("--set", f"{name}={value}")]
-    done = command("run", PIPELINES / "fashion-mnist.toml", "--root", root, *overrides, timeout=1800)
+    settings = {
+        "images.path": shared_data / "fashion-mnist",
+        "cnn.model": model,
+        "cnn.epochs": epochs,
+    }
+    overrides = [
+        argument for name, value in settings.items() for argument in ("--set", f"{name}={value}")
+    ]
+    done = command(
+        "run", PIPELINES / "fashion-mnist.toml", "--root", root, *overrides, timeout=1800
+    )
     assert done.returncode == 0, done.stderr
     found = metrics(root, "classes")
     assert found["cnn", "accuracy"] >= expected

@@ -57,7 +57,9 @@ def test_version_1_says_no_limit_by_a_huge_number_and_by_minus_one(tmp_path: Pat
 
 def test_in_a_container_the_mounts_root_is_the_group_itself(tmp_path: Path) -> None:
     files = {"memory/memory.limit_in_bytes": "1048576"}
-    assert _limits(tmp_path, "4:memory:/docker/not-visible-from-inside\n", files) == Limits(1 << 20, None)
+    assert _limits(tmp_path, "4:memory:/docker/not-visible-from-inside\n", files) == Limits(
+        1 << 20, None
+    )
 
 
 def test_a_system_without_control_groups_has_no_limits(tmp_path: Path) -> None:

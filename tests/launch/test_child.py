@@ -17,7 +17,11 @@ from emberline.errors import EmberlineError
 from emberline.launch import memory
 from emberline.launch.child import Child, Inbox, Message, error_message, error_of
 
-KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, EmberlineError)]
+KINDS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, EmberlineError)
+]
 START = """
 import os, signal, subprocess, sys, time
 from emberline.launch.child import Requests
@@ -55,7 +59,8 @@ class Talk:
 
 Worker = Callable[..., Talk]
 
-KILLED = {"ended": "was killed by signal 9", "memory": memory.describe()}  # of the machine that it was on
+# of the machine that it was on
+KILLED = {"ended": "was killed by signal 9", "memory": memory.describe()}
 
 
 @pytest.fixture
@@ -65,7 +70,9 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     monkeypatch.syspath_prepend(tmp_path)
 
     def start(*lines: str, **options: Any) -> Talk:
-        (tmp_path / "small_worker.py").write_text(START + "".join(f"    {line}\n" for line in lines))
+        (tmp_path / "small_worker.py").write_text(
+            START + "".join(f"    {line}\n" for line in lines)
+        )
         talk = Talk("small_worker", **options)
         started.append(talk.child)
         return talk
@@ -87,16 +94,27 @@ def test_requests_are_answered_in_turn_by_one_process(worker: Worker) -> None:
     talk = worker("requests.send(done=True, pid=os.getpid(), said=request)")
     found = [talk.ask(word=word) for word in ("grün", "line\nbreak", "")]
     assert talk.child.pid != os.getpid()
-    assert found == [[{"done": True, "pid": talk.child.pid, "said": {"word": word}}] for word in ("grün", "line\nbreak", "")]
+    assert found == [
+        [{"done": True, "pid": talk.child.pid, "said": {"word": word}}]
+        for word in ("grün", "line\nbreak", "")
+    ]
 
 
 def test_a_request_may_have_several_answers_up_to_the_one_that_is_done(worker: Worker) -> None:
-    talk = worker("for n in range(3): requests.send(progress=n)", "requests.send(done=True)", "requests.send(done='early')")
+    talk = worker(
+        "for n in range(3): requests.send(progress=n)",
+        "requests.send(done=True)",
+        "requests.send(done='early')",
+    )
     assert talk.ask() == [{"progress": 0}, {"progress": 1}, {"progress": 2}, {"done": True}]
 
 
-def test_it_says_hello_first_and_then_every_second_at_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "small_worker.py").write_text(f"{START}    requests.at('reading', request['step'])\n")
+def test_it_says_hello_first_and_then_every_second_at_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "small_worker.py").write_text(
+        f"{START}    requests.at('reading', request['step'])\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     inbox: Inbox = queue.SimpleQueue()
     child = Child("small_worker", inbox)
@@ -130,7 +148,9 @@ def test_messages_of_several_threads_stay_whole(worker: Worker) -> None:
     assert sorted(texts) == sorted(str(n) * 5000 for n in range(4) for _ in range(50))
 
 
-def test_what_the_process_prints_goes_to_standard_error(worker: Worker, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_the_process_prints_goes_to_standard_error(
+    worker: Worker, capfd: pytest.CaptureFixture[str]
+) -> None:
     talk = worker(
         "print('by Python', flush=True)",
         "os.write(1, b'by a library\\n')",
@@ -157,14 +177,17 @@ def test_the_environment_is_this_ones_and_what_is_added_but_not_what_is_taken_aw
         monkeypatch.setenv(name, "1")
     names = "('INHERITED', 'ADDED', 'REMOVED')"
     talk = worker(
-        f"requests.send(done=[os.environ.get(k) for k in {names}], path=sys.path)", environment={"ADDED": "2", "REMOVED": None}
+        f"requests.send(done=[os.environ.get(k) for k in {names}], path=sys.path)",
+        environment={"ADDED": "2", "REMOVED": None},
     )
     (answer,) = talk.ask()
     assert answer["done"] == ["1", "2", None]
     assert set(filter(None, sys.path)) <= set(answer["path"])
 
 
-def test_an_exception_ends_the_process_and_is_shown(worker: Worker, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_exception_ends_the_process_and_is_shown(
+    worker: Worker, capfd: pytest.CaptureFixture[str]
+) -> None:
     talk = worker("requests.send(progress=1)", "raise ZeroDivisionError('by no means')")
     assert talk.ask() == [{"progress": 1}, {"ended": "ended with exit code 1"}]
     assert capfd.readouterr().err.splitlines()[-1] == "ZeroDivisionError: by no means"
@@ -192,8 +215,13 @@ def test_sigterm_and_the_parents_wish_to_stop_are_for_the_worker_to_see(worker: 
 
 def test_sigterm_is_seen_whatever_handler_a_library_puts_in_place(worker: Worker) -> None:
     """TensorFlow does, when it makes a strategy of several workers."""
-    ignore = "import ctypes; ctypes.CDLL(None).signal(15, ctypes.c_void_p(1)); requests.send(progress='at work')"
-    talk = worker(ignore, "while not requests.stopping(): time.sleep(0.01)", "requests.send(done='saved')")
+    ignore = (
+        "import ctypes; ctypes.CDLL(None).signal(15, ctypes.c_void_p(1));"
+        " requests.send(progress='at work')"
+    )
+    talk = worker(
+        ignore, "while not requests.stopping(): time.sleep(0.01)", "requests.send(done='saved')"
+    )
     talk.child.send({})
     assert talk.next() == {"progress": "at work"}
     os.kill(talk.child.pid, signal.SIGTERM)
@@ -217,7 +245,10 @@ def test_sending_to_a_dead_process_is_no_error(worker: Worker) -> None:
 
 def test_half_a_message_is_none(worker: Worker) -> None:
     """The process is killed in the middle of one."""
-    talk = worker("requests._answers.write('{\"done\": '); requests._answers.flush(); os.kill(os.getpid(), signal.SIGKILL)")
+    talk = worker(
+        "requests._answers.write('{\"done\": '); requests._answers.flush(); os.kill(os.getpid(),"
+        " signal.SIGKILL)"
+    )
     assert talk.ask() == [KILLED]
 
 
@@ -238,16 +269,31 @@ def wait_until_gone(pid: int) -> None:
         time.sleep(0.02)
 
 
-WORK = ["while True: pass", "time.sleep(600)", "requests.send(done=True)", "os.kill(os.getpid(), signal.SIGSTOP)"]
+WORK = [
+    "while True: pass",
+    "time.sleep(600)",
+    "requests.send(done=True)",
+    "os.kill(os.getpid(), signal.SIGSTOP)",
+]
 
 
 @pytest.mark.parametrize("work", WORK)
 def test_the_process_ends_when_its_parent_is_killed(tmp_path: Path, work: str) -> None:
-    """Whether it is busy, asleep, waits for the next request, or is stopped. Standard error ends when both are gone."""
-    (tmp_path / "small_worker.py").write_text(f"{START}    requests.send(pid=os.getpid())\n    {work}\n")
+    """Whether it is busy, asleep, waits for the next request, or is stopped. Standard error
+    ends when both are gone.
+    """
+    (tmp_path / "small_worker.py").write_text(
+        f"{START}    requests.send(pid=os.getpid())\n    {work}\n"
+    )
     script = "import queue, time; from emberline.launch.child import Child\n"
-    script += "child = Child('small_worker', queue.SimpleQueue()); child.send({}); print(child.pid, flush=True)\n"
-    script += "while 'pid' not in child._inbox.get()[1]: pass\nprint('at work', flush=True); time.sleep(600)"
+    script += (
+        "child = Child('small_worker', queue.SimpleQueue()); child.send({}); print(child.pid,"
+        " flush=True)\n"
+    )
+    script += (
+        "while 'pid' not in child._inbox.get()[1]: pass\nprint('at work', flush=True);"
+        " time.sleep(600)"
+    )
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     with subprocess.Popen(
         [sys.executable, "-c", script],
@@ -278,4 +324,10 @@ def test_an_error_travels_as_a_message(kind: type[EmberlineError]) -> None:
 
 
 def test_all_kinds_of_errors_are_known() -> None:
-    assert {kind.__name__ for kind in KINDS} >= {"EmberlineError", "ConfigError", "SchemaError", "TrainingError", "Preempted"}
+    assert {kind.__name__ for kind in KINDS} >= {
+        "EmberlineError",
+        "ConfigError",
+        "SchemaError",
+        "TrainingError",
+        "Preempted",
+    }

@@ -35,14 +35,20 @@ def test_free_ports_are_different_and_free() -> None:
 
 
 def test_members_on_one_machine_share_its_gpus() -> None:
-    shares = [own_gpus(["0", "2", "5", "7", "8"], 2, rank)["CUDA_VISIBLE_DEVICES"] for rank in (0, 1)]
+    shares = [
+        own_gpus(["0", "2", "5", "7", "8"], 2, rank)["CUDA_VISIBLE_DEVICES"] for rank in (0, 1)
+    ]
     assert shares == ["0,2", "5,7"]
     assert own_gpus(["0", "1"], 1, 0) == own_gpus([], 4, 2) == {}
-    with pytest.raises(ConfigError, match=r"^cnn\.workers = 3, but this machine has 2 GPUs for them; lower it$"):
+    with pytest.raises(
+        ConfigError, match=r"^cnn\.workers = 3, but this machine has 2 GPUs for them; lower it$"
+    ):
         own_gpus(["0", "1"], 3, 0)
 
 
-def test_the_environment_says_which_gpus_are_for_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_says_which_gpus_are_for_this_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-1a2b")
     assert visible_gpus() == ["3", "GPU-1a2b"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")

@@ -1,4 +1,6 @@
-"""Teams in a network of their own: its members meet, and nobody else comes in. Where this machine allows it."""
+"""Teams in a network of their own: its members meet, and nobody else comes in. Where this
+machine allows it.
+"""
 
 import os
 import socket
@@ -51,7 +53,11 @@ def _answers(port: int) -> bool:
 
 @pytest.mark.parametrize("is_apart", [True, False])
 def test_members_meet_and_with_a_network_of_their_own_nobody_else_reaches_them(
-    is_apart: bool, network: PrivateNetwork, team_worker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    is_apart: bool,
+    network: PrivateNetwork,
+    team_worker: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.syspath_prepend(str(team_worker.parent))
     heard, reached = [], []
@@ -63,22 +69,36 @@ def test_members_meet_and_with_a_network_of_their_own_nobody_else_reaches_them(
             (tmp_path / "tried").touch()
 
     with Local("team_worker", 2, {"FOLDER": str(tmp_path)}, is_apart=is_apart) as team:
-        supervise(team, Work("train-cnn", {"do": [LISTEN, CONNECT]}, heard=try_to_reach), Limits(start=20, restarts=0))
+        supervise(
+            team,
+            Work("train-cnn", {"do": [LISTEN, CONNECT]}, heard=try_to_reach),
+            Limits(start=20, restarts=0),
+        )
     assert heard[0] == "hello from rank 1"
     assert reached == [not is_apart]
 
 
-def test_a_process_in_a_network_has_loopback_and_its_own_files(network: PrivateNetwork, tmp_path: Path) -> None:
+def test_a_process_in_a_network_has_loopback_and_its_own_files(
+    network: PrivateNetwork, tmp_path: Path
+) -> None:
     (tmp_path / "mine").write_text("read")
     (tmp_path / "mine").chmod(0o600)
-    code = f"import os, socket; print(os.geteuid(), open('{tmp_path}/mine').read(), [name for _, name in socket.if_nameindex()])"
+    code = (
+        f"import os, socket; print(os.geteuid(), open('{tmp_path}/mine').read(), [name for _, name"
+        " in socket.if_nameindex()])"
+    )
     command = network.command([sys.executable, "-c", code])
-    done = subprocess.run(command, pass_fds=network.descriptors, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(
+        command, pass_fds=network.descriptors, capture_output=True, text=True, timeout=20
+    )
     assert done.stdout == f"{os.geteuid()} read ['lo']\n", done.stderr
 
 
 def test_a_team_without_a_network_of_its_own_says_what_is_to_be_closed_off(
-    team_worker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    team_worker: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def refuse(network: PrivateNetwork) -> None:
         raise PermissionError(1, "unshare: Operation not permitted")
@@ -86,13 +106,27 @@ def test_a_team_without_a_network_of_its_own_says_what_is_to_be_closed_off(
     monkeypatch.setattr(local.PrivateNetwork, "__enter__", refuse)
     monkeypatch.syspath_prepend(str(team_worker.parent))
     with Local("team_worker", 2, {"FOLDER": str(tmp_path)}, is_apart=True) as team:
-        supervise(team, Work("train-cnn", {"do": ["", "time.sleep(600)"]}), Limits(start=20, restarts=0))
+        supervise(
+            team, Work("train-cnn", {"do": ["", "time.sleep(600)"]}), Limits(start=20, restarts=0)
+        )
     assert "trainers_within_reach" in caplog.text and "Operation not permitted" in caplog.text
     assert "close the ports of this machine to others" in caplog.text
 
 
 def test_a_program_that_cannot_make_a_network_says_why() -> None:
-    command = [sys.executable, "-m", "emberline.launch.network", "enter", "0", "--", sys.executable, "-c", "print('in')"]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+    command = [
+        sys.executable,
+        "-m",
+        "emberline.launch.network",
+        "enter",
+        "0",
+        "--",
+        sys.executable,
+        "-c",
+        "print('in')",
+    ]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20
+    )
     assert (done.stdout, done.returncode) == ("", 1)
     assert done.stderr == "setns: Invalid argument\n"

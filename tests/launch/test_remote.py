@@ -1,4 +1,6 @@
-"""Agents and the meeting that they come to, in this process, with real connections and real small processes."""
+"""Agents and the meeting that they come to, in this process, with real connections and real
+small processes.
+"""
 
 import queue
 import socket
@@ -33,13 +35,21 @@ Join = Callable[..., threading.Thread]
 
 
 @pytest.fixture
-def join(meeting: Meeting, team_worker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Join]:
+def join(
+    meeting: Meeting, team_worker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Join]:
     """`join(rank)` starts an agent; in the end all of them have ended by themselves."""
     monkeypatch.syspath_prepend(team_worker.parent)
     agents: list[threading.Thread] = []
 
     def start(rank: int, token: str | None = None) -> threading.Thread:
-        arguments = ((HOST, meeting.port), token or meeting.token, rank, "team_worker", {"FOLDER": str(tmp_path)})
+        arguments = (
+            (HOST, meeting.port),
+            token or meeting.token,
+            rank,
+            "team_worker",
+            {"FOLDER": str(tmp_path)},
+        )
         agents.append(threading.Thread(target=agent.serve, args=arguments, daemon=True))
         agents[-1].start()
         return agents[-1]
@@ -65,7 +75,9 @@ def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def test_processes_start_when_all_agents_are_there_with_everybodys_address(meeting: Meeting, join: Join, inbox: Inbox) -> None:
+def test_processes_start_when_all_agents_are_there_with_everybodys_address(
+    meeting: Meeting, join: Join, inbox: Inbox
+) -> None:
     for member in meeting.members:
         member.send({"do": ["requests.send(told=config)"] * 2})
     join(1)
@@ -80,7 +92,9 @@ def test_processes_start_when_all_agents_are_there_with_everybodys_address(meeti
 
 
 @pytest.mark.parametrize("work", ["time.sleep(600)", "while True: pass", "kill(signal.SIGSTOP)"])
-def test_processes_end_when_the_meeting_is_closed(work: str, meeting: Meeting, join: Join, inbox: Inbox) -> None:
+def test_processes_end_when_the_meeting_is_closed(
+    work: str, meeting: Meeting, join: Join, inbox: Inbox
+) -> None:
     for member in meeting.members:
         member.send({"do": [f"requests.send(pid=os.getpid())\n{work}"] * 2})
     agents = [join(0), join(1)]
@@ -98,7 +112,9 @@ def test_how_a_process_has_ended_is_passed_on(meeting: Meeting, join: Join, inbo
     assert messages(inbox, "ended", 1) == {1: "was killed by signal 9"}
 
 
-def test_strangers_and_second_agents_of_a_rank_are_sent_away(meeting: Meeting, join: Join, inbox: Inbox) -> None:
+def test_strangers_and_second_agents_of_a_rank_are_sent_away(
+    meeting: Meeting, join: Join, inbox: Inbox
+) -> None:
     join(0, "a guess").join(10)
     first = join(0)
     wait_until(lambda: len(meeting._arrived) == 1)

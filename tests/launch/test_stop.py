@@ -17,8 +17,12 @@ stop.listen()
 """
 
 
-def signalled(code: str, times: int = 1, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-    """Run the code, send a signal as often when it has said that it is ready; its exit code, and what it said then."""
+def signalled(
+    code: str, times: int = 1, number: signal.Signals = signal.SIGTERM
+) -> tuple[int, str]:
+    """Run the code, send a signal as often when it has said that it is ready; its exit code,
+    and what it said then.
+    """
     program = [sys.executable, "-c", START + textwrap.dedent(code)]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -70,7 +74,9 @@ def test_a_second_one_interrupts_who_saves(number: signal.Signals) -> None:
 
 @BOTH
 def test_who_has_saved_is_interrupted_again(number: signal.Signals) -> None:
-    assert signalled("with stop.saving(): pass\nprint('ready', flush=True)\ntime.sleep(60)", number=number) == (75, "")
+    assert signalled(
+        "with stop.saving(): pass\nprint('ready', flush=True)\ntime.sleep(60)", number=number
+    ) == (75, "")
 
 
 def test_who_does_not_end_is_ended_by_a_second_ctrl_c() -> None:
@@ -119,11 +125,16 @@ with stop.saving():
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells of a parent's end on Linux only")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the kernel tells of a parent's end on Linux only"
+)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_parents_end_is_a_wish_to_stop(number: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", PARENT, CHILD], stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, CHILD], stdout=subprocess.PIPE, text=True
+    ) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == "ready\n"
         parent.send_signal(number)
-        assert parent.communicate(timeout=20)[0] == "saved\n"  # which waits for the child, who has the pipe, too
+        # which waits for the child, who has the pipe, too
+        assert parent.communicate(timeout=20)[0] == "saved\n"

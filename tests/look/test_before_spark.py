@@ -1,4 +1,6 @@
-"""A wrong column, format or separator ends a run in one line, within seconds, whatever the size of the file, without Java."""
+"""A wrong column, format or separator ends a run in one line, within seconds, whatever the size
+of the file, without Java.
+"""
 
 import os
 import resource
@@ -15,7 +17,9 @@ columns = {{ user_id = "user", item_id = "item", value = "stars", timestamp = "a
 {settings}
 [als]
 """
-ROWS = "user;item;stars;at\n" + "".join(f"u{n % 40};i{n % 30};{n % 5 + 1};{n % 28 + 1:02}.03.2021 10:00\n" for n in range(3000))
+ROWS = "user;item;stars;at\n" + "".join(
+    f"u{n % 40};i{n % 30};{n % 5 + 1};{n % 28 + 1:02}.03.2021 10:00\n" for n in range(3000)
+)
 RIGHT = 'separator = ";"\ntimestamp_format = "%d.%m.%Y %H:%M"'
 PROGRAM = """
 import sys
@@ -28,7 +32,10 @@ finally:
 """
 MISTAKES = {
     "separator": ('timestamp_format = "%d.%m.%Y %H:%M"', "(separator = ';' would fit)"),
-    "column": (RIGHT + '\nreject = [{ column = "stats", pattern = "x", reason = "x" }]', "(did you mean 'stars'?)"),
+    "column": (
+        RIGHT + '\nreject = [{ column = "stats", pattern = "x", reason = "x" }]',
+        "(did you mean 'stars'?)",
+    ),
     "format": ('separator = ";"', 'would fit "%d.%m.%Y %H:%M"'),
 }
 
@@ -42,12 +49,16 @@ def _ends(folder: Path, command: str, settings: str) -> "subprocess.CompletedPro
     (folder / "my.toml").write_text(PIPELINE.format(settings=settings))
     environment = {**os.environ, "JAVA_HOME": "/nowhere", "PATH": ""}
     program = [sys.executable, "-c", PROGRAM, command, "my.toml"]
-    return subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        program, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 @pytest.mark.parametrize("command", ["run", "plan"])
-def test_a_mistake_is_told_in_one_line_without_java(tmp_path: Path, command: str, mistake: str) -> None:
+def test_a_mistake_is_told_in_one_line_without_java(
+    tmp_path: Path, command: str, mistake: str
+) -> None:
     (tmp_path / "log.csv").write_text(ROWS)
     ended = _ends(tmp_path, command, MISTAKES[mistake][0])
     told = [line for line in ended.stderr.splitlines() if not line.startswith("imported")]

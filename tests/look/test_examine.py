@@ -1,4 +1,6 @@
-"""Mistakes of a pipeline file are found in the first rows, before Spark starts, and what would be right is said."""
+"""Mistakes of a pipeline file are found in the first rows, before Spark starts, and what would
+be right is said.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,11 @@ def looked(settings: dict[str, Any], section: str = "ratings") -> list[Finding]:
     """What is found of the only stage with raw sources."""
     config = Config.model_validate({section: settings})
     stage = stages.select(config)[0]
-    return [f for source in of_stage(config, stage) for f in examine.look(source, storage.list_files(source.config.path))]
+    return [
+        f
+        for source in of_stage(config, stage)
+        for f in examine.look(source, storage.list_files(source.config.path))
+    ]
 
 
 def error(settings: dict[str, Any], section: str = "ratings") -> str:
@@ -33,9 +39,13 @@ def error(settings: dict[str, Any], section: str = "ratings") -> str:
     return found[0]
 
 
-def log(folder: Path, rows: list[str], header: str = COLUMNS_LINE, **settings: Any) -> dict[str, Any]:
+def log(
+    folder: Path, rows: list[str], header: str = COLUMNS_LINE, **settings: Any
+) -> dict[str, Any]:
     """A pipeline's [ratings] for a file of these rows."""
-    (folder / "log.csv").write_bytes("\n".join([header, *rows, ""]).encode(settings.pop("written", "utf-8")))
+    (folder / "log.csv").write_bytes(
+        "\n".join([header, *rows, ""]).encode(settings.pop("written", "utf-8"))
+    )
     return {"path": f"{folder}/log.csv", "columns": COLUMNS} | settings
 
 
@@ -43,12 +53,14 @@ def test_of_a_good_log_nothing_is_said(tmp_path: Path) -> None:
     assert looked(log(tmp_path, ROWS)) == []
 
 
-def test_a_time_in_another_format_names_the_setting_the_text_and_the_formats_that_fit(tmp_path: Path) -> None:
+def test_a_time_in_another_format_names_the_setting_the_text_and_the_formats_that_fit(
+    tmp_path: Path,
+) -> None:
     rows = [f"u{n},i,3,{n % 28 + 1:02}.03.2021 10:{n % 60:02}" for n in range(40)]
     told = error(log(tmp_path, rows))
     assert told.startswith(
-        "ratings: 40 of the first 40 rows cannot be used, 40 because timestamp is not seconds (column 'at'), "
-        "such as 'u0,i,3,01.03.2021 10:00' in log.csv; "
+        "ratings: 40 of the first 40 rows cannot be used, 40 because timestamp is not seconds"
+        " (column 'at'), such as 'u0,i,3,01.03.2021 10:00' in log.csv; "
     )
     assert "ratings.timestamp_format is \"seconds\", and '01.03.2021 10:00', " in told
     assert told.endswith('would fit "%d.%m.%Y %H:%M"')
@@ -57,7 +69,10 @@ def test_a_time_in_another_format_names_the_setting_the_text_and_the_formats_tha
 def test_numbers_of_another_unit_are_noticed(tmp_path: Path) -> None:
     [finding] = looked(log(tmp_path, ROWS, timestamp_format="milliseconds"))
     assert not finding.is_error
-    assert finding.message == 'ratings: timestamp_format is "milliseconds", but the numbers are probably seconds'
+    assert (
+        finding.message
+        == 'ratings: timestamp_format is "milliseconds", but the numbers are probably seconds'
+    )
     assert error(log(tmp_path, [row + "000" for row in ROWS])).endswith('would fit "milliseconds"')
 
 
@@ -73,13 +88,19 @@ def test_another_separator_is_said(tmp_path: Path, separator: str) -> None:
 def test_another_separator_without_a_header_is_said(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("1::2::5\n2::3::4\n")
     columns = {"user_id": 1, "item_id": 2, "value": 3}
-    with pytest.raises(SchemaError, match=r"no column 2; its first line has 1 fields .* \(separator = '::' would fit\)"):
+    with pytest.raises(
+        SchemaError,
+        match=r"no column 2; its first line has 1 fields .* \(separator = '::' would fit\)",
+    ):
         looked({"path": f"{tmp_path}/log.csv", "columns": columns, "header": False})
 
 
 @pytest.mark.parametrize("header", ["User,item,stars,at", "users,item,stars,at"])
 def test_a_missing_column_names_the_nearest(tmp_path: Path, header: str) -> None:
-    with pytest.raises(SchemaError, match=rf"column 'user' is missing \(did you mean '{header.partition(',')[0]}'\?\)"):
+    with pytest.raises(
+        SchemaError,
+        match=rf"column 'user' is missing \(did you mean '{header.partition(',')[0]}'\?\)",
+    ):
         looked(log(tmp_path, ROWS, header=header))
 
 
@@ -118,7 +139,9 @@ def test_a_value_column_of_words_is_an_error(tmp_path: Path) -> None:
 
 
 def test_an_empty_id_column_is_an_error(tmp_path: Path) -> None:
-    assert "40 because user_id is missing (column 'user')" in error(log(tmp_path, [row[2:] for row in ROWS]))
+    assert "40 because user_id is missing (column 'user')" in error(
+        log(tmp_path, [row[2:] for row in ROWS])
+    )
 
 
 def test_ids_that_look_like_floats_are_noticed(tmp_path: Path) -> None:
@@ -133,26 +156,50 @@ def test_some_bad_rows_are_noticed_and_a_rule_makes_them_expected(tmp_path: Path
     rows = [*ROWS, *(f",i,3,{1_600_000_000 + n}" for n in range(20))]
     [finding] = looked(log(tmp_path, rows))
     assert not finding.is_error
-    assert "ratings: 20 of the first 60 rows cannot be used, 20 because user_id is missing" in finding.message
+    assert (
+        "ratings: 20 of the first 60 rows cannot be used, 20 because user_id is missing"
+        in finding.message
+    )
     assert looked(log(tmp_path, rows, max_rejected=0.4)) == []
-    assert looked(log(tmp_path, rows, reject=[{"column": "user", "pattern": "^$", "reason": "nobody"}])) == []
+    assert (
+        looked(
+            log(tmp_path, rows, reject=[{"column": "user", "pattern": "^$", "reason": "nobody"}])
+        )
+        == []
+    )
 
 
 def test_attributes_are_looked_at_source_by_source(tmp_path: Path) -> None:
     (tmp_path / "good.csv").write_text("id;title\n1;a\n")
     (tmp_path / "prices.csv").write_text("id;price\n" + "".join(f"{n};{n},99\n" for n in range(9)))
-    good = {"path": f"{tmp_path}/good.csv", "separator": ";", "columns": {"id": "id", "title": "title"}}
-    prices = {"path": f"{tmp_path}/prices.csv", "separator": ";", "columns": {"id": "id"}, "numbers": ["price"]}
+    good = {
+        "path": f"{tmp_path}/good.csv",
+        "separator": ";",
+        "columns": {"id": "id", "title": "title"},
+    }
+    prices = {
+        "path": f"{tmp_path}/prices.csv",
+        "separator": ";",
+        "columns": {"id": "id"},
+        "numbers": ["price"],
+    }
     [finding] = looked({"items": [good, prices]}, "attributes")
-    assert finding.message.startswith("attributes.items.1: nearly no price is a number; '0,99', '1,99', '2,99' would be read by ")
+    assert finding.message.startswith(
+        "attributes.items.1: nearly no price is a number; '0,99', '1,99', '2,99' would be read by "
+    )
     assert finding.message.endswith('attributes.items.1.decimal = ","')
     with pytest.raises(SchemaError, match=r"column 'titel' is missing \(did you mean 'title'\?\)"):
         looked({"items": [good | {"columns": {"id": "id", "title": "titel"}}]}, "attributes")
 
 
 def test_parquet_has_its_columns_looked_at(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"User": [1], "item": [2], "stars": [1.0], "at": [1]}), tmp_path / "a.parquet")
-    with pytest.raises(SchemaError, match=r"a\.parquet: column 'user' is missing \(did you mean 'User'\?\); the file has: User"):
+    pq.write_table(
+        pa.table({"User": [1], "item": [2], "stars": [1.0], "at": [1]}), tmp_path / "a.parquet"
+    )
+    with pytest.raises(
+        SchemaError,
+        match=r"a\.parquet: column 'user' is missing \(did you mean 'User'\?\); the file has: User",
+    ):
         looked({"path": f"{tmp_path}/a.parquet", "columns": COLUMNS})
 
 
@@ -177,7 +224,10 @@ def test_files_whose_names_tell_no_format_are_an_error(tmp_path: Path) -> None:
 
 
 def test_a_key_that_no_row_of_json_has_is_named_with_its_nearest(tmp_path: Path) -> None:
-    rows = [f'{{"user": "u{n}", "item": {n}, "stars": 3, "at": 1600000000, "title": "t"}}' for n in range(30)]
+    rows = [
+        f'{{"user": "u{n}", "item": {n}, "stars": 3, "at": 1600000000, "title": "t"}}'
+        for n in range(30)
+    ]
     (tmp_path / "log.jsonl").write_text("\n".join(rows))
     settings = {"path": f"{tmp_path}/log.jsonl", "columns": COLUMNS | {"title": "titel"}}
     [finding] = looked(settings)

@@ -28,9 +28,13 @@ def test_the_format_of_written_times_is_found(written: str) -> None:
     assert fits.formats(texts) == [written]
 
 
-@pytest.mark.parametrize(("unit", "factor"), [("seconds", 1), ("milliseconds", 1000), ("microseconds", 10**6)])
+@pytest.mark.parametrize(
+    ("unit", "factor"), [("seconds", 1), ("milliseconds", 1000), ("microseconds", 10**6)]
+)
 def test_the_unit_of_numbers_is_found_by_their_size(unit: str, factor: int) -> None:
-    assert fits.formats(pa.array([str(int(moment.timestamp()) * factor) for moment in MOMENTS])) == [unit]
+    assert fits.formats(
+        pa.array([str(int(moment.timestamp()) * factor) for moment in MOMENTS])
+    ) == [unit]
 
 
 def test_iso_is_named_as_such_and_what_is_no_time_has_no_format() -> None:
@@ -41,7 +45,10 @@ def test_iso_is_named_as_such_and_what_is_no_time_has_no_format() -> None:
 
 
 def test_days_that_may_be_months_have_both_formats() -> None:
-    assert fits.formats(pa.array(["03/04/2021 10:00", "05/06/2021 11:30"])) == ["%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"]
+    assert fits.formats(pa.array(["03/04/2021 10:00", "05/06/2021 11:30"])) == [
+        "%d/%m/%Y %H:%M",
+        "%m/%d/%Y %H:%M",
+    ]
 
 
 @pytest.mark.parametrize(

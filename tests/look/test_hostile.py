@@ -1,4 +1,6 @@
-"""Files that nobody wrote as they are: a look and `init` end in findings or in an error with a message, never otherwise."""
+"""Files that nobody wrote as they are: a look and `init` end in findings or in an error with a
+message, never otherwise.
+"""
 
 import random
 from pathlib import Path
@@ -13,12 +15,35 @@ from emberline.init import pipeline
 from emberline.look import examine
 from emberline.look.sources import of_stage
 
-LINES = [f'u{n % 9};i{n % 7};{n % 5 + 1},5;{n % 28 + 1:02}.03.2021 10:00;"a ""b""; c"' for n in range(40)]
+LINES = [
+    f'u{n % 9};i{n % 7};{n % 5 + 1},5;{n % 28 + 1:02}.03.2021 10:00;"a ""b""; c"' for n in range(40)
+]
 SEEDS = {
     "log.csv": "\n".join(["user;item;stars;at;title", *LINES]).encode(),
-    "log.jsonl": "\n".join(f'{{"user": "u{n}", "item": {n}, "stars": {n}.5, "at": "2021-03-01"}}' for n in range(30)).encode(),
+    "log.jsonl": (
+        "\n".join(
+            f'{{"user": "u{n}", "item": {n}, "stars": {n}.5, "at": "2021-03-01"}}'
+            for n in range(30)
+        ).encode()
+    ),
 }
-PIECES = [b"\0", b'"', b";", b"\n", b"\r", b"\xff", b"\xef\xbb\xbf", b"{", b"}", b"[", b"\\", b"\t", b"nan", b"1e999", b"-"]
+PIECES = [
+    b"\0",
+    b'"',
+    b";",
+    b"\n",
+    b"\r",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"{",
+    b"}",
+    b"[",
+    b"\\",
+    b"\t",
+    b"nan",
+    b"1e999",
+    b"-",
+]
 
 
 def _mutated(content: bytes, rng: random.Random) -> bytes:
@@ -27,16 +52,26 @@ def _mutated(content: bytes, rng: random.Random) -> bytes:
     for _ in range(rng.choice([1, 3, 30])):
         at = rng.randrange(len(data) + 1)
         length = rng.choice([0, 1, 1, 5, 200])
-        data[at : at + length] = rng.choice([b"", rng.choice(PIECES), bytes(data[:length]), rng.randbytes(3)])
+        data[at : at + length] = rng.choice(
+            [b"", rng.choice(PIECES), bytes(data[:length]), rng.randbytes(3)]
+        )
     return bytes(data)
 
 
 def _look(path: Path, rng: random.Random) -> None:
     columns = {"user_id": "user", "item_id": "item", "value": "stars", "timestamp": "at"}
-    settings = {"separator": rng.choice([";", ","]), "timestamp_format": rng.choice(["%d.%m.%Y %H:%M", "seconds", "iso"])}
+    settings = {
+        "separator": rng.choice([";", ","]),
+        "timestamp_format": rng.choice(["%d.%m.%Y %H:%M", "seconds", "iso"]),
+    }
     config = Config.model_validate({"ratings": {"path": str(path), "columns": columns} | settings})
     for source in of_stage(config, stages.select(config)[0]):
         assert all(finding.message for finding in examine.look(source, storage.list_files(path)))
+
+
+def _write(path: Path, rng: random.Random) -> None:
+    pipeline.write([path], path.with_suffix(".toml"))
+    assert path.with_suffix(".toml").read_text()
 
 
 def _try(tmp_path: Path, count: int) -> None:
@@ -46,9 +81,9 @@ def _try(tmp_path: Path, count: int) -> None:
         name = rng.choice(list(SEEDS))
         path = tmp_path / f"{number}-{name}"
         path.write_bytes(_mutated(SEEDS[name], rng))
-        for attempt in (lambda: _look(path, rng), lambda: pipeline.write([path], tmp_path / f"{number}.toml")):  # noqa: B023
+        for attempt in (_look, _write):
             try:
-                attempt()
+                attempt(path, rng)
             except EmberlineError as error:
                 assert str(error)
                 told += 1

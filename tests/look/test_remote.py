@@ -33,12 +33,16 @@ class _Counting:
         self._opened.seek(position)
 
 
-def test_of_a_large_object_only_the_head_is_read(s3_root: RemotePath, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_large_object_only_the_head_is_read(
+    s3_root: RemotePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = "user,item,stars\n" + "".join(f"u{n % 9},i{n % 7},{n % 5 + 1}\n" for n in range(100_000))
     (s3_root / "log.csv").write_bytes((rows * 20).encode())
     read: list[int] = []
     open_input = storage.open_input
-    monkeypatch.setattr(storage, "open_input", lambda location: _Counting(open_input(location), read))
+    monkeypatch.setattr(
+        storage, "open_input", lambda location: _Counting(open_input(location), read)
+    )
     columns = {"user_id": "user", "item_id": "item", "value": "stars"}
     config = Config.model_validate({"ratings": {"path": f"{s3_root}/log.csv", "columns": columns}})
     [source] = of_stage(config, stages.select(config)[0])

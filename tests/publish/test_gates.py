@@ -21,7 +21,10 @@ REPORTS = {
             {"subject": "random", "metric": "ndcg@10", "value": 0.01},
         ],
     },
-    "cold items": {"protocol": {"hash": "bbb"}, "metrics": [{"subject": "random", "metric": "ndcg@10", "value": 0.04}]},
+    "cold items": {
+        "protocol": {"hash": "bbb"},
+        "metrics": [{"subject": "random", "metric": "ndcg@10", "value": 0.04}],
+    },
 }
 NOW = gates.measures(REPORTS, {"recommendations": 3000})
 
@@ -32,23 +35,47 @@ def holds(text: str, before: dict[str, Measure] | None = None) -> bool:
 
 
 def test_a_gate_has_a_name_a_comparison_and_a_limit() -> None:
-    assert gates.parse("ndcg@10 >= 0.9 * previous") == Gate("ndcg@10 >= 0.9 * previous", "ndcg@10", ">=", 0.9, "previous")
-    assert gates.parse(" ndcg@10>=previous ") == Gate("ndcg@10>=previous", "ndcg@10", ">=", 1.0, "previous")
+    assert gates.parse("ndcg@10 >= 0.9 * previous") == Gate(
+        "ndcg@10 >= 0.9 * previous", "ndcg@10", ">=", 0.9, "previous"
+    )
+    assert gates.parse(" ndcg@10>=previous ") == Gate(
+        "ndcg@10>=previous", "ndcg@10", ">=", 1.0, "previous"
+    )
     assert gates.parse("rows.items < 1e6") == Gate("rows.items < 1e6", "rows.items", "<", 1e6, None)
-    assert gates.parse("cold items:cnn.recall@20/min(k,n) > .2").name == "cold items:cnn.recall@20/min(k,n)"
+    assert (
+        gates.parse("cold items:cnn.recall@20/min(k,n) > .2").name
+        == "cold items:cnn.recall@20/min(k,n)"
+    )
 
 
 def test_a_limit_may_be_another_subjects_value_in_the_same_report() -> None:
     assert gates.parse("ndcg@10 >= 1.3 * most-popular") == Gate(
         "ndcg@10 >= 1.3 * most-popular", "ndcg@10", ">=", 1.3, "most-popular"
     )
-    assert holds("ndcg@10 >= random") and holds("ndcg@10 >= 20 * random") and not holds("ndcg@10 > 20.1 * random")
-    with pytest.raises(ConfigError, match=r"most-popular has no ndcg@10; what it may be compared with: previous, random"):
+    assert (
+        holds("ndcg@10 >= random")
+        and holds("ndcg@10 >= 20 * random")
+        and not holds("ndcg@10 > 20.1 * random")
+    )
+    with pytest.raises(
+        ConfigError,
+        match=r"most-popular has no ndcg@10; what it may be compared with: previous, random",
+    ):
         holds("ndcg@10 >= most-popular")
 
 
 @pytest.mark.parametrize(
-    "text", ["", "ndcg@10", "> 3", "ndcg@10 > ", "ndcg@10 > -1", "ndcg@10 > 1 previous", "a > b c", "a > 2 *"]
+    "text",
+    [
+        "",
+        "ndcg@10",
+        "> 3",
+        "ndcg@10 > ",
+        "ndcg@10 > -1",
+        "ndcg@10 > 1 previous",
+        "a > b c",
+        "a > 2 *",
+    ],
 )
 def test_what_is_no_gate_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"expected something like 'ndcg@10 >= 0\.9"):
@@ -58,7 +85,9 @@ def test_what_is_no_gate_is_refused(text: str) -> None:
 @pytest.mark.parametrize("operator", ["=<", "=>", "=", "==", "!=", "<>", "≤", "≥", "=>=", "<<"])
 def test_a_misspelt_operator_is_named(operator: str) -> None:
     for text in (f"ndcg@10 {operator} 1", f"ndcg@10{operator}0.9*previous"):
-        with pytest.raises(ConfigError, match=f"{operator} does not compare; write one of >=, <=, >, <"):
+        with pytest.raises(
+            ConfigError, match=f"{operator} does not compare; write one of >=, <=, >, <"
+        ):
             gates.parse(text)
 
 
@@ -96,7 +125,13 @@ def sketch(rows: range) -> Sketch:
     [
         (range(1000, 1100), ""),  # the same, and more
         (range(1010, 1128), ""),  # a window that has moved
-        (range(5000, 5128), "measured on other data: of the previous release's and these, the smaller has 0% in common"),
+        (
+            range(5000, 5128),
+            (
+                "measured on other data: of the previous release's and these, the smaller has 0% in"
+                " common"
+            ),
+        ),
     ],
 )
 def test_data_that_grow_are_compared_and_others_are_not(before: range, reason: str) -> None:
@@ -105,7 +140,10 @@ def test_data_that_grow_are_compared_and_others_are_not(before: range, reason: s
     (verdict,) = gates.judge([gates.parse("ndcg@10 >= 0.9 * previous")], now, earlier, "als")
     assert verdict.holds is not bool(reason)
     assert verdict.reason.startswith(reason)
-    assert typed_json.build(Measure, json.loads(json.dumps(asdict(now["holdout:als.ndcg@10"])))) == now["holdout:als.ndcg@10"]
+    assert (
+        typed_json.build(Measure, json.loads(json.dumps(asdict(now["holdout:als.ndcg@10"]))))
+        == now["holdout:als.ndcg@10"]
+    )
 
 
 def test_another_protocol_is_not_compared() -> None:
@@ -132,5 +170,8 @@ def test_a_name_that_is_not_measured_is_told_what_is_like_it() -> None:
 
 
 def test_a_name_that_two_reports_have_is_told_which() -> None:
-    with pytest.raises(ConfigError, match=r"one of 'holdout:random\.ndcg@10', 'cold items:random\.ndcg@10'; say which"):
+    with pytest.raises(
+        ConfigError,
+        match=r"one of 'holdout:random\.ndcg@10', 'cold items:random\.ndcg@10'; say which",
+    ):
         gates.resolve("random.ndcg@10", NOW, "als")

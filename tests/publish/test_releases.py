@@ -28,20 +28,42 @@ def run_id(day: int) -> str:
     return f"202501{day:02d}T000000-00000000"
 
 
-def fill(root: Location, day: int, ndcg: float = 0.2, protocol: str = "aaa", popular: float = 0.1) -> None:
-    """What a pipeline leaves on one day: ids, recommendations made of them, and metrics of these."""
+def fill(
+    root: Location, day: int, ndcg: float = 0.2, protocol: str = "aaa", popular: float = 0.1
+) -> None:
+    """What a pipeline leaves on one day: ids, recommendations made of them, and metrics of
+    these.
+    """
     ids = ProducedBy("prepare-ratings", f"{day:064x}", run_id(day))
-    commit(root, "users", [{"user": 0, "user_id": "anna"}, {"user": day, "user_id": f"day {day}"}], ids)
+    commit(
+        root, "users", [{"user": 0, "user_id": "anna"}, {"user": day, "user_id": f"day {day}"}], ids
+    )
     commit(root, "items", [{"item": 0, "item_id": "i0", "title": "Zero"}], ids)
-    best = [{"user": user, "rank": 1, "item": 0, "score": float(day), "rung": "als"} for user in (0, day)]
+    best = [
+        {"user": user, "rank": 1, "item": 0, "score": float(day), "rung": "als"}
+        for user in (0, day)
+    ]
     made = ProducedBy(
-        "recommend", f"{day:064x}", run_id(day), {"model": "als"}, {name: identity(ids) for name in ("users", "items")}
+        "recommend",
+        f"{day:064x}",
+        run_id(day),
+        {"model": "als"},
+        {name: identity(ids) for name in ("users", "items")},
     )
     commit(root, "recommendations", best, made)
-    measured = ProducedBy("evaluate", f"{day:064x}", run_id(day), inputs={"recommendations": identity(made)})
+    measured = ProducedBy(
+        "evaluate", f"{day:064x}", run_id(day), inputs={"recommendations": identity(made)}
+    )
     values = {"als": ndcg, "most-popular": popular}
-    rows = [{"subject": subject, "metric": "ndcg@10", "value": value, "users": 2} for subject, value in values.items()]
-    content = {"reports": {"holdout": {"protocol": {"name": "fraction", "hash": protocol}, "metrics": rows}}}
+    rows = [
+        {"subject": subject, "metric": "ndcg@10", "value": value, "users": 2}
+        for subject, value in values.items()
+    ]
+    content = {
+        "reports": {
+            "holdout": {"protocol": {"name": "fraction", "hash": protocol}, "metrics": rows}
+        }
+    }
     folder = root / "metrics" / manifests.run_folder(measured.fingerprint, measured.run_id)
     part = write_file(json.dumps(content).encode(), folder, f"metrics-{ndcg}/metrics.json")
     manifests.commit(root, Manifest("metrics", "artifact", [], 0, [part], measured))
@@ -53,8 +75,12 @@ def identity(by: ProducedBy) -> dict[str, str]:
 
 def commit(root: Location, name: str, records: list[dict[str, Any]], by: ProducedBy) -> None:
     folder = root / name / manifests.run_folder(by.fingerprint, by.run_id)
-    part = write_part([pa.Table.from_pylist(records, TABLES[name])], folder, "part-00000", TABLES[name])
-    manifests.commit(root, Manifest(name, "table", fields_of(TABLES[name]), len(records), [part], by))
+    part = write_part(
+        [pa.Table.from_pylist(records, TABLES[name])], folder, "part-00000", TABLES[name]
+    )
+    manifests.commit(
+        root, Manifest(name, "table", fields_of(TABLES[name]), len(records), [part], by)
+    )
 
 
 def users_in(folder: Location) -> list[str]:
@@ -67,7 +93,11 @@ def users_in(folder: Location) -> list[str]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "_lock"}
+    return {
+        str(path): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "_lock"
+    }
 
 
 @pytest.fixture
@@ -75,7 +105,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "served"
 
 
-def test_what_is_served_is_the_roots_tables_and_stays_when_the_root_goes_on(root: Path, folder: Path) -> None:
+def test_what_is_served_is_the_roots_tables_and_stays_when_the_root_goes_on(
+    root: Path, folder: Path
+) -> None:
     fill(root, 1)
     release, is_new = releases.publish(root, folder)
     assert is_new and release.previous is None
@@ -100,16 +132,26 @@ def test_a_gate_that_fails_leaves_what_is_published_byte_for_byte(root: Path, fo
     first, _ = releases.publish(root, folder)
     before = files(folder)
     fill(root, 2, ndcg=0.17)
-    with pytest.raises(GateError, match=rf"release {first.release} stays; ndcg@10 >= .*: found 0\.17, the limit is 0\.18"):
+    with pytest.raises(
+        GateError,
+        match=rf"release {first.release} stays; ndcg@10 >= .*: found 0\.17, the limit is 0\.18",
+    ):
         releases.publish(root, folder, conditions=KEEPS_QUALITY)
     assert files(folder) == before
     releases.publish(root, folder, conditions=KEEPS_QUALITY, is_baseline=True)
     assert users_in(folder) == ["anna", "day 2"]
 
 
-def test_lists_that_lose_to_the_most_popular_items_are_not_published_unless_told(root: Path, folder: Path) -> None:
+def test_lists_that_lose_to_the_most_popular_items_are_not_published_unless_told(
+    root: Path, folder: Path
+) -> None:
     fill(root, 1, ndcg=0.078, popular=0.08)
-    with pytest.raises(GateError, match=r"als.ndcg@10 >= most-popular: found 0\.078, the limit is 0\.08; .*--no-default-gates"):
+    with pytest.raises(
+        GateError,
+        match=(
+            r"als.ndcg@10 >= most-popular: found 0\.078, the limit is 0\.08; .*--no-default-gates"
+        ),
+    ):
         releases.publish(root, folder)
     release, _ = releases.publish(root, folder, with_defaults=False)
     assert release.gates == []
@@ -131,7 +173,9 @@ def test_another_protocol_needs_a_new_baseline(root: Path, folder: Path) -> None
         releases.publish(root, folder, conditions=KEEPS_QUALITY)
 
 
-def test_a_publish_killed_at_any_step_leaves_the_old_or_the_new_and_the_next_one_completes(root: Path, folder: Path) -> None:
+def test_a_publish_killed_at_any_step_leaves_the_old_or_the_new_and_the_next_one_completes(
+    root: Path, folder: Path
+) -> None:
     fill(root, 1)
     releases.publish(root, folder)
     old, old_files = users_in(folder), files(folder)
@@ -152,7 +196,9 @@ def test_a_publish_killed_at_any_step_leaves_the_old_or_the_new_and_the_next_one
 
 
 def killed_at(step: int, work: Callable[[], Any], folder: Path) -> bool:
-    """Whether a process doing the work was killed, by SIGKILL, before its `step`-th operation on a file in the folder."""
+    """Whether a process doing the work was killed, by SIGKILL, before its `step`-th operation
+    on a file in the folder.
+    """
     process = os.fork()
     if process == 0:
         sys.addaudithook(Killer(step, str(folder)))
@@ -164,13 +210,21 @@ def killed_at(step: int, work: Callable[[], Any], folder: Path) -> bool:
 
 
 class Killer:
-    """Kills its own process when it is about to do one more thing to files in the folder than it may."""
+    """Kills its own process when it is about to do one more thing to files in the folder than
+    it may.
+    """
 
     def __init__(self, steps: int, folder: str) -> None:
         self.steps, self.folder = steps, folder
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event in ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir") and self.folder in str(arguments[0]):
+        if event in (
+            "open",
+            "os.rename",
+            "os.remove",
+            "os.mkdir",
+            "os.rmdir",
+        ) and self.folder in str(arguments[0]):
             self.steps -= 1
             if self.steps < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -187,7 +241,9 @@ def test_only_the_newest_releases_are_kept(root: Path, folder: Path) -> None:
         releases.rollback(folder)
 
 
-def test_rolled_back_and_published_again_the_new_tables_are_served(root: Path, folder: Path) -> None:
+def test_rolled_back_and_published_again_the_new_tables_are_served(
+    root: Path, folder: Path
+) -> None:
     for day in (1, 2):
         fill(root, day)
         releases.publish(root, folder)
@@ -224,7 +280,10 @@ def test_tables_of_different_runs_are_not_published(root: Path, folder: Path) ->
     new = ProducedBy("prepare-ratings", f"{2:064x}", run_id(2))
     commit(root, "users", [{"user": 0, "user_id": "anna"}], new)
     commit(root, "items", [{"item": 0, "item_id": "i0", "title": None}], new)
-    with pytest.raises(ManifestError, match=rf"recommendations in .* made of users of run {run_id(1)}, .* whole pipeline"):
+    with pytest.raises(
+        ManifestError,
+        match=rf"recommendations in .* made of users of run {run_id(1)}, .* whole pipeline",
+    ):
         releases.publish(root, folder)
     assert releases.current(folder) is None
 
@@ -235,7 +294,9 @@ def test_an_altered_part_is_not_published(root: Path, folder: Path) -> None:
     content = bytearray(part.read_bytes())
     content[len(content) // 2] ^= 1
     part.write_bytes(content)
-    with pytest.raises(ManifestError, match=r"part-00000-.* was altered: .*rerun prepare-ratings with --force"):
+    with pytest.raises(
+        ManifestError, match=r"part-00000-.* was altered: .*rerun prepare-ratings with --force"
+    ):
         releases.publish(root, folder)
     assert releases.current(folder) is None
 
@@ -251,7 +312,9 @@ def test_what_cannot_be_published_is_a_mistake(root: Path, folder: Path) -> None
 @pytest.mark.parametrize("below", ["", "served"])
 def test_the_root_itself_is_no_place_to_publish_to(root: Path, below: str) -> None:
     fill(root, 1)
-    with pytest.raises(ConfigError, match="is in the pipeline's own root; publish to a folder elsewhere"):
+    with pytest.raises(
+        ConfigError, match="is in the pipeline's own root; publish to a folder elsewhere"
+    ):
         releases.publish(root, root / below)
 
 
@@ -270,7 +333,9 @@ def test_two_publishes_do_not_work_on_one_folder(root: Path, folder: Path) -> No
         releases.publish(root, folder)
 
 
-def test_a_bucket_is_published_to_as_a_folder_is(root: Path, s3_root: RemotePath, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_is_published_to_as_a_folder_is(
+    root: Path, s3_root: RemotePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lock, "SETTLE_SECONDS", 0.1)
     for day in (1, 2):
         fill(root, day)
@@ -281,12 +346,16 @@ def test_a_bucket_is_published_to_as_a_folder_is(root: Path, s3_root: RemotePath
     assert len(storage.children(s3_root / "releases")) == 2
 
 
-def test_releases_that_are_a_link_keep_what_is_elsewhere(root: Path, folder: Path, tmp_path: Path) -> None:
+def test_releases_that_are_a_link_keep_what_is_elsewhere(
+    root: Path, folder: Path, tmp_path: Path
+) -> None:
     old = tmp_path / "elsewhere" / run_id(1)
     old.mkdir(parents=True)
     folder.mkdir()
     (folder / "releases").symlink_to(tmp_path / "elsewhere")
     fill(root, 1)
-    with pytest.raises(ConfigError, match=r"releases is a link, and links within .* are not followed"):
+    with pytest.raises(
+        ConfigError, match=r"releases is a link, and links within .* are not followed"
+    ):
         releases.publish(root, folder, keep=1)
     assert list((tmp_path / "elsewhere").iterdir()) == [old]

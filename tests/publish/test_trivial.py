@@ -18,11 +18,26 @@ def report(*rows: Row) -> Row:
     return {"protocol": {"hash": "a"}, "metrics": list(rows)}
 
 
-LISTS = [row("als", "ndcg@10", 0.078), row("als", "ndcg@5", 0.1), row("most-popular", "ndcg@10", 0.08)]
+LISTS = [
+    row("als", "ndcg@10", 0.078),
+    row("als", "ndcg@5", 0.1),
+    row("most-popular", "ndcg@10", 0.08),
+]
 REPORTS = {
-    "holdout": report(*LISTS, row("als", "rmse", 0.9), row("user-neighbors", "rmse", 0.8), row("biases", "rmse", 0.87)),
-    "cold items": report(row("cnn", "auc", 0.49), row("oracle", "auc", 0.9), row("mean-factors", "auc", 0.5)),
-    "classes": report(row("cnn", "accuracy", 0.6), row("forest", "accuracy", 0.4), row("most-frequent", "accuracy", 0.5)),
+    "holdout": report(
+        *LISTS,
+        row("als", "rmse", 0.9),
+        row("user-neighbors", "rmse", 0.8),
+        row("biases", "rmse", 0.87),
+    ),
+    "cold items": report(
+        row("cnn", "auc", 0.49), row("oracle", "auc", 0.9), row("mean-factors", "auc", 0.5)
+    ),
+    "classes": report(
+        row("cnn", "accuracy", 0.6),
+        row("forest", "accuracy", 0.4),
+        row("most-frequent", "accuracy", 0.5),
+    ),
 }
 
 
@@ -38,7 +53,12 @@ def test_a_model_that_loses_is_named_with_the_numbers() -> None:
 def test_nobody_loses_where_nothing_or_no_trivial_answer_is_measured() -> None:
     assert trivial.losses({}) == []
     assert trivial.losses({"holdout": report(row("als", "ndcg@10", 0.0))}) == []
-    assert trivial.losses({"holdout": report(row("als", "ndcg@10", 0.08), row("most-popular", "ndcg@10", 0.08))}) == []
+    assert (
+        trivial.losses(
+            {"holdout": report(row("als", "ndcg@10", 0.08), row("most-popular", "ndcg@10", 0.08))}
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +71,9 @@ def test_nobody_loses_where_nothing_or_no_trivial_answer_is_measured() -> None:
         (["items"], []),
     ],
 )
-def test_what_is_served_is_asked_to_beat_a_trivial_answer(tables: list[str], expected: list[str]) -> None:
+def test_what_is_served_is_asked_to_beat_a_trivial_answer(
+    tables: list[str], expected: list[str]
+) -> None:
     assert [gate.text for gate in trivial.gates(REPORTS, tables, "als")] == expected
 
 

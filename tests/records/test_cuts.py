@@ -1,4 +1,6 @@
-"""Large files cut anywhere: every cut gives the same records, and quotes are never taken for what they are not."""
+"""Large files cut anywhere: every cut gives the same records, and quotes are never taken for
+what they are not.
+"""
 
 import io
 import random
@@ -14,8 +16,8 @@ from emberline.records.dialect import Dialect
 from emberline.records.heads import Layout
 
 NASTY = (
-    '\ufeffu,i\r\n1,"a\r\nb"\r\n\r\n2,"é\n\n",\n3,x\r4,"y"\n"5","""q"""\n6,"open\n7,12" disc\n"8", "a ""\n"" b"\n'
-    '"","\n"\n"",""\n9,"x"y\n"10","\n,\n"\n,"\n"\n11,"never\n'
+    '\ufeffu,i\r\n1,"a\r\nb"\r\n\r\n2,"é\n\n",\n3,x\r4,"y"\n"5","""q"""\n6,"open\n7,12" disc\n"8",'
+    ' "a ""\n"" b"\n"","\n"\n"",""\n9,"x"y\n"10","\n,\n"\n,"\n"\n11,"never\n'
 )
 Rows = list[tuple[str | None, ...]]
 
@@ -37,7 +39,9 @@ def _layout(data: bytes, dialect: Dialect) -> Layout:
 
 
 @pytest.mark.parametrize("quoted", [1 << 20, 8, 3])
-def test_a_cut_at_any_byte_gives_the_same_rows(monkeypatch: pytest.MonkeyPatch, quoted: int) -> None:
+def test_a_cut_at_any_byte_gives_the_same_rows(
+    monkeypatch: pytest.MonkeyPatch, quoted: int
+) -> None:
     for module in ("automaton", "cuts"):
         monkeypatch.setattr(f"emberline.records.{module}.LONGEST_QUOTED", quoted)
     monkeypatch.setattr("emberline.records.cuts._AROUND", 4)
@@ -50,7 +54,11 @@ def test_a_cut_at_any_byte_gives_the_same_rows(monkeypatch: pytest.MonkeyPatch, 
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.text(st.sampled_from('ab,"\n\r \\'), max_size=60), st.integers(0, 60), st.sampled_from(["", "\\"]))
+@given(
+    st.text(st.sampled_from('ab,"\n\r \\'), max_size=60),
+    st.integers(0, 60),
+    st.sampled_from(["", "\\"]),
+)
 def test_random_text_cut_anywhere_gives_the_same_rows(body: str, place: int, escape: str) -> None:
     data, dialect = f"u,i\n{body}".encode(), Dialect(escape=escape)
     layout = _layout(data, dialect)
@@ -80,7 +88,15 @@ class _Counting(io.BytesIO):
 
 @pytest.mark.parametrize(
     ("encoding", "separator", "expected"),
-    [("utf-8", "¦", True), ("cp1252", ",", True), ("cp1252", "¦", False), ("shift_jis", ",", False), ("utf-16", ",", False)],
+    [
+        ("utf-8", "¦", True),
+        ("cp1252", ",", True),
+        ("cp1252", "¦", False),
+        ("shift_jis", ",", False),
+        ("utf-16", ",", False),
+    ],
 )
-def test_text_is_cut_where_its_bytes_are_those_of_utf_8(encoding: str, separator: str, expected: bool) -> None:
+def test_text_is_cut_where_its_bytes_are_those_of_utf_8(
+    encoding: str, separator: str, expected: bool
+) -> None:
     assert cuts.can_cut(Dialect(encoding=encoding, separator=separator)) is expected

@@ -1,4 +1,6 @@
-"""Text of every encoding against Python's own decoding, bytes that decode to nothing, and lines of any length."""
+"""Text of every encoding against Python's own decoding, bytes that decode to nothing, and lines
+of any length.
+"""
 
 import random
 import tracemalloc
@@ -24,7 +26,8 @@ def _text_encodings() -> list[str]:
 
 
 ENCODINGS = _text_encodings()
-STATEFUL = [name for name in ENCODINGS if name.startswith("iso2022")]  # in which line feeds may be half of a character
+# in which line feeds may be half of a character
+STATEFUL = [name for name in ENCODINGS if name.startswith("iso2022")]
 WIDE = [name for name in ENCODINGS if name.startswith(("utf_16", "utf_32"))]
 
 
@@ -57,7 +60,9 @@ def test_every_character_is_what_pythons_codec_says(encoding: str) -> None:
     assert _decode(data, encoding).decode("utf-8", "surrogatepass") == data.decode(encoding)
 
 
-@pytest.mark.parametrize("encoding", [name for name in ENCODINGS if name not in (*STATEFUL, *WIDE, "hz", "utf_7")])
+@pytest.mark.parametrize(
+    "encoding", [name for name in ENCODINGS if name not in (*STATEFUL, *WIDE, "hz", "utf_7")]
+)
 def test_bytes_that_do_not_decode_never_join_lines(encoding: str) -> None:
     feed = "\n".encode(encoding)
     rng = random.Random(7)
@@ -82,7 +87,10 @@ def test_a_line_over_the_limit_is_shortened_and_the_next_one_whole() -> None:
         chunks = (data[at : at + size] for at in range(0, len(data), size))
         blocks = list(decoding.lines(chunks, "utf-8", longest=20))
         assert [block.data[:1] for block in blocks if block.is_long] == [b"x", b"y"]
-        assert b"".join(block.data for block in blocks if not block.is_long).split() == [b"first", b"last"]
+        assert b"".join(block.data for block in blocks if not block.is_long).split() == [
+            b"first",
+            b"last",
+        ]
 
 
 def test_memory_does_not_grow_with_the_length_of_a_line() -> None:

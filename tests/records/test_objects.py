@@ -1,4 +1,6 @@
-"""JSON lines read as records: lists, objects, paths, and what is said of a line that is no object."""
+"""JSON lines read as records: lists, objects, paths, and what is said of a line that is no
+object.
+"""
 
 import io
 import json
@@ -17,7 +19,9 @@ WANTED: dict[str, str | int] = {"user_id": "u", "item_id": "i"}
 JSON = Dialect(kind="json")
 
 
-def _read(content: bytes | str, wanted: dict[str, str | int] = WANTED, lists: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+def _read(
+    content: bytes | str, wanted: dict[str, str | int] = WANTED, lists: tuple[str, ...] = ()
+) -> list[tuple[Any, ...]]:
     data = content.encode() if isinstance(content, str) else content
     layout = text.layout_of(heads.read_head(io.BytesIO(data), "a.json", "utf-8"), JSON)
     assert layout is not None
@@ -25,7 +29,12 @@ def _read(content: bytes | str, wanted: dict[str, str | int] = WANTED, lists: tu
     return [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
 
 
-scalars = st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+)
 
 
 @settings(deadline=None)
@@ -42,29 +51,58 @@ def _written(value: Any) -> str | None:
 
 
 def test_a_list_is_words_where_there_may_be_several_and_a_problem_in_an_id() -> None:
-    lines = '{"u": 1, "g": ["a|b", "c"], "i": ["x"]}\n{"u": 2, "g": "a|b", "i": "x"}\n{"u": 3, "g": [], "i": [["x"]]}\n'
+    lines = (
+        '{"u": 1, "g": ["a|b", "c"], "i": ["x"]}\n{"u": 2, "g": "a|b", "i": "x"}\n{"u": 3, "g": [],'
+        ' "i": [["x"]]}\n'
+    )
     found = _read(lines, {"id": "u", "genres": "g"}, ("genres",))
-    assert [row[1:] for row in found] == [(None, "1", f"{WORDS}a|b{WORDS}c"), (None, "2", "a|b"), (None, "3", WORDS)]
+    assert [row[1:] for row in found] == [
+        (None, "1", f"{WORDS}a|b{WORDS}c"),
+        (None, "2", "a|b"),
+        (None, "3", WORDS),
+    ]
     assert [row[1] for row in _read(lines)] == ["i is a list", None, "i is a list"]
-    assert [row[1] for row in _read(lines, {"tags": "i"}, ("tags",))] == [None, None, "i is a list of more than words"]
+    assert [row[1] for row in _read(lines, {"tags": "i"}, ("tags",))] == [
+        None,
+        None,
+        "i is a list of more than words",
+    ]
 
 
 def test_a_path_reaches_into_objects_unless_a_key_has_its_name() -> None:
-    lines = '{"_id": {"$oid": "a"}, "i": 1}\n{"_id.$oid": "b", "_id": {"$oid": "c"}, "i": 2}\n{"_id": "d", "i": 3}\n'
+    lines = (
+        '{"_id": {"$oid": "a"}, "i": 1}\n{"_id.$oid": "b", "_id": {"$oid": "c"}, "i": 2}\n{"_id":'
+        ' "d", "i": 3}\n'
+    )
     assert [row[2] for row in _read(lines, {"id": "_id.$oid"})] == ["a", "b", None]
-    assert [row[1] for row in _read(lines, {"id": "_id"})] == ["_id is an object", "_id is an object", None]
+    assert [row[1] for row in _read(lines, {"id": "_id"})] == [
+        "_id is an object",
+        "_id is an object",
+        None,
+    ]
 
 
 def test_columns_that_no_object_of_the_head_has_are_told_and_objects_refused_by_name() -> None:
-    head = heads.read_head(io.BytesIO(b'{"u": {"$oid": "a", "at": {"$date": 1}}, "i": 1}\n'), "a.json", "utf-8")
+    head = heads.read_head(
+        io.BytesIO(b'{"u": {"$oid": "a", "at": {"$date": 1}}, "i": 1}\n'), "a.json", "utf-8"
+    )
     assert objects.missing(head, {"item_id": "i", "title": "name", "user_id": "u.$oid"}) == {"name"}
-    with pytest.raises(SchemaError, match=r"a\.json: u is an object, .*name what is meant in it: 'u\.\$oid' or 'u\.at\.\$date'"):
+    with pytest.raises(
+        SchemaError,
+        match=r"a\.json: u is an object, .*name what is meant in it: 'u\.\$oid' or 'u\.at\.\$date'",
+    ):
         objects.missing(head, {"user_id": "u"})
 
 
 def test_half_of_a_surrogate_pair_and_a_nul_reject_their_rows_only() -> None:
-    rows = _read('{"u": "\\ud800", "i": 1}\n{"u": "a\\u0000", "i": 1}\n{"u": "\\ud83d\\ude00", "i": 1}\n')
-    assert [row[1] for row in rows] == ["holds half of a surrogate pair", "holds a NUL character (a zero byte)", None]
+    rows = _read(
+        '{"u": "\\ud800", "i": 1}\n{"u": "a\\u0000", "i": 1}\n{"u": "\\ud83d\\ude00", "i": 1}\n'
+    )
+    assert [row[1] for row in rows] == [
+        "holds half of a surrogate pair",
+        "holds a NUL character (a zero byte)",
+        None,
+    ]
     assert rows[2][2] == "😀"
 
 
@@ -74,4 +112,6 @@ def test_an_array_is_no_json_lines() -> None:
 
 
 def test_deep_nesting_is_no_object() -> None:
-    assert [row[1] for row in _read('{"u": 1}\n{"u": ' + "[" * 100_000 + "]" * 100_000 + "}\n")][1:] == ["not a JSON object"]
+    assert [row[1] for row in _read('{"u": 1}\n{"u": ' + "[" * 100_000 + "]" * 100_000 + "}\n")][
+        1:
+    ] == ["not a JSON object"]

@@ -1,4 +1,6 @@
-"""Raw Parquet files as text: one text per value whatever its type, every row counted, only what is wanted looked at."""
+"""Raw Parquet files as text: one text per value whatever its type, every row counted, only what
+is wanted looked at.
+"""
 
 import io
 import itertools
@@ -32,13 +34,18 @@ def written(table: pa.Table, **options: Any) -> io.BytesIO:
 
 
 def rows(
-    file: io.BytesIO, wanted: dict[str, str | int], lists: Iterable[str] = (), moments: Iterable[str] = ()
+    file: io.BytesIO,
+    wanted: dict[str, str | int],
+    lists: Iterable[str] = (),
+    moments: Iterable[str] = (),
 ) -> list[dict[str, Any]]:
     """What `read` gives of all row groups."""
     layout = parquet.layout(file, "a.parquet", wanted, tuple(lists))
     found = []
     for number, count in enumerate(layout.group_rows):
-        batches = parquet.read(file, "a.parquet", wanted, Piece(number, count, 0, count), tuple(lists), tuple(moments))
+        batches = parquet.read(
+            file, "a.parquet", wanted, Piece(number, count, 0, count), tuple(lists), tuple(moments)
+        )
         found += [row for batch in batches for row in batch.to_pylist()]
     return found
 
@@ -53,11 +60,20 @@ def texts(values: pa.Array, **options: Any) -> list[str | None]:
         (pa.array([17850, -1, None], pa.int64()), ["17850", "-1", None]),
         (pa.array([17850.0, -1.0, None, float("nan")]), ["17850", "-1", None, None]),
         (pa.array([1e7, 0.5, 2.0**53], pa.float32()), ["10000000", "0.5", str(2**53)]),
-        (pa.array([0.1, 1e-7, 123456789.25, 1e300, float("inf")]), ["0.1", "1e-7", "123456789.25", "1e+300", "inf"]),
+        (
+            pa.array([0.1, 1e-7, 123456789.25, 1e300, float("inf")]),
+            ["0.1", "1e-7", "123456789.25", "1e+300", "inf"],
+        ),
         (pa.array([4.0, 0.5], pa.float16()), ["4", "0.5"]),
-        (pa.array([Decimal("17850.00"), Decimal("0.50"), Decimal("1200")], pa.decimal128(12, 2)), ["17850", "0.5", "1200"]),
+        (
+            pa.array([Decimal("17850.00"), Decimal("0.50"), Decimal("1200")], pa.decimal128(12, 2)),
+            ["17850", "0.5", "1200"],
+        ),
         (pa.array([Decimal(10**49), None], pa.decimal256(50, 0)), [str(10**49), None]),
-        (pa.array([Decimal("0E-20"), Decimal("1E-20")], pa.decimal128(38, 20)), ["0", "0." + "0" * 19 + "1"]),
+        (
+            pa.array([Decimal("0E-20"), Decimal("1E-20")], pa.decimal128(38, 20)),
+            ["0", "0." + "0" * 19 + "1"],
+        ),
         (pa.array([2**64 - 1], pa.uint64()), [str(2**64 - 1)]),
         (pa.array(["17850", "", None]), ["17850", "", None]),
         (pa.array([b"17850", None]), ["17850", None]),
@@ -65,41 +81,60 @@ def texts(values: pa.Array, **options: Any) -> list[str | None]:
         (pa.array([7, None]).dictionary_encode(), ["7", None]),
         (pa.array([True, False, None]), ["true", "false", None]),
         (pa.array([date(2020, 1, 2), None]), ["2020-01-02", None]),
-        (pa.array([datetime(2020, 1, 2, 3, 4, 5, 600_000)], pa.timestamp("ms")), ["2020-01-02 03:04:05.6"]),
+        (
+            pa.array([datetime(2020, 1, 2, 3, 4, 5, 600_000)], pa.timestamp("ms")),
+            ["2020-01-02 03:04:05.6"],
+        ),
         (pa.array([datetime(2020, 1, 2)], pa.timestamp("ns")), ["2020-01-02 00:00:00"]),
-        (pa.array([datetime(1960, 1, 2)], pa.timestamp("s", "Asia/Tokyo")), ["1960-01-02 00:00:00"]),
+        (
+            pa.array([datetime(1960, 1, 2)], pa.timestamp("s", "Asia/Tokyo")),
+            ["1960-01-02 00:00:00"],
+        ),
         (pa.nulls(2), [None, None]),
         (pa.array(["x"], pa.large_string()), ["x"]),
     ],
     ids=lambda value: str(value.type) if isinstance(value, pa.Array) else "",
 )
-def test_a_value_has_one_text_whatever_its_type(values: pa.Array, expected: list[str | None]) -> None:
+def test_a_value_has_one_text_whatever_its_type(
+    values: pa.Array, expected: list[str | None]
+) -> None:
     assert texts(values) == expected
 
 
 def test_an_uuid_is_written_as_people_do() -> None:
     ids = [uuid.UUID(int=5), uuid.UUID(int=2**127)]
-    values = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([i.bytes for i in ids], pa.binary(16)))
+    values = pa.ExtensionArray.from_storage(
+        pa.uuid(), pa.array([i.bytes for i in ids], pa.binary(16))
+    )
     assert texts(values) == [str(i) for i in ids]
 
 
 @pytest.mark.parametrize("use_dictionary", [True, False])
 @pytest.mark.parametrize("compression", ["snappy", "zstd", "gzip", "brotli", "lz4", "none"])
 def test_any_compression_that_arrow_undoes_is_read(compression: str, use_dictionary: bool) -> None:
-    file = written(pa.table({"v": [str(i % 7) for i in range(1000)]}), compression=compression, use_dictionary=use_dictionary)
+    file = written(
+        pa.table({"v": [str(i % 7) for i in range(1000)]}),
+        compression=compression,
+        use_dictionary=use_dictionary,
+    )
     assert [row["v"] for row in rows(file, {"v": "v"})] == [str(i % 7) for i in range(1000)]
 
 
 @pytest.mark.parametrize("encoding", ["DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT", "PLAIN"])
 def test_any_encoding_is_read(encoding: str) -> None:
-    file = written(pa.table({"v": list(range(1000))}), use_dictionary=False, column_encoding=encoding)
+    file = written(
+        pa.table({"v": list(range(1000))}), use_dictionary=False, column_encoding=encoding
+    )
     assert [row["v"] for row in rows(file, {"v": "v"})] == [str(i) for i in range(1000)]
 
 
 def test_times_of_96_bits_are_moments() -> None:
     moments = pa.array([datetime(2020, 1, 2, 3, 4, 5), None], pa.timestamp("ns"))
     file = written(pa.table({"v": moments}), use_deprecated_int96_timestamps=True)
-    assert [row["v"] for row in rows(file, {"v": "v"}, moments=["v"])] == [f"{MOMENT}1577934245000000", None]
+    assert [row["v"] for row in rows(file, {"v": "v"}, moments=["v"])] == [
+        f"{MOMENT}1577934245000000",
+        None,
+    ]
 
 
 def test_a_moment_that_microseconds_do_not_reach_is_null() -> None:
@@ -109,14 +144,37 @@ def test_a_moment_that_microseconds_do_not_reach_is_null() -> None:
 
 def test_the_row_is_raw_as_json_of_the_wanted_columns() -> None:
     strange = 'say "hi",\\\n\x01ä'
-    table = pa.table({"u": [17850, None], "i": ["a", strange], "unused": [[1], None], "b": [True, None], "x": [0.5, 4.0]})
-    found = rows(written(table), {"user_id": "u", "item_id": "i", "value": "b", "other": "x", "again": "u"})
-    assert [json.loads(row["raw"]) for row in found] == [{"u": 17850, "i": "a", "b": True, "x": 0.5}, {"i": strange, "x": 4}]
-    assert rows(written(pa.table({"u": pa.nulls(2)})), {"u": "u"}) == [{"raw": "{}", "problem": None, "u": None}] * 2
+    table = pa.table(
+        {
+            "u": [17850, None],
+            "i": ["a", strange],
+            "unused": [[1], None],
+            "b": [True, None],
+            "x": [0.5, 4.0],
+        }
+    )
+    found = rows(
+        written(table), {"user_id": "u", "item_id": "i", "value": "b", "other": "x", "again": "u"}
+    )
+    assert [json.loads(row["raw"]) for row in found] == [
+        {"u": 17850, "i": "a", "b": True, "x": 0.5},
+        {"i": strange, "x": 4},
+    ]
+    assert (
+        rows(written(pa.table({"u": pa.nulls(2)})), {"u": "u"})
+        == [{"raw": "{}", "problem": None, "u": None}] * 2
+    )
 
 
 def test_a_value_that_is_no_number_is_seen_in_the_row_though_it_is_none() -> None:
-    file = written(pa.table({"u": pa.array([float("nan"), None, 2.0]), "h": pa.array([float("nan"), 1.0, 1.0], pa.float16())}))
+    file = written(
+        pa.table(
+            {
+                "u": pa.array([float("nan"), None, 2.0]),
+                "h": pa.array([float("nan"), 1.0, 1.0], pa.float16()),
+            }
+        )
+    )
     found = rows(file, {"u": "u", "h": "h"})
     assert [(row["raw"], row["u"]) for row in found] == [
         ('{"u":NaN,"h":NaN}', None),
@@ -145,7 +203,12 @@ def test_a_path_reaches_into_structs_unless_a_column_has_that_name() -> None:
 def test_lists_are_words_where_they_may_be() -> None:
     table = pa.table({"g": [["a", "b c"], [], None, [None, "d"]], "n": [[1], [2, 3], [], None]})
     found = rows(written(table), {"genres": "g", "tags": "n"}, lists=["genres", "tags"])
-    assert [row["genres"] for row in found] == [f"{WORDS}a{WORDS}b c", WORDS, None, f"{WORDS}{WORDS}d"]
+    assert [row["genres"] for row in found] == [
+        f"{WORDS}a{WORDS}b c",
+        WORDS,
+        None,
+        f"{WORDS}{WORDS}d",
+    ]
     assert [row["tags"] for row in found] == [f"{WORDS}1", f"{WORDS}2{WORDS}3", WORDS, None]
     assert json.loads(found[0]["raw"]) == {"g": ["a", "b c"], "n": ["1"]}
 
@@ -153,13 +216,31 @@ def test_lists_are_words_where_they_may_be() -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (pa.table({"x": [1]}), "a.parquet: column 'v' is missing; the file has: x; correct columns"),
-        (pa.table([[1], [2]], ["v", "v"]), "a.parquet: column 'v' appears 2 times; the file has: v, v"),
+        (
+            pa.table({"x": [1]}),
+            "a.parquet: column 'v' is missing; the file has: x; correct columns",
+        ),
+        (
+            pa.table([[1], [2]], ["v", "v"]),
+            "a.parquet: column 'v' appears 2 times; the file has: v, v",
+        ),
         (pa.table({"v": [[1]]}), r"column 'v' is list<element: int64>, expected a text, a number"),
-        (pa.table({"v": [{"a": 1}]}), r"column 'v' is struct<a: int64>, name what is meant in it: 'v.a'"),
-        (pa.table({"v": [time(8)]}), r"column 'v' is time64\[us\], expected .*; write it as a number or as text"),
-        (pa.table({"v": [timedelta(1)]}), r"column 'v' is duration\[us\], expected .*; write it as a number or as text"),
-        (pa.table({"v": pa.array([b"\0" * 16], pa.binary(16))}), r"column 'v' is fixed_size_binary\[16\], bytes are no text"),
+        (
+            pa.table({"v": [{"a": 1}]}),
+            r"column 'v' is struct<a: int64>, name what is meant in it: 'v.a'",
+        ),
+        (
+            pa.table({"v": [time(8)]}),
+            r"column 'v' is time64\[us\], expected .*; write it as a number or as text",
+        ),
+        (
+            pa.table({"v": [timedelta(1)]}),
+            r"column 'v' is duration\[us\], expected .*; write it as a number or as text",
+        ),
+        (
+            pa.table({"v": pa.array([b"\0" * 16], pa.binary(16))}),
+            r"column 'v' is fixed_size_binary\[16\], bytes are no text",
+        ),
     ],
 )
 def test_a_column_that_cannot_be_used_is_named_with_its_type(table: pa.Table, message: str) -> None:
@@ -190,11 +271,14 @@ def test_the_head_is_the_first_rows(tmp_path: Path) -> None:
     layout, batch = parquet.head(file, "a.parquet", {"v": "v"}, rows=5)
     assert (layout.names, layout.group_rows) == (("v",), (20, 20, 10))
     assert batch["v"].to_pylist() == list("01234")
-    nothing = parquet.head(written(pa.table({"v": pa.array([], pa.int64())})), "a.parquet", {"v": "v"})[1]
+    nothing = parquet.head(
+        written(pa.table({"v": pa.array([], pa.int64())})), "a.parquet", {"v": "v"}
+    )[1]
     assert (nothing.num_rows, nothing.schema.names) == (0, ["raw", "problem", "v"])
 
 
-# --------------------------------------------------------------------------------------------------------- damage
+# --------------------------------------------------------------------------------------------------
+# damage
 
 
 def many(**options: Any) -> bytes:
@@ -207,7 +291,9 @@ def count(content: bytes) -> int:
     return len(rows(io.BytesIO(content), {"v": "v"}))
 
 
-@pytest.mark.parametrize("content", [b"", b"u,i\n1,2\n", b"PAR1", many()[:-1], many()[: len(many()) // 2]])
+@pytest.mark.parametrize(
+    "content", [b"", b"u,i\n1,2\n", b"PAR1", many()[:-1], many()[: len(many()) // 2]]
+)
 def test_a_file_that_is_not_whole_is_named(content: bytes) -> None:
     with pytest.raises(DataError, match=r"a\.parquet is not a whole Parquet file: "):
         count(content)
@@ -215,7 +301,9 @@ def test_a_file_that_is_not_whole_is_named(content: bytes) -> None:
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("checksums", [True, False])
-def test_a_file_of_which_bytes_are_cut_out_before_a_whole_footer_is_named(share: float, checksums: bool) -> None:
+def test_a_file_of_which_bytes_are_cut_out_before_a_whole_footer_is_named(
+    share: float, checksums: bool
+) -> None:
     whole = many(write_page_checksum=checksums)
     footer = len(whole) - int.from_bytes(whole[-8:-4], "little") - 8
     with pytest.raises(DataError, match=r"a\.parquet"):
@@ -238,7 +326,11 @@ def test_a_flipped_bit_of_a_page_is_noticed_where_pages_have_checksums() -> None
 def test_rows_are_counted_against_what_the_footer_said_when_the_tasks_were_made() -> None:
     file = io.BytesIO(many())
     with pytest.raises(
-        DataError, match="its row group 1 holds 2,500 rows where its footer says 2,600; it is damaged, or was changed"
+        DataError,
+        match=(
+            "its row group 1 holds 2,500 rows where its footer says 2,600; it is damaged, or was"
+            " changed"
+        ),
     ):
         list(parquet.read(file, "a.parquet", {"v": "v"}, Piece(1, 2600, 0, 2600)))
     with pytest.raises(DataError, match="its row group 7 is gone"):
@@ -250,12 +342,23 @@ def test_pieces_of_a_row_group_have_every_row_once(monkeypatch: pytest.MonkeyPat
     file = written(pa.table({"v": list(range(100))}))
     for edges in ([0, 100], [0, 7, 50, 51, 100], [0, 0, 99, 100]):
         pieces = [Piece(0, 100, low, high) for low, high in itertools.pairwise(edges)]
-        batches = [batch for piece in pieces for batch in parquet.read(file, "a.parquet", {"v": "v"}, piece)]
+        batches = [
+            batch
+            for piece in pieces
+            for batch in parquet.read(file, "a.parquet", {"v": "v"}, piece)
+        ]
         assert [int(row["v"]) for batch in batches for row in batch.to_pylist()] == list(range(100))
 
 
 def test_a_file_that_vanishes_after_the_tasks_were_made_is_missed(tmp_path: Path) -> None:
-    task = {"uri": str(tmp_path / "a.parquet"), "source_file": "a.parquet", "group": 0, "rows": 1, "start": 0, "end": 1}
+    task = {
+        "uri": str(tmp_path / "a.parquet"),
+        "source_file": "a.parquet",
+        "group": 0,
+        "rows": 1,
+        "start": 0,
+        "end": 1,
+    }
     tasks = pa.RecordBatch.from_pylist([task | {"first_row": 0, "bytes": 9}], parquet.TASKS)
     with pytest.raises(DataError, match=r"/a\.parquet cannot be read: .*No such file"):
         list(parquet.read_tasks(iter([tasks]), {"v": "v"}, (), (), storage.open_arrow))
@@ -267,9 +370,21 @@ PICTURES: dict[str, str | int] = {"item_id": "id", "image": "image", "label": "l
 def pictures(rng: random.Random) -> tuple[bytes, int]:
     """A file of pictures as Hugging Face writes them, and how many."""
     count = rng.randint(1, 60)
-    images = [{"bytes": rng.randbytes(rng.randint(0, 300)) or None, "path": f"{n}.png"} for n in range(count)]
-    table = pa.table({"id": [f"é{n}" for n in range(count)], "image": images, "label": [n % 4 - 1 for n in range(count)]})
-    how = {"row_group_size": rng.randint(5, 60), "compression": rng.choice(["snappy", "zstd", "none"])}
+    images = [
+        {"bytes": rng.randbytes(rng.randint(0, 300)) or None, "path": f"{n}.png"}
+        for n in range(count)
+    ]
+    table = pa.table(
+        {
+            "id": [f"é{n}" for n in range(count)],
+            "image": images,
+            "label": [n % 4 - 1 for n in range(count)],
+        }
+    )
+    how = {
+        "row_group_size": rng.randint(5, 60),
+        "compression": rng.choice(["snappy", "zstd", "none"]),
+    }
     return written(table, write_page_checksum=rng.random() < 0.5, **how).getvalue(), count
 
 
@@ -277,7 +392,16 @@ def read_pictures(content: bytes) -> int:
     names = ["x", "y", "z"]
     layout = parquet.picture_layout(io.BytesIO(content), "a", PICTURES, names)
     tasks = [
-        {"uri": "a", "source_file": "a", "group": group, "rows": rows, "start": 0, "end": rows, "first_row": 0, "bytes": 1}
+        {
+            "uri": "a",
+            "source_file": "a",
+            "group": group,
+            "rows": rows,
+            "start": 0,
+            "end": rows,
+            "first_row": 0,
+            "bytes": 1,
+        }
         for group, rows in enumerate(layout.group_rows)
     ]
     batch = pa.RecordBatch.from_pylist(tasks, parquet.TASKS)
@@ -318,12 +442,21 @@ class _Keys(pe.KmsClient):  # type: ignore[misc]
 
 @pytest.mark.parametrize("plaintext_footer", [True, False])
 def test_an_encrypted_file_is_called_so(tmp_path: Path, plaintext_footer: bool) -> None:
-    settings = pe.EncryptionConfiguration(footer_key="f", column_keys={"c": ["v"]}, plaintext_footer=plaintext_footer)
-    encryption = pe.CryptoFactory(_Keys).file_encryption_properties(pe.KmsConnectionConfig(), settings)
+    settings = pe.EncryptionConfiguration(
+        footer_key="f", column_keys={"c": ["v"]}, plaintext_footer=plaintext_footer
+    )
+    encryption = pe.CryptoFactory(_Keys).file_encryption_properties(
+        pe.KmsConnectionConfig(), settings
+    )
     table = pa.table({"v": [1], "w": [2]})
-    with pq.ParquetWriter(tmp_path / "a.parquet", table.schema, encryption_properties=encryption) as writer:
+    with pq.ParquetWriter(
+        tmp_path / "a.parquet", table.schema, encryption_properties=encryption
+    ) as writer:
         writer.write_table(table)
-    with pytest.raises(DataError, match=r"a\.parquet is encrypted, for which there is no key here; decrypt it first"):
+    with pytest.raises(
+        DataError,
+        match=r"a\.parquet is encrypted, for which there is no key here; decrypt it first",
+    ):
         count((tmp_path / "a.parquet").read_bytes())
     if plaintext_footer:
         assert len(rows(io.BytesIO((tmp_path / "a.parquet").read_bytes()), {"w": "w"})) == 1

@@ -1,4 +1,6 @@
-"""Compressed files to their proper end: what breaks off, is altered, or is no such file is an error that names it."""
+"""Compressed files to their proper end: what breaks off, is altered, or is no such file is an
+error that names it.
+"""
 
 import bz2
 import gzip
@@ -19,7 +21,11 @@ def _zstd(data: bytes) -> bytes:
     return bytes(pa.compress(data, "zstd", asbytes=True))
 
 
-PACKED: dict[str, Callable[[bytes], bytes]] = {"a.csv.gz": gzip.compress, "a.CSV.BZ2": bz2.compress, "a.csv.zst": _zstd}
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "a.csv.gz": gzip.compress,
+    "a.CSV.BZ2": bz2.compress,
+    "a.csv.zst": _zstd,
+}
 each = pytest.mark.parametrize("name", PACKED)
 
 
@@ -43,7 +49,15 @@ def test_parts_that_follow_one_another_are_one_file(name: str) -> None:
 @each
 def test_a_file_that_breaks_off_anywhere_is_an_error_that_names_it(name: str) -> None:
     packed = PACKED[name](TEXT)
-    for end in [0, 1, 5, 12, *range(20, len(packed), len(packed) // 40), len(packed) - 8, len(packed) - 1]:
+    for end in [
+        0,
+        1,
+        5,
+        12,
+        *range(20, len(packed), len(packed) // 40),
+        len(packed) - 8,
+        len(packed) - 1,
+    ]:
         with pytest.raises(DataError, match=rf"{name} cannot be read"):
             _read(packed[:end], name)
 
@@ -79,4 +93,6 @@ def test_a_piece_of_a_file_that_is_shorter_than_it_was_is_an_error() -> None:
 
 def test_a_gzip_of_one_long_line_is_unpacked_a_block_at_a_time() -> None:
     packed = gzip.compress(bytes(200 << 20), 1)
-    assert max(len(block) for block in streams.blocks(io.BytesIO(packed), "a.csv.gz")) <= streams.BLOCK
+    assert (
+        max(len(block) for block in streams.blocks(io.BytesIO(packed), "a.csv.gz")) <= streams.BLOCK
+    )

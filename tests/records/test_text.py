@@ -1,4 +1,6 @@
-"""Text files read as records: what is a record, what its fields are, and what is said of one that cannot be cut."""
+"""Text files read as records: what is a record, what its fields are, and what is said of one
+that cannot be cut.
+"""
 
 import csv
 import io
@@ -16,13 +18,17 @@ Row = tuple[str | None, ...]
 WANTED: dict[str, str | int] = {"user_id": "u", "item_id": "i"}
 
 
-def _read(content: bytes | str, wanted: dict[str, str | int] = WANTED, size: int = 1 << 20, **written: Any) -> list[Row]:
+def _read(
+    content: bytes | str, wanted: dict[str, str | int] = WANTED, size: int = 1 << 20, **written: Any
+) -> list[Row]:
     """The rows of a file, read in blocks of `size` bytes: raw, problem and the wanted columns."""
     data = content.encode() if isinstance(content, str) else content
     dialect = Dialect(**written)
     layout = heads.layout(heads.read_head(io.BytesIO(data), "a.csv", dialect.encoding), dialect)
     assert layout is not None
-    blocks = decoding.lines(streams.blocks(io.BytesIO(data), "a.csv", size=size), layout.dialect.encoding)
+    blocks = decoding.lines(
+        streams.blocks(io.BytesIO(data), "a.csv", size=size), layout.dialect.encoding
+    )
     batches = separated.batches(blocks, layout, text.positions(layout, wanted, "a.csv"))
     return [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
 
@@ -38,9 +44,13 @@ fields = st.text(st.sampled_from('aé€😀,;:" \t\n#\\'), max_size=5)
 @given(st.lists(st.lists(fields, min_size=3, max_size=3), min_size=1), st.integers(1, 40))
 def test_what_pythons_csv_module_writes_is_read_as_it_was(rows: list[list[str]], size: int) -> None:
     written = io.StringIO()
-    csv.writer(written, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([["a", "b", "c"], *rows])
+    csv.writer(written, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(
+        [["a", "b", "c"], *rows]
+    )
     found = _read(written.getvalue(), {name: name for name in "abc"}, size)
-    assert [tuple(value or "" for value in row[2:]) for row in found] == [tuple(row) for row in rows if row != ["a", "b", "c"]]
+    assert [tuple(value or "" for value in row[2:]) for row in found] == [
+        tuple(row) for row in rows if row != ["a", "b", "c"]
+    ]
     assert {row[1] for row in found} <= {None}
 
 
@@ -52,7 +62,11 @@ def test_a_quoted_line_break_is_text_of_its_record() -> None:
 
 
 def test_a_quote_that_never_closes_costs_its_own_line_only() -> None:
-    assert _problems(_read('u,i\n1,"x\n2,y\n3,z\n')) == [('1,"x', "unbalanced quotes"), ("2,y", None), ("3,z", None)]
+    assert _problems(_read('u,i\n1,"x\n2,y\n3,z\n')) == [
+        ('1,"x', "unbalanced quotes"),
+        ("2,y", None),
+        ("3,z", None),
+    ]
 
 
 def test_a_record_of_several_lines_with_another_number_of_fields_is_none() -> None:
@@ -106,14 +120,19 @@ def test_a_replacement_character_that_is_in_the_text_is_kept() -> None:
 
 def test_a_wrong_separator_says_which_one_would_fit() -> None:
     with pytest.raises(
-        SchemaError, match=r"column 'u' is missing; the header, cut at ',', has: u;i; .*separator = ';' would fit"
+        SchemaError,
+        match=(
+            r"column 'u' is missing; the header, cut at ',', has: u;i; .*separator = ';' would fit"
+        ),
     ):
         _read("u;i\n1;2\n")
 
 
 def test_the_head_of_a_file_is_its_first_rows() -> None:
     content = "u,i\n" + "".join(f"{n},x\n" for n in range(100_000))
-    layout, batch = text.head(io.BytesIO(content.encode()), "a.csv", Dialect(), WANTED, lines=10) or (None, None)
+    layout, batch = text.head(
+        io.BytesIO(content.encode()), "a.csv", Dialect(), WANTED, lines=10
+    ) or (None, None)
     assert layout is not None and batch is not None
     assert layout.names == ("u", "i")
     assert batch.column("user_id").to_pylist() == [str(n) for n in range(10)]
@@ -129,7 +148,11 @@ def test_what_a_message_shows_of_a_file_is_one_line_without_controls() -> None:
 @pytest.mark.parametrize(("quote", "separator"), [("'", ";"), ("«", "¦"), ('"', "||"), ("|", "\t")])
 def test_any_characters_may_quote_and_separate(quote: str, separator: str) -> None:
     lines = ["u,i", "1,'a,b'", "'2','c''d'", "3,'e\nf'", "4,g'h", "'5,x"]
-    found = _read("\n".join(lines).replace(",", separator).replace("'", quote), quote=quote, separator=separator)
+    found = _read(
+        "\n".join(lines).replace(",", separator).replace("'", quote),
+        quote=quote,
+        separator=separator,
+    )
     assert [row[1:] for row in found] == [
         (None, "1", f"a{separator}b"),
         (None, "2", f"c{quote}d"),
@@ -142,7 +165,9 @@ def test_any_characters_may_quote_and_separate(quote: str, separator: str) -> No
 def test_many_quotes_that_never_close_take_no_longer_than_the_text_is_long() -> None:
     lines = [f'{n},"never' for n in range(3000)] + ["x" * 100 for _ in range(3000)]
     found = _read("u,i\n" + "\n".join(lines) + "\n")
-    assert [row[1] for row in found] == ["unbalanced quotes"] * 3000 + ["wrong number of fields"] * 3000
+    assert [row[1] for row in found] == ["unbalanced quotes"] * 3000 + [
+        "wrong number of fields"
+    ] * 3000
 
 
 def test_of_a_line_without_an_end_the_head_reads_no_more_than_shows_it() -> None:
@@ -155,5 +180,9 @@ def test_of_a_line_without_an_end_the_head_reads_no_more_than_shows_it() -> None
 
 def test_a_line_over_the_limit_is_a_row_that_says_so() -> None:
     rows = _read(b"u,i\n1,2\n3," + b"x" * (17 << 20) + b"\n4,5\n", size=4 << 20)
-    assert [row[1:] for row in rows] == [(None, "1", "2"), ("longer than 16 MiB", None, None), (None, "4", "5")]
+    assert [row[1:] for row in rows] == [
+        (None, "1", "2"),
+        ("longer than 16 MiB", None, None),
+        (None, "4", "5"),
+    ]
     assert rows[1][0] == "3," + "x" * (decoding.SHOWN - 2) + "..."

@@ -1,4 +1,6 @@
-"""What the tests of the report share: pipelines, roots written by hand, and the page read as a browser would."""
+"""What the tests of the report share: pipelines, roots written by hand, and the page read as a
+browser would.
+"""
 
 import base64
 import io
@@ -61,16 +63,61 @@ test = 0.5
 [report]
 title = "Classes"
 """
-HOLDOUT = {"by": "fraction", "fraction": 0.5, "after": None, "last_days": None, "n": None, "cold_items": 0.2, "seed": 7}
-ACCOUNTS = {"read": 1_234_567, "kept": 7, "merged": 34_560, "rejected": 1_200_000, "filtered": 0, "ratings": 5, "holdout": 2}
+HOLDOUT = {
+    "by": "fraction",
+    "fraction": 0.5,
+    "after": None,
+    "last_days": None,
+    "n": None,
+    "cold_items": 0.2,
+    "seed": 7,
+}
+ACCOUNTS = {
+    "read": 1_234_567,
+    "kept": 7,
+    "merged": 34_560,
+    "rejected": 1_200_000,
+    "filtered": 0,
+    "ratings": 5,
+    "holdout": 2,
+}
 RANKING_REPORT = {
-    "protocol": {"name": "fraction holdout, seed 7", "hash": "0123456789ab", "holdout": HOLDOUT, "users": "everybody"},
+    "protocol": {
+        "name": "fraction holdout, seed 7",
+        "hash": "0123456789ab",
+        "holdout": HOLDOUT,
+        "users": "everybody",
+    },
     "metrics": [
-        {"subject": "als", "metric": "ndcg@3", "value": 0.25, "standard_error": 0.0125, "users": 2500},
-        {"subject": "als", "metric": "recall@3/n", "value": 0.5, "standard_error": None, "users": 2500},
+        {
+            "subject": "als",
+            "metric": "ndcg@3",
+            "value": 0.25,
+            "standard_error": 0.0125,
+            "users": 2500,
+        },
+        {
+            "subject": "als",
+            "metric": "recall@3/n",
+            "value": 0.5,
+            "standard_error": None,
+            "users": 2500,
+        },
         {"subject": "als", "metric": "coverage@3", "value": 0.75, "items": 4},
-        {"subject": "random", "metric": "ndcg@3", "value": 0.125, "standard_error": 0.002, "users": 2500},
-        {"subject": "random", "metric": "recall@3/n", "value": 0.0625, "standard_error": None, "users": 2500},
+        {
+            "subject": "random",
+            "metric": "ndcg@3",
+            "value": 0.125,
+            "standard_error": 0.002,
+            "users": 2500,
+        },
+        {
+            "subject": "random",
+            "metric": "recall@3/n",
+            "value": 0.0625,
+            "standard_error": None,
+            "users": 2500,
+        },
         {"subject": "random", "metric": "coverage@3", "value": 1.0, "items": 4},
     ],
 }
@@ -82,40 +129,100 @@ CLASSES_REPORT = {
         "classes": 2,
     },
     "metrics": [
-        {"subject": "cnn", "metric": "accuracy", "value": 0.8, "standard_error": 0.1, "pictures": 10},
-        {"subject": "most-frequent", "metric": "accuracy", "value": 0.6, "standard_error": 0.1, "pictures": 10},
+        {
+            "subject": "cnn",
+            "metric": "accuracy",
+            "value": 0.8,
+            "standard_error": 0.1,
+            "pictures": 10,
+        },
+        {
+            "subject": "most-frequent",
+            "metric": "accuracy",
+            "value": 0.6,
+            "standard_error": 0.1,
+            "pictures": 10,
+        },
     ],
     "classes": ["<cat>", "dog"],
     "per_class": [
-        {"subject": "cnn", "class": "<cat>", "precision": 0.75, "recall": 1.0, "F1": 6 / 7, "pictures": 6},
-        {"subject": "cnn", "class": "dog", "precision": 1.0, "recall": 0.5, "F1": 2 / 3, "pictures": 4},
-        {"subject": "most-frequent", "class": "dog", "precision": 0.0, "recall": 0.0, "F1": 0.0, "pictures": 4},
+        {
+            "subject": "cnn",
+            "class": "<cat>",
+            "precision": 0.75,
+            "recall": 1.0,
+            "F1": 6 / 7,
+            "pictures": 6,
+        },
+        {
+            "subject": "cnn",
+            "class": "dog",
+            "precision": 1.0,
+            "recall": 0.5,
+            "F1": 2 / 3,
+            "pictures": 4,
+        },
+        {
+            "subject": "most-frequent",
+            "class": "dog",
+            "precision": 0.0,
+            "recall": 0.0,
+            "F1": 0.0,
+            "pictures": 4,
+        },
     ],
     "confusion": {"cnn": [[6, 0], [2, 2]], "most-frequent": [[6, 0], [4, 0]]},
 }
 HISTORY = [
-    {"epoch": 1, "loss": 2.0, "val_loss": 1.5, "val_accuracy": 0.5, "learning_rate": 0.1, "images_per_second": 10.0},
-    {"epoch": 2, "loss": 1.0, "val_loss": 1.25, "val_accuracy": 0.75, "learning_rate": 0.1, "images_per_second": 10.0},
+    {
+        "epoch": 1,
+        "loss": 2.0,
+        "val_loss": 1.5,
+        "val_accuracy": 0.5,
+        "learning_rate": 0.1,
+        "images_per_second": 10.0,
+    },
+    {
+        "epoch": 2,
+        "loss": 1.0,
+        "val_loss": 1.25,
+        "val_accuracy": 0.75,
+        "learning_rate": 0.1,
+        "images_per_second": 10.0,
+    },
 ]
 
 
-# --------------------------------------------------------------------------------------------------------------- datasets
+# --------------------------------------------------------------------------------------------------
+# datasets
 
 
 def publish(
-    root: Path, stage: str, name: str, rows: list[dict[str, Any]], inputs: dict[str, Any] | None = None, **info: Any
+    root: Path,
+    stage: str,
+    name: str,
+    rows: list[dict[str, Any]],
+    inputs: dict[str, Any] | None = None,
+    **info: Any,
 ) -> None:
     """Make a table of the rows, as if a run of the stage had written it."""
     schema = TABLES[name]
     table = pa.Table.from_pylist(rows, schema=schema)
     part = write_part([table], root / name / run_folder(FINGERPRINT, RUN_ID), "part-00000", schema)
-    commit(root, Manifest(name, "table", fields_of(schema), len(rows), [part], _by(stage, inputs), info=info))
+    commit(
+        root,
+        Manifest(
+            name, "table", fields_of(schema), len(rows), [part], _by(stage, inputs), info=info
+        ),
+    )
 
 
 def publish_files(root: Path, stage: str, name: str, files: dict[str, Any], **info: Any) -> None:
     """Make an artifact of JSON files."""
     folder = root / name / run_folder(FINGERPRINT, RUN_ID)
-    parts: list[Part] = [write_file(json.dumps(content).encode(), folder, file) for file, content in files.items()]
+    parts: list[Part] = [
+        write_file(json.dumps(content).encode(), folder, file) for file, content in files.items()
+    ]
     commit(root, Manifest(name, "artifact", [], 0, parts, _by(stage, None), info=info))
 
 
@@ -132,7 +239,10 @@ def publish_ratings(root: Path, inputs: dict[str, Any] | None = None) -> None:
     """Two users, five items; the user 0 has rated 0, 1 and 2, the user 1 the items 1 and 2."""
     rated = [(0, 0, 3.0, 1), (0, 1, 5.0, 2), (0, 2, 5.0, 3), (1, 1, 4.0, None), (1, 2, 1.0, None)]
     when = {day: datetime(2024, 5, day, tzinfo=UTC) for day in (1, 2, 3)}
-    ratings = [{"user": u, "item": i, "value": v, "timestamp": when.get(day or 0)} for u, i, v, day in rated]
+    ratings = [
+        {"user": u, "item": i, "value": v, "timestamp": when.get(day or 0)}
+        for u, i, v, day in rated
+    ]
     reasons = {"rejected: value is not a number": 1_200_000, "merged: an older rating": 34_560}
     stage = "prepare-ratings"
     publish(root, stage, "ratings", ratings, inputs, accounts=ACCOUNTS, reasons=reasons)
@@ -140,24 +250,50 @@ def publish_ratings(root: Path, inputs: dict[str, Any] | None = None) -> None:
     publish(root, stage, "holdout", held_out, protocol=HOLDOUT)
     publish(root, stage, "users", [{"user": 0, "user_id": "ann"}, {"user": 1, "user_id": "b<o>b"}])
     titles = {0: HOSTILE, 1: "Plain", 2: REORDERING, 3: None, 4: "New thing"}
-    publish(root, stage, "items", [{"item": i, "item_id": f"i-{i}", "title": title} for i, title in titles.items()])
+    publish(
+        root,
+        stage,
+        "items",
+        [{"item": i, "item_id": f"i-{i}", "title": title} for i, title in titles.items()],
+    )
     publish(root, stage, "rejected_ratings", [])
     for table in ("user_factors", "item_factors", "user_rating_factors", "item_rating_factors"):
         publish(root, "train-als", table, [])
     lists = [(0, 1, 3, "als"), (0, 2, 4, "cnn"), (1, 1, 0, "als")]
-    rows = [{"user": u, "rank": rank, "item": i, "score": 1 / rank, "rung": rung} for u, rank, i, rung in lists]
+    rows = [
+        {"user": u, "rank": rank, "item": i, "score": 1 / rank, "rung": rung}
+        for u, rank, i, rung in lists
+    ]
     publish(root, "recommend", "recommendations", rows)
-    publish_files(root, "evaluate", "metrics", {"metrics.json": {"reports": {"holdout": RANKING_REPORT}}})
+    publish_files(
+        root, "evaluate", "metrics", {"metrics.json": {"reports": {"holdout": RANKING_REPORT}}}
+    )
 
 
 def publish_pictures(root: Path, items: tuple[int, ...] = (0, 1, 2, 3)) -> None:
     """Pictures of all items but the last, whose title is in the attributes."""
     accounts = {"read": 6, "kept": len(items), "rejected": 6 - len(items)}
-    rows = [{"item": i, "item_id": f"i-{i}", "label": None, "split": None, "pixels": pixels_of(i)} for i in items]
-    facts = {"height": 2, "width": 3, "channels": 3, "accounts": accounts, "reasons": {"not a picture": 6 - len(items)}}
+    rows = [
+        {"item": i, "item_id": f"i-{i}", "label": None, "split": None, "pixels": pixels_of(i)}
+        for i in items
+    ]
+    facts = {
+        "height": 2,
+        "width": 3,
+        "channels": 3,
+        "accounts": accounts,
+        "reasons": {"not a picture": 6 - len(items)},
+    }
     publish(root, "prepare-images", "images", rows, **facts)
     publish(root, "prepare-images", "rejected_images", [])
-    attributes = {"title": "From the attributes", "text": None, "label": None, "genres": [], "tags": [], "numbers": []}
+    attributes = {
+        "title": "From the attributes",
+        "text": None,
+        "label": None,
+        "genres": [],
+        "tags": [],
+        "numbers": [],
+    }
     publish(root, "prepare-items", "item_attributes", [{"item": 3, "item_id": "i-3", **attributes}])
     publish(root, "prepare-items", "rejected_attributes", [])
 
@@ -165,14 +301,28 @@ def publish_pictures(root: Path, items: tuple[int, ...] = (0, 1, 2, 3)) -> None:
 def publish_classes(root: Path) -> None:
     """What a pipeline of pictures and their classes has written."""
     publish_pictures(root)
-    publish_files(root, "train-cnn", "cnn", {"history.json": {}}, task="class", history=HISTORY, best_epoch=2, seconds=61.0)
+    publish_files(
+        root,
+        "train-cnn",
+        "cnn",
+        {"history.json": {}},
+        task="class",
+        history=HISTORY,
+        best_epoch=2,
+        seconds=61.0,
+    )
     publish(root, "predict-items", "predicted_classes", [])
     publish(root, "train-forest", "forest_classes", [])
-    publish_files(root, "train-forest", "forest", {"importances.json": {}}, importances=[0.25, 0.75])
-    publish_files(root, "evaluate", "metrics", {"metrics.json": {"reports": {"classes": CLASSES_REPORT}}})
+    publish_files(
+        root, "train-forest", "forest", {"importances.json": {}}, importances=[0.25, 0.75]
+    )
+    publish_files(
+        root, "evaluate", "metrics", {"metrics.json": {"reports": {"classes": CLASSES_REPORT}}}
+    )
 
 
-# ------------------------------------------------------------------------------------------------------------------- page
+# --------------------------------------------------------------------------------------------------
+# page
 
 
 @dataclass
@@ -217,10 +367,16 @@ class Page(HTMLParser):
             element.text += data
 
     def find(self, tag: str, **attributes: str) -> list[Element]:
-        """The elements of a tag whose attributes hold these words; `class_` is the attribute class."""
+        """The elements of a tag whose attributes hold these words; `class_` is the attribute
+        class.
+        """
         wanted = {name.rstrip("_"): word for name, word in attributes.items()}
         found = (element for element in self.elements if element.tag == tag)
-        return [e for e in found if all(word in e.attributes.get(name, "").split() for name, word in wanted.items())]
+        return [
+            e
+            for e in found
+            if all(word in e.attributes.get(name, "").split() for name, word in wanted.items())
+        ]
 
     def texts(self, tag: str, **attributes: str) -> list[str]:
         """Their texts, with every white space, and every beginning of an element, as one blank."""
@@ -230,7 +386,9 @@ class Page(HTMLParser):
         """Size (width, height) and pixels of each picture, by its alternative text."""
         found = {}
         for element in self.find("img"):
-            data = base64.b64decode(element.attributes["src"].removeprefix("data:image/png;base64,"))
+            data = base64.b64decode(
+                element.attributes["src"].removeprefix("data:image/png;base64,")
+            )
             with Image.open(io.BytesIO(data)) as picture:
                 found[element.attributes["alt"]] = (picture.size, picture.tobytes())
         return found
@@ -257,7 +415,9 @@ def write_pictures() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """`report(pipeline, root, *overrides)` is the page that the stage writes for what is in the root."""
+    """`report(pipeline, root, *overrides)` is the page that the stage writes for what is in the
+    root.
+    """
 
     def write(pipeline: str, root: Path, *overrides: str) -> Page:
         path = tmp_path_factory.mktemp("pipelines") / "pipeline.toml"

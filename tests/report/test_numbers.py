@@ -24,20 +24,31 @@ def test_few_values_have_a_column_each() -> None:
 
 
 def test_many_whole_values_have_columns_that_begin_at_whole_values() -> None:
-    labels, counts = ratings._binned(ratings.Counter({float(value): value for value in range(1, 49)}))
-    assert (labels[:3], labels[-1], counts[:2], counts[-1]) == (["1", "3", "5"], "46", [1 + 2, 3 + 4], 46 + 47 + 48)
+    labels, counts = ratings._binned(
+        ratings.Counter({float(value): value for value in range(1, 49)})
+    )
+    assert (labels[:3], labels[-1], counts[:2], counts[-1]) == (
+        ["1", "3", "5"],
+        "46",
+        [1 + 2, 3 + 4],
+        46 + 47 + 48,
+    )
     assert sum(counts) == 48 * 49 // 2
 
 
 def test_a_tenth_of_the_items_and_those_without_ratings_are_counted() -> None:
-    by_item = np.array([60.0, 0, 5, 5, 5, 5, 5, 5, 5, 5, 0])  # nine rated items; a tenth of them is one
-    assert ratings._sentence(by_item, 13) == (
-        "The 1 most rated of 9 items (a tenth) have 60.0% of all ratings; "
+    # nine rated items; a tenth of them is one
+    by_item = np.array([60.0, 0, 5, 5, 5, 5, 5, 5, 5, 5, 0])
+    assert (
+        ratings._sentence(by_item, 13)
+        == "The 1 most rated of 9 items (a tenth) have 60.0% of all ratings; "
         "4 of 13 items have none, because they are new or withheld."
     )
 
 
-def test_users_are_drawn_among_those_with_a_list_and_by_the_seed(root: Path, write_ratings: Callable[..., None]) -> None:
+def test_users_are_drawn_among_those_with_a_list_and_by_the_seed(
+    root: Path, write_ratings: Callable[..., None]
+) -> None:
     write_ratings(root)
     published = manifests.load(root, "recommendations")
     assert people.draw(published, 5, seed=1) == [0, 1]
@@ -58,7 +69,10 @@ def test_an_item_is_called_by_its_attributes_its_ratings_or_its_id(
 
 
 def test_implicit_histories_begin_with_the_latest() -> None:
-    rows = [{"item": item, "value": 9.0 - item, "timestamp": datetime(2024, 1, item, tzinfo=UTC)} for item in (1, 3, 2)]
+    rows = [
+        {"item": item, "value": 9.0 - item, "timestamp": datetime(2024, 1, item, tzinfo=UTC)}
+        for item in (1, 3, 2)
+    ]
     rows.append({"item": 4, "value": 99.0, "timestamp": None})
     assert [row["item"] for row in sorted(rows, key=people._implicit_order)] == [3, 2, 1, 4]
 
@@ -69,15 +83,30 @@ def test_the_best_is_the_lowest_error_and_the_oracle_does_not_compete() -> None:
     assert [cell and cell.is_best for cell in line.cells] == [False, False, True]
     assert line.over == "9 ratings"
     (gain,) = measures.gains({"holdout": {"metrics": rows}})
-    assert gain == measures.Gain("Predicted ratings", "rmse", "als", "0.800", "item-mean", "0.900", "better")
+    assert gain == measures.Gain(
+        "Predicted ratings", "rmse", "als", "0.800", "item-mean", "0.900", "better"
+    )
 
 
 def _rated(subject: str, value: float, error: float | None = 0.01, **more: int) -> dict[str, Any]:
-    return {"subject": subject, "metric": "rmse", "value": value, "standard_error": error, "ratings": 9, **more}
+    return {
+        "subject": subject,
+        "metric": "rmse",
+        "value": value,
+        "standard_error": error,
+        "ratings": 9,
+        **more,
+    }
 
 
 def _ranked(subject: str, value: float, error: float | None = 0.01) -> dict[str, Any]:
-    return {"subject": subject, "metric": "ndcg@5", "value": value, "standard_error": error, "users": 3}
+    return {
+        "subject": subject,
+        "metric": "ndcg@5",
+        "value": value,
+        "standard_error": error,
+        "users": 3,
+    }
 
 
 def test_each_model_says_its_own_number_of_ratings_without_an_answer() -> None:
@@ -93,8 +122,13 @@ def test_each_model_says_its_own_number_of_ratings_without_an_answer() -> None:
 def test_a_model_that_loses_says_so() -> None:
     rows = [_ranked("als", 0.1), _ranked("random", 0.05), _ranked("most-popular", 0.2)]
     (gain,) = measures.gains({"holdout": {"metrics": rows}})
-    assert gain == measures.Gain("Held-out ratings", "ndcg@5", "als", "0.100", "most-popular", "0.200", "worse")
-    assert gain.words == "worse than the best baseline, most-popular, with 0.200: that one serves better"
+    assert gain == measures.Gain(
+        "Held-out ratings", "ndcg@5", "als", "0.100", "most-popular", "0.200", "worse"
+    )
+    assert (
+        gain.words
+        == "worse than the best baseline, most-popular, with 0.200: that one serves better"
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,31 +141,60 @@ def test_a_model_that_loses_says_so() -> None:
         (_ranked("als", 0.9, None), _ranked("random", 0.1, 0.01), "undecided"),
     ],
 )
-def test_a_difference_within_the_error_is_no_win(model: dict[str, Any], baseline: dict[str, Any], verdict: str) -> None:
+def test_a_difference_within_the_error_is_no_win(
+    model: dict[str, Any], baseline: dict[str, Any], verdict: str
+) -> None:
     (gain,) = measures.gains({"holdout": {"metrics": [model, baseline]}})
     assert gain.verdict == verdict
     (line,) = measures._lines([model, baseline], ["als", baseline["subject"]])
-    assert [cell and cell.is_best for cell in line.cells] == [verdict == "better", verdict == "worse"]
+    assert [cell and cell.is_best for cell in line.cells] == [
+        verdict == "better",
+        verdict == "worse",
+    ]
 
 
 def test_each_model_that_loses_to_a_trivial_answer_is_named() -> None:
-    rows = [_rated("biases", 0.9), _rated("als", 0.8), _rated("item-neighbors", 0.91), _rated("user-neighbors", 1.0)]
+    rows = [
+        _rated("biases", 0.9),
+        _rated("als", 0.8),
+        _rated("item-neighbors", 0.91),
+        _rated("user-neighbors", 1.0),
+    ]
     assert measures.losses({"holdout": {"metrics": rows}}) == [
-        "item-neighbors loses to biases, a trivial answer: rmse 0.910 against 0.900, a difference within the error.",
+        (
+            "item-neighbors loses to biases, a trivial answer: rmse 0.910 against 0.900, a"
+            " difference within the error."
+        ),
         "user-neighbors loses to biases, a trivial answer: rmse 1.000 against 0.900.",
     ]
 
 
 def test_lists_and_predicted_ratings_have_a_headline_each() -> None:
-    rows = [_ranked("als", 0.3), _ranked("random", 0.1), _rated("als", 0.8), _rated("item-mean", 0.9)]
+    rows = [
+        _ranked("als", 0.3),
+        _ranked("random", 0.1),
+        _rated("als", 0.8),
+        _rated("item-mean", 0.9),
+    ]
     found = measures.gains({"holdout": {"metrics": rows}})
-    assert [(gain.heading, gain.metric) for gain in found] == [("Held-out ratings", "ndcg@5"), ("Predicted ratings", "rmse")]
+    assert [(gain.heading, gain.metric) for gain in found] == [
+        ("Held-out ratings", "ndcg@5"),
+        ("Predicted ratings", "rmse"),
+    ]
 
 
 def test_metrics_of_other_subjects_have_a_table_of_their_own() -> None:
-    rows = [_ranked("als", 0.3), _ranked("random", 0.1), _rated("item-mean", 0.9), _rated("als", 0.8)]
+    rows = [
+        _ranked("als", 0.3),
+        _ranked("random", 0.1),
+        _rated("item-mean", 0.9),
+        _rated("als", 0.8),
+    ]
     first, second = measures._grids(rows, ["als", "random", "item-mean"])
-    assert (first.subjects, [line.metric for line in first.lines]) == ([("als", True), ("random", False)], ["ndcg@5"])
+    assert (first.subjects, [line.metric for line in first.lines]) == (
+        [("als", True), ("random", False)],
+        ["ndcg@5"],
+    )
     assert second.subjects == [("als", True), ("item-mean", False)]
     assert [cell and cell.value for cell in second.lines[0].cells] == ["0.800", "0.900"]
 
@@ -144,12 +207,22 @@ def test_metrics_of_other_subjects_have_a_table_of_their_own() -> None:
             "20% of each user's ratings, chosen by hash? That is from",
             "people",
         ),
-        ({"by": "last", "n": 2, "seed": 1}, "what each user rated last: the last 2 ratings of each user", "chose afterwards"),
-        ({"by": "time", "after": "2011-11-01", "seed": 1}, "chose afterwards: ratings after 2011-11-01", "random"),
+        (
+            {"by": "last", "n": 2, "seed": 1},
+            "what each user rated last: the last 2 ratings of each user",
+            "chose afterwards",
+        ),
+        (
+            {"by": "time", "after": "2011-11-01", "seed": 1},
+            "chose afterwards: ratings after 2011-11-01",
+            "random",
+        ),
         ({"by": "something new", "seed": 1}, "the ratings that were withheld", "afterwards"),
     ],
 )
-def test_what_is_asked_is_what_was_withheld(holdout: dict[str, Any], said: str, not_said: str) -> None:
+def test_what_is_asked_is_what_was_withheld(
+    holdout: dict[str, Any], said: str, not_said: str
+) -> None:
     question = measures._question("holdout", {"holdout": holdout})
     assert said in question and not_said not in question
 
@@ -161,7 +234,14 @@ def test_iterations_are_not_called_epochs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0.04, "0.0 s"), (59.94, "59.9 s"), (59.96, "1 min 0 s"), (200.4, "3 min 20 s"), (7500, "2 h 5 min")]
+    ("seconds", "said"),
+    [
+        (0.04, "0.0 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 0 s"),
+        (200.4, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+    ],
 )
 def test_a_duration_is_told_in_words(seconds: float, said: str) -> None:
     assert made.duration(seconds) == said
@@ -175,7 +255,11 @@ def test_settings_that_are_defaults_are_left_out() -> None:
         made.Setting("patience", "2", "none"),
     ]
     columns = {"user_id": "u", "item_id": 2}
-    ratings_config = {"columns": columns, "holdout": {"by": "last", "n": 1, "cold_items": 0.0}, "seed": 1}
+    ratings_config = {
+        "columns": columns,
+        "holdout": {"by": "last", "n": 1, "cold_items": 0.0},
+        "seed": 1,
+    }
     assert made.changed("ratings", ratings_config) == [
         made.Setting("columns.user_id", "u", None),
         made.Setting("columns.item_id", "2", None),
@@ -183,7 +267,9 @@ def test_settings_that_are_defaults_are_left_out() -> None:
         made.Setting("holdout.n", "1", "none"),
     ]
     candidates = ItemListConfig(path="p.csv", separator=";").what()
-    assert made.changed("recommend", {"candidates": candidates}) == [made.Setting("candidates.separator", ";", ",")]
+    assert made.changed("recommend", {"candidates": candidates}) == [
+        made.Setting("candidates.separator", ";", ",")
+    ]
     items = [{"columns": {"id": "a"}, "header": True}, {"columns": {"id": 1}, "header": False}]
     assert made.changed("attributes", {"items": items, "users": []}) == [
         made.Setting("items.1.columns.id", "a", None),
@@ -195,18 +281,32 @@ def test_settings_that_are_defaults_are_left_out() -> None:
 def test_new_items_are_counted(root: Path, write_ratings: Callable[..., None]) -> None:
     write_ratings(root)  # lists hold item 3 by als, 4 by cnn and 0 by als; rated are 0, 1 and 2
     found = lists.lists(manifests.load(root, "recommendations"), manifests.load(root, "ratings"))
-    assert found.sentence == (
-        "The lists of 2 users hold 3 different items: 1 of the 3 items that have ratings in training, and 2 that have none."
+    assert (
+        found.sentence
+        == "The lists of 2 users hold 3 different items: 1 of the 3 items that have ratings in"
+        " training, and 2 that have none."
     )
-    assert [(o.badge, o.places, o.share, o.items) for o in found.origins] == [("factors", 2, "66.7%", 2), ("new", 1, "33.3%", 1)]
+    assert [(o.badge, o.places, o.share, o.items) for o in found.origins] == [
+        ("factors", 2, "66.7%", 2),
+        ("new", 1, "33.3%", 1),
+    ]
 
 
 @pytest.mark.parametrize(
     ("holdout", "words"),
     [
-        ({"by": "last", "n": 2, "cold_items": 0.0, "seed": 1}, "the last 2 ratings of each user (seed 1)"),
-        ({"by": "time", "after": "2011-11-01 00:00:00", "seed": 1}, "ratings after 2011-11-01 00:00:00 (seed 1)"),
-        ({"by": "time", "after": None, "last_days": 7.0, "seed": 1}, "ratings of the last 7 days (seed 1)"),
+        (
+            {"by": "last", "n": 2, "cold_items": 0.0, "seed": 1},
+            "the last 2 ratings of each user (seed 1)",
+        ),
+        (
+            {"by": "time", "after": "2011-11-01 00:00:00", "seed": 1},
+            "ratings after 2011-11-01 00:00:00 (seed 1)",
+        ),
+        (
+            {"by": "time", "after": None, "last_days": 7.0, "seed": 1},
+            "ratings of the last 7 days (seed 1)",
+        ),
     ],
 )
 def test_a_holdout_is_told_in_words(holdout: dict[str, Any], words: str) -> None:
@@ -216,23 +316,49 @@ def test_a_holdout_is_told_in_words(holdout: dict[str, Any], words: str) -> None
 def test_many_classes_are_a_picture_and_their_mistakes_are_named() -> None:
     confusion = (np.eye(30, dtype=int) * 8).tolist()
     confusion[3][4], confusion[5][2] = 2, 8
-    per_class = [{"subject": "cnn", "class": "c0", "precision": 1.0, "recall": 1.0, "F1": 1.0, "pictures": 8}]
+    per_class = [
+        {"subject": "cnn", "class": "c0", "precision": 1.0, "recall": 1.0, "F1": 1.0, "pictures": 8}
+    ]
     names = [f"c{place}" for place in range(40)]
-    found = classes.classes({"confusion": {"cnn": confusion}, "classes": names, "per_class": per_class}, {})
-    assert found.heat is not None and not found.matrix and len(found.names) == 30 and found.importances is None
-    assert found.mistakes == [classes.Mistake("c5", "c2", 8, "50.0%"), classes.Mistake("c3", "c4", 2, "20.0%")]
+    found = classes.classes(
+        {"confusion": {"cnn": confusion}, "classes": names, "per_class": per_class}, {}
+    )
+    assert (
+        found.heat is not None
+        and not found.matrix
+        and len(found.names) == 30
+        and found.importances is None
+    )
+    assert found.mistakes == [
+        classes.Mistake("c5", "c2", 8, "50.0%"),
+        classes.Mistake("c3", "c4", 2, "20.0%"),
+    ]
 
 
 def test_charts_are_the_same_text_again_whatever_matplotlib_is_set_to() -> None:
-    first = charts.bars("a & b", ["$x$ \u4e2d", "<y>"], [1.0, 2.0], [0.5, None], [charts.ACCENT, charts.INK])
+    first = charts.bars(
+        "a & b", ["$x$ \u4e2d", "<y>"], [1.0, 2.0], [0.5, None], [charts.ACCENT, charts.INK]
+    )
     with matplotlib.rc_context({"font.size": 30, "svg.fonttype": "path"}):
-        again = charts.bars("a & b", ["$x$ \u4e2d", "<y>"], [1.0, 2.0], [0.5, None], [charts.ACCENT, charts.INK])
+        again = charts.bars(
+            "a & b", ["$x$ \u4e2d", "<y>"], [1.0, 2.0], [0.5, None], [charts.ACCENT, charts.INK]
+        )
     assert first == again and first.startswith("<svg") and "<title>a &amp; b</title>" in first
-    assert "$x$ \u4e2d" in first and "&lt;y&gt;" in first and "var(--accent-fill)" in first and charts.ACCENT not in first
+    assert (
+        "$x$ \u4e2d" in first
+        and "&lt;y&gt;" in first
+        and "var(--accent-fill)" in first
+        and charts.ACCENT not in first
+    )
 
 
 def test_small_shares_are_not_called_nothing() -> None:
-    assert [text.percent(part, 10_000) for part in (0, 1, 10, 10_000)] == ["0.0%", "<0.1%", "0.1%", "100.0%"]
+    assert [text.percent(part, 10_000) for part in (0, 1, 10, 10_000)] == [
+        "0.0%",
+        "<0.1%",
+        "0.1%",
+        "100.0%",
+    ]
     assert text.percent(0, 0) == "0.0%"
 
 

@@ -29,14 +29,22 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def test_the_path_that_stays_is_printed(reported: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_path_that_stays_is_printed(
+    reported: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
         monkeypatch.delenv(name, raising=False)
     ended = command("open", reported)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{reported}/report/report.html\n", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (
+        0,
+        f"{reported}/report/report.html\n",
+        "",
+    )
 
 
-def test_a_browser_is_opened_where_there_is_a_screen(reported: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_browser_is_opened_where_there_is_a_screen(
+    reported: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
         monkeypatch.delenv(name, raising=False)

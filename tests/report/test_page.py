@@ -1,4 +1,6 @@
-"""The page as a browser would read it: what is said, what is not, and that nothing in the data can change its shape."""
+"""The page as a browser would read it: what is said, what is not, and that nothing in the data
+can change its shape.
+"""
 
 import itertools
 import json
@@ -27,10 +29,13 @@ CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def headings(page: Any) -> list[tuple[str, str]]:
-    return [(e.tag, " ".join(e.text.split())) for e in page.elements if re.fullmatch("h[1-6]", e.tag)]
+    return [
+        (e.tag, " ".join(e.text.split())) for e in page.elements if re.fullmatch("h[1-6]", e.tag)
+    ]
 
 
-# ------------------------------------------------------------------------------------------------------------------ text
+# --------------------------------------------------------------------------------------------------
+# text
 
 
 def test_a_title_is_shown_as_it_is_and_never_becomes_markup(whole: Any) -> None:
@@ -57,31 +62,49 @@ def test_an_attribute_cannot_be_left_by_a_quote(whole: Any) -> None:
     assert 'Picture of A "fine" <new> <script>alert(1)</script> & co, Größe 5' in whole.pictures()
 
 
-# ------------------------------------------------------------------------------------------------------ nothing outside
+# --------------------------------------------------------------------------------------------------
+# nothing outside
 
 
 @pytest.mark.parametrize("page", ["whole", "classified"])
 def test_the_page_refers_to_nothing_outside_it(page: str, request: pytest.FixtureRequest) -> None:
     found = request.getfixturevalue(page)
-    every = [v for e in found.elements for n, v in e.attributes.items() if n in ("href", "src", "xlink:href", "srcset", "action")]
+    every = [
+        v
+        for e in found.elements
+        for n, v in e.attributes.items()
+        if n in ("href", "src", "xlink:href", "srcset", "action")
+    ]
     assert every and all(value.startswith(("#", "data:image/png;base64,")) for value in every)
     assert "://" not in found.html and "@import" not in found.html
-    assert all(target.startswith("#") for target in re.findall(r"url\(\s*['\"]?([^)]*)", found.html))
-    assert {"link", "script", "iframe", "object", "form", "base"}.isdisjoint(e.tag for e in found.elements)
-    assert [e.attributes["content"] for e in found.find("meta", **{"http-equiv": "Content-Security-Policy"})] == [CSP]
+    assert all(
+        target.startswith("#") for target in re.findall(r"url\(\s*['\"]?([^)]*)", found.html)
+    )
+    assert {"link", "script", "iframe", "object", "form", "base"}.isdisjoint(
+        e.tag for e in found.elements
+    )
+    assert [
+        e.attributes["content"]
+        for e in found.find("meta", **{"http-equiv": "Content-Security-Policy"})
+    ] == [CSP]
 
 
 def test_every_link_in_a_chart_has_its_target(whole: Any) -> None:
     ids = {e.attributes["id"] for e in whole.elements if "id" in e.attributes}
     targets = set(re.findall(r"url\(#([^)]*)\)", whole.html))
-    targets |= {e.attributes["xlink:href"][1:] for e in whole.elements if "xlink:href" in e.attributes}
+    targets |= {
+        e.attributes["xlink:href"][1:] for e in whole.elements if "xlink:href" in e.attributes
+    }
     assert targets and targets <= ids
 
 
-# --------------------------------------------------------------------------------------------------------- the same bytes
+# --------------------------------------------------------------------------------------------------
+# the same bytes
 
 
-def test_the_same_inputs_give_the_same_bytes(report: Report, tmp_path: Path, write_ratings: Write, write_pictures: Write) -> None:
+def test_the_same_inputs_give_the_same_bytes(
+    report: Report, tmp_path: Path, write_ratings: Write, write_pictures: Write
+) -> None:
     pages = []
     for place in ("one", "other"):
         root = tmp_path / place / "shop-root"
@@ -91,7 +114,8 @@ def test_the_same_inputs_give_the_same_bytes(report: Report, tmp_path: Path, wri
     assert pages[0] == pages[1]
 
 
-# ------------------------------------------------------------------------------------------------------------ what is said
+# --------------------------------------------------------------------------------------------------
+# what is said
 
 
 def test_the_accounts_are_there_with_every_reason(whole: Any) -> None:
@@ -106,7 +130,8 @@ def test_the_accounts_are_there_with_every_reason(whole: Any) -> None:
 
 def test_bars_are_as_long_as_their_shares(whole: Any) -> None:
     bars = [span.attributes["style"] for span in whole.find("span", class_="bar")]
-    assert bars == ["width:100.0%", "width:2.88%", "width:100.0%"]  # of the largest reason: 34,560 / 1,200,000; alone
+    # of the largest reason: 34,560 / 1,200,000; alone
+    assert bars == ["width:100.0%", "width:2.88%", "width:100.0%"]
     rails = [piece.attributes["style"] for piece in whole.find("i")]
     assert rails == ["flex:5", "flex:2", "flex:34560", "flex:1200000", "flex:4", "flex:2"]
 
@@ -116,13 +141,18 @@ def test_metrics_stand_beside_their_baselines_with_the_protocol(whole: Any) -> N
     assert "Metric als random Over" in rows
     assert "ndcg@3 0.250 ± 0.013 0.125 ± 0.002 2,500 users" in rows
     assert "coverage@3 0.750 1.000 4 items" in rows
-    assert "50% of each user's ratings, chosen by hash; all ratings of 20% of the items (seed 7)" in whole.texts("dd")
+    assert (
+        "50% of each user's ratings, chosen by hash; all ratings of 20% of the items (seed 7)"
+        in whole.texts("dd")
+    )
     assert whole.texts("span", class_="hash") == ["0123456789ab"]
     assert whole.texts("td", class_="best") == ["0.250 ± 0.013"]  # of the recalls no error is known
 
 
 def test_the_head_compares_the_model_with_its_best_baseline(whole: Any) -> None:
-    assert "0.250 ndcg@3 of als: better than the best baseline, random, with 0.125" in whole.texts("dd")
+    assert "0.250 ndcg@3 of als: better than the best baseline, random, with 0.125" in whole.texts(
+        "dd"
+    )
     assert len(whole.find("div", class_="better")) == 1 and not whole.find("div", class_="worse")
 
 
@@ -133,7 +163,9 @@ def test_every_chart_says_in_words_what_it_shows(whole: Any) -> None:
 
 
 def test_runs_and_fingerprints_are_those_of_the_manifests(whole: Any) -> None:
-    assert "recommendations 3 rows recommend 20250102T030405-00000000 abcdef012345" in whole.texts("tr")
+    assert "recommendations 3 rows recommend 20250102T030405-00000000 abcdef012345" in whole.texts(
+        "tr"
+    )
     assert "train-als 2 Jan 2025, 03:04 UTC – all defaults" in whole.texts("tr")
 
 
@@ -141,31 +173,54 @@ def test_no_id_of_a_run_stands_before_the_content(whole: Any) -> None:
     assert "20250102T030405-00000000" not in whole.html[: whole.html.index("<main")]
 
 
-def test_a_stages_time_is_that_of_the_run_that_is_shown(report: Report, root: Path, write_ratings: Write) -> None:
+def test_a_stages_time_is_that_of_the_run_that_is_shown(
+    report: Report, root: Path, write_ratings: Write
+) -> None:
     write_ratings(root)
-    for stage, run_id in (("train-als", "20250102T030405-00000000"), ("recommend", "20240101T000000-00000000")):
+    for stage, run_id in (
+        ("train-als", "20250102T030405-00000000"),
+        ("recommend", "20240101T000000-00000000"),
+    ):
         status.write(root, Status(stage, "running", run_id, "0" * 64).succeeded(61.2, {}, {}))
     page = report("ratings", root)
     assert "train-als 2 Jan 2025, 03:04 UTC 1 min 1 s all defaults" in page.texts("tr")
     assert "recommend 2 Jan 2025, 03:04 UTC – all defaults" in page.texts("tr")
-    assert "4 stages, 1 min 1 s in all; the last began 2 Jan 2025, 03:04 UTC." in page.texts("p", class_="lead")[0]
+    assert (
+        "4 stages, 1 min 1 s in all; the last began 2 Jan 2025, 03:04 UTC."
+        in page.texts("p", class_="lead")[0]
+    )
 
 
-def test_a_setting_that_is_no_default_is_there_and_escaped(report: Report, root: Path, write_ratings: Write) -> None:
+def test_a_setting_that_is_no_default_is_there_and_escaped(
+    report: Report, root: Path, write_ratings: Write
+) -> None:
     write_ratings(root)
     path = root / "ratings" / "manifest.json"
     manifest = json.loads(path.read_text())
-    manifest["produced_by"]["config"] = {"columns": {"user_id": "<u>"}, "value": "rating", "min_user_ratings": 3}
+    manifest["produced_by"]["config"] = {
+        "columns": {"user_id": "<u>"},
+        "value": "rating",
+        "min_user_ratings": 3,
+    }
     path.write_text(json.dumps(manifest))
     page = report("ratings", root)
     assert "columns.user_id = <u>" in page.texts("code") and not page.find("u")
-    assert "min_user_ratings = 3 (default 1)" in page.texts("span") and "value = rating" not in page.texts("code")
+    assert "min_user_ratings = 3 (default 1)" in page.texts(
+        "span"
+    ) and "value = rating" not in page.texts("code")
 
 
-# ------------------------------------------------------------------------------------------------- the last evaluation
+# -------------------------------------------------------------------------------------------------
+# the last evaluation
 
 
-def _measure(root: Path, run_id: str, value: float, protocol: str = "0123456789ab", data: Sketch | None = None) -> None:
+def _measure(
+    root: Path,
+    run_id: str,
+    value: float,
+    protocol: str = "0123456789ab",
+    data: Sketch | None = None,
+) -> None:
     """Make the metrics of the root those of another evaluation."""
     path = root / "metrics" / "manifest.json"
     manifest = json.loads(path.read_text())
@@ -181,20 +236,27 @@ def _measure(root: Path, run_id: str, value: float, protocol: str = "0123456789a
     path.write_text(json.dumps(manifest))
 
 
-def test_the_last_evaluation_stands_beside_this_one(report: Report, root: Path, write_ratings: Write) -> None:
+def test_the_last_evaluation_stands_beside_this_one(
+    report: Report, root: Path, write_ratings: Write
+) -> None:
     write_ratings(root)
     assert "The last evaluation" not in report("ratings", root).texts("h4")
     _measure(root, "20250202T030405-00000000", 0.35)  # of 0.25, both with an error of 0.0125
     page = report("ratings", root)
-    assert "Beside the evaluation of 2 Jan 2025, 03:04 UTC, under the same protocol." in page.texts("p")
+    assert "Beside the evaluation of 2 Jan 2025, 03:04 UTC, under the same protocol." in page.texts(
+        "p"
+    )
     assert "ndcg@3 als 0.250 0.350 +0.100 better" in page.texts("tr")
     assert "recall@3/n als 0.500 0.500 ±0.000 within the error" in page.texts("tr")
-    assert page.html == report("ratings", root).html  # the same evaluation again is not compared with itself
+    # the same evaluation again is not compared with itself
+    assert page.html == report("ratings", root).html
     _measure(root, "20250302T030405-00000000", 0.34)
     assert "ndcg@3 als 0.350 0.340 −0.010 within the error" in report("ratings", root).texts("tr")
 
 
-def test_another_protocol_is_not_compared_and_the_page_says_why(report: Report, root: Path, write_ratings: Write) -> None:
+def test_another_protocol_is_not_compared_and_the_page_says_why(
+    report: Report, root: Path, write_ratings: Write
+) -> None:
     write_ratings(root)
     report("ratings", root)
     _measure(root, "20250202T030405-00000000", 0.35, protocol="ffffffffffff")
@@ -206,21 +268,33 @@ def test_another_protocol_is_not_compared_and_the_page_says_why(report: Report, 
     ("shared", "said"),
     [
         (128, "under the same protocol and on the same data."),
-        (96, "under the same protocol, on data that have 86% in common."),  # Jaccard .75: 2 * .75 / 1.75
+        # Jaccard .75: 2 * .75 / 1.75
+        (96, "under the same protocol, on data that have 86% in common."),
         (16, "the data have 22% in common."),  # 2 * .125 / 1.125
     ],
 )
-def test_other_data_are_not_compared(shared: int, said: str, report: Report, root: Path, write_ratings: Write) -> None:
+def test_other_data_are_not_compared(
+    shared: int, said: str, report: Report, root: Path, write_ratings: Write
+) -> None:
     write_ratings(root)
     for month, differing in ((2, 0), (3, 128 - shared)):
         marks = {place: place + 1000 * (place < differing) for place in range(128)}
-        _measure(root, f"20250{month}02T030405-00000000", 0.35, data=Sketch.of(1000, differing << 32, marks))
+        _measure(
+            root,
+            f"20250{month}02T030405-00000000",
+            0.35,
+            data=Sketch.of(1000, differing << 32, marks),
+        )
         page = report("ratings", root)
-    assert [text for text in page.texts("p") if text.endswith(said)], [t for t in page.texts("p") if "valuation" in t]
+    assert [text for text in page.texts("p") if text.endswith(said)], [
+        t for t in page.texts("p") if "valuation" in t
+    ]
     assert ("ndcg@3 als 0.350 0.350 ±0.000 within the error" in page.texts("tr")) == (shared > 64)
 
 
-def test_a_damaged_last_report_does_not_stop_this_one(report: Report, root: Path, write_ratings: Write) -> None:
+def test_a_damaged_last_report_does_not_stop_this_one(
+    report: Report, root: Path, write_ratings: Write
+) -> None:
     write_ratings(root)
     report("ratings", root)
     (root / "report" / "manifest.json").write_text("{")
@@ -231,7 +305,10 @@ def test_a_model_that_loses_is_told_to(report: Report, root: Path, write_ratings
     write_ratings(root)
     _measure(root, "20250202T030405-00000000", 0.05)
     page = report("ratings", root)
-    said = "0.050 ndcg@3 of als: worse than the best baseline, random, with 0.125: that one serves better"
+    said = (
+        "0.050 ndcg@3 of als: worse than the best baseline, random, with 0.125: that one serves"
+        " better"
+    )
     assert said in page.texts("dd") and len(page.find("div", class_="worse")) == 1
 
 
@@ -251,8 +328,12 @@ def test_generated_data_is_called_so_and_without_users_there_are_no_people(
 ) -> None:
     write_ratings(root, inputs={"shop": {"fingerprint": "f", "run_id": "r"}})
     page = report("ratings", root, "report.users=0")
-    assert page.texts("p", class_="generated") == ["The data is generated: no real person, no real item."]
-    assert "#people" not in [a.attributes["href"] for a in page.find("a")] and not page.find("article")
+    assert page.texts("p", class_="generated") == [
+        "The data is generated: no real person, no real item."
+    ]
+    assert "#people" not in [a.attributes["href"] for a in page.find("a")] and not page.find(
+        "article"
+    )
 
 
 def test_other_data_is_not_called_generated(whole: Any) -> None:
@@ -263,25 +344,35 @@ def test_the_confusion_matrix_counts_by_true_class(classified: Any) -> None:
     assert "dog 2 2" in classified.texts("tr") and "<cat> 6 0" in classified.texts("tr")
     assert "dog <cat> 2 50.0%" in classified.texts("tr")  # the most frequent mistake
     assert "dog 1.000 0.500 0.667 4" in classified.texts("tr")
-    tints = [td.attributes["style"] for td in classified.find("td") if "--tint" in td.attributes.get("style", "")]
-    assert tints == ["--tint:1.0", "--tint:0.0", "--tint:0.707", "--tint:0.707"]  # roots of 1, 0, 1/2 and 1/2
+    tints = [
+        td.attributes["style"]
+        for td in classified.find("td")
+        if "--tint" in td.attributes.get("style", "")
+    ]
+    # roots of 1, 0, 1/2 and 1/2
+    assert tints == ["--tint:1.0", "--tint:0.0", "--tint:0.707", "--tint:0.707"]
 
 
 def test_training_names_the_best_epoch(classified: Any) -> None:
-    assert "2 epochs; the best is epoch 2, with a validation loss of 1.250 and an accuracy of 0.750; 61 s of training." in (
-        classified.texts("p")
+    assert (
+        "2 epochs; the best is epoch 2, with a validation loss of 1.250 and an accuracy of 0.750;"
+        " 61 s of training." in (classified.texts("p"))
     )
     labels = [svg.attributes["aria-label"].partition(": ")[2] for svg in classified.find("svg")]
     assert labels[:3] == ["loss", "accuracy", "learning rate"]
 
 
-# ------------------------------------------------------------------------------------------------------------------ people
+# --------------------------------------------------------------------------------------------------
+# people
 
 
 def test_pictures_have_the_datasets_pixels(whole: Any) -> None:
     pictures = whole.pictures()
     assert pictures["Picture of Plain"] == ((3, 2), bytes(40 + place for place in range(18)))
-    assert pictures["Picture of From the attributes"] == ((3, 2), bytes(120 + place for place in range(18)))
+    assert pictures["Picture of From the attributes"] == (
+        (3, 2),
+        bytes(120 + place for place in range(18)),
+    )
 
 
 def test_a_list_shows_rank_score_badge_and_hits(whole: Any) -> None:
@@ -304,14 +395,20 @@ def test_explicit_histories_begin_with_the_best_and_latest(whole: Any) -> None:
     ]
 
 
-# ---------------------------------------------------------------------------------------------------- what is not there
+# --------------------------------------------------------------------------------------------------
+# what is not there
 
 
-def test_a_pipeline_without_pictures_shows_names_alone(report: Report, root: Path, write_ratings: Write) -> None:
+def test_a_pipeline_without_pictures_shows_names_alone(
+    report: Report, root: Path, write_ratings: Write
+) -> None:
     write_ratings(root)
     page = report("ratings", root)
     assert not page.find("img") and not page.find("span", class_="empty")
-    assert next(text for text in page.texts("li") if "score" in text) == "1 i-3 score 1.000 factors a hit"
+    assert (
+        next(text for text in page.texts("li") if "score" in text)
+        == "1 i-3 score 1.000 factors a hit"
+    )
     assert "i-3" in page.texts("bdi")  # no title anywhere
     assert "Pictures" not in page.texts("h3") and "Item attributes" not in page.texts("h3")
 
@@ -324,14 +421,18 @@ def test_a_pipeline_without_ratings_has_neither_people_nor_ratings(classified: A
 
 
 @pytest.mark.parametrize("page", ["whole", "classified"])
-def test_no_heading_is_empty_or_out_of_order_and_the_contents_are_the_sections(page: str, request: pytest.FixtureRequest) -> None:
+def test_no_heading_is_empty_or_out_of_order_and_the_contents_are_the_sections(
+    page: str, request: pytest.FixtureRequest
+) -> None:
     found = request.getfixturevalue(page)
     levels = [int(tag[1]) for tag, _ in headings(found)]
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     assert all(text for _, text in headings(found))
     sections = found.find("section")
-    assert [f"#{section.attributes['id']}" for section in sections] == [a.attributes["href"] for a in found.find("a")]
+    assert [f"#{section.attributes['id']}" for section in sections] == [
+        a.attributes["href"] for a in found.find("a")
+    ]
     assert all(len(section.text.split()) > 8 for section in sections)
 
 
@@ -339,7 +440,8 @@ def test_table_headers_have_a_scope(whole: Any) -> None:
     assert {th.attributes.get("scope") for th in whole.find("th")} == {"row", "col"}
 
 
-# -------------------------------------------------------------------------------------------------------------------- zip
+# --------------------------------------------------------------------------------------------------
+# zip
 
 
 def test_the_page_is_rendered_from_a_zip(tmp_path: Path) -> None:
@@ -349,12 +451,21 @@ def test_the_page_is_rendered_from_a_zip(tmp_path: Path) -> None:
             if path.suffix in (".py", ".j2", ".css"):
                 file.write(path, path.relative_to(LIB))
     program = (
-        "from emberline.report.page import Content, __file__, render\n"
-        "page = render(Content('Zipped', 'r', False, '', '', [], [], [], [], None, [], [], {}, None, None, [], [], []))\n"
-        "print(__file__, '<h1>Zipped</h1>' in page, '--accent' in page)"
+        "from emberline.report.page import Content, __file__, render\npage ="
+        " render(Content('Zipped', 'r', False, '', '', [], [], [], [], None, [], [], {}, None,"
+        " None, [], [], []))\nprint(__file__, '<h1>Zipped</h1>' in page, '--accent' in page)"
     )
     environment = {**os.environ, "PYTHONPATH": str(archive)}
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
-    assert done.stdout.split() == [f"{archive}/emberline/report/page.py", "True", "True"], done.stderr
+    assert done.stdout.split() == [
+        f"{archive}/emberline/report/page.py",
+        "True",
+        "True",
+    ], done.stderr

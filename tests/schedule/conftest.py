@@ -51,16 +51,23 @@ def nasty(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    """A program that writes its folder and its arguments to `calls`, each ended by NUL, with a line break after each call."""
+    """A program that writes its folder and its arguments to `calls`, each ended by NUL, with a
+    line break after each call.
+    """
     path = tmp_path / "emberline"
-    path.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$PWD\" \"$@\" >> '{tmp_path}/calls'\necho >> '{tmp_path}/calls'\necho done\n")
+    path.write_text(
+        f"#!/bin/sh\nprintf '%s\\0' \"$PWD\" \"$@\" >> '{tmp_path}/calls'\necho >>"
+        f" '{tmp_path}/calls'\necho done\n"
+    )
     path.chmod(0o755)
     return path
 
 
 @pytest.fixture
 def calls(tmp_path: Path) -> Callable[[], list[list[str]]]:
-    """`calls()` is how the program was called since it was last asked: each time its folder and its arguments."""
+    """`calls()` is how the program was called since it was last asked: each time its folder and
+    its arguments.
+    """
 
     def read() -> list[list[str]]:
         path = tmp_path / "calls"
@@ -73,7 +80,9 @@ def calls(tmp_path: Path) -> Callable[[], list[list[str]]]:
 
 @pytest.fixture
 def make_job(tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch) -> MakeJob:
-    """`make_job(name=..., folder=..., ...)` is the job of a pipeline file of that name, in that folder."""
+    """`make_job(name=..., folder=..., ...)` is the job of a pipeline file of that name, in that
+    folder.
+    """
 
     def make(
         name: str = "night",
@@ -91,6 +100,13 @@ def make_job(tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch) -> 
         pipeline.write_text(PIPELINE + sections, encoding="utf-8")
         in_root = [f"root={json.dumps(root, ensure_ascii=False)}"] if root else []
         config = pipelines.load(pipeline, [*overrides, *in_root])
-        return job.make(config, Path(pipeline.name), At.parse(at), Programs((str(program),), submit), root, overrides)
+        return job.make(
+            config,
+            Path(pipeline.name),
+            At.parse(at),
+            Programs((str(program),), submit),
+            root,
+            overrides,
+        )
 
     return make

@@ -29,11 +29,27 @@ def test_a_time_is_daily_weekly_or_hourly(text: str, cron: str, systemd: str, wo
 
 
 @pytest.mark.parametrize(
-    "text", ["", "3", "24:00", "12:60", "Mon", "Mon :15", "Foo 03:00", "Mon Tue 03:00", "03:00:00", "*:00", "٣:٠٠"]
+    "text",
+    [
+        "",
+        "3",
+        "24:00",
+        "12:60",
+        "Mon",
+        "Mon :15",
+        "Foo 03:00",
+        "Mon Tue 03:00",
+        "03:00:00",
+        "*:00",
+        "٣:٠٠",
+    ],
 )
 def test_any_other_time_is_refused(text: str) -> None:
     with pytest.raises(
-        ConfigError, match=r'expected a time such as "03:00" \(daily\), "Mon 03:00" \(weekly\) or ":15" \(hourly\)'
+        ConfigError,
+        match=(
+            r'expected a time such as "03:00" \(daily\), "Mon 03:00" \(weekly\) or ":15" \(hourly\)'
+        ),
     ):
         At.parse(text)
 
@@ -47,9 +63,19 @@ def test_systemd_elapses_when_the_crontab_says(text: str) -> None:
 
 def _elapses(expression: str) -> list[datetime]:
     """The next five times, as systemd computes them."""
-    command = ["systemd-analyze", "calendar", "--iterations=5", f"--base-time={START:%Y-%m-%d %H:%M:%S}", expression]
+    command = [
+        "systemd-analyze",
+        "calendar",
+        "--iterations=5",
+        f"--base-time={START:%Y-%m-%d %H:%M:%S}",
+        expression,
+    ]
     out = subprocess.run(
-        command, env=os.environ | {"TZ": "UTC", "LC_ALL": "C"}, capture_output=True, text=True, check=True
+        command,
+        env=os.environ | {"TZ": "UTC", "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     lines = [
         line.partition(": ")[2]

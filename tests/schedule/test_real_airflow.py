@@ -75,20 +75,40 @@ class Airflow:
 
     @property
     def environment(self) -> dict[str, str]:
-        settings = {"CORE__LOAD_EXAMPLES": "False", "CORE__DAGS_FOLDER": str(self.dags), "CORE__UNIT_TEST_MODE": "False"}
-        return os.environ | {f"AIRFLOW__{key}": value for key, value in settings.items()} | {"AIRFLOW_HOME": str(self.home)}
+        settings = {
+            "CORE__LOAD_EXAMPLES": "False",
+            "CORE__DAGS_FOLDER": str(self.dags),
+            "CORE__UNIT_TEST_MODE": "False",
+        }
+        return (
+            os.environ
+            | {f"AIRFLOW__{key}": value for key, value in settings.items()}
+            | {"AIRFLOW_HOME": str(self.home)}
+        )
 
     def __call__(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         command = [str(BIN / "airflow"), *arguments]
         return subprocess.run(
-            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1800
+            command,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=1800,
         )
 
     def test(self, dag: str) -> tuple[dict[str, str], str]:
         """Run the DAG for `DAY`; returns the state of each task, and all that was logged."""
         ran = self("dags", "test", dag, DAY)
         with closing(sqlite3.connect(self.home / "airflow.db")) as database:
-            return dict(database.execute("SELECT task_id, state FROM task_instance WHERE dag_id = ?", (dag,))), ran.stdout
+            return (
+                dict(
+                    database.execute(
+                        "SELECT task_id, state FROM task_instance WHERE dag_id = ?", (dag,)
+                    )
+                ),
+                ran.stdout,
+            )
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +124,9 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
 
 @pytest.fixture
 def install(airflow: Airflow) -> Callable[[Job], str]:
-    """`install(job)` writes the job's DAG, with a short time between retries, and returns its name."""
+    """`install(job)` writes the job's DAG, with a short time between retries, and returns its
+    name.
+    """
 
     def write(job: Job) -> str:
         (path,) = schedules.write(dags.files(job), airflow.dags)
@@ -117,14 +139,32 @@ def install(airflow: Airflow) -> Callable[[Job], str]:
     return write
 
 
-def test_a_planned_pipeline_runs_in_airflow_and_leaves_its_datasets(airflow: Airflow, command: Command, tmp_path: Path) -> None:
-    rows = [f"u{user},i{item},{1 + (user * item) % 5}" for user in range(12) for item in range(10) if (user + item) % 3]
+def test_a_planned_pipeline_runs_in_airflow_and_leaves_its_datasets(
+    airflow: Airflow, command: Command, tmp_path: Path
+) -> None:
+    rows = [
+        f"u{user},i{item},{1 + (user * item) % 5}"
+        for user in range(12)
+        for item in range(10)
+        if (user + item) % 3
+    ]
     (tmp_path / "ratings.csv").write_text("\n".join(["u,i,v", *rows, ""]))
     (tmp_path / "small.toml").write_text(PIPELINE)
-    planned = command("plan", "small.toml", "--format", "airflow", "--root", "in 100% {{ ds }}", "--to", airflow.dags)
+    planned = command(
+        "plan",
+        "small.toml",
+        "--format",
+        "airflow",
+        "--root",
+        "in 100% {{ ds }}",
+        "--to",
+        airflow.dags,
+    )
     assert planned.stdout == f"wrote {airflow.dags / 'emberline_small.py'}\n", planned.stderr
     states, log = airflow.test("emberline_small")
-    assert states == dict.fromkeys(("prepare-ratings", "train-als", "recommend", "evaluate"), "success"), log
+    assert states == dict.fromkeys(
+        ("prepare-ratings", "train-als", "recommend", "evaluate"), "success"
+    ), log
     root = tmp_path / "in 100% {{ ds }}"
     assert manifests.load(root, "recommendations").rows == 12 * 3
     assert manifests.exists(root, "metrics")
@@ -147,11 +187,19 @@ def test_bad_data_is_not_retried(airflow: Airflow, command: Command, tmp_path: P
 
 
 def test_what_was_stopped_is_retried_and_each_try_is_for_the_same_day(
-    airflow: Airflow, install: Callable[[Job], str], make_job: MakeJob, program: Path, calls: Callable[[], list[list[str]]]
+    airflow: Airflow,
+    install: Callable[[Job], str],
+    make_job: MakeJob,
+    program: Path,
+    calls: Callable[[], list[list[str]]],
 ) -> None:
     first = program.with_name("first")
-    program.write_text(program.read_text() + f"[ -e '{first}' ] || {{ touch '{first}'; exit 75; }}\n")
-    job = replace(make_job(name="stopped", overrides=("report.title={{ ds }} {% if %}",)), is_dated=True)
+    program.write_text(
+        program.read_text() + f"[ -e '{first}' ] || {{ touch '{first}'; exit 75; }}\n"
+    )
+    job = replace(
+        make_job(name="stopped", overrides=("report.title={{ ds }} {% if %}",)), is_dated=True
+    )
     states, log = airflow.test(install(job))
     assert states == dict.fromkeys((step.stage for step in job.steps), "success"), log
     called = [[*step.command[1:], "--date", DAY] for step in job.steps]
@@ -159,16 +207,28 @@ def test_what_was_stopped_is_retried_and_each_try_is_for_the_same_day(
     assert log.count("Command exited with return code 75") == 1
 
 
-def test_a_backfill_is_of_each_day_of_its_span(airflow: Airflow, install: Callable[[Job], str], make_job: MakeJob) -> None:
+def test_a_backfill_is_of_each_day_of_its_span(
+    airflow: Airflow, install: Callable[[Job], str], make_job: MakeJob
+) -> None:
     name = install(replace(make_job(name="backfilled"), is_dated=True))
     listed = airflow("dags", "reserialize")
     assert listed.returncode == 0, listed.stdout
-    span = ("--from-date", "2026-01-01", "--to-date", "2026-01-03T23:59", "--max-active-runs", "1", "--dry-run")
+    span = (
+        "--from-date",
+        "2026-01-01",
+        "--to-date",
+        "2026-01-03T23:59",
+        "--max-active-runs",
+        "1",
+        "--dry-run",
+    )
     told = airflow("backfill", "create", "--dag-id", name, *span).stdout
     assert [day for day in range(1, 6) if f"| 2026-01-0{day} 03:00:00" in told] == [1, 2, 3], told
 
 
-def test_retries_come_to_an_end(airflow: Airflow, install: Callable[[Job], str], make_job: MakeJob, program: Path) -> None:
+def test_retries_come_to_an_end(
+    airflow: Airflow, install: Callable[[Job], str], make_job: MakeJob, program: Path
+) -> None:
     program.write_text("#!/bin/sh\nexit 1\n")
     states, log = airflow.test(install(make_job(name="endless")))
     assert states["prepare-ratings"] == "failed", log
@@ -176,11 +236,17 @@ def test_retries_come_to_an_end(airflow: Airflow, install: Callable[[Job], str],
 
 
 def test_a_killed_task_kills_its_process(
-    airflow: Airflow, install: Callable[[Job], str], make_job: MakeJob, program: Path, tmp_path: Path
+    airflow: Airflow,
+    install: Callable[[Job], str],
+    make_job: MakeJob,
+    program: Path,
+    tmp_path: Path,
 ) -> None:
     started = tmp_path / "started"
     program.write_text(f"#!/bin/sh\ntouch '{started}'\nexec sleep 60\n")
     file = airflow.dags / f"{install(make_job(name='killed'))}.py"
     command = [str(BIN / "python"), "-c", KILL, str(file), str(started)]
-    ran = subprocess.run(command, env=airflow.environment, capture_output=True, text=True, timeout=120)
+    ran = subprocess.run(
+        command, env=airflow.environment, capture_output=True, text=True, timeout=120
+    )
     assert "prepare-ratings ended with exit code -15" in ran.stdout, ran.stderr

@@ -13,10 +13,14 @@ Calls = Callable[[], list[list[str]]]
 
 
 def _run(job: Job, folder: Path, **environment: str) -> int:
-    return subprocess.run(["/bin/sh", "-c", shell.script(job)], cwd=folder, env=environment, stdout=subprocess.DEVNULL).returncode
+    return subprocess.run(
+        ["/bin/sh", "-c", shell.script(job)], cwd=folder, env=environment, stdout=subprocess.DEVNULL
+    ).returncode
 
 
-def test_commands_run_in_turn_until_one_fails(make_job: MakeJob, program: Path, tmp_path: Path, calls: Calls) -> None:
+def test_commands_run_in_turn_until_one_fails(
+    make_job: MakeJob, program: Path, tmp_path: Path, calls: Calls
+) -> None:
     failing = ("/bin/sh", "-c", "exit 75")
     job = replace(make_job(), commands=((str(program), "a"), (str(program), "b c")))
     assert _run(job, tmp_path) == 0
@@ -34,6 +38,11 @@ def test_all_commands_get_the_day_on_which_the_first_began(
     clock.chmod(0o755)
     (tmp_path / "day").write_text("1")
     midnight = ("/bin/sh", "-c", f"echo 2 > '{tmp_path}/day'")
-    job = replace(make_job(), commands=((str(program), "a"), midnight, (str(program), "b")), is_dated=True)
+    job = replace(
+        make_job(), commands=((str(program), "a"), midnight, (str(program), "b")), is_dated=True
+    )
     assert _run(job, tmp_path, PATH=f"{tmp_path}:/usr/bin:/bin") == 0
-    assert [call[1:] for call in calls()] == [["a", "--date", "2026-01-01"], ["b", "--date", "2026-01-01"]]
+    assert [call[1:] for call in calls()] == [
+        ["a", "--date", "2026-01-01"],
+        ["b", "--date", "2026-01-01"],
+    ]

@@ -6,7 +6,15 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from emberline.shop.catalogue import COLOURS, HUES, SHAPES, SIZES, TEXTURES, Catalogue, make_catalogue
+from emberline.shop.catalogue import (
+    COLOURS,
+    HUES,
+    SHAPES,
+    SIZES,
+    TEXTURES,
+    Catalogue,
+    make_catalogue,
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +51,9 @@ def test_no_two_items_share_an_id_or_a_title(num_items: int) -> None:
 
 
 @pytest.mark.parametrize("awkward", [",", '"', "&", "<", "à", "ß"])
-def test_a_handful_of_titles_needs_quoting_escaping_or_more_than_ascii(catalogue: Catalogue, awkward: str) -> None:
+def test_a_handful_of_titles_needs_quoting_escaping_or_more_than_ascii(
+    catalogue: Catalogue, awkward: str
+) -> None:
     assert 1 <= sum(awkward in title for title in catalogue.titles) <= 10
 
 
@@ -65,7 +75,9 @@ def test_few_items_are_popular_and_their_looks_hardly_say_which(catalogue: Catal
     popularity = np.sort(catalogue.popularity)[::-1]
     assert popularity.sum() == pytest.approx(1)
     assert popularity[:150].sum() > 3 * 0.1
-    explained = _explained(np.log(catalogue.popularity), catalogue.shape * len(COLOURS) + catalogue.colour)
+    explained = _explained(
+        np.log(catalogue.popularity), catalogue.shape * len(COLOURS) + catalogue.colour
+    )
     assert 0.05 < explained < 0.4
 
 

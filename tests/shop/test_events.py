@@ -85,7 +85,9 @@ def test_another_seed_makes_another_log(catalogue: Catalogue, events: Events) ->
     assert make_events(catalogue, NUM_USERS, NUM_EVENTS, seed=8).csv != events.csv
 
 
-def test_the_log_has_a_header_and_as_many_lines_as_were_asked_for(events: Events, rows: list[Row]) -> None:
+def test_the_log_has_a_header_and_as_many_lines_as_were_asked_for(
+    events: Events, rows: list[Row]
+) -> None:
     assert events.csv.startswith(b"time,customer,product,title,quantity\n")
     assert events.csv.endswith(b"\n")
     assert events.csv.count(b"\n") == 1 + NUM_EVENTS == 1 + len(rows)
@@ -110,7 +112,9 @@ def test_lines_come_in_the_order_of_time(clean: list[Row]) -> None:
 def test_titles_survive_the_csv(catalogue: Catalogue, clean: list[Row]) -> None:
     titles = dict(zip(catalogue.item_ids, catalogue.titles, strict=True))
     assert all(titles[product] == title for _, _, product, title, _ in clean)
-    assert {character for character in ',"&<à' if any(character in row[3] for row in clean)} == set(',"&<à')
+    assert {character for character in ',"&<à' if any(character in row[3] for row in clean)} == set(
+        ',"&<à'
+    )
 
 
 def test_no_two_sales_share_a_second(sales: Sales) -> None:
@@ -147,8 +151,12 @@ def test_customers_buy_some_items_again(sales: Sales) -> None:
     assert 0.1 < 1 - distinct / NUM_EVENTS < 0.5
 
 
-def test_customers_keep_to_shapes_and_textures_more_than_to_colours(catalogue: Catalogue, sales: Sales) -> None:
-    shape, texture, colour = (_loyalty(sales, kind) for kind in (catalogue.shape, catalogue.texture, catalogue.colour))
+def test_customers_keep_to_shapes_and_textures_more_than_to_colours(
+    catalogue: Catalogue, sales: Sales
+) -> None:
+    shape, texture, colour = (
+        _loyalty(sales, kind) for kind in (catalogue.shape, catalogue.texture, catalogue.colour)
+    )
     assert min(shape, texture) > colour > 1.05
 
 
@@ -162,7 +170,9 @@ def test_more_customers_than_events_still_make_a_log(catalogue: Catalogue) -> No
 
 
 def _loyalty(sales: Sales, kind: np.ndarray) -> float:
-    """How much likelier two items of one customer are of one kind than two items of any customers; 1 is no taste at all."""
+    """How much likelier two items of one customer are of one kind than two items of any
+    customers; 1 is no taste at all.
+    """
     bought = np.unique(np.stack([sales.customer, sales.item]), axis=1)
     table = np.zeros((NUM_USERS, kind.max() + 1))
     np.add.at(table, (bought[0], kind[bought[1]]), 1)

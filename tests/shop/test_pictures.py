@@ -1,4 +1,6 @@
-"""Pictures of the made-up items: they show what the titles say, and not to a model that only counts."""
+"""Pictures of the made-up items: they show what the titles say, and not to a model that only
+counts.
+"""
 
 import colorsys
 import io
@@ -38,7 +40,9 @@ def test_pictures_are_a_function_of_the_catalogue(catalogue: Catalogue, pictures
     assert not np.array_equal(pictures, draw(make_catalogue(NUM_ITEMS, seed=8)))
 
 
-def test_items_alike_in_every_visible_trait_have_pictures_of_their_own(catalogue: Catalogue, pictures: Pixels) -> None:
+def test_items_alike_in_every_visible_trait_have_pictures_of_their_own(
+    catalogue: Catalogue, pictures: Pixels
+) -> None:
     looks = np.stack([catalogue.shape, catalogue.texture, catalogue.colour, catalogue.size])
     same = (looks[:, :, None] == looks[:, None, :]).all(axis=0)
     twins = np.argwhere(np.triu(same, k=1))
@@ -50,7 +54,9 @@ def test_items_alike_in_every_visible_trait_have_pictures_of_their_own(catalogue
 def test_png_keeps_every_pixel(pictures: Pixels) -> None:
     files = encode_png(pictures[:20])
     assert all(file.startswith(b"\x89PNG") for file in files)
-    assert np.array_equal([np.asarray(Image.open(io.BytesIO(file))) for file in files], pictures[:20])
+    assert np.array_equal(
+        [np.asarray(Image.open(io.BytesIO(file))) for file in files], pictures[:20]
+    )
 
 
 def test_a_plain_item_shows_the_colour_of_its_title(catalogue: Catalogue, pictures: Pixels) -> None:
@@ -63,7 +69,9 @@ def test_a_plain_item_shows_the_colour_of_its_title(catalogue: Catalogue, pictur
 
 
 def test_larger_items_cover_more_of_their_picture(catalogue: Catalogue, pictures: Pixels) -> None:
-    plain_circle = (catalogue.texture == TEXTURES.index("plain")) & (catalogue.shape == SHAPES.index("circle"))
+    plain_circle = (catalogue.texture == TEXTURES.index("plain")) & (
+        catalogue.shape == SHAPES.index("circle")
+    )
     vivid = _vivid(pictures).mean(axis=(1, 2))
     small, medium, large = (vivid[plain_circle & (catalogue.size == size)] for size in range(3))
     assert small.max() < medium.min()
@@ -78,7 +86,9 @@ def test_items_stay_within_their_pictures(pictures: Pixels) -> None:
     assert vivid[:, ~border].mean() > 0.1
 
 
-def test_neither_counting_colours_nor_weighing_pixels_reads_shape_or_texture(catalogue: Catalogue, pictures: Pixels) -> None:
+def test_neither_counting_colours_nor_weighing_pixels_reads_shape_or_texture(
+    catalogue: Catalogue, pictures: Pixels
+) -> None:
     for features in (_colour_histograms(pictures), pictures.reshape(NUM_ITEMS, -1) / 255):
         assert _ridge_accuracy(features, catalogue.shape, len(SHAPES)) < 0.33  # chance: 0.125
         assert _ridge_accuracy(features, catalogue.texture, len(TEXTURES)) < 0.45  # chance: 0.2
@@ -95,13 +105,19 @@ def _colour_histograms(pictures: Pixels) -> NDArray[np.float64]:
 
 
 def _ridge_accuracy(features: NDArray[np.float64], labels: NDArray[np.int64], kinds: int) -> float:
-    """The best test accuracy, over several strengths of regularisation, of a linear classifier fitted to four fifths."""
+    """The best test accuracy, over several strengths of regularisation, of a linear classifier
+    fitted to four fifths.
+    """
     split = NUM_ITEMS * 4 // 5
     inputs = features - features[:split].mean(axis=0)
     targets = np.eye(kinds)[labels[:split]]
     kernel = inputs[:split] @ inputs[:split].T
     weights = [
-        np.linalg.solve(kernel + reg * np.eye(split), targets - targets.mean(axis=0)) for reg in (0.01, 0.1, 1, 10, 100, 1000)
+        np.linalg.solve(kernel + reg * np.eye(split), targets - targets.mean(axis=0))
+        for reg in (0.01, 0.1, 1, 10, 100, 1000)
     ]
-    guesses = [(inputs[split:] @ (inputs[:split].T @ weight) + targets.mean(axis=0)).argmax(axis=1) for weight in weights]
+    guesses = [
+        (inputs[split:] @ (inputs[:split].T @ weight) + targets.mean(axis=0)).argmax(axis=1)
+        for weight in weights
+    ]
     return max(float((guess == labels[split:]).mean()) for guess in guesses)

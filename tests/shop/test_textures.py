@@ -22,7 +22,9 @@ def test_a_tone_is_a_share(texture: str) -> None:
     assert 0 <= tone.min() <= tone.max() <= 1
 
 
-@pytest.mark.parametrize(("patterned", "share"), [("striped", 0.5), ("checked", 0.5), ("dotted", np.pi * 0.36**2)])
+@pytest.mark.parametrize(
+    ("patterned", "share"), [("striped", 0.5), ("checked", 0.5), ("dotted", np.pi * 0.36**2)]
+)
 def test_patterns_show_about_as_much_of_the_second_tone(patterned: str, share: float) -> None:
     assert second_tone(patterned, X, Y, PITCH, RADIUS).mean() == pytest.approx(share, abs=0.02)
 

@@ -1,4 +1,6 @@
-"""What the tests of Spark's layer share: partitions that really partition, and datasets written by hand."""
+"""What the tests of Spark's layer share: partitions that really partition, and datasets written
+by hand.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,7 +21,9 @@ Publish = Callable[..., None]
 
 @pytest.fixture(scope="session")
 def shuffling_into(spark: SparkSession) -> ShufflingInto:
-    """`with shuffling_into(n)`: shuffles make exactly n partitions and joins broadcast nothing, however small they are."""
+    """`with shuffling_into(n)`: shuffles make exactly n partitions and joins broadcast nothing,
+    however small they are.
+    """
 
     @contextmanager
     def changed(partitions: int) -> Iterator[None]:
@@ -42,7 +46,9 @@ def shuffling_into(spark: SparkSession) -> ShufflingInto:
 
 @pytest.fixture(scope="session")
 def publish() -> Publish:
-    """`publish(root, stage, name, rows, rank=None, config=None, **info)` makes a dataset, as if a run of the stage had."""
+    """`publish(root, stage, name, rows, rank=None, config=None, **info)` makes a dataset, as if
+    a run of the stage had.
+    """
 
     def publish_rows(
         root: Path,
@@ -58,6 +64,18 @@ def publish() -> Publish:
         table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=schema)
         part = write_part([table], root / name / run_folder("0" * 64, run_id), "part-00000", schema)
         produced_by = ProducedBy(stage, "0" * 64, run_id, config or {})
-        commit(root, Manifest(name, "table", fields_of(schema), table.num_rows, [part], produced_by, rank=rank, info=info))
+        commit(
+            root,
+            Manifest(
+                name,
+                "table",
+                fields_of(schema),
+                table.num_rows,
+                [part],
+                produced_by,
+                rank=rank,
+                info=info,
+            ),
+        )
 
     return publish_rows

@@ -1,4 +1,6 @@
-"""A fit on Spark beside the same fit in plain NumPy, however it is cut, exchanged, interrupted and begun."""
+"""A fit on Spark beside the same fit in plain NumPy, however it is cut, exchanged, interrupted
+and begun.
+"""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -34,21 +36,30 @@ def likes(seed: int = 0, num_users: int = 50, num_items: int = 30) -> dict[tuple
     taste = rng.uniform(0, 1, (num_users, 3)) @ rng.uniform(0, 1, (3, num_items))
     counts = rng.poisson(taste * (rng.random(taste.shape) < 0.3))
     counts[7], counts[:, 11] = 1, 2
-    return {(3 * int(user), 2 * int(item) + 1): float(counts[user, item]) for user, item in np.argwhere(counts > 0)}
+    return {
+        (3 * int(user), 2 * int(item) + 1): float(counts[user, item])
+        for user, item in np.argwhere(counts > 0)
+    }
 
 
 LIKES = likes()
 
 
-def frame_of(spark: SparkSession, ratings: dict[tuple[int, int], float], partitions: int = 2) -> DataFrame:
+def frame_of(
+    spark: SparkSession, ratings: dict[tuple[int, int], float], partitions: int = 2
+) -> DataFrame:
     user, item = (pa.array([pair[side] for pair in ratings], pa.int32()) for side in (0, 1))
-    table = pa.table([user, item, pa.array(ratings.values(), pa.float32())], names=["user", "item", "value"])
+    table = pa.table(
+        [user, item, pa.array(ratings.values(), pa.float32())], names=["user", "item", "value"]
+    )
     return spark.createDataFrame(table).repartition(partitions)
 
 
 @pytest.fixture
 def fit(spark: SparkSession, tmp_path: Path) -> Iterator[Fit]:
-    """`fit(ratings, implicit=True, partitions=2, earlier=None, **als)`: both sides' factors, the history, and the final loss."""
+    """`fit(ratings, implicit=True, partitions=2, earlier=None, **als)`: both sides' factors,
+    the history, and the final loss.
+    """
 
     def fitted(
         ratings: dict[tuple[int, int], float] = LIKES,
@@ -59,10 +70,21 @@ def fit(spark: SparkSession, tmp_path: Path) -> Iterator[Fit]:
         **settings: Any,
     ) -> Fitted:
         biases = {"ratings": RatingFactorsConfig(biases=settings.pop("biases", False))}
-        config = AlsConfig(**{"rank": RANK, "iterations": ITERATIONS, **HU, "blocks": 3} | biases | settings)
+        config = AlsConfig(
+            **{"rank": RANK, "iterations": ITERATIONS, **HU, "blocks": 3} | biases | settings
+        )
         folder = tmp_path / (work or uuid.uuid4().hex)
-        frames = earlier and {side: published(spark, side, factors) for side, factors in earlier.items()}
-        model = als.fit(Scan(frame_of(spark, ratings, partitions)), config, implicit, folder, tmp_path / "scratch", frames)
+        frames = earlier and {
+            side: published(spark, side, factors) for side, factors in earlier.items()
+        }
+        model = als.fit(
+            Scan(frame_of(spark, ratings, partitions)),
+            config,
+            implicit,
+            folder,
+            tmp_path / "scratch",
+            frames,
+        )
         found = collected(model), model.history, model.final
         model.close()
         return found
@@ -73,13 +95,17 @@ def fit(spark: SparkSession, tmp_path: Path) -> Iterator[Fit]:
 
 def published(spark: SparkSession, side: str, factors: dict[int, np.ndarray]) -> DataFrame:
     lists = pa.array([vector.tolist() for vector in factors.values()], pa.list_(pa.float32()))
-    return spark.createDataFrame(pa.table([pa.array(list(factors), pa.int32()), lists], names=[side, "factors"]))
+    return spark.createDataFrame(
+        pa.table([pa.array(list(factors), pa.int32()), lists], names=[side, "factors"])
+    )
 
 
 def collected(model: Model) -> Factors:
     sides = {side: model.factors(side).toArrow() for side in ("user", "item")}
     return {
-        side: dict(zip(table[side].to_pylist(), np.array(table["factors"].to_pylist()), strict=True))
+        side: dict(
+            zip(table[side].to_pylist(), np.array(table["factors"].to_pylist()), strict=True)
+        )
         for side, table in sides.items()
     }
 
@@ -89,14 +115,22 @@ def assert_same(left: Factors, right: Factors, tolerance: float = 1e-4) -> None:
         assert left[side].keys() == right[side].keys()
         for index, vector in left[side].items():
             size = np.abs(vector).max()
-            np.testing.assert_allclose(right[side][index], vector, atol=tolerance * max(size, 0.1), err_msg=f"{side} {index}")
+            np.testing.assert_allclose(
+                right[side][index],
+                vector,
+                atol=tolerance * max(size, 0.1),
+                err_msg=f"{side} {index}",
+            )
 
 
-# --------------------------------------------------------------------------------------------------------- plain NumPy's fit
+# --------------------------------------------------------------------------------------------------
+# plain NumPy's fit
 
 
 def plain_fit(implicit: bool, iterations: int = ITERATIONS) -> tuple[Factors, float]:
-    """Users, then items and users in turns, each solved exactly over all pairs (Hu et al., or ALS-WR); factors and the loss."""
+    """Users, then items and users in turns, each solved exactly over all pairs (Hu et al., or
+    ALS-WR); factors and the loss.
+    """
     users, items = (sorted({pair[side] for pair in LIKES}) for side in (0, 1))
     values = np.zeros((len(users), len(items)))
     for (user, item), value in LIKES.items():
@@ -110,13 +144,21 @@ def plain_fit(implicit: bool, iterations: int = ITERATIONS) -> tuple[Factors, fl
         x = solve(y, c, p, REG * known.sum(1))
     penalty = REG * (known.sum(1) @ (x**2).sum(1) + known.sum(0) @ (y**2).sum(1))
     loss = (c * (p - x @ y.T) ** 2).sum() + penalty
-    return {"user": dict(zip(users, x, strict=True)), "item": dict(zip(items, y, strict=True))}, float(loss)
+    return {
+        "user": dict(zip(users, x, strict=True)),
+        "item": dict(zip(items, y, strict=True)),
+    }, float(loss)
 
 
 def solve(others: np.ndarray, c: np.ndarray, p: np.ndarray, regs: np.ndarray) -> np.ndarray:
     identity = np.eye(others.shape[1])
     systems = zip(c, p, regs, strict=True)
-    return np.array([np.linalg.solve((others.T * w) @ others + reg * identity, (others.T * w) @ row) for w, row, reg in systems])
+    return np.array(
+        [
+            np.linalg.solve((others.T * w) @ others + reg * identity, (others.T * w) @ row)
+            for w, row, reg in systems
+        ]
+    )
 
 
 @pytest.mark.parametrize(("implicit", "exchange"), [(True, "broadcast"), (False, "shuffle")])
@@ -127,7 +169,9 @@ def test_an_exact_fit_is_plain_numpys(fit: Fit, implicit: bool, exchange: str) -
     assert [row["iteration"] for row in history] == [1, 2, 3]
     assert history[-1]["loss"] == pytest.approx(loss, rel=1e-4)
     assert final["loss"] == pytest.approx(loss, rel=1e-4)
-    assert final["loss"] == pytest.approx(final["observed"] + final["unobserved"] + final["regularisation"])
+    assert final["loss"] == pytest.approx(
+        final["observed"] + final["unobserved"] + final["regularisation"]
+    )
     assert (final["unobserved"] > 0) == implicit
 
 
@@ -135,7 +179,10 @@ def loss_of(factors: Factors, implicit: bool) -> float:
     """The sum that is minimised, over all pairs."""
     users, items = (sorted(factors[side]) for side in ("user", "item"))
     values = np.array([[LIKES.get((user, item), 0.0) for item in items] for user in users])
-    x, y = (np.array([factors[side][index] for index in ids]) for side, ids in (("user", users), ("item", items)))
+    x, y = (
+        np.array([factors[side][index] for index in ids])
+        for side, ids in (("user", users), ("item", items))
+    )
     known = values > 0
     c, p = (1 + ALPHA * values, known * 1.0) if implicit else (known * 1.0, values)
     penalty = REG * (known.sum(1) @ (x**2).sum(1) + known.sum(0) @ (y**2).sum(1))
@@ -144,7 +191,9 @@ def loss_of(factors: Factors, implicit: bool) -> float:
 
 @pytest.mark.faults
 @pytest.mark.parametrize("implicit", [True, False])
-def test_the_same_settings_come_as_far_as_in_mllib(spark: SparkSession, fit: Fit, implicit: bool) -> None:
+def test_the_same_settings_come_as_far_as_in_mllib(
+    spark: SparkSession, fit: Fit, implicit: bool
+) -> None:
     """At the median of some beginnings, which on so little data are worth several per cent."""
     losses: dict[str, list[float]] = {"ours": [], "theirs": []}
     for seed in range(1, 6):
@@ -153,7 +202,10 @@ def test_the_same_settings_come_as_far_as_in_mllib(spark: SparkSession, fit: Fit
             ratingCol="value", seed=seed,
         ).fit(frame_of(spark, LIKES))  # fmt: skip
         rows = {"user": peer.userFactors.collect(), "item": peer.itemFactors.collect()}
-        theirs = {side: {row["id"]: np.array(row["features"]) for row in found} for side, found in rows.items()}
+        theirs = {
+            side: {row["id"]: np.array(row["features"]) for row in found}
+            for side, found in rows.items()
+        }
         ours, _, final = fit(implicit=implicit, iterations=5, seed=seed)
         assert final["loss"] == pytest.approx(loss_of(ours, implicit), rel=1e-4)
         losses["ours"].append(final["loss"])
@@ -166,37 +218,56 @@ def reference(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
     """The default solver's fit, of 3 partitions in 5 blocks, all factors broadcast."""
     folder = tmp_path_factory.mktemp("reference")
     config = AlsConfig(rank=RANK, iterations=4, **HU, blocks=5, exchange="broadcast")
-    model = als.fit(Scan(frame_of(spark, LIKES, 3)), config, True, folder / "work", folder / "scratch")
+    model = als.fit(
+        Scan(frame_of(spark, LIKES, 3)), config, True, folder / "work", folder / "scratch"
+    )
     return collected(model), model.history, model.final
 
 
-@pytest.mark.parametrize(("partitions", "blocks", "exchange"), [(1, 1, "broadcast"), (7, 2, "shuffle")])
+@pytest.mark.parametrize(
+    ("partitions", "blocks", "exchange"), [(1, 1, "broadcast"), (7, 2, "shuffle")]
+)
 def test_neither_partitions_nor_blocks_nor_the_exchange_change_factors(
     fit: Fit, reference: Fitted, partitions: int, blocks: int, exchange: str
 ) -> None:
     factors, history, _ = fit(iterations=4, partitions=partitions, blocks=blocks, exchange=exchange)
     assert_same(reference[0], factors)
-    assert [row["loss"] for row in history] == pytest.approx([row["loss"] for row in reference[1]], rel=1e-4)
+    assert [row["loss"] for row in history] == pytest.approx(
+        [row["loss"] for row in reference[1]], rel=1e-4
+    )
 
 
-def test_sums_of_blocks_that_are_merged_first_are_the_same(fit: Fit, reference: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sums_of_blocks_that_are_merged_first_are_the_same(
+    fit: Fit, reference: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(als_tasks, "_SUMS_AT_ONCE", 2)
     taken: list[int] = []
     grams_of = als_tasks.grams_of
-    monkeypatch.setattr(als_tasks, "grams_of", lambda rows, width: taken.append(len(rows)) or grams_of(rows, width))
+    monkeypatch.setattr(
+        als_tasks, "grams_of", lambda rows, width: taken.append(len(rows)) or grams_of(rows, width)
+    )
     _, history, _ = fit(iterations=2, blocks=7, exchange="shuffle")
     assert set(taken) == {3}
-    assert [row["loss"] for row in history] == pytest.approx([row["loss"] for row in reference[1][:2]], rel=1e-4)
+    assert [row["loss"] for row in history] == pytest.approx(
+        [row["loss"] for row in reference[1][:2]], rel=1e-4
+    )
 
 
-def test_the_loss_falls_and_users_are_at_last_the_exact_answer_to_the_items(reference: Fitted) -> None:
+def test_the_loss_falls_and_users_are_at_last_the_exact_answer_to_the_items(
+    reference: Fitted,
+) -> None:
     factors, history, final = reference
     losses = [row["loss"] for row in history] + [final["loss"]]
     assert losses == sorted(losses, reverse=True)
     items = np.array(list(factors["item"].values()))
     for user, vector in factors["user"].items():
         values = np.array([LIKES.get((user, item), 0.0) for item in factors["item"]])
-        exact = solve(items, 1 + ALPHA * values[None], (values > 0)[None] * 1.0, REG * (values > 0)[None].sum(1))
+        exact = solve(
+            items,
+            1 + ALPHA * values[None],
+            (values > 0)[None] * 1.0,
+            REG * (values > 0)[None].sum(1),
+        )
         np.testing.assert_allclose(vector, exact[0], atol=1e-4)
 
 
@@ -204,7 +275,9 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-@pytest.mark.parametrize("exchange", ["broadcast", pytest.param("shuffle", marks=pytest.mark.faults)])
+@pytest.mark.parametrize(
+    "exchange", ["broadcast", pytest.param("shuffle", marks=pytest.mark.faults)]
+)
 def test_a_killed_fit_goes_on_at_the_iteration_that_was_stored(
     fit: Fit, reference: Fitted, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,10 +292,13 @@ def test_a_killed_fit_goes_on_at_the_iteration_that_was_stored(
         return half_step(self, *arguments)
 
     monkeypatch.setattr(Exchange, "half_step", counted)
-    monkeypatch.setattr(als_tasks, "_STORED_FLOATS", 7 * RANK)  # of a file, where the driver writes them
+    # of a file, where the driver writes them
+    monkeypatch.setattr(als_tasks, "_STORED_FLOATS", 7 * RANK)
     with pytest.raises(Killed):
         fit(iterations=4, checkpoint_every=2, exchange=exchange, work="killed")
-    factors, history, final = fit(iterations=4, checkpoint_every=2, exchange=exchange, work="killed", blocks=5)
+    factors, history, final = fit(
+        iterations=4, checkpoint_every=2, exchange=exchange, work="killed", blocks=5
+    )
     assert steps == 7 + 2 * 2  # two iterations
     assert_same(reference[0], factors)
     assert len(history) == 4
@@ -254,9 +330,15 @@ def test_a_killed_fit_begins_anew_where_another_exchange_is_asked_for(
 
 @pytest.mark.faults
 def test_a_warm_start_reaches_the_cold_starts_loss_in_fewer_iterations(fit: Fit) -> None:
-    """Yesterday's factors, for today's ratings: a tenth of them new, and new users and items among them."""
+    """Yesterday's factors, for today's ratings: a tenth of them new, and new users and items
+    among them.
+    """
     today = planted(6)
-    yesterday = {pair: value for at, (pair, value) in enumerate(today.items()) if at % 10 and pair[0] < 76 and pair[1] < 38}
+    yesterday = {
+        pair: value
+        for at, (pair, value) in enumerate(today.items())
+        if at % 10 and pair[0] < 76 and pair[1] < 38
+    }
     settings = {"implicit": False, "rank": 2, "reg_param": 0.05, "biases": True}
     before, _, _ = fit(yesterday, iterations=16, **settings)
     _, cold, _ = fit(today, iterations=8, **settings)
@@ -267,7 +349,9 @@ def test_a_warm_start_reaches_the_cold_starts_loss_in_fewer_iterations(fit: Fit)
     assert factors["item"].keys() == {item for _, item in today}
 
 
-def test_without_iterations_new_users_are_folded_in_and_items_stay(fit: Fit, reference: Fitted) -> None:
+def test_without_iterations_new_users_are_folded_in_and_items_stay(
+    fit: Fit, reference: Fitted
+) -> None:
     today = LIKES | {(151, item): 1.0 for item in (1, 5, 23)}
     factors, history, final = fit(today, iterations=0, start_from="previous", earlier=reference[0])
     assert history == []
@@ -276,24 +360,42 @@ def test_without_iterations_new_users_are_folded_in_and_items_stay(fit: Fit, ref
     values = np.array([[today.get((151, item), 0.0) for item in factors["item"]]])
     expected = solve(items, 1 + ALPHA * values, (values > 0) * 1.0, np.array([REG * 3]))
     np.testing.assert_allclose(factors["user"][151], expected[0], atol=1e-4)
-    seen = [(today[user, item], factors["user"][user] @ factors["item"][item]) for user, item in today]
+    seen = [
+        (today[user, item], factors["user"][user] @ factors["item"][item]) for user, item in today
+    ]
     assert final.keys() == {"observed", "unobserved"}
-    assert final["observed"] == pytest.approx(sum((1 + ALPHA * value) * (1 - score) ** 2 for value, score in seen), rel=1e-4)
+    assert final["observed"] == pytest.approx(
+        sum((1 + ALPHA * value) * (1 - score) ** 2 for value, score in seen), rel=1e-4
+    )
 
 
 def planted(seed: int, num_users: int = 80, num_items: int = 40) -> dict[tuple[int, int], float]:
     """Ratings from two factors, a bias a side, and noise."""
     rng = np.random.default_rng(seed)
-    scores = rng.normal(0, 1, (num_users, 2)) @ rng.normal(0, 0.7, (2, num_items)) + rng.normal(0, 0.4, (num_users, num_items))
+    scores = rng.normal(0, 1, (num_users, 2)) @ rng.normal(0, 0.7, (2, num_items)) + rng.normal(
+        0, 0.4, (num_users, num_items)
+    )
     scores += 3 + rng.normal(0, 1, (num_users, 1)) + rng.normal(0, 1, num_items)
-    return {(int(u), int(i)): float(scores[u, i]) for u, i in np.argwhere(rng.random(scores.shape) < 0.4)}
+    return {
+        (int(u), int(i)): float(scores[u, i])
+        for u, i in np.argwhere(rng.random(scores.shape) < 0.4)
+    }
 
 
 def test_validation_stops_early_and_keeps_the_best_iteration(fit: Fit) -> None:
     """Ratings are noise: the sooner training ends, the better."""
     rng = np.random.default_rng(7)
-    noise = {(int(user), int(item)): float(rng.normal(3, 1)) for user, item in np.argwhere(rng.random((80, 40)) < 0.4)}
-    settings = {"implicit": False, "biases": True, "reg_param": 0.05, "validation_users": 1000, "solver": "cholesky"}
+    noise = {
+        (int(user), int(item)): float(rng.normal(3, 1))
+        for user, item in np.argwhere(rng.random((80, 40)) < 0.4)
+    }
+    settings = {
+        "implicit": False,
+        "biases": True,
+        "reg_param": 0.05,
+        "validation_users": 1000,
+        "solver": "cholesky",
+    }
     _, history, final = fit(noise, iterations=12, patience=2, **settings)
     errors = [row["rmse"] for row in history]
     best = int(np.argmin(errors))
@@ -304,10 +406,22 @@ def test_validation_stops_early_and_keeps_the_best_iteration(fit: Fit) -> None:
 
 def test_the_validation_error_is_that_of_the_withheld_ratings(fit: Fit) -> None:
     ratings = planted(2)
-    factors, history, _ = fit(ratings, implicit=False, iterations=2, validation_users=30, solver="cholesky", biases=True, seed=3)
+    factors, history, _ = fit(
+        ratings,
+        implicit=False,
+        iterations=2,
+        validation_users=30,
+        solver="cholesky",
+        biases=True,
+        seed=3,
+    )
     users, items = np.array(list(ratings), np.int32).T
     is_withheld = Withheld(30 / (1 + users.max()), seed=3).has(users, items).tolist()
-    held = [(*pair, value) for (pair, value), chosen in zip(ratings.items(), is_withheld, strict=True) if chosen]
+    held = [
+        (*pair, value)
+        for (pair, value), chosen in zip(ratings.items(), is_withheld, strict=True)
+        if chosen
+    ]
     assert 0.03 < len(held) / len(ratings) < 0.13  # a fifth of the ratings of 30 of 80 users
     errors = [factors["user"][user] @ factors["item"][item] - value for user, item, value in held]
     assert history[-1]["rmse"] == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-4)
@@ -320,7 +434,11 @@ def test_what_only_withheld_ratings_name_is_predicted_as_nothing(fit: Fit, excha
     settings = {"implicit": False, "iterations": 1, "exchange": exchange}
     last, others = np.array([[200], [90]], np.int32), np.arange(80, dtype=np.int32)
     chosen = (Withheld(1 / 201, seed) for seed in range(10_000))
-    seed = next(withheld.seed for withheld in chosen if withheld.has(*last) and not withheld.of_users(others).any())
+    seed = next(
+        withheld.seed
+        for withheld in chosen
+        if withheld.has(*last) and not withheld.of_users(others).any()
+    )
     factors, history, _ = fit(ratings, validation_users=1, seed=seed, **settings)
     assert 200 not in factors["user"] and 90 not in factors["item"]
     assert history[-1]["rmse"] == pytest.approx(4)
@@ -334,7 +452,11 @@ def test_users_who_rated_every_item_are_nobody_to_measure_by(fit: Fit) -> None:
 
 def test_the_auc_of_a_model_that_knows_the_groups_is_high_and_is_reported(fit: Fit) -> None:
     rng = np.random.default_rng(5)
-    groups = {(user, int(item)): 1.0 for user in range(60) for item in user % 2 + 2 * rng.choice(20, 8, replace=False)}
+    groups = {
+        (user, int(item)): 1.0
+        for user in range(60)
+        for item in user % 2 + 2 * rng.choice(20, 8, replace=False)
+    }
     _, history, _ = fit(groups, rank=2, iterations=4, validation_users=60)
     assert 0.7 < history[-1]["auc"] <= 1
 
@@ -342,7 +464,15 @@ def test_the_auc_of_a_model_that_knows_the_groups_is_high_and_is_reported(fit: F
 def test_biases_are_published_within_factors(fit: Fit) -> None:
     """The dot product of what is published is the whole prediction, mean and biases in it."""
     ratings = planted(4)
-    factors, _, _ = fit(ratings, implicit=False, rank=1, iterations=6, biases=True, reg_param=0.02, solver="cholesky")
+    factors, _, _ = fit(
+        ratings,
+        implicit=False,
+        rank=1,
+        iterations=6,
+        biases=True,
+        reg_param=0.02,
+        solver="cholesky",
+    )
     assert {len(vector) for side in factors.values() for vector in side.values()} == {3}
     predicted = np.array([factors["user"][user] @ factors["item"][item] for user, item in ratings])
     values = np.array(list(ratings.values()))
@@ -354,7 +484,11 @@ def test_biases_are_published_within_factors(fit: Fit) -> None:
     ("ratings", "error", "words"),
     [
         ({}, EmptyDatasetError, "no ratings"),
-        ({(1, 1): 1.0, (2, 1): float("nan"), (3, 1): float("inf")}, DataError, "2 values are NaN or infinite"),
+        (
+            {(1, 1): 1.0, (2, 1): float("nan"), (3, 1): float("inf")},
+            DataError,
+            "2 values are NaN or infinite",
+        ),
     ],
 )
 def test_what_cannot_be_learnt_from_is_refused(

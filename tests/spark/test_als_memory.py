@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 NUM_USERS, RANK = 1_500_000, 128  # 768 MB of users' factors
-HEAP, WORKERS = "640m", "1800m"  # the latter of two workers together; half of it is what Python, NumPy and Arrow map themselves
+# the latter of two workers together; half of it is what Python, NumPy and Arrow map themselves
+HEAP, WORKERS = "640m", "1800m"
 
 FIT = """
 import resource, sys
@@ -38,14 +39,25 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "ratings").mkdir()
     rng = np.random.default_rng(1)
     user = np.repeat(np.arange(NUM_USERS, dtype=np.int32), 2)
-    item = rng.integers(0, 1500, len(user), dtype=np.int32) * 2 + np.tile(np.array([0, 1], np.int32), NUM_USERS)
+    item = rng.integers(0, 1500, len(user), dtype=np.int32) * 2 + np.tile(
+        np.array([0, 1], np.int32), NUM_USERS
+    )
     table = pa.table({"user": user, "item": item, "value": np.ones(len(user), np.float32)})
     pq.write_table(table, folder / "ratings" / "part.parquet", row_group_size=200_000)
     return folder
 
 
 def run_fit(folder: Path, exchange: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", textwrap.dedent(FIT), str(folder), exchange, HEAP, WORKERS, str(RANK)]
+    command = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(FIT),
+        str(folder),
+        exchange,
+        HEAP,
+        WORKERS,
+        str(RANK),
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=1500)
 
 
@@ -69,4 +81,7 @@ def test_the_same_limits_are_too_small_for_broadcasts(ratings: Path, tmp_path: P
     (tmp_path / "ratings").symlink_to(ratings / "ratings")
     done = run_fit(tmp_path, "broadcast")
     assert done.returncode != 0
-    assert any(word in done.stderr for word in ("OutOfMemoryError", "MemoryError", "maxResultSize", "Cannot allocate memory"))
+    assert any(
+        word in done.stderr
+        for word in ("OutOfMemoryError", "MemoryError", "maxResultSize", "Cannot allocate memory")
+    )

@@ -1,4 +1,6 @@
-"""prepare-items: what is read of items and users, how rows of one id become one, and that every row is accounted for."""
+"""prepare-items: what is read of items and users, how rows of one id become one, and that every
+row is accounted for.
+"""
 
 import csv
 import json
@@ -23,7 +25,9 @@ Publish = Callable[..., None]
 
 
 def rows_of(root: Path, name: str) -> list[Row]:
-    rows: list[Row] = pa.concat_tables([pq.read_table(path) for path in manifests.load(root, name).paths]).to_pylist()
+    rows: list[Row] = pa.concat_tables(
+        [pq.read_table(path) for path in manifests.load(root, name).paths]
+    ).to_pylist()
     return rows
 
 
@@ -32,7 +36,8 @@ def prepare(root: Path, **attributes: Any) -> None:
     runner.run(config, root, stages.select(config, "prepare-items"))
 
 
-# ------------------------------------------------------------------------------- three sources of items and one of users
+# ------------------------------------------------------------------------------- three sources of
+# items and one of users
 
 MOVIES = """\
 id,title,genres,year,stars
@@ -61,7 +66,8 @@ PRICES: list[Row] = [
 ]
 PEOPLE = "name;mood;age\nann;calm/kind;40\nbob;;\nann;loud/calm;41\n  ;calm;3\nbob;sad;old\n"
 
-# By hand. Single values: the first in the order of sources, files and texts ("007.0,..." before "7, Seven" before "7,Seven").
+# By hand. Single values: the first in the order of sources, files and texts ("007.0,..." before "7,
+# Seven" before "7,Seven").
 ITEMS = {
     "7": {
         "title": "Se7en",
@@ -71,7 +77,14 @@ ITEMS = {
         "tags": ["dark", "slow"],
         "numbers": [1996.0, 8.6, None],
     },
-    "12": {"title": None, "text": None, "label": None, "genres": [], "tags": [], "numbers": [None, None, None]},
+    "12": {
+        "title": None,
+        "text": None,
+        "label": None,
+        "genres": [],
+        "tags": [],
+        "numbers": [None, None, None],
+    },
     "13": {
         "title": "Heat, again",
         "text": None,
@@ -88,8 +101,22 @@ ITEMS = {
         "tags": ["a|b"],
         "numbers": [1111.0, 0.85, 2.5],
     },
-    "40": {"title": None, "text": None, "label": "tape", "genres": [], "tags": [], "numbers": [None, None, 0.125]},
-    "99": {"title": None, "text": None, "label": None, "genres": [], "tags": [], "numbers": [None, None, None]},
+    "40": {
+        "title": None,
+        "text": None,
+        "label": "tape",
+        "genres": [],
+        "tags": [],
+        "numbers": [None, None, 0.125],
+    },
+    "99": {
+        "title": None,
+        "text": None,
+        "label": None,
+        "genres": [],
+        "tags": [],
+        "numbers": [None, None, None],
+    },
 }
 ITEM_REASONS = {
     ("item", "rejected", "id is not an integer"): 1,
@@ -101,7 +128,10 @@ USER_REASONS = {
     ("user", "rejected", "id is missing"): 1,
     ("user", "merged", "another row of the same id"): 2,
 }
-KNOWN = [{"item": 4, "item_id": "15", "title": None}, {"item": 2, "item_id": "unrelated", "title": None}]
+KNOWN = [
+    {"item": 4, "item_id": "15", "title": None},
+    {"item": 2, "item_id": "unrelated", "title": None},
+]
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +150,34 @@ def folder(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempP
     prepare(
         folder / "root",
         items=[
-            dirty | {"path": f"{folder}/movies.csv", "ids": "integer", "columns": movies, "numbers": ["year", "stars"]},
-            dirty | {"path": f"{folder}/tags.jsonl", "ids": "integer", "columns": tags, "list_separator": "/"},
-            {"path": f"{folder}/prices.parquet", "columns": {"id": "key", "label": "kind"}, "numbers": ["price", "year"]},
+            dirty
+            | {
+                "path": f"{folder}/movies.csv",
+                "ids": "integer",
+                "columns": movies,
+                "numbers": ["year", "stars"],
+            },
+            dirty
+            | {
+                "path": f"{folder}/tags.jsonl",
+                "ids": "integer",
+                "columns": tags,
+                "list_separator": "/",
+            },
+            {
+                "path": f"{folder}/prices.parquet",
+                "columns": {"id": "key", "label": "kind"},
+                "numbers": ["price", "year"],
+            },
         ],
         users=dirty
-        | {"path": f"{folder}/people.txt", "separator": ";", "columns": people, "list_separator": "/", "numbers": ["age"]},
+        | {
+            "path": f"{folder}/people.txt",
+            "separator": ";",
+            "columns": people,
+            "list_separator": "/",
+            "numbers": ["age"],
+        },
     )
     return folder
 
@@ -133,21 +185,33 @@ def folder(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempP
 def attributes(root: Path, side: str) -> dict[str, Row]:
     """The attributes by id, without the indices."""
     rows = rows_of(root, f"{side}_attributes")
-    found = {row.pop(f"{side}_id"): {name: value for name, value in row.items() if name != side} for row in rows}
+    found = {
+        row.pop(f"{side}_id"): {name: value for name, value in row.items() if name != side}
+        for row in rows
+    }
     assert len(found) == len(rows)
     return found
 
 
 def test_rows_of_one_item_from_csv_json_and_parquet_become_one(folder: Path) -> None:
     assert attributes(folder / "root", "item") == ITEMS
-    assert manifests.load(folder / "root", "item_attributes").manifest.info["numbers"] == ["year", "stars", "price"]
+    assert manifests.load(folder / "root", "item_attributes").manifest.info["numbers"] == [
+        "year",
+        "stars",
+        "price",
+    ]
 
 
 def test_users_have_attributes_of_the_same_kind(folder: Path) -> None:
     nothing: Row = {"title": None, "text": None, "label": None, "genres": []}
     ann = nothing | {"tags": ["calm", "kind", "loud"], "numbers": [40.0]}
-    assert attributes(folder / "root", "user") == {"ann": ann, "bob": nothing | {"tags": ["sad"], "numbers": [None]}}
-    assert sorted((row["user"], row["user_id"]) for row in rows_of(folder / "root", "user_attributes")) == [
+    assert attributes(folder / "root", "user") == {
+        "ann": ann,
+        "bob": nothing | {"tags": ["sad"], "numbers": [None]},
+    }
+    assert sorted(
+        (row["user"], row["user_id"]) for row in rows_of(folder / "root", "user_attributes")
+    ) == [
         (0, "ann"),
         (1, "bob"),
     ]
@@ -156,55 +220,90 @@ def test_users_have_attributes_of_the_same_kind(folder: Path) -> None:
 def test_known_items_keep_their_index_and_new_ones_come_after_the_last(folder: Path) -> None:
     found = {row["item_id"]: row["item"] for row in rows_of(folder / "root", "item_attributes")}
     assert found == {"15": 4, "12": 5, "13": 6, "40": 7, "7": 8, "99": 9}
-    assert "items" in manifests.load(folder / "root", "item_attributes").manifest.produced_by.previous
+    assert (
+        "items" in manifests.load(folder / "root", "item_attributes").manifest.produced_by.previous
+    )
 
 
 def test_every_row_left_out_is_written_with_side_reason_file_and_text(folder: Path) -> None:
     rows = rows_of(folder / "root", "rejected_attributes")
-    assert Counter((row["side"], row["outcome"], row["reason"]) for row in rows) == ITEM_REASONS | USER_REASONS
+    assert (
+        Counter((row["side"], row["outcome"], row["reason"]) for row in rows)
+        == ITEM_REASONS | USER_REASONS
+    )
     by_text = {(row["source_file"], row["raw"]): row["reason"] for row in rows}
     assert by_text["movies.csv", "7,Seven, Crime|Noir ,NaN,9"] == "another row of the same id"
     assert by_text["movies.csv", "14,Too,many,fields,here,1"] == "wrong number of fields"
     assert by_text["people.txt", "bob;sad;old"] == "another row of the same id"
     assert ("movies.csv", "12,,,,twelve") not in by_text
-    assert by_text["movies.csv", "7, Seven ,Crime| Mystery |Crime||,1995,8.6"] == "another row of the same id"
+    assert (
+        by_text["movies.csv", "7, Seven ,Crime| Mystery |Crime||,1995,8.6"]
+        == "another row of the same id"
+    )
     assert ("movies.csv", "007.0,Se7en,Thriller|Crime,1996,") not in by_text
 
 
 def test_the_accounts_of_both_sides_add_up(folder: Path) -> None:
     num_items = MOVIES.count("\n") - 1 + len(TAGS) + len(PRICES)
-    for side, read, kept, reasons in (("item", num_items, ITEMS, ITEM_REASONS), ("user", 5, "ab", USER_REASONS)):
+    for side, read, kept, reasons in (
+        ("item", num_items, ITEMS, ITEM_REASONS),
+        ("user", 5, "ab", USER_REASONS),
+    ):
         info = manifests.load(folder / "root", f"{side}_attributes").manifest.info
         totals = Counter({"merged": 0, "rejected": 0})
         for (_, outcome, _), count in reasons.items():
             totals[outcome] += count
         assert info["accounts"] == {"read": read, "kept": len(kept), **totals}
         assert read == len(kept) + totals.total()
-        assert info["reasons"] == {f"{outcome}: {reason}": count for (_, outcome, reason), count in reasons.items()}
+        assert info["reasons"] == {
+            f"{outcome}: {reason}": count for (_, outcome, reason), count in reasons.items()
+        }
 
 
 def test_a_number_that_cannot_be_used_costs_that_number_and_is_counted(folder: Path) -> None:
-    info = {side: manifests.load(folder / "root", f"{side}_attributes").manifest.info for side in ("item", "user")}
+    info = {
+        side: manifests.load(folder / "root", f"{side}_attributes").manifest.info
+        for side in ("item", "user")
+    }
     assert info["item"]["unusable_numbers"] == {"stars": 2}
     assert info["user"]["unusable_numbers"] == {"age": 1}
 
 
-def test_numbers_without_a_header_have_names_and_positions(root: Path, spark: SparkSession, tmp_path: Path) -> None:
+def test_numbers_without_a_header_have_names_and_positions(
+    root: Path, spark: SparkSession, tmp_path: Path
+) -> None:
     (tmp_path / "in.csv").write_text("a;1.234,50;3\nb;7;x\n")
-    source = {"path": f"{tmp_path}/in.csv", "separator": ";", "header": False, "decimal": ",", "thousands": "."}
+    source = {
+        "path": f"{tmp_path}/in.csv",
+        "separator": ";",
+        "header": False,
+        "decimal": ",",
+        "thousands": ".",
+    }
     prepare(root, items=source | {"columns": {"id": 1}, "numbers": {"price": 2, "stock": 3}})
     assert manifests.load(root, "item_attributes").manifest.info["numbers"] == ["price", "stock"]
-    assert {row["item_id"]: row["numbers"] for row in rows_of(root, "item_attributes")} == {"a": [1234.5, 3.0], "b": [7.0, None]}
+    assert {row["item_id"]: row["numbers"] for row in rows_of(root, "item_attributes")} == {
+        "a": [1234.5, 3.0],
+        "b": [7.0, None],
+    }
 
 
-# --------------------------------------------------------------------------------------------------------------- failures
+# --------------------------------------------------------------------------------------------------
+# failures
 
 
-def test_more_rejected_rows_than_a_source_allows_stop_the_stage(root: Path, spark: SparkSession, tmp_path: Path) -> None:
+def test_more_rejected_rows_than_a_source_allows_stop_the_stage(
+    root: Path, spark: SparkSession, tmp_path: Path
+) -> None:
     (tmp_path / "good.csv").write_text("i,t\na,x\n")
     (tmp_path / "in.csv").write_text("i,t\na,x\n,y\n,z\n")
-    sources = [{"path": f"{tmp_path}/{name}.csv", "columns": {"id": "i", "title": "t"}} for name in ("good", "in")]
-    told = r"2 of 3 rows \(66\.7%\) cannot be used, and attributes\.items\.1\.max_rejected = 0\.05 .* "
+    sources = [
+        {"path": f"{tmp_path}/{name}.csv", "columns": {"id": "i", "title": "t"}}
+        for name in ("good", "in")
+    ]
+    told = (
+        r"2 of 3 rows \(66\.7%\) cannot be used, and attributes\.items\.1\.max_rejected = 0\.05 .* "
+    )
     told += r"2 id is missing \(see columns, nulls\), such as ',y'"
     with pytest.raises(DataError, match=told):
         prepare(root, items=sources)
@@ -215,54 +314,100 @@ def test_when_nothing_can_be_used_the_reasons_are_told_and_nothing_is_written(
     root: Path, spark: SparkSession, tmp_path: Path
 ) -> None:
     (tmp_path / "in.csv").write_text("i,n\n,1\na,x,y\nb\n")
-    told = r"none of the 3 rows of item attributes can be used \(rejected: wrong number of fields; rejected: id is missing\)"
+    told = (
+        r"none of the 3 rows of item attributes can be used \(rejected: wrong number of fields;"
+        r" rejected: id is missing\)"
+    )
     with pytest.raises(EmptyDatasetError, match=told):
-        prepare(root, items={"path": f"{tmp_path}/in.csv", "columns": {"id": "i"}, "numbers": ["n"], "max_rejected": 1.0})
+        prepare(
+            root,
+            items={
+                "path": f"{tmp_path}/in.csv",
+                "columns": {"id": "i"},
+                "numbers": ["n"],
+                "max_rejected": 1.0,
+            },
+        )
     assert not list(root.glob("*/manifest.json"))
 
 
-@pytest.mark.parametrize("source", [{"columns": {"id": "i", "genres": "kinds"}}, {"columns": {"id": "i"}, "numbers": ["kinds"]}])
-def test_a_missing_column_is_a_schema_error(root: Path, spark: SparkSession, tmp_path: Path, source: Row) -> None:
+@pytest.mark.parametrize(
+    "source",
+    [{"columns": {"id": "i", "genres": "kinds"}}, {"columns": {"id": "i"}, "numbers": ["kinds"]}],
+)
+def test_a_missing_column_is_a_schema_error(
+    root: Path, spark: SparkSession, tmp_path: Path, source: Row
+) -> None:
     (tmp_path / "in.csv").write_text("i,genres\n1,a\n")
-    with pytest.raises(SchemaError, match=r"in\.csv: column 'kinds' is missing; the header, cut at ',', has: i, genres"):
+    with pytest.raises(
+        SchemaError,
+        match=r"in\.csv: column 'kinds' is missing; the header, cut at ',', has: i, genres",
+    ):
         prepare(root, items=source | {"path": f"{tmp_path}/in.csv"})
 
 
-# -------------------------------------------------------------------------------------------------------------- MovieLens
+# --------------------------------------------------------------------------------------------------
+# MovieLens
 
 
 @pytest.fixture(scope="module")
-def movielens(spark: SparkSession, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def movielens(
+    spark: SparkSession, shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     root = tmp_path_factory.mktemp("movielens")
     data = shared_data / "movielens-latest-small"
-    movies = {"path": f"{data}/movies.csv", "columns": {"id": "movieId", "title": "title", "genres": "genres"}}
+    movies = {
+        "path": f"{data}/movies.csv",
+        "columns": {"id": "movieId", "title": "title", "genres": "genres"},
+    }
     tags = {"path": f"{data}/tags.csv", "columns": {"id": "movieId", "tags": "tag"}}
     prepare(root, items=[movies, tags])
     return root
 
 
-def test_movielens_titles_genres_and_tags_are_those_that_the_csv_module_reads(movielens: Path, shared_data: Path) -> None:
+def test_movielens_titles_genres_and_tags_are_those_that_the_csv_module_reads(
+    movielens: Path, shared_data: Path
+) -> None:
     tags: dict[str, set[str]] = defaultdict(set)
     read = 0
-    with (shared_data / "movielens-latest-small" / "tags.csv").open(newline="", encoding="utf-8") as file:
+    with (shared_data / "movielens-latest-small" / "tags.csv").open(
+        newline="", encoding="utf-8"
+    ) as file:
         for row in csv.DictReader(file):
             read += 1
             tags[row["movieId"]] |= {tag.strip(" ") for tag in row["tag"].split("|")}
-    with (shared_data / "movielens-latest-small" / "movies.csv").open(newline="", encoding="utf-8") as file:
+    with (shared_data / "movielens-latest-small" / "movies.csv").open(
+        newline="", encoding="utf-8"
+    ) as file:
         movies = list(csv.DictReader(file))
     expected = {
-        movie["movieId"]: (movie["title"].strip(" "), sorted(movie["genres"].split("|")), sorted(tags[movie["movieId"]] - {""}))
+        movie["movieId"]: (
+            movie["title"].strip(" "),
+            sorted(movie["genres"].split("|")),
+            sorted(tags[movie["movieId"]] - {""}),
+        )
         for movie in movies
     }
     table = rows_of(movielens, "item_attributes")
     assert {row["item_id"]: (row["title"], row["genres"], row["tags"]) for row in table} == expected
     assert len(table) == len(movies) == 9742
     assert len({genre for row in table for genre in row["genres"]}) == 20
-    assert expected["1"][:2] == ("Toy Story (1995)", ["Adventure", "Animation", "Children", "Comedy", "Fantasy"])
+    assert expected["1"][:2] == (
+        "Toy Story (1995)",
+        ["Adventure", "Animation", "Children", "Comedy", "Fantasy"],
+    )
     accounts = manifests.load(movielens, "item_attributes").manifest.info["accounts"]
-    assert accounts == {"read": len(movies) + read, "kept": len(movies), "merged": read, "rejected": 0}
+    assert accounts == {
+        "read": len(movies) + read,
+        "kept": len(movies),
+        "merged": read,
+        "rejected": 0,
+    }
 
 
 def test_the_published_tables_have_their_schema(folder: Path) -> None:
     for name in ("item_attributes", "user_attributes", "rejected_attributes"):
-        assert all(pq.read_schema(path) == TABLES[name] for path in manifests.load(folder / "root", name).paths)
+        assert all(
+            pq.read_schema(path) == TABLES[name]
+            for path in manifests.load(folder / "root", name).paths
+        )

@@ -1,4 +1,6 @@
-"""Teams that Spark starts in its tasks: small real processes behind real agents, and what is left of them."""
+"""Teams that Spark starts in its tasks: small real processes behind real agents, and what is
+left of them.
+"""
 
 import socket
 import time
@@ -22,12 +24,18 @@ Team = Callable[..., Message]
 
 @pytest.fixture
 def run(spark: SparkSession, team_worker: Path, tmp_path: Path) -> Iterator[Team]:
-    """`run(code, code)` has a process of each rank run its code, in Spark's tasks; in the end none is left."""
+    """`run(code, code)` has a process of each rank run its code, in Spark's tasks; in the end
+    none is left.
+    """
     spark.sparkContext.addPyFile(str(team_worker))
 
-    def run_team(*codes: str, limits: Limits = QUICK, timeout: float = 45, **interests: Any) -> Message:
+    def run_team(
+        *codes: str, limits: Limits = QUICK, timeout: float = 45, **interests: Any
+    ) -> Message:
         config = CnnConfig(workers=len(codes), launcher="spark", start_timeout=timeout)
-        with Barrier(spark, config, module="team_worker", environment={"FOLDER": str(tmp_path)}) as launcher:
+        with Barrier(
+            spark, config, module="team_worker", environment={"FOLDER": str(tmp_path)}
+        ) as launcher:
             return supervise(launcher, Work("train-cnn", {"do": codes}, **interests), limits)
 
     yield run_team
@@ -52,7 +60,9 @@ def processes_of(folder: Path) -> list[int]:
 LOOK = "requests.send(done=True, config=config, environment=dict(os.environ), path=sys.path)"
 
 
-def test_members_know_each_other_and_run_with_the_executors_modules(run: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_members_know_each_other_and_run_with_the_executors_modules(
+    run: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answer = run(LOOK, "time.sleep(600)")
     addresses = answer["config"]["cluster"]["worker"]
     assert len({address.rpartition(":")[2] for address in addresses}) == 2
@@ -69,16 +79,23 @@ def test_a_worker_that_is_killed_is_named_and_a_new_job_starts_all_again(
 
 
 @pytest.mark.faults
-def test_a_worker_that_is_stopped_is_named_and_does_not_stay_behind(run: Team, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_worker_that_is_stopped_is_named_and_does_not_stay_behind(
+    run: Team, caplog: pytest.LogCaptureFixture
+) -> None:
     run("if first(): time.sleep(600)", "if first(): kill(signal.SIGSTOP)")
     assert f"rank 1 on {HOST} has been silent for 4 s" in caplog.text
 
 
 @pytest.mark.faults
 def test_a_task_that_is_lost_is_named(run: Team, caplog: pytest.LogCaptureFixture) -> None:
-    """The agent's process is killed; its trainer, which is stopped and could not end by itself, dies with it."""
+    """The agent's process is killed; its trainer, which is stopped and could not end by itself,
+    dies with it.
+    """
     run("if first(): time.sleep(600)", "if first(): os.kill(os.getppid(), 9); kill(signal.SIGSTOP)")
-    assert f"rank 1 on {HOST} is gone: the connection has ended, its executor or its machine was lost" in caplog.text
+    assert (
+        f"rank 1 on {HOST} is gone: the connection has ended, its executor or its machine was lost"
+        in caplog.text
+    )
 
 
 def test_an_error_of_ours_is_raised_as_it_was(run: Team) -> None:
@@ -87,7 +104,10 @@ def test_an_error_of_ours_is_raised_as_it_was(run: Team) -> None:
 
 
 def test_asked_to_stop_members_are_told(run: Team, tmp_path: Path) -> None:
-    wait = "steps(80); (folder / 'at-work').touch()\nwhile not requests.stopping(): steps(1)\nfail(Preempted('saved'))"
+    wait = (
+        "steps(80); (folder / 'at-work').touch()\nwhile not requests.stopping():"
+        " steps(1)\nfail(Preempted('saved'))"
+    )
     with pytest.raises(Preempted, match=r"^saved$"):
         run(wait, wait, stopping=(tmp_path / "at-work").exists)
 
@@ -95,14 +115,22 @@ def test_asked_to_stop_members_are_told(run: Team, tmp_path: Path) -> None:
 def test_too_few_slots_are_an_error_within_a_minute(run: Team) -> None:
     began = time.monotonic()
     with pytest.raises(
-        ConfigError, match=r"^cnn\.workers = 4, but Spark runs no more than 2 tasks at once \(waited 2 s for more\): "
+        ConfigError,
+        match=(
+            r"^cnn\.workers = 4, but Spark runs no more than 2 tasks at once \(waited 2 s for"
+            r" more\): "
+        ),
     ):
         run("pass", "pass", "pass", "pass", timeout=2)
     assert time.monotonic() - began < 10
 
 
-def test_executors_load_no_tensorflow_no_pydantic_and_no_stage(spark: SparkSession, run: Team, tmp_path: Path) -> None:
-    """The agent's modules are looked at from a job of the same Python workers, after it has run in them."""
+def test_executors_load_no_tensorflow_no_pydantic_and_no_stage(
+    spark: SparkSession, run: Team, tmp_path: Path
+) -> None:
+    """The agent's modules are looked at from a job of the same Python workers, after it has run
+    in them.
+    """
     run("pass", "pass")
 
     def look(batches: Iterator[Any]) -> Iterator[Any]:
@@ -114,6 +142,16 @@ def test_executors_load_no_tensorflow_no_pydantic_and_no_stage(spark: SparkSessi
             pass
         yield pa.RecordBatch.from_pydict({"module": list(sys.modules)})
 
-    loaded = {row["module"] for row in spark.range(2, numPartitions=2).mapInArrow(look, "module string").collect()}
+    loaded = {
+        row["module"]
+        for row in spark.range(2, numPartitions=2).mapInArrow(look, "module string").collect()
+    }
     assert "emberline.launch.agent" in loaded
-    assert not loaded & {"tensorflow", "keras", "pydantic", "emberline.config", "emberline.runner", "emberline.spark"}
+    assert not loaded & {
+        "tensorflow",
+        "keras",
+        "pydantic",
+        "emberline.config",
+        "emberline.runner",
+        "emberline.spark",
+    }

@@ -31,12 +31,19 @@ SECTIONS: Row = {
 HAT, TIE = 4, 6
 
 
-def publish_all(publish: Publish, root: Path, truth: list[Row], **predicted: dict[int, list[int]]) -> None:
+def publish_all(
+    publish: Publish, root: Path, truth: list[Row], **predicted: dict[int, list[int]]
+) -> None:
     """predicted: by table, each item's classes, the most probable first."""
     publish(root, "export-shards", "shards_all", truth, classes=NAMES)
     for name, tops in predicted.items():
-        rows = [{"item": i, "predicted": top[0], "probability": 0.5, "top": top} for i, top in tops.items()]
-        publish(root, "predict-items" if name == "predicted_classes" else "train-forest", name, rows)
+        rows = [
+            {"item": i, "predicted": top[0], "probability": 0.5, "top": top}
+            for i, top in tops.items()
+        ]
+        publish(
+            root, "predict-items" if name == "predicted_classes" else "train-forest", name, rows
+        )
 
 
 def evaluated(root: Path, sections: Row) -> Row:
@@ -53,14 +60,21 @@ def picture(item: int, split: str, label: int | None) -> Row:
 
 
 _RNG = np.random.default_rng(2)
-# Of the test pictures none is a hat, but one is taken for one; and hats are the most frequent in training. Nobody mentions ties.
+# Of the test pictures none is a hat, but one is taken for one; and hats are the most frequent in
+# training. Nobody mentions ties.
 TRUTH = {item: int(_RNG.choice([0, 1, 1, 2, 3, 5])) for item in range(100, 160)}
 TOPS = {item: _RNG.permutation(6)[:5].tolist() for item in [*range(100), *TRUTH]}
-TOPS |= {item: [label, *(other for other in range(6) if other != label)][:5] for item, label in TRUTH.items() if item % 3}
+TOPS |= {
+    item: [label, *(other for other in range(6) if other != label)][:5]
+    for item, label in TRUTH.items()
+    if item % 3
+}
 TOPS[100] = [HAT, 0, 1, 2, 3]
 FOREST = {item: [label] for item, label in TRUTH.items()}
 OTHERS = [picture(item, "train", HAT if item < 40 else item % 7) for item in range(80)]
-OTHERS += [picture(item, "val", 1) for item in range(80, 90)] + [picture(item, "none", None) for item in range(90, 100)]
+OTHERS += [picture(item, "val", 1) for item in range(80, 90)] + [
+    picture(item, "none", None) for item in range(90, 100)
+]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +86,9 @@ def report(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempP
 
 
 def value(report: Row, subject: str, metric: str) -> Row:
-    (row,) = [row for row in report["metrics"] if (row["subject"], row["metric"]) == (subject, metric)]
+    (row,) = [
+        row for row in report["metrics"] if (row["subject"], row["metric"]) == (subject, metric)
+    ]
     found: Row = row
     return found
 
@@ -90,9 +106,12 @@ def test_accuracy_is_the_share_of_test_pictures_whose_class_is_right(report: Row
 def test_the_confusion_matrix_counts_true_and_predicted_classes(report: Row) -> None:
     counts = Counter((label, TOPS[item][0]) for item, label in TRUTH.items())
     assert report["classes"] == NAMES
-    assert report["confusion"]["cnn"] == [[counts[true, predicted] for predicted in range(7)] for true in range(7)]
+    assert report["confusion"]["cnn"] == [
+        [counts[true, predicted] for predicted in range(7)] for true in range(7)
+    ]
     assert report["confusion"]["forest"] == [
-        [(true == predicted) * list(TRUTH.values()).count(true) for predicted in range(7)] for true in range(7)
+        [(true == predicted) * list(TRUTH.values()).count(true) for predicted in range(7)]
+        for true in range(7)
     ]
 
 
@@ -110,30 +129,61 @@ def test_each_class_has_its_precision_recall_and_f1(report: Row) -> None:
 
 def test_means_are_over_the_classes_that_are_tested_on(report: Row) -> None:
     for metric in ("precision", "recall", "F1"):
-        tested = [row[metric] for row in report["per_class"] if row["subject"] == "cnn" and row["pictures"]]
+        tested = [
+            row[metric]
+            for row in report["per_class"]
+            if row["subject"] == "cnn" and row["pictures"]
+        ]
         assert len(tested) == 5
         assert value(report, "cnn", f"mean {metric}")["value"] == pytest.approx(sum(tested) / 5)
         assert value(report, "forest", f"mean {metric}")["value"] == 1
 
 
 def test_forest_and_the_most_frequent_class_are_measured_on_the_same_pictures(report: Row) -> None:
-    assert list(dict.fromkeys(row["subject"] for row in report["metrics"])) == ["cnn", "forest", "most-frequent"]
+    assert list(dict.fromkeys(row["subject"] for row in report["metrics"])) == [
+        "cnn",
+        "forest",
+        "most-frequent",
+    ]
     assert {row["pictures"] for row in report["metrics"]} == {len(TRUTH)}
     assert value(report, "forest", "accuracy")["value"] == 1
 
 
-def test_the_most_frequent_class_is_that_in_training_also_where_no_test_picture_has_it(report: Row) -> None:
+def test_the_most_frequent_class_is_that_in_training_also_where_no_test_picture_has_it(
+    report: Row,
+) -> None:
     """Hats in training, ties nowhere; the matrix has all of its pictures in one column."""
     assert value(report, "most-frequent", "accuracy")["value"] == 0
-    assert [sum(column) for column in zip(*report["confusion"]["most-frequent"], strict=True)] == [0, 0, 0, 0, len(TRUTH), 0, 0]
-    assert not [row for row in report["metrics"] if row["subject"] == "most-frequent" and row["metric"].startswith("top")]
+    assert [sum(column) for column in zip(*report["confusion"]["most-frequent"], strict=True)] == [
+        0,
+        0,
+        0,
+        0,
+        len(TRUTH),
+        0,
+        0,
+    ]
+    assert not [
+        row
+        for row in report["metrics"]
+        if row["subject"] == "most-frequent" and row["metric"].startswith("top")
+    ]
 
 
-def test_a_class_after_all_that_are_tested_on_can_be_the_most_frequent(spark: SparkSession, publish: Publish, root: Path) -> None:
+def test_a_class_after_all_that_are_tested_on_can_be_the_most_frequent(
+    spark: SparkSession, publish: Publish, root: Path
+) -> None:
     """And of equally frequent ones the first is taken."""
     trained = [picture(item, "train", TIE) for item in range(3)]
-    publish_all(publish, root, [*trained, picture(3, "test", 1), picture(4, "test", 0)], predicted_classes={3: [1], 4: [1]})
-    report = evaluated(root, {name: section for name, section in SECTIONS.items() if name != "forest"})
+    publish_all(
+        publish,
+        root,
+        [*trained, picture(3, "test", 1), picture(4, "test", 0)],
+        predicted_classes={3: [1], 4: [1]},
+    )
+    report = evaluated(
+        root, {name: section for name, section in SECTIONS.items() if name != "forest"}
+    )
     assert value(report, "most-frequent", "accuracy")["value"] == 0
     assert value(report, "cnn", "accuracy")["value"] == 0.5
     assert report["protocol"]["name"] == "test pictures of 7 classes"
@@ -141,5 +191,7 @@ def test_a_class_after_all_that_are_tested_on_can_be_the_most_frequent(spark: Sp
 
 def test_no_test_picture_is_an_error(spark: SparkSession, publish: Publish, root: Path) -> None:
     publish_all(publish, root, OTHERS, predicted_classes=TOPS, forest_classes={})
-    with pytest.raises(EmptyDatasetError, match=r"no picture with a label is for testing; set shards\.test"):
+    with pytest.raises(
+        EmptyDatasetError, match=r"no picture with a label is for testing; set shards\.test"
+    ):
         evaluated(root, SECTIONS)

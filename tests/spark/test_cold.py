@@ -1,4 +1,6 @@
-"""How cold items are ranked and measured, beside loops, pair counting and dense systems of equations."""
+"""How cold items are ranked and measured, beside loops, pair counting and dense systems of
+equations.
+"""
 
 import json
 from collections.abc import Callable
@@ -43,7 +45,8 @@ def vectors(ids: list[int], rank: int) -> Factors:
     return {id_: RNG.standard_normal(rank).astype(np.float32) for id_ in ids}
 
 
-# ------------------------------------------------------------------------------------------------------------------- ranks
+# --------------------------------------------------------------------------------------------------
+# ranks
 
 # Ids with gaps, over three blocks of users and five of items.
 USERS = [3 * n for n in range(400)]
@@ -51,17 +54,29 @@ ITEMS = [2 * n for n in range(10)]
 USER_FACTORS = vectors([*USERS, 5000], 2)
 SUBJECTS = {
     "random": vectors(ITEMS, 2),
-    "coarse": {item: np.round(vector).astype(np.float32) for item, vector in vectors(ITEMS, 2).items()},
+    "coarse": {
+        item: np.round(vector).astype(np.float32) for item, vector in vectors(ITEMS, 2).items()
+    },
     "nothing": {item: np.zeros(2, np.float32) for item in ITEMS},
 }
-RELEVANT = [(user, item) for user in USERS for item in RNG.choice(ITEMS, 1 + (user == 6) * 3, replace=False).tolist()]
+RELEVANT = [
+    (user, item)
+    for user in USERS
+    for item in RNG.choice(ITEMS, 1 + (user == 6) * 3, replace=False).tolist()
+]
 
 
 def ranks_with(spark: SparkSession, partitions: int, seed: int = 1) -> dict[Place, int]:
-    both = [factors_table(factors, "item").append_column("subject", [[name] * len(ITEMS)]) for name, factors in SUBJECTS.items()]
+    both = [
+        factors_table(factors, "item").append_column("subject", [[name] * len(ITEMS)])
+        for name, factors in SUBJECTS.items()
+    ]
     pairs = [pa.array([pair[side] for pair in RELEVANT], pa.int32()) for side in (0, 1)]
     tables = [pa.table(pairs, names=["user", "item"]), factors_table(USER_FACTORS, "user")]
-    relevant, users, items = (spark.createDataFrame(table).repartition(partitions) for table in (*tables, pa.concat_tables(both)))
+    relevant, users, items = (
+        spark.createDataFrame(table).repartition(partitions)
+        for table in (*tables, pa.concat_tables(both))
+    )
     rows = ranks_of(relevant, users, items, seed).collect()
     assert len(rows) == len(SUBJECTS) * len(RELEVANT)
     return {(row["subject"], row["user"], row["item"]): row["rank"] for row in rows}
@@ -83,51 +98,79 @@ def ranks(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[
 
 def places_of(subject: str, user: int, item: int) -> range:
     """The ranks that the item can have: one, or several where other items have its score."""
-    scores = {other: float(USER_FACTORS[user] @ factors) for other, factors in SUBJECTS[subject].items()}
+    scores = {
+        other: float(USER_FACTORS[user] @ factors) for other, factors in SUBJECTS[subject].items()
+    }
     above = sum(score > scores[item] + 1e-5 for score in scores.values())
     equal = sum(abs(score - scores[item]) <= 1e-5 for score in scores.values())
     return range(1 + above, 1 + above + equal)
 
 
-def test_an_items_rank_is_one_more_than_the_items_with_better_scores(ranks: dict[int, dict[Place, int]]) -> None:
+def test_an_items_rank_is_one_more_than_the_items_with_better_scores(
+    ranks: dict[int, dict[Place, int]],
+) -> None:
     expected = {place: places_of(*place) for place in ranks[3]}
     assert {place for place, rank in ranks[3].items() if rank not in expected[place]} == set()
-    assert sum(len(places) == 1 for (subject, _, _), places in expected.items() if subject == "random") > 0.99 * len(RELEVANT)
-    assert {len(places) for (subject, _, _), places in expected.items() if subject == "coarse"} >= {1, 2}
+    assert sum(
+        len(places) == 1 for (subject, _, _), places in expected.items() if subject == "random"
+    ) > 0.99 * len(RELEVANT)
+    assert {len(places) for (subject, _, _), places in expected.items() if subject == "coarse"} >= {
+        1,
+        2,
+    }
 
 
 def test_ties_take_every_place_about_equally_often(ranks: dict[int, dict[Place, int]]) -> None:
-    counts = np.bincount([rank for (subject, _, _), rank in ranks[3].items() if subject == "nothing"], minlength=11)[1:]
+    counts = np.bincount(
+        [rank for (subject, _, _), rank in ranks[3].items() if subject == "nothing"], minlength=11
+    )[1:]
     expected = len(RELEVANT) / 10
     assert len(counts) == 10
-    assert ((counts - expected) ** 2 / expected).sum() < 27.9  # chi-squared with 9 degrees of freedom, 1 in 1000
+    # chi-squared with 9 degrees of freedom, 1 in 1000
+    assert ((counts - expected) ** 2 / expected).sum() < 27.9
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_ranks_do_not_depend_on_partitions(ranks: dict[int, dict[Place, int]], partitions: int) -> None:
+def test_ranks_do_not_depend_on_partitions(
+    ranks: dict[int, dict[Place, int]], partitions: int
+) -> None:
     assert ranks[partitions] == ranks[3]
 
 
-def test_another_seed_draws_other_places(ranks: dict[int, dict[Place, int]], spark: SparkSession) -> None:
+def test_another_seed_draws_other_places(
+    ranks: dict[int, dict[Place, int]], spark: SparkSession
+) -> None:
     """Here in one block of items."""
     other = ranks_with(spark, 2, seed=2)
     assert all(rank in places_of(*place) for place, rank in other.items())
-    assert sum(other[place] != ranks[3][place] for place in other if place[0] == "nothing") > len(RELEVANT) / 2
+    assert (
+        sum(other[place] != ranks[3][place] for place in other if place[0] == "nothing")
+        > len(RELEVANT) / 2
+    )
 
 
-# ----------------------------------------------------------------------------------------------------------------- metrics
+# --------------------------------------------------------------------------------------------------
+# metrics
 
 CANDIDATES = 12
 KS = (1, 5)
 
 
-def drawn(num_users: int, items: list[int], wanted: Callable[[int], int], pull: float) -> dict[int, dict[int, int]]:
-    """Each user's ranks by relevant item: a random order, in which small items are the better the stronger the pull."""
+def drawn(
+    num_users: int, items: list[int], wanted: Callable[[int], int], pull: float
+) -> dict[int, dict[int, int]]:
+    """Each user's ranks by relevant item: a random order, in which small items are the better
+    the stronger the pull.
+    """
     found = {}
     for user in range(num_users):
         keys = RNG.random(CANDIDATES) + pull * np.arange(CANDIDATES)
-        places = dict(zip(range(CANDIDATES), (np.argsort(np.argsort(keys)) + 1).tolist(), strict=True))
-        found[user] = {item: places[item] for item in RNG.choice(items, wanted(user), replace=False).tolist()}
+        places = dict(
+            zip(range(CANDIDATES), (np.argsort(np.argsort(keys)) + 1).tolist(), strict=True)
+        )
+        found[user] = {
+            item: places[item] for item in RNG.choice(items, wanted(user), replace=False).tolist()
+        }
     return found
 
 
@@ -148,7 +191,13 @@ def measured(spark: SparkSession) -> list[Row]:
         for user, items in users.items()
         for item, rank in items.items()
     ]
-    return list(metric_rows(spark.createDataFrame(rows, "subject string, user int, item int, rank int"), CANDIDATES, KS))
+    return list(
+        metric_rows(
+            spark.createDataFrame(rows, "subject string, user int, item int, rank int"),
+            CANDIDATES,
+            KS,
+        )
+    )
 
 
 def auc(ranks: list[int]) -> float:
@@ -173,7 +222,9 @@ def per_user(ranks: list[int]) -> dict[str, float]:
 def test_metrics_are_those_of_loops_over_users(measured: list[Row], subject: str) -> None:
     each = [per_user(list(items.values())) for items in MEASURED[subject].values()]
     expected = {name: np.mean([user[name] for user in each]) for name in each[0]}
-    assert {row["metric"]: row["value"] for row in measured if row["subject"] == subject} == pytest.approx(expected)
+    assert {
+        row["metric"]: row["value"] for row in measured if row["subject"] == subject
+    } == pytest.approx(expected)
     assert {row["users"] for row in measured if row["subject"] == subject} == {len(each)}
 
 
@@ -184,14 +235,22 @@ def user_error(subject: str, metric: str) -> float | None:
 
 
 def item_error(subject: str, metric: str) -> float | None:
-    """Of the ratio of what the items add to the users' recalls to the items' shares of the users."""
+    """Of the ratio of what the items add to the users' recalls to the items' shares of the
+    users.
+    """
     k = int(metric.removeprefix("recall@").removesuffix("/n"))
     users = MEASURED[subject].values()
     items = sorted({item for ranks in users for item in ranks})
-    parts = np.array([[(ranks.get(i, k + 1) <= k) / len(ranks) for ranks in users] for i in items]).sum(axis=1)
+    parts = np.array(
+        [[(ranks.get(i, k + 1) <= k) / len(ranks) for ranks in users] for i in items]
+    ).sum(axis=1)
     shares = np.array([[(i in ranks) / len(ranks) for ranks in users] for i in items]).sum(axis=1)
     n, ratio = len(items), parts.sum() / shares.sum()
-    return None if n < 2 else float(np.sqrt(n / (n - 1) * ((parts - ratio * shares) ** 2).sum()) / shares.sum())
+    return (
+        None
+        if n < 2
+        else float(np.sqrt(n / (n - 1) * ((parts - ratio * shares) ** 2).sum()) / shares.sum())
+    )
 
 
 @pytest.mark.parametrize("subject", list(MEASURED))
@@ -200,13 +259,18 @@ def test_the_standard_error_is_the_larger_of_that_over_users_and_that_over_items
     measured: list[Row], subject: str, metric: str
 ) -> None:
     (row,) = [row for row in measured if (row["subject"], row["metric"]) == (subject, metric)]
-    errors = [error for error in (user_error(subject, metric), item_error(subject, metric)) if error is not None]
+    errors = [
+        error
+        for error in (user_error(subject, metric), item_error(subject, metric))
+        if error is not None
+    ]
     assert row["standard_error"] == pytest.approx(max(errors), abs=1e-12)
 
 
 def test_either_sample_can_be_the_uncertain_one() -> None:
     few, many = (
-        (user_error(name, "recall@5/n") or 0, item_error(name, "recall@5/n") or 0) for name in ("few-items", "many-items")
+        (user_error(name, "recall@5/n") or 0, item_error(name, "recall@5/n") or 0)
+        for name in ("few-items", "many-items")
     )
     assert 0 < few[0] < few[1]
     assert many[0] > many[1] > 0
@@ -219,13 +283,17 @@ def test_the_subject_with_the_largest_area_comes_first(measured: list[Row]) -> N
     assert len(areas) == len(MEASURED)
 
 
-# -------------------------------------------------------------------------------------------------------- simple predictors
+# --------------------------------------------------------------------------------------------------
+# simple predictors
 
 TRAIN, VAL, COLD = list(range(0, 60, 2)), list(range(1, 40, 2)), list(range(100, 108))
 WIDTH, RANK = 6, 3
 PIXELS = {item: RNG.random(WIDTH).astype(np.float32) for item in [*TRAIN, *VAL, *COLD]}
 _WEIGHTS = RNG.standard_normal((WIDTH, RANK))
-WARM = {item: (PIXELS[item] @ _WEIGHTS + 5 + RNG.standard_normal(RANK)).astype(np.float32) for item in [*TRAIN, *VAL]}
+WARM = {
+    item: (PIXELS[item] @ _WEIGHTS + 5 + RNG.standard_normal(RANK)).astype(np.float32)
+    for item in [*TRAIN, *VAL]
+}
 SHARES = {item: 0.1 + 0.9 * RNG.random() for item in WARM}
 
 
@@ -238,8 +306,13 @@ def direction(pixels: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def features(spark: SparkSession) -> DataFrame:
     splits = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val") | dict.fromkeys(COLD, "test")
-    rows = [(item, splits[item], PIXELS[item].tolist(), direction(PIXELS[item]).tolist()) for item in PIXELS]
-    return spark.createDataFrame(rows, "item int, split string, pixels array<float>, pixel_direction array<float>")
+    rows = [
+        (item, splits[item], PIXELS[item].tolist(), direction(PIXELS[item]).tolist())
+        for item in PIXELS
+    ]
+    return spark.createDataFrame(
+        rows, "item int, split string, pixels array<float>, pixel_direction array<float>"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +335,9 @@ def assert_near(found: Factors, expected: Factors, tolerance: float = 1e-4) -> N
 def test_neighbours_lend_the_mean_of_their_factors(features: DataFrame, warm: DataFrame) -> None:
     expected = {}
     for item in COLD:
-        likeness = {other: float(direction(PIXELS[item]) @ direction(PIXELS[other])) for other in WARM}
+        likeness = {
+            other: float(direction(PIXELS[item]) @ direction(PIXELS[other])) for other in WARM
+        }
         nearest = sorted(likeness, key=lambda other: -likeness[other])[:10]
         expected[item] = np.mean([WARM[other] for other in nearest], axis=0)
     assert_near(collected(neighbor_means(features, "pixel_direction", warm)), expected)
@@ -272,7 +347,10 @@ def best_of(inputs: dict[int, np.ndarray], strengths: list[float]) -> dict[int, 
     """Factors of the cold items by weighted least squares, of the strength that validates best."""
 
     def rows(items: list[int]) -> tuple[np.ndarray, ...]:
-        x, y = np.array([inputs[item] for item in items], float), np.array([WARM[item] for item in items], float)
+        x, y = (
+            np.array([inputs[item] for item in items], float),
+            np.array([WARM[item] for item in items], float),
+        )
         return x, y, np.array([SHARES[item] for item in items])[:, None]
 
     x, y, share = rows(TRAIN)
@@ -284,8 +362,15 @@ def best_of(inputs: dict[int, np.ndarray], strengths: list[float]) -> dict[int, 
         centre, level = ((values * share).sum(axis=0) / share.sum() for values in (x, y))
         left = np.vstack([(x - centre) * np.sqrt(share), size * np.eye(width)])
         goals = np.vstack([(y - level) * np.sqrt(share), np.zeros((width, RANK))])
-        fits[strength] = partial(lambda new, w, c, m: (new - c) @ w + m, w=np.linalg.lstsq(left, goals)[0], c=centre, m=level)
-    best = min(fits, key=lambda strength: (held_share * (fits[strength](held_x) - held_y) ** 2).sum())
+        fits[strength] = partial(
+            lambda new, w, c, m: (new - c) @ w + m,
+            w=np.linalg.lstsq(left, goals)[0],
+            c=centre,
+            m=level,
+        )
+    best = min(
+        fits, key=lambda strength: (held_share * (fits[strength](held_x) - held_y) ** 2).sum()
+    )
     assert best not in (strengths[0], strengths[-1])
     return {item: fits[best](inputs[item]) for item in COLD}
 
@@ -293,9 +378,16 @@ def best_of(inputs: dict[int, np.ndarray], strengths: list[float]) -> dict[int, 
 def test_regressed_factors_are_those_of_weighted_least_squares_with_the_strength_that_validates_best(
     spark: SparkSession, features: DataFrame, warm: DataFrame
 ) -> None:
-    weighted = warm.join(spark.createDataFrame(list(SHARES.items()), "item int, weight double"), "item")
-    unit = {item: (pixels / np.linalg.norm(pixels)).astype(np.float32) for item, pixels in PIXELS.items()}
-    columns = spark.createDataFrame([(item, row.tolist()) for item, row in unit.items()], "item int, colours array<float>")
+    weighted = warm.join(
+        spark.createDataFrame(list(SHARES.items()), "item int, weight double"), "item"
+    )
+    unit = {
+        item: (pixels / np.linalg.norm(pixels)).astype(np.float32)
+        for item, pixels in PIXELS.items()
+    }
+    columns = spark.createDataFrame(
+        [(item, row.tolist()) for item, row in unit.items()], "item int, colours array<float>"
+    )
     landmarks = np.array([unit[item] for item in TRAIN[:12]])
     inputs = {"linear": Inputs("pixels"), "kernel": Inputs("colours", Landmarks.of(landmarks))}
     found = regressions(features.join(columns, "item"), weighted, inputs).persist()
@@ -305,7 +397,9 @@ def test_regressed_factors_are_those_of_weighted_least_squares_with_the_strength
     like = {item: np.exp(-(1 - landmarks @ row) / 0.15) @ root for item, row in unit.items()}
     strengths = [10.0 ** (half / 2) for half in range(-6, 7)]
     for subject, rows in (("linear", PIXELS), ("kernel", like)):
-        assert_near(collected(found.where(f"subject = '{subject}'")), best_of(rows, strengths), 1e-3)
+        assert_near(
+            collected(found.where(f"subject = '{subject}'")), best_of(rows, strengths), 1e-3
+        )
 
 
 RATERS = vectors(list(range(0, 40, 2)), RANK)
@@ -319,15 +413,33 @@ ALS: Row = {"reg_param": 0.3, "alpha": 2.5, "rank": RANK}
 
 @pytest.mark.parametrize("confidence", ["linear", "log", "exp"])
 def test_the_oracle_solves_the_whole_normal_equations(spark: SparkSession, confidence: str) -> None:
-    """What a rating is worth to "exp" is measured by those in training, here of mean 2 and deviation 1.5."""
+    """What a rating is worth to "exp" is measured by those in training, here of mean 2 and
+    deviation 1.5.
+    """
     config = Config.model_validate({"als": ALS | {"confidence": confidence}})
     trained = Manifest(
-        "user_factors", "table", [], 0, [], ProducedBy("train-als", "", ""), info={"value_mean": 2.0, "value_deviation": 1.5}
+        "user_factors",
+        "table",
+        [],
+        0,
+        [],
+        ProducedBy("train-als", "", ""),
+        info={"value_mean": 2.0, "value_deviation": 1.5},
     )
-    run = StageRun(config, stages.select(config)[0], Path("unused"), {"user_factors": Dataset(Path("unused"), trained)}, "", "")
+    run = StageRun(
+        config,
+        stages.select(config)[0],
+        Path("unused"),
+        {"user_factors": Dataset(Path("unused"), trained)},
+        "",
+        "",
+    )
     warm = {"user": 0, "item": 1, "value": 3.0, "cold": False}
     holdout = spark.createDataFrame([*HELD, warm], "user int, item int, value float, cold boolean")
-    found = oracle(run, {"holdout": holdout, "user_factors": spark.createDataFrame(factors_table(RATERS, "user"))})
+    found = oracle(
+        run,
+        {"holdout": holdout, "user_factors": spark.createDataFrame(factors_table(RATERS, "user"))},
+    )
     y = np.array(list(RATERS.values()), float)
     expected = {}
     for item in COLD:
@@ -341,9 +453,11 @@ def test_the_oracle_solves_the_whole_normal_equations(spark: SparkSession, confi
     assert_near(collected(found), expected)
 
 
-# ------------------------------------------------------------------------------------------------------------ the whole stage
+# --------------------------------------------------------------------------------------------------
+# the whole stage
 
-# Items 0 to 79 were trained on, 80 to 109 withheld whole, 110 to 114 are of nobody's; 2 x 2 grey pixels decide the factors.
+# Items 0 to 79 were trained on, 80 to 109 withheld whole, 110 to 114 are of nobody's; 2 x 2 grey
+# pixels decide the factors.
 SHOP_USERS = vectors(list(range(60)), 4)
 SHOP_PIXELS = {item: RNG.integers(0, 256, 4, np.uint8) for item in range(115)}
 SHOP_ITEMS = {item: (pixels / 127.5 - 1).astype(np.float32) for item, pixels in SHOP_PIXELS.items()}
@@ -364,7 +478,9 @@ SECTIONS: Row = {
 
 
 def withheld_ratings() -> list[Row]:
-    """Each user likes three of the ten cold items that suit them best, and hates one; a newcomer has no factors."""
+    """Each user likes three of the ten cold items that suit them best, and hates one; a
+    newcomer has no factors.
+    """
     rows = []
     for user, factors in SHOP_USERS.items():
         best = sorted(range(80, 110), key=lambda item: -float(factors @ SHOP_ITEMS[item]))
@@ -381,7 +497,10 @@ def set_rank(root: Path, *names: str) -> None:
 
 
 def publish_shop(publish: Publish, root: Path, held: list[Row]) -> None:
-    split = {item: "train" if item < 70 else "val" if item < 80 else "test" if item < 110 else "none" for item in SHOP_PIXELS}
+    split = {
+        item: "train" if item < 70 else "val" if item < 80 else "test" if item < 110 else "none"
+        for item in SHOP_PIXELS
+    }
     shards = [
         {"item": item, "item_id": str(item), "split": split[item], "pixels": pixels.tobytes()}
         for item, pixels in SHOP_PIXELS.items()
@@ -409,7 +528,9 @@ def report(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempP
     reports = json.loads(manifests.load(root, "metrics").paths[0].read_text())["reports"]
     assert list(reports) == ["cold items"]
     found: Row = reports["cold items"]
-    return found | {"auc": {row["subject"]: row for row in found["metrics"] if row["metric"] == "auc"}}
+    return found | {
+        "auc": {row["subject"]: row for row in found["metrics"] if row["metric"] == "auc"}
+    }
 
 
 def test_good_factors_rank_cold_items_well_and_none_rank_them_by_chance(report: Row) -> None:
@@ -426,21 +547,33 @@ def test_good_factors_rank_cold_items_well_and_none_rank_them_by_chance(report: 
         "oracle",
     }
     assert areas["cnn"] > 0.8
-    assert areas["linear-pixels"] == pytest.approx(areas["cnn"], abs=0.01)  # the pixels are the factors
+    # the pixels are the factors
+    assert areas["linear-pixels"] == pytest.approx(areas["cnn"], abs=0.01)
     assert 0.6 < areas["neighbors-pixels"] < areas["cnn"]
     for subject in ("random", "mean-factors"):
-        assert areas[subject] == pytest.approx(0.5, abs=4 * report["auc"][subject]["standard_error"])
+        assert areas[subject] == pytest.approx(
+            0.5, abs=4 * report["auc"][subject]["standard_error"]
+        )
 
 
 def test_who_is_counted_is_in_the_protocol(report: Row) -> None:
     assert {row["users"] for row in report["metrics"]} == {len(SHOP_USERS)}
     assert report["protocol"]["name"] == "30 cold items among each other"
     assert report["protocol"]["relevant"] == "withheld value >= 4"
-    assert {row["metric"] for row in report["metrics"]} == {"auc", "recall@5/n", "recall@5/min(k,n)", "ndcg@5"}
+    assert {row["metric"] for row in report["metrics"]} == {
+        "auc",
+        "recall@5/n",
+        "recall@5/min(k,n)",
+        "ndcg@5",
+    }
 
 
-def test_no_relevant_cold_item_with_a_picture_is_an_error(spark: SparkSession, publish: Publish, root: Path) -> None:
+def test_no_relevant_cold_item_with_a_picture_is_an_error(
+    spark: SparkSession, publish: Publish, root: Path
+) -> None:
     publish_shop(publish, root, [{"user": NEWCOMER, "item": 85, "value": 5.0, "cold": True}])
     config = Config.model_validate(SECTIONS)
-    with pytest.raises(EmptyDatasetError, match="none of the 30 cold items with a picture has a relevant rating"):
+    with pytest.raises(
+        EmptyDatasetError, match="none of the 30 cold items with a picture has a relevant rating"
+    ):
         runner.run(config, root, stages.select(config, "evaluate"))

@@ -35,11 +35,18 @@ def make_ratings() -> Ratings:
     """Random ratings of both signs, and each special case that has a test."""
     rng = np.random.default_rng(1)
     ids = [0, 1, 4, 6, 1023, 1024, 4096, 5000]
-    ratings = {(user, item): float(rng.normal(1, 2)) for user in ids for item in ids if rng.random() < 0.6}
+    ratings = {
+        (user, item): float(rng.normal(1, 2)) for user in ids for item in ids if rng.random() < 0.6
+    }
     ratings |= {(user, TWIN): value for (user, item), value in ratings.items() if item == 4}
     ratings |= {(TWIN, item): value for (user, item), value in ratings.items() if user == 6}
     ratings |= {(LOYAL, 1): 2.5, (0, LOYAL): -1.5}
-    ratings |= {(LONELY, LONELY): 4, (LONELY, LONELY + 1): 3, (LONELY + 1, LONELY): 3, (LONELY + 1, LONELY + 1): 4}
+    ratings |= {
+        (LONELY, LONELY): 4,
+        (LONELY, LONELY + 1): 3,
+        (LONELY + 1, LONELY): 3,
+        (LONELY + 1, LONELY + 1): 4,
+    }
     ratings |= {(ZERO, 0): 0, (ZERO, 1): 0, (0, ZERO): 0, (1, ZERO): 0, (ZERO, ZERO): 0}
     return ratings | {(1, 6): 0.0}
 
@@ -55,7 +62,9 @@ def scan_of(spark: SparkSession, ratings: Ratings, partitions: int = 2) -> Scan:
 
 
 def textbook(side: int, top_k: int) -> Neighbors:
-    """`r_i . r_j / (|r_i| |r_j|)` for all pairs of users (side 0) or items (side 1), the positive ones sorted."""
+    """`r_i . r_j / (|r_i| |r_j|)` for all pairs of users (side 0) or items (side 1), the
+    positive ones sorted.
+    """
     own, other = (sorted({pair[s] for pair in RATINGS}) for s in (side, 1 - side))
     matrix = np.zeros((len(own), len(other)))
     for pair, value in RATINGS.items():
@@ -63,9 +72,16 @@ def textbook(side: int, top_k: int) -> Neighbors:
     found: Neighbors = []
     for i, left in enumerate(matrix):
         lengths = [np.sqrt(left @ left) * np.sqrt(right @ right) for right in matrix]
-        similarities = [right @ left / length if length else 0.0 for right, length in zip(matrix, lengths, strict=True)]
-        order = sorted((-round(similarity, 6), own[j]) for j, similarity in enumerate(similarities) if j != i)
-        found += [(own[i], neighbor, -negative) for negative, neighbor in order[:top_k] if negative < 0]
+        similarities = [
+            right @ left / length if length else 0.0
+            for right, length in zip(matrix, lengths, strict=True)
+        ]
+        order = sorted(
+            (-round(similarity, 6), own[j]) for j, similarity in enumerate(similarities) if j != i
+        )
+        found += [
+            (own[i], neighbor, -negative) for negative, neighbor in order[:top_k] if negative < 0
+        ]
     return found
 
 
@@ -98,11 +114,17 @@ def neighbors_of_both(spark: SparkSession, partitions: int) -> dict[str, Neighbo
     rows = items.unionByName(users).collect()
     spark.catalog.clearCache()
     ordered = sorted((row["own"], -row["similarity"], row["neighbor"], row["side"]) for row in rows)
-    return {side: [(own, other, -negative) for own, negative, other, s in ordered if s == side] for side in ("item", "user")}
+    return {
+        side: [(own, other, -negative) for own, negative, other, s in ordered if s == side]
+        for side in ("item", "user")
+    }
 
 
 def approximately(neighbors: Neighbors) -> Neighbors:
-    return [(own, neighbor, pytest.approx(similarity, abs=2e-6)) for own, neighbor, similarity in neighbors]
+    return [
+        (own, neighbor, pytest.approx(similarity, abs=2e-6))
+        for own, neighbor, similarity in neighbors
+    ]
 
 
 def test_item_neighbors_are_the_textbooks(found: dict[int, dict[str, Neighbors]]) -> None:
@@ -114,7 +136,9 @@ def test_user_neighbors_are_the_textbooks(found: dict[int, dict[str, Neighbors]]
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_the_number_of_partitions_does_not_matter(found: dict[int, dict[str, Neighbors]], partitions: int) -> None:
+def test_the_number_of_partitions_does_not_matter(
+    found: dict[int, dict[str, Neighbors]], partitions: int
+) -> None:
     assert found[partitions] == found[3]
 
 
@@ -129,11 +153,15 @@ def test_nobody_is_their_own_neighbor_and_similarities_are_above_zero_and_at_mos
 def test_three_four_and_four_three_are_at_24_25ths(found: dict[int, dict[str, Neighbors]]) -> None:
     expected = [(LONELY, LONELY + 1, 0.96), (LONELY + 1, LONELY, 0.96)]
     for side in ("item", "user"):
-        assert [row for row in found[3][side] if row[0] in (LONELY, LONELY + 1)] == approximately(expected)
+        assert [row for row in found[3][side] if row[0] in (LONELY, LONELY + 1)] == approximately(
+            expected
+        )
 
 
 def test_ties_go_to_the_smaller_id(found: dict[int, dict[str, Neighbors]]) -> None:
-    """Items 4 and TWIN have the same ratings, so do users 6 and TWIN: whoever is near one is as near to the other."""
+    """Items 4 and TWIN have the same ratings, so do users 6 and TWIN: whoever is near one is as
+    near to the other.
+    """
     for side, original in (("item", 4), ("user", 6)):
         places = {(own, neighbor): place for place, (own, neighbor, _) in enumerate(found[3][side])}
         both = [own for own, neighbor in places if neighbor == TWIN and (own, original) in places]
@@ -143,10 +171,21 @@ def test_ties_go_to_the_smaller_id(found: dict[int, dict[str, Neighbors]]) -> No
 
 
 def test_one_rating_is_enough_for_neighbors(found: dict[int, dict[str, Neighbors]]) -> None:
-    """User LOYAL has rated item 1 only: near are users who like it, the more the larger its share of their ratings' length."""
-    lengths = {user: np.sqrt(sum(v * v for (u, _), v in RATINGS.items() if u == user)) for user, _ in RATINGS}
-    fans = {user: value / lengths[user] for (user, item), value in RATINGS.items() if item == 1 and value > 0 and user != LOYAL}
-    assert {other: similarity for own, other, similarity in found[3]["user"] if own == LOYAL} == pytest.approx(fans, abs=2e-6)
+    """User LOYAL has rated item 1 only: near are users who like it, the more the larger its
+    share of their ratings' length.
+    """
+    lengths = {
+        user: np.sqrt(sum(v * v for (u, _), v in RATINGS.items() if u == user))
+        for user, _ in RATINGS
+    }
+    fans = {
+        user: value / lengths[user]
+        for (user, item), value in RATINGS.items()
+        if item == 1 and value > 0 and user != LOYAL
+    }
+    assert {
+        other: similarity for own, other, similarity in found[3]["user"] if own == LOYAL
+    } == pytest.approx(fans, abs=2e-6)
     assert [row for row in found[3]["item"] if row[0] == LOYAL]
 
 
@@ -155,7 +194,8 @@ def test_rows_of_zeros_have_and_are_no_neighbors(found: dict[int, dict[str, Neig
         assert all(ZERO not in row[:2] for row in found[3][side])
 
 
-# ---------------------------------------------------------------------------------------- weighted, centred, damped, capped
+# ---------------------------------------------------------------------------------------- weighted,
+# centred, damped, capped
 
 STARS: Ratings = {
     (user, item): float(np.random.default_rng([user, item]).integers(1, 6))
@@ -174,7 +214,11 @@ def dense(ratings: Ratings) -> Matrix:
 
 
 def centered_on_users(stars: Matrix) -> Matrix:
-    return np.where(stars > 0, stars - stars.sum(axis=1, keepdims=True) / (stars > 0).sum(axis=1, keepdims=True), 0)
+    return np.where(
+        stars > 0,
+        stars - stars.sum(axis=1, keepdims=True) / (stars > 0).sum(axis=1, keepdims=True),
+        0,
+    )
 
 
 def of_tf_idf(stars: Matrix) -> Matrix:
@@ -188,13 +232,29 @@ def of_bm25(stars: Matrix) -> Matrix:
     return stars * 2.2 / (1.2 * (0.25 + 0.75 * lengths / lengths.mean()) + stars) * idf
 
 
-def best_of(rows: Matrix, pattern: Matrix, shrinkage: float, min_support: int, top_k: int) -> dict[int, dict[int, Any]]:
-    """By scikit-learn, for each row, its neighbours and their similarities, damped by how many columns they share."""
+def best_of(
+    rows: Matrix, pattern: Matrix, shrinkage: float, min_support: int, top_k: int
+) -> dict[int, dict[int, Any]]:
+    """By scikit-learn, for each row, its neighbours and their similarities, damped by how many
+    columns they share.
+    """
     support = (pattern > 0).astype(float) @ (pattern > 0).T
-    damped = cosine_similarity(rows) * support / np.maximum(support + shrinkage, 1) * (support >= min_support)
+    damped = (
+        cosine_similarity(rows)
+        * support
+        / np.maximum(support + shrinkage, 1)
+        * (support >= min_support)
+    )
     np.fill_diagonal(damped, 0)
-    chosen = {row: [other for other in np.argsort(-damped[row]) if damped[row, other] > 1e-7][:top_k] for row in range(len(rows))}
-    return {row: {int(j): pytest.approx(damped[row, j], abs=1e-6) for j in others} for row, others in chosen.items() if others}
+    chosen = {
+        row: [other for other in np.argsort(-damped[row]) if damped[row, other] > 1e-7][:top_k]
+        for row in range(len(rows))
+    }
+    return {
+        row: {int(j): pytest.approx(damped[row, j], abs=1e-6) for j in others}
+        for row, others in chosen.items()
+        if others
+    }
 
 
 def as_dicts(frame: DataFrame, side: str) -> dict[int, dict[int, float]]:
@@ -213,35 +273,62 @@ def test_adjusted_cosine_with_shrinkage_and_support_is_scikit_learns(spark: Spar
 
 def test_weighted_neighbors_are_scikit_learns(spark: SparkSession) -> None:
     ratings, stars = scan_of(spark, STARS), dense(STARS)
-    items = neighbors(ratings, "item", "user", CosineConfig(top_k=8, weighting="tf-idf", shrinkage=0.0), Grid(2, 1))
+    items = neighbors(
+        ratings,
+        "item",
+        "user",
+        CosineConfig(top_k=8, weighting="tf-idf", shrinkage=0.0),
+        Grid(2, 1),
+    )
     assert as_dicts(items, "item") == best_of(of_tf_idf(stars).T, stars.T, 0, 1, 8)
     users = neighbors(ratings, "user", "item", CosineConfig(top_k=8, shrinkage=0.0), Grid(2, 1))
     assert as_dicts(users, "user") == best_of(of_bm25(stars), stars, 0, 1, 8)
 
 
 def test_one_common_rare_item_makes_nobody_most_alike_by_default(spark: SparkSession) -> None:
-    """Items 0 and 1 share five users, who have rated others, too; items 0 and 9 share one, who is all that 9 has."""
-    few = {(user, item): 1.0 for user in range(5) for item in (0, 1, 10 + user)} | {(5, 0): 1.0, (5, 9): 1.0}
-    by_default = as_dicts(neighbors(scan_of(spark, few), "item", "user", CosineConfig(), Grid(1, 1)), "item")
-    plain = as_dicts(neighbors(scan_of(spark, few), "item", "user", CosineConfig(shrinkage=0.0), Grid(1, 1)), "item")
+    """Items 0 and 1 share five users, who have rated others, too; items 0 and 9 share one, who
+    is all that 9 has.
+    """
+    few = {(user, item): 1.0 for user in range(5) for item in (0, 1, 10 + user)} | {
+        (5, 0): 1.0,
+        (5, 9): 1.0,
+    }
+    by_default = as_dicts(
+        neighbors(scan_of(spark, few), "item", "user", CosineConfig(), Grid(1, 1)), "item"
+    )
+    plain = as_dicts(
+        neighbors(scan_of(spark, few), "item", "user", CosineConfig(shrinkage=0.0), Grid(1, 1)),
+        "item",
+    )
     assert by_default[0][1] > 3 * by_default[0][9]
     assert plain[0][1] < 3 * plain[0][9]
 
 
 @pytest.mark.parametrize(("values", "weighting"), [((1.0, 2.0), "bm25"), ((1.0, -2.0), "none")])
-def test_values_below_zero_are_not_weighted_unless_told(spark: SparkSession, values: tuple[float, float], weighting: str) -> None:
+def test_values_below_zero_are_not_weighted_unless_told(
+    spark: SparkSession, values: tuple[float, float], weighting: str
+) -> None:
     ratings = scan_of(spark, {(0, 0): values[0], (0, 1): values[1]})
     assert checked(ratings, CosineConfig()).weighting == weighting
 
 
-def test_a_cap_that_bites_says_what_it_costs(spark: SparkSession, publish: Publish, run: Run, read: Read, root: Path) -> None:
+def test_a_cap_that_bites_says_what_it_costs(
+    spark: SparkSession, publish: Publish, run: Run, read: Read, root: Path
+) -> None:
     rows = [{"user": user, "item": item, "value": value} for (user, item), value in STARS.items()]
     publish(root, "prepare-ratings", "ratings", rows)
-    (outcome,) = run("[cosine]\nsides = ['items']\ntop_k = 5\nweighting = 'none'\nshrinkage = 0.0\nmax_ratings = 6\n")
+    (outcome,) = run(
+        "[cosine]\nsides = ['items']\ntop_k = 5\nweighting = 'none'\nshrinkage = 0.0\nmax_ratings"
+        " = 6\n"
+    )
     info = manifests.load(root, "item_neighbors").manifest.info
     stars = dense(STARS)
     assert info["ratings_left_out"] == np.maximum((stars > 0).sum(axis=1) - 6, 0).sum() > 0
-    exact = {(own, other) for own, others in best_of(stars.T, stars.T, 0, 1, 5).items() for other in others}
+    exact = {
+        (own, other)
+        for own, others in best_of(stars.T, stars.T, 0, 1, 5).items()
+        for other in others
+    }
     capped = {(row["item"], row["neighbor"]) for row in read("item_neighbors").to_pylist()}
     assert info["recall"] == pytest.approx(len(exact & capped) / len(exact))
     assert 0.2 < info["recall"] < 0.9
@@ -261,7 +348,9 @@ def test_a_cap_above_everything_changes_nothing(spark: SparkSession) -> None:
         (-1.0, "bm25", '1 values are below 0, which cosine.weighting = "bm25" is not made for'),
     ],
 )
-def test_values_without_a_cosine_are_refused(spark: SparkSession, value: float, weighting: str, message: str) -> None:
+def test_values_without_a_cosine_are_refused(
+    spark: SparkSession, value: float, weighting: str, message: str
+) -> None:
     ratings = scan_of(spark, {(0, 0): 1.0, (0, 1): value})
     with pytest.raises(DataError, match=message):
         checked(ratings, CosineConfig.model_validate({"weighting": weighting}))

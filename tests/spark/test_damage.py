@@ -29,7 +29,12 @@ def recommendations(publish: Publish, root: Path, monkeypatch: pytest.MonkeyPatc
     rng = np.random.default_rng(3)
     columns = [rng.integers(0, 500, 2000, dtype=np.int32) for _ in range(3)]
     columns += [rng.random(2000, dtype=np.float32), rng.choice(["als", "popular"], 2000)]
-    schema = pa.schema([frames.TABLES["recommendations"].field(name) for name in ("user", "rank", "item", "score", "rung")])
+    schema = pa.schema(
+        [
+            frames.TABLES["recommendations"].field(name)
+            for name in ("user", "rank", "item", "score", "rung")
+        ]
+    )
     publish(root, "recommend", "recommendations", pa.table(columns, schema=schema))
     monkeypatch.setattr("emberline.datasets.footers._SMALL", 0)
     return manifests.load(root, "recommendations")
@@ -41,13 +46,17 @@ def reading(run: StageRun, spark: SparkSession) -> None:
 
 
 @pytest.fixture
-def read(spark: SparkSession, root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Dataset], None]:
+def read(
+    spark: SparkSession, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Dataset], None]:
     """Read a dataset as a stage of the pipeline does."""
     monkeypatch.setattr(session, "resolve", lambda target: reading)
 
     def read_dataset(dataset: Dataset) -> None:
         with Engine(Config()) as engine:
-            engine.call(StageRun(Config(), STAGES[-1], root, {dataset.name: dataset}, "0" * 64, "run"))
+            engine.call(
+                StageRun(Config(), STAGES[-1], root, {dataset.name: dataset}, "0" * 64, "run")
+            )
 
     return read_dataset
 
@@ -56,12 +65,19 @@ def page_ends(path: Path) -> list[int]:
     """The last byte of each column's pages."""
     group = pq.read_metadata(path).row_group(0)
     chunks = [group.column(number) for number in range(group.num_columns)]
-    begins = [min(filter(None, (chunk.dictionary_page_offset, chunk.data_page_offset))) for chunk in chunks]
-    return [begin + chunk.total_compressed_size - 1 for begin, chunk in zip(begins, chunks, strict=True)]
+    begins = [
+        min(filter(None, (chunk.dictionary_page_offset, chunk.data_page_offset)))
+        for chunk in chunks
+    ]
+    return [
+        begin + chunk.total_compressed_size - 1 for begin, chunk in zip(begins, chunks, strict=True)
+    ]
 
 
 def flips(path: Path) -> Iterator[int]:
-    """A place of each column's pages, of the footer and of both magic numbers, flipped while it is yielded."""
+    """A place of each column's pages, of the footer and of both magic numbers, flipped while it
+    is yielded.
+    """
     content = path.read_bytes()
     for place in [*page_ends(path), 0, len(content) - 100, len(content) - 6, len(content) - 1]:
         path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
@@ -69,10 +85,15 @@ def flips(path: Path) -> Iterator[int]:
     path.write_bytes(content)
 
 
-def test_a_flipped_bit_in_any_region_names_the_part_and_the_stage(recommendations: Dataset, read: Callable[..., None]) -> None:
+def test_a_flipped_bit_in_any_region_names_the_part_and_the_stage(
+    recommendations: Dataset, read: Callable[..., None]
+) -> None:
     (path,) = recommendations.paths
     for place in flips(path):
-        with pytest.raises(DataError, match=rf"^\S*/{path.name} cannot be read \(.+\); rerun recommend with --force$"):
+        with pytest.raises(
+            DataError,
+            match=rf"^\S*/{path.name} cannot be read \(.+\); rerun recommend with --force$",
+        ):
             pytest.fail(f"the bit at {place} passed: {read(recommendations)}")
 
 
@@ -80,7 +101,10 @@ def test_a_session_of_somebody_else_checks_pages_too(
     spark: SparkSession, recommendations: Dataset, read: Callable[..., None]
 ) -> None:
     """Engine finds one running, with settings of a cluster that take damage for nothing."""
-    other = {"parquet.page.verify-checksum.enabled": "false", "spark.sql.files.ignoreCorruptFiles": "true"}
+    other = {
+        "parquet.page.verify-checksum.enabled": "false",
+        "spark.sql.files.ignoreCorruptFiles": "true",
+    }
     (path,) = recommendations.paths
     place = page_ends(path)[0]
     content = path.read_bytes()
@@ -97,25 +121,37 @@ def test_a_session_of_somebody_else_checks_pages_too(
 
 
 @pytest.mark.parametrize("setting", session._REQUIRED)
-def test_the_settings_that_results_depend_on_hold_in_a_session(spark: SparkSession, setting: str) -> None:
+def test_the_settings_that_results_depend_on_hold_in_a_session(
+    spark: SparkSession, setting: str
+) -> None:
     assert spark.conf.get(setting) == str(session._REQUIRED[setting])
 
 
-def test_a_part_that_vanishes_while_a_stage_runs_is_missed(recommendations: Dataset, spark: SparkSession) -> None:
+def test_a_part_that_vanishes_while_a_stage_runs_is_missed(
+    recommendations: Dataset, spark: SparkSession
+) -> None:
     frame = frames.read(spark, recommendations)
     recommendations.paths[0].unlink()
     with pytest.raises(Exception, match=r"FAILED_READ_FILE|does not exist"):
         frame.toArrow()
 
 
-def test_an_id_map_that_was_altered_is_not_made_anew_in_silence(run: Run, root: Path, tmp_path: Path) -> None:
-    (tmp_path / "log.csv").write_text("user,item\n" + "".join(f"u{i % 40},i{i % 7}\n" for i in range(200)))
-    toml = f'[ratings]\npath = "{tmp_path}/log.csv"\ncolumns = {{ user_id = "user", item_id = "item" }}\nvalue = "one"\n'
+def test_an_id_map_that_was_altered_is_not_made_anew_in_silence(
+    run: Run, root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "log.csv").write_text(
+        "user,item\n" + "".join(f"u{i % 40},i{i % 7}\n" for i in range(200))
+    )
+    toml = (
+        f'[ratings]\npath = "{tmp_path}/log.csv"\ncolumns = {{ user_id = "user", item_id = "item"'
+        ' }\nvalue = "one"\n'
+    )
     run(toml)
-    (path, *_) = manifests.load(root, "users").paths
+    path, *_ = manifests.load(root, "users").paths
     content = path.read_bytes()
     path.write_bytes(content[:-90] + bytes([content[-90] ^ 4]) + content[-89:])
     with pytest.raises(
-        ManifestError, match=rf"continues users, which is damaged \(.*{path.name}.*Restore .*/users from a backup"
+        ManifestError,
+        match=rf"continues users, which is damaged \(.*{path.name}.*Restore .*/users from a backup",
     ):
         run(toml, force=True)

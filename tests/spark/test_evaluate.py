@@ -29,7 +29,8 @@ Publish = Callable[..., None]
 HOLDOUT = {"by": "fraction", "fraction": 0.2, "cold_items": 0.0, "seed": 1}
 
 
-# ---------------------------------------------------------------------------------------------------------- inputs by hand
+# --------------------------------------------------------------------------------------------------
+# inputs by hand
 
 
 def publish_all(
@@ -45,9 +46,20 @@ def publish_all(
     """Publish what every evaluation reads."""
     held = [_rating(pair, value) | {"cold": False} for pair, value in withheld.items()]
     held += [_rating(pair, value) | {"cold": True} for pair, value in cold.items()]
-    publish(root, "prepare-ratings", "ratings", [_rating(pair, value) for pair, value in training.items()], config=config)
+    publish(
+        root,
+        "prepare-ratings",
+        "ratings",
+        [_rating(pair, value) for pair, value in training.items()],
+        config=config,
+    )
     publish(root, "prepare-ratings", "holdout", held, protocol=protocol)
-    publish(root, "recommend", "recommendations", [row for user, items in lists.items() for row in _list(user, items)])
+    publish(
+        root,
+        "recommend",
+        "recommendations",
+        [row for user, items in lists.items() for row in _list(user, items)],
+    )
 
 
 def _rating(pair: tuple[int, int], value: float) -> Row:
@@ -56,7 +68,8 @@ def _rating(pair: tuple[int, int], value: float) -> Row:
 
 def _list(user: int, items: list[int]) -> list[Row]:
     return [
-        {"user": user, "item": item, "rank": rank, "score": -float(rank), "rung": "popular"} for rank, item in enumerate(items, 1)
+        {"user": user, "item": item, "rank": rank, "score": -float(rank), "rung": "popular"}
+        for rank, item in enumerate(items, 1)
     ]
 
 
@@ -64,7 +77,9 @@ def evaluated(root: Path, sections: dict[str, Row]) -> Report:
     """What the stage publishes of the holdout; `by_name` holds its rows by subject and metric."""
     config = Config.model_validate(sections)
     runner.run(config, root, stages.select(config, "evaluate"))
-    reports: dict[str, Report] = json.loads(manifests.load(root, "metrics").paths[0].read_text())["reports"]
+    reports: dict[str, Report] = json.loads(manifests.load(root, "metrics").paths[0].read_text())[
+        "reports"
+    ]
     assert list(reports) == ["holdout"]
     report = reports["holdout"]
     by_name = {(row["subject"], row["metric"]): row for row in report["metrics"]}
@@ -72,16 +87,20 @@ def evaluated(root: Path, sections: dict[str, Row]) -> Report:
     return report | {"by_name": by_name}
 
 
-# ------------------------------------------------------------------------------------------- a shop: lists beside loops
+# ------------------------------------------------------------------------------------------- a
+# shop: lists beside loops
 
-# Ids with gaps, in several blocks of users. The i-th item has 6 + i ratings: no two items are equally popular.
+# Ids with gaps, in several blocks of users. The i-th item has 6 + i ratings: no two items are
+# equally popular.
 USERS = [300 * i for i in range(60)]
 ITEMS = [7 * i for i in range(25)]
 NEWCOMER, ONLY_COLD = 30_000, 30_001
 KS = (2, 5)
 _RNG = np.random.default_rng(1)
 TRAINING: Pairs = {
-    (user, item): 1.0 for i, item in enumerate(ITEMS) for user in _RNG.choice(USERS, 6 + i, replace=False).tolist()
+    (user, item): 1.0
+    for i, item in enumerate(ITEMS)
+    for user in _RNG.choice(USERS, 6 + i, replace=False).tolist()
 }
 WITHHELD: Pairs = {
     (user, item): float(_RNG.integers(1, 6))
@@ -91,13 +110,22 @@ WITHHELD: Pairs = {
 }
 COLD: Pairs = {(user, 1000 + i): 5.0 for i, user in enumerate([*USERS[:20], ONLY_COLD])}
 # Users from the 50th on have no list, and some lists are short or empty.
-LISTS: Lists = {user: _RNG.permutation(ITEMS)[: _RNG.integers(0, 7)].tolist() for user in [*USERS[:50], ONLY_COLD]}
+LISTS: Lists = {
+    user: _RNG.permutation(ITEMS)[: _RNG.integers(0, 7)].tolist()
+    for user in [*USERS[:50], ONLY_COLD]
+}
 LISTS[USERS[0]] = [1000, 0]  # a cold item in a list is no hit, and covers nothing
-SHOP: dict[str, Row] = {"cosine": {}, "recommend": {"model": "item-neighbors"}, "evaluate": {"k": KS}}
+SHOP: dict[str, Row] = {
+    "cosine": {},
+    "recommend": {"model": "item-neighbors"},
+    "evaluate": {"k": KS},
+}
 
 
 @pytest.fixture(scope="module")
-def shop(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Report]:
+def shop(
+    spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Report]:
     """`shop(**settings)` evaluates the lists of the shop with these settings."""
     root = tmp_path_factory.mktemp("shop")
     publish_all(publish, root, TRAINING, WITHHELD, COLD, LISTS, HOLDOUT)
@@ -134,7 +162,9 @@ def naive(relevant: set[int], items: list[int], k: int) -> dict[str, float]:
     }
 
 
-def assert_measured(report: Report, subject: str, lists: Lists, least: float = 0, items: list[int] = ITEMS) -> None:
+def assert_measured(
+    report: Report, subject: str, lists: Lists, least: float = 0, items: list[int] = ITEMS
+) -> None:
     """The subject's rows are those of the lists, where only `items` count."""
     relevant = relevant_items(least, items)
     for k in KS:
@@ -144,16 +174,24 @@ def assert_measured(report: Report, subject: str, lists: Lists, least: float = 0
             row = report["by_name"][subject, metric]
             assert row["users"] == len(relevant)
             assert row["value"] == pytest.approx(values.mean())
-            assert row["standard_error"] == pytest.approx(values.std(ddof=1) / math.sqrt(len(values)))
+            assert row["standard_error"] == pytest.approx(
+                values.std(ddof=1) / math.sqrt(len(values))
+            )
         shown = {item for user in relevant for item in lists.get(user, [])[:k] if item in items}
         coverage = report["by_name"][subject, f"coverage@{k}"]
-        assert (coverage["value"], coverage["items"]) == (pytest.approx(len(shown) / len(items)), len(items))
+        assert (coverage["value"], coverage["items"]) == (
+            pytest.approx(len(shown) / len(items)),
+            len(items),
+        )
 
 
 def popular_lists() -> Lists:
     counts = Counter(item for _, item in TRAINING)
     ranked = sorted(ITEMS, key=lambda item: -counts[item])
-    return {user: [item for item in ranked if (user, item) not in TRAINING] for user in [*USERS, NEWCOMER]}
+    return {
+        user: [item for item in ranked if (user, item) not in TRAINING]
+        for user in [*USERS, NEWCOMER]
+    }
 
 
 def test_published_lists_measure_as_a_loop_over_them_says(report: Report) -> None:
@@ -190,26 +228,44 @@ def test_rows_come_by_subject_and_every_subject_has_every_metric(report: Report)
     subjects = [row["subject"] for row in report["metrics"]]
     assert list(dict.fromkeys(subjects)) == ["item-neighbors", "most-popular", "random"]
     assert subjects == sorted(subjects)
-    metrics = {subject: [row["metric"] for row in report["metrics"] if row["subject"] == subject] for subject in subjects}
+    metrics = {
+        subject: [row["metric"] for row in report["metrics"] if row["subject"] == subject]
+        for subject in subjects
+    }
     assert metrics["item-neighbors"] == metrics["most-popular"] == metrics["random"]
     assert metrics["random"][-2:] == ["coverage@2", "coverage@5"]
 
 
 def protocol_hash(
-    publish: Publish, root: Path, sections: dict[str, Row], holdout: Row = HOLDOUT, cleaned: Row | None = None
+    publish: Publish,
+    root: Path,
+    sections: dict[str, Row],
+    holdout: Row = HOLDOUT,
+    cleaned: Row | None = None,
 ) -> str:
     """The protocol's hash of a stage that is configured like this and has not run."""
     publish(root, "prepare-ratings", "holdout", [], config=cleaned, protocol=holdout)
     config = Config.model_validate(sections)
     (stage,) = stages.select(config, "evaluate")
-    return str(_protocol(StageRun(config, stage, root, {"holdout": manifests.load(root, "holdout")}, "", ""))["hash"])
+    return str(
+        _protocol(
+            StageRun(config, stage, root, {"holdout": manifests.load(root, "holdout")}, "", "")
+        )["hash"]
+    )
 
 
-def test_the_protocols_hash_changes_with_the_protocol_only(report: Report, publish: Publish, tmp_path: Path) -> None:
+def test_the_protocols_hash_changes_with_the_protocol_only(
+    report: Report, publish: Publish, tmp_path: Path
+) -> None:
     same = report["protocol"]["hash"]
     assert protocol_hash(publish, tmp_path, SHOP) == same
     assert (
-        protocol_hash(publish, tmp_path, {"als": {}, "recommend": {"top_k": 20}, "evaluate": {"k": (1, 20), "seed": 9}}) == same
+        protocol_hash(
+            publish,
+            tmp_path,
+            {"als": {}, "recommend": {"top_k": 20}, "evaluate": {"k": (1, 20), "seed": 9}},
+        )
+        == same
     )
     others = [
         protocol_hash(publish, tmp_path, SHOP | {"evaluate": {"relevant_from": 3.0}}),
@@ -220,7 +276,10 @@ def test_the_protocols_hash_changes_with_the_protocol_only(report: Report, publi
     assert len({same, *others}) == 5
 
 
-RATINGS = {"path": "events.csv", "columns": {"user_id": "user", "item_id": "item", "value": "value", "timestamp": "time"}}
+RATINGS = {
+    "path": "events.csv",
+    "columns": {"user_id": "user", "item_id": "item", "value": "value", "timestamp": "time"},
+}
 
 
 @pytest.mark.parametrize(
@@ -243,15 +302,24 @@ RATINGS = {"path": "events.csv", "columns": {"user_id": "user", "item_id": "item
         ({"until": "2025-11-28"}, False),  # which data: a window moves with the days
     ],
 )
-def test_the_protocols_hash_changes_with_the_cleaning(publish: Publish, tmp_path: Path, cleaning: Row, is_another: bool) -> None:
+def test_the_protocols_hash_changes_with_the_cleaning(
+    publish: Publish, tmp_path: Path, cleaning: Row, is_another: bool
+) -> None:
     hashes = {
-        protocol_hash(publish, tmp_path / name, SHOP, cleaned=RatingsConfig.model_validate(RATINGS | settings).what())
+        protocol_hash(
+            publish,
+            tmp_path / name,
+            SHOP,
+            cleaned=RatingsConfig.model_validate(RATINGS | settings).what(),
+        )
         for name, settings in (("plain", {}), ("other", cleaning))
     }
     assert len(hashes) == 1 + is_another
 
 
-def test_the_protocol_says_what_was_withheld_and_what_is_relevant(report: Report, of_fours: Report) -> None:
+def test_the_protocol_says_what_was_withheld_and_what_is_relevant(
+    report: Report, of_fours: Report
+) -> None:
     assert report["protocol"]["name"] == of_fours["protocol"]["name"] == "fraction holdout, seed 1"
     assert report["protocol"]["holdout"] == HOLDOUT
     assert report["protocol"]["relevant"] == "every held-out rating"
@@ -265,9 +333,16 @@ def test_where_items_are_listed_no_others_are_candidates_or_relevant(
     in_stock = ITEMS[5:18]
     lists = {user: [item for item in items if item in in_stock] for user, items in LISTS.items()}
     publish_all(publish, tmp_path, TRAINING, WITHHELD, COLD, lists, HOLDOUT)
-    publish(tmp_path, "recommend", "recommendable_items", [{"item": item} for item in [*in_stock, 5000]])
-    limited = evaluated(tmp_path, SHOP | {"recommend": SHOP["recommend"] | {"candidates": "stock.csv"}})
-    popular = {user: [item for item in items if item in in_stock] for user, items in popular_lists().items()}
+    publish(
+        tmp_path, "recommend", "recommendable_items", [{"item": item} for item in [*in_stock, 5000]]
+    )
+    limited = evaluated(
+        tmp_path, SHOP | {"recommend": SHOP["recommend"] | {"candidates": "stock.csv"}}
+    )
+    popular = {
+        user: [item for item in items if item in in_stock]
+        for user, items in popular_lists().items()
+    }
     assert_measured(limited, "item-neighbors", lists, items=in_stock)
     assert_measured(limited, "most-popular", popular, items=in_stock)
     assert limited["by_name"]["random", "coverage@5"]["value"] == pytest.approx(1, abs=0.05)
@@ -279,17 +354,23 @@ def test_nothing_relevant_is_an_error(shop: Callable[..., Report]) -> None:
         shop(relevant_from=5.5)
 
 
-# ------------------------------------------------------------------------------------------ explicit feedback, by hand
+# ------------------------------------------------------------------------------------------
+# explicit feedback, by hand
 
-RATED: Pairs = {(0, 0): 5, (0, 1): 4, (1, 0): 1, (1, 2): 2}  # means: all 3; items 3, 4, 2; users 4.5, 1.5
+# means: all 3; items 3, 4, 2; users 4.5, 1.5
+RATED: Pairs = {(0, 0): 5, (0, 1): 4, (1, 0): 1, (1, 2): 2}
 HELD: Pairs = {(0, 2): 4, (1, 1): 2, (2, 0): 5, (0, 7): 1}  # user 2 and item 7 have no factors
-FACTORS = {"user": {0: [1.0, 1.0], 1: [1.0, 0.5]}, "item": {0: [1.0, 1.0], 1: [2.0, 1.0], 2: [3.0, 3.0]}}
-NEIGHBORS = {"item": [(2, 1, 0.5)], "user": [(0, 1, 0.8)]}  # of lists: predicted ratings do not look at them
+FACTORS = {
+    "user": {0: [1.0, 1.0], 1: [1.0, 0.5]},
+    "item": {0: [1.0, 1.0], 1: [2.0, 1.0], 2: [3.0, 3.0]},
+}
+# of lists: predicted ratings do not look at them
+NEIGHBORS = {"item": [(2, 1, 0.5)], "user": [(0, 1, 0.8)]}
 # Damped by 1, items' biases are 0, 0.5 and -0.5, and users' 2.5 / 3 and -2.5 / 3.
 BIASES = [3 - 0.5 + 2.5 / 3, 3 + 0.5 - 2.5 / 3, 3, 3 + 2.5 / 3]
 SCALE = {"min_value": 0.5, "max_value": 5.5}
-# So damped that all biases are 0. What is left: 2 and 1 of user 0, -2 and -1 of user 1; the users are unlike each other, and item
-# 0 is like both others, which are not like each other.
+# So damped that all biases are 0. What is left: 2 and 1 of user 0, -2 and -1 of user 1; the users
+# are unlike each other, and item 0 is like both others, which are not like each other.
 RULE = {"damping": 1e9, "shrinkage": 0.0, "prior": 0.0}
 ERRORS = {  # for each of HELD, in its order
     "als": [5.5 - 4, 2.5 - 2, BIASES[2] - 5, BIASES[3] - 1],  # clipped where the factors say 6
@@ -304,14 +385,28 @@ UNANSWERED = {"als": 2, "item-neighbors": 2, "user-neighbors": 4}
 
 
 @pytest.fixture(scope="module")
-def explicit(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """Relevant from 4 on: item 2 to user 0, item 0 to user 2; user 1 has a list but nothing relevant."""
+def explicit(
+    spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory
+) -> Report:
+    """Relevant from 4 on: item 2 to user 0, item 0 to user 2; user 1 has a list but nothing
+    relevant.
+    """
     root = tmp_path_factory.mktemp("explicit")
-    publish_all(publish, root, RATED, HELD, {(1, 9): 5.0}, {0: [1, 2], 1: [2], 2: [0]}, HOLDOUT, SCALE)
+    publish_all(
+        publish, root, RATED, HELD, {(1, 9): 5.0}, {0: [1, 2], 1: [2], 2: [0]}, HOLDOUT, SCALE
+    )
     for side, factors in FACTORS.items():
-        publish(root, "train-als", f"{side}_rating_factors", [{side: id_, "factors": vector} for id_, vector in factors.items()])
+        publish(
+            root,
+            "train-als",
+            f"{side}_rating_factors",
+            [{side: id_, "factors": vector} for id_, vector in factors.items()],
+        )
     for side, neighbors in NEIGHBORS.items():
-        rows = [{side: own, "neighbor": neighbor, "similarity": similarity} for own, neighbor, similarity in neighbors]
+        rows = [
+            {side: own, "neighbor": neighbor, "similarity": similarity}
+            for own, neighbor, similarity in neighbors
+        ]
         publish(root, "train-cosine", f"{side}_neighbors", rows, config={"ratings": RULE})
     raw = {
         "path": "unread",
@@ -319,7 +414,9 @@ def explicit(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.Tem
         "holdout": {"by": "fraction", "fraction": 0.5},
     }
     sections: dict[str, Row] = {"ratings": raw, "als": {}, "cosine": {}, "recommend": {}}
-    return evaluated(root, sections | {"evaluate": {"k": (1, 2), "relevant_from": 4.0, "damping": 1.0}})
+    return evaluated(
+        root, sections | {"evaluate": {"k": (1, 2), "relevant_from": 4.0, "damping": 1.0}}
+    )
 
 
 @pytest.mark.parametrize("subject", list(ERRORS))
@@ -329,7 +426,9 @@ def test_rating_errors_are_those_computed_by_hand(explicit: Report, subject: str
     assert rmse["ratings"] == mae["ratings"] == 4
     assert rmse["value"] == pytest.approx(math.sqrt(sum(error**2 for error in errors) / 4))
     assert mae["value"] == pytest.approx(sum(map(abs, errors)) / 4)
-    assert rmse["standard_error"] == pytest.approx(np.std(errors**2, ddof=1) / 2 / (2 * rmse["value"]))
+    assert rmse["standard_error"] == pytest.approx(
+        np.std(errors**2, ddof=1) / 2 / (2 * rmse["value"])
+    )
     assert mae["standard_error"] == pytest.approx(np.std(np.abs(errors), ddof=1) / 2)
 
 
@@ -341,10 +440,24 @@ def test_each_model_says_how_many_ratings_it_left_to_the_biases(explicit: Report
 
 def test_ranking_metrics_are_those_computed_by_hand(explicit: Report) -> None:
     """User 0 has the hit at rank 2, user 2 at rank 1; three items are rated in training."""
-    measured = {metric: row["value"] for (subject, metric), row in explicit["by_name"].items() if subject == "als"}
+    measured = {
+        metric: row["value"]
+        for (subject, metric), row in explicit["by_name"].items()
+        if subject == "als"
+    }
     at_two = {"precision@2": 1 / 2, "recall@2/n": 1, "recall@2/min(k,n)": 1, "hit_rate@2": 1}
     at_two |= {"ndcg@2": (1 / math.log2(3) + 1) / 2, "map@2/min(k,n)": (1 / 2 + 1) / 2}
-    at_one = dict.fromkeys(("precision@1", "recall@1/n", "recall@1/min(k,n)", "hit_rate@1", "ndcg@1", "map@1/min(k,n)"), 1 / 2)
+    at_one = dict.fromkeys(
+        (
+            "precision@1",
+            "recall@1/n",
+            "recall@1/min(k,n)",
+            "hit_rate@1",
+            "ndcg@1",
+            "map@1/min(k,n)",
+        ),
+        1 / 2,
+    )
     expected = at_one | at_two | {"coverage@1": 2 / 3, "coverage@2": 1}
     assert {metric: measured[metric] for metric in expected} == pytest.approx(expected)
 
@@ -352,12 +465,19 @@ def test_ranking_metrics_are_those_computed_by_hand(explicit: Report) -> None:
 def test_pairs_without_any_factors_are_predicted_null(spark: SparkSession) -> None:
     pairs = spark.createDataFrame([(8, 0, 1.0), (0, 8, 2.0)], "user int, item int, value float")
     sides = [
-        spark.createDataFrame(list(factors.items()), f"{side} int, factors array<float>") for side, factors in FACTORS.items()
+        spark.createDataFrame(list(factors.items()), f"{side} int, factors array<float>")
+        for side, factors in FACTORS.items()
     ]
-    assert sorted(map(tuple, predict(pairs, *sides).collect())) == [(0, 8, 2.0, None), (8, 0, 1.0, None)]
+    assert sorted(map(tuple, predict(pairs, *sides).collect())) == [
+        (0, 8, 2.0, None),
+        (8, 0, 1.0, None),
+    ]
 
 
 def test_one_rating_has_an_error_without_a_standard_error(spark: SparkSession) -> None:
     pair = spark.createDataFrame([(3.5, 5.0)], "predicted float, value float")
     shared = {"subject": "als", "value": 1.5, "standard_error": None, "ratings": 1}
-    assert list(error_rows("als", pair, F.col("predicted"))) == [shared | {"metric": "rmse"}, shared | {"metric": "mae"}]
+    assert list(error_rows("als", pair, F.col("predicted"))) == [
+        shared | {"metric": "rmse"},
+        shared | {"metric": "mae"},
+    ]

@@ -74,19 +74,30 @@ def _call(function: Callable[..., None], root: Path, is_stopping: bool = False) 
         engine.call(SimpleNamespace(stage=stage, stopping=lambda: is_stopping, root=root))  # type: ignore[arg-type]
 
 
-def test_a_python_worker_that_is_killed_is_told_in_one_line(spark: SparkSession, root: Path) -> None:
-    said = r"^a Python worker of Spark was killed, .* \(spark\.driver_memory = 1g, [\d.]+ GiB .*\): .*local\[2\]\"\)$"
+def test_a_python_worker_that_is_killed_is_told_in_one_line(
+    spark: SparkSession, root: Path
+) -> None:
+    said = (
+        r"^a Python worker of Spark was killed, .* \(spark\.driver_memory = 1g, [\d.]+ GiB .*\):"
+        r" .*local\[2\]\"\)$"
+    )
     with pytest.raises(WorkerError, match=said):
         _call(kill_a_worker, root)
 
 
-def test_what_a_python_worker_refuses_is_refused_with_its_own_exit_code(spark: SparkSession, root: Path) -> None:
-    """Workers open raw files themselves: what is missing for that is a matter of set-up there, too."""
+def test_what_a_python_worker_refuses_is_refused_with_its_own_exit_code(
+    spark: SparkSession, root: Path
+) -> None:
+    """Workers open raw files themselves: what is missing for that is a matter of set-up there,
+    too.
+    """
     with pytest.raises(ConfigError, match=r"^no credentials; give them to the environment$"):
         _call(refuse_in_a_worker, root)
 
 
-def test_what_ends_while_the_run_is_stopped_is_left_to_the_runner(spark: SparkSession, root: Path) -> None:
+def test_what_ends_while_the_run_is_stopped_is_left_to_the_runner(
+    spark: SparkSession, root: Path
+) -> None:
     """A service's signal goes to Java, too."""
     with pytest.raises(Exception, match="Python worker exited") as raised:
         _call(kill_a_worker, root, is_stopping=True)
@@ -94,14 +105,21 @@ def test_what_ends_while_the_run_is_stopped_is_left_to_the_runner(spark: SparkSe
 
 
 def test_a_stage_of_spark_on_a_full_disk_is_told_in_one_line(
-    run: Callable[..., Any], tmp_path: Path, root: Path, small_disk: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Any],
+    tmp_path: Path,
+    root: Path,
+    small_disk: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = "".join(f"user-{row % 977},item-{row * 7919 % 1009},{row % 5 + 1}\n" for row in range(40_000))
+    lines = "".join(
+        f"user-{row % 977},item-{row * 7919 % 1009},{row % 5 + 1}\n" for row in range(40_000)
+    )
     (tmp_path / "log.csv").write_text("user,item,stars\n" + lines)
     small_disk(root, "100k")
     with pytest.raises(
-        StorageError, match=rf"^the disk of {root}\S* is full: [\d,]+ of 102,400 bytes are left, .*make room"
+        StorageError,
+        match=rf"^the disk of {root}\S* is full: [\d,]+ of 102,400 bytes are left, .*make room",
     ) as refused:
         run(RATINGS)
     assert refused.value.exit_code == 1 and "\n" not in str(refused.value)
@@ -111,12 +129,23 @@ def test_a_stage_of_spark_on_a_full_disk_is_told_in_one_line(
 @pytest.mark.parametrize(
     ("end", "code", "said"),
     [
-        ("kill_java", "1", "Spark's Java was killed, as a system that is short of memory does (spark.driver_memory = 512m, "),
+        (
+            "kill_java",
+            "1",
+            (
+                "Spark's Java was killed, as a system that is short of memory does"
+                " (spark.driver_memory = 512m, "
+            ),
+        ),
         ("use_up_the_heap", "2", "Spark's Java has run out of memory ("),
     ],
 )
-def test_java_that_ends_is_told_with_its_memory(end: str, code: str, said: str, tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", END, end], capture_output=True, text=True, timeout=180, cwd=tmp_path)
+def test_java_that_ends_is_told_with_its_memory(
+    end: str, code: str, said: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", END, end], capture_output=True, text=True, timeout=180, cwd=tmp_path
+    )
     assert done.stdout.startswith(f"{code} {said}"), done.stdout + done.stderr
     assert "spark.driver_memory = 512m" in done.stdout and len(done.stdout.splitlines()) == 1
     assert "Traceback" not in done.stderr
@@ -125,16 +154,28 @@ def test_java_that_ends_is_told_with_its_memory(end: str, code: str, said: str, 
 @pytest.mark.parametrize(
     ("text", "kind", "said"),
     [
-        ("x: java.lang.OutOfMemoryError: GC overhead limit exceeded\n\tat y", ConfigError, "(GC overhead limit exceeded; spark."),
         (
-            "ExecutorLostFailure (executor 3 exited) Reason: Container killed by YARN for exceeding memory limits.\nDriver",
+            "x: java.lang.OutOfMemoryError: GC overhead limit exceeded\n\tat y",
+            ConfigError,
+            "(GC overhead limit exceeded; spark.",
+        ),
+        (
+            (
+                "ExecutorLostFailure (executor 3 exited) Reason: Container killed by YARN for"
+                " exceeding memory limits.\nDriver"
+            ),
             WorkerError,
-            "Spark lost an executor: Container killed by YARN for exceeding memory limits.; look at its log",
+            (
+                "Spark lost an executor: Container killed by YARN for exceeding memory limits.;"
+                " look at its log"
+            ),
         ),
         ("java.io.IOException: Disk quota exceeded\n\tat x", StorageError, "is over its quota"),
     ],
 )
-def test_what_a_cluster_tells_is_understood(text: str, kind: type[EmberlineError], said: str, tmp_path: Path) -> None:
+def test_what_a_cluster_tells_is_understood(
+    text: str, kind: type[EmberlineError], said: str, tmp_path: Path
+) -> None:
     found = failures.explain(RuntimeError(text), failures.Memory("4g", False), tmp_path)
     assert isinstance(found, kind) and said in str(found)
 

@@ -23,7 +23,9 @@ Publish = Callable[..., None]
 
 
 def _frame(spark: SparkSession, ids: list[str], partitions: int = 2) -> DataFrame:
-    return spark.createDataFrame([(text,) for text in ids], "item_id string").repartition(partitions)
+    return spark.createDataFrame([(text,) for text in ids], "item_id string").repartition(
+        partitions
+    )
 
 
 def _map(frame: DataFrame) -> Map:
@@ -34,8 +36,16 @@ def _map(frame: DataFrame) -> Map:
 
 
 def _extend(spark: SparkSession, previous: Map | None, ids: list[str], partitions: int = 2) -> Map:
-    known = None if previous is None else spark.createDataFrame(list(previous.items()), "item int, item_id string")
-    return _map(extend(Known(known, 0), _frame(spark, ids, partitions), "item_id", "item", DataFrame.persist))
+    known = (
+        None
+        if previous is None
+        else spark.createDataFrame(list(previous.items()), "item int, item_id string")
+    )
+    return _map(
+        extend(
+            Known(known, 0), _frame(spark, ids, partitions), "item_id", "item", DataFrame.persist
+        )
+    )
 
 
 def _random_ids(count: int, seed: int) -> list[str]:
@@ -52,7 +62,10 @@ def test_the_numbers_do_not_depend_on_partitions_or_order(spark: SparkSession) -
     ids = _random_ids(50, seed=2)
     expected = dict(enumerate(sorted(set(ids))))
     for partitions in (1, 9, 60):
-        assert _extend(spark, None, random.Random(partitions).sample(ids, len(ids)), partitions) == expected
+        assert (
+            _extend(spark, None, random.Random(partitions).sample(ids, len(ids)), partitions)
+            == expected
+        )
 
 
 def test_more_shuffle_partitions_than_ids_leave_no_gap(spark: SparkSession) -> None:
@@ -77,7 +90,11 @@ def test_an_id_keeps_its_number_over_runs_also_when_it_is_away_for_one(spark: Sp
 
 
 def test_nothing_new_leaves_the_map_as_it_is(spark: SparkSession) -> None:
-    assert _extend(spark, {0: "b", 1: "a"}, []) == _extend(spark, {0: "b", 1: "a"}, ["a"]) == {0: "b", 1: "a"}
+    assert (
+        _extend(spark, {0: "b", 1: "a"}, [])
+        == _extend(spark, {0: "b", 1: "a"}, ["a"])
+        == {0: "b", 1: "a"}
+    )
 
 
 def test_no_ids_make_an_empty_map_that_can_grow(spark: SparkSession) -> None:
@@ -87,16 +104,22 @@ def test_no_ids_make_an_empty_map_that_can_grow(spark: SparkSession) -> None:
 
 def test_other_columns_of_the_previous_map_are_left_out(spark: SparkSession) -> None:
     known = spark.createDataFrame([("Lamp", 0, "l")], "title string, item int, item_id string")
-    assert _map(extend(Known(known, 0), _frame(spark, ["k"]), "item_id", "item", DataFrame.persist)) == {0: "l", 1: "k"}
+    assert _map(
+        extend(Known(known, 0), _frame(spark, ["k"]), "item_id", "item", DataFrame.persist)
+    ) == {0: "l", 1: "k"}
 
 
 def test_more_ids_than_an_int32_can_number_are_a_data_error(spark: SparkSession) -> None:
     assert _extend(spark, {2**31 - 3: "b"}, ["a"]) == {2**31 - 3: "b", 2**31 - 2: "a"}
-    with pytest.raises(DataError, match="2147483648 ids in item_id: an index is an int32, so 2147483647 is the most"):
+    with pytest.raises(
+        DataError,
+        match="2147483648 ids in item_id: an index is an int32, so 2147483647 is the most",
+    ):
         _extend(spark, {2**31 - 3: "b"}, ["a", "c"])
 
 
-# --------------------------------------------------------------------------------- one index space over several datasets
+# --------------------------------------------------------------------------------- one index space
+# over several datasets
 
 
 def _png() -> bytes:
@@ -108,28 +131,45 @@ def _png() -> bytes:
 def _prepare(folder: Path, section: str, items: list[str]) -> dict[str, Map]:
     """Run the stage of one section on the items; the maps of all datasets that there are then."""
     if section == "images":
-        pq.write_table(pa.table({"i": items, "p": [_png()] * len(items)}), folder / "images.parquet")
-        settings: dict[str, Any] = {"path": f"{folder}/images.parquet", "columns": {"item_id": "i", "image": "p"}}
+        pq.write_table(
+            pa.table({"i": items, "p": [_png()] * len(items)}), folder / "images.parquet"
+        )
+        settings: dict[str, Any] = {
+            "path": f"{folder}/images.parquet",
+            "columns": {"item_id": "i", "image": "p"},
+        }
     else:
         (folder / f"{section}.csv").write_text("i\n" + "\n".join(items))
         source: dict[str, Any] = {"path": f"{folder}/{section}.csv"}
-        settings = {"items": source | {"columns": {"id": "i"}}} if section == "attributes" else source | {"value": "one"}
+        settings = (
+            {"items": source | {"columns": {"id": "i"}}}
+            if section == "attributes"
+            else source | {"value": "one"}
+        )
         if section == "ratings":
             settings["columns"] = {"user_id": "i", "item_id": "i"}
     config = Config.model_validate({section: settings})
     root = folder / "root"
     runner.run(config, root, stages.select(config))
-    return {name: _read_map(root, name) for name in ("items", "item_attributes", "images") if manifests.exists(root, name)}
+    return {
+        name: _read_map(root, name)
+        for name in ("items", "item_attributes", "images")
+        if manifests.exists(root, name)
+    }
 
 
 def _read_map(root: Path, name: str) -> Map:
-    rows = [row for path in manifests.load(root, name).paths for row in pq.read_table(path).to_pylist()]
+    rows = [
+        row for path in manifests.load(root, name).paths for row in pq.read_table(path).to_pylist()
+    ]
     assert len({row["item"] for row in rows}) == len(rows)
     return {row["item"]: row["item_id"] for row in rows}
 
 
 def _joint(maps: dict[str, Map]) -> Map:
-    """All the maps as one; none gives an id another index than the others do, or an index to another id."""
+    """All the maps as one; none gives an id another index than the others do, or an index to
+    another id.
+    """
     pairs = {pair for single in maps.values() for pair in single.items()}
     assert len(dict(pairs)) == len({item_id for _, item_id in pairs}) == len(pairs)
     return dict(pairs)
@@ -148,7 +188,9 @@ def test_an_item_keeps_the_index_that_pictures_or_attributes_gave_it_when_it_is_
 
 
 @pytest.mark.faults
-def test_an_index_whose_item_has_gone_is_given_to_no_other(spark: SparkSession, tmp_path: Path) -> None:
+def test_an_index_whose_item_has_gone_is_given_to_no_other(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     assert _prepare(tmp_path, "images", ["a", "b"])["images"] == {0: "a", 1: "b"}
     assert _prepare(tmp_path, "images", ["a"])["images"] == {0: "a"}
     assert _prepare(tmp_path, "images", ["a", "c"])["images"] == {0: "a", 2: "c"}
@@ -158,7 +200,12 @@ def test_an_index_whose_item_has_gone_is_given_to_no_other(spark: SparkSession, 
 def test_pictures_and_attributes_of_rated_items_have_the_ratings_indices(
     spark: SparkSession, publish: Publish, tmp_path: Path
 ) -> None:
-    publish(tmp_path / "root", "prepare-ratings", "items", [{"item": n, "item_id": item_id} for n, item_id in enumerate("mn")])
+    publish(
+        tmp_path / "root",
+        "prepare-ratings",
+        "items",
+        [{"item": n, "item_id": item_id} for n, item_id in enumerate("mn")],
+    )
     _prepare(tmp_path, "attributes", ["n", "a"])
     maps = _prepare(tmp_path, "images", ["a", "0", "m"])
     assert maps["item_attributes"] == {1: "n", 2: "a"}
@@ -172,5 +219,7 @@ def test_datasets_that_contradict_each_other_are_a_data_error(
 ) -> None:
     publish(tmp_path / "root", "prepare-ratings", "items", [{"item": 0, "item_id": "a"}])
     publish(tmp_path / "root", "prepare-images", "images", [other | {"pixels": b"."}])
-    with pytest.raises(DataError, match="give one item two indices: one was restored from another root"):
+    with pytest.raises(
+        DataError, match="give one item two indices: one was restored from another root"
+    ):
         _prepare(tmp_path, "attributes", ["a"])

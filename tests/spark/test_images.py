@@ -1,4 +1,6 @@
-"""prepare-images: every file of every kind becomes pixels under an id, or a row that says why not."""
+"""prepare-images: every file of every kind becomes pixels under an id, or a row that says why
+not.
+"""
 
 import gzip
 import io
@@ -83,7 +85,8 @@ def encoded(colour: Colour, kind: str = "png", side: int = 4) -> bytes:
     return file.getvalue()
 
 
-# --------------------------------------------------------------------------------------------------------- picture folders
+# --------------------------------------------------------------------------------------------------
+# picture folders
 
 
 @pytest.fixture(scope="module")
@@ -91,25 +94,34 @@ def pngsuite(spark: SparkSession, shared_data: Path, tmp_path_factory: Folder) -
     return Prepared(tmp_path_factory.mktemp("pngsuite"), shared_data / "pngsuite", fit="stretch")
 
 
-def test_all_of_pngsuite_is_kept_but_the_files_that_are_damaged_on_purpose(pngsuite: Prepared, shared_data: Path) -> None:
+def test_all_of_pngsuite_is_kept_but_the_files_that_are_damaged_on_purpose(
+    pngsuite: Prepared, shared_data: Path
+) -> None:
     paths = list((shared_data / "pngsuite").iterdir())
     damaged = {path.name for path in paths if path.name.startswith("x")}
     assert (len(paths), len(damaged)) == (175, 14)
     assert {row["source_file"]: row["bytes"] for row in pngsuite.rejected} == {
         path.name: path.stat().st_size for path in paths if path.name in damaged
     }
-    assert all(row["reason"].startswith("damaged") or row["reason"] == "not a picture" for row in pngsuite.rejected)
+    assert all(
+        row["reason"].startswith("damaged") or row["reason"] == "not a picture"
+        for row in pngsuite.rejected
+    )
     assert pngsuite.images.keys() == {path.stem for path in paths if path.name not in damaged}
     assert {(row["label"], row["split"]) for row in pngsuite.images.values()} == {(None, None)}
     pngsuite.assert_accounts(175)
 
 
-def test_pictures_of_the_right_size_have_the_pixels_that_pillow_decodes(pngsuite: Prepared, shared_data: Path) -> None:
+def test_pictures_of_the_right_size_have_the_pixels_that_pillow_decodes(
+    pngsuite: Prepared, shared_data: Path
+) -> None:
     compared = 0
     for path in (shared_data / "pngsuite").glob("[!x]*.png"):
         with Image.open(path) as picture:
             if picture.size == (32, 32):
-                np.testing.assert_array_equal(pngsuite.pixels(path.stem), on_white(picture, path), path.name)
+                np.testing.assert_array_equal(
+                    pngsuite.pixels(path.stem), on_white(picture, path), path.name
+                )
                 compared += 1
     assert compared > 100
 
@@ -124,12 +136,16 @@ def on_white(picture: Image.Image, path: Path) -> np.ndarray:
     if is_deep and picture.mode.startswith("I"):
         values = np.asarray(picture)
         opaque = np.full_like(values, 255) if key is None else np.where(values == key, 0, 255)
-        picture = Image.fromarray(np.dstack([values >> 8, values >> 8, values >> 8, opaque]).astype(np.uint8), "RGBA")
+        picture = Image.fromarray(
+            np.dstack([values >> 8, values >> 8, values >> 8, opaque]).astype(np.uint8), "RGBA"
+        )
     canvas = Image.new("RGBA", picture.size, "white")
     return np.asarray(Image.alpha_composite(canvas, picture.convert("RGBA")).convert("RGB"))
 
 
-def test_mean_and_deviation_are_those_of_all_pixels(pngsuite: Prepared, flowers: Prepared, clothes: Prepared) -> None:
+def test_mean_and_deviation_are_those_of_all_pixels(
+    pngsuite: Prepared, flowers: Prepared, clothes: Prepared
+) -> None:
     for prepared in (pngsuite, flowers, clothes):
         prepared.assert_statistics()
 
@@ -140,8 +156,13 @@ def flowers(spark: SparkSession, shared_data: Path, tmp_path_factory: Folder) ->
     return Prepared(root, shared_data / "flower-photos", labels="folder", height=64, width=64)
 
 
-def test_photographs_in_folders_are_labelled_by_their_folder(flowers: Prepared, shared_data: Path) -> None:
-    expected = {f"{path.parent.name}/{path.name}": path.parent.name for path in (shared_data / "flower-photos").glob("*/*.jpg")}
+def test_photographs_in_folders_are_labelled_by_their_folder(
+    flowers: Prepared, shared_data: Path
+) -> None:
+    expected = {
+        f"{path.parent.name}/{path.name}": path.parent.name
+        for path in (shared_data / "flower-photos").glob("*/*.jpg")
+    }
     assert {item_id: row["label"] for item_id, row in flowers.images.items()} == expected
     assert (len(expected), set(expected.values())) == (298, {"daisy", "tulips"})
     assert {len(row["pixels"]) for row in flowers.images.values()} == {64 * 64 * 3}
@@ -179,14 +200,18 @@ def oddly_named(spark: SparkSession, tmp_path_factory: Folder) -> Prepared:
 def test_file_names_may_hold_blanks_signs_and_any_script(oddly_named: Prepared) -> None:
     stems = [Path(name).stem for name in NAMES]
     assert stems[2:5] == ["50%", "%41", "日本 é"]
-    assert {item_id: oddly_named.pixels(item_id).ravel().tolist() for item_id in oddly_named.images} == {
-        stem: [10 * n] * 16 for n, stem in enumerate(stems)
+    assert {
+        item_id: oddly_named.pixels(item_id).ravel().tolist() for item_id in oddly_named.images
+    } == {stem: [10 * n] * 16 for n, stem in enumerate(stems)}
+    assert oddly_named.reasons() == {
+        ("x 100%+é.txt", 0): "not a picture",
+        ("none.png", 0): "empty file",
     }
-    assert oddly_named.reasons() == {("x 100%+é.txt", 0): "not a picture", ("none.png", 0): "empty file"}
     oddly_named.assert_accounts(len(NAMES) + 2)
 
 
-# ------------------------------------------------------------------------------------------------------------- collections
+# --------------------------------------------------------------------------------------------------
+# collections
 
 CIFAR_NAMES = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "lorry"]
 CIFAR = {
@@ -198,7 +223,12 @@ CIFAR_LABELS = {"data_batch_1": [6, 0, 9, 9, 3], "test_batch": [1, 2, 3]}
 
 def planes(pictures: np.ndarray) -> np.ndarray:
     """(n, 3072): of each picture all reds, then greens, then blues."""
-    return np.stack([np.concatenate([picture[..., colour].ravel() for colour in range(3)]) for picture in pictures])
+    return np.stack(
+        [
+            np.concatenate([picture[..., colour].ravel() for colour in range(3)])
+            for picture in pictures
+        ]
+    )
 
 
 def assert_is_cifar(prepared: Prepared) -> None:
@@ -207,18 +237,24 @@ def assert_is_cifar(prepared: Prepared) -> None:
         for batch, labels in CIFAR_LABELS.items()
         for place, label in enumerate(labels)
     }
-    assert {item_id: row["label"] for item_id, row in prepared.images.items()} == {i: row[2] for i, row in expected.items()}
+    assert {item_id: row["label"] for item_id, row in prepared.images.items()} == {
+        i: row[2] for i, row in expected.items()
+    }
     for item_id, (batch, place, _) in expected.items():
         np.testing.assert_array_equal(prepared.pixels(item_id), CIFAR[batch][place])
         assert prepared.images[item_id]["split"] == ("test" if batch == "test_batch" else "train")
 
 
-def test_cifar10_in_its_binary_version_is_read_pixel_by_pixel(spark: SparkSession, tmp_path: Path) -> None:
+def test_cifar10_in_its_binary_version_is_read_pixel_by_pixel(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
     for batch, pictures in CIFAR.items():
         records = zip(CIFAR_LABELS[batch], planes(pictures), strict=True)
-        (folder / f"{batch}.bin").write_bytes(b"".join(bytes([label]) + row.tobytes() for label, row in records))
+        (folder / f"{batch}.bin").write_bytes(
+            b"".join(bytes([label]) + row.tobytes() for label, row in records)
+        )
     (folder / "batches.meta.txt").write_text("\n".join(CIFAR_NAMES) + "\n\n")
     (folder / "readme.html").write_text("<html>")
     (folder / "data_batch_3.bin").write_bytes(b"\1" * 3000)
@@ -226,7 +262,10 @@ def test_cifar10_in_its_binary_version_is_read_pixel_by_pixel(spark: SparkSessio
     prepared = Prepared(tmp_path / "root", folder)
     assert_is_cifar(prepared)
     assert prepared.reasons() == {
-        (f"data_batch_{n}.bin", 0): f"CIFAR-10 binary: expected a multiple of 3,073 bytes, found {size:,}"
+        (
+            f"data_batch_{n}.bin",
+            0,
+        ): f"CIFAR-10 binary: expected a multiple of 3,073 bytes, found {size:,}"
         for n, size in ((3, 3000), (4, 0))
     }
     prepared.assert_accounts(10)
@@ -242,13 +281,21 @@ class Malice:
         return os.mkdir, (str(self.path),)
 
 
-def test_pickled_cifar10_is_read_pixel_by_pixel_and_runs_nothing(spark: SparkSession, tmp_path: Path) -> None:
+def test_pickled_cifar10_is_read_pixel_by_pixel_and_runs_nothing(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     for batch, pictures in CIFAR.items():
-        content = {b"labels": CIFAR_LABELS[batch], b"data": planes(pictures), b"filenames": [b"x.png"] * len(pictures)}
+        content = {
+            b"labels": CIFAR_LABELS[batch],
+            b"data": planes(pictures),
+            b"filenames": [b"x.png"] * len(pictures),
+        }
         (folder / batch).write_bytes(pickle.dumps(content, protocol=2))
-    (folder / "batches.meta").write_bytes(pickle.dumps({b"label_names": [n.encode() for n in CIFAR_NAMES]}, protocol=2))
+    (folder / "batches.meta").write_bytes(
+        pickle.dumps({b"label_names": [n.encode() for n in CIFAR_NAMES]}, protocol=2)
+    )
     evil = {b"labels": [1], b"data": Malice(tmp_path / "ran")}
     (folder / "data_batch_2").write_bytes(pickle.dumps(evil, protocol=2))
     prepared = Prepared(tmp_path / "root", folder)
@@ -264,12 +311,18 @@ CLOTHES = RNG.integers(0, 256, (4, 28, 28), np.uint8)
 
 
 def idx(array: np.ndarray) -> bytes:
-    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    return (
+        bytes([0, 0, 8, array.ndim])
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )
 
 
 @pytest.fixture(scope="module")
 def clothes(spark: SparkSession, tmp_path_factory: Folder) -> Prepared:
-    """IDX files: a zipped pair; then one whose labels are missing, too few, or an empty file; and pictures without pixels."""
+    """IDX files: a zipped pair; then one whose labels are missing, too few, or an empty file;
+    and pictures without pixels.
+    """
     folder = tmp_path_factory.mktemp("idx")
     files = {
         "train-images-idx3-ubyte.gz": gzip.compress(idx(CLOTHES)),
@@ -285,12 +338,22 @@ def clothes(spark: SparkSession, tmp_path_factory: Folder) -> Prepared:
     (folder / "in").mkdir()
     for name, content in files.items():
         (folder / "in" / name).write_bytes(content)
-    return Prepared(folder / "root", folder / "in", height=28, width=28, channels=1, label_names=["shirt", "shoe"])
+    return Prepared(
+        folder / "root",
+        folder / "in",
+        height=28,
+        width=28,
+        channels=1,
+        label_names=["shirt", "shoe"],
+    )
 
 
-def test_idx_pictures_are_read_pixel_by_pixel_with_names_for_their_labels(clothes: Prepared) -> None:
+def test_idx_pictures_are_read_pixel_by_pixel_with_names_for_their_labels(
+    clothes: Prepared,
+) -> None:
     assert {i: (row["label"], row["split"]) for i, row in clothes.images.items()} == {
-        f"train-{place:05d}": (label, "train") for place, label in enumerate(["shoe", "shirt", "shoe", "7"])
+        f"train-{place:05d}": (label, "train")
+        for place, label in enumerate(["shoe", "shirt", "shoe", "7"])
     }
     for place, pixels in enumerate(CLOTHES):
         np.testing.assert_array_equal(clothes.pixels(f"train-{place:05d}")[..., 0], pixels)
@@ -299,23 +362,41 @@ def test_idx_pictures_are_read_pixel_by_pixel_with_names_for_their_labels(clothe
 def test_idx_files_that_do_not_fit_together_are_rejected_and_end_nothing(clothes: Prepared) -> None:
     assert clothes.reasons() == {
         ("t10k-images-idx3-ubyte", 0): "the file of its labels is missing",
-        ("more.images.idx3-ubyte", 0): "pictures of shape (4, 28, 28) do not go with labels of shape (1,)",
+        (
+            "more.images.idx3-ubyte",
+            0,
+        ): "pictures of shape (4, 28, 28) do not go with labels of shape (1,)",
         ("flat-images-idx3-ubyte", 0): "no pixels",
-        ("void-images-idx3-ubyte", 0): "IDX: expected 00 00 08 and 1 to 3 dimensions, found nothing",
+        (
+            "void-images-idx3-ubyte",
+            0,
+        ): "IDX: expected 00 00 08 and 1 to 3 dimensions, found nothing",
     }
     clothes.assert_accounts(8)
 
 
 def test_parquet_rows_are_pictures_under_their_ids(spark: SparkSession, tmp_path: Path) -> None:
     red, green, blue = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-    first = {"my id": [" 7 ", "8", None, "9", "10", " "], "photo": [encoded(red), None, encoded(red), b"?", b"", encoded(red)]}
-    second = {"my id": ["7", "11", "8"], "photo": [encoded(green), encoded(blue, "bmp"), encoded(green, "webp")]}
+    first = {
+        "my id": [" 7 ", "8", None, "9", "10", " "],
+        "photo": [encoded(red), None, encoded(red), b"?", b"", encoded(red)],
+    }
+    second = {
+        "my id": ["7", "11", "8"],
+        "photo": [encoded(green), encoded(blue, "bmp"), encoded(green, "webp")],
+    }
     (tmp_path / "in").mkdir()
-    for name, columns in (("a.parquet", first | {"kind": list("abcdef")}), ("b.parquet", second | {"kind": ["g", None, "i"]})):
+    for name, columns in (
+        ("a.parquet", first | {"kind": list("abcdef")}),
+        ("b.parquet", second | {"kind": ["g", None, "i"]}),
+    ):
         pq.write_table(pa.table(columns), tmp_path / "in" / name, row_group_size=2)
     columns = {"item_id": "my id", "image": "photo", "label": "kind"}
     prepared = Prepared(tmp_path / "root", tmp_path / "in", columns=columns, height=4, width=4)
-    found = {item_id: (row["label"], tuple(prepared.pixels(item_id)[0, 0].tolist())) for item_id, row in prepared.images.items()}
+    found = {
+        item_id: (row["label"], tuple(prepared.pixels(item_id)[0, 0].tolist()))
+        for item_id, row in prepared.images.items()
+    }
     assert found["7"] == ("a", red)
     assert found["11"] == (None, blue)
     assert found["8"][0] == "i"
@@ -332,25 +413,37 @@ def test_parquet_rows_are_pictures_under_their_ids(spark: SparkSession, tmp_path
     prepared.assert_accounts(9)
 
 
-def test_one_large_archive_and_one_row_group_are_cut_into_tasks_and_stay_whole(spark: SparkSession, tmp_path: Path) -> None:
-    records = np.random.default_rng(2).integers(0, 10, (6_000, 3073), np.uint8)  # labels are valid, and so are pixels
+def test_one_large_archive_and_one_row_group_are_cut_into_tasks_and_stay_whole(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    # labels are valid, and so are pixels
+    records = np.random.default_rng(2).integers(0, 10, (6_000, 3073), np.uint8)
     records[0, 1:], records[-1, 1:] = 0, 255
     (tmp_path / "data_batch_1.bin").write_bytes(records.tobytes())
     prepared = Prepared(tmp_path / "root", tmp_path / "data_batch_1.bin")
     for place in (0, 2_999, 3_000, 5_999):
-        np.testing.assert_array_equal(planes(prepared.pixels(f"data_batch_1-{place:05d}")[None]), records[place : place + 1, 1:])
+        np.testing.assert_array_equal(
+            planes(prepared.pixels(f"data_batch_1-{place:05d}")[None]),
+            records[place : place + 1, 1:],
+        )
     prepared.assert_accounts(6_000)
     assert len(list((tmp_path / "root" / "images").glob("*/*.parquet"))) == 2
     pictures = [encoded((number, 0, 0)) for number in range(200)]
     pq.write_table(pa.table({"id": range(200), "photo": pictures}), tmp_path / "one.parquet")
     whole = Prepared(
-        tmp_path / "root-2", tmp_path / "one.parquet", columns={"item_id": "id", "image": "photo"}, height=4, width=4
+        tmp_path / "root-2",
+        tmp_path / "one.parquet",
+        columns={"item_id": "id", "image": "photo"},
+        height=4,
+        width=4,
     )
     assert [whole.pixels(f"{number}")[0, 0, 0] for number in range(200)] == list(range(200))
     whole.assert_accounts(200)
 
 
-def test_a_struct_of_bytes_and_path_is_a_picture_and_numbered_labels_have_names(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_struct_of_bytes_and_path_is_a_picture_and_numbered_labels_have_names(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     """As datasets of Hugging Face have them, in files named by their split."""
     for split, numbers in {"train": [0, 1], "validation": [2], "test": [3, 4]}.items():
         images = [{"bytes": encoded((10 * n, 0, 0)), "path": f"{n}.png"} for n in numbers]
@@ -360,7 +453,12 @@ def test_a_struct_of_bytes_and_path_is_a_picture_and_numbered_labels_have_names(
         pq.write_table(pa.table({"image": images, "label": labels, "id": numbers}), path)
     columns = {"item_id": "id", "image": "image", "label": "label"}
     prepared = Prepared(
-        tmp_path / "root", tmp_path / "in", columns=columns, label_names=["tee", "coat", "bag"], height=4, width=4
+        tmp_path / "root",
+        tmp_path / "in",
+        columns=columns,
+        label_names=["tee", "coat", "bag"],
+        height=4,
+        width=4,
     )
     assert {item: (row["label"], row["split"]) for item, row in prepared.images.items()} == {
         "0": ("tee", "train"),
@@ -371,11 +469,15 @@ def test_a_struct_of_bytes_and_path_is_a_picture_and_numbered_labels_have_names(
     }
     assert [int(prepared.pixels(str(n))[0, 0, 0]) for n in range(5)] == [0, 10, 20, 30, 40]
     assert prepared.info["splits"] == {"train": 2, "val": 1, "test": 2}
-    with pytest.raises(DataError, match=r"label 2 has no name: images\.label_names has 2, for 0 to 1"):
+    with pytest.raises(
+        DataError, match=r"label 2 has no name: images\.label_names has 2, for 0 to 1"
+    ):
         Prepared(tmp_path / "root", tmp_path / "in", columns=columns, label_names=["tee", "coat"])
 
 
-def test_ids_and_labels_of_any_type_are_those_of_their_text_in_other_files(spark: SparkSession, tmp_path: Path) -> None:
+def test_ids_and_labels_of_any_type_are_those_of_their_text_in_other_files(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     files = {
         "1": {"id": ["7", "8"], "label": ["x", "1"]},
         "2": {"id": [9.0, float("nan")], "label": [1, 2]},
@@ -384,19 +486,34 @@ def test_ids_and_labels_of_any_type_are_those_of_their_text_in_other_files(spark
     (tmp_path / "in").mkdir()
     for name, values in files.items():
         odd = {"taken": pa.array([5, 6], pa.time64("us")), "photo.png": [encoded((1, 2, 3))] * 2}
-        pq.write_table(pa.table(values | odd), tmp_path / "in" / f"{name}.parquet", compression="brotli")
+        pq.write_table(
+            pa.table(values | odd), tmp_path / "in" / f"{name}.parquet", compression="brotli"
+        )
     columns = {"item_id": "id", "image": "photo.png", "label": "label"}
     prepared = Prepared(tmp_path / "root", tmp_path / "in", columns=columns, height=4, width=4)
-    assert {item: row["label"] for item, row in prepared.images.items()} == {"7": "x", "8": "1", "9": "1", "10": "x"}
-    assert prepared.reasons() == {("2.parquet", 1): "item_id is missing", ("3.parquet", 1): "another picture of the same item"}
+    assert {item: row["label"] for item, row in prepared.images.items()} == {
+        "7": "x",
+        "8": "1",
+        "9": "1",
+        "10": "x",
+    }
+    assert prepared.reasons() == {
+        ("2.parquet", 1): "item_id is missing",
+        ("3.parquet", 1): "another picture of the same item",
+    }
 
 
 def test_a_column_that_a_later_file_lacks_is_missed(spark: SparkSession, tmp_path: Path) -> None:
     whole = {"id": [1], "photo": [encoded((1, 2, 3))], "label": ["x"]}
     (tmp_path / "in").mkdir()
-    for name, columns in {"a": whole, "b": {k: v for k, v in whole.items() if k != "label"}}.items():
+    for name, columns in {
+        "a": whole,
+        "b": {k: v for k, v in whole.items() if k != "label"},
+    }.items():
         pq.write_table(pa.table(columns), tmp_path / "in" / f"{name}.parquet")
-    with pytest.raises(SchemaError, match=r"b\.parquet: column 'label' is missing; the file has: id, photo"):
+    with pytest.raises(
+        SchemaError, match=r"b\.parquet: column 'label' is missing; the file has: id, photo"
+    ):
         Prepared(tmp_path / "root", tmp_path / "in", columns=COLUMNS | {"label": "label"})
 
 
@@ -404,7 +521,10 @@ def test_pictures_that_a_file_has_lost_are_missed(spark: SparkSession, tmp_path:
     """Its footer is whole, and so are the bytes of its first pictures."""
     pictures = [np.random.default_rng(n).bytes(900) for n in range(300)]
     pq.write_table(
-        pa.table({"id": range(300), "photo": pictures}), tmp_path / "a.parquet", compression="none", data_page_size=5000
+        pa.table({"id": range(300), "photo": pictures}),
+        tmp_path / "a.parquet",
+        compression="none",
+        data_page_size=5000,
     )
     whole = (tmp_path / "a.parquet").read_bytes()
     footer = len(whole) - int.from_bytes(whole[-8:-4], "little") - 8
@@ -413,11 +533,15 @@ def test_pictures_that_a_file_has_lost_are_missed(spark: SparkSession, tmp_path:
         Prepared(tmp_path / "root", tmp_path / "a.parquet", columns=COLUMNS)
 
 
-def test_names_are_one_whether_their_accents_are_letters_or_marks(spark: SparkSession, tmp_path: Path) -> None:
+def test_names_are_one_whether_their_accents_are_letters_or_marks(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     name, other = "caf\u00e9 a:1", "\u0915\u093c"
     (tmp_path / "in").mkdir()
     for n, form in enumerate(["NFD", "NFC"]):
-        (tmp_path / "in" / f"{unicodedata.normalize(form, name)}.png").write_bytes(encoded((n, n, n)))
+        (tmp_path / "in" / f"{unicodedata.normalize(form, name)}.png").write_bytes(
+            encoded((n, n, n))
+        )
     (tmp_path / "in" / f" {other}\u00a0.png").write_bytes(encoded((9, 9, 9)))
     joined = Prepared(tmp_path / "root", tmp_path / "in", height=4, width=4)
     assert set(joined.images) == {unicodedata.normalize("NFC", text) for text in (name, other)}
@@ -426,15 +550,25 @@ def test_names_are_one_whether_their_accents_are_letters_or_marks(spark: SparkSe
     assert len(apart.images) == 3
 
 
-# -------------------------------------------------------------------------------------------------------------- splits
+# --------------------------------------------------------------------------------------------------
+# splits
 
 
-def test_folders_called_train_valid_and_test_are_the_split(spark: SparkSession, tmp_path: Path) -> None:
+def test_folders_called_train_valid_and_test_are_the_split(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     for n, name in enumerate(["Train/0/a", "Train/1/b", "VALID/0/a", "test/1/a", "test/1/b"]):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / f"{name}.png").write_bytes(encoded((n, n, n)))
     (tmp_path / "in" / "README.md").write_text("three folders")
-    prepared = Prepared(tmp_path / "root", tmp_path / "in", labels="folder", label_names=["cat", "dog"], height=4, width=4)
+    prepared = Prepared(
+        tmp_path / "root",
+        tmp_path / "in",
+        labels="folder",
+        label_names=["cat", "dog"],
+        height=4,
+        width=4,
+    )
     assert {item: (row["label"], row["split"]) for item, row in prepared.images.items()} == {
         "Train/0/a.png": ("cat", "train"),
         "Train/1/b.png": ("dog", "train"),
@@ -443,7 +577,9 @@ def test_folders_called_train_valid_and_test_are_the_split(spark: SparkSession, 
         "test/1/b.png": ("dog", "test"),
     }
     assert prepared.info["splits"] == {"train": 2, "val": 1, "test": 2}
-    plain = Prepared(tmp_path / "root-2", tmp_path / "in", labels="folder", split="none", height=4, width=4)
+    plain = Prepared(
+        tmp_path / "root-2", tmp_path / "in", labels="folder", split="none", height=4, width=4
+    )
     assert {row["split"] for row in plain.images.values()} == {None}
 
 
@@ -452,15 +588,22 @@ def test_folders_called_train_valid_and_test_are_the_split(spark: SparkSession, 
     [
         (["train/a/1.png", "val/a/1.png"], "folder", ["train", "val"]),
         (["train/1.png", "test/1.png"], "none", ["train", "test"]),
-        (["train/1.png", "car/1.png"], "folder", [None, None]),  # classes, of which one is of trains
+        # classes, of which one is of trains
+        (["train/1.png", "car/1.png"], "folder", [None, None]),
         (["train/a/1.png", "b/1.png"], "folder", [None, None]),
         (["train/a/1.png"], "folder", [None]),
         (["photos/train/a/1.png", "photos/test/a/1.png"], "folder", [None, None]),
-        (["test-00000-of-00002.parquet", "train-00001-of-00002.parquet"], "none", ["test", "train"]),
+        (
+            ["test-00000-of-00002.parquet", "train-00001-of-00002.parquet"],
+            "none",
+            ["test", "train"],
+        ),
         (["data/test.parquet", "data/train.parquet"], "none", [None, None]),
     ],
 )
-def test_which_files_say_their_split(paths: list[str], labels: str, expected: list[str | None]) -> None:
+def test_which_files_say_their_split(
+    paths: list[str], labels: str, expected: list[str | None]
+) -> None:
     config = Config.model_validate({"images": {"path": "in", "labels": labels}}).images
     assert config is not None
     assert splits_of([RawFile(f"/in/{path}", path, 1, 1) for path in paths], config) == expected
@@ -470,12 +613,17 @@ def test_which_files_say_their_split(paths: list[str], labels: str, expected: li
 def test_where_only_some_files_say_their_split_the_run_asks(other: str) -> None:
     config = Config.model_validate({"images": {"path": "in", "labels": "folder"}}).images
     assert config is not None
-    files = [RawFile(f"/in/{path}", path, 1, 1) for path in ("train/a/1.png", "test/a/1.png", other)]
-    with pytest.raises(ConfigError, match=rf'in: train/a/1.png seems .* {other} of none; .* images.split = "none"'):
+    files = [
+        RawFile(f"/in/{path}", path, 1, 1) for path in ("train/a/1.png", "test/a/1.png", other)
+    ]
+    with pytest.raises(
+        ConfigError, match=rf'in: train/a/1.png seems .* {other} of none; .* images.split = "none"'
+    ):
         splits_of(files, config)
 
 
-# --------------------------------------------------------------------------------------------------------------- failures
+# --------------------------------------------------------------------------------------------------
+# failures
 
 COLUMNS = {"item_id": "id", "image": "photo"}
 
@@ -497,26 +645,76 @@ def table(**columns: Any) -> bytes:
     ("files", "settings", "error", "message"),
     [
         ({}, {}, DataError, "holds no files"),
-        ({"a.doc": b"x", "b": b"y"}, {}, ConfigError, "cannot tell what a.doc, b are; set images.format"),
-        ({"a.png": b"x", "b.png": b""}, {}, EmptyDatasetError, "of 2 pictures none can be used .1 empty file; 1 not a picture"),
-        ({"a.png": b"x"}, {"columns": COLUMNS}, ConfigError, "images.columns goes with Parquet files.* these are files"),
+        (
+            {"a.doc": b"x", "b": b"y"},
+            {},
+            ConfigError,
+            "cannot tell what a.doc, b are; set images.format",
+        ),
+        (
+            {"a.png": b"x", "b.png": b""},
+            {},
+            EmptyDatasetError,
+            "of 2 pictures none can be used .1 empty file; 1 not a picture",
+        ),
+        (
+            {"a.png": b"x"},
+            {"columns": COLUMNS},
+            ConfigError,
+            "images.columns goes with Parquet files.* these are files",
+        ),
         ({"a.parquet": table(id=[1])}, {}, ConfigError, "Parquet files need it; these are parquet"),
-        ({"a.parquet": table(id=[1])}, {"columns": COLUMNS}, SchemaError, "column 'photo' is missing; the file has: id"),
+        (
+            {"a.parquet": table(id=[1])},
+            {"columns": COLUMNS},
+            SchemaError,
+            "column 'photo' is missing; the file has: id",
+        ),
         (
             {"a.parquet": table(id=[1], photo=["x"])},
             {"columns": COLUMNS},
             SchemaError,
             "column 'photo' is string, expected",
         ),
-        ({"a.png": b"x"}, {"format": "cifar10"}, DataError, "holds no file named as those of cifar10 are; found a.png"),
-        ({"a.parquet": table(id=[1])}, {"columns": COLUMNS, "labels": "folder"}, ConfigError, "set images.columns.label"),
-        ({"a.parquet": table(id=[1])}, {"columns": COLUMNS, "label_names": ["x"]}, ConfigError, "set images.columns.label"),
-        ({"a.png": b"x"}, {"label_names": ["x"]}, ConfigError, 'picture files have none; set labels = "folder"'),
-        ({"data_batch_1.bin": b"x"}, {"labels": "folder"}, ConfigError, "for picture files, and these are cifar10; remove it"),
+        (
+            {"a.png": b"x"},
+            {"format": "cifar10"},
+            DataError,
+            "holds no file named as those of cifar10 are; found a.png",
+        ),
+        (
+            {"a.parquet": table(id=[1])},
+            {"columns": COLUMNS, "labels": "folder"},
+            ConfigError,
+            "set images.columns.label",
+        ),
+        (
+            {"a.parquet": table(id=[1])},
+            {"columns": COLUMNS, "label_names": ["x"]},
+            ConfigError,
+            "set images.columns.label",
+        ),
+        (
+            {"a.png": b"x"},
+            {"label_names": ["x"]},
+            ConfigError,
+            'picture files have none; set labels = "folder"',
+        ),
+        (
+            {"data_batch_1.bin": b"x"},
+            {"labels": "folder"},
+            ConfigError,
+            "for picture files, and these are cifar10; remove it",
+        ),
     ],
 )
 def test_what_cannot_be_read_at_all_is_told(
-    spark: SparkSession, tmp_path: Path, files: dict[str, bytes], settings: Row, error: type[Exception], message: str
+    spark: SparkSession,
+    tmp_path: Path,
+    files: dict[str, bytes],
+    settings: Row,
+    error: type[Exception],
+    message: str,
 ) -> None:
     with pytest.raises(error, match=message):
         Prepared(tmp_path / "root", write_all(tmp_path / "in", files), **settings)
@@ -530,17 +728,30 @@ def test_pictures_of_any_name_are_read_but_hidden_ones(spark: SparkSession, tmp_
     assert sorted(prepared.images) == ["-tJYN", "_MG_0001", "a:1", "b"]
 
 
-def test_executors_that_decode_or_score_load_no_tensorflow_and_no_pydantic(spark: SparkSession) -> None:
+def test_executors_that_decode_or_score_load_no_tensorflow_and_no_pydantic(
+    spark: SparkSession,
+) -> None:
     def decode_and_look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for decoded in decode_encoded(batches, Shape(4, 4, 3, "crop", 100)):
-            yield pa.RecordBatch.from_pydict({"modules": list(sys.modules), "rows": [decoded.num_rows] * len(sys.modules)})
+            yield pa.RecordBatch.from_pydict(
+                {"modules": list(sys.modules), "rows": [decoded.num_rows] * len(sys.modules)}
+            )
 
     file = io.BytesIO()
     Image.new("RGB", (4, 4)).save(file, "png")
     row = ["f", 0, "i", None, None, file.getvalue()]
     texts = "item_id string, label string, split string"
-    encoded = spark.createDataFrame([row], f"source_file string, position long, {texts}, content binary")
+    encoded = spark.createDataFrame(
+        [row], f"source_file string, position long, {texts}, content binary"
+    )
     rows = encoded.mapInArrow(decode_and_look, "modules string, rows long").collect()
     loaded = {row["modules"] for row in rows}
     assert {"emberline.images.decode", "PIL.Image"} <= loaded
-    assert not loaded & {"tensorflow", "keras", "pydantic", "emberline.config", "emberline.runner", "emberline.spark"}
+    assert not loaded & {
+        "tensorflow",
+        "keras",
+        "pydantic",
+        "emberline.config",
+        "emberline.runner",
+        "emberline.spark",
+    }

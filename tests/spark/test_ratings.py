@@ -1,4 +1,6 @@
-"""prepare-ratings: what is rejected and why, what is merged, what is dropped, and that every row is accounted for."""
+"""prepare-ratings: what is rejected and why, what is merged, what is dropped, and that every
+row is accounted for.
+"""
 
 import csv
 import gzip
@@ -34,20 +36,35 @@ Read = Callable[[str], pa.Table]
 GOOD: Cells = {"user_id": "1", "item_id": "a", "value": "3", "timestamp": "0"}
 
 
-# ---------------------------------------------------------------------------------------------------------------- parsing
+# --------------------------------------------------------------------------------------------------
+# parsing
 
 
 def _config(*optional: str, **settings: Any) -> RatingsConfig:
-    """Settings for raw columns of the same names: user_id, item_id, value, and those in `optional`."""
+    """Settings for raw columns of the same names: user_id, item_id, value, and those in
+    `optional`.
+    """
     names = ("user_id", "item_id", *(optional or ("value", "timestamp")))
-    return RatingsConfig.model_validate({"path": "in", "columns": {name: name for name in names}} | settings)
+    return RatingsConfig.model_validate(
+        {"path": "in", "columns": {name: name for name in names}} | settings
+    )
 
 
 def _parse(spark: SparkSession, rows: Iterable[Cells], config: RatingsConfig) -> list[Parsed]:
     """Rows like GOOD but for the cells that each gives, parsed; times in microseconds."""
-    names = ["source_file", "raw", "problem", *GOOD, "title", *(f"_rule_{i}" for i in range(len(config.reject)))]
+    names = [
+        "source_file",
+        "raw",
+        "problem",
+        *GOOD,
+        "title",
+        *(f"_rule_{i}" for i in range(len(config.reject))),
+    ]
     cells = [GOOD | {"source_file": "f", "raw": str(n)} | row for n, row in enumerate(rows)]
-    raw = spark.createDataFrame([tuple(row.get(name) for name in names) for row in cells], " string, ".join([*names, ""])[:-2])
+    raw = spark.createDataFrame(
+        [tuple(row.get(name) for name in names) for row in cells],
+        " string, ".join([*names, ""])[:-2],
+    )
     made, schema = cleaning(config.rules())
     parsed = (
         raw.mapInArrow(made, frames.spark_schema(schema))
@@ -63,9 +80,26 @@ def _reasons(spark: SparkSession, rows: Iterable[Cells], config: RatingsConfig) 
 
 
 def test_each_fault_has_its_reason_and_the_first_one_counts(spark: SparkSession) -> None:
-    rules = [{"column": "x", "pattern": "^C", "reason": "cancelled"}, {"column": "y", "pattern": r"\bTEST\b", "reason": "a test"}]
-    config = _config("value", "timestamp", user_ids="integer", item_ids="integer", min_value=1, max_value=5, reject=rules)
-    everything: Cells = {"user_id": " ", "item_id": "", "value": "x", "timestamp": "", "_rule_1": "a TEST b"}
+    rules = [
+        {"column": "x", "pattern": "^C", "reason": "cancelled"},
+        {"column": "y", "pattern": r"\bTEST\b", "reason": "a test"},
+    ]
+    config = _config(
+        "value",
+        "timestamp",
+        user_ids="integer",
+        item_ids="integer",
+        min_value=1,
+        max_value=5,
+        reject=rules,
+    )
+    everything: Cells = {
+        "user_id": " ",
+        "item_id": "",
+        "value": "x",
+        "timestamp": "",
+        "_rule_1": "a TEST b",
+    }
     expected: list[tuple[Cells, str | None]] = [
         ({"item_id": "7"}, None),
         ({"_rule_0": "xC", "_rule_1": "TESTS", "item_id": "7"}, None),
@@ -84,28 +118,65 @@ def test_each_fault_has_its_reason_and_the_first_one_counts(spark: SparkSession)
         ({"item_id": "7", "timestamp": "  "}, "timestamp is missing"),
         ({"item_id": "7", "timestamp": "noon"}, "timestamp is not seconds"),
     ]
-    assert _reasons(spark, [row for row, _ in expected], config) == [reason for _, reason in expected]
+    assert _reasons(spark, [row for row, _ in expected], config) == [
+        reason for _, reason in expected
+    ]
 
 
 def test_ids_as_text_lose_only_the_blanks_around_them(spark: SparkSession) -> None:
     texts = ["17850.0", " a b ", "é😀", "0", "null", " ", "", None]
     rows = _parse(spark, [{"user_id": text} for text in texts], _config(nulls=[]))
-    assert [row["user_id"] for row in rows] == ["17850.0", "a b", "é😀", "0", "null", None, None, None]
+    assert [row["user_id"] for row in rows] == [
+        "17850.0",
+        "a b",
+        "é😀",
+        "0",
+        "null",
+        None,
+        None,
+        None,
+    ]
     assert [row["reason"] for row in rows] == [None] * 5 + ["user_id is missing"] * 3
 
 
 def test_ids_as_integers_have_one_spelling(spark: SparkSession) -> None:
-    spellings = {"17850.0": "17850", "017850": "17850", " 5 ": "5", "5.": "5", "-7.00": "-7", "-0": "0", "9" * 38: "9" * 38}
+    spellings = {
+        "17850.0": "17850",
+        "017850": "17850",
+        " 5 ": "5",
+        "5.": "5",
+        "-7.00": "-7",
+        "-0": "0",
+        "9" * 38: "9" * 38,
+    }
     others = ["1e3", "5.5", "x", "+5", "0x1", "1,000", "٥", "9" * 39, "1 2", "NAN"]
-    rows = _parse(spark, [{"item_id": text} for text in [*spellings, *others]], _config(item_ids="integer"))
+    rows = _parse(
+        spark, [{"item_id": text} for text in [*spellings, *others]], _config(item_ids="integer")
+    )
     assert [row["item_id"] for row in rows] == [*spellings.values(), *[None] * len(others)]
-    assert [row["reason"] for row in rows] == [None] * len(spellings) + ["item_id is not an integer"] * len(others)
+    assert [row["reason"] for row in rows] == [None] * len(spellings) + [
+        "item_id is not an integer"
+    ] * len(others)
 
 
 def test_values_are_what_python_takes_for_finite_numbers(spark: SparkSession) -> None:
-    numbers = ["3", "-2.5", "+.5", "5.", "1e2", "1E-3", " 4 ", "007", "1e-50", "3.4028234e38", "-3.4028235e38"]
+    numbers = [
+        "3",
+        "-2.5",
+        "+.5",
+        "5.",
+        "1e2",
+        "1E-3",
+        " 4 ",
+        "007",
+        "1e-50",
+        "3.4028234e38",
+        "-3.4028235e38",
+    ]
     rows = _parse(spark, [{"value": text} for text in numbers], _config())
-    assert [row["value"] for row in rows] == [pa.scalar(float(text), pa.float32()).as_py() for text in numbers]
+    assert [row["value"] for row in rows] == [
+        pa.scalar(float(text), pa.float32()).as_py() for text in numbers
+    ]
     assert {row["reason"] for row in rows} == {None}
     words = [
         "NAN",
@@ -125,9 +196,14 @@ def test_values_are_what_python_takes_for_finite_numbers(spark: SparkSession) ->
         "true",
         "1 2",
     ]
-    assert _reasons(spark, [{"value": text} for text in words], _config()) == ["value is not a number"] * len(words)
+    assert _reasons(spark, [{"value": text} for text in words], _config()) == [
+        "value is not a number"
+    ] * len(words)
     huge = ["3.5e38", "-1e39", "1e400", "9" * 50]
-    assert _reasons(spark, [{"value": text} for text in huge], _config()) == ["value does not fit a float32"] * 4
+    assert (
+        _reasons(spark, [{"value": text} for text in huge], _config())
+        == ["value does not fit a float32"] * 4
+    )
 
 
 def test_counts_are_positive_also_as_float32(spark: SparkSession) -> None:
@@ -138,7 +214,9 @@ def test_counts_are_positive_also_as_float32(spark: SparkSession) -> None:
 
 def test_the_least_and_the_greatest_value_are_allowed(spark: SparkSession) -> None:
     values = ["0.5", "5", "0.49", "5.000001"]
-    reasons = _reasons(spark, [{"value": text} for text in values], _config(min_value=0.5, max_value=5))
+    reasons = _reasons(
+        spark, [{"value": text} for text in values], _config(min_value=0.5, max_value=5)
+    )
     assert reasons == [None, None, "value is below 0.5", "value is above 5"]
 
 
@@ -147,33 +225,74 @@ def test_an_event_without_value_and_time_counts_one(spark: SparkSession) -> None
     assert [(row["value"], row["micros"], row["reason"]) for row in rows] == [(1.0, None, None)]
 
 
-def test_seconds_and_milliseconds_may_be_fractional_and_negative_but_stay_in_years_1_to_9999(spark: SparkSession) -> None:
+def test_seconds_and_milliseconds_may_be_fractional_and_negative_but_stay_in_years_1_to_9999(
+    spark: SparkSession,
+) -> None:
     first, last = -62_135_596_800, 253_402_300_799
-    good = {"0": 0, "1.5": 1_500_000, "-1": -1_000_000, "1e9": 10**15, " 7 ": 7_000_000, "1577934245.678901": 1577934245678901}
+    good = {
+        "0": 0,
+        "1.5": 1_500_000,
+        "-1": -1_000_000,
+        "1e9": 10**15,
+        " 7 ": 7_000_000,
+        "1577934245.678901": 1577934245678901,
+    }
     good |= {str(first): first * 10**6, f"{last}.999999": last * 10**6 + 999_999}
-    bad = [str(first - 1), str(last + 1), "1e30", "1e400", "-1e999999999", "NAN", "2020-01-01", "1d"]
+    bad = [
+        str(first - 1),
+        str(last + 1),
+        "1e30",
+        "1e400",
+        "-1e999999999",
+        "NAN",
+        "2020-01-01",
+        "1d",
+    ]
     rows = _parse(spark, [{"timestamp": text} for text in [*good, *bad]], _config())
     assert [row["micros"] for row in rows] == [*good.values(), *[None] * len(bad)]
-    assert [row["reason"] for row in rows] == [None] * len(good) + ["timestamp is not seconds"] * len(bad)
+    assert [row["reason"] for row in rows] == [None] * len(good) + [
+        "timestamp is not seconds"
+    ] * len(bad)
     texts = ["1577934245678", "0.5", str((last + 1) * 1000)]
-    rows = _parse(spark, [{"timestamp": text} for text in texts], _config(timestamp_format="milliseconds"))
+    rows = _parse(
+        spark, [{"timestamp": text} for text in texts], _config(timestamp_format="milliseconds")
+    )
     assert [row["micros"] for row in rows] == [1577934245678000, 500, None]
     assert rows[2]["reason"] == "timestamp is not milliseconds"
 
 
 def test_times_in_a_format_are_utc_and_impossible_ones_are_rejected(spark: SparkSession) -> None:
     good = ["2020-02-29 23:59:59", "1969-12-31 00:00:00", " 2021-03-28 02:30:00 "]
-    bad = ["2019-02-29 00:00:00", "2020-13-01 00:00:00", "2020-01-01 24:00:00", "2020-01-01", "2020-1-1 0:0:0", "0"]
+    bad = [
+        "2019-02-29 00:00:00",
+        "2020-13-01 00:00:00",
+        "2020-01-01 24:00:00",
+        "2020-01-01",
+        "2020-1-1 0:0:0",
+        "0",
+    ]
     layout = "yyyy-MM-dd HH:mm:ss"
-    rows = _parse(spark, [{"timestamp": text} for text in good + bad], _config(timestamp_format=layout))
-    expected = [int(datetime.fromisoformat(text.strip()).replace(tzinfo=UTC).timestamp()) * 10**6 for text in good]
+    rows = _parse(
+        spark, [{"timestamp": text} for text in good + bad], _config(timestamp_format=layout)
+    )
+    expected = [
+        int(datetime.fromisoformat(text.strip()).replace(tzinfo=UTC).timestamp()) * 10**6
+        for text in good
+    ]
     assert [row["micros"] for row in rows] == expected + [None] * len(bad)
-    assert [row["reason"] for row in rows] == [None] * len(good) + [f"timestamp is not {layout}"] * len(bad)
-    zoned = _parse(spark, [{"timestamp": "1970-01-01T02:00:01+02:00"}], _config(timestamp_format="yyyy-MM-dd'T'HH:mm:ssXXX"))
+    assert [row["reason"] for row in rows] == [None] * len(good) + [
+        f"timestamp is not {layout}"
+    ] * len(bad)
+    zoned = _parse(
+        spark,
+        [{"timestamp": "1970-01-01T02:00:01+02:00"}],
+        _config(timestamp_format="yyyy-MM-dd'T'HH:mm:ssXXX"),
+    )
     assert zoned[0]["micros"] == 1_000_000
 
 
-# ---------------------------------------------------------------------------------------------------------------- merging
+# --------------------------------------------------------------------------------------------------
+# merging
 
 
 def _float32(number: float) -> float:
@@ -197,39 +316,59 @@ def _random_events(count: int, seed: int) -> list[tuple[str, str, float, int | N
 
 
 @pytest.mark.parametrize("keep", ["latest", "sum", "max"])
-def test_merging_keeps_one_row_of_a_pair_whatever_the_partitions(spark: SparkSession, keep: str) -> None:
+def test_merging_keeps_one_row_of_a_pair_whatever_the_partitions(
+    spark: SparkSession, keep: str
+) -> None:
     events = _random_events(400, seed=3)
     pairs: dict[Pair, list[Any]] = defaultdict(list)
     for event in events:
         pairs[event[:2]].append(event)
     expected = []
     for (user, item), rows in pairs.items():
-        latest = min(rows, key=lambda row: (inf if row[3] is None else -row[3], -row[2], row[4], row[5]))
+        latest = min(
+            rows, key=lambda row: (inf if row[3] is None else -row[3], -row[2], row[4], row[5])
+        )
         values = [row[2] for row in rows]
         value = {"latest": latest[2], "sum": sum(values), "max": max(values)}[keep]
         expected.append((user, item, value, latest[3], latest[4], latest[5]))
     for partitions in (1, 5):
         frame = spark.createDataFrame(
-            events, "user_id string, item_id string, value float, s int, source_file string, raw string"
+            events,
+            "user_id string, item_id string, value float, s int, source_file string, raw string",
         )
         good = frame.repartition(partitions).selectExpr("*", "timestamp_seconds(s) as timestamp")
         merged = merge_duplicates(good, keep).drop("timestamp").collect()
         assert sorted(tuple(row)[:6] for row in merged if row["_row"] == 1) == sorted(expected)
-        assert Counter((row[0], row[1], row[4], row[5]) for row in merged) == Counter((e[0], e[1], e[4], e[5]) for e in events)
+        assert Counter((row[0], row[1], row[4], row[5]) for row in merged) == Counter(
+            (e[0], e[1], e[4], e[5]) for e in events
+        )
 
 
 def test_a_title_is_the_newest_that_is_there(spark: SparkSession) -> None:
-    rows = [("a", "old", 1), ("a", "new", 9), ("a", None, 10), ("b", "x", None), ("b", "y", None), ("c", None, 5), ("d", "t", 0)]
-    good = spark.createDataFrame([*rows, ("d", "undated", None)], "item_id string, title string, s int")
+    rows = [
+        ("a", "old", 1),
+        ("a", "new", 9),
+        ("a", None, 10),
+        ("b", "x", None),
+        ("b", "y", None),
+        ("c", None, 5),
+        ("d", "t", 0),
+    ]
+    good = spark.createDataFrame(
+        [*rows, ("d", "undated", None)], "item_id string, title string, s int"
+    )
     titles = latest_titles(good.selectExpr("*", "timestamp_seconds(s) as timestamp")).collect()
     assert {row["item_id"]: row["title"] for row in titles} == {"a": "new", "b": "y", "d": "t"}
 
 
-# --------------------------------------------------------------------------------------------------------- dropping the rare
+# --------------------------------------------------------------------------------------------------
+# dropping the rare
 
 
 def _core(pairs: set[Pair], min_user: int, min_item: int) -> tuple[set[Pair], int]:
-    """What is left when users and items under their minimum go, and after how many rounds nothing more goes."""
+    """What is left when users and items under their minimum go, and after how many rounds
+    nothing more goes.
+    """
     rounds = 0
     while True:
         users = Counter(user for user, _ in pairs)
@@ -242,17 +381,27 @@ def _core(pairs: set[Pair], min_user: int, min_item: int) -> tuple[set[Pair], in
 
 
 def _drop_rare(spark: SparkSession, pairs: set[Pair], min_user: int, min_item: int) -> set[Pair]:
-    frame = spark.createDataFrame([(*pair, 1.0) for pair in sorted(pairs)], "user_id string, item_id string, value float")
+    frame = spark.createDataFrame(
+        [(*pair, 1.0) for pair in sorted(pairs)], "user_id string, item_id string, value float"
+    )
 
     def store(left: DataFrame) -> DataFrame:
         return left.localCheckpoint()
 
-    return {(row[0], row[1]) for row in drop_rare(frame, min_user, min_item, store).select("user_id", "item_id").collect()}
+    return {
+        (row[0], row[1])
+        for row in (
+            drop_rare(frame, min_user, min_item, store).select("user_id", "item_id").collect()
+        )
+    }
 
 
 def test_the_rare_are_dropped_until_none_is_left(spark: SparkSession) -> None:
     rng = random.Random(11)
-    pairs = {(f"u{int(60 * rng.random() ** 1.7)}", f"i{int(50 * rng.random() ** 1.7)}") for _ in range(520)}
+    pairs = {
+        (f"u{int(60 * rng.random() ** 1.7)}", f"i{int(50 * rng.random() ** 1.7)}")
+        for _ in range(520)
+    }
     core, rounds = _core(pairs, 5, 7)
     assert rounds >= 5
     assert 50 < len(core) < len(pairs)
@@ -274,11 +423,23 @@ def test_minimums_of_one_drop_nothing_and_each_side_has_its_own(spark: SparkSess
     assert _drop_rare(spark, pairs, 1, 2) == {("u", "a"), ("v", "a")}
 
 
-# -------------------------------------------------------------------------------------------------- the stage on a dirty log
+# --------------------------------------------------------------------------------------------------
+# the stage on a dirty log
 
 MIN_USER, MIN_ITEM = 6, 8
 HEADER = "time,user,item,stars,title,note"
-DIRT = [(0, ""), (0, "noon"), (1, ""), (1, "x7"), (2, "  "), (3, ""), (3, "five"), (3, "9"), (3, "0"), (3, "NAN")]
+DIRT = [
+    (0, ""),
+    (0, "noon"),
+    (1, ""),
+    (1, "x7"),
+    (2, "  "),
+    (3, ""),
+    (3, "five"),
+    (3, "9"),
+    (3, "0"),
+    (3, "NAN"),
+]
 DIRT += [(4, ""), (4, '"torn'), (4, "a,b"), (4, "\udcff"), (5, "void 7"), (5, "avoid")]
 PIPELINE = """
 [ratings]
@@ -302,7 +463,9 @@ reason = "voided"
 
 @dataclass
 class Account:
-    """What a careful reader finds in the log: rows left out as (file, outcome, reason, raw), and the pairs that are kept."""
+    """What a careful reader finds in the log: rows left out as (file, outcome, reason, raw),
+    and the pairs that are kept.
+    """
 
     read: int = 0
     left_out: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
@@ -319,7 +482,9 @@ class Prepared:
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         paths = manifests.load(self.root, name).paths
-        rows: list[dict[str, Any]] = pa.concat_tables([pq.read_table(path) for path in paths]).to_pylist()
+        rows: list[dict[str, Any]] = pa.concat_tables(
+            [pq.read_table(path) for path in paths]
+        ).to_pylist()
         return rows
 
     def pairs(self, name: str) -> dict[Pair, tuple[float, int]]:
@@ -327,7 +492,11 @@ class Prepared:
         users = {row["user"]: row["user_id"] for row in self.rows("users")}
         items = {row["item"]: row["item_id"] for row in self.rows("items")}
         found = {
-            (users[row["user"]], items[row["item"]]): (row["value"], int(row["timestamp"].timestamp())) for row in self.rows(name)
+            (users[row["user"]], items[row["item"]]): (
+                row["value"],
+                int(row["timestamp"].timestamp()),
+            )
+            for row in self.rows(name)
         }
         assert len(found) == len(self.rows(name))
         return found
@@ -339,7 +508,14 @@ def _dirty_lines(count: int, seed: int) -> list[bytes]:
     for n in range(count):
         user = rng.choice(["{}", "{}.0", "0{}", " {} "]).format(int(40 * rng.random() ** 1.5))
         item = f"i{int(40 * rng.random() ** 1.5)}"
-        cells = [str(1_500_000_000 + rng.randrange(40)), user, item, str(rng.randrange(1, 6)), f'"{item}, ""v{n % 7}"""', ""]
+        cells = [
+            str(1_500_000_000 + rng.randrange(40)),
+            user,
+            item,
+            str(rng.randrange(1, 6)),
+            f'"{item}, ""v{n % 7}"""',
+            "",
+        ]
         if rng.random() < 0.3:
             cell, text = rng.choice(DIRT)
             cells[cell] = text
@@ -390,14 +566,20 @@ def _account(files: dict[str, list[bytes]]) -> Account:
     core_users = {user for user, _ in core}
     for pair, rows in events.items():
         latest, *others = sorted(rows, key=lambda row: (-row[0], -row[1], row[2], row[3]))
-        account.left_out.update((name, "merged", "added to the pair's sum", raw) for _, _, name, raw in others)
+        account.left_out.update(
+            (name, "merged", "added to the pair's sum", raw) for _, _, name, raw in others
+        )
         if pair in core:
             account.kept[pair] = sum(row[1] for row in rows), latest[0]
         else:
             side, minimum = ("item", MIN_ITEM) if pair[0] in core_users else ("user", MIN_USER)
-            account.left_out[latest[2], "filtered", f"{side} has fewer than {minimum} ratings", latest[3]] += 1
+            account.left_out[
+                latest[2], "filtered", f"{side} has fewer than {minimum} ratings", latest[3]
+            ] += 1
     account.titles = {
-        item: max(named)[1] for item, titled in titles.items() if (named := [(time, title) for time, title in titled if title])
+        item: max(named)[1]
+        for item, titled in titles.items()
+        if (named := [(time, title) for time, title in titled if title])
     }
     return account
 
@@ -413,12 +595,16 @@ def expected(log: dict[str, list[bytes]]) -> Account:
 
 
 @pytest.fixture(scope="module")
-def prepared(spark: SparkSession, log: dict[str, list[bytes]], tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def prepared(
+    spark: SparkSession, log: dict[str, list[bytes]], tmp_path_factory: pytest.TempPathFactory
+) -> Prepared:
     folder = tmp_path_factory.mktemp("dirty")
     for name, lines in log.items():
         content = b"\n".join([HEADER.encode(), *lines])
         (folder / "in" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "in" / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        (folder / "in" / name).write_bytes(
+            gzip.compress(content) if name.endswith(".gz") else content
+        )
     pipeline = folder / "pipeline.toml"
     pipeline.write_text(PIPELINE.format(folder=folder / "in", min_user=MIN_USER, min_item=MIN_ITEM))
     config = pipelines.load(pipeline)
@@ -444,12 +630,19 @@ def test_the_accounts_of_a_dirty_log_add_up(prepared: Prepared, expected: Accoun
     assert data["rows"] == prepared.metrics["accounts"]["kept"]
 
 
-def test_every_row_left_out_of_a_dirty_log_is_written_with_its_file_and_text(prepared: Prepared, expected: Account) -> None:
-    found = Counter((r["source_file"], r["outcome"], r["reason"], r["raw"]) for r in prepared.rows("rejected_ratings"))
+def test_every_row_left_out_of_a_dirty_log_is_written_with_its_file_and_text(
+    prepared: Prepared, expected: Account
+) -> None:
+    found = Counter(
+        (r["source_file"], r["outcome"], r["reason"], r["raw"])
+        for r in prepared.rows("rejected_ratings")
+    )
     assert found == expected.left_out
 
 
-def test_ratings_and_holdout_share_the_kept_pairs_of_a_dirty_log(prepared: Prepared, expected: Account) -> None:
+def test_ratings_and_holdout_share_the_kept_pairs_of_a_dirty_log(
+    prepared: Prepared, expected: Account
+) -> None:
     ratings, holdout = prepared.pairs("ratings"), prepared.pairs("holdout")
     assert not ratings.keys() & holdout.keys()
     assert ratings | holdout == expected.kept
@@ -464,7 +657,9 @@ def test_ratings_and_holdout_share_the_kept_pairs_of_a_dirty_log(prepared: Prepa
         assert held[user] == (0 if total == 0 else min(int(0.3 * total + 0.5), total - 1))
 
 
-def test_kept_users_and_items_of_a_dirty_log_are_numbered_and_titled(prepared: Prepared, expected: Account) -> None:
+def test_kept_users_and_items_of_a_dirty_log_are_numbered_and_titled(
+    prepared: Prepared, expected: Account
+) -> None:
     items = sorted({item for _, item in expected.kept})
     assert {row["user_id"]: row["user"] for row in prepared.rows("users")} == {
         user: n for n, user in enumerate(sorted({user for user, _ in expected.kept}))
@@ -478,11 +673,15 @@ def test_a_users_ratings_lie_together_and_in_order(prepared: Prepared) -> None:
     for path in manifests.load(prepared.root, "ratings").paths:
         rows = [(row["user"], row["item"]) for row in pq.read_table(path).to_pylist()]
         assert rows == sorted(rows)
-    parts = [set(pq.read_table(path)["user"].to_pylist()) for path in manifests.load(prepared.root, "ratings").paths]
+    parts = [
+        set(pq.read_table(path)["user"].to_pylist())
+        for path in manifests.load(prepared.root, "ratings").paths
+    ]
     assert len(set().union(*parts)) == sum(map(len, parts))
 
 
-# ----------------------------------------------------------------------------------------------- several runs, and empty ones
+# -----------------------------------------------------------------------------------------------
+# several runs, and empty ones
 
 SMALL = """
 [ratings]
@@ -499,68 +698,128 @@ def _write(path: Path, *lines: str) -> str:
 
 
 def _datasets(root: Path) -> list[str]:
-    return [path.parent.name for path in root.glob("*/manifest.json")] + [path.name for path in root.rglob("*.parquet")]
+    return [path.parent.name for path in root.glob("*/manifest.json")] + [
+        path.name for path in root.rglob("*.parquet")
+    ]
 
 
-def test_a_second_run_keeps_indices_and_titles_and_takes_newer_ones(run: Run, read: Read, tmp_path: Path) -> None:
-    run(_write(tmp_path / "one.csv", "u2,i5,Five,", "u2,i3,Three,", "u9,i9,,"), only="prepare-ratings")
+def test_a_second_run_keeps_indices_and_titles_and_takes_newer_ones(
+    run: Run, read: Read, tmp_path: Path
+) -> None:
+    run(
+        _write(tmp_path / "one.csv", "u2,i5,Five,", "u2,i3,Three,", "u9,i9,,"),
+        only="prepare-ratings",
+    )
     assert read("items").to_pylist() == [
         {"item": 0, "item_id": "i3", "title": "Three"},
         {"item": 1, "item_id": "i5", "title": "Five"},
         {"item": 2, "item_id": "i9", "title": None},
     ]
-    run(_write(tmp_path / "two.csv", "u1,i9,Nine,", "u9,i5,,", "u9,i1,One,", "u1,i3,Drei,"), only="prepare-ratings")
-    assert sorted((row["item"], row["item_id"], row["title"]) for row in read("items").to_pylist()) == [
+    run(
+        _write(tmp_path / "two.csv", "u1,i9,Nine,", "u9,i5,,", "u9,i1,One,", "u1,i3,Drei,"),
+        only="prepare-ratings",
+    )
+    assert sorted(
+        (row["item"], row["item_id"], row["title"]) for row in read("items").to_pylist()
+    ) == [
         (0, "i3", "Drei"),
         (1, "i5", "Five"),
         (2, "i9", "Nine"),
         (3, "i1", "One"),
     ]
-    assert sorted((row["user"], row["user_id"]) for row in read("users").to_pylist()) == [(0, "u2"), (1, "u9"), (2, "u1")]
-    assert sorted((row["user"], row["item"]) for row in read("ratings").to_pylist()) == [(1, 1), (1, 3), (2, 0), (2, 2)]
+    assert sorted((row["user"], row["user_id"]) for row in read("users").to_pylist()) == [
+        (0, "u2"),
+        (1, "u9"),
+        (2, "u1"),
+    ]
+    assert sorted((row["user"], row["item"]) for row in read("ratings").to_pylist()) == [
+        (1, 1),
+        (1, 3),
+        (2, 0),
+        (2, 2),
+    ]
 
 
-def test_when_nothing_is_left_the_top_reasons_are_told_and_nothing_is_written(run: Run, root: Path, tmp_path: Path) -> None:
+def test_when_nothing_is_left_the_top_reasons_are_told_and_nothing_is_written(
+    run: Run, root: Path, tmp_path: Path
+) -> None:
     lines = ["u,i,t,x"] * 3 + [",i,t,1"] * 4 + ["u,,t,1"] * 2 + ["u,i"] + ["u,i,t,1"]
     settings = 'value = "count"\nmin_user_ratings = 2\nmax_rejected = 1.0'
     toml = _write(tmp_path / "in.csv", *lines).replace('value = "one"', settings)
     with pytest.raises(EmptyDatasetError) as caught:
         run(toml.replace('title = "t"', 'value = "v"'), only="prepare-ratings")
-    told = "of 11 rows none is left to train on (4 rejected: user_id is missing; 3 rejected: value is not a number; "
+    told = (
+        "of 11 rows none is left to train on (4 rejected: user_id is missing; 3 rejected: value is"
+        " not a number; "
+    )
     assert str(caught.value) == f"{tmp_path}/in.csv: {told}2 rejected: item_id is missing)"
     assert _datasets(root) == []
     status = json.loads((root / "_status" / "prepare-ratings.json").read_bytes())
     assert (status["state"], status["exit_code"]) == ("failed", 3)
 
 
-def test_when_everything_is_held_out_that_is_told_first(run: Run, root: Path, tmp_path: Path) -> None:
+def test_when_everything_is_held_out_that_is_told_first(
+    run: Run, root: Path, tmp_path: Path
+) -> None:
     toml = _write(tmp_path / "in.csv", "u,i,,2020-01-02", "v,i,,2020-01-03", "v,j,,noon")
-    toml = toml.replace('title = "t"', 'timestamp = "v"') + 'timestamp_format = "yyyy-MM-dd"\nmax_rejected = 0.5\n'
-    with pytest.raises(EmptyDatasetError, match=r"of 3 rows none .* \(2 held out; 1 rejected: timestamp is not yyyy-MM-dd\)"):
-        run(toml, "ratings.holdout.by=time", "ratings.holdout.after=2020-01-01", only="prepare-ratings")
+    toml = (
+        toml.replace('title = "t"', 'timestamp = "v"')
+        + 'timestamp_format = "yyyy-MM-dd"\nmax_rejected = 0.5\n'
+    )
+    with pytest.raises(
+        EmptyDatasetError,
+        match=r"of 3 rows none .* \(2 held out; 1 rejected: timestamp is not yyyy-MM-dd\)",
+    ):
+        run(
+            toml,
+            "ratings.holdout.by=time",
+            "ratings.holdout.after=2020-01-01",
+            only="prepare-ratings",
+        )
     assert _datasets(root) == []
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ('timestamp_format = "%Y-%m-%Q"', "timestamp_format: '%Y-%m-%Q' holds %Q, which is not known"),
-        ('timestamp_format = "second"', "timestamp_format: 'second' .* expected seconds, milliseconds"),
-        ('reject = [{ column = "u", pattern = "(C", reason = "cancelled" }]', "reject.0.pattern: not a regular expression"),
-        ('clean_user_ids = [{ pattern = "[" }]', "clean_user_ids.0.pattern: not a regular expression"),
+        (
+            'timestamp_format = "%Y-%m-%Q"',
+            "timestamp_format: '%Y-%m-%Q' holds %Q, which is not known",
+        ),
+        (
+            'timestamp_format = "second"',
+            "timestamp_format: 'second' .* expected seconds, milliseconds",
+        ),
+        (
+            'reject = [{ column = "u", pattern = "(C", reason = "cancelled" }]',
+            "reject.0.pattern: not a regular expression",
+        ),
+        (
+            'clean_user_ids = [{ pattern = "[" }]',
+            "clean_user_ids.0.pattern: not a regular expression",
+        ),
     ],
 )
-def test_a_format_or_pattern_that_is_none_is_a_config_error(run: Run, tmp_path: Path, setting: str, message: str) -> None:
+def test_a_format_or_pattern_that_is_none_is_a_config_error(
+    run: Run, tmp_path: Path, setting: str, message: str
+) -> None:
     toml = _write(tmp_path / "in.csv", "u,i,,1").replace('title = "t"', 'timestamp = "v"')
     with pytest.raises(ConfigError, match=message):
         run(toml + setting, only="prepare-ratings")
 
 
-# ------------------------------------------------------------------------------------------------- too much that is rejected
+# -------------------------------------------------------------------------------------------------
+# too much that is rejected
 
 HALF = (",5", "")
 GERMAN = "\n".join(
-    ["u;i;v;at", *(f"u{n % 9};i{n % 7};{n % 5}{(',5', '')[n % 2]};{n % 28 + 1:02}.03.2021 {n % 24:02}:30" for n in range(60))]
+    [
+        "u;i;v;at",
+        *(
+            f"u{n % 9};i{n % 7};{n % 5}{(',5', '')[n % 2]};{n % 28 + 1:02}.03.2021 {n % 24:02}:30"
+            for n in range(60)
+        ),
+    ]
 )
 
 
@@ -582,16 +841,23 @@ def test_more_rejected_rows_than_allowed_stop_the_stage_with_the_reason_an_examp
     with pytest.raises(DataError) as caught:
         run(_german(tmp_path), only="prepare-ratings")
     told = str(caught.value)
-    assert told.startswith("30 of 60 rows (50.0%) cannot be used, and ratings.max_rejected = 0.05 is the most that may be: ")
+    assert told.startswith(
+        "30 of 60 rows (50.0%) cannot be used, and ratings.max_rejected = 0.05 is the most that may"
+        " be: "
+    )
     assert "; correct the settings" in told
     assert re.search(
-        r": 30 value is not a number \(see decimal, thousands\), such as 'u0;i\d;\d,5;\d\d\.03\.2021 \d\d:30' in log", told
+        r": 30 value is not a number \(see decimal, thousands\), such as"
+        r" 'u0;i\d;\d,5;\d\d\.03\.2021 \d\d:30' in log",
+        told,
     )
     assert not isinstance(caught.value, EmptyDatasetError)
     assert _datasets(root) == []
 
 
-def test_a_decimal_comma_and_a_german_time_are_read_by_their_settings(run: Run, tmp_path: Path) -> None:
+def test_a_decimal_comma_and_a_german_time_are_read_by_their_settings(
+    run: Run, tmp_path: Path
+) -> None:
     outcome = run(_german(tmp_path, 'decimal = ","'), only="prepare-ratings")[0]
     assert outcome.metrics["accounts"] | {"ratings": 60} == {
         "read": 60, "kept": 60, "ratings": 60, "merged": 0, "rejected": 0, "filtered": 0, "holdout": 0,
@@ -605,11 +871,21 @@ def test_rows_that_a_rule_names_are_not_counted_as_too_many(run: Run, tmp_path: 
     assert outcome.metrics["reasons"] == {"rejected: no customer": 9}
 
 
-# ------------------------------------------------------------------------------------------------ spellings, weights, a window
+# ------------------------------------------------------------------------------------------------
+# spellings, weights, a window
 
 
 def test_spellings_of_one_id_are_joined_and_counted(run: Run, read: Read, tmp_path: Path) -> None:
-    names = ["Bj\u00f6rn", "Bjo\u0308rn", "Bj\u00f6rn\t", "Bj\u00f6rn\u00a0", "ann", "ann", "bob\u3000", "bob"]
+    names = [
+        "Bj\u00f6rn",
+        "Bjo\u0308rn",
+        "Bj\u00f6rn\t",
+        "Bj\u00f6rn\u00a0",
+        "ann",
+        "ann",
+        "bob\u3000",
+        "bob",
+    ]
     toml = _write(tmp_path / "in.csv", *(f'"{name}",i{n},,' for n, name in enumerate(names)))
     outcome = run(toml, only="prepare-ratings")[0]
     assert sorted(read("users")["user_id"].to_pylist()) == ["Bj\u00f6rn", "ann", "bob"]
@@ -618,7 +894,9 @@ def test_spellings_of_one_id_are_joined_and_counted(run: Run, read: Read, tmp_pa
     assert len(set(read("ratings")["user"].to_pylist())) == 7
 
 
-def test_events_count_by_their_weights_within_a_window(run: Run, read: Read, tmp_path: Path) -> None:
+def test_events_count_by_their_weights_within_a_window(
+    run: Run, read: Read, tmp_path: Path
+) -> None:
     lines = [
         "a,i,view,2021-03-01",
         "a,i,cart,2021-03-02",
@@ -642,7 +920,10 @@ last_days = 10
 max_rejected = 0.2
 """
     outcome = run(toml, only="prepare-ratings")[0]
-    users, items = ({row[f"{side}_id"]: row[side] for row in read(f"{side}s").to_pylist()} for side in ("user", "item"))
+    users, items = (
+        {row[f"{side}_id"]: row[side] for row in read(f"{side}s").to_pylist()}
+        for side in ("user", "item")
+    )
     found = {(row["user"], row["item"]): row["value"] for row in read("ratings").to_pylist()}
     assert found == {(users["a"], items["i"]): 4.0, (users["a"], items["j"]): 5.5}
     assert outcome.metrics["reasons"] == {

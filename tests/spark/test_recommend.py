@@ -45,13 +45,24 @@ TWINS = (1, 4096)  # items with the same factors
 
 def make_ratings() -> Pairs:
     rng = np.random.default_rng(1)
-    ratings = {(user, item): float(rng.integers(1, 6)) for user in USERS for item in ITEMS if rng.random() < 0.4}
-    ratings = {(user, item): value for (user, item), value in ratings.items() if user not in (NEW, ONE_RATING)}
+    ratings = {
+        (user, item): float(rng.integers(1, 6))
+        for user in USERS
+        for item in ITEMS
+        if rng.random() < 0.4
+    }
+    ratings = {
+        (user, item): value
+        for (user, item), value in ratings.items()
+        if user not in (NEW, ONE_RATING)
+    }
     return ratings | {(SEEN_ALL, item): 3.0 for item in ITEMS} | {(ONE_RATING, 5): 4.0}
 
 
 def make_neighbors(ids: list[int], seed: int) -> Pairs:
-    """Similarities of random neighbours, as if by a model that found few; most of them belong to others."""
+    """Similarities of random neighbours, as if by a model that found few; most of them belong
+    to others.
+    """
     rng = np.random.default_rng(seed)
     pairs = [(own, other) for own in ids for other in ids if own != other and rng.random() < 0.3]
     return {pair: float(np.float32(rng.random())) for pair in pairs}
@@ -60,52 +71,92 @@ def make_neighbors(ids: list[int], seed: int) -> Pairs:
 RATINGS = make_ratings()
 ITEM_NEIGHBORS, USER_NEIGHBORS = make_neighbors(ITEMS, 2), make_neighbors(USERS[:-1], 3)
 _RNG = np.random.default_rng(4)
-USER_FACTORS = {user: _RNG.standard_normal(3).astype(np.float32) for user in USERS if user not in (NEW, NO_FACTORS)}
+USER_FACTORS = {
+    user: _RNG.standard_normal(3).astype(np.float32)
+    for user in USERS
+    if user not in (NEW, NO_FACTORS)
+}
 ITEM_FACTORS = {item: _RNG.standard_normal(3).astype(np.float32) for item in ITEMS}
 ITEM_FACTORS[TWINS[1]] = ITEM_FACTORS[TWINS[0]]
 
 
-# ------------------------------------------------------------------------------------------------------------ expectations
+# --------------------------------------------------------------------------------------------------
+# expectations
 
 
 def scores_of(model: str, ratings: Pairs = RATINGS) -> Pairs:
     """The model's formula for each user and item for which it has an answer."""
     if model == "als":
-        return {(user, item): float(p @ q) for user, p in USER_FACTORS.items() for item, q in ITEM_FACTORS.items()}
+        return {
+            (user, item): float(p @ q)
+            for user, p in USER_FACTORS.items()
+            for item, q in ITEM_FACTORS.items()
+        }
     if model == "item-neighbors":
-        terms = [((u, i), r * s) for (u, rated), r in ratings.items() for (i, near), s in ITEM_NEIGHBORS.items() if near == rated]
+        terms = [
+            ((u, i), r * s)
+            for (u, rated), r in ratings.items()
+            for (i, near), s in ITEM_NEIGHBORS.items()
+            if near == rated
+        ]
     else:
-        terms = [((u, i), s * r) for (u, near), s in USER_NEIGHBORS.items() for (v, i), r in ratings.items() if v == near]
+        terms = [
+            ((u, i), s * r)
+            for (u, near), s in USER_NEIGHBORS.items()
+            for (v, i), r in ratings.items()
+            if v == near
+        ]
     return {pair: sum(term for other, term in terms if other == pair) for pair, _ in terms}
 
 
 def sorted_lists(scores: Pairs, ratings: Pairs, users: list[int], model: str, top_k: int) -> Lists:
-    """The unseen items of each user, by the model's score, then those it has none for by their number of ratings."""
+    """The unseen items of each user, by the model's score, then those it has none for by their
+    number of ratings.
+    """
     counts = Counter(item for _, item in ratings)
     lists = {}
     for user in users:
-        own = sorted((-round(s, 5), item) for (u, item), s in scores.items() if u == user and (u, item) not in ratings)
+        own = sorted(
+            (-round(s, 5), item)
+            for (u, item), s in scores.items()
+            if u == user and (u, item) not in ratings
+        )
         answered = [(item, -negative, model) for negative, item in own][:top_k]
         given = {item for item, _, _ in answered}
-        rest = sorted((-count, item) for item, count in counts.items() if item not in given and (user, item) not in ratings)
-        lists[user] = (answered + [(item, float(-negative), "popular") for negative, item in rest])[:top_k]
+        rest = sorted(
+            (-count, item)
+            for item, count in counts.items()
+            if item not in given and (user, item) not in ratings
+        )
+        lists[user] = (answered + [(item, float(-negative), "popular") for negative, item in rest])[
+            :top_k
+        ]
     return {user: items for user, items in lists.items() if items}
 
 
 def approximately(lists: Lists) -> dict[int, Any]:
-    return {user: [(item, pytest.approx(s, abs=2e-5), rung) for item, s, rung in items] for user, items in lists.items()}
+    return {
+        user: [(item, pytest.approx(s, abs=2e-5), rung) for item, s, rung in items]
+        for user, items in lists.items()
+    }
 
 
-# ------------------------------------------------------------------------------------------------------------------ frames
+# --------------------------------------------------------------------------------------------------
+# frames
 
 
 def pairs_frame(spark: SparkSession, pairs: Pairs, names: list[str]) -> DataFrame:
     first, second = (pa.array([pair[side] for pair in pairs], pa.int32()) for side in (0, 1))
-    return spark.createDataFrame(pa.table([first, second, pa.array(pairs.values(), pa.float32())], names=names))
+    return spark.createDataFrame(
+        pa.table([first, second, pa.array(pairs.values(), pa.float32())], names=names)
+    )
 
 
 def factors_frame(spark: SparkSession, factors: dict[int, np.ndarray], name: str) -> DataFrame:
-    ids, vectors = pa.array(factors, pa.int32()), pa.array(list(factors.values()), pa.list_(pa.float32()))
+    ids, vectors = (
+        pa.array(factors, pa.int32()),
+        pa.array(list(factors.values()), pa.list_(pa.float32())),
+    )
     return spark.createDataFrame(pa.table([ids, vectors], names=[name, "factors"]))
 
 
@@ -122,7 +173,9 @@ def tables_of(spark: SparkSession) -> dict[str, DataFrame]:
 
 @pytest.fixture(scope="module")
 def found(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[str, Lists]]:
-    """Lists by number of partitions and model; filled up all of them, which takes long, for one number of partitions only."""
+    """Lists by number of partitions and model; filled up all of them, which takes long, for one
+    number of partitions only.
+    """
     filled = {1: ["item-neighbors"], 3: list(TOP_K), 7: ["item-neighbors"]}
     found = {}
     for partitions, models in filled.items():
@@ -135,22 +188,39 @@ def lists_by_model(spark: SparkSession, partitions: int, filled: list[str]) -> d
     tables = {name: Scan(table.repartition(partitions)) for name, table in tables_of(spark).items()}
     ratings, users = tables["ratings"], tables["users"].frame
     frames = {
-        model: top_unseen(*model_pieces(model, tables, True), ratings, top_k).withColumn("rung", F.lit(model))
+        model: (
+            top_unseen(*model_pieces(model, tables, True), ratings, top_k).withColumn(
+                "rung", F.lit(model)
+            )
+        )
         for model, top_k in TOP_K.items()
     }
     best = fetched(frames)
-    short = {model: spark.createDataFrame(best[model], frames[model].schema).repartition(partitions) for model in filled}
-    popular = fetched({model: fill_up(frame, users, ratings.frame, TOP_K[model]) for model, frame in short.items()})
+    short = {
+        model: spark.createDataFrame(best[model], frames[model].schema).repartition(partitions)
+        for model in filled
+    }
+    popular = fetched(
+        {
+            model: fill_up(frame, users, ratings.frame, TOP_K[model])
+            for model, frame in short.items()
+        }
+    )
     spark.catalog.clearCache()
     return {model: lists_of(best[model] + popular.get(model, [])) for model in TOP_K}
 
 
 def fetched(frames: dict[str, DataFrame]) -> dict[str, list[Row]]:
     """The rows of frames of the same columns, all of them in one Spark job."""
-    rows = reduce(DataFrame.unionByName, [frame.withColumn("name", F.lit(name)) for name, frame in frames.items()]).collect()
+    rows = reduce(
+        DataFrame.unionByName,
+        [frame.withColumn("name", F.lit(name)) for name, frame in frames.items()],
+    ).collect()
     found: dict[str, list[Row]] = {name: [] for name in frames}
     for row in rows:
-        found[row["name"]].append({key: value for key, value in row.asDict().items() if key != "name"})
+        found[row["name"]].append(
+            {key: value for key, value in row.asDict().items() if key != "name"}
+        )
     return found
 
 
@@ -164,16 +234,23 @@ def lists_of(rows: list[Row]) -> Lists:
     return lists
 
 
-# ------------------------------------------------------------------------------------------------------------------- tests
+# --------------------------------------------------------------------------------------------------
+# tests
 
 
 @pytest.mark.parametrize("model", list(TOP_K))
-def test_lists_are_those_of_the_models_formula(found: dict[int, dict[str, Lists]], model: str) -> None:
-    assert found[3][model] == approximately(sorted_lists(scores_of(model), RATINGS, USERS, model, TOP_K[model]))
+def test_lists_are_those_of_the_models_formula(
+    found: dict[int, dict[str, Lists]], model: str
+) -> None:
+    assert found[3][model] == approximately(
+        sorted_lists(scores_of(model), RATINGS, USERS, model, TOP_K[model])
+    )
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_the_number_of_partitions_does_not_matter(found: dict[int, dict[str, Lists]], partitions: int) -> None:
+def test_the_number_of_partitions_does_not_matter(
+    found: dict[int, dict[str, Lists]], partitions: int
+) -> None:
     assert found[partitions]["item-neighbors"] == found[3]["item-neighbors"]
     for model in TOP_K:
         own, other = (of_rung(found[number][model], model) for number in (partitions, 3))
@@ -182,10 +259,17 @@ def test_the_number_of_partitions_does_not_matter(found: dict[int, dict[str, Lis
 
 
 def of_rung(lists: Lists, rung: str) -> set[tuple[int, int, float]]:
-    return {(user, item, score) for user, items in lists.items() for item, score, row_rung in items if row_rung == rung}
+    return {
+        (user, item, score)
+        for user, items in lists.items()
+        for item, score, row_rung in items
+        if row_rung == rung
+    }
 
 
-def test_nothing_is_recommended_that_the_user_has_rated_or_twice(found: dict[int, dict[str, Lists]]) -> None:
+def test_nothing_is_recommended_that_the_user_has_rated_or_twice(
+    found: dict[int, dict[str, Lists]],
+) -> None:
     for lists in found[3].values():
         pairs = [(user, item) for user, items in lists.items() for item, _, _ in items]
         assert len(set(pairs)) == len(pairs)
@@ -197,18 +281,31 @@ def test_too_short_lists_are_filled_with_popular_items(found: dict[int, dict[str
         rungs = [[rung for _, _, rung in items] for items in found[3][model].values()]
         mixed = [rung for rung in rungs if len(set(rung)) == 2]
         assert mixed
-        assert all(rung == sorted(rung, key=["popular", model].index, reverse=True) for rung in rungs)
+        assert all(
+            rung == sorted(rung, key=["popular", model].index, reverse=True) for rung in rungs
+        )
 
 
 @pytest.mark.parametrize("user", [NEW, NO_FACTORS])
-def test_users_without_factors_get_what_is_popular_and_new_to_them(found: dict[int, dict[str, Lists]], user: int) -> None:
+def test_users_without_factors_get_what_is_popular_and_new_to_them(
+    found: dict[int, dict[str, Lists]], user: int
+) -> None:
     counts = Counter(item for _, item in RATINGS)
-    popular = sorted((item for item in ITEMS if (user, item) not in RATINGS), key=lambda item: (-counts[item], item))
+    popular = sorted(
+        (item for item in ITEMS if (user, item) not in RATINGS),
+        key=lambda item: (-counts[item], item),
+    )
     assert found[3]["als"][user] == [(item, counts[item], "popular") for item in popular]
 
 
-def test_a_user_without_any_rating_has_the_same_list_from_every_model(found: dict[int, dict[str, Lists]]) -> None:
-    assert found[3]["als"][NEW][:K] == found[3]["item-neighbors"][NEW] == found[3]["user-neighbors"][NEW]
+def test_a_user_without_any_rating_has_the_same_list_from_every_model(
+    found: dict[int, dict[str, Lists]],
+) -> None:
+    assert (
+        found[3]["als"][NEW][:K]
+        == found[3]["item-neighbors"][NEW]
+        == found[3]["user-neighbors"][NEW]
+    )
 
 
 def test_who_has_rated_everything_gets_nothing(found: dict[int, dict[str, Lists]]) -> None:
@@ -217,7 +314,10 @@ def test_who_has_rated_everything_gets_nothing(found: dict[int, dict[str, Lists]
 
 
 def test_ties_go_to_the_smaller_item(found: dict[int, dict[str, Lists]]) -> None:
-    orders = [[item for item, _, rung in items if item in TWINS and rung == "als"] for items in found[3]["als"].values()]
+    orders = [
+        [item for item, _, rung in items if item in TWINS and rung == "als"]
+        for items in found[3]["als"].values()
+    ]
     assert list(TWINS) in orders
     assert list(reversed(TWINS)) not in orders
     popular = [(-score, item) for item, score, _ in found[3]["als"][NEW]]
@@ -225,9 +325,13 @@ def test_ties_go_to_the_smaller_item(found: dict[int, dict[str, Lists]]) -> None
     assert len({score for score, _ in popular}) < len(ITEMS)
 
 
-def test_a_list_longer_than_there_are_items_has_all_that_are_new_to_the_user(found: dict[int, dict[str, Lists]]) -> None:
+def test_a_list_longer_than_there_are_items_has_all_that_are_new_to_the_user(
+    found: dict[int, dict[str, Lists]],
+) -> None:
     for user, items in found[3]["als"].items():
-        assert {item for item, _, _ in items} == {item for item in ITEMS if (user, item) not in RATINGS}
+        assert {item for item, _, _ in items} == {
+            item for item in ITEMS if (user, item) not in RATINGS
+        }
 
 
 PIPELINE = """
@@ -247,22 +351,39 @@ def pairs_table(pairs: Pairs, schema: pa.Schema) -> pa.Table:
 def prepared(publish: Publish, root: Path, ratings: Pairs, users: list[int]) -> None:
     """Publish all that recommending by ITEM_NEIGHBORS reads."""
     publish(root, "prepare-ratings", "ratings", pairs_table(ratings, TABLES["ratings"]))
-    publish(root, "prepare-ratings", "users", pa.table([users, [str(user) for user in users]], schema=TABLES["users"]))
+    publish(
+        root,
+        "prepare-ratings",
+        "users",
+        pa.table([users, [str(user) for user in users]], schema=TABLES["users"]),
+    )
     publish(root, "prepare-ratings", "items", [])
-    publish(root, "train-cosine", "item_neighbors", pairs_table(ITEM_NEIGHBORS, TABLES["item_neighbors"]))
+    publish(
+        root,
+        "train-cosine",
+        "item_neighbors",
+        pairs_table(ITEM_NEIGHBORS, TABLES["item_neighbors"]),
+    )
 
 
-def test_the_published_lists_are_whole_and_in_order(run: Run, read: Read, publish: Publish, root: Path) -> None:
+def test_the_published_lists_are_whole_and_in_order(
+    run: Run, read: Read, publish: Publish, root: Path
+) -> None:
     prepared(publish, root, RATINGS, USERS)
     run(PIPELINE, only="recommend")
     published = read("recommendations")
     assert published.schema == TABLES["recommendations"]
     rows = published.to_pylist()
-    damped = {pair: math.log(1 + count) for pair, count in RATINGS.items()}  # without a word of ratings, values are counts
-    expected = sorted_lists(scores_of("item-neighbors", damped), RATINGS, USERS, "item-neighbors", K)
+    # without a word of ratings, values are counts
+    damped = {pair: math.log(1 + count) for pair, count in RATINGS.items()}
+    expected = sorted_lists(
+        scores_of("item-neighbors", damped), RATINGS, USERS, "item-neighbors", K
+    )
     assert lists_of(rows) == approximately(expected)
     places = [(row["user"], row["rank"]) for row in rows]
-    assert all(place[1] == 1 or place == (before[0], before[1] + 1) for before, place in pairwise(places))
+    assert all(
+        place[1] == 1 or place == (before[0], before[1] + 1) for before, place in pairwise(places)
+    )
 
 
 def test_nothing_to_recommend_is_an_error(run: Run, publish: Publish, root: Path) -> None:
@@ -271,18 +392,37 @@ def test_nothing_to_recommend_is_an_error(run: Run, publish: Publish, root: Path
         run(PIPELINE, only="recommend")
 
 
-# -------------------------------------------------------------------------------------------------- items that nobody has rated
+# --------------------------------------------------------------------------------------------------
+# items that nobody has rated
 
-# One user per case: length of the list and share of its places, the items of the warm and of the cold list with their scores, and
-# the items of the mixed list.
+# One user per case: length of the list and share of its places, the items of the warm and of the
+# cold list with their scores, and the items of the mixed list.
 Scored = list[tuple[int, int]]
 MIXED: dict[str, tuple[int, float, Scored, Scored, list[int]]] = {
-    "two of four places are reserved": (4, 0.5, [(1, 9), (2, 8), (3, 7), (4, 6)], [(51, 2), (52, 1), (53, 0)], [1, 2, 51, 52]),
-    "more cold items win by score": (4, 0.5, [(1, 9), (2, 3), (3, 2), (4, 1)], [(51, 8), (52, 7), (53, 6)], [1, 51, 52, 53]),
+    "two of four places are reserved": (
+        4,
+        0.5,
+        [(1, 9), (2, 8), (3, 7), (4, 6)],
+        [(51, 2), (52, 1), (53, 0)],
+        [1, 2, 51, 52],
+    ),
+    "more cold items win by score": (
+        4,
+        0.5,
+        [(1, 9), (2, 3), (3, 2), (4, 1)],
+        [(51, 8), (52, 7), (53, 6)],
+        [1, 51, 52, 53],
+    ),
     "the cold list is short": (4, 0.5, [(1, 9), (2, 8), (3, 7), (4, 6)], [(51, 2)], [1, 2, 3, 51]),
     "there is no cold list": (4, 0.5, [(1, 9), (2, 8), (3, 7), (4, 6)], [], [1, 2, 3, 4]),
     "both are short": (4, 0.5, [(1, 9)], [(51, 10)], [51, 1]),
-    "half a place is one": (5, 0.3, [(1, 9), (2, 8), (3, 7), (4, 6), (5, 5)], [(51, 2), (52, 1), (53, 0)], [1, 2, 3, 51, 52]),
+    "half a place is one": (
+        5,
+        0.3,
+        [(1, 9), (2, 8), (3, 7), (4, 6), (5, 5)],
+        [(51, 2), (52, 1), (53, 0)],
+        [1, 2, 3, 51, 52],
+    ),
     "less than half is none": (4, 0.1, [(1, 9), (2, 8), (3, 7), (4, 6)], [(51, 2)], [1, 2, 3, 4]),
     "nothing reserved, scores decide": (3, 0.0, [(1, 5), (2, 1)], [(51, 7), (52, 3)], [51, 1, 52]),
     "there is no warm list": (3, 0.0, [], [(51, 2), (52, 1)], [51, 52]),
@@ -293,19 +433,28 @@ MIXED: dict[str, tuple[int, float, Scored, Scored, list[int]]] = {
 def test_cold_items_get_their_places_and_what_their_scores_win(spark: SparkSession) -> None:
     expected, frames = {}, []
     for top_k, share in {case[:2] for case in MIXED.values()}:
-        cases = {user: case for user, case in enumerate(MIXED.values()) if case[:2] == (top_k, share)}
+        cases = {
+            user: case for user, case in enumerate(MIXED.values()) if case[:2] == (top_k, share)
+        }
         warm = scored_frame(spark, {user: case[2] for user, case in cases.items()}, "als")
         cold = scored_frame(spark, {user: case[3] for user, case in cases.items()}, "cnn")
         frames.append(mix(warm, cold, top_k, share))
         for user, case in cases.items():
             scores = dict(case[2]) | dict(case[3])
-            expected[user] = [(item, float(scores[item]), "cnn" if item in dict(case[3]) else "als") for item in case[4]]
+            expected[user] = [
+                (item, float(scores[item]), "cnn" if item in dict(case[3]) else "als")
+                for item in case[4]
+            ]
     rows = [row.asDict() for row in reduce(DataFrame.unionByName, frames).collect()]
     assert lists_of(rows) == expected
 
 
 def scored_frame(spark: SparkSession, lists: dict[int, Scored], rung: str) -> DataFrame:
-    rows = [(u, i, float(score), rank, rung) for u, items in lists.items() for rank, (i, score) in enumerate(items, 1)]
+    rows = [
+        (u, i, float(score), rank, rung)
+        for u, items in lists.items()
+        for rank, (i, score) in enumerate(items, 1)
+    ]
     return spark.createDataFrame(rows, "user int, item int, score float, rank int, rung string")
 
 
@@ -322,19 +471,37 @@ COLD_ITEMS = {item: _RNG.standard_normal(3).astype(np.float32) for item in (3, 1
 
 
 @pytest.fixture(scope="module")
-def pictured(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of a pipeline that predicts the factors of cold items, and others for rated items, 100 times as large."""
+def pictured(
+    spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The root of a pipeline that predicts the factors of cold items, and others for rated
+    items, 100 times as large.
+    """
     root = tmp_path_factory.mktemp("pictured")
     ids = pa.table([USERS, [str(user) for user in USERS]], schema=TABLES["users"])
     publish(root, "prepare-ratings", "ratings", pairs_table(RATINGS, TABLES["ratings"]))
     publish(root, "prepare-ratings", "users", ids)
-    titled = [{"item": item, "item_id": f"rated {item}", "title": f"Title {item}"} for item in ITEMS]
+    titled = [
+        {"item": item, "item_id": f"rated {item}", "title": f"Title {item}"} for item in ITEMS
+    ]
     publish(root, "prepare-ratings", "items", titled)
     predicted = {item: 100 * factors for item, factors in ITEM_FACTORS.items()} | COLD_ITEMS
-    tables = {"user_factors": USER_FACTORS, "item_factors": ITEM_FACTORS, "predicted_factors": predicted}
+    tables = {
+        "user_factors": USER_FACTORS,
+        "item_factors": ITEM_FACTORS,
+        "predicted_factors": predicted,
+    }
     for name, factors in tables.items():
-        side, stage = ("user" if name == "user_factors" else "item"), ("predict-items" if factors is predicted else "train-als")
-        publish(root, stage, name, [{side: id_, "factors": vector.tolist()} for id_, vector in factors.items()])
+        side, stage = (
+            ("user" if name == "user_factors" else "item"),
+            ("predict-items" if factors is predicted else "train-als"),
+        )
+        publish(
+            root,
+            stage,
+            name,
+            [{side: id_, "factors": vector.tolist()} for id_, vector in factors.items()],
+        )
         manifests.commit(root, replace(manifests.load(root, name).manifest, rank=3))
     config = Config.model_validate(COLD_SECTIONS)
     runner.run(config, root, stages.select(config, "recommend"))
@@ -342,85 +509,157 @@ def pictured(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.Tem
 
 
 def table_of(root: Path, name: str) -> list[dict[str, Any]]:
-    return [row for path in manifests.load(root, name).paths for row in pq.read_table(path).to_pylist()]
+    return [
+        row for path in manifests.load(root, name).paths for row in pq.read_table(path).to_pylist()
+    ]
 
 
 def recommended(root: Path) -> Lists:
     return lists_of(table_of(root, "recommendations"))
 
 
-def test_items_that_nobody_has_rated_are_recommended_by_their_pictures_and_no_others(pictured: Path) -> None:
+def test_items_that_nobody_has_rated_are_recommended_by_their_pictures_and_no_others(
+    pictured: Path,
+) -> None:
     """Of five places two are reserved for them."""
     known = [user for user in USERS if user in USER_FACTORS]
     expected = {}
     for user in known:
-        scores = {item: float(USER_FACTORS[user] @ factors) for item, factors in (ITEM_FACTORS | COLD_ITEMS).items()}
+        scores = {
+            item: float(USER_FACTORS[user] @ factors)
+            for item, factors in (ITEM_FACTORS | COLD_ITEMS).items()
+        }
         scores = {item: score for item, score in scores.items() if (user, item) not in RATINGS}
         best = sorted(scores, key=lambda item: (-round(scores[item], 5), item))
         reserved = [item for item in best if item in COLD_ITEMS][:2]
         chosen = reserved + [item for item in best if item not in reserved][: 5 - len(reserved)]
         places = sorted(chosen, key=best.index)
-        expected[user] = [(item, scores[item], "cnn" if item in COLD_ITEMS else "als") for item in places]
+        expected[user] = [
+            (item, scores[item], "cnn" if item in COLD_ITEMS else "als") for item in places
+        ]
     lists = recommended(pictured)
     assert {user: lists[user] for user in known} == approximately(expected)
     assert {rung for user in (NEW, NO_FACTORS) for _, _, rung in lists[user]} == {"popular"}
-    assert all((item in COLD_ITEMS) == (rung == "cnn") for items in lists.values() for item, _, rung in items)
+    assert all(
+        (item in COLD_ITEMS) == (rung == "cnn")
+        for items in lists.values()
+        for item, _, rung in items
+    )
 
 
-def test_items_that_only_attributes_or_pictures_name_are_found_by_their_ids(pictured: Path, publish: Publish) -> None:
-    described = {"item": 3, "item_id": "described", "title": "Three", "genres": [], "tags": [], "numbers": []}
+def test_items_that_only_attributes_or_pictures_name_are_found_by_their_ids(
+    pictured: Path, publish: Publish
+) -> None:
+    described = {
+        "item": 3,
+        "item_id": "described",
+        "title": "Three",
+        "genres": [],
+        "tags": [],
+        "numbers": [],
+    }
     publish(pictured, "prepare-items", "item_attributes", [described])
-    publish(pictured, "prepare-images", "images", [{"item": i, "item_id": f"seen {i}", "pixels": b"."} for i in COLD_ITEMS])
-    names: dict[int, tuple[str, str | None]] = {item: (f"rated {item}", f"Title {item}") for item in ITEMS}
+    publish(
+        pictured,
+        "prepare-images",
+        "images",
+        [{"item": i, "item_id": f"seen {i}", "pixels": b"."} for i in COLD_ITEMS],
+    )
+    names: dict[int, tuple[str, str | None]] = {
+        item: (f"rated {item}", f"Title {item}") for item in ITEMS
+    }
     names |= {item: (f"seen {item}", None) for item in COLD_ITEMS}
     names[3] = ("described", "Three")
     lists = recommended(pictured)
-    assert {item for items in lists.values() for item, _, rung in items if rung == "cnn"} == COLD_ITEMS.keys()
+    assert {
+        item for items in lists.values() for item, _, rung in items if rung == "cnn"
+    } == COLD_ITEMS.keys()
     for user, items in lists.items():
         found = [(row.item_id, row.title) for row in recommendations_of(pictured, str(user), 5)]
         assert found == [names[item] for item, _, _ in items]
 
 
-# ---------------------------------------------------------------------------------------------------- what may be recommended
+# --------------------------------------------------------------------------------------------------
+# what may be recommended
 
 
 @pytest.fixture
 def listing(pictured: Path, publish: Publish, tmp_path: Path) -> tuple[Config, Path]:
-    """The same pipeline in a root of its own, with lists of what is in stock and of what is recalled."""
-    root = shutil.copytree(pictured, tmp_path / "listing", ignore=shutil.ignore_patterns("item_attributes", "images"))
-    publish(root, "prepare-images", "images", [{"item": i, "item_id": f"seen {i}", "pixels": b"."} for i in COLD_ITEMS])
+    """The same pipeline in a root of its own, with lists of what is in stock and of what is
+    recalled.
+    """
+    root = shutil.copytree(
+        pictured, tmp_path / "listing", ignore=shutil.ignore_patterns("item_attributes", "images")
+    )
+    publish(
+        root,
+        "prepare-images",
+        "images",
+        [{"item": i, "item_id": f"seen {i}", "pixels": b"."} for i in COLD_ITEMS],
+    )
     stock, recalled = tmp_path / "stock.csv", tmp_path / "recalled.txt"
-    stock.write_text("item_id,left\nrated 0,1\nrated 2,9\nrated 5,1\nrated 4097,3\nseen 10000,1\nseen 10001,2\nunheard of,1\n")
+    stock.write_text(
+        "item_id,left\nrated 0,1\nrated 2,9\nrated 5,1\nrated 4097,3\nseen 10000,1\nseen"
+        " 10001,2\nunheard of,1\n"
+    )
     recalled.write_text("rated 5\nseen 10001\n\n")
-    lists = {"candidates": str(stock), "exclude": {"path": str(recalled), "header": False, "item_id": 1}}
-    return Config.model_validate(COLD_SECTIONS | {"recommend": COLD_SECTIONS["recommend"] | lists}), root
+    lists = {
+        "candidates": str(stock),
+        "exclude": {"path": str(recalled), "header": False, "item_id": 1},
+    }
+    return (
+        Config.model_validate(COLD_SECTIONS | {"recommend": COLD_SECTIONS["recommend"] | lists}),
+        root,
+    )
 
 
 def test_only_candidates_are_recommended_and_nothing_excluded(listing: tuple[Config, Path]) -> None:
     config, root = listing
     stage = stages.select(config, "recommend")
     (outcome,) = runner.run(config, root, stage)
-    assert outcome.metrics == {"candidates": {"ids": 7, "unknown": 1}, "exclude": {"ids": 2, "unknown": 0}}
+    assert outcome.metrics == {
+        "candidates": {"ids": 7, "unknown": 1},
+        "exclude": {"ids": 2, "unknown": 0},
+    }
     factors = {item: (ITEM_FACTORS | COLD_ITEMS)[item] for item in (0, 2, 4097, 10_000)}
     assert table_of(root, "recommendable_items") == [{"item": item} for item in factors]
     counts = Counter(item for _, item in RATINGS)
     lists = recommended(root)
     for user in USERS:
         own = USER_FACTORS.get(user)
-        rung = {item: "popular" if own is None else "cnn" if item in COLD_ITEMS else "als" for item in factors}
-        scores = {item: float(counts[item] if own is None else own @ vector) for item, vector in factors.items()}
-        unseen = [item for item in factors if (user, item) not in RATINGS and (own is not None or item not in COLD_ITEMS)]
+        rung = {
+            item: "popular" if own is None else "cnn" if item in COLD_ITEMS else "als"
+            for item in factors
+        }
+        scores = {
+            item: float(counts[item] if own is None else own @ vector)
+            for item, vector in factors.items()
+        }
+        unseen = [
+            item
+            for item in factors
+            if (user, item) not in RATINGS and (own is not None or item not in COLD_ITEMS)
+        ]
         best = sorted(unseen, key=lambda item: (-round(scores[item], 5), item))
-        assert lists[user] == [(item, pytest.approx(scores[item], abs=2e-5), rung[item]) for item in best]
+        assert lists[user] == [
+            (item, pytest.approx(scores[item], abs=2e-5), rung[item]) for item in best
+        ]
     assert [decision.action for decision in runner.plan(config, root, stage)] == ["skip"]
     Path(config.recommend.exclude.path).write_text("rated 0\n")
-    assert [decision.reason for decision in runner.plan(config, root, stage)] == ["recalled.txt changed"]
+    assert [decision.reason for decision in runner.plan(config, root, stage)] == [
+        "recalled.txt changed"
+    ]
 
 
-def test_a_list_that_cannot_be_read_whole_stops_the_stage_with_the_reasons(listing: tuple[Config, Path]) -> None:
+def test_a_list_that_cannot_be_read_whole_stops_the_stage_with_the_reasons(
+    listing: tuple[Config, Path],
+) -> None:
     config, root = listing
     Path(config.recommend.exclude.path).write_text('rated 5\nseen 10001, do not sell\n"broken\n')
-    told = r"recommend\.exclude \(.*recalled\.txt\): rows that cannot be read may name items.*1 unbalanced quotes.*1 wrong number"
+    told = (
+        r"recommend\.exclude \(.*recalled\.txt\): rows that cannot be read may name items.*1"
+        r" unbalanced quotes.*1 wrong number"
+    )
     with pytest.raises(DataError, match=told):
         runner.run(config, root, stages.select(config, "recommend"))
 
@@ -428,16 +667,24 @@ def test_a_list_that_cannot_be_read_whole_stops_the_stage_with_the_reasons(listi
 def test_lists_that_leave_no_item_are_an_error(listing: tuple[Config, Path]) -> None:
     config, root = listing
     Path(config.recommend.candidates.path).write_text("item_id\nrated 5\nrated  0\n")
-    with pytest.raises(EmptyDatasetError, match=r"no item may be recommended: recommend.candidates \(.*stock.csv\) and"):
+    with pytest.raises(
+        EmptyDatasetError,
+        match=r"no item may be recommended: recommend.candidates \(.*stock.csv\) and",
+    ):
         runner.run(config, root, stages.select(config, "recommend"))
 
 
-def test_what_is_popular_is_a_table_of_its_own_for_whoever_is_unknown(listing: tuple[Config, Path]) -> None:
+def test_what_is_popular_is_a_table_of_its_own_for_whoever_is_unknown(
+    listing: tuple[Config, Path],
+) -> None:
     config, root = listing
     runner.run(config, root, stages.select(config, "recommend"))
     counts = Counter(item for _, item in RATINGS)
-    allowed = [item["item"] for item in table_of(root, "recommendable_items") if item["item"] in counts]
+    allowed = [
+        item["item"] for item in table_of(root, "recommendable_items") if item["item"] in counts
+    ]
     best = sorted(allowed, key=lambda item: (-counts[item], item))[: config.recommend.top_k]  # type: ignore[union-attr]
     assert table_of(root, "popular_items") == [
-        {"rank": rank, "item": item, "score": counts[item]} for rank, item in enumerate(best, start=1)
+        {"rank": rank, "item": item, "score": counts[item]}
+        for rank, item in enumerate(best, start=1)
     ]

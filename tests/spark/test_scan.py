@@ -1,4 +1,6 @@
-"""Rows on their way to NumPy, by Python workers that read a dataset themselves, and through Spark."""
+"""Rows on their way to NumPy, by Python workers that read a dataset themselves, and through
+Spark.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +34,10 @@ def numbered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def rows_of(first: int, count: int) -> pa.Table:
-    rows = [{"user": index, "item": 1000 - index, "value": 1.0, "timestamp": None} for index in range(first, first + count)]
+    rows = [
+        {"user": index, "item": 1000 - index, "value": 1.0, "timestamp": None}
+        for index in range(first, first + count)
+    ]
     return pa.Table.from_pylist(rows, schema=RATINGS)
 
 
@@ -40,7 +45,11 @@ def rows_of(first: int, count: int) -> pa.Table:
 def dataset(tmp_path: Path) -> Dataset:
     folder, first, parts = tmp_path / "ratings" / run_folder("0" * 64, RUN), 0, []
     for number, count in enumerate(PARTS):
-        parts.append(write_part([rows_of(first, count)], folder, f"part-{number:05d}", RATINGS, group_rows=10))
+        parts.append(
+            write_part(
+                [rows_of(first, count)], folder, f"part-{number:05d}", RATINGS, group_rows=10
+            )
+        )
         first += count
     made = ProducedBy("prepare-ratings", "0" * 64, RUN)
     commit(tmp_path, Manifest("ratings", "table", fields_of(RATINGS), first, parts, made))
@@ -55,13 +64,18 @@ def test_workers_read_every_row_once_in_the_columns_order(
     scan = Scan.of(spark, dataset)
     found = scan.map(("item", "user"), numbered, PAIRS).toArrow()
     assert scan.count() == found.num_rows == 82
-    assert sorted(zip(found["user"].to_pylist(), found["item"].to_pylist(), strict=True)) == [(i, 1000 - i) for i in range(82)]
+    assert sorted(zip(found["user"].to_pylist(), found["item"].to_pylist(), strict=True)) == [
+        (i, 1000 - i) for i in range(82)
+    ]
 
 
 def test_rows_through_spark_are_the_same(spark: SparkSession, dataset: Dataset) -> None:
     direct, through = Scan.of(spark, dataset), Scan(frames.read(spark, dataset))
     assert direct.count() == through.count()
-    both = [scan.map(("item", "user"), numbered, PAIRS).drop("batch").toArrow().sort_by("user") for scan in (direct, through)]
+    both = [
+        scan.map(("item", "user"), numbered, PAIRS).drop("batch").toArrow().sort_by("user")
+        for scan in (direct, through)
+    ]
     assert both[0] == both[1]
 
 
@@ -77,5 +91,7 @@ def test_a_damaged_part_is_named_with_what_to_do(publish: Publish, run: Run, roo
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"{path.name} cannot be read \(.*\); rerun prepare-ratings with --force"):
+    with pytest.raises(
+        DataError, match=rf"{path.name} cannot be read \(.*\); rerun prepare-ratings with --force"
+    ):
         run("[als]\nrank = 2\niterations = 1\n")

@@ -24,12 +24,18 @@ def test_a_storage_that_spark_has_no_jars_for_is_a_matter_of_set_up(
     columns = '{ user_id = "user", item_id = "item", value = "stars" }'
     (tmp_path / "pipeline.toml").write_text(f'[ratings]\npath = "log.csv"\ncolumns = {columns}\n')
     config = pipelines.load(tmp_path / "pipeline.toml")
-    with pytest.raises(ConfigError, match=r"S3AFileSystem, by which it reads this storage; .*storage\.md"):
+    with pytest.raises(
+        ConfigError, match=r"S3AFileSystem, by which it reads this storage; .*storage\.md"
+    ):
         runner.run(config, s3_root, stages.select(config))
 
 
-def test_a_local_spark_listens_where_this_machine_alone_reaches_it(spark: SparkSession, within_reach: WithinReach) -> None:
-    assert spark.range(8, numPartitions=2).mapInArrow(lambda batches: batches, "id long").count() == 8
+def test_a_local_spark_listens_where_this_machine_alone_reaches_it(
+    spark: SparkSession, within_reach: WithinReach
+) -> None:
+    assert (
+        spark.range(8, numPartitions=2).mapInArrow(lambda batches: batches, "id long").count() == 8
+    )
     assert within_reach(os.getpid()) == set()
 
 
@@ -45,7 +51,9 @@ sys.stdin.read()
 """
     environment = {name: value for name, value in os.environ.items() if name != "SPARK_LOCAL_IP"}
     program = [sys.executable, "-c", code]
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stdout and process.stdout.readline() == "up\n"
         assert within_reach(process.pid) == set()
         process.kill()

@@ -6,10 +6,14 @@ from emberline.datasets.sketch import Sketch
 from emberline.spark.sketches import sketch
 
 
-def of(spark: SparkSession, first: int, last: int, value: float = 1.0, partitions: int = 2) -> Sketch:
+def of(
+    spark: SparkSession, first: int, last: int, value: float = 1.0, partitions: int = 2
+) -> Sketch:
     """Of two thousand pairs per hundred."""
     rows = [(f"u{n % 97}", f"i{n}", value) for n in range(20 * first, 20 * last)]
-    frame = spark.createDataFrame(rows, "user_id string, item_id string, value double").repartition(partitions)
+    frame = spark.createDataFrame(rows, "user_id string, item_id string, value double").repartition(
+        partitions
+    )
     return sketch(frame, ("user_id", "item_id"), "value")
 
 

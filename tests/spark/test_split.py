@@ -24,7 +24,9 @@ def _ratings(num_users: int, num_items: int, seed: int) -> list[Rating]:
     events = []
     for user in range(1, num_users + 1):
         for item in rng.sample(range(num_items), min(user, num_items)):
-            events.append((f"u{user}", f"i{item}", START + timedelta(minutes=rng.randrange(500_000))))
+            events.append(
+                (f"u{user}", f"i{item}", START + timedelta(minutes=rng.randrange(500_000)))
+            )
     return events
 
 
@@ -33,13 +35,26 @@ RATINGS = _ratings(num_users=40, num_items=60, seed=5)
 
 @pytest.fixture
 def mark(spark: SparkSession) -> Mark:
-    """`mark(ratings, seed=, partitions=, **holdout)` gives user, item, time, held and cold of each rating."""
+    """`mark(ratings, seed=, partitions=, **holdout)` gives user, item, time, held and cold of
+    each rating.
+    """
 
-    def marked(ratings: list[Rating], seed: int = 1, partitions: int = 2, **holdout: object) -> list[tuple]:
-        frame: DataFrame = spark.createDataFrame(ratings, "user_id string, item_id string, timestamp timestamp")
-        result = mark_holdout(frame.repartition(partitions), HoldoutConfig.model_validate(holdout), seed)
-        rows = result.selectExpr("user_id", "item_id", "unix_micros(timestamp)", "held", "cold").collect()
-        return [(user, item, START.fromtimestamp(micros / 1e6, UTC), held, cold) for user, item, micros, held, cold in rows]
+    def marked(
+        ratings: list[Rating], seed: int = 1, partitions: int = 2, **holdout: object
+    ) -> list[tuple]:
+        frame: DataFrame = spark.createDataFrame(
+            ratings, "user_id string, item_id string, timestamp timestamp"
+        )
+        result = mark_holdout(
+            frame.repartition(partitions), HoldoutConfig.model_validate(holdout), seed
+        )
+        rows = result.selectExpr(
+            "user_id", "item_id", "unix_micros(timestamp)", "held", "cold"
+        ).collect()
+        return [
+            (user, item, START.fromtimestamp(micros / 1e6, UTC), held, cold)
+            for user, item, micros, held, cold in rows
+        ]
 
     return marked
 
@@ -62,7 +77,9 @@ def test_a_fraction_is_taken_of_each_user_and_one_rating_always_stays(mark: Mark
     counts = Counter(user for user, _, _ in RATINGS)
     for fraction in (0.25, 0.9):
         held = Counter(user for user, _ in _held(mark(RATINGS, by="fraction", fraction=fraction)))
-        assert held == Counter({user: min(floor(fraction * n + 0.5), n - 1) for user, n in counts.items()})
+        assert held == Counter(
+            {user: min(floor(fraction * n + 0.5), n - 1) for user, n in counts.items()}
+        )
 
 
 def test_the_same_rows_are_held_out_whatever_the_partitions_and_the_order(mark: Mark) -> None:
@@ -80,7 +97,9 @@ def test_another_seed_holds_out_other_rows_of_the_same_number(mark: Mark) -> Non
 
 def test_one_users_rows_do_not_depend_on_the_other_users(mark: Mark) -> None:
     whole = _held(mark(RATINGS, by="fraction", fraction=0.3))
-    alone = _held(mark([rating for rating in RATINGS if rating[0] == "u33"], by="fraction", fraction=0.3))
+    alone = _held(
+        mark([rating for rating in RATINGS if rating[0] == "u33"], by="fraction", fraction=0.3)
+    )
     assert alone == {pair for pair in whole if pair[0] == "u33"}
 
 
@@ -88,7 +107,9 @@ def test_the_last_ratings_of_each_user_are_held_out_but_never_all(mark: Mark) ->
     per_user = defaultdict(list)
     for user, item, time in RATINGS:
         per_user[user].append((time, item))
-    expected = {(user, item) for user, rated in per_user.items() for _, item in sorted(rated)[1:][-3:]}
+    expected = {
+        (user, item) for user, rated in per_user.items() for _, item in sorted(rated)[1:][-3:]
+    }
     assert _held(mark(RATINGS, by="last", n=3)) == expected
 
 
@@ -102,21 +123,34 @@ def test_ratings_of_one_moment_are_drawn_alike_whatever_the_partitions(mark: Mar
 
 def test_ratings_from_a_time_on_are_held_out(mark: Mark) -> None:
     border = START + timedelta(days=200)
-    around = [("a", "before", border - timedelta(microseconds=1)), ("a", "at", border), ("b", "only", border + timedelta(days=1))]
-    expected = {(user, item) for user, item, time in RATINGS if time >= border} | {("a", "at"), ("b", "only")}
+    around = [
+        ("a", "before", border - timedelta(microseconds=1)),
+        ("a", "at", border),
+        ("b", "only", border + timedelta(days=1)),
+    ]
+    expected = {(user, item) for user, item, time in RATINGS if time >= border} | {
+        ("a", "at"),
+        ("b", "only"),
+    }
     assert _held(mark(RATINGS + around, by="time", after="2020-07-19")) == expected
     assert _held(mark(RATINGS + around, by="time", after="2020-07-19T02:00:00+02:00")) == expected
 
 
 def test_the_last_days_count_from_the_newest_rating(mark: Mark) -> None:
     newest = max(time for _, _, time in RATINGS)
-    expected = {(user, item) for user, item, time in RATINGS if time >= newest - timedelta(days=30.5)}
+    expected = {
+        (user, item) for user, item, time in RATINGS if time >= newest - timedelta(days=30.5)
+    }
     assert 10 < len(expected) < 200
     assert _held(mark(RATINGS, by="time", last_days=30.5)) == expected
 
 
-def test_every_rating_of_a_cold_item_is_cold_and_about_as_many_items_as_asked_for(mark: Mark) -> None:
-    ratings = [(f"u{item % 3 + user}", f"i{item}", START) for item in range(2000) for user in range(2)]
+def test_every_rating_of_a_cold_item_is_cold_and_about_as_many_items_as_asked_for(
+    mark: Mark,
+) -> None:
+    ratings = [
+        (f"u{item % 3 + user}", f"i{item}", START) for item in range(2000) for user in range(2)
+    ]
     marked = mark(ratings, cold_items=0.3)
     cold = _cold_items(marked)
     assert len(cold) == pytest.approx(600, abs=4 * (2000 * 0.3 * 0.7) ** 0.5)

@@ -1,4 +1,6 @@
-"""Top-k of products of partitioned matrices, beside NumPy's product of the same matrices on one machine."""
+"""Top-k of products of partitioned matrices, beside NumPy's product of the same matrices on one
+machine.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,7 +16,13 @@ from pyspark.sql import functions as F
 from emberline.cf.tasks import EXCLUDED as EXCLUDED_KIND
 from emberline.spark import topk
 from emberline.spark.scan import Scan
-from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, dense_pieces, sparse_pieces, top_products
+from emberline.spark.topk import (
+    COLUMNS_PER_BLOCK,
+    ROWS_PER_BLOCK,
+    dense_pieces,
+    sparse_pieces,
+    top_products,
+)
 
 Best = dict[tuple[int, int], tuple[Any, int]]  # score and rank
 Pairs = set[tuple[int, int]]
@@ -41,15 +49,28 @@ def thinned(ids: list[int], seed: int, width: int) -> np.ndarray:
 DENSE = matrix_of(ROWS, 1), matrix_of(COLUMNS, 2)
 SPARSE = thinned(ROWS, 3, width=6), thinned(COLUMNS, 4, width=6)
 # Nothing is excluded in the last block of rows, and everything for row 5001.
-EXCLUDED = {(0, 1), (0, 4096), (2047, 2), (2048, 2), (2048, 5), (4, 20_000), *((5001, column) for column in COLUMNS)}
+EXCLUDED = {
+    (0, 1),
+    (0, 4096),
+    (2047, 2),
+    (2048, 2),
+    (2048, 5),
+    (4, 20_000),
+    *((5001, column) for column in COLUMNS),
+}
 
 
 def factors(spark: SparkSession, ids: list[int], matrix: np.ndarray) -> DataFrame:
-    table = pa.table([pa.array(ids, pa.int32()), pa.array(list(matrix), pa.list_(pa.float32()))], names=["id", "factors"])
+    table = pa.table(
+        [pa.array(ids, pa.int32()), pa.array(list(matrix), pa.list_(pa.float32()))],
+        names=["id", "factors"],
+    )
     return spark.createDataFrame(table)
 
 
-def entries(spark: SparkSession, places: list[tuple[int, int]], values: list[float] | None = None) -> DataFrame:
+def entries(
+    spark: SparkSession, places: list[tuple[int, int]], values: list[float] | None = None
+) -> DataFrame:
     row, column = (pa.array([place[side] for place in places], pa.int32()) for side in (0, 1))
     value = pa.array(values or [0.0] * len(places), pa.float32())
     return spark.createDataFrame(pa.table([row, column, value], names=["row", "column", "value"]))
@@ -65,9 +86,16 @@ def sorted_best(scores: np.ndarray, k: int, excluded: Pairs, above: float = -np.
     """Score and rank of the k best columns of each row, by sorting the whole product."""
     best: Best = {}
     for row, values in zip(ROWS, scores.tolist(), strict=True):
-        candidates = sorted((-value, column) for column, value in zip(COLUMNS, values, strict=True) if value > above)
-        kept = [(value, column) for value, column in candidates if (row, column) not in excluded][:k]
-        best |= {(row, column): (pytest.approx(-value, abs=1e-5), rank) for rank, (value, column) in enumerate(kept, 1)}
+        candidates = sorted(
+            (-value, column) for column, value in zip(COLUMNS, values, strict=True) if value > above
+        )
+        kept = [(value, column) for value, column in candidates if (row, column) not in excluded][
+            :k
+        ]
+        best |= {
+            (row, column): (pytest.approx(-value, abs=1e-5), rank)
+            for rank, (value, column) in enumerate(kept, 1)
+        }
     return best
 
 
@@ -79,13 +107,21 @@ def products_of(spark: SparkSession, partitions: int) -> dict[str, DataFrame]:
 
     left, right = (
         dense_pieces(cut(factors(spark, ids, matrix)), "id", size)
-        for ids, matrix, size in ((ROWS, DENSE[0], ROWS_PER_BLOCK), (COLUMNS, DENSE[1], COLUMNS_PER_BLOCK))
+        for ids, matrix, size in (
+            (ROWS, DENSE[0], ROWS_PER_BLOCK),
+            (COLUMNS, DENSE[1], COLUMNS_PER_BLOCK),
+        )
     )
     sparse_left, sparse_right = (
         sparse_pieces(cut(nonzero(spark, ids, matrix)), "row", "column", "value", size)
-        for ids, matrix, size in ((ROWS, SPARSE[0], ROWS_PER_BLOCK), (COLUMNS, SPARSE[1], COLUMNS_PER_BLOCK))
+        for ids, matrix, size in (
+            (ROWS, SPARSE[0], ROWS_PER_BLOCK),
+            (COLUMNS, SPARSE[1], COLUMNS_PER_BLOCK),
+        )
     )
-    excluded = sparse_pieces(cut(entries(spark, sorted(EXCLUDED))), "row", "column", None, ROWS_PER_BLOCK, EXCLUDED_KIND)
+    excluded = sparse_pieces(
+        cut(entries(spark, sorted(EXCLUDED))), "row", "column", None, ROWS_PER_BLOCK, EXCLUDED_KIND
+    )
     return {
         "dense": top_products(left.unionByName(excluded), right, K),
         "sparse": top_products(sparse_left.unionByName(excluded), sparse_right, K),
@@ -95,7 +131,9 @@ def products_of(spark: SparkSession, partitions: int) -> dict[str, DataFrame]:
 
 @pytest.fixture(scope="module")
 def found(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[str, Best]]:
-    """The products by number of partitions and name, each number's in one Spark job; of 7, the right blocks lie apart, too."""
+    """The products by number of partitions and name, each number's in one Spark job; of 7, the
+    right blocks lie apart, too.
+    """
     found = {}
     for partitions in (1, 3, 7):
         with shuffling_into(partitions), pytest.MonkeyPatch.context() as patch:
@@ -121,27 +159,38 @@ def test_dense_rows_get_their_largest_products(found: dict[int, dict[str, Best]]
     assert found[3]["dense"] == sorted_best(scores, K, EXCLUDED)
 
 
-def test_sparse_rows_get_their_largest_positive_products_ties_by_column(found: dict[int, dict[str, Best]]) -> None:
+def test_sparse_rows_get_their_largest_positive_products_ties_by_column(
+    found: dict[int, dict[str, Best]],
+) -> None:
     best = found[3]["sparse"]
     assert best == sorted_best(SPARSE[0] @ SPARSE[1].T, K, EXCLUDED, above=0)
-    assert len({(row, score) for (row, _), (score, _) in best.items()}) < len(best)  # there are ties
+    # there are ties
+    assert len({(row, score) for (row, _), (score, _) in best.items()}) < len(best)
 
 
-def test_random_rows_are_full_lists_of_what_is_not_excluded(found: dict[int, dict[str, Best]]) -> None:
+def test_random_rows_are_full_lists_of_what_is_not_excluded(
+    found: dict[int, dict[str, Best]],
+) -> None:
     drawn = found[3]["random"]
     assert not drawn.keys() & EXCLUDED
     for row in set(ROWS) - {5001}:
-        ranked = sorted((rank, score) for (other, _), (score, rank) in drawn.items() if other == row)
+        ranked = sorted(
+            (rank, score) for (other, _), (score, rank) in drawn.items() if other == row
+        )
         assert [rank for rank, _ in ranked] == [1, 2, 3, 4]
         scores = [score for _, score in ranked]
         assert scores == sorted(scores, reverse=True)
         assert 0 <= scores[-1] < scores[0] < 1
 
 
-def test_a_row_of_which_everything_is_excluded_gets_nothing(found: dict[int, dict[str, Best]]) -> None:
+def test_a_row_of_which_everything_is_excluded_gets_nothing(
+    found: dict[int, dict[str, Best]],
+) -> None:
     assert all(row != 5001 for best in found[3].values() for row, _ in best)
 
 
 @pytest.mark.parametrize("partitions", [1, 7])
-def test_the_number_of_partitions_does_not_matter(found: dict[int, dict[str, Best]], partitions: int) -> None:
+def test_the_number_of_partitions_does_not_matter(
+    found: dict[int, dict[str, Best]], partitions: int
+) -> None:
     assert found[partitions] == found[3]

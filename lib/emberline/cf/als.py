@@ -1,7 +1,8 @@
 """Alternating least squares: the factors of one side from the other side's, many rows at a time.
 
-Letters as in Hu, Koren and Volinsky (2008), seen from a row, which is a user or an item: x are its factors, Y the factors of the
-other side, w the weight of what was not observed. Over all pairs of rows x and y, the sum that is made small is
+Letters as in Hu, Koren and Volinsky (2008), seen from a row, which is a user or an item: x are its
+factors, Y the factors of the other side, w the weight of what was not observed. Over all pairs of
+rows x and y, the sum that is made small is
 
     sum_observed e (p - x.y)^2  +  w sum_unobserved (x.y)^2  +  sum_x reg_x |x|^2  +  sum_y reg_y |y|^2
 
@@ -14,12 +15,14 @@ other side, w the weight of what was not observed. Over all pairs of rows x and 
                                                                                                  of the other side
     reg = reg_param * count ** reg_exponent
 
-The first line is ALS-WR (Zhou et al. 2008), the second equation 3 of Hu et al., both regularised as MLlib does at exponent 1. The
-third is iALS of Rendle et al. (2021), whose second sum goes over all pairs, the observed ones included. With biases, which only
-explicit feedback has, a row's last factor is its bias and x.y means `x'.y' + bias_x + bias_y + mean`.
+The first line is ALS-WR (Zhou et al. 2008), the second equation 3 of Hu et al., both regularised as
+MLlib does at exponent 1. The third is iALS of Rendle et al. (2021), whose second sum goes over all
+pairs, the observed ones included. With biases, which only explicit feedback has, a row's last
+factor is its bias and x.y means `x'.y' + bias_x + bias_y + mean`.
 
-Each row then solves `A x = b` with `A = w Y.T Y + Y_o.T diag(a) Y_o + reg I` and `b = Y_o.T (e p)`, Y_o being the rows of Y that
-it rated, and a = e, or e - w where the observed pairs are not among the unobserved (`als_solvers.py`).
+Each row then solves `A x = b` with `A = w Y.T Y + Y_o.T diag(a) Y_o + reg I` and `b = Y_o.T (e p)`,
+Y_o being the rows of Y that it rated, and a = e, or e - w where the observed pairs are not among
+the unobserved (`als_solvers.py`).
 """
 
 from collections.abc import Iterator
@@ -32,10 +35,12 @@ from emberline.cf import hashing
 from emberline.cf.als_solvers import Shared, Solver, System, Tile, solve, solve_wide
 from emberline.cf.blocks import Block, Float32, Float64, Int32, Int64
 
-_TILE = 1 << 20  # float32 numbers of Y_o at a time, 4 MiB: they stay in the cache while a tile is solved
+# float32 numbers of Y_o at a time, 4 MiB: they stay in the cache while a tile is solved
+_TILE = 1 << 20
 _WIDEST = 8  # a row that needs more than so many tiles is summed up piece by piece
 _PADDING = 1.15
-_FARTHEST = np.float32(4)  # standard deviations from the mean: a value beyond is no rating of a scale
+# standard deviations from the mean: a value beyond is no rating of a scale
+_FARTHEST = np.float32(4)
 _CHUNK = 1 << 14  # rows that are in float64 or uint64 at a time
 
 
@@ -43,8 +48,8 @@ _CHUNK = 1 << 14  # rows that are in float64 or uint64 at a time
 class Objective:
     """What is made small, as in the table above.
 
-    `mean` and `deviation` are those of all values: the mean is taken off explicit ones where there are biases, and both say what
-    a rating is worth to the confidence "exp".
+    `mean` and `deviation` are those of all values: the mean is taken off explicit ones where there
+    are biases, and both say what a rating is worth to the confidence "exp".
     """
 
     implicit: bool
@@ -66,7 +71,9 @@ class Objective:
 
     @property
     def replaces(self) -> bool:
-        """Whether an observed pair's term takes the place of its unobserved one (Hu et al.), or is added (Rendle et al.)."""
+        """Whether an observed pair's term takes the place of its unobserved one (Hu et al.), or
+        is added (Rendle et al.).
+        """
         return self.unobserved_weight is None
 
     def width(self, rank: int) -> int:
@@ -90,7 +97,9 @@ class Objective:
         return np.log1p(np.abs(values)) if self.confidence == "log" else np.abs(values)
 
     def penalties(self, block: Block, num_others: int) -> Float32:
-        """reg of each row (m,) of a sparse block, when the other side has `num_others` rated rows."""
+        """reg of each row (m,) of a sparse block, when the other side has `num_others` rated
+        rows.
+        """
         counts = np.diff(block.indptr).astype(np.float64)
         if self.unobserved_weight is not None:
             counts += self.w * num_others
@@ -101,7 +110,9 @@ class Objective:
 
 @dataclass(frozen=True)
 class Loss:
-    """The objective's parts over some rows: `squares` is the sum of (x.y)^2 over the observed pairs, `everywhere` over all."""
+    """The objective's parts over some rows: `squares` is the sum of (x.y)^2 over the observed
+    pairs, `everywhere` over all.
+    """
 
     observed: float
     squares: float
@@ -138,7 +149,9 @@ def initial_factors(ids: Int32, rank: int, seed: int, nonnegative: bool = False)
     """(n, rank): random directions that depend on the seed and each id alone."""
     factors = np.empty((len(ids), rank), np.float32)
     for first in range(0, len(ids), _CHUNK):
-        factors[first : first + _CHUNK] = _directions(ids[first : first + _CHUNK], rank, seed, nonnegative)
+        factors[first : first + _CHUNK] = _directions(
+            ids[first : first + _CHUNK], rank, seed, nonnegative
+        )
     return factors
 
 
@@ -153,7 +166,8 @@ def _directions(ids: Int32, rank: int, seed: int, nonnegative: bool) -> Float32:
 
 
 def published(factors: Float32, side: str, objective: Objective) -> Float32:
-    """Factors (m, width) of users or items, with biases written so that the dot product of both sides' is the prediction.
+    """Factors (m, width) of users or items, with biases written so that the dot product of both
+    sides' is the prediction.
 
     A user's are then `x', bias + mean, 1`, an item's `y', 1, bias`: (m, rank + 2).
     """
@@ -174,7 +188,8 @@ def unpublished(factors: Float32, side: str, objective: Objective) -> Float32:
 
 @dataclass(frozen=True)
 class Grams:
-    """Sums over a side's rated rows: `each` of y y.T, (width, width), and `rated`, where a row counts as often as it is rated.
+    """Sums over a side's rated rows: `each` of y y.T, (width, width), and `rated`, where a row
+    counts as often as it is rated.
 
     `rows` and `ratings` are of how many.
     """
@@ -200,20 +215,34 @@ class Grams:
         return self.rated / max(1, self.ratings)
 
     def merge(self, other: Self) -> Self:
-        return type(self)(self.each + other.each, self.rated + other.rated, self.rows + other.rows, self.ratings + other.ratings)
+        return type(self)(
+            self.each + other.each,
+            self.rated + other.rated,
+            self.rows + other.rows,
+            self.ratings + other.ratings,
+        )
 
 
 def half_step(
-    block: Block, others: Float32, grams: Grams, start: Float32, objective: Objective, solver: Solver
+    block: Block,
+    others: Float32,
+    grams: Grams,
+    start: Float32,
+    objective: Objective,
+    solver: Solver,
 ) -> tuple[Float32, Loss]:
     """New factors (m, width) of a block's rows, and what they add to the objective.
 
-    block: m rows of ratings, none of them empty, whose columns are rows of `others` (n, width); grams: of the whole other side;
+    block: m rows of ratings, none of them empty, whose columns are rows of `others` (n, width);
+    grams: of the whole other side;
     start: (m, width), where iterative solvers begin.
     """
     degrees = np.diff(block.indptr)
     penalties = objective.penalties(block, grams.rows)
-    gather, shared = _Gather(block, others, objective), Shared.of(objective.w * grams.each, grams.mean)
+    gather, shared = (
+        _Gather(block, others, objective),
+        Shared.of(objective.w * grams.each, grams.mean),
+    )
     factors = np.empty_like(start)
     loss = Loss.empty()
     for rows in _alike(degrees, others.shape[1], others.shape[1] if solver.forms_matrices else 1):
@@ -225,13 +254,16 @@ def half_step(
             parts = [tiles[0].errors(scores)]
         else:
             factors[rows] = solve_wide(gather.pieces(first, count), system, solver)
-            parts = [tile.errors(tile.scores(factors[rows])) for tile in gather.pieces(first, count)]
+            parts = [
+                tile.errors(tile.scores(factors[rows])) for tile in gather.pieces(first, count)
+            ]
         loss = loss.merge(_loss(parts, factors[rows], grams.each, penalties[rows]))
     return factors, loss
 
 
 def _alike(degrees: Int64, width: int, least: int) -> Iterator[Int64]:
-    """Positions of rows that are solved together: of almost the same degree, ascending, and few enough for the cache.
+    """Positions of rows that are solved together: of almost the same degree, ascending, and few
+    enough for the cache.
 
     Each takes `width` times its degree there, or times `least`.
     """
@@ -248,7 +280,9 @@ def _alike(degrees: Int64, width: int, least: int) -> Iterator[Int64]:
 def _loss(errors: list[tuple[float, float]], x: Float32, gram: Float64, penalties: Float32) -> Loss:
     observed, squares = (sum(part) for part in zip(*errors, strict=True))
     everywhere = float(np.sum((x @ gram) * x))
-    return Loss(observed, squares, everywhere, float(penalties @ np.sum(x.astype(np.float64) ** 2, axis=1)))
+    return Loss(
+        observed, squares, everywhere, float(penalties @ np.sum(x.astype(np.float64) ** 2, axis=1))
+    )
 
 
 class _Gather:
@@ -266,7 +300,11 @@ class _Gather:
         y = self._factors(np.take(self._block.indices, places, mode="clip"))
         e, p = self._objective.terms(np.take(self._block.values, places, mode="clip"))
         e *= real
-        a = e - np.float32(self._objective.w) * real.astype(np.float32) if self._objective.replaces else e
+        a = (
+            e - np.float32(self._objective.w) * real.astype(np.float32)
+            if self._objective.replaces
+            else e
+        )
         if self._objective.biases:
             p -= y[:, :, -1]
             y[:, :, -1] = 1
@@ -276,7 +314,9 @@ class _Gather:
         """The tiles of one row that is too wide for one, one after the other."""
         size = _TILE // self._others.shape[1]
         for place in range(int(first[0]), int(first[0] + count[0]), size):
-            yield self.tile(np.array([place]), np.array([min(size, int(first[0] + count[0]) - place)]))
+            yield self.tile(
+                np.array([place]), np.array([min(size, int(first[0] + count[0]) - place)])
+            )
 
     def _factors(self, ids: Int32) -> Float32:
         shape = (*ids.shape, self._others.shape[1])
@@ -284,4 +324,6 @@ class _Gather:
         if len(self._buffer) < size:
             self._buffer = np.empty(max(size, _TILE), np.float32)
         # "clip" writes into `out` directly; ids are valid
-        return np.take(self._others, ids, axis=0, out=self._buffer[:size].reshape(shape), mode="clip")
+        return np.take(
+            self._others, ids, axis=0, out=self._buffer[:size].reshape(shape), mode="clip"
+        )

@@ -1,4 +1,5 @@
-"""Solvers of alternating least squares: many rows' equations `A x = b` at once, from a tile of the ratings they have.
+"""Solvers of alternating least squares: many rows' equations `A x = b` at once, from a tile of the
+ratings they have.
 
 Letters as in `als.py`: `A = w Y.T Y + Y_o.T diag(a) Y_o + reg I` and `b = Y_o.T (e p)`.
 """
@@ -16,21 +17,25 @@ from emberline.cf.blocks import Float32, Float64
 Floats = npt.NDArray[np.floating[Any]]
 SolverName = Literal["cg", "cholesky", "subspace", "exact"]
 
-_NOISE = 4 * np.finfo(np.float32).eps  # of A's trace: what rounding its products to float32 may take from its eigenvalues
+# of A's trace: what rounding its products to float32 may take from its eigenvalues
+_NOISE = 4 * np.finfo(np.float32).eps
 _PIVOTS, _CHANCES = 500, 3
 _FLAT = 1e-10  # of the largest b: a slope that is 0 but for rounding
 _ENOUGH_STEPS = 16
-_PRECISION = 1e-5  # of the distance from the answer, in A's norm, as a share of the answer's own length
+# of the distance from the answer, in A's norm, as a share of the answer's own length
+_PRECISION = 1e-5
 
 
 @dataclass(frozen=True)
 class Solver:
     """How rows are solved.
 
-    `cg` takes `steps` of conjugate gradients from the factors that a row has. `cholesky` is exact. `subspace` goes once over
-    blocks of so many factors, each solved exactly while the others stay (iALS++, Rendle et al. 2021): for ranks of some hundreds.
-    `exact` takes conjugate gradients as far as float32 goes, which is quicker than `cholesky` from factors that are good already;
-    rows that do not get there are solved by it. `nonnegative` is exact under x >= 0, whatever the name says.
+    `cg` takes `steps` of conjugate gradients from the factors that a row has. `cholesky` is exact.
+    `subspace` goes once over blocks of so many factors, each solved exactly while the others stay
+    (iALS++, Rendle et al. 2021): for ranks of some hundreds. `exact` takes conjugate gradients as
+    far as float32 goes, which is quicker than `cholesky` from factors that are good already; rows
+    that do not get there are solved by it. `nonnegative` is exact under x >= 0, whatever the name
+    says.
     """
 
     name: SolverName = "cg"
@@ -80,10 +85,11 @@ class Tile:
 
 @dataclass(frozen=True)
 class Shared:
-    """What all rows' equations share: `base` = w Y.T Y (width, width), and a guess at the rest of them.
+    """What all rows' equations share: `base` = w Y.T Y (width, width), and a guess at the rest of
+    them.
 
-    `vectors` (width, width) are the directions of the mean y y.T over all ratings, `sizes` (width,) how large it is along each,
-    and `base_sizes` how large `base` is.
+    `vectors` (width, width) are the directions of the mean y y.T over all ratings, `sizes` (width,)
+    how large it is along each, and `base_sizes` how large `base` is.
     """
 
     base: Float32
@@ -96,18 +102,24 @@ class Shared:
         """Of w Y.T Y, and the mean y y.T over all ratings."""
         sizes, vectors = np.linalg.eigh(mean)
         along = np.einsum("ji,jk,ki->i", vectors, base, vectors)
-        return cls(*(array.astype(np.float32) for array in (base, vectors, np.maximum(sizes, 0), along)))
+        return cls(
+            *(array.astype(np.float32) for array in (base, vectors, np.maximum(sizes, 0), along))
+        )
 
 
 @dataclass(frozen=True)
 class System:
-    """What A holds besides the ratings: what is `shared`, and `penalties` (rows,) on its diagonal."""
+    """What A holds besides the ratings: what is `shared`, and `penalties` (rows,) on its
+    diagonal.
+    """
 
     shared: Shared
     penalties: Float32
 
     def guess(self, mass: Float32) -> "_Guess":
-        """A where each row's ratings, of the weight `mass` (rows,) together, are of rows that are rated like all others."""
+        """A where each row's ratings, of the weight `mass` (rows,) together, are of rows that
+        are rated like all others.
+        """
         sizes = mass[:, None] * self.shared.sizes + self.shared.base_sizes + self.penalties[:, None]
         floor = np.maximum(1e-6 * sizes.max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return _Guess(self.shared.vectors, np.maximum(sizes, floor))
@@ -119,7 +131,9 @@ class System:
 
 @dataclass(frozen=True)
 class _Guess:
-    """Matrices near A with directions in common: `vectors` (width, width), and each row's `sizes` along them (rows, width)."""
+    """Matrices near A with directions in common: `vectors` (width, width), and each row's
+    `sizes` along them (rows, width).
+    """
 
     vectors: Float32
     sizes: Float32
@@ -133,7 +147,9 @@ class _Guess:
 
 
 def _full(normal: Floats, base: Float32, penalties: Float32) -> Float64:
-    """`normal + base + reg I` in float64: (rows, width, width). What is added is more than rounding may have taken."""
+    """`normal + base + reg I` in float64: (rows, width, width). What is added is more than
+    rounding may have taken.
+    """
     a = normal.astype(np.float64) + base
     diagonal = np.einsum("ijj->ij", a)
     noise = np.maximum(_NOISE * diagonal.sum(axis=1), np.finfo(np.float32).tiny)
@@ -144,7 +160,9 @@ def _full(normal: Floats, base: Float32, penalties: Float32) -> Float64:
 def solve(tile: Tile, system: System, start: Float32, solver: Solver) -> tuple[Float32, Float32]:
     """x (rows, width) and its scores (rows, d)."""
     if solver.name == "cholesky" or solver.nonnegative:
-        x = _by_matrices(tile, tile.pull(tile.e * tile.p), system.shared.base, system.penalties, solver)
+        x = _by_matrices(
+            tile, tile.pull(tile.e * tile.p), system.shared.base, system.penalties, solver
+        )
         return x, tile.scores(x)
     if solver.name == "subspace":
         return _subspace(tile, system, start, solver.subspace)
@@ -164,23 +182,30 @@ def solve_wide(pieces: Iterator[Tile], system: System, solver: Solver) -> Float3
     return _exact(_full(normal, system.shared.base, system.penalties), right, solver)
 
 
-def _by_matrices(tile: Tile, b: Floats, base: Float32, penalties: Float32, solver: Solver) -> Float32:
+def _by_matrices(
+    tile: Tile, b: Floats, base: Float32, penalties: Float32, solver: Solver
+) -> Float32:
     """x (rows, width) of `(Y_o.T diag(a) Y_o + base + reg I) x = b`, exactly."""
     try:
         return _exact(_full(tile.normal(), base, penalties), b, solver)
-    except np.linalg.LinAlgError:  # next to no regularisation, and far more ratings than directions: rounding adds up
+    # next to no regularisation, and far more ratings than directions: rounding adds up
+    except np.linalg.LinAlgError:
         return _exact(_full(tile.normal(np.float64), base, penalties), b, solver)
 
 
 def _exact(a: Float64, b: Floats, solver: Solver) -> Float32:
     if solver.nonnegative:
         return _nonnegative(a, b)
-    x: Float64 = scipy.linalg.solve(a, b[:, :, None].astype(np.float64), assume_a="pos", check_finite=False)
+    x: Float64 = scipy.linalg.solve(
+        a, b[:, :, None].astype(np.float64), assume_a="pos", check_finite=False
+    )
     return x[:, :, 0].astype(np.float32)
 
 
 def _precise(tile: Tile, system: System, start: Float32) -> tuple[Float32, Float32]:
-    """Conjugate gradients until all rows are precise, or by Cholesky where many steps are not enough."""
+    """Conjugate gradients until all rows are precise, or by Cholesky where many steps are not
+    enough.
+    """
     right = tile.pull(tile.e * tile.p)
     guess = system.guess(tile.a.sum(axis=1))
     enough = _PRECISION**2 * _dots(right, guess.solve(right))
@@ -188,7 +213,9 @@ def _precise(tile: Tile, system: System, start: Float32) -> tuple[Float32, Float
     rest = np.flatnonzero(~(distance <= enough))
     if len(rest):
         some = Tile(tile.y[rest], tile.e[rest], tile.p[rest], tile.a[rest])
-        x[rest] = _by_matrices(some, right[rest], system.shared.base, system.penalties[rest], Solver("cholesky"))
+        x[rest] = _by_matrices(
+            some, right[rest], system.shared.base, system.penalties[rest], Solver("cholesky")
+        )
         scores[rest] = some.scores(x[rest])
     return x, scores
 
@@ -196,11 +223,12 @@ def _precise(tile: Tile, system: System, start: Float32) -> tuple[Float32, Float
 def _conjugate_gradients(
     tile: Tile, system: System, start: Float32, steps: int, enough: Float32 | float = 0.0
 ) -> tuple[Float32, Float32, Float32]:
-    """A few steps of conjugate gradients from `start`, A never being formed (Takacs, Pilaszy and Tikk 2011).
+    """A few steps of conjugate gradients from `start`, A never being formed (Takacs, Pilaszy and
+    Tikk 2011).
 
-    They are preconditioned: a row's A is guessed from what an average rating adds to it. Three steps then come as near to the
-    answer as six without. They end when all rows' squared distances (rows,) from the answer, by that guess, are `enough`; those
-    are returned after x and its scores.
+    They are preconditioned: a row's A is guessed from what an average rating adds to it. Three
+    steps then come as near to the answer as six without. They end when all rows' squared distances
+    (rows,) from the answer, by that guess, are `enough`; those are returned after x and its scores.
     """
     guess = system.guess(tile.a.sum(axis=1))
     x, scores = start.copy(), tile.scores(start)
@@ -235,12 +263,18 @@ def _ratio(above: Float32, below: Float32) -> Float32:
 
 
 def _subspace(tile: Tile, system: System, start: Float32, size: int) -> tuple[Float32, Float32]:
-    """One pass over blocks of `size` factors, each solved exactly for what the others leave (Rendle et al. 2021, section 4)."""
+    """One pass over blocks of `size` factors, each solved exactly for what the others leave
+    (Rendle et al. 2021, section 4).
+    """
     x, scores, base = start.copy(), tile.scores(start), system.shared.base
     for first in range(0, x.shape[1], size):
         part = slice(first, first + size)
         within = Tile(tile.y[:, :, part], tile.e, tile.p, tile.a)
-        slope = within.pull(tile.e * tile.p - tile.a * scores) - x @ base[:, part] - system.penalties[:, None] * x[:, part]
+        slope = (
+            within.pull(tile.e * tile.p - tile.a * scores)
+            - x @ base[:, part]
+            - system.penalties[:, None] * x[:, part]
+        )
         step = _by_matrices(within, slope, base[part, part], system.penalties, Solver("cholesky"))
         x[:, part] += step
         scores += within.scores(step)
@@ -248,10 +282,12 @@ def _subspace(tile: Tile, system: System, start: Float32, size: int) -> tuple[Fl
 
 
 def _nonnegative(a: Float64, b: Floats) -> Float32:
-    """argmin x.T A x / 2 - b.x under x >= 0: (rows, width), by block principal pivoting (Kim and Park 2011, section 3).
+    """argmin x.T A x / 2 - b.x under x >= 0: (rows, width), by block principal pivoting (Kim and
+    Park 2011, section 3).
 
-    Of each row, the factors that are `free` are solved exactly, the others are 0; those that turn out negative, or whose slope
-    says that they should grow, change sides, all at once while that helps, else only the last one, which always ends.
+    Of each row, the factors that are `free` are solved exactly, the others are 0; those that turn
+    out negative, or whose slope says that they should grow, change sides, all at once while that
+    helps, else only the last one, which always ends.
     """
     found = np.zeros(b.shape)
     rest, free = np.arange(len(b)), np.ones(b.shape, bool)
@@ -278,5 +314,7 @@ def _solve_free(a: Float64, b: Floats, free: npt.NDArray[np.bool_]) -> Float64:
     """x (rows, width) of `A x = b` where only the `free` ones (rows, width) may differ from 0."""
     both = a * (free[:, :, None] & free[:, None, :])
     np.einsum("ijj->ij", both)[...] += ~free
-    x: Float64 = scipy.linalg.solve(both, (b * free)[:, :, None].astype(np.float64), assume_a="pos", check_finite=False)
+    x: Float64 = scipy.linalg.solve(
+        both, (b * free)[:, :, None].astype(np.float64), assume_a="pos", check_finite=False
+    )
     return x[:, :, 0]

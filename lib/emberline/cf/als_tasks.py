@@ -1,6 +1,8 @@
-"""What Spark's Python workers run for alternating least squares: ratings into blocks, and half-steps over blocks.
+"""What Spark's Python workers run for alternating least squares: ratings into blocks, and
+half-steps over blocks.
 
-With B blocks a side, the user or item of id i is in block i % B. A packed block holds both sides' rows of its number.
+With B blocks a side, the user or item of id i is in block i % B. A packed block holds both sides'
+rows of its number.
 """
 
 import math
@@ -17,7 +19,17 @@ import pyarrow as pa
 from emberline.cf import als
 from emberline.cf.als import Grams, Objective
 from emberline.cf.als_solvers import Solver
-from emberline.cf.blocks import BLOCK_FIELDS, Block, Float32, Float64, Int32, Int64, decode, matrix_of, rows_of
+from emberline.cf.blocks import (
+    BLOCK_FIELDS,
+    Block,
+    Float32,
+    Float64,
+    Int32,
+    Int64,
+    decode,
+    matrix_of,
+    rows_of,
+)
 from emberline.cf.entries import Entries, read
 from emberline.cf.validation import Withheld
 
@@ -36,15 +48,26 @@ SENT = [("sent_ends", pa.binary()), ("sent", pa.binary())]
 PACKED = pa.schema(
     [
         ("block", pa.int32()),
-        *((f"{side}_{name}", kind) for side in SIDES for name, kind in (*BLOCK_FIELDS, *SENT, *ACCOUNT)),
+        *(
+            (f"{side}_{name}", kind)
+            for side in SIDES
+            for name, kind in (*BLOCK_FIELDS, *SENT, *ACCOUNT)
+        ),
     ]
 )
 ROWS = pa.schema([("block", pa.int32()), ("ids", pa.binary()), ("factors", pa.binary())])
-GRAMS = [("each", pa.binary()), ("rated", pa.binary()), ("rows", pa.int64()), ("ratings", pa.int64())]
+GRAMS = [
+    ("each", pa.binary()),
+    ("rated", pa.binary()),
+    ("rows", pa.int64()),
+    ("ratings", pa.int64()),
+]
 FACTORS = pa.schema([*ROWS, *GRAMS])  # with the block's part of the side's Grams
 LOSS = ("observed", "squares", "everywhere", "penalty")
 SOLVED = pa.schema([*FACTORS, *((name, pa.float64()) for name in LOSS)])
-MESSAGES = pa.schema([("block", pa.int32()), ("source", pa.int32()), ("part", pa.int32()), ("factors", pa.binary())])
+MESSAGES = pa.schema(
+    [("block", pa.int32()), ("source", pa.int32()), ("part", pa.int32()), ("factors", pa.binary())]
+)
 _MESSAGE_FLOATS = 1 << 18  # of a message, 1 MiB: a JVM copies its rows many times
 _STORED_FLOATS = 1 << 28  # 1 GiB; a binary value has less than 2
 _PUBLISHED_ROWS = 1 << 14
@@ -62,7 +85,8 @@ class Shared(Protocol):
     def value(self) -> Any: ...
 
 
-# ---------------------------------------------------------------------------------------------------------------- packing
+# --------------------------------------------------------------------------------------------------
+# packing
 
 
 def extent(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -71,20 +95,33 @@ def extent(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.record_batch([[ratings.rows.max()], [ratings.columns.max()]], schema=EXTENT)
 
 
-def scatter_ratings(batches: Iterator[pa.RecordBatch], num_blocks: int, withheld: Withheld | None) -> Iterator[pa.RecordBatch]:
-    """Columns user, item and value to PIECES: by the block of the user, and again by that of the item; less what is withheld."""
+def scatter_ratings(
+    batches: Iterator[pa.RecordBatch], num_blocks: int, withheld: Withheld | None
+) -> Iterator[pa.RecordBatch]:
+    """Columns user, item and value to PIECES: by the block of the user, and again by that of
+    the item; less what is withheld.
+    """
     for ratings in read(batches):
-        kept = ratings if withheld is None else ratings.take(~withheld.has(ratings.rows, ratings.columns))
-        for kind, rows, columns in zip(SIDES, (kept.rows, kept.columns), (kept.columns, kept.rows), strict=True):
+        kept = (
+            ratings
+            if withheld is None
+            else ratings.take(~withheld.has(ratings.rows, ratings.columns))
+        )
+        for kind, rows, columns in zip(
+            SIDES, (kept.rows, kept.columns), (kept.columns, kept.rows), strict=True
+        ):
             yield from Entries(rows, columns, kept.values).pieces(rows % num_blocks, kind)
 
 
-def pack_blocks(pieces: Iterator[pa.RecordBatch], num_blocks: int, routed: bool) -> Iterator[pa.RecordBatch]:
+def pack_blocks(
+    pieces: Iterator[pa.RecordBatch], num_blocks: int, routed: bool
+) -> Iterator[pa.RecordBatch]:
     """All PIECES of one block to its row of PACKED.
 
-    With `routed`, columns are not the other side's ids but positions among those that the block's ratings name, in the order of
-    their block and then of their id; and `sent` are the positions of the rows that each block of the other side names in the same
-    way, those of block b ending at `sent_ends[b + 1]`.
+    With `routed`, columns are not the other side's ids but positions among those that the block's
+    ratings name, in the order of their block and then of their id; and `sent` are the positions of
+    the rows that each block of the other side names in the same way, those of block b ending at
+    `sent_ends[b + 1]`.
     """
     found = list(_rows(pieces))
     if found:
@@ -97,7 +134,9 @@ def pack_blocks(pieces: Iterator[pa.RecordBatch], num_blocks: int, routed: bool)
 
 
 def _pack(ratings: Entries, number: int, num_blocks: int, routed: bool) -> dict[str, Any]:
-    """One side's columns of PACKED; entries are in the order of row and column, in whichever order the pieces come."""
+    """One side's columns of PACKED; entries are in the order of row and column, in whichever
+    order the pieces come.
+    """
     block = ratings.block(number, num_blocks)
     count = len(block.values)
     account = {
@@ -116,7 +155,9 @@ def _pack(ratings: Entries, number: int, num_blocks: int, routed: bool) -> dict[
 
 
 def _sent(block: Block, num_blocks: int) -> tuple[Int64, Int32]:
-    """Which rows, by position, each block of the other side needs: those that any of its ids has a rating with."""
+    """Which rows, by position, each block of the other side needs: those that any of its ids
+    has a rating with.
+    """
     rows = np.repeat(np.arange(len(block.ids), dtype=np.int32), np.diff(block.indptr))
     matrix = Entries(block.indices % num_blocks, rows).matrix(num_blocks)
     matrix.has_canonical_format = False
@@ -138,7 +179,8 @@ def _positions(columns: Int32, num_blocks: int) -> Int32:
     return positions
 
 
-# ------------------------------------------------------------------------------------------------------------- half-steps
+# --------------------------------------------------------------------------------------------------
+# half-steps
 
 
 @dataclass(frozen=True)
@@ -170,22 +212,31 @@ def _with_grams(number: int, ids: Int32, factors: Float32, grams: Grams) -> dict
 
 
 def _sums_of(grams: Grams) -> dict[str, Any]:
-    return {name: value.tobytes() if isinstance(value, np.ndarray) else value for name, value in asdict(grams).items()}
+    return {
+        name: value.tobytes() if isinstance(value, np.ndarray) else value
+        for name, value in asdict(grams).items()
+    }
 
 
 def factors_rows(ids: Int32, factors: Float32, grams: Grams) -> Iterator[pa.RecordBatch]:
-    """All of a side, ids (m,) and factors (m, width), as rows of FACTORS that Arrow can hold; the first has the Grams."""
+    """All of a side, ids (m,) and factors (m, width), as rows of FACTORS that Arrow can hold;
+    the first has the Grams.
+    """
     most = max(1, _STORED_FLOATS // factors.shape[1])
     for number, first in enumerate(range(0, len(ids), most)):
         part = slice(first, first + most)
-        row = _with_grams(number, ids[part], factors[part], grams if not number else Grams.empty(factors.shape[1]))
+        row = _with_grams(
+            number, ids[part], factors[part], grams if not number else Grams.empty(factors.shape[1])
+        )
         yield pa.RecordBatch.from_pylist([row], schema=FACTORS)
 
 
 def grams_of(rows: Iterable[Mapping[str, Any]], width: int) -> Grams:
     """The sum over rows of FACTORS; `merge_sums` has emptied some."""
     parts = (
-        Grams(_square(row["each"], width), _square(row["rated"], width), row["rows"], row["ratings"])
+        Grams(
+            _square(row["each"], width), _square(row["rated"], width), row["rows"], row["ratings"]
+        )
         for row in rows
         if row["each"] is not None
     )
@@ -193,12 +244,16 @@ def grams_of(rows: Iterable[Mapping[str, Any]], width: int) -> Grams:
 
 
 def num_sums(num_blocks: int) -> int:
-    """How many parts of a side's sums go to the driver, each of which has two matrices (width, width) in float64."""
+    """How many parts of a side's sums go to the driver, each of which has two matrices (width,
+    width) in float64.
+    """
     return num_blocks if num_blocks <= _SUMS_AT_ONCE else math.isqrt(num_blocks - 1) + 1
 
 
 def merge_sums(batches: Iterator[pa.RecordBatch], width: int) -> Iterator[pa.RecordBatch]:
-    """Rows of FACTORS or SOLVED, less their factors: the first by block gets the sums of all, the others keep but their names."""
+    """Rows of FACTORS or SOLVED, less their factors: the first by block gets the sums of all,
+    the others keep but their names.
+    """
     found = list(batches)
     rows = sorted(rows_of(found), key=itemgetter("block"))
     if rows:
@@ -212,8 +267,12 @@ def _square(content: bytes, width: int) -> Float64:
     return np.frombuffer(content).reshape(width, width)
 
 
-def solve_shared(batches: Iterator[pa.RecordBatch], others: Shared, own: Shared, step: Step) -> Iterator[pa.RecordBatch]:
-    """One side's columns of PACKED, without its prefix, to SOLVED; others and own: (ids, width), all factors of either side."""
+def solve_shared(
+    batches: Iterator[pa.RecordBatch], others: Shared, own: Shared, step: Step
+) -> Iterator[pa.RecordBatch]:
+    """One side's columns of PACKED, without its prefix, to SOLVED; others and own: (ids,
+    width), all factors of either side.
+    """
     for row in _rows(batches):
         block = decode(row)
         solved = step.solve(row["block"], block, others.value, own.value[block.ids])
@@ -223,7 +282,8 @@ def solve_shared(batches: Iterator[pa.RecordBatch], others: Shared, own: Shared,
 def send_factors(
     numbers: Iterator[pa.RecordBatch], packed: StoredRows, factors: StoredRows, side: str
 ) -> Iterator[pa.RecordBatch]:
-    """MESSAGES of the factors of blocks, whose numbers are the one column given, to the other side's blocks.
+    """MESSAGES of the factors of blocks, whose numbers are the one column given, to the other
+    side's blocks.
 
     packed: rows of PACKED, factors: rows of FACTORS, by number.
     """
@@ -234,7 +294,9 @@ def send_factors(
                     yield from _messages(ratings, side, row)
 
 
-def _messages(packed: Mapping[str, Any], side: str, row: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
+def _messages(
+    packed: Mapping[str, Any], side: str, row: Mapping[str, Any]
+) -> Iterator[pa.RecordBatch]:
     _, factors = _factors(row)
     ends = np.frombuffer(packed[f"{side}_sent_ends"], np.int64)
     sent = np.frombuffer(packed[f"{side}_sent"], np.int32)
@@ -251,7 +313,8 @@ def solve_routed(
 ) -> Iterator[pa.RecordBatch]:
     """All MESSAGES to one block to SOLVED.
 
-    packed: rows of PACKED, own: rows of FACTORS so far, by number; a block without one begins at zero.
+    packed: rows of PACKED, own: rows of FACTORS so far, by number; a block without one begins at
+    zero.
     """
     received = sorted(rows_of(messages), key=itemgetter("source", "part"))
     if not received:
@@ -259,7 +322,9 @@ def solve_routed(
     number = received[0]["block"]
     (ratings,) = rows_of(_stored(packed, number))
     block = decode(ratings, f"{side}_")
-    others = np.concatenate([np.frombuffer(message["factors"], np.float32) for message in received]).reshape(-1, step.width)
+    others = np.concatenate(
+        [np.frombuffer(message["factors"], np.float32) for message in received]
+    ).reshape(-1, step.width)
     start = np.zeros((len(block.ids), step.width), np.float32)
     for row in rows_of(_stored(own, number)):
         start = _factors(row)[1]
@@ -271,7 +336,8 @@ def _stored(rows: StoredRows, number: int) -> list[pa.RecordBatch]:
     return [] if row is None else [row]
 
 
-# ---------------------------------------------------------------------------------------------------------------- factors
+# --------------------------------------------------------------------------------------------------
+# factors
 
 
 def begin(
@@ -285,8 +351,11 @@ def begin(
         yield pa.RecordBatch.from_pylist([_row(row["block"], ids, counts, factors)], schema=FACTORS)
 
 
-def continue_from(packed: pa.Table, earlier: pa.Table, side: str, objective: Objective, width: int) -> pa.Table:
-    """Columns block, ids and indptr, and published factors (columns id and factors) of that block, to FACTORS.
+def continue_from(
+    packed: pa.Table, earlier: pa.Table, side: str, objective: Objective, width: int
+) -> pa.Table:
+    """Columns block, ids and indptr, and published factors (columns id and factors) of that block,
+    to FACTORS.
 
     Ids without earlier factors begin at zero.
     """
@@ -307,7 +376,9 @@ def look_up(batches: Iterator[pa.RecordBatch], factors: Shared) -> Iterator[pa.R
     """Columns block, ids and indptr to FACTORS, from all factors of the side (ids, width)."""
     for row in _rows(batches):
         ids, counts = _rated(row)
-        yield pa.RecordBatch.from_pylist([_row(row["block"], ids, counts, factors.value[ids])], schema=FACTORS)
+        yield pa.RecordBatch.from_pylist(
+            [_row(row["block"], ids, counts, factors.value[ids])], schema=FACTORS
+        )
 
 
 def pick_factors(batches: Iterator[pa.RecordBatch], wanted: Int32) -> Iterator[pa.RecordBatch]:
@@ -315,11 +386,17 @@ def pick_factors(batches: Iterator[pa.RecordBatch], wanted: Int32) -> Iterator[p
     for row in _rows(batches):
         ids, factors = _factors(row)
         chosen = np.flatnonzero(np.isin(ids, wanted))
-        picked = {"block": row["block"], "ids": ids[chosen].tobytes(), "factors": factors[chosen].tobytes()}
+        picked = {
+            "block": row["block"],
+            "ids": ids[chosen].tobytes(),
+            "factors": factors[chosen].tobytes(),
+        }
         yield pa.RecordBatch.from_pylist([picked], schema=ROWS)
 
 
-def publish(batches: Iterator[pa.RecordBatch], side: str, objective: Objective) -> Iterator[pa.RecordBatch]:
+def publish(
+    batches: Iterator[pa.RecordBatch], side: str, objective: Objective
+) -> Iterator[pa.RecordBatch]:
     """ROWS to a row per id: its id, named like the side, and its factors as they are published."""
     for row in _rows(batches):
         ids, factors = _factors(row)
@@ -327,7 +404,9 @@ def publish(batches: Iterator[pa.RecordBatch], side: str, objective: Objective) 
             part = als.published(factors[first : first + _PUBLISHED_ROWS], side, objective)
             ends = np.arange(0, part.size + 1, part.shape[1], dtype=np.int32)
             lists = pa.ListArray.from_arrays(ends, pa.array(part.ravel()))
-            yield pa.record_batch([pa.array(ids[first : first + _PUBLISHED_ROWS]), lists], names=[side, "factors"])
+            yield pa.record_batch(
+                [pa.array(ids[first : first + _PUBLISHED_ROWS]), lists], names=[side, "factors"]
+            )
 
 
 def _rated(row: Mapping[str, Any]) -> tuple[Int32, Int64]:

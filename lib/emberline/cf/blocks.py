@@ -1,8 +1,9 @@
-"""Blocks of rows as they travel through Spark: ids and a matrix, dense or sparse, as the bytes of a few arrays.
+"""Blocks of rows as they travel through Spark: ids and a matrix, dense or sparse, as the bytes of a
+few arrays.
 
-A block of m rows is the ids (m,) int32, ascending, and either a dense (m, d) float32 matrix or a CSR matrix whose columns are
-dense indices of users or items. The product of two blocks is `left @ right.T`: users' factors with items' factors, or users'
-histories with items' neighbours.
+A block of m rows is the ids (m,) int32, ascending, and either a dense (m, d) float32 matrix or a
+CSR matrix whose columns are dense indices of users or items. The product of two blocks is `left @
+right.T`: users' factors with items' factors, or users' histories with items' neighbours.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,12 +21,18 @@ Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
-BLOCK_FIELDS = [("ids", pa.binary()), ("indptr", pa.binary()), ("indices", pa.binary()), ("values", pa.binary())]
+BLOCK_FIELDS = [
+    ("ids", pa.binary()),
+    ("indptr", pa.binary()),
+    ("indices", pa.binary()),
+    ("values", pa.binary()),
+]
 
 
 @dataclass(frozen=True)
 class Block:
-    """Rows `ids` of a matrix; dense where `indptr` is empty, in which case `values` has len(ids) * d elements.
+    """Rows `ids` of a matrix; dense where `indptr` is empty, in which case `values` has len(ids) *
+    d elements.
 
     A sparse block of places only has no values.
     """
@@ -45,10 +52,14 @@ class Block:
 
     def sparse(self, num_columns: int) -> sp.csr_array:
         """The rows of a sparse block: (m, num_columns) CSR."""
-        return sp.csr_array((self.values, self.indices, self.indptr), shape=(len(self.ids), num_columns))
+        return sp.csr_array(
+            (self.values, self.indices, self.indptr), shape=(len(self.ids), num_columns)
+        )
 
     def places(self) -> Int64:
-        """The places of a sparse block's entries (n,), ascending: 2^32 times the row's id, plus the column."""
+        """The places of a sparse block's entries (n,), ascending: 2^32 times the row's id, plus
+        the column.
+        """
         return (np.repeat(self.ids.astype(np.int64), np.diff(self.indptr)) << 32) | self.indices
 
     def rows(self, start: int, stop: int) -> "Block":
@@ -73,7 +84,9 @@ class Block:
 
 
 def decode(row: Mapping[str, Any], prefix: str = "") -> Block:
-    """The block whose BLOCK_FIELDS, with `prefix` before their names, are in `row`, as bytes or buffers, which are not copied."""
+    """The block whose BLOCK_FIELDS, with `prefix` before their names, are in `row`, as bytes or
+    buffers, which are not copied.
+    """
     return Block(
         np.frombuffer(row[f"{prefix}ids"], np.int32),
         np.frombuffer(row[f"{prefix}indptr"], np.int64),
@@ -85,11 +98,18 @@ def decode(row: Mapping[str, Any], prefix: str = "") -> Block:
 def dense_block(ids: Int32, rows: Float32) -> Block:
     """A block of the rows (m, d), put in the order of their ids (m,)."""
     order = np.argsort(ids, kind="stable")
-    return Block(ids[order], np.empty(0, np.int64), np.empty(0, np.int32), np.ascontiguousarray(rows[order]).ravel())
+    return Block(
+        ids[order],
+        np.empty(0, np.int64),
+        np.empty(0, np.int32),
+        np.ascontiguousarray(rows[order]).ravel(),
+    )
 
 
 def product(left: Block, right: Block) -> Float32:
-    """`left @ right.T`, dense: (rows of left, rows of right) float32. Both blocks are dense, or both are sparse."""
+    """`left @ right.T`, dense: (rows of left, rows of right) float32. Both blocks are dense, or
+    both are sparse.
+    """
     if not left.is_sparse:
         return left.dense() @ right.dense().T
     num_columns = 1 + max(left.indices.max(initial=0), right.indices.max(initial=0))
@@ -104,10 +124,15 @@ def matrix_of(lists: pa.ListArray, rows: int) -> Float32:
 
 
 def rows_of(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
-    """The rows of batches, each of which holds thousands of entries; binary values are views of their buffers."""
+    """The rows of batches, each of which holds thousands of entries; binary values are views of
+    their buffers.
+    """
     for batch in batches:
         for at in range(batch.num_rows):
-            yield {name: _plain(column[at]) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+            yield {
+                name: _plain(column[at])
+                for name, column in zip(batch.schema.names, batch.columns, strict=True)
+            }
 
 
 def _plain(value: pa.Scalar) -> Any:

@@ -1,19 +1,21 @@
 """Cosine neighbours: the rows of a sparse matrix that point in the most similar directions.
 
-Rows are those that are compared, items or users, and terms what they are compared by, users or items. Of entries x:
+Rows are those that are compared, items or users, and terms what they are compared by, users or
+items. Of entries x:
 
     similarity(i, j) = sum_t x_it x_jt / (|x_i| |x_j|) * n / (n + shrinkage)
 
-with n the number of terms that i and j have in common (Bell, Koren 2007; Koren 2008, equation 2: few in common say little). The
-entries are ratings, as they are, less a mean, or weighted:
+with n the number of terms that i and j have in common (Bell, Koren 2007; Koren 2008, equation 2:
+few in common say little). The entries are ratings, as they are, less a mean, or weighted:
 
     center = terms   r_it - mean_t    for items the adjusted cosine of Sarwar et al. (2001), but with |x_i| over all of i's raters
     center = rows    r_it - mean_i
     tf-idf           sqrt(r_it) idf_t
     bm25             r_it (K1 + 1) / (K1 (1 - B + B length_i / average length) + r_it) idf_t      (Robertson, Zaragoza 2009)
 
-where length_i is the sum of i's ratings and idf_t = log(number of rows / (1 + ratings of t)), but not below 0. These are the
-formulas of `implicit` 0.7 and its K1 = 1.2 and B = 0.75; it multiplies BM25's weights as they are, here they are cosines, too.
+where length_i is the sum of i's ratings and idf_t = log(number of rows / (1 + ratings of t)), but
+not below 0. These are the formulas of `implicit` 0.7 and its K1 = 1.2 and B = 0.75; it multiplies
+BM25's weights as they are, here they are cosines, too.
 """
 
 from collections.abc import Iterator
@@ -32,7 +34,9 @@ from emberline.cf.entries import Arrays, Entries
 Bool = npt.NDArray[np.bool_]
 
 K1, B = 1.2, 0.75
-_SLACK = 8  # candidates beyond those wanted: without them, every tie at the end of a list would be looked at again
+# candidates beyond those wanted: without them, every tie at the end of a list would be looked at
+# again
+_SLACK = 8
 _ENTRIES = 1 << 23  # of a product, in memory at a time
 ZERO = 1e-7  # a similarity up to this may be what rounding has left of 0
 
@@ -61,16 +65,22 @@ class Damping:
         return self.shrinkage == 0 and self.min_support <= 1
 
 
-# ------------------------------------------------------------------------------------------------------------------ terms
+# --------------------------------------------------------------------------------------------------
+# terms
 
 
 def sampled(entries: Entries, groups: Int32, limit: int, seed: int) -> Bool:
-    """True for at most `limit` entries of each group (n,), those whose hash of seed, row and term is smallest.
+    """True for at most `limit` entries of each group (n,), those whose hash of seed, row and term
+    is smallest.
 
     Which they are does not depend on the order of entries, provided that all of a group are here.
     """
     many = np.flatnonzero((np.bincount(groups) > limit)[groups])
-    order = many[np.lexsort((hashing.of_pairs(entries.rows[many], entries.columns[many], seed), groups[many]))]
+    order = many[
+        np.lexsort(
+            (hashing.of_pairs(entries.rows[many], entries.columns[many], seed), groups[many])
+        )
+    ]
     place = np.arange(len(order)) - np.searchsorted(groups[order], groups[order])
     keep = np.ones(len(groups), bool)
     keep[order[place >= limit]] = False
@@ -95,11 +105,14 @@ def inverse_frequencies(groups: Int32, num_rows: int) -> Float32:
     return idf.astype(np.float32)[groups]
 
 
-# ------------------------------------------------------------------------------------------------------------------- rows
+# --------------------------------------------------------------------------------------------------
+# rows
 
 
 def frequencies(values: Float32, groups: Int32, weighting: str, average_length: float) -> Float32:
-    """The part of "tf-idf" or "bm25" that is not `idf`: (n,). A group is a row, all of whose entries are here."""
+    """The part of "tf-idf" or "bm25" that is not `idf`: (n,). A group is a row, all of whose
+    entries are here.
+    """
     exact = values.astype(np.float64)
     if weighting == "tf-idf":
         return np.sqrt(exact).astype(np.float32)
@@ -113,24 +126,35 @@ def rows_of(matrix: sp.csr_matrix) -> Int64:
 
 
 def lengths(rows: sp.csr_matrix) -> Float64:
-    """The Euclidean length of each row (m,); 1 for rows of zeros, which stay such when they are divided by it."""
+    """The Euclidean length of each row (m,); 1 for rows of zeros, which stay such when they are
+    divided by it.
+    """
     squares = np.bincount(rows_of(rows), rows.data.astype(np.float64) ** 2, minlength=rows.shape[0])
     return np.where(squares > 0, np.sqrt(squares), 1.0)
 
 
-# ---------------------------------------------------------------------------------------------------------------- product
+# --------------------------------------------------------------------------------------------------
+# product
 
 
 def nearest(
-    left: sp.csr_matrix, right: sp.csr_matrix, row_ids: Int32, column_ids: Int32, top_k: int, damping: Damping
+    left: sp.csr_matrix,
+    right: sp.csr_matrix,
+    row_ids: Int32,
+    column_ids: Int32,
+    top_k: int,
+    damping: Damping,
 ) -> Nearest:
-    """The `top_k` columns of largest similarity above 0 for each row, but itself; ties go to the smaller id.
+    """The `top_k` columns of largest similarity above 0 for each row, but itself; ties go to the
+    smaller id.
 
-    left: (m, terms) with rows of length 1, and right: (terms, n) with such columns, float64; row_ids: (m,), ascending, and
+    left: (m, terms) with rows of length 1, and right: (terms, n) with such columns, float64;
+    row_ids: (m,), ascending, and
     column_ids: (n,).
 
-    sparse_dot_topn keeps any of the columns that are equal at the end of its list. Whatever is above its last score is in it for
-    sure; where that is not enough, the row is multiplied again, whole.
+    sparse_dot_topn keeps any of the columns that are equal at the end of its list. Whatever is
+    above its last score is in it for sure; where that is not enough, the row is multiplied again,
+    whole.
     """
     if not (left.nnz and right.nnz):
         return Nearest(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
@@ -143,7 +167,14 @@ def nearest(
     parts = [sure.take(~is_open[np.searchsorted(row_ids, sure.rows)])]
     for rows in _cut(np.flatnonzero(is_open), right.shape[1]):
         whole = similarities(left[rows], right, damping)
-        parts.append(_pairs(whole, whole.data.astype(np.float32) >= floor[rows][rows_of(whole)], row_ids[rows], column_ids))
+        parts.append(
+            _pairs(
+                whole,
+                whole.data.astype(np.float32) >= floor[rows][rows_of(whole)],
+                row_ids[rows],
+                column_ids,
+            )
+        )
     return best(Nearest.joined(parts), top_k)
 
 
@@ -153,12 +184,19 @@ def _pairs(matrix: sp.csr_matrix, chosen: Bool, row_ids: Int32, column_ids: Int3
     return Nearest(rows, columns, matrix.data[chosen].astype(np.float32)).take(rows != columns)
 
 
-def _shortlist(left: sp.csr_matrix, right: sp.csr_matrix, size: int, damping: Damping) -> sp.csr_matrix:
-    """The `size` largest entries of each row of the similarities, or fewer, if what is left out is 0."""
+def _shortlist(
+    left: sp.csr_matrix, right: sp.csr_matrix, size: int, damping: Damping
+) -> sp.csr_matrix:
+    """The `size` largest entries of each row of the similarities, or fewer, if what is left out
+    is 0.
+    """
     if damping.is_none:
         return sp_matmul_topn(left, right, size, threshold=ZERO)
     chunks = _cut(np.arange(left.shape[0]), right.shape[1])
-    return sp.vstack([zip_sp_matmul_topn(size, [similarities(left[rows], right, damping)]) for rows in chunks], format="csr")
+    return sp.vstack(
+        [zip_sp_matmul_topn(size, [similarities(left[rows], right, damping)]) for rows in chunks],
+        format="csr",
+    )
 
 
 def _floor(short: sp.csr_matrix, size: int) -> Float32:
@@ -177,9 +215,10 @@ def _cut(rows: Int64, num_columns: int) -> Iterator[Int64]:
 def similarities(left: sp.csr_matrix, right: sp.csr_matrix, damping: Damping) -> sp.csr_matrix:
     """`left @ right`, damped: what has too few common terms is 0.
 
-    One product of complex numbers sums similarities s and counts n together, since the real part of (a/2 + i)(b/2 - i) is
-    ab/4 + 1: its sum is n + s/4, and s is between -1 and 1. That takes 1.5 times as long as a product of real numbers, where
-    a second one takes twice as long, and no sum is 0, so that SciPy leaves out none.
+    One product of complex numbers sums similarities s and counts n together, since the real part of
+    (a/2 + i)(b/2 - i) is ab/4 + 1: its sum is n + s/4, and s is between -1 and 1. That takes 1.5
+    times as long as a product of real numbers, where a second one takes twice as long, and no sum
+    is 0, so that SciPy leaves out none.
     """
     if damping.is_none:
         return left @ right

@@ -1,4 +1,5 @@
-"""What Spark's Python workers run for cosine neighbours: a few large rows in, each a part of a sparse matrix, and out.
+"""What Spark's Python workers run for cosine neighbours: a few large rows in, each a part of a
+sparse matrix, and out.
 
 An id belongs to block `id % blocks`, so that blocks are even whatever the order of ids means.
 """
@@ -28,9 +29,11 @@ _PAIRS = 1 << 16  # whose neighbours are in memory, and travel, at a time
 
 @dataclass(frozen=True)
 class Compressed:
-    """The part of a sparse matrix with some of its rows, in CSR, or some of its columns, in CSC; `ids` (m,) says which.
+    """The part of a sparse matrix with some of its rows, in CSR, or some of its columns, in CSC;
+    `ids` (m,) says which.
 
-    `values` are to be divided by their row's or column's length, (m,) float64: in float32, ties would come apart.
+    `values` are to be divided by their row's or column's length, (m,) float64: in float32, ties
+    would come apart.
     """
 
     ids: Int32
@@ -41,7 +44,9 @@ class Compressed:
 
 
 def _schema(kind: type) -> pa.Schema:
-    return pa.schema([("block", pa.int32()), *((field.name, pa.binary()) for field in fields(kind))])
+    return pa.schema(
+        [("block", pa.int32()), *((field.name, pa.binary()) for field in fields(kind))]
+    )
 
 
 BLOCKS, CANDIDATES = _schema(Compressed), _schema(Nearest)
@@ -49,7 +54,12 @@ ACCOUNTS = pa.schema([("not_finite", pa.int64()), ("negative", pa.int64())])
 NEIGHBORS = pa.schema([("row", pa.int32()), ("neighbor", pa.int32()), ("similarity", pa.float32())])
 PAIRS = pa.schema([("block", pa.int32()), ("targets", pa.binary()), ("owners", pa.binary())])
 RATED = pa.schema(
-    [("block", pa.int32()), ("start", pa.int64()), ("targets", pa.binary()), ("owners", pa.binary())]
+    [
+        ("block", pa.int32()),
+        ("start", pa.int64()),
+        ("targets", pa.binary()),
+        ("owners", pa.binary()),
+    ]
     + [(field.name, pa.binary()) for field in fields(Rated)]
 )
 DEVIATIONS = pa.schema([("target", pa.int32()), ("owner", pa.int32()), ("deviation", pa.float32())])
@@ -67,11 +77,14 @@ def _decoded(kind: type[Kind], row: Mapping[str, Any], prefix: str = "") -> Kind
     return kind(*(np.frombuffer(row[prefix + name], _DTYPES.get(name, np.int32)) for name in names))
 
 
-# ---------------------------------------------------------------------------------------------------------------- packing
+# --------------------------------------------------------------------------------------------------
+# packing
 
 
 def account(batches: Batches) -> Batches:
-    """Columns row, term and value to ACCOUNTS: how many values are not finite, and how many are below zero."""
+    """Columns row, term and value to ACCOUNTS: how many values are not finite, and how many are
+    below zero.
+    """
     for entries in read(batches):
         counts = (~np.isfinite(entries.values)).sum(), (entries.values < 0).sum()
         yield pa.record_batch([[count] for count in counts], schema=ACCOUNTS)
@@ -79,7 +92,9 @@ def account(batches: Batches) -> Batches:
 
 @dataclass(frozen=True)
 class Terms:
-    """What is done to all entries of a term: see cosine; without `limit` none is left out, without `num_rows` none weighted."""
+    """What is done to all entries of a term: see cosine; without `limit` none is left out,
+    without `num_rows` none weighted.
+    """
 
     is_centered: bool = False
     limit: int | None = None
@@ -105,7 +120,9 @@ def prepare_terms(pieces: Batches, blocks: int, terms: Terms, row_blocks: int) -
     """All PIECES of one of so many blocks of terms to PIECES by block of rows."""
     entries = Entries.decoded(rows_of(pieces))
     if terms.limit:
-        entries = entries.take(cosine.sampled(entries, entries.columns // blocks, terms.limit, terms.seed))
+        entries = entries.take(
+            cosine.sampled(entries, entries.columns // blocks, terms.limit, terms.seed)
+        )
     groups = entries.columns // blocks
     if terms.is_centered:
         entries = replace(entries, values=cosine.centered(entries.values, groups))
@@ -124,12 +141,17 @@ def prepare_rows(pieces: Batches, blocks: int, rows: Rows) -> Batches:
     if rows.is_centered:
         values = cosine.centered(values, groups)
     if rows.weighting != "none":
-        values = cosine.frequencies(values, groups, rows.weighting, rows.average_length) * entries.idf
+        values = (
+            cosine.frequencies(values, groups, rows.weighting, rows.average_length) * entries.idf
+        )
     present = np.bincount(groups) > 0
     place = np.cumsum(present, dtype=np.int32) - 1
     matrix = replace(entries, rows=place[groups], values=values).matrix(int(present.sum()))
     number = found[0]["block"]
-    yield _encoded(number, _compressed(np.flatnonzero(present) * blocks + number, cosine.lengths(matrix), matrix))
+    yield _encoded(
+        number,
+        _compressed(np.flatnonzero(present) * blocks + number, cosine.lengths(matrix), matrix),
+    )
 
 
 def _compressed(ids: Int64, lengths: Float64, matrix: sp.csr_matrix | sp.csc_matrix) -> Compressed:
@@ -138,12 +160,18 @@ def _compressed(ids: Int64, lengths: Float64, matrix: sp.csr_matrix | sp.csc_mat
 
 
 def as_columns(blocks: Batches) -> Batches:
-    """BLOCKS of rows to one row of BLOCKS: all of these rows as the columns of a matrix that has terms as rows."""
+    """BLOCKS of rows to one row of BLOCKS: all of these rows as the columns of a matrix that
+    has terms as rows.
+    """
     parts = [_decoded(Compressed, row) for row in rows_of(blocks)]
     if parts:
         num_terms = max(map(_num_terms, parts))
-        stacked = sp.vstack([_matrix(part.values, part, len(part.ids), num_terms) for part in parts], format="csr")
-        ids, lengths = (np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "lengths"))
+        stacked = sp.vstack(
+            [_matrix(part.values, part, len(part.ids), num_terms) for part in parts], format="csr"
+        )
+        ids, lengths = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "lengths")
+        )
         yield _encoded(0, _compressed(ids, lengths, stacked.tocsc()))
 
 
@@ -151,13 +179,16 @@ def _num_terms(rows: Compressed) -> int:
     return int(rows.indices.max(initial=-1)) + 1
 
 
-def _matrix(data: Float32 | Float64, part: Compressed, num_rows: int, num_columns: int) -> sp.csr_matrix:
+def _matrix(
+    data: Float32 | Float64, part: Compressed, num_rows: int, num_columns: int
+) -> sp.csr_matrix:
     """CSR of `part` with these data; rows after its last are empty."""
     indptr = np.pad(part.indptr, (0, num_rows + 1 - len(part.indptr)), "edge")
     return sp.csr_matrix((data, part.indices, indptr), shape=(num_rows, num_columns))
 
 
-# ---------------------------------------------------------------------------------------------------------------- product
+# --------------------------------------------------------------------------------------------------
+# product
 
 
 @dataclass(frozen=True)
@@ -171,26 +202,39 @@ class Search:
 
 
 def match(pairs: Batches, search: Search) -> Batches:
-    """The neighbours of a block's rows among a block's columns, whose names begin with RIGHT: pairs of BLOCKS to CANDIDATES."""
+    """The neighbours of a block's rows among a block's columns, whose names begin with RIGHT:
+    pairs of BLOCKS to CANDIDATES.
+    """
     for pair in rows_of(pairs):
         rows, columns = _decoded(Compressed, pair), _decoded(Compressed, pair, RIGHT)
         left, right = _factors(rows, columns)
         chosen = cosine.in_sample(rows.ids, search.one_in, search.seed)
         left = left if chosen.all() else left[chosen]
-        found = cosine.nearest(left, right, rows.ids[chosen], columns.ids, search.top_k, search.damping)
+        found = cosine.nearest(
+            left, right, rows.ids[chosen], columns.ids, search.top_k, search.damping
+        )
         yield _encoded(pair["block"], found)
 
 
 def match_and_merge(pairs: Batches, search: Search) -> Batches:
-    """Both at once, where there is one block of columns: no candidates from elsewhere are to be waited for."""
+    """Both at once, where there is one block of columns: no candidates from elsewhere are to be
+    waited for.
+    """
     return merge(match(pairs, search), search.top_k)
 
 
 def _factors(rows: Compressed, columns: Compressed) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """Both with lengths 1 and with as many terms: a term that only one of them has is empty in the other."""
+    """Both with lengths 1 and with as many terms: a term that only one of them has is empty in
+    the other.
+    """
     terms = max(_num_terms(rows), len(columns.indptr) - 1)
-    left, right = rows.values / np.repeat(rows.lengths, np.diff(rows.indptr)), columns.values / columns.lengths[columns.indices]
-    return _matrix(left, rows, len(rows.ids), terms), _matrix(right, columns, terms, len(columns.ids))
+    left, right = (
+        rows.values / np.repeat(rows.lengths, np.diff(rows.indptr)),
+        columns.values / columns.lengths[columns.indices],
+    )
+    return _matrix(left, rows, len(rows.ids), terms), _matrix(
+        right, columns, terms, len(columns.ids)
+    )
 
 
 def merge(candidates: Batches, top_k: int) -> Batches:
@@ -201,11 +245,14 @@ def merge(candidates: Batches, top_k: int) -> Batches:
         yield pa.record_batch([best.rows, best.neighbors, best.similarities], schema=NEIGHBORS)
 
 
-# ------------------------------------------------------------------------------------------------------------- prediction
+# --------------------------------------------------------------------------------------------------
+# prediction
 
 
 def gather(pieces: Batches) -> Batches:
-    """All PIECES of pairs (target, owner) of one block to one row of PAIRS, in the order of targets and owners."""
+    """All PIECES of pairs (target, owner) of one block to one row of PAIRS, in the order of
+    targets and owners.
+    """
     found = list(rows_of(pieces))
     if found:
         pairs = Entries.decoded(found)
@@ -215,7 +262,9 @@ def gather(pieces: Batches) -> Batches:
 
 
 def look_up(cells: Batches, rule: Rule) -> Batches:
-    """The neighbours of a block's pairs among a block's columns: BLOCKS, PAIRS and RIGHT columns to rows of RATED."""
+    """The neighbours of a block's pairs among a block's columns: BLOCKS, PAIRS and RIGHT
+    columns to rows of RATED.
+    """
     for cell in rows_of(cells):
         rows, columns = _decoded(Compressed, cell), _decoded(Compressed, cell, RIGHT)
         targets, owners = (np.frombuffer(cell[name], np.int32) for name in ("targets", "owners"))
@@ -231,7 +280,10 @@ def _neighborhood(rows: Compressed, columns: Compressed) -> Neighborhood:
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     columns = replace(
-        columns, ids=columns.ids[order], lengths=columns.lengths[order], indices=place[columns.indices].astype(np.int32)
+        columns,
+        ids=columns.ids[order],
+        lengths=columns.lengths[order],
+        indices=place[columns.indices].astype(np.int32),
     )
     left, right = _factors(rows, columns)
     deviations = _matrix(columns.values, columns, right.shape[0], len(columns.ids))
@@ -240,18 +292,24 @@ def _neighborhood(rows: Compressed, columns: Compressed) -> Neighborhood:
 
 def _rated(block: int, start: int, targets: Int32, owners: Int32, found: Rated) -> pa.RecordBatch:
     arrays = [targets, owners, *(getattr(found, field.name) for field in fields(Rated))]
-    return pa.record_batch([[block], [start], *([array.tobytes()] for array in arrays)], schema=RATED)
+    return pa.record_batch(
+        [[block], [start], *([array.tobytes()] for array in arrays)], schema=RATED
+    )
 
 
 def predict(candidates: Batches, rule: Rule) -> Batches:
     """RATED of the same pairs after each other to DEVIATIONS of those that have a neighbour."""
     for _, group in groupby(rows_of(candidates), itemgetter("block", "start")):
         parts = list(group)
-        targets, owners = (np.frombuffer(parts[0][name], np.int32) for name in ("targets", "owners"))
+        targets, owners = (
+            np.frombuffer(parts[0][name], np.int32) for name in ("targets", "owners")
+        )
         best = cosine.best(Rated.joined([_decoded(Rated, part) for part in parts]), rule.top_k)
         deviations = weighted_means(best, len(targets), rule.prior)
         answered = ~np.isnan(deviations)
-        yield pa.record_batch([targets[answered], owners[answered], deviations[answered]], schema=DEVIATIONS)
+        yield pa.record_batch(
+            [targets[answered], owners[answered], deviations[answered]], schema=DEVIATIONS
+        )
 
 
 def look_up_and_predict(cells: Batches, rule: Rule) -> Batches:

@@ -7,7 +7,9 @@ UInt64 = npt.NDArray[np.uint64]
 
 
 def mix(bits: UInt64) -> UInt64:
-    """SplitMix64's output function (Steele, Lea, Flood 2014): any numbers (n,) to 64 well mixed bits each."""
+    """SplitMix64's output function (Steele, Lea, Flood 2014): any numbers (n,) to 64 well mixed
+    bits each.
+    """
     bits = bits + np.uint64(0x9E3779B97F4A7C15)
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,10 +1,13 @@
-"""A kernel by a few landmarks, so that kernel regression is ridge regression on rows that stay where they are.
+"""A kernel by a few landmarks, so that kernel regression is ridge regression on rows that stay
+where they are.
 
-Of rows of length 1, such as square roots of histograms, whose product is the Bhattacharyya coefficient, the kernel is
+Of rows of length 1, such as square roots of histograms, whose product is the Bhattacharyya
+coefficient, the kernel is
 
     K(a, b) = exp(-(1 - a b) / WIDTH)
 
-and the features of x are K(x, L) K(L, L)^(-1/2), the products of which are about K (Nystrom's method; Williams, Seeger 2001).
+and the features of x are K(x, L) K(L, L)^(-1/2), the products of which are about K (Nystrom's
+method; Williams, Seeger 2001).
 """
 
 from dataclasses import dataclass
@@ -15,7 +18,8 @@ import numpy as np
 from emberline.cf.blocks import Float32, Float64
 
 WIDTH = 0.15
-_FLAT = 1e-6  # directions in which the landmarks differ by less than this share of the largest are noise
+# directions in which the landmarks differ by less than this share of the largest are noise
+_FLAT = 1e-6
 
 
 def kernel(left: Float32, right: Float32) -> Float64:

@@ -1,6 +1,8 @@
-"""Ranking and rating metrics as sums that can be merged: per block on executors, over blocks on the driver.
+"""Ranking and rating metrics as sums that can be merged: per block on executors, over blocks on the
+driver.
 
-For a user with the set R of relevant held-out items and a list of recommended items, hit(p) = 1 where the item at rank p is in R:
+For a user with the set R of relevant held-out items and a list of recommended items, hit(p) = 1
+where the item at rank p is in R:
 
     precision@k            sum_{p<=k} hit(p) / k
     recall@k/n             sum_{p<=k} hit(p) / |R|
@@ -21,7 +23,14 @@ import numpy as np
 
 from emberline.cf.blocks import Float64, Int32
 
-_NAMES = ("precision@{k}", "recall@{k}/n", "recall@{k}/min(k,n)", "hit_rate@{k}", "ndcg@{k}", "map@{k}/min(k,n)")
+_NAMES = (
+    "precision@{k}",
+    "recall@{k}/n",
+    "recall@{k}/min(k,n)",
+    "hit_rate@{k}",
+    "ndcg@{k}",
+    "map@{k}/min(k,n)",
+)
 
 
 def ranking_names(ks: tuple[int, ...]) -> list[str]:
@@ -32,10 +41,12 @@ def ranking_names(ks: tuple[int, ...]) -> list[str]:
 def per_user(relevant: Int32, hit_users: Int32, hit_ranks: Int32, ks: tuple[int, ...]) -> Float64:
     """Each user's metrics: (num_users, 6 * len(ks)).
 
-    relevant: (num_users,) how many relevant items, at least 1; hit_users and hit_ranks: (num_hits,) the user's position in
-    `relevant` and the hit's rank from 1.
+    relevant: (num_users,) how many relevant items, at least 1; hit_users and hit_ranks: (num_hits,)
+    the user's position in `relevant` and the hit's rank from 1.
     """
-    return np.column_stack([column for k in ks for column in _at_k(relevant, hit_users, hit_ranks, k)])
+    return np.column_stack(
+        [column for k in ks for column in _at_k(relevant, hit_users, hit_ranks, k)]
+    )
 
 
 def _at_k(relevant: Int32, hit_users: Int32, hit_ranks: Int32, k: int) -> list[Float64]:
@@ -49,32 +60,59 @@ def _at_k(relevant: Int32, hit_users: Int32, hit_ranks: Int32, k: int) -> list[F
     precisions = np.bincount(users, nth_hit / ranks, minlength=total)
     ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(1, k + 1) + 1))])
     reachable = np.minimum(relevant, k)
-    return [hits / k, hits / relevant, hits / reachable, (hits > 0) * 1.0, gain / ideal[reachable], precisions / reachable]
+    return [
+        hits / k,
+        hits / relevant,
+        hits / reachable,
+        (hits > 0) * 1.0,
+        gain / ideal[reachable],
+        precisions / reachable,
+    ]
 
 
 def protocol(name: str, facts: dict[str, Any]) -> dict[str, Any]:
-    """A protocol's name, hash and facts, JSON-ready: two numbers can be compared only under the same hash."""
+    """A protocol's name, hash and facts, JSON-ready: two numbers can be compared only under the
+    same hash.
+    """
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     return {"name": name, "hash": digest, **facts}
 
 
 def measured(subject: str, metric: str, value: float, error: float, **count: int) -> dict[str, Any]:
-    """A row of a report, JSON-ready: a standard error that is not a number is None; `count` says over how many of what."""
+    """A row of a report, JSON-ready: a standard error that is not a number is None; `count`
+    says over how many of what.
+    """
     known = None if np.isnan(error) else float(error)
-    return {"subject": subject, "metric": metric, "value": float(value), "standard_error": known, **count}
+    return {
+        "subject": subject,
+        "metric": metric,
+        "value": float(value),
+        "standard_error": known,
+        **count,
+    }
 
 
 def per_class(confusion: Float64) -> Float64:
-    """(classes, 3): precision, recall and F1 of counts (true class, predicted class); 0 where there is nothing to divide by."""
+    """(classes, 3): precision, recall and F1 of counts (true class, predicted class); 0 where
+    there is nothing to divide by.
+    """
     right, predicted, true = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
     precision, recall = right / np.maximum(predicted, 1), right / np.maximum(true, 1)
     both = precision + recall
-    return np.column_stack([precision, recall, np.where(both > 0, 2 * precision * recall / np.where(both > 0, both, 1), 0)])
+    return np.column_stack(
+        [
+            precision,
+            recall,
+            np.where(both > 0, 2 * precision * recall / np.where(both > 0, both, 1), 0),
+        ]
+    )
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Count, sum and sum of squares of one or several quantities, from which means and standard errors are computed."""
+    """Count, sum and sum of squares of one or several quantities, from which means and standard
+    errors are computed.
+    """
 
     count: int
     total: Float64
@@ -90,7 +128,9 @@ class Sums:
         return cls(len(values), values.sum(axis=0), (values**2).sum(axis=0))
 
     def merge(self, other: Self) -> Self:
-        return type(self)(self.count + other.count, self.total + other.total, self.squares + other.squares)
+        return type(self)(
+            self.count + other.count, self.total + other.total, self.squares + other.squares
+        )
 
     def mean(self) -> Float64:
         """(width,); NaN where nothing was counted."""
@@ -98,11 +138,19 @@ class Sums:
 
     def deviation(self) -> Float64:
         """(width,): the standard deviation of what was counted; NaN where nothing was."""
-        return np.sqrt(np.maximum(self.squares / self.count - self.mean() ** 2, 0)) if self.count else self.mean()
+        return (
+            np.sqrt(np.maximum(self.squares / self.count - self.mean() ** 2, 0))
+            if self.count
+            else self.mean()
+        )
 
     def standard_error(self) -> Float64:
         """Of the mean, (width,); NaN below two values."""
         if self.count < 2:
             return np.full_like(self.total, np.nan)
-        variance = np.maximum(self.squares / self.count - self.mean() ** 2, 0) * self.count / (self.count - 1)
+        variance = (
+            np.maximum(self.squares / self.count - self.mean() ** 2, 0)
+            * self.count
+            / (self.count - 1)
+        )
         return np.sqrt(variance / self.count)

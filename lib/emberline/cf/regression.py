@@ -1,4 +1,6 @@
-"""What Spark's Python workers run for ridge regressions: several at once, each on what it sees of a row."""
+"""What Spark's Python workers run for ridge regressions: several at once, each on what it sees
+of a row.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,12 +23,16 @@ MOMENTS = pa.schema(
         ("yy", pa.binary()),
     ]
 )
-PREDICTED = pa.schema([("subject", pa.string()), ("item", pa.int32()), ("factors", pa.list_(pa.float32()))])
+PREDICTED = pa.schema(
+    [("subject", pa.string()), ("item", pa.int32()), ("factors", pa.list_(pa.float32()))]
+)
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a regression sees of a row: a column of lists of one length, or, with landmarks, how like them that is."""
+    """What a regression sees of a row: a column of lists of one length, or, with landmarks, how
+    like them that is.
+    """
 
     column: str
     landmarks: Landmarks | None = None
@@ -37,8 +43,12 @@ class Inputs:
         return plain if self.landmarks is None else self.landmarks.features(plain)
 
 
-def sum_moments(batches: Iterator[pa.RecordBatch], inputs: Mapping[str, Inputs]) -> Iterator[pa.RecordBatch]:
-    """Columns split, factors, weight and those of the inputs to a row of MOMENTS per batch, split and subject."""
+def sum_moments(
+    batches: Iterator[pa.RecordBatch], inputs: Mapping[str, Inputs]
+) -> Iterator[pa.RecordBatch]:
+    """Columns split, factors, weight and those of the inputs to a row of MOMENTS per batch,
+    split and subject.
+    """
     for batch in batches:
         for split in batch["split"].unique():
             rows = batch.filter(pc.equal(batch["split"], split))
@@ -53,8 +63,12 @@ def sum_moments(batches: Iterator[pa.RecordBatch], inputs: Mapping[str, Inputs])
 def apply_weights(
     batches: Iterator[pa.RecordBatch], inputs: Mapping[str, Inputs], weights: Mapping[str, Float64]
 ) -> Iterator[pa.RecordBatch]:
-    """Columns item and those of the inputs to PREDICTED, by each subject's weights, the last ones being the constant's."""
+    """Columns item and those of the inputs to PREDICTED, by each subject's weights, the last
+    ones being the constant's.
+    """
     for batch in batches:
         for subject, seen in inputs.items():
             predicted = (ridge.with_one(seen.of(batch)) @ weights[subject]).astype(np.float32)
-            yield pa.record_batch([[subject] * batch.num_rows, batch["item"], list(predicted)], schema=PREDICTED)
+            yield pa.record_batch(
+                [[subject] * batch.num_rows, batch["item"], list(predicted)], schema=PREDICTED
+            )

@@ -1,4 +1,6 @@
-"""Ridge regression from sums that can be merged, so that rows stay where they are and one small system is solved."""
+"""Ridge regression from sums that can be merged, so that rows stay where they are and one small
+system is solved.
+"""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,7 +12,9 @@ from emberline.cf.blocks import Float32, Float64
 
 @dataclass(frozen=True)
 class Moments:
-    """Of rows x (d,) with a 1 appended and y (m,): how many, and the weighted sums of x x.T, x y.T and y y.T's diagonal."""
+    """Of rows x (d,) with a 1 appended and y (m,): how many, and the weighted sums of x x.T, x
+    y.T and y y.T's diagonal.
+    """
 
     count: int
     xx: Float64
@@ -19,7 +23,12 @@ class Moments:
 
     @classmethod
     def empty(cls, features: int, targets: int) -> Self:
-        return cls(0, np.zeros((features + 1, features + 1)), np.zeros((features + 1, targets)), np.zeros(targets))
+        return cls(
+            0,
+            np.zeros((features + 1, features + 1)),
+            np.zeros((features + 1, targets)),
+            np.zeros(targets),
+        )
 
     @classmethod
     def of(cls, features: Float32, targets: Float32, weights: Float64 | None = None) -> Self:
@@ -30,20 +39,27 @@ class Moments:
         return cls(len(x), x.T @ weighted, weighted.T @ y, squares.sum(axis=0))
 
     def merge(self, other: Self) -> Self:
-        return type(self)(self.count + other.count, self.xx + other.xx, self.xy + other.xy, self.yy + other.yy)
+        return type(self)(
+            self.count + other.count, self.xx + other.xx, self.xy + other.xy, self.yy + other.yy
+        )
 
     def solve(self, strength: float) -> Float64:
-        """(d + 1, m): the weights that minimise squared error plus `strength` times the mean of x x.T's diagonal times |w|^2.
+        """(d + 1, m): the weights that minimise squared error plus `strength` times the mean of x
+        x.T's diagonal times |w|^2.
 
         The constant's weight is not penalised.
         """
-        diagonal = np.full(len(self.xx), strength * np.trace(self.xx[:-1, :-1]) / max(1, len(self.xx) - 1))
+        diagonal = np.full(
+            len(self.xx), strength * np.trace(self.xx[:-1, :-1]) / max(1, len(self.xx) - 1)
+        )
         diagonal[-1] = 1e-9
         return np.linalg.solve(self.xx + np.diag(diagonal), self.xy).astype(np.float64)
 
     def squared_error(self, weights: Float64) -> float:
         """Summed over these rows and all targets, of predictions `x @ weights`."""
-        return float(self.yy.sum() - 2 * (weights * self.xy).sum() + (weights * (self.xx @ weights)).sum())
+        return float(
+            self.yy.sum() - 2 * (weights * self.xy).sum() + (weights * (self.xx @ weights)).sum()
+        )
 
 
 def with_one(features: Float32) -> Float32:

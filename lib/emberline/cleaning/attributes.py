@@ -1,4 +1,6 @@
-"""Raw rows of what is known of items or users, as texts, to attributes, or to a reason why a row has none."""
+"""Raw rows of what is known of items or users, as texts, to attributes, or to a reason why a
+row has none.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,8 +36,8 @@ SCHEMA = pa.schema(
 class AttributeRules:
     """What a clean row of attributes is.
 
-    `columns` are those that the source has: id, and some of SINGLE, LISTS and `_number_n`, which is the n-th of all
-    `numbers`. `list_separator` stands between the words of a list.
+    `columns` are those that the source has: id, and some of SINGLE, LISTS and `_number_n`, which is
+    the n-th of all `numbers`. `list_separator` stands between the words of a list.
     """
 
     columns: frozenset[str]
@@ -52,7 +54,9 @@ def clean_all(batches: Iterator[pa.RecordBatch], rules: AttributeRules) -> Itera
 
 
 def clean(rows: pa.RecordBatch, rules: AttributeRules) -> pa.RecordBatch:
-    """Columns of SCHEMA; `reason` is null for a good row, `unusable` has the names of numbers that are none in it."""
+    """Columns of SCHEMA; `reason` is null for a good row, `unusable` has the names of numbers
+    that are none in it.
+    """
     found = {name: texts.clean(rows[name], rules.texts) for name in sorted(rules.columns)}
     spelled, one = ids.clean(found["id"], rules.ids)
     missing = pc.if_else(pc.is_null(spelled), "id is missing", None)
@@ -79,23 +83,35 @@ def _words(written: pa.Array | None, rules: AttributeRules, count: int) -> pa.Ar
         return _lists(np.zeros(count, np.int64), pa.array([], pa.string()))
     one = pc.fill_null(texts.clean(written, rules.texts), "")
     is_list = pc.fill_null(pc.starts_with(written, WORDS), False)
-    cut = pc.split_pattern(pc.if_else(is_list, written, pc.replace_substring(one, rules.list_separator, WORDS)), WORDS)
+    cut = pc.split_pattern(
+        pc.if_else(is_list, written, pc.replace_substring(one, rules.list_separator, WORDS)), WORDS
+    )
     words = texts.clean(pc.list_flatten(cut), TextRules((), rules.texts.normalize))
     is_word = words.is_valid()
     rows = pc.filter(pc.list_parent_indices(cut), is_word).to_numpy(zero_copy_only=False)
     return _lists(np.bincount(rows, minlength=count), pc.filter(words, is_word))
 
 
-def _numbers(found: dict[str, pa.Array], rules: AttributeRules, count: int) -> tuple[pa.Array, pa.Array]:
-    """The numbers of each row, null where there is none or it cannot be used; and the names of those that cannot."""
-    columns = [_number(found.get(f"_number_{place}"), rules, count) for place in range(len(rules.numbers))]
+def _numbers(
+    found: dict[str, pa.Array], rules: AttributeRules, count: int
+) -> tuple[pa.Array, pa.Array]:
+    """The numbers of each row, null where there is none or it cannot be used; and the names of
+    those that cannot.
+    """
+    columns = [
+        _number(found.get(f"_number_{place}"), rules, count) for place in range(len(rules.numbers))
+    ]
     values = [value for value, _ in columns]
     unusable = np.array([bad for _, bad in columns], dtype=bool).reshape(len(columns), count)
     names = pa.array(rules.numbers, pa.string()).take(pa.array(np.nonzero(unusable.T)[1]))
-    return _lists(np.full(count, len(values)), _interleaved(values)), _lists(unusable.sum(axis=0), names)
+    return _lists(np.full(count, len(values)), _interleaved(values)), _lists(
+        unusable.sum(axis=0), names
+    )
 
 
-def _number(found: pa.Array | None, rules: AttributeRules, count: int) -> tuple[pa.Array, np.ndarray]:
+def _number(
+    found: pa.Array | None, rules: AttributeRules, count: int
+) -> tuple[pa.Array, np.ndarray]:
     if found is None:
         return pa.nulls(count, pa.float64()), np.zeros(count, bool)
     value = numbers.parse(found, rules.written)

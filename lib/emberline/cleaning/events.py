@@ -14,7 +14,11 @@ from emberline.cleaning.numbers import NumberRules
 from emberline.cleaning.texts import TextRules
 
 _FLOAT_MAX = 3.4028235e38
-WEIGHS_NOTHING, TOO_EARLY, TOO_LATE = FILTERED = ("event weighs 0", "earlier than since", "not before until")
+WEIGHS_NOTHING, TOO_EARLY, TOO_LATE = FILTERED = (
+    "event weighs 0",
+    "earlier than since",
+    "not before until",
+)
 SCHEMA = pa.schema(
     {
         "source_file": pa.string(),
@@ -36,8 +40,9 @@ SCHEMA = pa.schema(
 class EventRules:
     """What a clean event is.
 
-    `columns` are those that the input has: user_id, item_id, and some of value, timestamp, title and event. `reject` has pairs of
-    (pattern, reason), of which the n-th looks at the column `_rule_n`. Events from `since` on and before `until` are wanted.
+    `columns` are those that the input has: user_id, item_id, and some of value, timestamp, title
+    and event. `reject` has pairs of (pattern, reason), of which the n-th looks at the column
+    `_rule_n`. Events from `since` on and before `until` are wanted.
     """
 
     columns: frozenset[str]
@@ -68,7 +73,9 @@ class _Reasons:
 
     def outcomes(self) -> pa.Array:
         """What becomes of each row: `filtered` where it is a good one, but not wanted."""
-        outcome = pc.if_else(pc.is_in(self.found, value_set=pa.array(FILTERED)), "filtered", "rejected")
+        outcome = pc.if_else(
+            pc.is_in(self.found, value_set=pa.array(FILTERED)), "filtered", "rejected"
+        )
         return pc.if_else(self.found.is_valid(), outcome, None)
 
 
@@ -78,15 +85,20 @@ def clean_all(batches: Iterator[pa.RecordBatch], rules: EventRules) -> Iterator[
 
 
 def clean(rows: pa.RecordBatch, rules: EventRules) -> pa.RecordBatch:
-    """Columns of SCHEMA; `reason` is null for a good row, a spelling is null where it is the id itself.
+    """Columns of SCHEMA; `reason` is null for a good row, a spelling is null where it is the id
+    itself.
 
-    rows: columns source_file, raw, problem, those of the rules, and `_rule_n` for the n-th pattern, as texts.
+    rows: columns source_file, raw, problem, those of the rules, and `_rule_n` for the n-th pattern,
+    as texts.
     """
     found = {name: texts.clean(rows[name], rules.texts) for name in sorted(rules.columns)}
     reasons = _Reasons(rows["problem"])
     for place, (pattern, reason) in enumerate(rules.reject):
         reasons.add(texts.matches(rows[f"_rule_{place}"], pattern), reason)
-    named = {side: ids.clean(found[side], kind) for side, kind in (("user_id", rules.users), ("item_id", rules.items))}
+    named = {
+        side: ids.clean(found[side], kind)
+        for side, kind in (("user_id", rules.users), ("item_id", rules.items))
+    }
     for side, (spelled, _) in named.items():
         reasons.add(pc.is_null(spelled), f"{side} is missing")
     for side, (_, one) in named.items():
@@ -111,12 +123,16 @@ def clean(rows: pa.RecordBatch, rules: EventRules) -> pa.RecordBatch:
 
 
 def _other_spelling(written: pa.Array, cleaned: pa.Array) -> pa.Array:
-    """What stands in the file, but for blanks around it, where the rules for texts have made something else of it."""
+    """What stands in the file, but for blanks around it, where the rules for texts have made
+    something else of it.
+    """
     plain = pc.utf8_trim(written, characters=" ")
     return pc.if_else(pc.fill_null(pc.equal(plain, cleaned), True), None, plain)
 
 
-def _values(found: dict[str, pa.Array], rules: EventRules, reasons: _Reasons, count: int) -> pa.Array:
+def _values(
+    found: dict[str, pa.Array], rules: EventRules, reasons: _Reasons, count: int
+) -> pa.Array:
     value = pa.array([1.0]).take(pa.array([0] * count, pa.int8()))
     if "event" in found:
         value = _weights(found["event"], rules, reasons)
@@ -153,7 +169,9 @@ def _numbers(found: pa.Array, rules: EventRules, reasons: _Reasons) -> pa.Array:
     return value
 
 
-def _moments(found: dict[str, pa.Array], rules: EventRules, reasons: _Reasons, count: int) -> pa.Array:
+def _moments(
+    found: dict[str, pa.Array], rules: EventRules, reasons: _Reasons, count: int
+) -> pa.Array:
     if "timestamp" not in found:
         return pa.nulls(count, times.MOMENT)
     moments = times.parse(found["timestamp"], rules.timestamp_format)
@@ -162,7 +180,9 @@ def _moments(found: dict[str, pa.Array], rules: EventRules, reasons: _Reasons, c
     return moments
 
 
-def _leave_out(found: dict[str, pa.Array], moments: pa.Array, rules: EventRules, reasons: _Reasons) -> None:
+def _leave_out(
+    found: dict[str, pa.Array], moments: pa.Array, rules: EventRules, reasons: _Reasons
+) -> None:
     """Good rows that are not wanted."""
     if nothing := [event for event, weight in rules.weights.items() if weight == 0]:
         reasons.add(pc.is_in(found["event"], value_set=pa.array(nothing)), WEIGHS_NOTHING)

@@ -14,7 +14,9 @@ FLOAT = r"^-?\d{1,38}\.0+$"
 
 @dataclass(frozen=True)
 class IdRules:
-    """Whether an id is any text or an integer, and pairs of (pattern, replacement) that are applied before."""
+    """Whether an id is any text or an integer, and pairs of (pattern, replacement) that are
+    applied before.
+    """
 
     kind: Literal["text", "integer"] = "text"
     patterns: tuple[tuple[str, str], ...] = ()

@@ -1,4 +1,6 @@
-"""Texts of raw rows without what is around them: one spelling for what people would call the same text."""
+"""Texts of raw rows without what is around them: one spelling for what people would call the
+same text.
+"""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +8,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# What Unicode calls white space, and what takes no place at all: zero-width spaces, byte order marks.
+# What Unicode calls white space, and what takes no place at all: zero-width spaces, byte order
+# marks.
 BLANKS = " \t\n\x0b\x0c\r\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
 BLANKS += "\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
 NULLS = ("NULL", "null", "NA", "N/A", "nan", "NaN", "None", "\\N")
@@ -14,14 +17,18 @@ NULLS = ("NULL", "null", "NA", "N/A", "nan", "NaN", "None", "\\N")
 
 @dataclass(frozen=True)
 class TextRules:
-    """Which texts mean that there is none, besides the empty one; and whether texts get Unicode's normal form NFC."""
+    """Which texts mean that there is none, besides the empty one; and whether texts get
+    Unicode's normal form NFC.
+    """
 
     nulls: tuple[str, ...] = NULLS
     normalize: bool = True
 
 
 def clean(texts: pa.Array, rules: TextRules) -> pa.Array:
-    """The texts without blanks around them, null where nothing is left or they are one of `nulls`."""
+    """The texts without blanks around them, null where nothing is left or they are one of
+    `nulls`.
+    """
     trimmed = pc.utf8_trim(texts, characters=BLANKS if rules.normalize else " ")
     if rules.normalize:
         trimmed = normalize(trimmed)
@@ -36,7 +43,9 @@ def normalize(texts: pa.Array) -> pa.Array:
 
 
 def matches(texts: pa.Array, pattern: str) -> pa.Array:
-    """Whether the regular expression is found in each text; a text that is null counts as the empty one."""
+    """Whether the regular expression is found in each text; a text that is null counts as the
+    empty one.
+    """
     filled = pc.fill_null(texts, "")
     if is_linear(pattern):
         return pc.match_substring_regex(filled, pattern)
@@ -46,7 +55,9 @@ def matches(texts: pa.Array, pattern: str) -> pa.Array:
 
 
 def replace(texts: pa.Array, pattern: str, replacement: str) -> pa.Array:
-    """The texts with every match of the regular expression replaced; `\\1` stands for its first group."""
+    """The texts with every match of the regular expression replaced; `\\1` stands for its first
+    group.
+    """
     if is_linear(pattern):
         return pc.replace_substring_regex(texts, pattern, replacement)
     compiled, codes = re.compile(pattern, re.ASCII), pc.dictionary_encode(texts)
@@ -55,7 +66,9 @@ def replace(texts: pa.Array, pattern: str, replacement: str) -> pa.Array:
 
 
 def is_linear(pattern: str) -> bool:
-    """Whether RE2 knows the expression, which takes time linear in the text; it has no look-around and no back-references."""
+    """Whether RE2 knows the expression, which takes time linear in the text; it has no
+    look-around and no back-references.
+    """
     try:
         pc.match_substring_regex(pa.array([""]), pattern)
     except pa.ArrowInvalid:

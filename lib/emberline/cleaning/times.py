@@ -1,4 +1,6 @@
-"""Timestamps as logs write them: numbers since 1970, ISO 8601, and any format of strptime or of Java."""
+"""Timestamps as logs write them: numbers since 1970, ISO 8601, and any format of strptime or of
+Java.
+"""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +17,19 @@ MOMENT = pa.timestamp("us", tz="UTC")
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999, in microseconds
 _EPOCH = r"^(?P<sign>[+-]?)(?P<whole>\d{1,18})(?:\.(?P<fraction>\d*))?$"
 _FLOAT = r"^[+-]?\d+(?:\.\d*)?[eE][+-]?\d{1,3}$"
-_NAMES = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november"]
+_NAMES = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+]
 _NAMES += ["december"]
 _MONTHS = [name[:3] for name in _NAMES]
 _DAYS = "(?i:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?i:day)?"
@@ -58,7 +72,13 @@ _STRPTIME = {
     "Z": _ZONE,
     "%": "%",
 }
-_COMPOSED = {"T": "%H:%M:%S", "F": "%Y-%m-%d", "R": "%H:%M", "D": "%m/%d/%y", "c": "%a %b %e %H:%M:%S %Y"}
+_COMPOSED = {
+    "T": "%H:%M:%S",
+    "F": "%Y-%m-%d",
+    "R": "%H:%M",
+    "D": "%m/%d/%y",
+    "c": "%a %b %e %H:%M:%S %Y",
+}
 
 
 class FormatError(ValueError):
@@ -69,7 +89,8 @@ class FormatError(ValueError):
 def pattern_of(written: str) -> str:
     """The regular expression of a format, with named groups for the parts of a time.
 
-    Raises FormatError for what is neither a format of strptime (it has a %), nor of Java, nor `iso`.
+    Raises FormatError for what is neither a format of strptime (it has a %), nor of Java, nor
+    `iso`.
     """
     if written == "iso":
         return f"^{_ISO}$"
@@ -78,7 +99,11 @@ def pattern_of(written: str) -> str:
         names = re.compile(pattern).groupindex.keys()
     except re.error as error:
         raise FormatError(f"names one part of the time twice ({error})") from None
-    if "day" not in names or not names & {"year", "short", "century"} or not names & {"month", "name"}:
+    if (
+        "day" not in names
+        or not names & {"year", "short", "century"}
+        or not names & {"month", "name"}
+    ):
         raise FormatError("names no day, month and year")
     return f"^{pattern}$"
 
@@ -99,7 +124,9 @@ def _strptime(written: str) -> Iterator[str]:
         elif letter == "s":
             raise FormatError('holds %s; write "seconds"')
         elif letter not in _STRPTIME:
-            raise FormatError(f"holds %{letter}, which is not known (known: %{' %'.join(_STRPTIME)})")
+            raise FormatError(
+                f"holds %{letter}, which is not known (known: %{' %'.join(_STRPTIME)})"
+            )
         else:
             yield _STRPTIME[letter]
 
@@ -121,7 +148,9 @@ def _java_field(letter: str, length: int) -> str:
     if name and length <= 2:
         return _field(name, r"\d{2}" if length == 2 else r"\d{1,2}")
     if letter in "yu" and length in (1, 2, 4):
-        return _field("century" if length == 2 else "year", {1: r"\d{1,4}", 2: r"\d{2}", 4: r"\d{4}"}[length])
+        return _field(
+            "century" if length == 2 else "year", {1: r"\d{1,4}", 2: r"\d{2}", 4: r"\d{4}"}[length]
+        )
     if letter in "ML" and length <= 4:
         if length > 2:
             return _SHORT if length == 3 else _LONG
@@ -134,7 +163,10 @@ def _java_field(letter: str, length: int) -> str:
         return _AMPM
     if letter == "E" and length <= 4:
         return _DAYS
-    raise FormatError(f"holds {letter * length}, which is not known (known: yyyy yy MM MMM MMMM d dd HH hh mm ss SSS a XXX EEE)")
+    raise FormatError(
+        f"holds {letter * length}, which is not known (known: yyyy yy MM MMM MMMM d dd HH hh mm ss"
+        " SSS a XXX EEE)"
+    )
 
 
 def parse(texts: pa.Array, written: str) -> pa.Array:
@@ -142,7 +174,9 @@ def parse(texts: pa.Array, written: str) -> pa.Array:
 
     Behind a MARK, which Parquet's moments have, are microseconds, whatever the format.
     """
-    micros, is_moment = _epochs(texts, UNITS[written]) if written in UNITS else _dates(texts, pattern_of(written))
+    micros, is_moment = (
+        _epochs(texts, UNITS[written]) if written in UNITS else _dates(texts, pattern_of(written))
+    )
     if (is_marked := _to_numpy(pc.fill_null(pc.starts_with(texts, MARK), False))).any():
         ready, is_ready = _epochs(pc.utf8_ltrim(texts, characters=MARK), 1)
         is_ready &= is_marked
@@ -152,7 +186,9 @@ def parse(texts: pa.Array, written: str) -> pa.Array:
 
 
 def _epochs(texts: pa.Array, unit: int) -> Parsed:
-    """Microseconds of numbers since 1970, and which texts are such numbers; what is written with an exponent is rounded."""
+    """Microseconds of numbers since 1970, and which texts are such numbers; what is written
+    with an exponent is rounded.
+    """
     parts = pc.extract_regex(texts, _EPOCH)
     is_plain = _to_numpy(parts.is_valid())
     whole, limit = _integers(parts, "whole"), _LAST // unit + 1
@@ -179,7 +215,9 @@ def _dates(texts: pa.Array, pattern: str) -> Parsed:
     seconds, is_time = _seconds(numbers, found)
     micros = (days * 86_400 + seconds) * 1_000_000
     if "fraction" in found:
-        micros = micros + _cast(pc.utf8_rpad(pc.utf8_slice_codeunits(found["fraction"], 0, 6), 6, "0"))
+        micros = micros + _cast(
+            pc.utf8_rpad(pc.utf8_slice_codeunits(found["fraction"], 0, 6), 6, "0")
+        )
     return micros, _to_numpy(parts.is_valid()) & is_day & is_time
 
 
@@ -211,7 +249,12 @@ def _year(numbers: dict[str, Numbers]) -> Numbers:
 
 def _month(names: pa.Array) -> Numbers:
     first = pc.utf8_slice_codeunits(pc.utf8_lower(names), 0, 3)
-    return _to_numpy(pc.fill_null(pc.index_in(first, value_set=pa.array(_MONTHS)), -1)).astype(np.int64) + 1
+    return (
+        _to_numpy(pc.fill_null(pc.index_in(first, value_set=pa.array(_MONTHS)), -1)).astype(
+            np.int64
+        )
+        + 1
+    )
 
 
 def _hour(numbers: dict[str, Numbers], half: pa.Array | None) -> tuple[Numbers, Numbers]:
@@ -220,7 +263,11 @@ def _hour(numbers: dict[str, Numbers], half: pa.Array | None) -> tuple[Numbers, 
         hour = numbers.get("hour", np.zeros_like(numbers["day"]))
         return hour, hour < 24
     hour = numbers["hour12"]
-    is_afternoon = 0 if half is None else _to_numpy(pc.equal(pc.utf8_slice_codeunits(pc.utf8_lower(half), 0, 1), "p"))
+    is_afternoon = (
+        0
+        if half is None
+        else _to_numpy(pc.equal(pc.utf8_slice_codeunits(pc.utf8_lower(half), 0, 1), "p"))
+    )
     return hour % 12 + np.where(is_afternoon, 12, 0), (hour >= 1) & (hour <= 12)
 
 

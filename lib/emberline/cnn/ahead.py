@@ -17,7 +17,8 @@ class _End:
 
 
 class Ahead(Generic[T]):
-    """Iterates over what a thread, which starts at once, takes from an iterator; its exceptions are raised here.
+    """Iterates over what a thread, which starts at once, takes from an iterator; its exceptions are
+    raised here.
 
     Close it, or use it up: until then it holds the thread and up to `count` items.
     """

@@ -1,7 +1,7 @@
 """Checkpoints: one file each with everything that training needs to go on exactly where it was.
 
-A checkpoint is an `.npz` of arrays alone, which executes nothing when it is read. It is replaced in one step; the last ones are
-kept, and one that cannot be read is passed over.
+A checkpoint is an `.npz` of arrays alone, which executes nothing when it is read. It is replaced in
+one step; the last ones are kept, and one that cannot be read is passed over.
 """
 
 import io
@@ -29,7 +29,8 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`variables`: of model and optimizer, in their order. `best`: the model's at its best epoch, empty within the first.
+    """`variables`: of model and optimizer, in their order. `best`: the model's at its best epoch,
+    empty within the first.
 
     `state`: the training loop's numbers, JSON-ready.
     """
@@ -52,7 +53,9 @@ def save(folder: Location, step: int, checkpoint: Checkpoint, keep: int) -> None
 
 
 def load_latest(folder: Location) -> tuple[int, Checkpoint] | None:
-    """The step and the content of the newest checkpoint that can be read; None where there is none."""
+    """The step and the content of the newest checkpoint that can be read; None where there is
+    none.
+    """
     for path in reversed(_files(folder)):
         try:
             return int(path.name[len("step-") : -len(".npz")]), _load(path)
@@ -84,7 +87,9 @@ def _load(path: Location) -> Checkpoint:
     with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as content:
         state = json.loads(str(content["state"]))
         variables, best = content["counts"].tolist()  # a damaged directory may have lost names
-        return Checkpoint(_numbered(content, "variable", variables), _numbered(content, "best", best), state)
+        return Checkpoint(
+            _numbered(content, "variable", variables), _numbered(content, "best", best), state
+        )
 
 
 def _numbered(content: Any, prefix: str, count: int) -> list[Array]:

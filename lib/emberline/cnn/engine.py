@@ -1,4 +1,5 @@
-"""Where TensorFlow's stages run: all of a pipeline's in one child process, which starts with the first of them, or in several.
+"""Where TensorFlow's stages run: all of a pipeline's in one child process, which starts with the
+first of them, or in several.
 
 This side imports no TensorFlow: neither planning, nor Spark's driver, nor its workers pay for it.
 """
@@ -22,11 +23,18 @@ class Engine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._shared.kill()
 
     def call(self, run: StageRun) -> None:
-        """Run one stage's function there. Raises the error that it raised, WorkerError where its processes failed too often."""
+        """Run one stage's function there. Raises the error that it raised, WorkerError where
+        its processes failed too often.
+        """
         workers = getattr(run.settings, "workers", 1)
         if workers == 1:
             trainers.run_by(self._shared, run)

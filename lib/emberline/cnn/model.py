@@ -1,6 +1,8 @@
-"""The networks: uint8 pictures in, one output per class or target component out, with a layer named `embedding` before the last.
+"""The networks: uint8 pictures in, one output per class or target component out, with a layer named
+`embedding` before the last.
 
-Both take pixels as they are in the shards; the first layer turns each channel to mean 0 and standard deviation 1.
+Both take pixels as they are in the shards; the first layer turns each channel to mean 0 and
+standard deviation 1.
 """
 
 from collections.abc import Sequence
@@ -12,22 +14,30 @@ from emberline.config import CnnConfig
 from emberline.errors import ConfigError
 
 EMBEDDING = "embedding"
-_BATCH_NORM_MOMENTUM = 0.9  # .99 needs more steps than a small epoch has before its statistics mean anything
+# .99 needs more steps than a small epoch has before its statistics mean anything
+_BATCH_NORM_MOMENTUM = 0.9
 _STEM, _WIDTHS = 16, (24, 48, 96)  # channels
 _SMALLEST = {"cifar": 18, "resnet": 8}  # pixels
 
 
 def build(
-    config: CnnConfig, shape: tuple[int, int, int], mean: Sequence[float], std: Sequence[float], outputs: int
+    config: CnnConfig,
+    shape: tuple[int, int, int],
+    mean: Sequence[float],
+    std: Sequence[float],
+    outputs: int,
 ) -> keras.Model:
-    """A network for pictures of `shape` (height, width, channels), its weights drawn with the config's seed.
+    """A network for pictures of `shape` (height, width, channels), its weights drawn with the
+    config's seed.
 
-    `mean` and `std` of each channel are shares of full brightness. Raises ConfigError for pictures that are too small for it.
+    `mean` and `std` of each channel are shares of full brightness. Raises ConfigError for pictures
+    that are too small for it.
     """
     if min(shape[:2]) < _SMALLEST[config.model]:
         raise ConfigError(
-            f'cnn.model = "{config.model}" needs pictures of at least {_SMALLEST[config.model]} pixels on a side, '
-            f"found {shape[0]} x {shape[1]}: raise images.height and images.width"
+            f'cnn.model = "{config.model}" needs pictures of at least {_SMALLEST[config.model]}'
+            f" pixels on a side, found {shape[0]} x {shape[1]}: raise images.height and"
+            " images.width"
         )
     keras.utils.set_random_seed(config.seed)
     before = keras.config.dtype_policy()
@@ -39,15 +49,29 @@ def build(
 
 
 def _build(
-    config: CnnConfig, shape: tuple[int, int, int], mean: Sequence[float], std: Sequence[float], outputs: int
+    config: CnnConfig,
+    shape: tuple[int, int, int],
+    mean: Sequence[float],
+    std: Sequence[float],
+    outputs: int,
 ) -> keras.Model:
     pictures = keras.Input(shape, dtype="uint8", name="pictures")
     spread = [max(deviation, 1e-3) for deviation in std]
     scaled = keras.layers.Rescaling(
-        [1 / (255 * deviation) for deviation in spread], [-m / s for m, s in zip(mean, spread, strict=True)], name="scaled"
+        [1 / (255 * deviation) for deviation in spread],
+        [-m / s for m, s in zip(mean, spread, strict=True)],
+        name="scaled",
     )(pictures)
-    embedding = _classic(scaled) if config.model == "cifar" else _residual(scaled, config.workers * config.replicas > 1)
-    return keras.Model(pictures, keras.layers.Dense(outputs, name="outputs", dtype="float32")(embedding), name=config.model)
+    embedding = (
+        _classic(scaled)
+        if config.model == "cifar"
+        else _residual(scaled, config.workers * config.replicas > 1)
+    )
+    return keras.Model(
+        pictures,
+        keras.layers.Dense(outputs, name="outputs", dtype="float32")(embedding),
+        name=config.model,
+    )
 
 
 def _classic(x: tf.Tensor) -> tf.Tensor:
@@ -59,9 +83,11 @@ def _classic(x: tf.Tensor) -> tf.Tensor:
 
 
 def _residual(x: tf.Tensor, synchronized: bool) -> tf.Tensor:
-    """A small residual net with pre-activation (He et al. 2016, Identity Mappings): a stem, three blocks that halve the sides.
+    """A small residual net with pre-activation (He et al. 2016, Identity Mappings): a stem, three
+    blocks that halve the sides.
 
-    Wide where the picture is small already: at full size a processor without a GPU spends its time on memory, not on products.
+    Wide where the picture is small already: at full size a processor without a GPU spends its time
+    on memory, not on products.
     """
     x = _convolution(x, _STEM)
     for width in _WIDTHS:
@@ -73,17 +99,23 @@ def _residual(x: tf.Tensor, synchronized: bool) -> tf.Tensor:
 def _block(x: tf.Tensor, width: int, stride: int, synchronized: bool) -> tf.Tensor:
     before = _normalised(x, synchronized)
     inner = _normalised(_convolution(before, width, stride), synchronized)
-    return keras.layers.Add()([_convolution(before, width, stride, size=1), _convolution(inner, width)])
+    return keras.layers.Add()(
+        [_convolution(before, width, stride, size=1), _convolution(inner, width)]
+    )
 
 
 def _convolution(x: tf.Tensor, width: int, stride: int = 1, size: int = 3) -> tf.Tensor:
     """Without a bias: batch normalisation follows."""
-    layer = keras.layers.Conv2D(width, size, stride, "same", use_bias=False, kernel_initializer="he_normal")
+    layer = keras.layers.Conv2D(
+        width, size, stride, "same", use_bias=False, kernel_initializer="he_normal"
+    )
     return layer(x)
 
 
 def _normalised(x: tf.Tensor, synchronized: bool) -> tf.Tensor:
-    layer = keras.layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM, synchronized=synchronized)
+    layer = keras.layers.BatchNormalization(
+        momentum=_BATCH_NORM_MOMENTUM, synchronized=synchronized
+    )
     return keras.layers.ReLU()(layer(x))
 
 

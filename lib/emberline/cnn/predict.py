@@ -1,4 +1,6 @@
-"""The stage predict-items: classes or factors, and the embedding, of every item with a picture, batch by batch."""
+"""The stage predict-items: classes or factors, and the embedding, of every item with a picture,
+batch by batch.
+"""
 
 import tempfile
 from collections.abc import Iterator
@@ -49,7 +51,9 @@ def run(run: StageRun) -> None:
             done += len(group)
             run.progress(f"{done:,} of {len(shards):,} pictures")
         for table, found in tables.items():
-            parts[table].append(write_part(found, run.folder(table), f"part-{number:05d}", TABLES[table]))
+            parts[table].append(
+                write_part(found, run.folder(table), f"part-{number:05d}", TABLES[table])
+            )
     classes = {"classes": info["classes"]} if "classes" in info else {}
     run.add(name, parts[name], rank=run.inputs["cnn"].manifest.rank, **classes)
     run.add("embeddings", parts["embeddings"])
@@ -66,7 +70,10 @@ def load_model(cnn: Dataset) -> keras.Model:
 
 def _check_shape(model: keras.Model, shards: Shards) -> None:
     if tuple(model.input_shape[1:]) != shards.shape:
-        raise SchemaError(f"the model takes pictures of {model.input_shape[1:]}, shards_all has {shards.shape}; rerun train-cnn")
+        raise SchemaError(
+            f"the model takes pictures of {model.input_shape[1:]}, shards_all has {shards.shape};"
+            " rerun train-cnn"
+        )
 
 
 def _parts(shards: Shards) -> Iterator[Iterator[tuple[Any, Rows]]]:
@@ -77,18 +84,29 @@ def _parts(shards: Shards) -> Iterator[Iterator[tuple[Any, Rows]]]:
 
 
 def _in_batches(predict: Any, pixels: npt.NDArray[np.uint8], size: int) -> tuple[Float32, Float32]:
-    pieces = [predict(tf.convert_to_tensor(pixels[first : first + size])) for first in range(0, len(pixels), size)]
-    outputs, embedding = (np.concatenate([piece[side].numpy() for piece in pieces]) for side in (0, 1))
+    pieces = [
+        predict(tf.convert_to_tensor(pixels[first : first + size]))
+        for first in range(0, len(pixels), size)
+    ]
+    outputs, embedding = (
+        np.concatenate([piece[side].numpy() for piece in pieces]) for side in (0, 1)
+    )
     return outputs, embedding
 
 
 def classes_table(items: pa.Array, logits: Float32) -> pa.Table:
-    """Items and logits (n, classes) as rows of PREDICTED_CLASSES; of equal logits the smaller class comes first."""
+    """Items and logits (n, classes) as rows of PREDICTED_CLASSES; of equal logits the smaller
+    class comes first.
+    """
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     best = np.argsort(-logits, axis=1, kind="stable")[:, :_TOP].astype(np.int32)
-    probability = np.take_along_axis(shifted, best[:, :1].astype(np.int64), axis=1)[:, 0] / shifted.sum(axis=1)
+    probability = np.take_along_axis(shifted, best[:, :1].astype(np.int64), axis=1)[
+        :, 0
+    ] / shifted.sum(axis=1)
     columns = [items, best[:, 0], probability.astype(np.float32), pa.array(list(best))]
-    return pa.table(columns, names=TABLES["predicted_classes"].names).cast(TABLES["predicted_classes"])
+    return pa.table(columns, names=TABLES["predicted_classes"].names).cast(
+        TABLES["predicted_classes"]
+    )
 
 
 def factors_table(items: pa.Array, factors: Float32) -> pa.Table:

@@ -1,7 +1,9 @@
-"""Batches of pictures from shards, in the order that `datasets.sharding` gives, read ahead with bounded memory.
+"""Batches of pictures from shards, in the order that `datasets.sharding` gives, read ahead with
+bounded memory.
 
-Threads read the row groups of a pool and put each row where the pool's permutation wants it; another cuts the pools' rows into
-batches, some megabytes at a time. A stream holds two pools at most: the one that is taken from, and the next.
+Threads read the row groups of a pool and put each row where the pool's permutation wants it;
+another cuts the pools' rows into batches, some megabytes at a time. A stream holds two pools at
+most: the one that is taken from, and the next.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +27,9 @@ _BLOCKS_AHEAD = 1
 
 @dataclass(frozen=True)
 class Batch:
-    """One replica's part of a global batch; weights (n,) are 0 for rows that only fill it, `total` is the global batch's sum."""
+    """One replica's part of a global batch; weights (n,) are 0 for rows that only fill it,
+    `total` is the global batch's sum.
+    """
 
     pixels: Pixels
     targets: Targets
@@ -34,26 +38,47 @@ class Batch:
 
 
 class Reader:
-    """The share of some replicas in every epoch, from any step on, the same whenever it is asked for."""
+    """The share of some replicas in every epoch, from any step on, the same whenever it is
+    asked for.
+    """
 
-    def __init__(self, shards: Shards, config: CnnConfig, target_of: Callable[[Targets], Targets] = np.asarray) -> None:
-        self.plan = Plan(shards.group_rows, config.seed, config.global_batch_size, config.streams, config.pool)
+    def __init__(
+        self,
+        shards: Shards,
+        config: CnnConfig,
+        target_of: Callable[[Targets], Targets] = np.asarray,
+    ) -> None:
+        self.plan = Plan(
+            shards.group_rows, config.seed, config.global_batch_size, config.streams, config.pool
+        )
         self.shards = shards
         self._config = config
         self._target_of = target_of
         self._rooms: list[Rows] = []
 
-    def batches(self, epoch: int, start: int, replicas: int, served: Sequence[int] | None = None) -> Ahead[list[Batch]]:
-        """From step `start` of the epoch on, each global batch's part for each of the replicas `served` (all, by default).
+    def batches(
+        self, epoch: int, start: int, replicas: int, served: Sequence[int] | None = None
+    ) -> Ahead[list[Batch]]:
+        """From step `start` of the epoch on, each global batch's part for each of the replicas
+        `served` (all, by default).
 
         Reading begins at once. Close what is returned, unless it is used up.
         """
-        of = [self.plan.streams_of(replica, replicas) for replica in (range(replicas) if served is None else served)]
+        of = [
+            self.plan.streams_of(replica, replicas)
+            for replica in (range(replicas) if served is None else served)
+        ]
         return Ahead(self._batches(epoch, start, of), self._block_steps(of) * _BLOCKS_AHEAD)
 
     def room(self) -> Rows:
-        """Memory for a pool's rows, used again where there is some: new pages cost a fifth of reading into them."""
-        return self._rooms.pop() if self._rooms else self.shards.empty(self.plan.pool * max(self.plan.group_rows))
+        """Memory for a pool's rows, used again where there is some: new pages cost a fifth of
+        reading into them.
+        """
+        return (
+            self._rooms.pop()
+            if self._rooms
+            else self.shards.empty(self.plan.pool * max(self.plan.group_rows))
+        )
 
     def give_back(self, room: Rows) -> None:
         """Let another pool use this memory."""
@@ -76,32 +101,52 @@ class Reader:
                 block = self._block(epoch, first, steps, streams, taken)
                 for number, total in enumerate(self.plan.totals(first, steps).tolist()):
                     pixels, targets, weights = (array[number] for array in block)
-                    yield [Batch(pixels[cut], targets[cut], weights[cut], float(total)) for cut in cuts]
+                    yield [
+                        Batch(pixels[cut], targets[cut], weights[cut], float(total)) for cut in cuts
+                    ]
         finally:
             threads.shutdown(cancel_futures=True)
             for stream in taken:
                 stream.close()
 
-    def _block(self, epoch: int, first: int, steps: int, streams: list[int], taken: "list[_Stream]") -> list[npt.NDArray[Any]]:
-        """Pixels, targets and weights (steps, rows of a batch, ...), stream after stream within each step."""
+    def _block(
+        self, epoch: int, first: int, steps: int, streams: list[int], taken: "list[_Stream]"
+    ) -> list[npt.NDArray[Any]]:
+        """Pixels, targets and weights (steps, rows of a batch, ...), stream after stream within
+        each step.
+        """
         size = self.plan.stream_batch_size
         pixels = np.empty((steps, len(streams), size, *self.shards.shape), np.uint8)
-        targets = np.empty((steps, len(streams), size, *self.shards.target_shape), self.shards.target_type)
+        targets = np.empty(
+            (steps, len(streams), size, *self.shards.target_shape), self.shards.target_type
+        )
         numbers = np.empty((steps, len(streams), size), np.int64)
         weights = np.empty((steps, len(streams), size), np.float32)
         for place, stream in enumerate(streams):
             weights[:, place] = self.plan.weights(stream, first, steps)
             taken[place].fill(Rows(pixels[:, place], targets[:, place], numbers[:, place]))
         keys = row_keys(self._config.seed, epoch, numbers.ravel())
-        changed = augment(pixels.reshape(-1, *self.shards.shape), keys, bool(self._config.flip), self._config.shift)
+        changed = augment(
+            pixels.reshape(-1, *self.shards.shape),
+            keys,
+            bool(self._config.flip),
+            self._config.shift,
+        )
         wanted = self._target_of(targets.reshape(-1, *self.shards.target_shape))
-        return [array.reshape(steps, len(streams) * size, *array.shape[1:]) for array in (changed, wanted, weights.ravel())]
+        return [
+            array.reshape(steps, len(streams) * size, *array.shape[1:])
+            for array in (changed, wanted, weights.ravel())
+        ]
 
 
 class _Stream:
-    """A stream's rows in the order of an epoch, from a step on; what has no rows left gives the first row of all again."""
+    """A stream's rows in the order of an epoch, from a step on; what has no rows left gives the
+    first row of all again.
+    """
 
-    def __init__(self, reader: Reader, epoch: int, stream: int, start: int, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, reader: Reader, epoch: int, stream: int, start: int, threads: ThreadPoolExecutor
+    ) -> None:
         self._reader = reader
         self._threads = threads
         self._pools = reader.plan.pools(epoch, stream, start * reader.plan.stream_batch_size)
@@ -143,11 +188,17 @@ class _Stream:
 
     def _begin(self) -> "_Permuted | None":
         pool = next(self._pools, None)
-        return None if pool is None else _Permuted(self._reader.shards, pool, self._reader.room(), self._threads)
+        return (
+            None
+            if pool is None
+            else _Permuted(self._reader.shards, pool, self._reader.room(), self._threads)
+        )
 
 
 class _Permuted:
-    """A pool whose row groups are being read, each by a thread that puts its rows where the pool's order wants them."""
+    """A pool whose row groups are being read, each by a thread that puts its rows where the
+    pool's order wants them.
+    """
 
     def __init__(self, shards: Shards, pool: Pool, room: Rows, threads: ThreadPoolExecutor) -> None:
         count = len(pool.order)
@@ -171,11 +222,17 @@ class _Permuted:
         rows, found = shards.group(piece.group).take(slice(piece.start, piece.stop)), self._found
         if (places < 0).any():  # of a pool that is entered in its middle
             rows, places = rows.take(places >= 0), places[places >= 0]
-        found.pixels[places], found.targets[places], found.numbers[places] = rows.pixels, rows.targets, rows.numbers
+        found.pixels[places], found.targets[places], found.numbers[places] = (
+            rows.pixels,
+            rows.targets,
+            rows.numbers,
+        )
 
 
 def _place(whole: npt.NDArray[Any], at: int, part: npt.NDArray[Any]) -> None:
-    """Write rows `part` (n, ...) into `whole` (steps, size, ...), from the step and row on that `at` says."""
+    """Write rows `part` (n, ...) into `whole` (steps, size, ...), from the step and row on that
+    `at` says.
+    """
     size = whole.shape[1]
     step, within = divmod(at, size)
     head = min(-at % size, len(part))

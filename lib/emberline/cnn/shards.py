@@ -1,4 +1,6 @@
-"""Random access to the row groups of a dataset of shards, each of them checked against what the manifest says."""
+"""Random access to the row groups of a dataset of shards, each of them checked against what the
+manifest says.
+"""
 
 import math
 import threading
@@ -31,7 +33,9 @@ _GROUPS_AHEAD = 2
 
 @dataclass(frozen=True)
 class Rows:
-    """Pictures (n, height, width, channels) uint8, targets (n,) classes or (n, rank) factors, and places in the shards (n,)."""
+    """Pictures (n, height, width, channels) uint8, targets (n,) classes or (n, rank) factors,
+    and places in the shards (n,).
+    """
 
     pixels: Pixels
     targets: Targets
@@ -45,9 +49,11 @@ class Rows:
 
 
 class Shards:
-    """The row groups of a dataset of shards, numbered over all parts. Any number of threads may read at once.
+    """The row groups of a dataset of shards, numbered over all parts. Any number of threads may
+    read at once.
 
-    Raises SchemaError where a part's columns or row groups are not those of the manifest, DataError where it cannot be read.
+    Raises SchemaError where a part's columns or row groups are not those of the manifest, DataError
+    where it cannot be read.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -55,11 +61,15 @@ class Shards:
         self.dataset = dataset
         self._paths = dataset.paths
         self.shape: tuple[int, int, int] = (info["height"], info["width"], info["channels"])
-        self.group_rows = groups_of([(part.rows, part.row_groups) for part in parts], info["row_group_rows"])
+        self.group_rows = groups_of(
+            [(part.rows, part.row_groups) for part in parts], info["row_group_rows"]
+        )
         self._column = "label" if info["task"] == "class" else "factors"
         self.target_shape = () if info["task"] == "class" else (dataset.manifest.rank,)
         self.target_type = np.int32 if info["task"] == "class" else np.float32
-        self._places = [(part, group) for part, of in enumerate(parts) for group in range(of.row_groups)]
+        self._places = [
+            (part, group) for part, of in enumerate(parts) for group in range(of.row_groups)
+        ]
         self._begins = np.cumsum([0, *self.group_rows])
         self._first_groups = np.cumsum([0, *(part.row_groups for part in parts)])
         self._footers: dict[int, pq.FileMetaData] = {}
@@ -69,9 +79,11 @@ class Shards:
         return sum(self.group_rows)
 
     def check(self, share: slice = slice(None)) -> None:
-        """Read some parts whole, before anything is learnt from them, and compare each with the manifest.
+        """Read some parts whole, before anything is learnt from them, and compare each with the
+        manifest.
 
-        Raises ManifestError for a part that was altered or that the manifest does not list, SchemaError for another schema.
+        Raises ManifestError for a part that was altered or that the manifest does not list,
+        SchemaError for another schema.
         """
         manifests.check_no_more(self.dataset)
         parts = range(len(self._paths))[share]
@@ -89,7 +101,10 @@ class Shards:
         sizes = pc.unique(pc.binary_length(table["pixels"])).to_pylist()
         if sizes != [math.prod(self.shape)]:
             found = " and ".join(map(str, sizes[:3]))
-            raise SchemaError(f"{self.part_of(number)}: pictures of {found} bytes where the manifest says {self.shape}")
+            raise SchemaError(
+                f"{self.part_of(number)}: pictures of {found} bytes where the manifest says"
+                f" {self.shape}"
+            )
         pixels = pixel_array(_in_one(table["pixels"]))
         numbers = self._begins[number] + np.arange(len(pixels))
         return Rows(pixels.reshape(-1, *self.shape), _targets(table[self._column]), numbers)
@@ -97,7 +112,11 @@ class Shards:
     def empty(self, count: int) -> Rows:
         """Room for so many rows."""
         pixels = np.empty((count, *self.shape), np.uint8)
-        return Rows(pixels, np.empty((count, *self.target_shape), self.target_type), np.empty(count, np.int64))
+        return Rows(
+            pixels,
+            np.empty((count, *self.target_shape), self.target_type),
+            np.empty(count, np.int64),
+        )
 
     def repeated_first(self, count: int) -> Rows:
         """The first row of all, so many times."""
@@ -144,13 +163,17 @@ class Shards:
         path = self._paths[part]
         if not file.schema_arrow.equals(SHARDS):
             raise SchemaError(
-                f"{path} has the columns {_named(file.schema_arrow)}, expected {_named(SHARDS)}; rerun export-shards"
+                f"{path} has the columns {_named(file.schema_arrow)}, expected {_named(SHARDS)};"
+                " rerun export-shards"
             )
-        rows = tuple(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
+        rows = tuple(
+            file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)
+        )
         expected = self.group_rows[slice(*self._first_groups[part : part + 2])]
         if rows != expected:
             raise SchemaError(
-                f"{path} has row groups of {rows[:3]}... rows where the manifest says {expected[:3]}...; rerun export-shards"
+                f"{path} has row groups of {rows[:3]}... rows where the manifest says"
+                f" {expected[:3]}...; rerun export-shards"
             )
 
 

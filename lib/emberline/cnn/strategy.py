@@ -1,4 +1,6 @@
-"""Where a model is computed: on one device, or on several, of one process or of many, that keep the same weights."""
+"""Where a model is computed: on one device, or on several, of one process or of many, that keep
+the same weights.
+"""
 
 from typing import Any
 
@@ -10,10 +12,12 @@ Strategy = Any  # tf.distribute.Strategy: TensorFlow has no types
 
 
 def make_strategy(replicas: int, deterministic: bool, workers: int = 1) -> Strategy:
-    """TensorFlow's default for one replica, else MirroredStrategy on as many GPUs, or on logical devices of the CPU.
+    """TensorFlow's default for one replica, else MirroredStrategy on as many GPUs, or on logical
+    devices of the CPU.
 
-    With several `workers`, which TF_CONFIG introduces to each other, MultiWorkerMirroredStrategy, of `replicas` on each.
-    Raises ConfigError where there are GPUs, but fewer than replicas, or where TensorFlow has started with other devices.
+    With several `workers`, which TF_CONFIG introduces to each other, MultiWorkerMirroredStrategy,
+    of `replicas` on each. Raises ConfigError where there are GPUs, but fewer than replicas, or
+    where TensorFlow has started with other devices.
     """
     if deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -21,7 +25,9 @@ def make_strategy(replicas: int, deterministic: bool, workers: int = 1) -> Strat
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if gpus and len(gpus) < replicas:
-        raise ConfigError(f"cnn.replicas = {replicas}, but this machine has {len(gpus)} GPUs; lower it")
+        raise ConfigError(
+            f"cnn.replicas = {replicas}, but this machine has {len(gpus)} GPUs; lower it"
+        )
     if workers > 1:
         return _of_workers(gpus, replicas)
     if replicas == 1:
@@ -36,7 +42,8 @@ def _of_workers(gpus: list[Any], replicas: int) -> Strategy:
     """MultiWorkerMirroredStrategy takes all GPUs that it sees, or one CPU device."""
     if not gpus and replicas > 1:
         raise ConfigError(
-            f"cnn.replicas = {replicas} with several workers needs GPUs, and this machine has none; raise cnn.workers"
+            f"cnn.replicas = {replicas} with several workers needs GPUs, and this machine has none;"
+            " raise cnn.workers"
         )
     tf.config.set_visible_devices(gpus[:replicas], "GPU")
     return tf.distribute.MultiWorkerMirroredStrategy()
@@ -63,9 +70,12 @@ def served_by(strategy: Strategy) -> range:
 def _split_cpu(parts: int) -> None:
     (cpu,) = tf.config.list_physical_devices("CPU")
     try:
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * parts)
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * parts
+        )
     except RuntimeError:
         if len(tf.config.list_logical_devices("CPU")) < parts:
             raise ConfigError(
-                f"cnn.replicas = {parts}, but TensorFlow runs already with fewer CPU devices in this process"
+                f"cnn.replicas = {parts}, but TensorFlow runs already with fewer CPU devices in"
+                " this process"
             ) from None

@@ -1,6 +1,8 @@
-"""The stage train-cnn: the loop around the steps: epochs, validation, checkpoints, early stopping, the best model's export.
+"""The stage train-cnn: the loop around the steps: epochs, validation, checkpoints, early stopping,
+the best model's export.
 
-Training continues exactly where a killed attempt at the same fingerprint has left its last checkpoint, also within an epoch.
+Training continues exactly where a killed attempt at the same fingerprint has left its last
+checkpoint, also within an epoch.
 """
 
 import itertools
@@ -60,7 +62,9 @@ def run(run: StageRun) -> None:
 
 @dataclass
 class Progress:
-    """Where training stands; what a checkpoint holds besides arrays. `waited` counts epochs since the best one."""
+    """Where training stands; what a checkpoint holds besides arrays. `waited` counts epochs
+    since the best one.
+    """
 
     epoch: int = 0
     step: int = 0
@@ -76,8 +80,9 @@ class Progress:
     def takes(self, measured: dict[str, float]) -> bool:
         """Whether an epoch is better than the best so far, and is that from now on.
 
-        Classes are compared by what is reported of them, accuracy, and where that is equal by the loss; factors by the loss. The
-        loss of classes grows long before they get worse: a net becomes surer of its mistakes.
+        Classes are compared by what is reported of them, accuracy, and where that is equal by the
+        loss; factors by the loss. The loss of classes grows long before they get worse: a net
+        becomes surer of its mistakes.
         """
         accuracy, loss = measured.get("val_accuracy", 0.0), measured["val_loss"]
         is_better = (-accuracy, loss) < (-self.best_accuracy, self.best_loss)
@@ -89,24 +94,36 @@ class Progress:
 class Training:
     """Model, data and progress of one training. `step` counts within the epoch, from 0."""
 
-    def __init__(self, run: StageRun, config: CnnConfig, strategy: Strategy, train: Shards, val: Shards) -> None:
+    def __init__(
+        self, run: StageRun, config: CnnConfig, strategy: Strategy, train: Shards, val: Shards
+    ) -> None:
         info = train.dataset.manifest.info
         self._run, self._config, self._val, self.task = run, config, val, info["task"]
-        self.components = fit_components(train.targets(), config.components) if self.task == "factors" else None
+        self.components = (
+            fit_components(train.targets(), config.components) if self.task == "factors" else None
+        )
         self._target_of = self.components.targets if self.components else np.asarray
         flip = self.task == "factors" if config.flip is None else config.flip
         self._reader = Reader(train, config.model_copy(update={"flip": flip}), self._target_of)
         self._steps = self._reader.plan.steps
-        outputs = len(info["classes"]) if self.components is None else self.components.forward.shape[1]
+        outputs = (
+            len(info["classes"]) if self.components is None else self.components.forward.shape[1]
+        )
         with strategy.scope():
             model = build(config, train.shape, info["mean"], info["std"], outputs)
-            self.trainer = Trainer(strategy, model, make_optimizer(config, self._steps), self.task, config)
+            self.trainer = Trainer(
+                strategy, model, make_optimizer(config, self._steps), self.task, config
+            )
         self.progress = Progress()
         self.best: list[Any] = []
         self._reading: Ahead[list[Batch]] | None = None
         self._folder = run.work / "checkpoints"
         self._local = tempfile.TemporaryDirectory()
-        self._events = tf.summary.create_file_writer(str(self.events_folder)) if self.trainer.rank == 0 else None
+        self._events = (
+            tf.summary.create_file_writer(str(self.events_folder))
+            if self.trainer.rank == 0
+            else None
+        )
 
     def close(self) -> None:
         """Stop reading."""
@@ -116,19 +133,27 @@ class Training:
 
     @property
     def events_folder(self) -> Path:
-        """Where TensorBoard's summaries are while training goes on: with the checkpoints, where TensorFlow can write there."""
+        """Where TensorBoard's summaries are while training goes on: with the checkpoints, where
+        TensorFlow can write there.
+        """
         work = self._run.work
         return (work if isinstance(work, Path) else Path(self._local.name)) / "tensorboard"
 
     @property
     def is_over(self) -> bool:
         """Whether all epochs are done, or the best one is too long ago."""
-        return self.progress.epoch >= self._config.epochs or self.progress.waited >= self._config.waits
+        return (
+            self.progress.epoch >= self._config.epochs or self.progress.waited >= self._config.waits
+        )
 
     def resume(self) -> None:
         """Continue from the last checkpoint that the chief can read, if there is one."""
         found = checkpoint.load_latest(self._folder) if self.trainer.rank == 0 else None
-        step = int(self.trainer.total(np.array([-1.0 if found is None else found[0]] if self.trainer.rank == 0 else [0.0]))[0])
+        step = int(
+            self.trainer.total(
+                np.array([-1.0 if found is None else found[0]] if self.trainer.rank == 0 else [0.0])
+            )[0]
+        )
         if step < 0:
             return
         saved = found[1] if found else checkpoint.load(self._folder, step)
@@ -138,7 +163,9 @@ class Training:
         log.info(event("training_resumed", epoch=self.progress.epoch, step=self.progress.step))
 
     def one_epoch(self) -> None:
-        """Train to the epoch's end, measure, and save. Raises Preempted, having saved, where the process is asked to stop."""
+        """Train to the epoch's end, measure, and save. Raises Preempted, having saved, where
+        the process is asked to stop.
+        """
         progress, began = self.progress, time.monotonic()
         seconds_before, rows_before = progress.seconds, progress.weight_sum
         batches = self._reading or self._read(progress.epoch, progress.step)
@@ -149,8 +176,8 @@ class Training:
             if is_stopped:
                 self._save()
                 raise Preempted(
-                    f"training was asked to stop; epoch {progress.epoch + 1}, step {progress.step} of {self._steps} is saved: "
-                    "run it again to go on from there"
+                    f"training was asked to stop; epoch {progress.epoch + 1}, step {progress.step}"
+                    f" of {self._steps} is saved: run it again to go on from there"
                 )
         if progress.epoch + 1 < self._config.epochs:
             self._read(progress.epoch + 1, 0)  # while this epoch is measured
@@ -158,7 +185,9 @@ class Training:
         self._save()
 
     def _read(self, epoch: int, step: int) -> Ahead[list[Batch]]:
-        self._reading = self._reader.batches(epoch, step, self.trainer.replicas, self.trainer.served)
+        self._reading = self._reader.batches(
+            epoch, step, self.trainer.replicas, self.trainer.served
+        )
         return self._reading
 
     def _announced(self, batches: Iterator[list[Batch]]) -> Iterator[list[Batch]]:
@@ -173,19 +202,31 @@ class Training:
             yield batch
 
     def _some_steps(self, batches: Iterator[list[Batch]]) -> bool:
-        """Up to the next line of progress, or the next checkpoint; whether training was asked to stop meanwhile."""
+        """Up to the next line of progress, or the next checkpoint; whether training was asked
+        to stop meanwhile.
+        """
         progress = self.progress
         until = min(
-            *(progress.step // every * every + every for every in (_PROGRESS_STEPS, self._config.checkpoint_steps)), self._steps
+            *(
+                progress.step // every * every + every
+                for every in (_PROGRESS_STEPS, self._config.checkpoint_steps)
+            ),
+            self._steps,
         )
         try:
-            done = self.trainer.train(self._announced(batches), until - progress.step, self._run.stopping)
+            done = self.trainer.train(
+                self._announced(batches), until - progress.step, self._run.stopping
+            )
         except NotFiniteError as error:
             raise self._not_finite(error) from None
         progress.loss_sum += done.loss_sum
         progress.weight_sum += done.weight_sum
         progress.step += done.taken
-        if not done.stopped and progress.step % self._config.checkpoint_steps == 0 and progress.step < self._steps:
+        if (
+            not done.stopped
+            and progress.step % self._config.checkpoint_steps == 0
+            and progress.step < self._steps
+        ):
             self._save()
         return done.stopped
 
@@ -193,17 +234,26 @@ class Training:
         """What is known of it: the step, and the shards that its rows are from."""
         step = self.progress.step + error.taken
         shards = self._reader.shards
-        parts = dict.fromkeys(shards.part_of(group).name for group in self._reader.plan.groups_at(self.progress.epoch, step))
+        parts = dict.fromkeys(
+            shards.part_of(group).name
+            for group in self._reader.plan.groups_at(self.progress.epoch, step)
+        )
         return TrainingError(
-            f"epoch {self.progress.epoch + 1}, step {step + 1} of {self._steps}: {error}; its rows are from "
-            f"{shards.dataset.name}'s {_first(list(parts))}; lower cnn.learning_rate, set cnn.clip_norm, or look at those shards"
+            f"epoch {self.progress.epoch + 1}, step {step + 1} of {self._steps}: {error}; its rows"
+            f" are from {shards.dataset.name}'s {_first(list(parts))}; lower cnn.learning_rate, set"
+            " cnn.clip_norm, or look at those shards"
         )
 
     def _finish_epoch(self, rate: float) -> None:
         progress = self.progress
         measured = {"loss": progress.loss_sum / progress.weight_sum, **self._measure()}
         progress.epoch += 1
-        row = {"epoch": progress.epoch, **measured, "learning_rate": self._learning_rate(), "images_per_second": round(rate, 1)}
+        row = {
+            "epoch": progress.epoch,
+            **measured,
+            "learning_rate": self._learning_rate(),
+            "images_per_second": round(rate, 1),
+        }
         progress.history.append(row)
         if progress.takes(measured):
             progress.best_epoch, progress.waited = progress.epoch, 0
@@ -215,7 +265,9 @@ class Training:
         log.info(event("epoch_finished", **row))
 
     def _measure(self) -> dict[str, float]:
-        """The loss, and for classes the accuracy, on the validation rows, of which every worker measures its share."""
+        """The loss, and for classes the accuracy, on the validation rows, of which every worker
+        measures its share.
+        """
         sums = np.zeros(2)
         numbers = range(self.trainer.rank, len(self._val.group_rows), self.trainer.workers)
         for number, rows in zip(numbers, self._val.groups(numbers), strict=True):
@@ -231,15 +283,23 @@ class Training:
         """How far, how fast, and how long still, if no epoch is saved by early stopping."""
         progress = self.progress
         done = progress.epoch + progress.step / self._steps
-        left = (self._config.epochs - done) * self._steps * self._config.global_batch_size / max(rate, 1e-9)
+        left = (
+            (self._config.epochs - done)
+            * self._steps
+            * self._config.global_batch_size
+            / max(rate, 1e-9)
+        )
         epoch = min(progress.epoch + 1, self._config.epochs)
         self._run.progress(
-            f"epoch {epoch}/{self._config.epochs}, loss {progress.loss_sum / max(progress.weight_sum, 1):.4f}, "
-            f"{rate:,.0f} images/s, {int(left) // 60}:{int(left) % 60:02d} left"
+            f"epoch {epoch}/{self._config.epochs}, loss"
+            f" {progress.loss_sum / max(progress.weight_sum, 1):.4f}, {rate:,.0f} images/s,"
+            f" {int(left) // 60}:{int(left) % 60:02d} left"
         )
 
     def _summarise(self, row: dict[str, float]) -> None:
-        """One point of every curve in TensorBoard. Its own helper for that is in a package that only viewers need."""
+        """One point of every curve in TensorBoard. Its own helper for that is in a package that
+        only viewers need.
+        """
         if self._events is None:
             return
         plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
@@ -247,7 +307,12 @@ class Training:
         with self._events.as_default():
             for name, value in row.items():
                 if name != "epoch":
-                    tf.summary.write(name, tf.constant(value, tf.float32), step=int(row["epoch"]), metadata=metadata)
+                    tf.summary.write(
+                        name,
+                        tf.constant(value, tf.float32),
+                        step=int(row["epoch"]),
+                        metadata=metadata,
+                    )
         self._events.flush()
 
     def _save(self) -> None:
@@ -269,14 +334,24 @@ def _export(run: StageRun, training: Training) -> None:
     config: CnnConfig = run.settings
     progress = training.progress
     best = next(row for row in progress.history if row["epoch"] == progress.best_epoch)
-    facts = {"task": training.task, "best_epoch": progress.best_epoch, "history": progress.history, "seconds": progress.seconds}
+    facts = {
+        "task": training.task,
+        "best_epoch": progress.best_epoch,
+        "history": progress.history,
+        "seconds": progress.seconds,
+    }
     info = training._val.dataset.manifest.info
-    facts |= {name: info[name] for name in ("height", "width", "channels", "classes") if name in info}
+    facts |= {
+        name: info[name] for name in ("height", "width", "channels", "classes") if name in info
+    }
     folder = run.folder("cnn")
     parts = [
         write_file(_saved(training.exported()), folder, MODEL_FILE),
         write_file(json.dumps(facts, indent=1).encode(), folder, "history.json"),
-        *(write_file(file.read_bytes(), folder, f"tensorboard/{file.name}") for file in sorted(training.events_folder.iterdir())),
+        *(
+            write_file(file.read_bytes(), folder, f"tensorboard/{file.name}")
+            for file in sorted(training.events_folder.iterdir())
+        ),
     ]
     run.add("cnn", parts, rank=run.inputs["shards_train"].manifest.rank, seed=config.seed, **facts)
     run.metrics |= {"training": {"epochs": progress.epoch, **best}}

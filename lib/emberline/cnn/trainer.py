@@ -1,7 +1,8 @@
-"""One training step after the other: the inner loop, the same for one replica and for several, of one process or of many.
+"""One training step after the other: the inner loop, the same for one replica and for several, of
+one process or of many.
 
-The loss of a global batch is the sum over its rows of weight times loss, divided by the sum of its weights; each replica computes
-its rows' share, and the optimizer adds up the gradients.
+The loss of a global batch is the sum over its rows of weight times loss, divided by the sum of its
+weights; each replica computes its rows' share, and the optimizer adds up the gradients.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,12 +26,15 @@ Float64 = npt.NDArray[np.float64]
 _EVALUATION_BATCH = 512
 
 
-# AutoGraph has nothing to translate here, and a process that is killed would leave what it translates among temporary files.
+# AutoGraph has nothing to translate here, and a process that is killed would leave what it
+# translates among temporary files.
 _graph = partial(tf.function, autograph=False)
 
 
 class NotFiniteError(Exception):
-    """The loss of the step numbered `taken`, counted from where training was told to go on, is not finite."""
+    """The loss of the step numbered `taken`, counted from where training was told to go on, is
+    not finite.
+    """
 
     def __init__(self, loss: float, taken: int) -> None:
         super().__init__(f"the loss is {loss}")
@@ -39,7 +43,9 @@ class NotFiniteError(Exception):
 
 @dataclass(frozen=True)
 class Steps:
-    """What some steps came to: how many, the sums over their rows of loss and of weight, and whether somebody asked to stop."""
+    """What some steps came to: how many, the sums over their rows of loss and of weight, and
+    whether somebody asked to stop.
+    """
 
     taken: int = 0
     loss_sum: float = 0.0
@@ -48,14 +54,18 @@ class Steps:
 
 
 def losses(task: str, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-    """(n,): the cross entropy of classes (n,) and logits (n, classes), or the sum over components of the squared error."""
+    """(n,): the cross entropy of classes (n,) and logits (n, classes), or the sum over
+    components of the squared error.
+    """
     if task == "class":
         return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, outputs)
     return tf.reduce_sum(tf.math.squared_difference(targets, outputs), axis=1)
 
 
 def make_optimizer(config: CnnConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """As configured; weight decay is decoupled (Loshchilov and Hutter 2019) and spares biases and normalisation."""
+    """As configured; weight decay is decoupled (Loshchilov and Hutter 2019) and spares biases
+    and normalisation.
+    """
     rate = _learning_rate(config, config.epochs * steps_per_epoch)
     decay = config.weight_decay or None
     if config.optimizer == "sgd":
@@ -66,11 +76,17 @@ def make_optimizer(config: CnnConfig, steps_per_epoch: int) -> keras.optimizers.
         optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
     if decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return keras.optimizers.LossScaleOptimizer(optimizer) if config.precision == "mixed_float16" else optimizer
+    return (
+        keras.optimizers.LossScaleOptimizer(optimizer)
+        if config.precision == "mixed_float16"
+        else optimizer
+    )
 
 
 class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras has no types
-    """`rate` times the schedule's factor, which rises from 0 over the warm-up and ends at 0 (cosine) or at 1/100 (step)."""
+    """`rate` times the schedule's factor, which rises from 0 over the warm-up and ends at 0
+    (cosine) or at 1/100 (step).
+    """
 
     def __init__(self, config: CnnConfig, steps: int) -> None:
         self._config = config
@@ -99,13 +115,19 @@ def _learning_rate(config: CnnConfig, steps: int) -> float | _Rate:
 
 
 class Trainer:
-    """A model and its optimizer under a strategy. Make the model and the optimizer in the strategy's scope.
+    """A model and its optimizer under a strategy. Make the model and the optimizer in the
+    strategy's scope.
 
     Where the strategy spans several processes, all of them call the same methods in the same order.
     """
 
     def __init__(
-        self, strategy: Strategy, model: keras.Model, optimizer: keras.optimizers.Optimizer, task: str, config: CnnConfig
+        self,
+        strategy: Strategy,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        task: str,
+        config: CnnConfig,
     ) -> None:
         self._strategy = strategy
         self._task = task
@@ -114,7 +136,11 @@ class Trainer:
         self.optimizer = optimizer
         with strategy.scope():
             optimizer.build(model.trainable_variables)
-        self._gradients = _graph(self._compute_gradients, jit_compile=True) if config.xla else self._compute_gradients
+        self._gradients = (
+            _graph(self._compute_gradients, jit_compile=True)
+            if config.xla
+            else self._compute_gradients
+        )
         self._step_function = _graph(self._global_step)
         self._measure_function = _graph(self._measure_on_replicas, reduce_retracing=True)
         self._sum_function = _graph(self._sum_over_replicas)
@@ -139,11 +165,17 @@ class Trainer:
         """How many processes there are."""
         return workers_of(self._strategy)
 
-    def train(self, batches: Iterable[list[Batch]], num_steps: int, stopping: Callable[[], bool] = lambda: False) -> Steps:
-        """Take up to `num_steps` steps, fewer where one process's `stopping` says so: then all stop after the same step.
+    def train(
+        self,
+        batches: Iterable[list[Batch]],
+        num_steps: int,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> Steps:
+        """Take up to `num_steps` steps, fewer where one process's `stopping` says so: then all stop
+        after the same step.
 
-        A batch is what this process's replicas take of it. A step's loss is looked at while the next one is computed. Raises
-        NotFiniteError.
+        A batch is what this process's replicas take of it. A step's loss is looked at while the
+        next one is computed. Raises NotFiniteError.
         """
         steps, waiting = Steps(), None
         for _, parts in zip(range(num_steps), batches, strict=False):
@@ -157,7 +189,9 @@ class Trainer:
         return _counted(steps, *waiting) if waiting else steps
 
     def _on_replicas(self, parts: list[Batch], vote: np.float32) -> list[Any]:
-        """Pixels, targets, weights, the global sum of the weights, and this process's vote for stopping, each replica its own."""
+        """Pixels, targets, weights, the global sum of the weights, and this process's vote for
+        stopping, each replica its own.
+        """
         columns: list[list[Any]] = [
             [part.pixels for part in parts],
             [part.targets for part in parts],
@@ -176,13 +210,22 @@ class Trainer:
             lambda context: tf.convert_to_tensor(values[context.replica_id_in_sync_group - first])
         )
 
-    def _global_step(self, pixels: Any, targets: Any, weights: Any, total: Any, vote: Any) -> tf.Tensor:
+    def _global_step(
+        self, pixels: Any, targets: Any, weights: Any, total: Any, vote: Any
+    ) -> tf.Tensor:
         """(2,): the loss, and the sum of the votes, over all replicas."""
-        shares = self._strategy.run(self._replica_step, args=(pixels, targets, weights, total, vote))
+        shares = self._strategy.run(
+            self._replica_step, args=(pixels, targets, weights, total, vote)
+        )
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
 
     def _replica_step(
-        self, pixels: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, total: tf.Tensor, vote: tf.Tensor
+        self,
+        pixels: tf.Tensor,
+        targets: tf.Tensor,
+        weights: tf.Tensor,
+        total: tf.Tensor,
+        vote: tf.Tensor,
     ) -> tf.Tensor:
         loss, gradients = self._gradients(pixels, targets, weights, total)
         if self._clip_norm is not None:
@@ -190,8 +233,12 @@ class Trainer:
         self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
         return tf.stack([loss, vote])
 
-    def _compute_gradients(self, pixels: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, total: tf.Tensor) -> Any:
-        """This replica's share of the loss, and its gradients, scaled where the optimizer scales losses."""
+    def _compute_gradients(
+        self, pixels: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, total: tf.Tensor
+    ) -> Any:
+        """This replica's share of the loss, and its gradients, scaled where the optimizer
+        scales losses.
+        """
         with tf.GradientTape() as tape:
             outputs = self.model(pixels, training=True)
             loss = tf.reduce_sum(weights * losses(self._task, targets, outputs)) / total
@@ -199,7 +246,8 @@ class Trainer:
         return loss, tape.gradient(scaled, self.model.trainable_variables)
 
     def _clipped(self, gradients: list[tf.Tensor], norm: float) -> list[tf.Tensor]:
-        """The whole batch's gradients, made no longer than `norm`, in equal shares: the optimizer adds up what it is given.
+        """The whole batch's gradients, made no longer than `norm`, in equal shares: the optimizer
+        adds up what it is given.
 
         Keras's own clipping comes before its sum: each replica would clip its share by itself.
         """
@@ -209,15 +257,23 @@ class Trainer:
         return [gradient / self.replicas for gradient in clipped]
 
     def measure(self, pixels: Pixels, targets: Targets) -> Float64:
-        """(2,): the sum of the losses of pictures (n, height, width, channels), and how many classes are right."""
+        """(2,): the sum of the losses of pictures (n, height, width, channels), and how many
+        classes are right.
+        """
         total = np.zeros(2)
         size = _EVALUATION_BATCH * len(self.served)
         for first in range(0, len(pixels), size):
             rows = np.arange(first, max(min(first + size, len(pixels)), first + len(self.served)))
             counted = rows < len(pixels)
-            filled = np.where(counted, rows, first)  # of no rows at all, TensorFlow makes errors now and then
-            parts = [np.array_split(array, len(self.served)) for array in (pixels[filled], targets[filled], counted)]
-            for found in self._strategy.experimental_local_results(self._measure_function(*map(self._spread, parts))):
+            # of no rows at all, TensorFlow makes errors now and then
+            filled = np.where(counted, rows, first)
+            parts = [
+                np.array_split(array, len(self.served))
+                for array in (pixels[filled], targets[filled], counted)
+            ]
+            for found in self._strategy.experimental_local_results(
+                self._measure_function(*map(self._spread, parts))
+            ):
                 total += found.numpy()
         return total
 
@@ -226,7 +282,9 @@ class Trainer:
 
     def _measure_step(self, pixels: tf.Tensor, targets: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         outputs = self.model(pixels, training=False)
-        loss = tf.reduce_sum(tf.boolean_mask(tf.cast(losses(self._task, targets, outputs), tf.float64), counted))
+        loss = tf.reduce_sum(
+            tf.boolean_mask(tf.cast(losses(self._task, targets, outputs), tf.float64), counted)
+        )
         if self._task != "class":
             return tf.stack([loss, tf.zeros_like(loss)])
         is_right = (tf.argmax(outputs, axis=1, output_type=tf.int32) == targets) & counted
@@ -241,7 +299,9 @@ class Trainer:
         return summed
 
     def _sum_over_replicas(self, shares: Any) -> tf.Tensor:
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, self._strategy.run(tf.identity, args=(shares,)), axis=None)
+        return self._strategy.reduce(
+            tf.distribute.ReduceOp.SUM, self._strategy.run(tf.identity, args=(shares,)), axis=None
+        )
 
     def variables(self) -> list[Any]:
         """Of the model, then of the optimizer."""
@@ -274,4 +334,9 @@ def _counted(steps: Steps, figures: tf.Tensor, total: float) -> Steps:
     loss, votes = figures.numpy().tolist()
     if not np.isfinite(loss):
         raise NotFiniteError(loss, steps.taken)
-    return Steps(steps.taken + 1, steps.loss_sum + loss * total, steps.weight_sum + total, steps.stopped or votes > 0)
+    return Steps(
+        steps.taken + 1,
+        steps.loss_sum + loss * total,
+        steps.weight_sum + total,
+        steps.stopped or votes > 0,
+    )

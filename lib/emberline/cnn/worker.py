@@ -1,4 +1,6 @@
-"""A trainer process: runs the stages it is told to, one after the other, alone or as one of several."""
+"""A trainer process: runs the stages it is told to, one after the other, alone or as one of
+several.
+"""
 
 import os
 import signal
@@ -18,7 +20,8 @@ from emberline.launch.child import Requests, error_message
 from emberline.runner import StageRun
 from emberline.stages import STAGES
 
-_NO_PORT = "Could not start gRPC server"  # all that TensorFlow says where it cannot bind to its own address
+# all that TensorFlow says where it cannot bind to its own address
+_NO_PORT = "Could not start gRPC server"
 
 
 def main() -> None:
@@ -30,7 +33,9 @@ def main() -> None:
 
 
 def _answer(request: dict[str, Any], requests: Requests) -> None:
-    """Run one stage; an error that is none of ours, nor a peer's end, is a bug, and ends this process with its traceback."""
+    """Run one stage; an error that is none of ours, nor a peer's end, is a bug, and ends this
+    process with its traceback.
+    """
     try:
         logs.configure(request["verbosity"])
         run = _stage_run(request, requests)
@@ -56,13 +61,16 @@ def _of_the_machine(error: Exception, root: Location) -> EmberlineError | None:
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         first = str(error).partition("\n")[0] or "memory is used up"
         return WorkerError(
-            f"TensorFlow ran out of memory ({memory.describe()}): {first}; lower cnn.global_batch_size or cnn.pool"
+            f"TensorFlow ran out of memory ({memory.describe()}): {first}; lower"
+            " cnn.global_batch_size or cnn.pool"
         )
     return None
 
 
 def _wait_for_the_end(error: Exception, requests: Requests) -> NoReturn:
-    """One of several has lost the others: which one is to blame is for the parent to find out, who ends all of them."""
+    """One of several has lost the others: which one is to blame is for the parent to find out,
+    who ends all of them.
+    """
     text = str(error).partition("\n")[0]
     requests.send(**{"port_taken" if _NO_PORT in str(error) else "lost": text})
     while True:

@@ -1,7 +1,9 @@
-"""Rows that hold a few large binary values, each row in a file of its own, which executors write and read without Spark.
+"""Rows that hold a few large binary values, each row in a file of its own, which executors write
+and read without Spark.
 
-For what one run keeps between its jobs: blocks of ratings and factors, many of which do not fit a JVM's memory. A task that is
-repeated leaves a file that nobody names; only what a successful task returned is read. Behind Arrow's file stands its checksum.
+For what one run keeps between its jobs: blocks of ratings and factors, many of which do not fit a
+JVM's memory. A task that is repeated leaves a file that nobody names; only what a successful task
+returned is read. Behind Arrow's file stands its checksum.
 """
 
 import io
@@ -21,8 +23,12 @@ FILE = "file"
 _SUM_BYTES = 4
 
 
-def store(batches: Iterator[pa.RecordBatch], folder: Location, kept: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Write every row to a new file below a folder; yields some of its columns, and the file's name as FILE."""
+def store(
+    batches: Iterator[pa.RecordBatch], folder: Location, kept: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Write every row to a new file below a folder; yields some of its columns, and the file's
+    name as FILE.
+    """
     storage.make_folder(folder)
     for batch in batches:
         for at in range(batch.num_rows):
@@ -74,7 +80,9 @@ class BlockFiles:
             return pa.ipc.open_file(content[:-_SUM_BYTES]).get_batch(0)
         except (OSError, ValueError, pa.ArrowException) as error:
             why = " ".join(str(error).split())
-            raise DataError(f"{path} cannot be read ({why}); remove its folder, and run the pipeline again") from error
+            raise DataError(
+                f"{path} cannot be read ({why}); remove its folder, and run the pipeline again"
+            ) from error
 
     def load(self, numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """The rows of the blocks whose numbers are the one column given."""

@@ -1,4 +1,6 @@
-"""What it means that a disk refuses to be written: in one line, where, what is left there, and what to do."""
+"""What it means that a disk refuses to be written: in one line, where, what is left there, and
+what to do.
+"""
 
 import errno
 import os
@@ -29,7 +31,9 @@ _TENSORFLOW = re.compile(rf"(/[^\s;]*); ({_REASON})")
 
 @contextmanager
 def explained(*places: Location) -> Iterator[None]:
-    """Raises a disk's refusal to write as an error that says so; the places are those that may be meant."""
+    """Raises a disk's refusal to write as an error that says so; the places are those that may
+    be meant.
+    """
     try:
         yield
     except OSError as error:
@@ -41,7 +45,8 @@ def explained(*places: Location) -> Iterator[None]:
 def refusal(error: BaseException, *places: Location) -> EmberlineError | None:
     """The error that says what a disk has refused, where that is what the given one is about.
 
-    StorageError (a retry may find room) for a disk that is full, ConfigError for one that is not to be written.
+    StorageError (a retry may find room) for a disk that is full, ConfigError for one that is not to
+    be written.
     """
     if isinstance(error, EmberlineError):
         return None
@@ -50,11 +55,17 @@ def refusal(error: BaseException, *places: Location) -> EmberlineError | None:
         return None
     place = Path(name) if name else _fullest(places)
     if number in _FULL:
-        return StorageError(f"the disk of {place} {_FULL[number]}: {_left(place)}, {_need(error)}; make room there, {_ELSE}")
+        return StorageError(
+            f"the disk of {place} {_FULL[number]}: {_left(place)}, {_need(error)}; make room there,"
+            f" {_ELSE}"
+        )
     return ConfigError(f"{place} {_CLOSED[number]}; change that, {_ELSE}")
 
 
-_ELSE = "or set another --root, SPARK_LOCAL_DIRS or TMPDIR, whichever it is; what was there before is whole"
+_ELSE = (
+    "or set another --root, SPARK_LOCAL_DIRS or TMPDIR, whichever it is; what was there before is"
+    " whole"
+)
 
 
 def _refused(error: BaseException) -> tuple[int | None, str | None]:
@@ -97,4 +108,7 @@ def _need(error: BaseException) -> str:
 def _left(place: Path) -> str:
     status = os.statvfs(nearest(place))
     files = "" if status.f_favail or not status.f_files else ", and no more files can be made"
-    return f"{status.f_bavail * status.f_frsize:,} of {status.f_blocks * status.f_frsize:,} bytes are left{files}"
+    return (
+        f"{status.f_bavail * status.f_frsize:,} of {status.f_blocks * status.f_frsize:,} bytes are"
+        f" left{files}"
+    )

@@ -1,8 +1,9 @@
 """The footers of Parquet files, which carry no checksum of their own: manifests have their sha256.
 
-A footer says where a file's pages are, of which types and how many rows; a bit that flips in it loses rows or columns in
-silence. The pages themselves carry checksums, which every reader of ours verifies; their headers, some 30 bytes each, do not,
-which is why a small file, where those are more than a millionth, is compared whole.
+A footer says where a file's pages are, of which types and how many rows; a bit that flips in it
+loses rows or columns in silence. The pages themselves carry checksums, which every reader of ours
+verifies; their headers, some 30 bytes each, do not, which is why a small file, where those are more
+than a millionth, is compared whole.
 """
 
 import hashlib
@@ -24,7 +25,9 @@ _THREADS = 8  # which wait for a remote storage
 
 
 def read_footer(path: Location) -> bytes:
-    """The end of a Parquet file: the footer, its length and the magic number. Raises OSError for what does not end so."""
+    """The end of a Parquet file: the footer, its length and the magic number. Raises OSError
+    for what does not end so.
+    """
     with storage.open_input(path) as file:
         begin = file.read(len(_MAGIC))
         size = file.seek(0, os.SEEK_END)
@@ -40,7 +43,9 @@ def read_footer(path: Location) -> bytes:
 
 
 def checked_footer(dataset: Dataset, part: Part) -> pq.FileMetaData:
-    """What a part's footer says. Raises DataError where it, or a small part, is not what was written."""
+    """What a part's footer says. Raises DataError where it, or a small part, is not what was
+    written.
+    """
     path = storage.inside(dataset.folder, part.path)
     with damage_explained(dataset, path):
         if part.bytes <= _SMALL and sha256_of(path) != part.sha256:
@@ -52,7 +57,9 @@ def checked_footer(dataset: Dataset, part: Part) -> pq.FileMetaData:
 
 
 def check_footers(dataset: Dataset) -> None:
-    """Raises DataError for the first part of a table that `checked_footer` does not accept; an artifact's files have none."""
+    """Raises DataError for the first part of a table that `checked_footer` does not accept; an
+    artifact's files have none.
+    """
     if dataset.manifest.kind == "artifact":
         return
     with ThreadPoolExecutor(_THREADS) as pool:

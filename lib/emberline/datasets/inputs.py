@@ -1,9 +1,11 @@
-"""The raw files that a run read: which they were, and of which content, so that new times of the same bytes run nothing again.
+"""The raw files that a run read: which they were, and of which content, so that new times of the
+same bytes run nothing again.
 
     <root>/_inputs/<stage>.parquet      source, relative path, size, time of change, digest; the run's id beside the schema
 
-Sizes and times tell most of the time that nothing has changed. Where nothing but times differ, the content of those files is
-compared with the digest that was taken while the run was at work: of a file here its sha256, of an object in S3 its ETag.
+Sizes and times tell most of the time that nothing has changed. Where nothing but times differ, the
+content of those files is compared with the digest that was taken while the run was at work: of a
+file here its sha256, of an object in S3 its ETag.
 """
 
 import hashlib
@@ -31,7 +33,8 @@ _SCHEMA = pa.schema(
         pa.field("relative", pa.binary(), nullable=False),
         pa.field("size", pa.int64(), nullable=False),
         pa.field("modified", pa.int64(), nullable=False),  # as it is in the fingerprint
-        pa.field("seen", pa.int64(), nullable=False),  # a later time at which the content was the same
+        # a later time at which the content was the same
+        pa.field("seen", pa.int64(), nullable=False),
         pa.field("digest", pa.string()),
     ]
 )
@@ -57,13 +60,21 @@ class Inputs:
     entries: Mapping[tuple[int, str], _Entry]
 
     def compare(self, sources: Sources) -> "Comparison":
-        """The files as they are now, beside these; reads those of which the time alone differs, up to one that changed."""
-        now = {(place, file.relative): file for place, files in enumerate(sources) for file in files}
+        """The files as they are now, beside these; reads those of which the time alone differs,
+        up to one that changed.
+        """
+        now = {
+            (place, file.relative): file for place, files in enumerate(sources) for file in files
+        }
         new = [name for _, name in now.keys() - self.entries.keys()]
         gone = [name for _, name in self.entries.keys() - now.keys()]
         known = {key: (file, self.entries[key]) for key, file in now.items() if key in self.entries}
         changed = [file.relative for file, entry in known.values() if file.size != entry.size]
-        touched = {key: file for key, (file, entry) in known.items() if file.modified not in (entry.modified, entry.seen)}
+        touched = {
+            key: file
+            for key, (file, entry) in known.items()
+            if file.modified not in (entry.modified, entry.seen)
+        }
         if not (new or gone or changed):
             changed = self._changed(touched)
         if new or gone or changed:
@@ -74,7 +85,11 @@ class Inputs:
         """The first of the files whose content is not what was read, if any."""
         with Digests(touched.values()) as digests:
             found = zip(touched.items(), digests, strict=True)
-            return [file.relative for (key, file), digest in found if digest is None or digest != self.entries[key].digest][:1]
+            return [
+                file.relative
+                for (key, file), digest in found
+                if digest is None or digest != self.entries[key].digest
+            ][:1]
 
     def _as_read(self, sources: Sources) -> list[list[RawFile]]:
         """The same files with the times that they had then."""
@@ -84,13 +99,17 @@ class Inputs:
         ]
 
     def _seen(self, touched: Mapping[tuple[int, str], RawFile]) -> "Inputs":
-        later = {key: replace(self.entries[key], seen=file.modified) for key, file in touched.items()}
+        later = {
+            key: replace(self.entries[key], seen=file.modified) for key, file in touched.items()
+        }
         return replace(self, entries={**self.entries, **later}) if later else self
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What has changed, in words, empty for nothing; the files as a fingerprint has them; what is known of them now."""
+    """What has changed, in words, empty for nothing; the files as a fingerprint has them; what
+    is known of them now.
+    """
 
     changes: str
     files: Sources
@@ -98,19 +117,28 @@ class Comparison:
 
 
 class Digests:
-    """Digests of files, taken by a few threads from now on; iterating waits for them, and leaving `with` gives up the rest."""
+    """Digests of files, taken by a few threads from now on; iterating waits for them, and
+    leaving `with` gives up the rest.
+    """
 
     def __init__(self, files: Iterable[RawFile]) -> None:
         self._given_up = threading.Event()
         self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "digests")
         listed = list(files)
         pieces = (listed[start : start + _TASK] for start in range(0, len(listed), _TASK))
-        self._pieces: list[Future[list[str | None]]] = [self._pool.submit(self._digests, piece) for piece in pieces]
+        self._pieces: list[Future[list[str | None]]] = [
+            self._pool.submit(self._digests, piece) for piece in pieces
+        ]
 
     def __enter__(self) -> "Digests":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._given_up.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -122,12 +150,18 @@ class Digests:
         return [None if self._given_up.is_set() else self._digest(file) for file in files]
 
     def _digest(self, file: RawFile) -> str | None:
-        """None for what cannot be read, or is not as it was listed any more, or whose storage says nothing of its content."""
+        """None for what cannot be read, or is not as it was listed any more, or whose storage
+        says nothing of its content.
+        """
         with suppress(OSError):
             if file.uri.startswith("/"):
                 return self._sha256(file)
             location = storage.locate(file.uri)
-            return _etag(location) if isinstance(location, RemotePath) else self._sha256(replace(file, uri=str(location)))
+            return (
+                _etag(location)
+                if isinstance(location, RemotePath)
+                else self._sha256(replace(file, uri=str(location)))
+            )
         return None
 
     def _sha256(self, file: RawFile) -> str | None:
@@ -161,16 +195,23 @@ def read(root: Location, stage: str) -> Inputs | None:
         rows = table.cast(_SCHEMA.with_metadata(table.schema.metadata)).to_pylist()
     except (OSError, ValueError, pa.ArrowException):
         return None
-    return Inputs(run_id, {(row.pop("source"), os.fsdecode(row.pop("relative"))): _Entry(**row) for row in rows})
+    return Inputs(
+        run_id,
+        {(row.pop("source"), os.fsdecode(row.pop("relative"))): _Entry(**row) for row in rows},
+    )
 
 
 def write(root: Location, stage: str, inputs: Inputs) -> None:
     """Replace what is known."""
     keys, entries = list(inputs.entries), list(inputs.entries.values())
-    columns: list[list[object]] = [[source for source, _ in keys], [os.fsencode(relative) for _, relative in keys]]
+    columns: list[list[object]] = [
+        [source for source, _ in keys],
+        [os.fsencode(relative) for _, relative in keys],
+    ]
     columns += [[getattr(entry, name) for entry in entries] for name in _SCHEMA.names[2:]]
     table = pa.Table.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
+        [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)],
+        schema=_SCHEMA,
     )
     buffer = io.BytesIO()
     pq.write_table(table.replace_schema_metadata({_RUN: inputs.run_id}), buffer, compression="zstd")
@@ -181,7 +222,13 @@ def of(run_id: str, sources: Sources, digests: Iterable[str | None]) -> Inputs:
     """What a run has read."""
     files = [(place, file) for place, files in enumerate(sources) for file in files]
     found = zip(files, digests, strict=True)
-    return Inputs(run_id, {(place, f.relative): _Entry(f.size, f.modified, f.modified, digest) for (place, f), digest in found})
+    return Inputs(
+        run_id,
+        {
+            (place, f.relative): _Entry(f.size, f.modified, f.modified, digest)
+            for (place, f), digest in found
+        },
+    )
 
 
 def _file(root: Location, stage: str) -> Location:
@@ -200,4 +247,6 @@ def _told(new: Sequence[str], gone: Sequence[str], changed: Sequence[str]) -> st
 
 def _names(names: Sequence[str]) -> str:
     shown = sorted(names)[:_NAMED]
-    return ", ".join(shown) + (f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else "")
+    return ", ".join(shown) + (
+        f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
+    )

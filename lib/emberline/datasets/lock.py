@@ -1,8 +1,9 @@
-"""One run at a time per root: a lock that says who holds it, and that a crash does not leave behind.
+"""One run at a time per root: a lock that says who holds it, and that a crash does not leave
+behind.
 
-On a local path, or one that is mounted, it is the kernel's lock of `<root>/_lock`, gone with the process that holds it. Object
-stores have no locks: there, the holder renews a lease. Who wants it writes its name and looks a little later whether it still
-stands.
+On a local path, or one that is mounted, it is the kernel's lock of `<root>/_lock`, gone with the
+process that holds it. Object stores have no locks: there, the holder renews a lease. Who wants it
+writes its name and looks a little later whether it still stands.
 """
 
 import fcntl
@@ -28,7 +29,9 @@ from emberline.logs import event, public_command
 
 FILE_NAME = "_lock"
 LEASE_SECONDS = (
-    180.0  # without a renewal, the holder is taken for dead; clocks of machines that share a root agree better than that
+    # without a renewal, the holder is taken for dead; clocks of machines that share a root agree
+    # better than that
+    180.0
 )
 RENEWAL_SECONDS = 30.0
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -68,7 +71,11 @@ def is_held_by(root: Location, host: str, pid: int) -> bool:
         holder = _parse(place.read_bytes())
         if (holder.get("host"), holder.get("pid")) != (host, pid):
             return False
-        return _is_locked(place) if isinstance(place, Path) else time.time() - place.stat().st_mtime < LEASE_SECONDS
+        return (
+            _is_locked(place)
+            if isinstance(place, Path)
+            else time.time() - place.stat().st_mtime < LEASE_SECONDS
+        )
     except (FileNotFoundError, PermissionError):
         return False
 
@@ -104,14 +111,18 @@ def _kernel_lock(path: Path) -> Iterator[Lock]:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    """The lock's file. Raises ConfigError for a link, of either kind, since what it leads to would be emptied."""
+    """The lock's file. Raises ConfigError for a link, of either kind, since what it leads to
+    would be emptied.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_symlink():
             raise ConfigError(_not_ours(path))
         descriptor = os.open(path, _OPEN, 0o666)
     except OSError as error:
-        raise ConfigError(f"{path.parent} cannot be written to: {error}; set root to a folder that can") from None
+        raise ConfigError(
+            f"{path.parent} cannot be written to: {error}; set root to a folder that can"
+        ) from None
     if not _is_ours(os.fstat(descriptor)):
         os.close(descriptor)
         raise ConfigError(_not_ours(path))
@@ -124,7 +135,10 @@ def _is_ours(status: os.stat_result) -> bool:
 
 
 def _not_ours(path: Path) -> str:
-    return f"{path} is a link or a device, not the file of a lock; look at who put it there, and remove it"
+    return (
+        f"{path} is a link or a device, not the file of a lock; look at who put it there, and"
+        " remove it"
+    )
 
 
 def _rewrite(file: IO[bytes], content: bytes) -> None:
@@ -222,4 +236,10 @@ def _in_use(place: Location, holder: Holder) -> str:
 
 
 def _report_takeover(place: Location, left: Holder) -> None:
-    log.warning(event("lock_taken_over", root=place.parent, held_by=f"{_describe(left)}, which ended without releasing it"))
+    log.warning(
+        event(
+            "lock_taken_over",
+            root=place.parent,
+            held_by=f"{_describe(left)}, which ended without releasing it",
+        )
+    )

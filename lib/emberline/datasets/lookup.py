@@ -1,4 +1,6 @@
-"""One user's published recommendations, read without Spark; for somebody unknown, what is popular."""
+"""One user's published recommendations, read without Spark; for somebody unknown, what is
+popular.
+"""
 
 from dataclasses import dataclass
 
@@ -13,7 +15,9 @@ from emberline.errors import DataError
 
 @dataclass(frozen=True)
 class Recommendation:
-    """One row of a user's list: rank from 1, the item's outside id, its title if it has one, score, and the ladder's rung."""
+    """One row of a user's list: rank from 1, the item's outside id, its title if it has one,
+    score, and the ladder's rung.
+    """
 
     rank: int
     item_id: str
@@ -25,10 +29,13 @@ class Recommendation:
 def recommendations_of(root: Location, user_id: str, k: int) -> list[Recommendation]:
     """The first `k` recommendations of the user with this outside id, or as many as are published.
 
-    A user who is unknown gets what is popular. Raises ManifestError where a dataset is missing, DataError for a user without
-    recommendations, or who is unknown where nobody has published what is popular.
+    A user who is unknown gets what is popular. Raises ManifestError where a dataset is missing,
+    DataError for a user without recommendations, or who is unknown where nobody has published what
+    is popular.
     """
-    published, users, items = (manifests.load(root, name) for name in ("recommendations", "users", "items"))
+    published, users, items = (
+        manifests.load(root, name) for name in ("recommendations", "users", "items")
+    )
     manifests.check_same_run([users, items])
     user = _index_of(users, user_id)
     if user is None:
@@ -39,7 +46,9 @@ def recommendations_of(root: Location, user_id: str, k: int) -> list[Recommendat
     if not best:
         raise DataError(f"user {user_id!r} has no recommendations in {root}; rerun recommend")
     known = _names(root, items, [row["item"] for row in best])
-    return [Recommendation(row["rank"], *known[row["item"]], row["score"], row["rung"]) for row in best]
+    return [
+        Recommendation(row["rank"], *known[row["item"]], row["score"], row["rung"]) for row in best
+    ]
 
 
 def is_known(root: Location, user_id: str) -> bool:
@@ -51,15 +60,18 @@ def _popular(root: Location, users: Dataset, user_id: str) -> pa.Table:
     if not manifests.exists(root, "popular_items"):
         examples = ", ".join(repr(row["user_id"]) for row in head(users, 3).to_pylist())
         raise DataError(
-            f"there is no user {user_id!r} among the {users.rows:,} of {users.folder} (such as {examples}), "
-            "and no table popular_items, which recommend writes for whoever is unknown"
+            f"there is no user {user_id!r} among the {users.rows:,} of {users.folder} (such as"
+            f" {examples}), and no table popular_items, which recommend writes for whoever is"
+            " unknown"
         )
     popular = manifests.load(root, "popular_items")
     return head(popular, popular.rows).sort_by("rank")
 
 
 def _names(root: Location, items: Dataset, wanted: list[int]) -> dict[int, tuple[str, str | None]]:
-    """Outside id and title of items, from their attributes where those have one; of those that have a picture alone, the id."""
+    """Outside id and title of items, from their attributes where those have one; of those that
+    have a picture alone, the id.
+    """
     found: dict[int, tuple[str, str | None]] = {}
     for name in ("item_attributes", "items", "images"):
         missing = [item for item in wanted if item not in found or found[item][1] is None]

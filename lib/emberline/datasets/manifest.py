@@ -3,7 +3,8 @@
     <root>/<name>/manifest.json
     <root>/<name>/<fingerprint, 16 digits>-<run_id>/part-00000-<random>.parquet
 
-Parts are written once and never changed; the manifest is replaced last, in one step. No manifest, no dataset.
+Parts are written once and never changed; the manifest is replaced last, in one step. No manifest,
+no dataset.
 """
 
 import hashlib
@@ -28,10 +29,15 @@ Kind = Literal["table", "artifact"]
 
 
 class Facts(dict[str, Any]):
-    """What a stage says of its output, for the stages after it, which may rely on the types in `FACT_TYPES`."""
+    """What a stage says of its output, for the stages after it, which may rely on the types in
+    `FACT_TYPES`.
+    """
 
     def __missing__(self, key: str) -> Any:
-        raise ManifestError(f"a manifest lacks info.{key}, which is needed here; rerun the stage that wrote it with --force")
+        raise ManifestError(
+            f"a manifest lacks info.{key}, which is needed here; rerun the stage that wrote it with"
+            " --force"
+        )
 
 
 FACT_TYPES: dict[str, Any] = {
@@ -65,7 +71,8 @@ class Field:
 class Part:
     """One file of a dataset; `path` is relative to the dataset's folder.
 
-    For other than Parquet, `rows` and `row_groups` are 0, and `footer`, the sha256 of a Parquet file's end, is empty.
+    For other than Parquet, `rows` and `row_groups` are 0, and `footer`, the sha256 of a Parquet
+    file's end, is empty.
     """
 
     path: str
@@ -80,9 +87,9 @@ class Part:
 class ProducedBy:
     """Where a dataset comes from.
 
-    `config` is the stage's WHAT settings; `inputs` maps each input's name to its fingerprint and run_id; `previous` does so for
-    earlier outputs that the run continued (the id maps) and that do not enter the fingerprint; `code` is the hash of the
-    package's sources.
+    `config` is the stage's WHAT settings; `inputs` maps each input's name to its fingerprint and
+    run_id; `previous` does so for earlier outputs that the run continued (the id maps) and that do
+    not enter the fingerprint; `code` is the hash of the package's sources.
     """
 
     stage: str
@@ -96,7 +103,9 @@ class ProducedBy:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What one committed dataset consists of; `info` holds the producing stage's own facts, such as counts by reason."""
+    """What one committed dataset consists of; `info` holds the producing stage's own facts,
+    such as counts by reason.
+    """
 
     name: str
     kind: Kind
@@ -114,7 +123,9 @@ class Manifest:
 
     @classmethod
     def from_json(cls, content: Any) -> "Manifest":
-        """The manifest that `asdict` made this of. Raises ValueError, which names the field, for what is none."""
+        """The manifest that `asdict` made this of. Raises ValueError, which names the field,
+        for what is none.
+        """
         manifest = typed_json.build(cls, content)
         for place, column in enumerate(manifest.fields):
             typed_json.build(Field, column, f"fields[{place}]")
@@ -163,11 +174,14 @@ def is_run_folder(name: str) -> bool:
 
 
 def commit(root: Location, manifest: Manifest) -> None:
-    """Make `manifest` the dataset: from here on, readers find these parts, also after a power cut."""
+    """Make `manifest` the dataset: from here on, readers find these parts, also after a power
+    cut.
+    """
     for folder in {(root / manifest.name / part.path).parent for part in manifest.parts}:
         storage.sync_folder(folder)
     text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False, sort_keys=False)
-    escaped = text.encode(errors="backslashreplace")  # names of files in other bytes than UTF-8, as JSON escapes them
+    # names of files in other bytes than UTF-8, as JSON escapes them
+    escaped = text.encode(errors="backslashreplace")
     storage.replace_file(root / manifest.name / FILE_NAME, escaped)
     storage.sync_folder(root)
 
@@ -186,7 +200,8 @@ def names(root: Location) -> list[str]:
 def load(root: Location, name: str) -> Dataset:
     """Open a dataset and check version, fields, and every part's presence and size.
 
-    Raises ManifestError, or SchemaError where the fields are not those that this version of Emberline reads.
+    Raises ManifestError, or SchemaError where the fields are not those that this version of
+    Emberline reads.
     """
     dataset = _parse(root, name)
     _check_fields(dataset)
@@ -195,13 +210,17 @@ def load(root: Location, name: str) -> Dataset:
 
 
 def verify(dataset: Dataset) -> None:
-    """Read every part again and compare its sha256. Raises ManifestError naming the first part that differs."""
+    """Read every part again and compare its sha256. Raises ManifestError naming the first part
+    that differs.
+    """
     for part in dataset.manifest.parts:
         verify_part(dataset, part)
 
 
 def verify_part(dataset: Dataset, part: Part) -> None:
-    """Read one part again and compare its sha256. Raises ManifestError where it differs, DataError where it cannot be read."""
+    """Read one part again and compare its sha256. Raises ManifestError where it differs,
+    DataError where it cannot be read.
+    """
     path = storage.inside(dataset.folder, part.path)
     with damage_explained(dataset, path):
         found = sha256_of(path)
@@ -213,14 +232,16 @@ def verify_part(dataset: Dataset, part: Part) -> None:
 
 
 def check_no_more(dataset: Dataset) -> None:
-    """Raises ManifestError where the folders of the dataset's parts hold a file that the manifest does not list."""
+    """Raises ManifestError where the folders of the dataset's parts hold a file that the
+    manifest does not list.
+    """
     listed = set(dataset.paths)
     for folder in sorted({path.parent for path in listed}, key=str):
         more = sorted(set(storage.children(folder)) - listed, key=str)
         if more:
             raise ManifestError(
-                f"{more[0]} is not a part of {dataset.name}: its manifest does not list it; remove it, "
-                f"or {_remedy(dataset.manifest)} with --force"
+                f"{more[0]} is not a part of {dataset.name}: its manifest does not list it; remove"
+                f" it, or {_remedy(dataset.manifest)} with --force"
             )
 
 
@@ -235,7 +256,10 @@ def damage_explained(dataset: Dataset, path: Location) -> Iterator[None]:
 
 def damaged(dataset: Dataset, path: Location, why: object) -> DataError:
     """What to say of a part that cannot be read; `why` may have several lines."""
-    return DataError(f"{path} cannot be read ({' '.join(str(why).split())}); {_remedy(dataset.manifest)} with --force")
+    return DataError(
+        f"{path} cannot be read ({' '.join(str(why).split())}); {_remedy(dataset.manifest)} with"
+        " --force"
+    )
 
 
 def sha256_of(path: Location) -> str:
@@ -252,8 +276,9 @@ def check_same_run(datasets: Iterable[Dataset]) -> None:
         other = seen.setdefault(produced_by.stage, dataset)
         if other.manifest.produced_by.run_id != produced_by.run_id:
             raise ManifestError(
-                f"{other.name} (run {other.manifest.produced_by.run_id}) and {dataset.name} (run {produced_by.run_id}) "
-                f"come from different runs of {produced_by.stage} in {dataset.folder.parent}; rerun {produced_by.stage}"
+                f"{other.name} (run {other.manifest.produced_by.run_id}) and {dataset.name} (run"
+                f" {produced_by.run_id}) come from different runs of {produced_by.stage} in"
+                f" {dataset.folder.parent}; rerun {produced_by.stage}"
             )
 
 
@@ -262,7 +287,8 @@ def _parse(root: Location, name: str) -> Dataset:
     path = folder / FILE_NAME
     if not path.is_file():
         raise ManifestError(
-            f"{folder} has no {FILE_NAME}, so there is no dataset {name} in {root}; run the pipeline that writes it"
+            f"{folder} has no {FILE_NAME}, so there is no dataset {name} in {root}; run the"
+            " pipeline that writes it"
         )
     try:
         content = typed_json.read(path)
@@ -271,11 +297,14 @@ def _parse(root: Location, name: str) -> Dataset:
         version = content["format"]
         if type(version) is not int or version != FORMAT_VERSION:
             raise ManifestError(
-                f"{path}: format version {version!r:.60}, expected {FORMAT_VERSION}; rerun the stage that writes {name}"
+                f"{path}: format version {version!r:.60}, expected {FORMAT_VERSION}; rerun the"
+                f" stage that writes {name}"
             )
         manifest = Manifest.from_json(content)
     except ValueError as error:
-        raise ManifestError(f"{path} is not a manifest ({error}); rerun the stage that writes {name}") from error
+        raise ManifestError(
+            f"{path} is not a manifest ({error}); rerun the stage that writes {name}"
+        ) from error
     if manifest.name != name:
         raise ManifestError(f"{path} is the manifest of {manifest.name}, not of {name}")
     return Dataset(folder, manifest)
@@ -286,13 +315,15 @@ def _check_fields(dataset: Dataset) -> None:
     schema = TABLES.get(manifest.name)
     if manifest.kind == "table" and schema is not None and manifest.fields != fields_of(schema):
         raise SchemaError(
-            f"{dataset.folder / FILE_NAME}: fields {_names(manifest.fields)} are not those expected "
-            f"({_names(fields_of(schema))}); {_remedy(manifest)}"
+            f"{dataset.folder / FILE_NAME}: fields {_names(manifest.fields)} are not those expected"
+            f" ({_names(fields_of(schema))}); {_remedy(manifest)}"
         )
 
 
 def _names(fields: list[dict[str, Any]]) -> str:
-    return ", ".join(f"{f.get('name')} {f.get('type')}{'?' if f.get('nullable') else ''}" for f in fields)
+    return ", ".join(
+        f"{f.get('name')} {f.get('type')}{'?' if f.get('nullable') else ''}" for f in fields
+    )
 
 
 def _check_parts(dataset: Dataset) -> None:
@@ -303,20 +334,26 @@ def _check_parts(dataset: Dataset) -> None:
     except OSError as error:
         raise DataError(f"{dataset.folder} cannot be read: {error}") from error
     for part, path in zip(manifest.parts, dataset.paths, strict=True):
-        where = f"{dataset.folder.name}/{FILE_NAME} lists {len(manifest.parts)} parts but {part.path}"
+        where = (
+            f"{dataset.folder.name}/{FILE_NAME} lists {len(manifest.parts)} parts but {part.path}"
+        )
         if path not in sizes:
             raise ManifestError(f"{where} is missing; {_remedy(manifest)}")
         if sizes[path] != part.bytes:
-            raise ManifestError(f"{where} has {sizes[path]} bytes instead of {part.bytes}; {_remedy(manifest)}")
+            raise ManifestError(
+                f"{where} has {sizes[path]} bytes instead of {part.bytes}; {_remedy(manifest)}"
+            )
 
 
 def _check_no_links(dataset: Dataset) -> None:
-    """Raises ManifestError where a part, or a folder on the way to it, is a link: it may lead out of the root."""
+    """Raises ManifestError where a part, or a folder on the way to it, is a link: it may lead
+    out of the root.
+    """
     link = storage.link_on_the_way(dataset.folder, dataset.paths)
     if link is not None:
         raise ManifestError(
-            f"{link} is a link, which may lead elsewhere; {dataset.name} has its parts in its own folder: "
-            f"{_remedy(dataset.manifest)} with --force"
+            f"{link} is a link, which may lead elsewhere; {dataset.name} has its parts in its own"
+            f" folder: {_remedy(dataset.manifest)} with --force"
         )
 
 

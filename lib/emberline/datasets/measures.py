@@ -1,4 +1,6 @@
-"""`metrics.json`: what an evaluation measured, checked where it is read, since it may come from strangers."""
+"""`metrics.json`: what an evaluation measured, checked where it is read, since it may come from
+strangers.
+"""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -26,7 +28,9 @@ class _Row:
 
 
 def reports_of(metrics: Dataset) -> dict[str, Any]:
-    """The reports of the dataset `metrics`, by name. Raises ManifestError for a file that is none of ours."""
+    """The reports of the dataset `metrics`, by name. Raises ManifestError for a file that is
+    none of ours.
+    """
     stage = metrics.manifest.produced_by.stage
     path = next((path for path in metrics.paths if path.name == FILE_NAME), None)
     if path is None:
@@ -35,17 +39,23 @@ def reports_of(metrics: Dataset) -> dict[str, Any]:
         content = typed_json.build(dict[str, Any], typed_json.read(path))
         return checked(content.get("reports"))
     except ValueError as error:
-        raise ManifestError(f"{path} holds no metrics ({error}); rerun {stage} with --force") from error
+        raise ManifestError(
+            f"{path} holds no metrics ({error}); rerun {stage} with --force"
+        ) from error
 
 
 def checked(reports: Any) -> dict[str, Any]:
-    """The same reports. Raises ValueError, which names the field, where they are not what an evaluation writes."""
+    """The same reports. Raises ValueError, which names the field, where they are not what an
+    evaluation writes.
+    """
     for name, report in typed_json.build(dict[str, dict[str, Any]], reports, "reports").items():
         where = f"reports.{name}"
         _check(_Protocol, report.get("protocol"), f"{where}.protocol")
         if "data" in report:
             typed_json.build(Sketch, report["data"], f"{where}.data")
-        for place, row in enumerate(typed_json.build(list[Any], report.get("metrics"), f"{where}.metrics")):
+        for place, row in enumerate(
+            typed_json.build(list[Any], report.get("metrics"), f"{where}.metrics")
+        ):
             _check(_Row, row, f"{where}.metrics[{place}]")
             if not any(type(row.get(unit)) is int for unit in UNITS):
                 raise ValueError(f"{where}.metrics[{place}]: expected one of {', '.join(UNITS)}")
@@ -55,4 +65,6 @@ def checked(reports: Any) -> dict[str, Any]:
 def _check(kind: Any, value: Any, name: str) -> None:
     """That an object has the fields of `kind`, whatever else it has."""
     given = typed_json.build(dict[str, Any], value, name)
-    typed_json.build(kind, {key: given[key] for key in (f.name for f in fields(kind)) if key in given}, name)
+    typed_json.build(
+        kind, {key: given[key] for key in (f.name for f in fields(kind)) if key in given}, name
+    )

@@ -1,7 +1,8 @@
 """A column of large values in files of its own, while Spark sorts out the rows that they belong to.
 
-A task parks the column of all its rows in one file, batch by batch; the rows get the place instead, and the batch's checksum,
-which Arrow's files have not. A task that is repeated leaves a file that no row names.
+A task parks the column of all its rows in one file, batch by batch; the rows get the place instead,
+and the batch's checksum, which Arrow's files have not. A task that is repeated leaves a file that
+no row names.
 """
 
 import uuid
@@ -17,12 +18,21 @@ from emberline.datasets.rows import Task
 from emberline.errors import DataError
 
 PLACE = pa.schema(
-    [("parked_file", pa.string()), ("parked_batch", pa.int32()), ("parked_row", pa.int32()), ("parked_sum", pa.int64())]
+    [
+        ("parked_file", pa.string()),
+        ("parked_batch", pa.int32()),
+        ("parked_row", pa.int32()),
+        ("parked_sum", pa.int64()),
+    ]
 )
 
 
-def park(batches: Iterator[pa.RecordBatch], task: Task, column: str, folder: str) -> Iterator[pa.RecordBatch]:
-    """What a task makes of the batches, with PLACE instead of the column, whose values are in a new file below the folder."""
+def park(
+    batches: Iterator[pa.RecordBatch], task: Task, column: str, folder: str
+) -> Iterator[pa.RecordBatch]:
+    """What a task makes of the batches, with PLACE instead of the column, whose values are in a
+    new file below the folder.
+    """
     storage.make_folder(storage.locate(folder))
     path = storage.locate(folder) / f"{uuid.uuid4().hex}.arrow"
     with ExitStack() as open_files:
@@ -42,15 +52,20 @@ def _sum(values: pa.RecordBatch) -> int:
 
 def _placed(batch: pa.RecordBatch, file: str, number: int, checksum: int) -> pa.RecordBatch:
     rows = batch.num_rows
-    place = [pa.repeat(file, rows), np.full(rows, number, np.int32), np.arange(rows, dtype=np.int32), np.full(rows, checksum)]
+    place = [
+        pa.repeat(file, rows),
+        np.full(rows, number, np.int32),
+        np.arange(rows, dtype=np.int32),
+        np.full(rows, checksum),
+    ]
     return pa.record_batch([*batch.columns, *place], schema=pa.schema([*batch.schema, *PLACE]))
 
 
 def fetch(batches: Iterator[pa.RecordBatch], column: str) -> Iterator[pa.RecordBatch]:
     """The batches, cut where another parked batch begins, with their values instead of PLACE.
 
-    Little is read twice where the rows come in the order in which they were parked. Raises DataError for a file that is gone or
-    damaged.
+    Little is read twice where the rows come in the order in which they were parked. Raises
+    DataError for a file that is gone or damaged.
     """
     with ExitStack() as open_files:
         file, reader = None, None
@@ -61,11 +76,17 @@ def fetch(batches: Iterator[pa.RecordBatch], column: str) -> Iterator[pa.RecordB
                     file = rows["parked_file"][0].as_py()
                     reader = open_files.enter_context(_opened(file, open_files))
                 assert reader is not None and file is not None
-                values = _checked(reader, rows["parked_batch"][0].as_py(), rows["parked_sum"][0].as_py(), file)
-                yield rows.drop_columns(PLACE.names).append_column(column, values.column(0).take(rows["parked_row"]))
+                values = _checked(
+                    reader, rows["parked_batch"][0].as_py(), rows["parked_sum"][0].as_py(), file
+                )
+                yield rows.drop_columns(PLACE.names).append_column(
+                    column, values.column(0).take(rows["parked_row"])
+                )
 
 
-def _checked(reader: pa.ipc.RecordBatchFileReader, number: int, checksum: int, path: str) -> pa.RecordBatch:
+def _checked(
+    reader: pa.ipc.RecordBatchFileReader, number: int, checksum: int, path: str
+) -> pa.RecordBatch:
     with _damage_explained(path):
         batch = reader.get_batch(number)
         if _sum(batch) != checksum:
@@ -93,4 +114,6 @@ def _damage_explained(path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read ({' '.join(str(error).split())}); run the stage again") from error
+        raise DataError(
+            f"{path} cannot be read ({' '.join(str(error).split())}); run the stage again"
+        ) from error

@@ -1,7 +1,7 @@
 """Write the parts of a dataset where they will stay, hashed on the way.
 
-`write_parts` runs on executors, one call per partition. A task that fails or is repeated leaves a file that no manifest names;
-only what the successful task returns is committed.
+`write_parts` runs on executors, one call per partition. A task that fails or is repeated leaves a
+file that no manifest names; only what the successful task returns is committed.
 """
 
 import hashlib
@@ -31,7 +31,8 @@ WRITTEN_PARTS = pa.schema(
         ("footer", pa.string()),
     ]
 )
-_ZSTD_LEVEL_OF_PIXELS = -1  # below 0, nothing is entropy-coded: pictures are read a quarter faster, and take 1 % more
+# below 0, nothing is entropy-coded: pictures are read a quarter faster, and take 1 % more
+_ZSTD_LEVEL_OF_PIXELS = -1
 _ROW_GROUP_ROWS = 131_072
 _ROW_GROUP_BYTES = 64 << 20
 
@@ -74,50 +75,86 @@ def write_parts(
     group_rows: int | None = None,
     through: Task = iter,
 ) -> Iterator[pa.RecordBatch]:
-    """Write one partition's batches as one Parquet part; yields its row of WRITTEN_PARTS, or nothing for an empty partition.
+    """Write one partition's batches as one Parquet part; yields its row of WRITTEN_PARTS, or
+    nothing for an empty partition.
 
-    What `through` makes of the batches has the schema's columns and PARTITION, which holds the partition's number.
+    What `through` makes of the batches has the schema's columns and PARTITION, which holds the
+    partition's number.
     """
     filled = (batch for batch in through(batches) if batch.num_rows)
     first = next(filled, None)
     if first is None:
         return
     partition = first[PARTITION][0].as_py()
-    tables = (pa.Table.from_batches([batch]).select(schema.names).cast(schema) for batch in _chain(first, filled))
+    tables = (
+        pa.Table.from_batches([batch]).select(schema.names).cast(schema)
+        for batch in _chain(first, filled)
+    )
     part = write_part(tables, storage.locate(folder), f"part-{partition:05d}", schema, group_rows)
     row = {PARTITION: partition, "path": part.path, "rows": part.rows}
-    row |= {"row_groups": part.row_groups, "bytes": part.bytes, "sha256": part.sha256, "footer": part.footer}
+    row |= {
+        "row_groups": part.row_groups,
+        "bytes": part.bytes,
+        "sha256": part.sha256,
+        "footer": part.footer,
+    }
     yield pa.RecordBatch.from_pylist([row], schema=WRITTEN_PARTS)
 
 
-def write_part(tables: Iterable[pa.Table], folder: Location, stem: str, schema: pa.Schema, group_rows: int | None = None) -> Part:
-    """Write tables as one Parquet file `<stem>-<random>.parquet`; the part's path is relative to the folder's parent.
+def write_part(
+    tables: Iterable[pa.Table],
+    folder: Location,
+    stem: str,
+    schema: pa.Schema,
+    group_rows: int | None = None,
+) -> Part:
+    """Write tables as one Parquet file `<stem>-<random>.parquet`; the part's path is relative to
+    the folder's parent.
 
     With `group_rows`, every row group but the last has exactly so many rows.
     """
     storage.make_folder(folder)
     path = folder / f"{stem}-{uuid.uuid4().hex[:8]}.parquet"
     rows = row_groups = 0
-    with _HashingFile(path) as file, pq.ParquetWriter(file, schema, write_page_checksum=True, **_encoding(schema)) as writer:
-        for group in _row_groups(tables) if group_rows is None else _equal_row_groups(tables, group_rows):
+    with (
+        _HashingFile(path) as file,
+        pq.ParquetWriter(file, schema, write_page_checksum=True, **_encoding(schema)) as writer,
+    ):
+        for group in (
+            _row_groups(tables) if group_rows is None else _equal_row_groups(tables, group_rows)
+        ):
             writer.write_table(group, row_group_size=group.num_rows)
             rows += group.num_rows
             row_groups += 1
     footer = hashlib.sha256(read_footer(path)).hexdigest()
-    return Part(f"{folder.name}/{path.name}", rows, row_groups, file.bytes, file.hexdigest(), footer)
+    return Part(
+        f"{folder.name}/{path.name}", rows, row_groups, file.bytes, file.hexdigest(), footer
+    )
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
-    """How columns are written: pixels repeat nothing, and their least and greatest are of no use to anybody."""
+    """How columns are written: pixels repeat nothing, and their least and greatest are of no
+    use to anybody.
+    """
     binary = [field.name for field in schema if pa.types.is_binary(field.type)]
-    others = [f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name for field in schema]
+    others = [
+        f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
+        for field in schema
+    ]
     others = [path for path in others if path not in binary]
     levels = dict.fromkeys(binary, _ZSTD_LEVEL_OF_PIXELS)
-    return {"compression": "zstd", "compression_level": levels, "use_dictionary": others, "write_statistics": others}
+    return {
+        "compression": "zstd",
+        "compression_level": levels,
+        "use_dictionary": others,
+        "write_statistics": others,
+    }
 
 
 def write_file(content: bytes, folder: Location, name: str) -> Part:
-    """Write an artifact's file below `folder`; `name` may hold folders. Raises DataError where it would leave the folder."""
+    """Write an artifact's file below `folder`; `name` may hold folders. Raises DataError where
+    it would leave the folder.
+    """
     path = storage.inside(folder, name)
     storage.make_folder(path.parent)
     with _HashingFile(path) as file:

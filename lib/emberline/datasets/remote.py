@@ -1,4 +1,6 @@
-"""A file or folder in an object store or in HDFS: the part of `pathlib.Path` that Emberline uses, through pyarrow's clients."""
+"""A file or folder in an object store or in HDFS: the part of `pathlib.Path` that Emberline
+uses, through pyarrow's clients.
+"""
 
 import functools
 import os
@@ -17,7 +19,9 @@ SPARK_SCHEMES = {"s3": "s3a", "gs": "gs", "hdfs": "hdfs"}
 
 
 class Stat(NamedTuple):
-    """What `os.stat` calls the size in bytes and the time of the last change, here in nanoseconds, too."""
+    """What `os.stat` calls the size in bytes and the time of the last change, here in
+    nanoseconds, too.
+    """
 
     st_size: int
     st_mtime_ns: int
@@ -31,7 +35,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _explained(method: Callable[Concatenate["RemotePath", P], R]) -> Callable[Concatenate["RemotePath", P], R]:
+def _explained(
+    method: Callable[Concatenate["RemotePath", P], R],
+) -> Callable[Concatenate["RemotePath", P], R]:
     """The method, raising StorageError for what is neither done nor a missing file."""
 
     @functools.wraps(method)
@@ -41,16 +47,20 @@ def _explained(method: Callable[Concatenate["RemotePath", P], R]) -> Callable[Co
         except (FileNotFoundError, StorageError):
             raise
         except OSError as error:
-            raise StorageError(f"{self}: {error}; check the network, the credentials and the endpoint") from error
+            raise StorageError(
+                f"{self}: {error}; check the network, the credentials and the endpoint"
+            ) from error
 
     return call
 
 
 @dataclass(frozen=True)
 class RemotePath:
-    """`<scheme>://<authority>/<key>`: the authority is a bucket, or HDFS's name node; picklable, and cheap to make.
+    """`<scheme>://<authority>/<key>`: the authority is a bucket, or HDFS's name node; picklable,
+    and cheap to make.
 
-    Methods raise FileNotFoundError for what is not there, StorageError for what the storage refuses or cannot do.
+    Methods raise FileNotFoundError for what is not there, StorageError for what the storage refuses
+    or cannot do.
     """
 
     scheme: str
@@ -58,7 +68,9 @@ class RemotePath:
     key: PurePosixPath
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.authority}{'' if self.key == PurePosixPath('/') else self.key}"
+        return (
+            f"{self.scheme}://{self.authority}{'' if self.key == PurePosixPath('/') else self.key}"
+        )
 
     def __truediv__(self, name: str) -> "RemotePath":
         return replace(self, key=self.key / name)
@@ -143,7 +155,9 @@ class RemotePath:
 
     @_explained
     def listing(self, recursive: bool = True) -> list[tuple["RemotePath", Stat]]:
-        """All files and folders below this one, by name; empty where it is not there. One request for up to 1,000 of them."""
+        """All files and folders below this one, by name; empty where it is not there. One
+        request for up to 1,000 of them.
+        """
         selector = arrow_fs.FileSelector(self._path, recursive=recursive, allow_not_found=True)
         infos = sorted(self._client.get_file_info(selector), key=lambda info: info.path)
         return [(self._below(info.path), _stat(info)) for info in infos]
@@ -177,7 +191,9 @@ def _stat(info: Any) -> Stat:
 
 @functools.cache
 def _client(scheme: str, authority: str) -> Any:
-    """The client of one bucket or name node. Raises ConfigError where it cannot be made, as without Hadoop's libraries."""
+    """The client of one bucket or name node. Raises ConfigError where it cannot be made, as
+    without Hadoop's libraries.
+    """
     try:
         match scheme:
             case "s3":
@@ -191,10 +207,15 @@ def _client(scheme: str, authority: str) -> Any:
 
 
 def _s3(bucket: str) -> Any:
-    """Credentials come from where AWS's own tools look; an endpoint of one's own from AWS_ENDPOINT_URL."""
+    """Credentials come from where AWS's own tools look; an endpoint of one's own from
+    AWS_ENDPOINT_URL.
+    """
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not (endpoint or region):
         region = arrow_fs.resolve_s3_region(bucket)
-    # Small files are one request instead of three, and nothing is sent before a file is closed or fills a part.
-    return arrow_fs.S3FileSystem(endpoint_override=endpoint or None, region=region or "us-east-1", allow_delayed_open=True)
+    # Small files are one request instead of three, and nothing is sent before a file is closed or
+    # fills a part.
+    return arrow_fs.S3FileSystem(
+        endpoint_override=endpoint or None, region=region or "us-east-1", allow_delayed_open=True
+    )

@@ -17,19 +17,25 @@ from emberline.errors import SchemaError
 Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-def chained(batches: Iterator[pa.RecordBatch], first: Task, second: Task) -> Iterator[pa.RecordBatch]:
+def chained(
+    batches: Iterator[pa.RecordBatch], first: Task, second: Task
+) -> Iterator[pa.RecordBatch]:
     """What a task makes of what another one makes: one step on a worker."""
     return second(first(batches))
 
 
 def open_parquet(path: Location, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
-    """A Parquet file whose pages are checked against their checksums as they are read; closed by `with`.
+    """A Parquet file whose pages are checked against their checksums as they are read; closed by
+    `with`.
 
     With its `footer`, if that has been read before, opening reads nothing.
     """
     name, client = storage.for_arrow(path)
-    far = client is not None  # from there columns are asked for at once, ahead; here that only costs a change of threads
-    return pq.ParquetFile(name, filesystem=client, metadata=footer, page_checksum_verification=True, pre_buffer=far)
+    # from there columns are asked for at once, ahead; here that only costs a change of threads
+    far = client is not None
+    return pq.ParquetFile(
+        name, filesystem=client, metadata=footer, page_checksum_verification=True, pre_buffer=far
+    )
 
 
 def through(batches: Iterator[pa.RecordBatch], tasks: Sequence[Task]) -> Iterator[pa.RecordBatch]:
@@ -54,15 +60,18 @@ def row_groups(dataset: Dataset) -> list[tuple[Part, int]]:
 def hand_over(
     numbers: Iterator[pa.RecordBatch], dataset: Dataset, columns: Sequence[str], task: Task
 ) -> Iterator[pa.RecordBatch]:
-    """What a task makes of some columns, in this order, of the row groups whose places in `row_groups` are the one column given.
+    """What a task makes of some columns, in this order, of the row groups whose places in
+    `row_groups` are the one column given.
 
-    Runs on executors: rows that NumPy is to have need not pass Spark. Raises DataError for a damaged part, and SchemaError for
-    factors that are not as long as the manifest says.
+    Runs on executors: rows that NumPy is to have need not pass Spark. Raises DataError for a
+    damaged part, and SchemaError for factors that are not as long as the manifest says.
     """
     yield from task(_chosen(numbers, dataset, list(columns)))
 
 
-def _chosen(numbers: Iterator[pa.RecordBatch], dataset: Dataset, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _chosen(
+    numbers: Iterator[pa.RecordBatch], dataset: Dataset, columns: list[str]
+) -> Iterator[pa.RecordBatch]:
     places = row_groups(dataset)
     for batch in numbers:
         for number in batch.column(0).to_pylist():
@@ -80,11 +89,15 @@ def _check_rank(found: pa.Table, dataset: Dataset) -> None:
         lengths = pc.unique(pc.list_value_length(found["factors"])).drop_null().to_pylist()
         wrong = [length for length in lengths if length != rank]
         if wrong:
-            raise SchemaError(f"{dataset.name}: factors of length {wrong[0]} where the manifest says rank {rank}")
+            raise SchemaError(
+                f"{dataset.name}: factors of length {wrong[0]} where the manifest says rank {rank}"
+            )
 
 
 def head(dataset: Dataset, rows: int) -> pa.Table:
-    """The first rows, reading no more parts and row groups than they need. Raises DataError for a damaged part."""
+    """The first rows, reading no more parts and row groups than they need. Raises DataError for
+    a damaged part.
+    """
     found: list[pa.Table] = []
     for part in dataset.manifest.parts:
         if rows <= 0:
@@ -97,10 +110,14 @@ def head(dataset: Dataset, rows: int) -> pa.Table:
     return pa.concat_tables(found) if found else pa.table({})
 
 
-def rows_where(dataset: Dataset, key: str, values: Collection[int] | Collection[str], columns: list[str]) -> pa.Table:
-    """The rows whose `key` is one of the values, as `key` and the columns. Raises DataError for a damaged part.
+def rows_where(
+    dataset: Dataset, key: str, values: Collection[int] | Collection[str], columns: list[str]
+) -> pa.Table:
+    """The rows whose `key` is one of the values, as `key` and the columns. Raises DataError for a
+    damaged part.
 
-    Row groups whose least and greatest key exclude the values are not read; columns besides the key only where it has one.
+    Row groups whose least and greatest key exclude the values are not read; columns besides the key
+    only where it has one.
     """
     schema = TABLES[dataset.name]
     names = list(dict.fromkeys([key, *columns]))
@@ -112,7 +129,9 @@ def rows_where(dataset: Dataset, key: str, values: Collection[int] | Collection[
     return pa.concat_tables(found)
 
 
-def _matching(file: pq.ParquetFile, key: str, wanted: pa.Array, names: list[str]) -> Iterator[pa.Table]:
+def _matching(
+    file: pq.ParquetFile, key: str, wanted: pa.Array, names: list[str]
+) -> Iterator[pa.Table]:
     for group in range(file.num_row_groups):
         if _may_hold(file, group, key, wanted):
             is_wanted = pc.is_in(file.read_row_group(group, [key])[key], wanted)
@@ -122,15 +141,21 @@ def _matching(file: pq.ParquetFile, key: str, wanted: pa.Array, names: list[str]
 
 def _may_hold(file: pq.ParquetFile, group: int, key: str, wanted: pa.Array) -> bool:
     """What the row group's statistics say, where it has any; `wanted` is sorted."""
-    statistics = file.metadata.row_group(group).column(file.schema_arrow.get_field_index(key)).statistics
+    statistics = (
+        file.metadata.row_group(group).column(file.schema_arrow.get_field_index(key)).statistics
+    )
     if statistics is None or not statistics.has_min_max:
         return True
     return bool(statistics.min <= wanted[-1].as_py() and wanted[0].as_py() <= statistics.max)
 
 
 @contextmanager
-def opened(dataset: Dataset, part: Part, footer: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
-    """A part, whose footer, unless it is given, and pages are checked. Raises DataError where it is damaged."""
+def opened(
+    dataset: Dataset, part: Part, footer: pq.FileMetaData | None = None
+) -> Iterator[pq.ParquetFile]:
+    """A part, whose footer, unless it is given, and pages are checked. Raises DataError where
+    it is damaged.
+    """
     path = storage.inside(dataset.folder, part.path)
     footer = footer or checked_footer(dataset, part)
     with damage_explained(dataset, path), open_parquet(path, footer) as file:

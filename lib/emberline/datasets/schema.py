@@ -1,7 +1,7 @@
 """The fields of every table that Emberline writes, stated once.
 
-`user` and `item` are dense int32 indices; `user_id` and `item_id` are the outside ids as text. Factors are `list<float32>` of the
-length that the manifest calls rank.
+`user` and `item` are dense int32 indices; `user_id` and `item_id` are the outside ids as text.
+Factors are `list<float32>` of the length that the manifest calls rank.
 """
 
 import pyarrow as pa
@@ -32,18 +32,21 @@ ATTRIBUTES = [
     pa.field("label", pa.string()),
     pa.field("genres", pa.list_(pa.string()), nullable=False),
     pa.field("tags", pa.list_(pa.string()), nullable=False),
-    pa.field("numbers", pa.list_(pa.float64()), nullable=False),  # in the order of the manifest's `numbers`; null where missing
+    # in the order of the manifest's `numbers`; null where missing
+    pa.field("numbers", pa.list_(pa.float64()), nullable=False),
 ]
 ITEM_ATTRIBUTES = pa.schema([ITEM, _ITEM_ID, *ATTRIBUTES])
 USER_ATTRIBUTES = pa.schema([USER, _USER_ID, *ATTRIBUTES])
 REJECTED_ATTRIBUTES = pa.schema([pa.field("side", pa.string(), nullable=False), *REJECTED_RATINGS])
 _LABEL = pa.field("label", pa.string())
-_PIXELS = pa.field("pixels", pa.binary(), nullable=False)  # height x width x channels uint8, row-major; sizes in the manifest
+# height x width x channels uint8, row-major; sizes in the manifest
+_PIXELS = pa.field("pixels", pa.binary(), nullable=False)
 IMAGES = pa.schema([ITEM, _ITEM_ID, _LABEL, pa.field("split", pa.string()), _PIXELS])
 REJECTED_IMAGES = pa.schema(
     [
         pa.field("source_file", pa.string(), nullable=False),
-        pa.field("position", pa.int64(), nullable=False),  # of the picture in a file that holds several; 0 in others
+        # of the picture in a file that holds several; 0 in others
+        pa.field("position", pa.int64(), nullable=False),
         pa.field("item_id", pa.string()),
         pa.field("reason", pa.string(), nullable=False),
         pa.field("bytes", pa.int64(), nullable=False),
@@ -52,16 +55,25 @@ REJECTED_IMAGES = pa.schema(
 USER_FACTORS = pa.schema([USER, _FACTORS])
 ITEM_FACTORS = pa.schema([ITEM, _FACTORS])
 ITEM_NEIGHBORS = pa.schema(
-    [ITEM, pa.field("neighbor", pa.int32(), nullable=False), pa.field("similarity", pa.float32(), nullable=False)]
+    [
+        ITEM,
+        pa.field("neighbor", pa.int32(), nullable=False),
+        pa.field("similarity", pa.float32(), nullable=False),
+    ]
 )
 USER_NEIGHBORS = pa.schema(
-    [USER, pa.field("neighbor", pa.int32(), nullable=False), pa.field("similarity", pa.float32(), nullable=False)]
+    [
+        USER,
+        pa.field("neighbor", pa.int32(), nullable=False),
+        pa.field("similarity", pa.float32(), nullable=False),
+    ]
 )
 SHARDS = pa.schema(
     [
         ITEM,
         _ITEM_ID,
-        pa.field("split", pa.string(), nullable=False),  # train, val, test, or none: neither trained on nor measured
+        # train, val, test, or none: neither trained on nor measured
+        pa.field("split", pa.string(), nullable=False),
         pa.field("label", pa.int32()),  # its place in the manifest's `classes`
         pa.field("factors", pa.list_(pa.float32())),
         _PIXELS,
@@ -72,7 +84,8 @@ _CLASS_COLUMNS = [
     ITEM,
     pa.field("predicted", pa.int32(), nullable=False),  # its place in the manifest's `classes`
     pa.field("probability", pa.float32(), nullable=False),
-    pa.field("top", pa.list_(pa.int32()), nullable=False),  # up to five classes, the most probable first
+    # up to five classes, the most probable first
+    pa.field("top", pa.list_(pa.int32()), nullable=False),
 ]
 PREDICTED_CLASSES = pa.schema(_CLASS_COLUMNS)
 FOREST_CLASSES = pa.schema(_CLASS_COLUMNS)
@@ -83,7 +96,8 @@ RECOMMENDATIONS = pa.schema(
         pa.field("rank", pa.int32(), nullable=False),  # 1 is the best
         ITEM,
         pa.field("score", pa.float32(), nullable=False),
-        pa.field("rung", pa.string(), nullable=False),  # als, cnn, item-neighbors, user-neighbors or popular
+        # als, cnn, item-neighbors, user-neighbors or popular
+        pa.field("rung", pa.string(), nullable=False),
     ]
 )
 RECOMMENDABLE_ITEMS = pa.schema([ITEM])
@@ -128,7 +142,10 @@ TABLES: dict[str, pa.Schema] = {
 
 def fields_of(schema: pa.Schema) -> list[dict[str, object]]:
     """The schema as a manifest writes it: name, type and nullability of each column."""
-    return [{"name": field.name, "type": _type_name(field.type), "nullable": field.nullable} for field in schema]
+    return [
+        {"name": field.name, "type": _type_name(field.type), "nullable": field.nullable}
+        for field in schema
+    ]
 
 
 def _type_name(kind: pa.DataType) -> str:

@@ -1,9 +1,11 @@
-"""Which data a number was measured on, in a few hundred characters: whether two are the same, and how much they share.
+"""Which data a number was measured on, in a few hundred characters: whether two are the same, and
+how much they share.
 
-Rows are hashed by their key, and each hash falls into one of BINS; of the least hash in a bin, 16 bits of another hash of that
-row are kept, its mark. The share of marks that two sketches have in common estimates the Jaccard similarity of their rows
-(one-permutation hashing, Li, Owen, Zhang 2012; b-bit marks, Li, Koenig 2010), and is within .09 of it in most cases. Nobody's id
-can be told from marks of 16 bits.
+Rows are hashed by their key, and each hash falls into one of BINS; of the least hash in a bin, 16
+bits of another hash of that row are kept, its mark. The share of marks that two sketches have in
+common estimates the Jaccard similarity of their rows (one-permutation hashing, Li, Owen, Zhang
+2012; b-bit marks, Li, Koenig 2010), and is within .09 of it in most cases. Nobody's id can be told
+from marks of 16 bits.
 """
 
 from collections.abc import Mapping
@@ -17,7 +19,9 @@ _NONE = "-" * _WIDTH
 
 @dataclass(frozen=True)
 class Sketch:
-    """How many rows there are, a hash of all of them with their values, and the bins' marks, one after the other."""
+    """How many rows there are, a hash of all of them with their values, and the bins' marks,
+    one after the other.
+    """
 
     rows: int
     hash: str
@@ -45,7 +49,9 @@ class Sketch:
         """About what share of the rows of the smaller of two is in the larger one, too."""
         if not self.rows or not other.rows:
             return float(self.rows == other.rows)
-        pairs = [pair for pair in zip(self._bins(), other._bins(), strict=True) if pair != (_NONE, _NONE)]
+        pairs = [
+            pair for pair in zip(self._bins(), other._bins(), strict=True) if pair != (_NONE, _NONE)
+        ]
         jaccard = sum(mine == theirs for mine, theirs in pairs) / len(pairs)
         both = jaccard / (1 + jaccard) * (self.rows + other.rows)
         return min(both / min(self.rows, other.rows), 1.0)

@@ -1,4 +1,5 @@
-"""The few file operations that datasets need, on a path or a URI of any storage that Emberline knows.
+"""The few file operations that datasets need, on a path or a URI of any storage that Emberline
+knows.
 
 | URI | is read and written by | and by Spark as |
 |---|---|---|
@@ -34,12 +35,16 @@ Location = Path | RemotePath
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]+://")
 _HADOOP_GLOB = re.compile(r"([\\*?\[\]{},])")
 _ALIASES = {"s3a": "s3"}
-_SPARKS = re.compile(r"_SUCCESS|_temporary|_committed_.*|_started_.*|_metadata|_common_metadata|.*\._COPYING_")
+_SPARKS = re.compile(
+    r"_SUCCESS|_temporary|_committed_.*|_started_.*|_metadata|_common_metadata|.*\._COPYING_"
+)
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """One input file: its URI or plain path, its path below the input folder, its bytes, and its last change, in nanoseconds."""
+    """One input file: its URI or plain path, its path below the input folder, its bytes, and
+    its last change, in nanoseconds.
+    """
 
     uri: str
     relative: str
@@ -57,7 +62,9 @@ class RawFile:
 
 
 def locate(uri: str | Location) -> Location:
-    """What a plain path, made absolute, or a URI names. Raises ConfigError for a scheme that is not supported."""
+    """What a plain path, made absolute, or a URI names. Raises ConfigError for a scheme that is
+    not supported.
+    """
     text = str(uri)
     if not _SCHEME.match(text):
         return _at_home(text).absolute()
@@ -67,31 +74,43 @@ def locate(uri: str | Location) -> Location:
         return _remote(scheme, path)
     if scheme != "file":
         raise ConfigError(
-            f"scheme {scheme}:// is not supported (supported: a plain path, file://, s3://, s3a://, gs://, hdfs://); "
-            f"found {public(text)}"
+            f"scheme {scheme}:// is not supported (supported: a plain path, file://, s3://, s3a://,"
+            f" gs://, hdfs://); found {public(text)}"
         )
     if not path.startswith("/"):
-        raise ConfigError(f"{text}: a file URI has three slashes and an absolute path: file:///{path}")
+        raise ConfigError(
+            f"{text}: a file URI has three slashes and an absolute path: file:///{path}"
+        )
     return Path(unquote(path, errors="surrogateescape"))
 
 
 def _at_home(text: str) -> Path:
-    """A path, with its `~` put in the place of a home folder. Raises ConfigError where there is none."""
+    """A path, with its `~` put in the place of a home folder. Raises ConfigError where there is
+    none.
+    """
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise ConfigError(f"{text}: there is no such home folder; write ./{text} for a file of this name") from None
+        raise ConfigError(
+            f"{text}: there is no such home folder; write ./{text} for a file of this name"
+        ) from None
 
 
 def _remote(scheme: str, path: str) -> RemotePath:
-    """Raises ConfigError where the bucket is missing, and, without saying them again, for credentials."""
+    """Raises ConfigError where the bucket is missing, and, without saying them again, for
+    credentials.
+    """
     authority, _, key = path.partition("/")
     if "@" in authority:
         raise ConfigError(
-            f"{scheme}://: a URI does not hold credentials; give them to the environment, as AWS's own tools read them"
+            f"{scheme}://: a URI does not hold credentials; give them to the environment, as AWS's"
+            " own tools read them"
         )
     if not authority:
-        raise ConfigError(f"{scheme}://{path}: expected {scheme}://{'NAME-NODE:PORT' if scheme == 'hdfs' else 'BUCKET'}/FOLDER")
+        raise ConfigError(
+            f"{scheme}://{path}: expected"
+            f" {scheme}://{'NAME-NODE:PORT' if scheme == 'hdfs' else 'BUCKET'}/FOLDER"
+        )
     if ".." in PurePosixPath(key).parts:
         raise ConfigError(f"{scheme}://{path}: .. has no meaning there")
     return RemotePath(scheme, authority, PurePosixPath("/") / key.lstrip("/"))
@@ -99,13 +118,17 @@ def _remote(scheme: str, path: str) -> RemotePath:
 
 @dataclass(frozen=True)
 class Listing:
-    """The data files that a setting names, by path, and what was passed over: how many of each kind, with one of them."""
+    """The data files that a setting names, by path, and what was passed over: how many of each
+    kind, with one of them.
+    """
 
     files: list[RawFile]
     passed_over: dict[str, tuple[int, str]]
 
     def __str__(self) -> str:
-        return "; ".join(f"{count:,} {kind} ({name})" for kind, (count, name) in self.passed_over.items())
+        return "; ".join(
+            f"{count:,} {kind} ({name})" for kind, (count, name) in self.passed_over.items()
+        )
 
 
 def list_files(uri: str | Location, root: Location | None = None) -> list[RawFile]:
@@ -114,10 +137,12 @@ def list_files(uri: str | Location, root: Location | None = None) -> list[RawFil
 
 
 def survey(uri: str | Location, root: Location | None = None) -> Listing:
-    """The files that a path, a folder (all levels, also behind links) or a glob names, sorted, but for those below `root`.
+    """The files that a path, a folder (all levels, also behind links) or a glob names, sorted, but
+    for those below `root`.
 
-    Hidden names, those that Spark gives to what is no data, links to nowhere, and links to folders that are read anyway are
-    passed over, and told. Raises DataError where there is no file, or a folder cannot be listed.
+    Hidden names, those that Spark gives to what is no data, links to nowhere, and links to folders
+    that are read anyway are passed over, and told. Raises DataError where there is no file, or a
+    folder cannot be listed.
     """
     location, passed = locate(uri), _PassedOver()
     if isinstance(location, Path):
@@ -125,10 +150,15 @@ def survey(uri: str | Location, root: Location | None = None) -> Listing:
     else:
         found = _list_remote(location, root if isinstance(root, RemotePath) else None, passed)
     if found is None:
-        raise DataError(f"{location} does not exist; put the data there, or set the path to where it is")
+        raise DataError(
+            f"{location} does not exist; put the data there, or set the path to where it is"
+        )
     listing = Listing(sorted(found, key=lambda file: file.relative), passed.told)
     if not found:
-        raise DataError(f"{location} holds no files" + (f", but what is passed over: {listing}" if passed.told else ""))
+        raise DataError(
+            f"{location} holds no files"
+            + (f", but what is passed over: {listing}" if passed.told else "")
+        )
     return listing
 
 
@@ -175,7 +205,9 @@ def _list_local(path: Path, root: Path | None, passed: _PassedOver) -> list[RawF
     if not glob.has_magic(str(path)):
         return None
     base, found = Path(_base_of_glob(path)), map(Path, glob.iglob(str(path), recursive=True))
-    files = [p for p in found if p.is_file() and all(map(passed.is_data, p.relative_to(base).parts))]
+    files = [
+        p for p in found if p.is_file() and all(map(passed.is_data, p.relative_to(base).parts))
+    ]
     return [_raw_file(p, base) for p in files if not _is_below(p, root, passed)]
 
 
@@ -187,11 +219,15 @@ def _is_below(path: Path, root: Path | None, passed: _PassedOver) -> bool:
 
 
 def _walk(base: Path, root: Path | None, passed: _PassedOver) -> Iterator[RawFile]:
-    """The data files below a folder; by text, in half the time that pathlib takes, which counts with 100,000 of them."""
+    """The data files below a folder; by text, in half the time that pathlib takes, which counts
+    with 100,000 of them.
+    """
     skipped = len(os.path.join(base, ""))  # noqa: PTH118
     read = [os.path.realpath(base)]
     for folder, folders, names in os.walk(base, onerror=_unlisted, followlinks=True):
-        folders[:] = [name for name in folders if _is_followed(f"{folder}/{name}", read, root, passed)]
+        folders[:] = [
+            name for name in folders if _is_followed(f"{folder}/{name}", read, root, passed)
+        ]
         for path in (f"{folder}/{name}" for name in names if passed.is_data(name)):
             try:
                 status = os.stat(path)  # noqa: PTH116
@@ -199,11 +235,15 @@ def _walk(base: Path, root: Path | None, passed: _PassedOver) -> Iterator[RawFil
                 passed.add("links to nowhere", shown(path))
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield RawFile(_uri_of(path), shown(path[skipped:]), status.st_size, status.st_mtime_ns)
+                yield RawFile(
+                    _uri_of(path), shown(path[skipped:]), status.st_size, status.st_mtime_ns
+                )
 
 
 def _is_followed(path: str, read: list[str], root: Path | None, passed: _PassedOver) -> bool:
-    """Whether the files of a folder are read: not those of a link to what is below a folder that is `read`, or above it."""
+    """Whether the files of a folder are read: not those of a link to what is below a folder
+    that is `read`, or above it.
+    """
     if not passed.is_data(path.rpartition("/")[2]) or _is_below(Path(path), root, passed):
         return False
     if os.path.islink(path):  # noqa: PTH114
@@ -220,18 +260,27 @@ def _is_in(path: str, folder: str) -> bool:
 
 
 def _unlisted(error: OSError) -> None:
-    raise DataError(f"{error.filename} cannot be listed: {error.strerror}; its files would be missing")
+    raise DataError(
+        f"{error.filename} cannot be listed: {error.strerror}; its files would be missing"
+    )
 
 
-def _list_remote(location: RemotePath, root: RemotePath | None, passed: _PassedOver) -> list[RawFile] | None:
+def _list_remote(
+    location: RemotePath, root: RemotePath | None, passed: _PassedOver
+) -> list[RawFile] | None:
     if location.is_file():
         status = location.stat()
         return [RawFile(str(location), location.name, status.st_size, status.st_mtime_ns)]
     base, pattern = location, None
     if glob.has_magic(str(location.key)):
-        base = RemotePath(location.scheme, location.authority, PurePosixPath(_base_of_glob(location.key)))
+        base = RemotePath(
+            location.scheme, location.authority, PurePosixPath(_base_of_glob(location.key))
+        )
         pattern = location.key.relative_to(base.key).parts
-    files = [RawFile(str(p), below(p, base), status.st_size, status.st_mtime_ns) for p, status in base.files()]
+    files = [
+        RawFile(str(p), below(p, base), status.st_size, status.st_mtime_ns)
+        for p, status in base.files()
+    ]
     matching = [f for f in files if pattern is None or _matches(f.relative, pattern)]
     data = [f for f in matching if all(map(passed.is_data, f.relative.split("/")))]
     found = [f for f in data if not _is_below_remote(f, root, passed)]
@@ -271,14 +320,18 @@ def _raw_file(path: Path, base: Path) -> RawFile:
 
 
 def spark_uri(location: Location) -> str:
-    """The name under which Spark writes here; a local path with its scheme, since a bare one means a cluster's own storage."""
+    """The name under which Spark writes here; a local path with its scheme, since a bare one
+    means a cluster's own storage.
+    """
     if isinstance(location, Path):
         return f"file://{location}"
     return f"{SPARK_SCHEMES[location.scheme]}://{location.authority}{location.key}"
 
 
 def for_spark(location: Location) -> str:
-    """The name under which Spark reads exactly this file: what Hadoop would take for a glob is escaped."""
+    """The name under which Spark reads exactly this file: what Hadoop would take for a glob is
+    escaped.
+    """
     return _HADOOP_GLOB.sub(r"\\\1", spark_uri(location))
 
 
@@ -288,9 +341,17 @@ def for_arrow(location: Location) -> tuple[str, Any]:
 
 
 def inside(folder: Location, relative: str) -> Location:
-    """`folder / relative`. Raises DataError where that would leave the folder: `relative` may come from a file."""
+    """`folder / relative`. Raises DataError where that would leave the folder: `relative` may
+    come from a file.
+    """
     path = PurePosixPath(relative)
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in relative or not _is_encodable(relative):
+    if (
+        path.is_absolute()
+        or ".." in path.parts
+        or not path.parts
+        or "\0" in relative
+        or not _is_encodable(relative)
+    ):
         raise DataError(f"{relative!r} does not name a place inside {folder}")
     return folder / relative
 
@@ -304,7 +365,9 @@ def _is_encodable(name: str) -> bool:
 
 
 def link_on_the_way(folder: Location, locations: Iterable[Location]) -> Path | None:
-    """The first of some places below a folder, or of the folders on the way there, that is a link."""
+    """The first of some places below a folder, or of the folders on the way there, that is a
+    link.
+    """
     seen = {folder}
     for location in locations:
         for path in (location, *location.parents) if isinstance(location, Path) else ():
@@ -326,25 +389,37 @@ def children(folder: Location) -> list[Location]:
 def files_below(folder: Location) -> Sequence[Location]:
     """The files in a folder, at all levels, by path."""
     if isinstance(folder, Path):
-        return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+        return sorted(
+            path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()
+        )
     return [path for path, _ in folder.files()]
 
 
 def below(location: Location, folder: Location) -> str:
-    """The path from a folder to what is below it, with `/` between the names. Raises ValueError for what is elsewhere."""
+    """The path from a folder to what is below it, with `/` between the names. Raises ValueError
+    for what is elsewhere.
+    """
     return PurePosixPath(str(location)).relative_to(PurePosixPath(str(folder))).as_posix()
 
 
 def last_change(folder: Location) -> float:
-    """When a folder, or anything below it, was last changed, in seconds since 1970; of a link, when it was made."""
+    """When a folder, or anything below it, was last changed, in seconds since 1970; of a link,
+    when it was made.
+    """
     if isinstance(folder, Path):
-        below = (Path(place) / name for place, folders, files in os.walk(folder) for name in (*folders, *files))
+        below = (
+            Path(place) / name
+            for place, folders, files in os.walk(folder)
+            for name in (*folders, *files)
+        )
         return max(path.lstat().st_mtime for path in (folder, *below))
     return max((status.st_mtime for _, status in folder.files()), default=0.0)
 
 
 def sizes(locations: Iterable[Location]) -> dict[Location, int]:
-    """The sizes in bytes of those files that are there; of remote ones by one listing per folder."""
+    """The sizes in bytes of those files that are there; of remote ones by one listing per
+    folder.
+    """
     found: dict[Location, int] = {}
     folders = {location.parent: None for location in locations if isinstance(location, RemotePath)}
     for folder in folders:
@@ -359,10 +434,15 @@ def sizes(locations: Iterable[Location]) -> dict[Location, int]:
 
 
 def refuse_links(root: Location, *places: Location) -> None:
-    """Raises ConfigError where a place in a root, or a folder on the way to it, is a link: it may lead anywhere."""
+    """Raises ConfigError where a place in a root, or a folder on the way to it, is a link: it
+    may lead anywhere.
+    """
     path = link_on_the_way(root, places)
     if path is not None:
-        raise ConfigError(f"{path} is a link, and links within {root} are not followed; remove it, or put a folder there")
+        raise ConfigError(
+            f"{path} is a link, and links within {root} are not followed; remove it, or put a"
+            " folder there"
+        )
 
 
 def make_folder(folder: Location) -> None:
@@ -394,7 +474,8 @@ def open_input(location: Location) -> Any:
 
 @contextmanager
 def open_unchanged(uri: str, size: int, modified: int) -> Iterator[Any]:
-    """An input file to read bytes from, closed by `with`; of the size, and here of the time of change, that it was listed with.
+    """An input file to read bytes from, closed by `with`; of the size, and here of the time of
+    change, that it was listed with.
 
     Raises DataError where it is not, before or after it is read, and where it cannot be opened.
     """
@@ -416,7 +497,10 @@ def _check_unchanged(location: Location, file: Any, size: int, modified: int) ->
     now = file.seek(0, os.SEEK_END)
     changed = isinstance(location, Path) and location.stat().st_mtime_ns != modified
     if now != size or changed:
-        raise DataError(f"{location} was changed while it was read: it had {size:,} bytes, and has {now:,}; run it again")
+        raise DataError(
+            f"{location} was changed while it was read: it had {size:,} bytes, and has {now:,}; run"
+            " it again"
+        )
     file.seek(0)
 
 
@@ -428,21 +512,28 @@ def read_input(path: str) -> bytes:
                 return file.read()
         content: bytes = locate(path).read_bytes()
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error}): it was changed while it was read, or is damaged") from error
+        raise DataError(
+            f"{path} cannot be read ({error}): it was changed while it was read, or is damaged"
+        ) from error
     return content
 
 
 def map_input(path: str) -> memoryview:
-    """The bytes of an input file, mapped into memory where it is local. Raises DataError where it cannot be read."""
+    """The bytes of an input file, mapped into memory where it is local. Raises DataError where
+    it cannot be read.
+    """
     location = locate(path)
     if isinstance(location, Path):
-        with suppress(OSError, ValueError), location.open("rb") as file:  # ValueError: an empty file
+        # ValueError: an empty file
+        with suppress(OSError, ValueError), location.open("rb") as file:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     return memoryview(read_input(path))
 
 
 def open_arrow(uri: str) -> Any:
-    """A file that pyarrow reads at any place, without a detour through Python where it is local. Raises DataError without one."""
+    """A file that pyarrow reads at any place, without a detour through Python where it is
+    local. Raises DataError without one.
+    """
     path, client = for_arrow(locate(uri))
     try:
         return (client or arrow_fs.LocalFileSystem()).open_input_file(path)
@@ -463,9 +554,11 @@ def sync_file(file: Any) -> None:
 
 
 def replace_file(location: Location, content: bytes) -> None:
-    """Make `content` the whole of a file in one step: a reader finds the old bytes or the new ones, also after a crash.
+    """Make `content` the whole of a file in one step: a reader finds the old bytes or the new ones,
+    also after a crash.
 
-    HDFS's client cannot rename over a file: there, the old one is removed just before, and a crash between leaves none.
+    HDFS's client cannot rename over a file: there, the old one is removed just before, and a crash
+    between leaves none.
     """
     if isinstance(location, Path):
         _replace_local(location, content)
@@ -494,7 +587,8 @@ def _replace_local(path: Path, content: bytes) -> None:
 
 
 def overwrite(location: Location, content: bytes) -> None:
-    """Write over the beginning of a text file that is there: what a full disk still allows, where the old text is no shorter.
+    """Write over the beginning of a text file that is there: what a full disk still allows, where
+    the old text is no shorter.
 
     Not in one step; a longer rest of the old text becomes spaces.
     """

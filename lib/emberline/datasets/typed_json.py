@@ -1,4 +1,6 @@
-"""JSON that strangers may have written, read into dataclasses: typed, of bounded size and depth, every refusal with its field."""
+"""JSON that strangers may have written, read into dataclasses: typed, of bounded size and
+depth, every refusal with its field.
+"""
 
 import functools
 import json
@@ -24,7 +26,9 @@ T = TypeVar("T")
 
 
 def read(path: Location) -> Any:
-    """What a JSON file holds. Raises ValueError where that is not JSON, OSError where it cannot be read."""
+    """What a JSON file holds. Raises ValueError where that is not JSON, OSError where it cannot
+    be read.
+    """
     size = path.stat().st_size
     if size > LARGEST:
         raise ValueError(f"expected at most {LARGEST:,} bytes, found {size:,}")
@@ -32,7 +36,9 @@ def read(path: Location) -> Any:
 
 
 def parse(content: bytes) -> Any:
-    """What a JSON text holds. Raises ValueError for what is not JSON, or is nested too deeply for whoever writes it again."""
+    """What a JSON text holds. Raises ValueError for what is not JSON, or is nested too deeply
+    for whoever writes it again.
+    """
     try:
         value = json.loads(content)
         _check_depth(value, DEEPEST)
@@ -44,30 +50,43 @@ def parse(content: bytes) -> Any:
 def _check_depth(value: Any, left: int) -> None:
     if left < 0:
         raise RecursionError
-    for element in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+    for element in (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
         if isinstance(element, dict | list):
             _check_depth(element, left - 1)
 
 
 def build(kind: type[T], value: Any, name: str = "") -> T:
-    """A value of JSON as a dataclass, or as another type. Raises ValueError that names the field and what was found there."""
+    """A value of JSON as a dataclass, or as another type. Raises ValueError that names the
+    field and what was found there.
+    """
     built: T = _build(kind, value, name)
     return built
 
 
 def _build(kind: Any, value: Any, name: str) -> Any:
-    """As `build`; `kind` may be a plain type, Any, a Literal, one or None, a list or a dict of such, a dataclass."""
+    """As `build`; `kind` may be a plain type, Any, a Literal, one or None, a list or a dict of
+    such, a dataclass.
+    """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         (inner,) = (argument for argument in arguments if argument is not types.NoneType)
         return None if value is None else _build(inner, value, name)
     if origin is Literal:
-        return value if value in arguments and isinstance(value, str) else _refuse(" or ".join(arguments), value, name)
+        return (
+            value
+            if value in arguments and isinstance(value, str)
+            else _refuse(" or ".join(arguments), value, name)
+        )
     if origin is list:
         items = enumerate(_checked(list, value, name))
         return [_build(arguments[0], item, f"{name}[{place}]") for place, item in items]
     if origin is dict:
-        return {key: _build(arguments[1], item, _below(name, key)) for key, item in _checked(dict, value, name).items()}
+        return {
+            key: _build(arguments[1], item, _below(name, key))
+            for key, item in _checked(dict, value, name).items()
+        }
     if is_dataclass(kind):
         return _build_record(kind, _checked(dict, value, name), name)
     return value if kind is Any else _checked(kind, value, name)
@@ -81,14 +100,19 @@ def _build_record(kind: Any, values: dict[str, Any], name: str) -> Any:
     for key, (_, is_needed) in hints.items():
         if is_needed and key not in values:
             raise ValueError(f"{_below(name, key)} is missing")
-    return kind(**{key: _build(hints[key][0], value, _below(name, key)) for key, value in values.items()})
+    return kind(
+        **{key: _build(hints[key][0], value, _below(name, key)) for key, value in values.items()}
+    )
 
 
 @functools.cache
 def _hints(kind: Any) -> dict[str, tuple[Any, bool]]:
     """Of each field, its type and whether it has to be there."""
     found = get_type_hints(kind)
-    return {f.name: (found[f.name], f.default is MISSING and f.default_factory is MISSING) for f in fields(kind)}
+    return {
+        f.name: (found[f.name], f.default is MISSING and f.default_factory is MISSING)
+        for f in fields(kind)
+    }
 
 
 def _checked(kind: type, value: Any, name: str) -> Any:

@@ -1,4 +1,6 @@
-"""What is looked at before a run's first stage: what would end it with a traceback of Java's, and takes no second to see."""
+"""What is looked at before a run's first stage: what would end it with a traceback of Java's,
+and takes no second to see.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,16 +14,33 @@ from emberline.errors import ConfigError
 from emberline.stages import Stage
 
 
-def check(config: Config, root: Location, stages: Sequence[Stage], force: bool, environment: Mapping[str, str]) -> None:
-    """Raises ConfigError for the first thing that is in the way of a stage that has something to do."""
-    wrong = next((line for line in _look(config, stages, environment) if line.state == "error"), None)
-    if wrong and any(decision.action == "run" for decision in runner.plan(config, root, stages, force)):
+def check(
+    config: Config,
+    root: Location,
+    stages: Sequence[Stage],
+    force: bool,
+    environment: Mapping[str, str],
+) -> None:
+    """Raises ConfigError for the first thing that is in the way of a stage that has something
+    to do.
+    """
+    wrong = next(
+        (line for line in _look(config, stages, environment) if line.state == "error"), None
+    )
+    if wrong and any(
+        decision.action == "run" for decision in runner.plan(config, root, stages, force)
+    ):
         raise ConfigError(f"{wrong.name}: {wrong.found}; {wrong.remedy}")
 
 
-def _look(config: Config, stages: Sequence[Stage], environment: Mapping[str, str]) -> Iterator[Check]:
+def _look(
+    config: Config, stages: Sequence[Stage], environment: Mapping[str, str]
+) -> Iterator[Check]:
     yield clock.check_clock()
-    if not any(stage.engine == "spark" for stage in stages) or "PYSPARK_GATEWAY_PORT" in environment:
+    if (
+        not any(stage.engine == "spark" for stage in stages)
+        or "PYSPARK_GATEWAY_PORT" in environment
+    ):
         return  # under spark-submit, Spark is there already
     yield account.check_account()
     yield spark.check_spark_home(environment)

@@ -1,4 +1,6 @@
-"""The machine's clock, and its time zone, by which schedulers start runs; within a run all times are UTC."""
+"""The machine's clock, and its time zone, by which schedulers start runs; within a run all
+times are UTC.
+"""
 
 import re
 import time
@@ -15,18 +17,30 @@ _REMEDY = "install the system's tzdata, or correct TZ"
 
 
 def check_clock(now: datetime | None = None) -> Check:
-    """Whether the clock can be right: runs are ordered by it, and no certificate is valid at a time that was never."""
+    """Whether the clock can be right: runs are ordered by it, and no certificate is valid at a
+    time that was never.
+    """
     found = now or datetime.now(UTC)
     if found < _WRITTEN:
-        return error("clock", f"the clock says {found:%Y-%m-%d %H:%M}, before this program was written", "set it, or start NTP")
+        return error(
+            "clock",
+            f"the clock says {found:%Y-%m-%d %H:%M}, before this program was written",
+            "set it, or start NTP",
+        )
     return ok("clock", f"{found:%Y-%m-%d %H:%M} UTC")
 
 
-def check_time_zone(environment: Mapping[str, str], places: Sequence[str] = zoneinfo.TZPATH) -> Check:
-    """The zone of cron and systemd on this machine. A name in TZ that the system does not know silently means UTC."""
+def check_time_zone(
+    environment: Mapping[str, str], places: Sequence[str] = zoneinfo.TZPATH
+) -> Check:
+    """The zone of cron and systemd on this machine. A name in TZ that the system does not know
+    silently means UTC.
+    """
     zone = environment.get("TZ", "").removeprefix(":")
     if _NAME.fullmatch(zone) and not any((Path(place) / zone).is_file() for place in places):
-        return warning("time zone", f"TZ = {zone} is not known here, so that programs take it for UTC", _REMEDY)
+        return warning(
+            "time zone", f"TZ = {zone} is not known here, so that programs take it for UTC", _REMEDY
+        )
     return ok("time zone", f"schedulers: {_zone()}; in Spark and in logs: UTC")
 
 

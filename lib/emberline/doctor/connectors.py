@@ -23,9 +23,14 @@ def check_connectors(target: Target, environment: Mapping[str, str]) -> list[Che
 
 
 def _schemes(target: Target) -> list[str]:
-    """Those of places that are not local, each once; a place that is wrong has a line of its own."""
+    """Those of places that are not local, each once; a place that is wrong has a line of its
+    own.
+    """
     schemes: dict[str, None] = {}
-    for place in (*(path for _, path in raw_paths(target)), *([str(target.root)] if target.root else [])):
+    for place in (
+        *(path for _, path in raw_paths(target)),
+        *([str(target.root)] if target.root else []),
+    ):
         try:
             location = storage.locate(place)
         except ConfigError:
@@ -40,7 +45,8 @@ def _check(connector: str, home: Path, told: str, master: str) -> Check:
     if re.search(connector, told) or any(home.glob(f"jars/{connector}*.jar")):
         return ok(name, f"{connector} is there")
     remedy = (
-        f'name the {connector} of Spark\'s Hadoop version in spark.conf."spark.jars.packages", or put its jars into {home}/jars'
+        f'name the {connector} of Spark\'s Hadoop version in spark.conf."spark.jars.packages", or'
+        f" put its jars into {home}/jars"
     )
     if master.startswith("local"):
         return error(name, f"{connector} is missing, with which Spark reads this storage", remedy)

@@ -11,8 +11,12 @@ _LOCAL = re.compile(r"local\[(\d+)")
 
 
 def usable_cores(quota: float | None) -> int:
-    """The cores that Java counts: those this process may run on, and no more than the control group's quota."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The cores that Java counts: those this process may run on, and no more than the control
+    group's quota.
+    """
+    allowed = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return min(allowed, max(1, math.ceil(quota))) if quota else allowed
 
 
@@ -25,4 +29,6 @@ def check_cores(config: SparkConfig, usable: int, in_machine: int) -> Check:
     if usable < in_machine and config.shuffle_partitions is None:
         found = f"a run may use {usable} of {in_machine}, but shuffles are cut for {in_machine}"
         return warning("cores", found, f"set spark.shuffle_partitions to {4 * usable}")
-    return ok("cores", f"{usable} of {in_machine} may be used" if usable < in_machine else str(usable))
+    return ok(
+        "cores", f"{usable} of {in_machine} may be used" if usable < in_machine else str(usable)
+    )

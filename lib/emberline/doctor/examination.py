@@ -8,7 +8,20 @@ from itertools import chain
 from pathlib import Path
 
 from emberline import extras
-from emberline.doctor import account, clock, cores, java, language, limits, memory, network, packages, places, spark, tensorflow
+from emberline.doctor import (
+    account,
+    clock,
+    cores,
+    java,
+    language,
+    limits,
+    memory,
+    network,
+    packages,
+    places,
+    spark,
+    tensorflow,
+)
 from emberline.doctor.check import Check
 from emberline.doctor.connectors import check_connectors
 from emberline.doctor.master import check_master
@@ -20,7 +33,9 @@ Look = Callable[[], list[Check]]
 
 
 def examine(read: tuple[Target, list[Check]], environment: Mapping[str, str]) -> list[Check]:
-    """The machine, and with a pipeline or a root also what they need. What is wrong is in the lines; nothing is raised."""
+    """The machine, and with a pipeline or a root also what they need. What is wrong is in the
+    lines; nothing is raised.
+    """
     target, lines = read
     control = cgroups.read_limits()
     usable = cores.usable_cores(control.cores)
@@ -35,27 +50,43 @@ def examine(read: tuple[Target, list[Check]], environment: Mapping[str, str]) ->
 
 
 def _extras(target: Target) -> list[str]:
-    """The package's extras whose versions count; TensorFlow that is missing has a line of its own."""
+    """The package's extras whose versions count; TensorFlow that is missing has a line of its
+    own.
+    """
     return [extras.TRAIN] if "tensorflow" in target.engines and extras.has_tensorflow() else []
 
 
-def _look_at_engines(probes: Probes, target: Target, environment: Mapping[str, str], usable: int) -> list[Look]:
+def _look_at_engines(
+    probes: Probes, target: Target, environment: Mapping[str, str], usable: int
+) -> list[Look]:
     """Spark and TensorFlow, where something runs on them."""
     config = target.config
     looks: list[Look] = []
     if "spark" in target.engines:
         looks += [
             lambda: java.check_java(probes, environment),
-            lambda: [spark.check_spark_home(environment), spark.check_pyspark(), spark.check_start(probes, environment)],
-            lambda: [spark.check_workers(probes, environment, config.spark.master), spark.check_blas(environment)],
-            lambda: [check_master(config.spark.master, environment), *check_connectors(target, environment)],
+            lambda: [
+                spark.check_spark_home(environment),
+                spark.check_pyspark(),
+                spark.check_start(probes, environment),
+            ],
+            lambda: [
+                spark.check_workers(probes, environment, config.spark.master),
+                spark.check_blas(environment),
+            ],
+            lambda: [
+                check_master(config.spark.master, environment),
+                *check_connectors(target, environment),
+            ],
         ]
     if "tensorflow" in target.engines:
         looks.append(lambda: tensorflow.check_tensorflow(probes, environment, config, usable))
     return looks
 
 
-def _look_at_machine(target: Target, environment: Mapping[str, str], control: cgroups.Limits, usable: int) -> list[Check]:
+def _look_at_machine(
+    target: Target, environment: Mapping[str, str], control: cgroups.Limits, usable: int
+) -> list[Check]:
     return [
         memory.check_memory(target.config, target.engines, usable, control.memory),
         cores.check_cores(target.config.spark, usable, os.cpu_count() or 1),
@@ -64,7 +95,9 @@ def _look_at_machine(target: Target, environment: Mapping[str, str], control: cg
         *limits.check_shared_memory(),
         network.check_loopback(),
         network.check_host_name(environment, socket.gethostname(), target.config.spark.master),
-        *network.check_trainers(target.config.cnn, target.root is None or isinstance(target.root, Path)),
+        *network.check_trainers(
+            target.config.cnn, target.root is None or isinstance(target.root, Path)
+        ),
         clock.check_clock(),
         clock.check_time_zone(environment),
         language.check_language(environment),
@@ -77,7 +110,10 @@ def _look_at_places(target: Target, environment: Mapping[str, str]) -> list[Chec
     checks += places.check_native_code(config, places.JAVA, places.mount_flags(places.JAVA))
     needs, size = check_inputs(target)
     if target.root is not None:
-        needs += [places.check_root(target.root, size), places.check_checkpoints(target.root, config)]
+        needs += [
+            places.check_root(target.root, size),
+            places.check_checkpoints(target.root, config),
+        ]
     for check in (check_rows, check_datasets):
         if all(line.state != "error" for line in needs):
             needs += check(target)

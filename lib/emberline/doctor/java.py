@@ -15,7 +15,9 @@ _INSTALL = "install Java 17 or 21 (such as openjdk-17-jre-headless), on the PATH
 
 
 def check_java(probes: Probes, environment: Mapping[str, str]) -> list[Check]:
-    """The version and modules of the Java that Spark takes, which is JAVA_HOME's before the PATH's."""
+    """The version and modules of the Java that Spark takes, which is JAVA_HOME's before the
+    PATH's.
+    """
     home = environment.get("JAVA_HOME")
     on_path = shutil.which("java", path=environment.get("PATH", ""))
     java = os.path.join(home, "bin", "java") if home else on_path  # noqa: PTH118
@@ -33,7 +35,9 @@ def check_java(probes: Probes, environment: Mapping[str, str]) -> list[Check]:
 def _check_version(java: str, answer: Answer, is_home: bool) -> Check:
     where = f"{java} (of JAVA_HOME)" if is_home else java
     if answer.failure:
-        remedy = "set JAVA_HOME to the folder that has bin/java, or unset it" if is_home else _INSTALL
+        remedy = (
+            "set JAVA_HOME to the folder that has bin/java, or unset it" if is_home else _INSTALL
+        )
         return error("Java", f"{where} {answer.failure}", remedy)
     version = _VERSION.search(answer.err + answer.out)
     if not version:
@@ -50,12 +54,18 @@ def _check_vector(answer: Answer) -> Check:
     if answer.failure:
         return warning("Java's modules", f"--list-modules {answer.failure}", _INSTALL)
     if VECTOR not in answer.out:
-        return error("Java's modules", f"{VECTOR} is missing, which Spark starts with", f"{_INSTALL}: a whole one")
+        return error(
+            "Java's modules",
+            f"{VECTOR} is missing, which Spark starts with",
+            f"{_INSTALL}: a whole one",
+        )
     return ok("Java's modules", f"{VECTOR} is there")
 
 
 def _check_agreement(ours: Answer, other: str, theirs: Answer) -> list[Check]:
-    """Where the PATH has another Java than JAVA_HOME, people look at one and Spark runs on the other."""
+    """Where the PATH has another Java than JAVA_HOME, people look at one and Spark runs on the
+    other.
+    """
     version = _VERSION.search(theirs.err)
     if ours.err == theirs.err or version is None:
         return []

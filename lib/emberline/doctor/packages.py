@@ -36,15 +36,28 @@ Demands = dict[str, list[Demand]]
 
 
 def check_packages(distribution: str = "emberline", extras: Collection[str] = ()) -> list[Check]:
-    """Python, each framework, and all other packages together, as `distribution` with `extras` and what it needs demand them."""
+    """Python, each framework, and all other packages together, as `distribution` with `extras`
+    and what it needs demand them.
+    """
     if version_of(distribution) is None:
         remedy = f"install it: make setup, or pip install {distribution}"
-        return [warning("packages", f"{distribution} is not installed, so that what it needs is unknown", remedy)]
+        return [
+            warning(
+                "packages",
+                f"{distribution} is not installed, so that what it needs is unknown",
+                remedy,
+            )
+        ]
     demands = demands_of(distribution, extras)
     shown = {name: asked for name, asked in demands.items() if name in SHOWN}
     others = {name: asked for name, asked in demands.items() if name not in SHOWN}
     lines = [check_package(SHOWN[name], name, asked) for name, asked in shown.items()]
-    return [check_python(distribution), *sorted(lines, key=_place), check_others(others), *_two_builds()]
+    return [
+        check_python(distribution),
+        *sorted(lines, key=_place),
+        check_others(others),
+        *_two_builds(),
+    ]
 
 
 def _place(check: Check) -> int:
@@ -60,7 +73,9 @@ def version_of(distribution: str) -> str | None:
 
 
 def demands_of(distribution: str, extras: Collection[str] = ()) -> Demands:
-    """What a distribution needs, directly or not, by canonical name; the most direct demand is the first."""
+    """What a distribution needs, directly or not, by canonical name; the most direct demand is
+    the first.
+    """
     demands: Demands = {}
     waiting = [(distribution, frozenset(extras))]
     for by, extras in waiting:  # which grows meanwhile
@@ -78,7 +93,9 @@ def _requirements(distribution: str, extras: frozenset[str]) -> Iterator[Require
         return
     for text in importlib.metadata.requires(distribution) or ():
         requirement = Requirement(text)
-        if requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+        if requirement.marker is None or any(
+            requirement.marker.evaluate({"extra": extra}) for extra in ("", *extras)
+        ):
             yield requirement
 
 
@@ -93,7 +110,11 @@ def check_python(distribution: str) -> Check:
     needed = SpecifierSet(importlib.metadata.metadata(distribution)["Requires-Python"] or "")
     version = platform.python_version()
     if not needed.contains(version, prereleases=True):
-        return error("Python", f"{version}, needed is {needed}", "make the environment anew with a Python that fits")
+        return error(
+            "Python",
+            f"{version}, needed is {needed}",
+            "make the environment anew with a Python that fits",
+        )
     return ok("Python", f"{version} (needed: {needed})")
 
 
@@ -115,13 +136,19 @@ def check_others(demands: Demands) -> Check:
     lines = [check_package(name, name, asked) for name, asked in demands.items()]
     wrong = [line for line in lines if line.state != "ok"]
     if wrong:
-        found = "; ".join(line.found if line.name in line.found else f"{line.name} {line.found}" for line in wrong)
+        found = "; ".join(
+            line.found if line.name in line.found else f"{line.name} {line.found}" for line in wrong
+        )
         return error("other packages", found, "; ".join(line.remedy for line in wrong))
     return ok("other packages", f"{len(lines)} others fit each other")
 
 
 def _unmet(version: str, asked: Sequence[Demand]) -> list[Demand]:
-    return [demand for demand in asked if not demand.requirement.specifier.contains(version, prereleases=True)]
+    return [
+        demand
+        for demand in asked
+        if not demand.requirement.specifier.contains(version, prereleases=True)
+    ]
 
 
 def _install(demands: Sequence[Demand]) -> str:
@@ -134,4 +161,8 @@ def _two_builds() -> list[Check]:
     if len(both) < 2:
         return []
     found = f"{' and '.join(both)} are installed, and have overwritten each other's files"
-    return [warning("TensorFlow builds", found, f"pip uninstall {' '.join(both)}, then install one of them")]
+    return [
+        warning(
+            "TensorFlow builds", found, f"pip uninstall {' '.join(both)}, then install one of them"
+        )
+    ]

@@ -20,7 +20,9 @@ ENGINES = {"spark", "tensorflow"}
 
 @dataclass(frozen=True)
 class Target:
-    """What is to run, as far as it is known; without a pipeline file all defaults and every engine."""
+    """What is to run, as far as it is known; without a pipeline file all defaults and every
+    engine.
+    """
 
     config: Config = field(default_factory=Config)
     root: Location | None = None
@@ -31,15 +33,25 @@ class Target:
 def read_target(
     pipeline: Path | None, root: str | None, overrides: Sequence[str], day: date | None
 ) -> tuple[Target, list[Check]]:
-    """The target, and a line for the pipeline file; a file that is wrong leaves the machine to be looked at."""
+    """The target, and a line for the pipeline file; a file that is wrong leaves the machine to
+    be looked at.
+    """
     try:
         if pipeline is None:
             return Target(root=storage.locate(root) if root else None), []
         config = pipelines.load(pipeline, overrides, day)
         selected = stages.select(config)
-        target = Target(config, storage.locate(config.root), selected, {stage.engine for stage in selected})
+        target = Target(
+            config, storage.locate(config.root), selected, {stage.engine for stage in selected}
+        )
     except EmberlineError as failure:
-        return Target(), [error("pipeline" if pipeline else "root", str(failure), "correct it and run emberline doctor again")]
+        return Target(), [
+            error(
+                "pipeline" if pipeline else "root",
+                str(failure),
+                "correct it and run emberline doctor again",
+            )
+        ]
     return target, [ok("pipeline", f"{pipeline}, stages: {len(selected)}")]
 
 
@@ -65,17 +77,28 @@ def check_rows(target: Target) -> list[Check]:
         try:
             found = look(source, storage.list_files(source.config.path, target.root))
         except (EmberlineError, OSError) as failure:
-            checks.append(error(source.setting, str(failure), "correct the pipeline file, or bring other files"))
+            checks.append(
+                error(
+                    source.setting, str(failure), "correct the pipeline file, or bring other files"
+                )
+            )
         else:
             state = {True: error, False: warning}
-            checks += [state[one.is_error](one.setting, one.message, "correct the pipeline file") for one in found]
+            checks += [
+                state[one.is_error](one.setting, one.message, "correct the pipeline file")
+                for one in found
+            ]
     return checks
 
 
 def raw_paths(target: Target) -> list[tuple[str, str]]:
     """Sections and paths of the raw files that no stage makes."""
     named = [(stage.section, path) for stage in target.stages for path in stage.raw(target.config)]
-    return [(section, path) for section, path in dict.fromkeys(named) if split_dataset_path(path) is None]
+    return [
+        (section, path)
+        for section, path in dict.fromkeys(named)
+        if split_dataset_path(path) is None
+    ]
 
 
 def check_datasets(target: Target) -> list[Check]:
@@ -87,7 +110,9 @@ def check_datasets(target: Target) -> list[Check]:
     except (EmberlineError, OSError) as failure:
         return [error("datasets", str(failure), "emberline plan says more")]
     todo = sum(decision.action == "run" for decision in decisions)
-    return [ok("datasets", f"stages with something to do {todo}, up to date {len(decisions) - todo}")]
+    return [
+        ok("datasets", f"stages with something to do {todo}, up to date {len(decisions) - todo}")
+    ]
 
 
 def _bytes(files: Sequence[RawFile]) -> int:

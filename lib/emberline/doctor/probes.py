@@ -1,4 +1,6 @@
-"""Commands that are run for what they say, each with a deadline: a crash or a hang in one is an answer, too."""
+"""Commands that are run for what they say, each with a deadline: a crash or a hang in one is an
+answer, too.
+"""
 
 import os
 import signal
@@ -14,7 +16,9 @@ SECONDS = 60.0  # an import of TensorFlow from a cold disk takes half of it
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command printed; `failure` says how it ended, None where it ended well, `signal` which one ended it."""
+    """What a command printed; `failure` says how it ended, None where it ended well, `signal`
+    which one ended it.
+    """
 
     out: str = ""
     err: str = ""
@@ -23,7 +27,9 @@ class Answer:
 
 
 class Probes:
-    """Runs commands, from any thread; leaving the context ends those that still run, with all that they have started."""
+    """Runs commands, from any thread; leaving the context ends those that still run, with all
+    that they have started.
+    """
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds
@@ -33,7 +39,12 @@ class Probes:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._is_over = True
         for process in list(self._running):
             _kill(process)
@@ -86,7 +97,12 @@ def _answer(process: subprocess.Popen[str], out: str, err: str) -> Answer:
     if code == 0:
         return Answer(out, err)
     if code < 0:
-        return Answer(out, err, _with_last_line(f"was killed by signal {-code} ({signal.Signals(-code).name})", err), -code)
+        return Answer(
+            out,
+            err,
+            _with_last_line(f"was killed by signal {-code} ({signal.Signals(-code).name})", err),
+            -code,
+        )
     return Answer(out, err, _with_last_line(f"ended with exit code {code}", err or out))
 
 

@@ -13,7 +13,10 @@ from emberline.doctor.packages import version_of
 from emberline.doctor.probes import Probes
 
 # What Emberline's tasks need of a worker's Python, and what it says of itself.
-_WORKER = "import sys, emberline.cf.tasks, emberline.images.tasks; print(*sys.version_info[:2], sep='.'); print(sys.prefix)"
+_WORKER = (
+    "import sys, emberline.cf.tasks, emberline.images.tasks; print(*sys.version_info[:2], sep='.');"
+    " print(sys.prefix)"
+)
 _BANNER = re.compile(r"version (\d\S*)")
 _VERSION = re.compile(r"__version__[^=\n]*= \"([^\"]+)\"")
 _JAVA = re.compile(r"Using Scala version \S+, (.+)")
@@ -36,9 +39,13 @@ def check_spark_home(environment: Mapping[str, str]) -> Check:
 
 
 def check_pyspark() -> Check:
-    """Whether the pyspark that is imported is the one that is installed, and not another Spark's on PYTHONPATH."""
+    """Whether the pyspark that is imported is the one that is installed, and not another
+    Spark's on PYTHONPATH.
+    """
     folder, installed = _package_folder(), version_of("pyspark")
-    found = _VERSION.search(Path(folder, "version.py").read_text(encoding="utf-8")) if folder else None
+    found = (
+        _VERSION.search(Path(folder, "version.py").read_text(encoding="utf-8")) if folder else None
+    )
     if found is None or installed is None or found[1] == installed:
         return ok("pyspark", f"{installed}, {folder}")
     remedy = "remove that folder from PYTHONPATH"
@@ -54,12 +61,21 @@ def check_start(probes: Probes, environment: Mapping[str, str]) -> Check:
     """Whether Java runs Spark's classes, with the options that Spark gives it."""
     home = spark_home(environment)
     if home is None:
-        return error("Spark starts", "pyspark is not installed", "make setup, or pip install pyspark")
+        return error(
+            "Spark starts", "pyspark is not installed", "make setup, or pip install pyspark"
+        )
     answer = probes.ask([os.path.join(home, "bin", "spark-submit"), "--version"], environment)  # noqa: PTH118
     if answer.failure:
-        return error("Spark starts", f"spark-submit --version {answer.failure}", "see the lines of Java and SPARK_HOME")
+        return error(
+            "Spark starts",
+            f"spark-submit --version {answer.failure}",
+            "see the lines of Java and SPARK_HOME",
+        )
     version, java = _BANNER.search(answer.err), _JAVA.search(answer.err)
-    return ok("Spark starts", f"{version[1] if version else 'yes'}, on {java[1] if java else 'an unknown Java'}")
+    return ok(
+        "Spark starts",
+        f"{version[1] if version else 'yes'}, on {java[1] if java else 'an unknown Java'}",
+    )
 
 
 def spark_home(environment: Mapping[str, str]) -> str | None:
@@ -73,7 +89,9 @@ def _package_folder() -> str | None:
 
 
 def check_workers(probes: Probes, environment: Mapping[str, str], master: str) -> Check:
-    """The Python of Spark's workers: of the same minor version as this one, with what Emberline's tasks import."""
+    """The Python of Spark's workers: of the same minor version as this one, with what
+    Emberline's tasks import.
+    """
     name = "Spark's workers"
     told = environment.get("PYSPARK_PYTHON")
     if not master.startswith("local"):
@@ -83,16 +101,28 @@ def check_workers(probes: Probes, environment: Mapping[str, str], master: str) -
         return error(name, f"PYSPARK_PYTHON = {told} is not there", "unset PYSPARK_PYTHON")
     answer = probes.ask([python, "-c", _WORKER], environment)
     if answer.failure:
-        return error(name, f"{python} {answer.failure}", "unset PYSPARK_PYTHON" if told else "see the lines of the packages")
+        return error(
+            name,
+            f"{python} {answer.failure}",
+            "unset PYSPARK_PYTHON" if told else "see the lines of the packages",
+        )
     said = answer.out.splitlines()[-2:]
     if len(said) < 2:
         return error(name, f"{python} does not answer as Python does", "unset PYSPARK_PYTHON")
     version, prefix = said
     ours = f"{sys.version_info.major}.{sys.version_info.minor}"
     if version != ours:
-        return error(name, f"PYSPARK_PYTHON = {told} is Python {version}, this is {ours}", "unset PYSPARK_PYTHON")
+        return error(
+            name,
+            f"PYSPARK_PYTHON = {told} is Python {version}, this is {ours}",
+            "unset PYSPARK_PYTHON",
+        )
     if prefix != sys.prefix:
-        return warning(name, f"PYSPARK_PYTHON = {told} is of another environment: {prefix}", "unset PYSPARK_PYTHON")
+        return warning(
+            name,
+            f"PYSPARK_PYTHON = {told} is of another environment: {prefix}",
+            "unset PYSPARK_PYTHON",
+        )
     return ok(name, f"{python} imports what tasks need")
 
 
@@ -100,7 +130,9 @@ def _check_remote_workers(name: str, told: str | None) -> Check:
     if told:
         return ok(name, f"start {told}, which this machine cannot look at")
     remedy = "set PYSPARK_PYTHON to a Python that has Emberline's packages on every worker"
-    return warning(name, "PYSPARK_PYTHON is not set: they start the python3 of their own PATH", remedy)
+    return warning(
+        name, "PYSPARK_PYTHON is not set: they start the python3 of their own PATH", remedy
+    )
 
 
 def check_blas(environment: Mapping[str, str]) -> Check:
@@ -108,4 +140,8 @@ def check_blas(environment: Mapping[str, str]) -> Check:
     name, threads = "OPENBLAS_NUM_THREADS", environment.get("OPENBLAS_NUM_THREADS")
     if threads in (None, "1"):
         return ok(name, "1" if threads else "not set: Emberline sets 1 for Spark's workers")
-    return warning(name, f"{threads}, in every task at once: they take each other's cores", "unset it, or set it to 1")
+    return warning(
+        name,
+        f"{threads}, in every task at once: they take each other's cores",
+        "unset it, or set it to 1",
+    )

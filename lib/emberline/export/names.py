@@ -24,12 +24,15 @@ from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
 
 _TEXT = pa.string()
-_SOURCES = {"user": ("users",), "item": ("item_attributes", "items", "images")}  # the first that knows something says it
+# the first that knows something says it
+_SOURCES = {"user": ("users",), "item": ("item_attributes", "items", "images")}
 
 
 @dataclass(frozen=True)
 class Source:
-    """One table that knows names: by index the row, -1 where there is none, and the texts of the rows."""
+    """One table that knows names: by index the row, -1 where there is none, and the texts of
+    the rows.
+    """
 
     places: npt.NDArray[np.int64]
     texts: dict[str, pa.ChunkedArray]
@@ -37,7 +40,9 @@ class Source:
     def texts_of(self, column: str, indices: npt.NDArray[np.int64]) -> pa.Array:
         """The column's text for each index, null where it is not known."""
         inside = indices < len(self.places)
-        found = np.where(inside, self.places[np.where(inside, indices, 0)] if len(self.places) else -1, -1)
+        found = np.where(
+            inside, self.places[np.where(inside, indices, 0)] if len(self.places) else -1, -1
+        )
         taken = self.texts[column].take(pa.array(found, mask=found < 0))
         return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
 
@@ -52,12 +57,16 @@ class Names:
     def texts(self, column: str, indices: pa.Array) -> pa.Array:
         """`user_id`, `item_id` or `title` of each index, null where no table knows it."""
         wanted = indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        known = [source.texts_of(column, wanted) for source in self.sources if column in source.texts]
+        known = [
+            source.texts_of(column, wanted) for source in self.sources if column in source.texts
+        ]
         return pc.coalesce(*known) if known else pa.nulls(len(indices), _TEXT)
 
 
 def names_in(root: Location, side: str) -> Names:
-    """The names of all users or items of a root. Raises ManifestError for a damaged table, and where no table has any."""
+    """The names of all users or items of a root. Raises ManifestError for a damaged table, and
+    where no table has any.
+    """
     there = [name for name in _SOURCES[side] if manifests.exists(root, name)] or [f"{side}s"]
     return Names(side, [_source(manifests.load(root, name), side) for name in there])
 
@@ -66,7 +75,8 @@ def _source(dataset: Dataset, side: str) -> Source:
     columns = [name for name in (f"{side}_id", "title") if name in TABLES[dataset.name].names]
     schema = pa.schema([TABLES[dataset.name].field(name) for name in (side, *columns)])
     table = pa.Table.from_batches(
-        (batch.select(schema.names).cast(schema) for batch in rows.batches(dataset, schema.names)), schema
+        (batch.select(schema.names).cast(schema) for batch in rows.batches(dataset, schema.names)),
+        schema,
     )
     indices = table[side].to_numpy()
     places = np.full(indices.max(initial=-1) + 1, -1, np.int64)
@@ -75,17 +85,29 @@ def _source(dataset: Dataset, side: str) -> Source:
 
 
 class Naming:
-    """What a table's batches become: each column of indices is replaced by the names of what it counts."""
+    """What a table's batches become: each column of indices is replaced by the names of what it
+    counts.
+    """
 
     def __init__(self, root: Location, dataset: Dataset) -> None:
         fields = TABLES[dataset.name]
-        self._sides = {"user": "user", "item": "item", "neighbor": "user" if "user" in fields.names else "item"}
-        self._names = {side: names_in(root, side) for column, side in self._sides.items() if column in fields.names}
+        self._sides = {
+            "user": "user",
+            "item": "item",
+            "neighbor": "user" if "user" in fields.names else "item",
+        }
+        self._names = {
+            side: names_in(root, side)
+            for column, side in self._sides.items()
+            if column in fields.names
+        }
         self.schema = pa.schema([made for field in fields for made in self._fields(field, fields)])
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """A batch of the table, in the columns of `schema`."""
-        return pa.RecordBatch.from_arrays([self._values(name, batch) for name in self.schema.names], schema=self.schema)
+        return pa.RecordBatch.from_arrays(
+            [self._values(name, batch) for name in self.schema.names], schema=self.schema
+        )
 
     def _fields(self, field: pa.Field, fields: pa.Schema) -> Iterator[pa.Field]:
         """An id or title that the table has itself is not looked up."""
@@ -100,7 +122,9 @@ class Naming:
     def _values(self, name: str, batch: pa.RecordBatch) -> Any:
         if name in batch.schema.names:
             return batch[name].cast(self.schema.field(name).type)
-        column = "neighbor" if name.startswith("neighbor") else "user" if name == "user_id" else "item"
+        column = (
+            "neighbor" if name.startswith("neighbor") else "user" if name == "user_id" else "item"
+        )
         side = self._sides[column]
         kind = "title" if name.endswith("title") else f"{side}_id"
         return self._names[side].texts(kind, batch[column])

@@ -1,4 +1,6 @@
-"""The command `emberline export`: a table as one file that other programs read, with outside ids and titles."""
+"""The command `emberline export`: a table as one file that other programs read, with outside
+ids and titles.
+"""
 
 import os
 import sys
@@ -20,14 +22,25 @@ STDOUT = "-"
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
-def export(root: Location, table: str, to: str, style: Format | None = None, is_for_spreadsheets: bool = False) -> int:
-    """Write the table to a file, whole or not at all, or to standard output; returns how many rows were written.
+def export(
+    root: Location,
+    table: str,
+    to: str,
+    style: Format | None = None,
+    is_for_spreadsheets: bool = False,
+) -> int:
+    """Write the table to a file, whole or not at all, or to standard output; returns how many rows
+    were written.
 
-    It is read and written a few thousand rows at a time; the ids and titles of all users and items that it speaks of are held.
+    It is read and written a few thousand rows at a time; the ids and titles of all users and items
+    that it speaks of are held.
     """
     style = style or _format_of(to)
     if is_for_spreadsheets and style != "csv":
-        raise ConfigError(f"spreadsheets read formulas from CSV; {style} needs no protection from them: leave the option out")
+        raise ConfigError(
+            f"spreadsheets read formulas from CSV; {style} needs no protection from them: leave the"
+            " option out"
+        )
     dataset = manifests.load(root, table)
     if dataset.manifest.kind != "table":
         raise DataError(f"{table} is no table but files; they are in {dataset.paths[0].parent}")
@@ -49,7 +62,8 @@ def _format_of(to: str) -> Format:
         if suffix == style or (to == STDOUT and style == "csv"):
             return style
     raise ConfigError(
-        f"--to {to}: expected a name that ends in .{', .'.join(FORMATS)}, or - for standard output; or say --format"
+        f"--to {to}: expected a name that ends in .{', .'.join(FORMATS)}, or - for standard output;"
+        " or say --format"
     )
 
 
@@ -71,7 +85,9 @@ def _stream(to: str) -> Iterator[Any]:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Any]:
-    """A file that is there, whole, once it is written; what was there before is there until then."""
+    """A file that is there, whole, once it is written; what was there before is there until
+    then.
+    """
     if path.is_dir():
         raise ConfigError(f"--to {path} is a folder; give the name of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +103,9 @@ def _replacing(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def _closed_pipe_is_an_end() -> Iterator[None]:
-    """`| head` has read enough: that is no failure of ours, and what is still in buffers is for nobody."""
+    """`| head` has read enough: that is no failure of ours, and what is still in buffers is for
+    nobody.
+    """
     try:
         yield
     except BrokenPipeError:

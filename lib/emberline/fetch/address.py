@@ -1,4 +1,6 @@
-"""The address of a server that files are fetched from, with its credentials kept apart from what is shown."""
+"""The address of a server that files are fetched from, with its credentials kept apart from
+what is shown.
+"""
 
 import base64
 from dataclasses import dataclass, field
@@ -7,7 +9,10 @@ from urllib.parse import quote, unquote, urlsplit
 from emberline.errors import ConfigError
 
 _SCHEMES = ("https", "http", "file")
-_EXPECTED = "the mirror is not a URL of https, http or file; give one such as https://mirror.example/datasets or file:///datasets"
+_EXPECTED = (
+    "the mirror is not a URL of https, http or file; give one such as"
+    " https://mirror.example/datasets or file:///datasets"
+)
 _AS_IT_IS = "/%~!$&'()*+,;=:@"  # in a path
 
 
@@ -24,7 +29,9 @@ class Address:
 
 
 def parse(text: str) -> Address:
-    """An address from `https://[user:password@]host/path`, http or file. Raises ConfigError, which never shows the password."""
+    """An address from `https://[user:password@]host/path`, http or file. Raises ConfigError,
+    which never shows the password.
+    """
     try:
         parts = urlsplit(text.strip())
         host, port = parts.hostname, parts.port
@@ -33,7 +40,9 @@ def parse(text: str) -> Address:
     if parts.scheme not in _SCHEMES or bool(host) == (parts.scheme == "file"):
         raise ConfigError(_EXPECTED)
     if parts.query or parts.fragment:
-        raise ConfigError("the mirror's URL has a ? or #; give the folder's, to which the files' names are added")
+        raise ConfigError(
+            "the mirror's URL has a ? or #; give the folder's, to which the files' names are added"
+        )
     host = f"[{host}]" if host and ":" in host else host or ""
     place = f"{host}:{port}" if port else host
     path = quote(parts.path.rstrip("/"), safe=_AS_IT_IS)

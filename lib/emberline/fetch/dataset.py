@@ -1,7 +1,9 @@
-"""A published dataset as a folder: downloaded, checked, unpacked, and put in its place whole or not at all.
+"""A published dataset as a folder: downloaded, checked, unpacked, and put in its place whole or not
+at all.
 
-Below the folder `to`, a dataset is worked on in a hidden folder of its own, which a fetch that was killed leaves behind, and from
-which the next one goes on. A file that somebody has put into `to` by hand is taken instead of a download.
+Below the folder `to`, a dataset is worked on in a hidden folder of its own, which a fetch that was
+killed leaves behind, and from which the next one goes on. A file that somebody has put into `to` by
+hand is taken instead of a download.
 """
 
 import fcntl
@@ -29,15 +31,19 @@ def fetch(
     force: bool = False,
     pauses: Sequence[float] = PAUSES,
 ) -> Path:
-    """The dataset's folder below `to`, fetched unless it is there; `mirror` is a base URL to use instead of the publisher's.
+    """The dataset's folder below `to`, fetched unless it is there; `mirror` is a base URL to use
+    instead of the publisher's.
 
-    Raises ConfigError where something else is in its place, or the disk is too small, UnreachableError where the server cannot be
-    reached, and DataError for files that are not those which were published.
+    Raises ConfigError where something else is in its place, or the disk is too small,
+    UnreachableError where the server cannot be reached, and DataError for files that are not those
+    which were published.
     """
     target = to / source.folder
     address = addresses.parse(mirror) if mirror is not None else Address(source.base)
     if not force and _is_there(source, target):
-        listener.say(f"{source.name} is in {target} already, and complete; --force fetches it again.")
+        listener.say(
+            f"{source.name} is in {target} already, and complete; --force fetches it again."
+        )
         return target
     try:
         with _work_folder(source, to) as work:
@@ -48,17 +54,24 @@ def fetch(
             _replace(target, _assemble(source, files, work), work / "old")
     except OSError as error:
         place = error.filename or to
-        raise ConfigError(f"{place} cannot be written: {error.strerror}; choose another folder by --to") from None
+        raise ConfigError(
+            f"{place} cannot be written: {error.strerror}; choose another folder by --to"
+        ) from None
     return target
 
 
 def _is_there(source: Source, target: Path) -> bool:
-    """Whether the dataset is there. Raises ConfigError for another one, which is not ours to replace."""
+    """Whether the dataset is there. Raises ConfigError for another one, which is not ours to
+    replace.
+    """
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return False
     problem = _problem(source, target)
     if problem:
-        raise ConfigError(f"{target} is there but is not {source.name}: {problem}; move it away, or replace it by --force")
+        raise ConfigError(
+            f"{target} is there but is not {source.name}: {problem}; move it away, or replace it by"
+            " --force"
+        )
     return True
 
 
@@ -75,7 +88,9 @@ def _problem(source: Source, folder: Path) -> str | None:
 
 @contextmanager
 def _work_folder(source: Source, to: Path) -> Iterator[Path]:
-    """The dataset's hidden folder, for this process alone; it is removed when all has gone well. Raises ConfigError."""
+    """The dataset's hidden folder, for this process alone; it is removed when all has gone
+    well. Raises ConfigError.
+    """
     work = to / f".{source.folder}.fetch"
     storage.refuse_links(to, work)
     work.mkdir(parents=True, exist_ok=True)
@@ -96,12 +111,16 @@ def _lock(descriptor: int, source: Source, to: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise ConfigError(f"another process is fetching {source.name} into {to}; wait until it has ended") from None
+        raise ConfigError(
+            f"another process is fetching {source.name} into {to}; wait until it has ended"
+        ) from None
 
 
 def _introduce(source: Source, address: Address, listener: Listener) -> None:
     licence = source.licence
-    listener.say(f"{source.name}: {sum(file.bytes for file in source.files):,} bytes from {address.url}")
+    listener.say(
+        f"{source.name}: {sum(file.bytes for file in source.files):,} bytes from {address.url}"
+    )
     listener.say(f"Licence: {licence.name}. {licence.terms}")
     listener.say(f"         {licence.url}")
     listener.say(f"Cite:    {licence.citation}")
@@ -109,14 +128,18 @@ def _introduce(source: Source, address: Address, listener: Listener) -> None:
 
 @dataclass(frozen=True)
 class _Desk:
-    """Where a dataset's published files come together: in `to`, put there by hand, or in the work folder."""
+    """Where a dataset's published files come together: in `to`, put there by hand, or in the
+    work folder.
+    """
 
     source: Source
     to: Path
     work: Path
 
     def check_space(self) -> None:
-        """Raises ConfigError where the disk cannot hold what is still to be downloaded, and what comes out of it."""
+        """Raises ConfigError where the disk cannot hold what is still to be downloaded, and
+        what comes out of it.
+        """
         needed = self.source.unpacked + sum(self._missing_bytes(file) for file in self.source.files)
         free = shutil.disk_usage(self.to).free
         if needed > free:
@@ -133,9 +156,13 @@ class _Desk:
 
     def _here(self, file: PublishedFile) -> Path | None:
         """The whole file, if it is here."""
-        return next((path for path in (self.to / file.name, self.work / file.name) if path.exists()), None)
+        return next(
+            (path for path in (self.to / file.name, self.work / file.name) if path.exists()), None
+        )
 
-    def obtain(self, file: PublishedFile, address: Address, listener: Listener, pauses: Sequence[float]) -> Path:
+    def obtain(
+        self, file: PublishedFile, address: Address, listener: Listener, pauses: Sequence[float]
+    ) -> Path:
         """The file, checked: put here by hand, downloaded before, or downloaded now."""
         here = self._here(file)
         try:
@@ -148,10 +175,14 @@ class _Desk:
         return here
 
     def _advice(self, wrong: Path | None) -> str:
-        """What to do where a download is impossible, or a file that is here is not the right one."""
+        """What to do where a download is impossible, or a file that is here is not the right
+        one.
+        """
         if wrong:
             return "remove it, and run this again"
-        urls = " and ".join(f"{self.source.base}/{file.name}" for file in self.source.files if not self._here(file))
+        urls = " and ".join(
+            f"{self.source.base}/{file.name}" for file in self.source.files if not self._here(file)
+        )
         return f"by hand: download {urls}, put it into {self.to}, and run this again"
 
 

@@ -1,4 +1,6 @@
-"""The download of one file that survives cut connections, killed processes and servers that cannot continue one."""
+"""The download of one file that survives cut connections, killed processes and servers that
+cannot continue one.
+"""
 
 import hashlib
 import http.client
@@ -64,7 +66,9 @@ class _Partial:
         """Start anew, noting first what the bytes to come are of."""
         self.remove()
         if validator:
-            storage.replace_file(self._note, json.dumps({"url": url, "validator": validator}).encode())
+            storage.replace_file(
+                self._note, json.dumps({"url": url, "validator": validator}).encode()
+            )
         self.path.touch()
 
     def remove(self) -> None:
@@ -72,11 +76,19 @@ class _Partial:
         self._note.unlink(missing_ok=True)
 
 
-def download(file: PublishedFile, address: Address, folder: Path, listener: Listener, pauses: Sequence[float] = PAUSES) -> Path:
-    """The file, whole and with the right checksum, in `folder`, where a part of it may be from before.
+def download(
+    file: PublishedFile,
+    address: Address,
+    folder: Path,
+    listener: Listener,
+    pauses: Sequence[float] = PAUSES,
+) -> Path:
+    """The file, whole and with the right checksum, in `folder`, where a part of it may be from
+    before.
 
-    Raises UnreachableError where the server cannot be reached, or breaks off after every one of the pauses (seconds), DataError
-    where it does not have the file, or sends something else, ConfigError for a mirror that cannot be right.
+    Raises UnreachableError where the server cannot be reached, or breaks off after every one of the
+    pauses (seconds), DataError where it does not have the file, or sends something else,
+    ConfigError for a mirror that cannot be right.
     """
     partial = _Partial(folder / f"{file.name}.part")
     for pause in (*pauses, None):
@@ -87,7 +99,8 @@ def download(file: PublishedFile, address: Address, folder: Path, listener: List
             here = f"{partial.bytes:,} of {file.bytes:,} bytes are here"
             if pause is None:
                 raise UnreachableError(
-                    f"{address.of(file.name)} failed {len(pauses) + 1} times ({error}); {here}, run this again to go on"
+                    f"{address.of(file.name)} failed {len(pauses) + 1} times ({error}); {here}, run"
+                    " this again to go on"
                 ) from None
             listener.say(f"{file.name}: {error}; {here}, trying again in {pause:g} s")
             time.sleep(pause)
@@ -107,14 +120,20 @@ def _accept(file: PublishedFile, url: str, partial: _Partial) -> Path:
 
 
 def check(path: Path, file: PublishedFile, origin: str) -> None:
-    """Raises DataError, which names `origin`, where a file has not the size or the checksum that it should."""
+    """Raises DataError, which names `origin`, where a file has not the size or the checksum
+    that it should.
+    """
     size = path.stat().st_size
     if size != file.bytes:
-        raise DataError(f"{origin} is not the file it should be: expected {file.bytes:,} bytes, found {size:,}")
+        raise DataError(
+            f"{origin} is not the file it should be: expected {file.bytes:,} bytes, found {size:,}"
+        )
     with path.open("rb") as opened:
         found = hashlib.file_digest(opened, "sha256").hexdigest()
     if found != file.sha256:
-        raise DataError(f"{origin} is not the file it should be: expected sha256 {file.sha256}, found {found}")
+        raise DataError(
+            f"{origin} is not the file it should be: expected sha256 {file.sha256}, found {found}"
+        )
 
 
 def _attempt(file: PublishedFile, address: Address, partial: _Partial, listener: Listener) -> None:
@@ -134,7 +153,9 @@ def _attempt(file: PublishedFile, address: Address, partial: _Partial, listener:
 
 
 def _open(url: str, authorization: str | None, partial: _Partial) -> Any:
-    """The server's answer: the rest of the partial file where it can be continued, else the file from its start."""
+    """The server's answer: the rest of the partial file where it can be continued, else the
+    file from its start.
+    """
     request = Request(url, headers={"User-Agent": "emberline", "Accept-Encoding": "identity"})
     if authorization:
         request.add_unredirected_header("Authorization", authorization)
@@ -173,7 +194,9 @@ def _unreachable(error: URLError, url: str) -> Exception:
         return _CutError(_describe(error.reason))
     if url.startswith("file:"):
         return ConfigError(f"{url} cannot be reached ({_describe(error.reason)})")
-    return UnreachableError(f"{url} cannot be reached ({_describe(error.reason)}); try again when the network is there")
+    return UnreachableError(
+        f"{url} cannot be reached ({_describe(error.reason)}); try again when the network is there"
+    )
 
 
 def _describe(error: Any) -> str:
@@ -189,7 +212,9 @@ def _validator(headers: Mapping[str, str]) -> str | None:
     return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
 
 
-def _check_range(headers: Mapping[str, str], file: PublishedFile, url: str, partial: _Partial) -> None:
+def _check_range(
+    headers: Mapping[str, str], file: PublishedFile, url: str, partial: _Partial
+) -> None:
     """Raises where the server continues at another place, or another file, than was asked for."""
     expected = f"bytes {partial.bytes}-{file.bytes - 1}/{file.bytes}"
     found = headers.get("Content-Range", "nothing")
@@ -199,10 +224,15 @@ def _check_range(headers: Mapping[str, str], file: PublishedFile, url: str, part
 
 
 def _check_length(headers: Mapping[str, str], file: PublishedFile, url: str) -> None:
-    """Raises DataError, before anything is downloaded, for what cannot be the file: another one, or a page to log in."""
+    """Raises DataError, before anything is downloaded, for what cannot be the file: another
+    one, or a page to log in.
+    """
     length = headers.get("Content-Length")
     if length is not None and length != str(file.bytes):
-        raise DataError(f"{url} is not the file it should be: expected {file.bytes:,} bytes, the server announces {length}")
+        raise DataError(
+            f"{url} is not the file it should be: expected {file.bytes:,} bytes, the server"
+            f" announces {length}"
+        )
 
 
 def _append(response: Any, file: PublishedFile, partial: _Partial, listener: Listener) -> None:

@@ -1,6 +1,7 @@
 """Unpacking an archive from outside, of which nothing leaves the folder that it is unpacked into.
 
-A member that would (an absolute name, `..`, a link, a device) ends it, and so do members that are larger than expected together.
+A member that would (an absolute name, `..`, a link, a device) ends it, and so do members that are
+larger than expected together.
 """
 
 import shutil
@@ -29,9 +30,11 @@ class _Member:
 
 
 def unpack(archive: Path, top: str, into: Path, limit: int) -> None:
-    """The files below `top` in a zip or tar.gz archive, as files below `into`, of `limit` bytes together at most.
+    """The files below `top` in a zip or tar.gz archive, as files below `into`, of `limit` bytes
+    together at most.
 
-    Raises DataError for what is no whole archive, holds more, or has a member that is no plain file or folder within it.
+    Raises DataError for what is no whole archive, holds more, or has a member that is no plain file
+    or folder within it.
     """
     read = _zip_members if archive.suffix == ".zip" else _tar_members
     left = limit
@@ -39,7 +42,10 @@ def unpack(archive: Path, top: str, into: Path, limit: int) -> None:
         for member in read(archive):
             left -= member.size
             if left < 0:
-                raise DataError(f"{archive.name}: unpacked, it takes more than the expected {limit:,} bytes: it is not unpacked")
+                raise DataError(
+                    f"{archive.name}: unpacked, it takes more than the expected {limit:,} bytes: it"
+                    " is not unpacked"
+                )
             folder, *rest = PurePosixPath(member.name).parts
             if folder == top and rest:
                 _write(member, into.joinpath(*rest))
@@ -68,12 +74,20 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
 
 
 def _check_member(archive: Path, name: str, plain: bool) -> None:
-    """Raises DataError for what is no file or folder within the archive, on any operating system."""
+    """Raises DataError for what is no file or folder within the archive, on any operating
+    system.
+    """
     path = PureWindowsPath(name)  # which knows all of / and \ and C:
     if path.anchor or ".." in path.parts:
-        raise DataError(f"{archive.name}: its member {name!r} would leave the folder it is unpacked into: it is not unpacked")
+        raise DataError(
+            f"{archive.name}: its member {name!r} would leave the folder it is unpacked into: it is"
+            " not unpacked"
+        )
     if not plain:
-        raise DataError(f"{archive.name}: its member {name!r} is a link or a device, not a file: it is not unpacked")
+        raise DataError(
+            f"{archive.name}: its member {name!r} is a link or a device, not a file: it is not"
+            " unpacked"
+        )
 
 
 def _write(member: _Member, path: Path) -> None:

@@ -1,8 +1,8 @@
 """Pictures as fixed-size uint8 arrays, or a reason why not.
 
-Brightness is taken as stored. Grey of 16 bits loses its lower 8; Pillow's mode I counts as 16 bits too, since 16-bit PGM files
-come in it; floating point goes from black at 0 to white at 1. Numbers outside these ranges are refused, not clipped. What is
-transparent shows white.
+Brightness is taken as stored. Grey of 16 bits loses its lower 8; Pillow's mode I counts as 16 bits
+too, since 16-bit PGM files come in it; floating point goes from black at 0 to white at 1. Numbers
+outside these ranges are refused, not clipped. What is transparent shows white.
 """
 
 import io
@@ -16,20 +16,27 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from simplejpeg import decode_jpeg, decode_jpeg_header
 
-# Raster formats that Pillow decodes in this process; others, such as EPS, start foreign programs on what they are given.
+# Raster formats that Pillow decodes in this process; others, such as EPS, start foreign programs on
+# what they are given.
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 
 _JPEG, _START_OF_SCAN, _FILL = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xff"
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", _JPEG, b"GIF8", b"II*\0", b"MM\0*")  # too long to be an accident
+# too long to be an accident
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", _JPEG, b"GIF8", b"II*\0", b"MM\0*")
 
-_BICUBIC = Image.Resampling.BICUBIC  # averages when shrinking, is smooth when enlarging, and rings less than Lanczos
+# averages when shrinking, is smooth when enlarging, and rings less than Lanczos
+_BICUBIC = Image.Resampling.BICUBIC
 _ORIENTATION = 0x0112  # the EXIF tag
-_COLOURS = {"L": "GRAY", "RGB": "RGB"}  # simplejpeg's names for Pillow's modes; CMYK is left to Pillow
-_MODES = {"Gray": "L", "YCbCr": "RGB", "RGB": "RGB"}  # Pillow's modes for what simplejpeg says of a header
-_APP1, _APP2, _SEVERAL = b"\xff\xe1", b"\xff\xe2", b"MPF\0"  # EXIF data or XMP; what lists several pictures
+# simplejpeg's names for Pillow's modes; CMYK is left to Pillow
+_COLOURS = {"L": "GRAY", "RGB": "RGB"}
+# Pillow's modes for what simplejpeg says of a header
+_MODES = {"Gray": "L", "YCbCr": "RGB", "RGB": "RGB"}
+# EXIF data or XMP; what lists several pictures
+_APP1, _APP2, _SEVERAL = b"\xff\xe1", b"\xff\xe2", b"MPF\0"
 _PILLOWS_LIMIT = 357_913_940  # pixels
 _BAND_PIXELS = 1 << 20
-_FAST_SIDE = 16  # pixels; of what is smaller, several of libjpeg's scales have the size that Pillow's has
+# pixels; of what is smaller, several of libjpeg's scales have the size that Pillow's has
+_FAST_SIDE = 16
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,15 +49,19 @@ _UPRIGHT = {
 
 
 class UnusablePictureError(Exception):
-    """The bytes give no picture; the one argument is a short reason, the same for every file with that fault."""
+    """The bytes give no picture; the one argument is a short reason, the same for every file
+    with that fault.
+    """
 
 
 @dataclass(frozen=True)
 class Shape:
     """What pictures become: height, width in pixels, channels 1 (grey) or 3 (RGB).
 
-    fit: "crop" covers the target and cuts the middle, "pad" is contained in it, centred on white, "stretch" ignores proportions.
-    max_pixels: larger pictures are refused before they are decoded; Pillow by itself refuses more than 357,913,940.
+    fit: "crop" covers the target and cuts the middle, "pad" is contained in it, centred on white,
+    "stretch" ignores proportions.
+    max_pixels: larger pictures are refused before they are decoded; Pillow by itself refuses more
+    than 357,913,940.
     """
 
     height: int
@@ -61,10 +72,11 @@ class Shape:
 
 
 def decode(content: bytes, shape: Shape) -> NDArray[np.uint8]:
-    """(height, width, channels): the picture, or the first frame, in a file's bytes, turned upright as its EXIF data say.
+    """(height, width, channels): the picture, or the first frame, in a file's bytes, turned upright
+    as its EXIF data say.
 
-    Raises UnusablePictureError whatever is wrong with the bytes. For one thread at a time: Pillow's warnings are silenced
-    meanwhile, and that switch is the process's.
+    Raises UnusablePictureError whatever is wrong with the bytes. For one thread at a time: Pillow's
+    warnings are silenced meanwhile, and that switch is the process's.
     """
     if not content:
         raise UnusablePictureError("empty file")
@@ -74,16 +86,18 @@ def decode(content: bytes, shape: Shape) -> NDArray[np.uint8]:
             picture = flatten(_read(content, shape))
         except UnusablePictureError:
             raise
-        except Exception as error:  # Pillow's readers promise no type of exception for bytes that break the rules
+        # Pillow's readers promise no type of exception for bytes that break the rules
+        except Exception as error:
             raise UnusablePictureError(_reason(error, content, shape)) from error
     return fit_picture(picture, shape)
 
 
 def _read(content: bytes, shape: Shape) -> Image.Image:
     """The picture, decoded and upright, in any mode; its size is checked before it is decoded."""
-    # JPEG decodes straight to a half, a quarter or an eighth, which is faster. Asked for a square of twice the target's longer
-    # side, neither side gets shorter than that, so that whatever the fit and the turn, bicubic still shrinks by two or more.
-    # Pictures of less than four times the target are decoded whole.
+    # JPEG decodes straight to a half, a quarter or an eighth, which is faster. Asked for a square
+    # of twice the target's longer
+    # side, neither side gets shorter than that, so that whatever the fit and the turn, bicubic
+    # still shrinks by two or more. Pictures of less than four times the target are decoded whole.
     side = 2 * max(shape.height, shape.width)
     plain = _plain(content, shape, side)
     if plain is not None:
@@ -99,7 +113,8 @@ def _read(content: bytes, shape: Shape) -> Image.Image:
 
 
 def _plain(content: bytes, shape: Shape, side: int) -> Image.Image | None:
-    """A JPEG file of one picture that is upright, at the scale of Pillow's `draft`, None for all others.
+    """A JPEG file of one picture that is upright, at the scale of Pillow's `draft`, None for all
+    others.
 
     Pillow's own reading of a header takes a tenth as long as the decoding of a small photo.
     """
@@ -114,7 +129,8 @@ def _plain(content: bytes, shape: Shape, side: int) -> Image.Image | None:
 
 
 def _is_plain(content: bytes) -> bool:
-    """Whether a JPEG file's segments, up to the first scan, hold nothing that may turn it, nor the list of several pictures.
+    """Whether a JPEG file's segments, up to the first scan, hold nothing that may turn it, nor the
+    list of several pictures.
 
     Segments are passed over by their lengths: a thumbnail in one has marks of its own.
     """
@@ -130,16 +146,19 @@ def _is_plain(content: bytes) -> bool:
 
 
 def _fast(content: bytes, mode: str, size: tuple[int, int]) -> Image.Image | None:
-    """A JPEG file as Pillow would decode it at a size (width, height) of its own; None for what Pillow has to judge itself.
+    """A JPEG file as Pillow would decode it at a size (width, height) of its own; None for what
+    Pillow has to judge itself.
 
-    Both are libjpeg-turbo with its exact transform. simplejpeg writes three bytes a pixel where Pillow unpacks rows to four, and
-    refuses what libjpeg warns of; of that Pillow takes some and refuses some.
+    Both are libjpeg-turbo with its exact transform. simplejpeg writes three bytes a pixel where
+    Pillow unpacks rows to four, and refuses what libjpeg warns of; of that Pillow takes some and
+    refuses some.
     """
     if mode not in _COLOURS or min(size) < _FAST_SIDE:
         return None
     width, height = size
     with suppress(ValueError):
-        if decode_jpeg_header(content, height, width)[:2] == (height, width):  # or it might be larger than allowed
+        # or it might be larger than allowed
+        if decode_jpeg_header(content, height, width)[:2] == (height, width):
             pixels = decode_jpeg(content, _COLOURS[mode], min_height=height, min_width=width)
             return Image.frombuffer(mode, size, pixels, "raw", mode, 0, 1)
     return None
@@ -154,20 +173,26 @@ def _loaded(picture: Image.Image, content: bytes) -> Image.Image:
 
 
 def _check_sums(content: bytes) -> None:
-    """Raises what Pillow raises for a chunk of a PNG file whose checksum is wrong; decoding alone skips those of the pixels."""
+    """Raises what Pillow raises for a chunk of a PNG file whose checksum is wrong; decoding
+    alone skips those of the pixels.
+    """
     with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
         picture.verify()
 
 
 def _cut_transparent_colour(picture: Image.Image, content: bytes) -> None:
-    """Cuts the colour that stands for transparent to 8 bits, as the pixels were; Pillow 13 compares them with its lower bytes."""
+    """Cuts the colour that stands for transparent to 8 bits, as the pixels were; Pillow 13
+    compares them with its lower bytes.
+    """
     depth = content[24]  # bits per sample, always at this place
     if depth == 16 and picture.mode == "RGB" and "transparency" in picture.info:
         picture.info["transparency"] = tuple(value >> 8 for value in picture.info["transparency"])
 
 
 def _turn(picture: Image.Image) -> Image.Transpose | None:
-    """How to turn the picture as its EXIF orientation says; EXIF data that cannot be read are no reason to lose the pixels."""
+    """How to turn the picture as its EXIF orientation says; EXIF data that cannot be read are
+    no reason to lose the pixels.
+    """
     try:
         return _UPRIGHT.get(picture.getexif().get(_ORIENTATION, 1))
     except Exception:
@@ -183,7 +208,11 @@ def _reason(error: Exception, content: bytes, shape: Shape) -> str:
     if isinstance(error, EOFError) or "truncated" in str(error).lower():
         return "damaged: truncated"
     kind = type(error)
-    return f"damaged: {kind.__name__}" if kind.__module__ == "builtins" else f"damaged: {kind.__module__}.{kind.__name__}"
+    return (
+        f"damaged: {kind.__name__}"
+        if kind.__module__ == "builtins"
+        else f"damaged: {kind.__module__}.{kind.__name__}"
+    )
 
 
 def _too_large(shape: Shape) -> str:
@@ -197,7 +226,8 @@ def flatten(picture: Image.Image) -> Image.Image:
     """
     if picture.mode == "F" or picture.mode.startswith("I"):
         picture = _eight_bits(picture)
-    if picture.mode in ("La", "RGBa"):  # Pillow converts these, of premultiplied colours, to nothing but their straight forms
+    # Pillow converts these, of premultiplied colours, to nothing but their straight forms
+    if picture.mode in ("La", "RGBa"):
         picture = picture.convert(picture.mode.upper())
     if picture.has_transparency_data:
         return _on_white(picture)
@@ -207,10 +237,13 @@ def flatten(picture: Image.Image) -> Image.Image:
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Modes I;16 (either byte order), I and F as L, or as LA where one brightness stands for transparent."""
+    """Modes I;16 (either byte order), I and F as L, or as LA where one brightness stands for
+    transparent.
+    """
     values = np.asarray(picture)
     white = 1 if picture.mode == "F" else 65_535
-    if values.size and not (values.min() >= 0 and values.max() <= white):  # which NaN is not, either
+    # which NaN is not, either
+    if values.size and not (values.min() >= 0 and values.max() <= white):
         raise UnusablePictureError(f"brightness outside 0 to {white:,}")
     levels = np.empty(values.shape, np.uint8)
     rows = max(1, _BAND_PIXELS // max(picture.width, 1))
@@ -229,7 +262,9 @@ def _on_white(picture: Image.Image) -> Image.Image:
     flat = Image.new("RGB", picture.size)
     rows = max(1, _BAND_PIXELS // max(picture.width, 1))
     for top in range(0, picture.height, rows):
-        band = picture.crop((0, top, picture.width, min(top + rows, picture.height))).convert("RGBA")
+        band = picture.crop((0, top, picture.width, min(top + rows, picture.height))).convert(
+            "RGBA"
+        )
         canvas = Image.new("RGBA", band.size, "white")
         canvas.alpha_composite(band)
         flat.paste(canvas.convert("RGB"), (0, top))
@@ -237,16 +272,22 @@ def _on_white(picture: Image.Image) -> Image.Image:
 
 
 def fit_picture(picture: Image.Image, shape: Shape) -> NDArray[np.uint8]:
-    """(height, width, channels): a picture of any mode, resized; one that has the size already keeps its pixels exactly.
+    """(height, width, channels): a picture of any mode, resized; one that has the size already
+    keeps its pixels exactly.
 
     Raises UnusablePictureError if a side has no pixels.
     """
     if 0 in picture.size:
         raise UnusablePictureError("no pixels")
     picture, mode = flatten(picture), "L" if shape.channels == 1 else "RGB"
-    picture = picture if picture.mode == mode else picture.convert(mode)  # which copies, also to the same mode
-    fitted = {"crop": _crop, "pad": _pad, "stretch": _stretch}[shape.fit](picture, shape.width, shape.height)
-    return np.frombuffer(fitted.tobytes(), np.uint8).reshape(shape.height, shape.width, shape.channels)
+    # which copies, also to the same mode
+    picture = picture if picture.mode == mode else picture.convert(mode)
+    fitted = {"crop": _crop, "pad": _pad, "stretch": _stretch}[shape.fit](
+        picture, shape.width, shape.height
+    )
+    return np.frombuffer(fitted.tobytes(), np.uint8).reshape(
+        shape.height, shape.width, shape.channels
+    )
 
 
 def _stretch(picture: Image.Image, width: int, height: int) -> Image.Image:
@@ -254,25 +295,33 @@ def _stretch(picture: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def _crop(picture: Image.Image, width: int, height: int) -> Image.Image:
-    """The largest part of the target's proportions, cut from the middle; to whole pixels of the target, lest the cut blurs."""
+    """The largest part of the target's proportions, cut from the middle; to whole pixels of the
+    target, lest the cut blurs.
+    """
     scale = min(picture.width / width, picture.height / height)
     left = round((picture.width / scale - width) / 2) * scale
     top = round((picture.height / scale - height) / 2) * scale
-    return picture.resize((width, height), _BICUBIC, (left, top, left + width * scale, top + height * scale))
+    return picture.resize(
+        (width, height), _BICUBIC, (left, top, left + width * scale, top + height * scale)
+    )
 
 
 def _pad(picture: Image.Image, width: int, height: int) -> Image.Image:
     scale = max(picture.width / width, picture.height / height)
-    inner = picture.resize((max(1, round(picture.width / scale)), max(1, round(picture.height / scale))), _BICUBIC)
+    inner = picture.resize(
+        (max(1, round(picture.width / scale)), max(1, round(picture.height / scale))), _BICUBIC
+    )
     canvas = Image.new(picture.mode, (width, height), "white")
     canvas.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
     return canvas
 
 
 def fit_array(pixels: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
-    """(height, width, channels), a copy: pixels (h, w) of grey or (h, w, 3) of RGB, resized like pictures from files.
+    """(height, width, channels), a copy: pixels (h, w) of grey or (h, w, 3) of RGB, resized like
+    pictures from files.
 
-    Raises UnusablePictureError if a side has no pixels, ValueError for an array of other dimensions.
+    Raises UnusablePictureError if a side has no pixels, ValueError for an array of other
+    dimensions.
     """
     if pixels.ndim != 2 and pixels.shape[2:] != (3,):
         raise ValueError(f"expected pixels (h, w) or (h, w, 3), found {pixels.shape}")
@@ -283,7 +332,9 @@ def fit_array(pixels: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
 
 
 def fit_arrays(pixels: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
-    """(n, height, width, channels): what `fit_array` makes of each of (n, h, w) or (n, h, w, 3); at once if they fit."""
+    """(n, height, width, channels): what `fit_array` makes of each of (n, h, w) or (n, h, w,
+    3); at once if they fit.
+    """
     whole = pixels[..., None] if pixels.ndim == 3 else pixels
     if whole.shape[1:] == (shape.height, shape.width, shape.channels):
         return np.ascontiguousarray(whole)

@@ -1,4 +1,6 @@
-"""What Spark's Python workers run on pictures: Arrow batches of files in, Arrow batches of pixels out, one row per picture."""
+"""What Spark's Python workers run on pictures: Arrow batches of files in, Arrow batches of
+pixels out, one row per picture.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +11,15 @@ import pyarrow as pa
 from emberline.images import containers
 from emberline.images.containers import Buffer, Collection, NotThisFormatError
 from emberline.images.decode import Shape, UnusablePictureError, decode, fit_arrays
-from emberline.images.pixels import Pixels, channel_sums, directions, histograms, pixel_array, pixel_column, pooled
+from emberline.images.pixels import (
+    Pixels,
+    channel_sums,
+    directions,
+    histograms,
+    pixel_array,
+    pixel_column,
+    pooled,
+)
 
 KNOWN = pa.schema(
     [
@@ -49,7 +59,8 @@ FEATURES = pa.schema(
         ("item", pa.int32()),
         ("split", pa.string()),
         ("pixels", pa.list_(pa.float32())),  # averaged over squares
-        ("pixel_direction", pa.list_(pa.float32())),  # of length 1: brightness and contrast do not count
+        # of length 1: brightness and contrast do not count
+        ("pixel_direction", pa.list_(pa.float32())),
         ("colour_direction", pa.list_(pa.float32())),
         ("colours", pa.list_(pa.float32())),  # roots of the shares: of length 1, too
     ]
@@ -61,8 +72,12 @@ _BATCH_BYTES = 16 << 20
 Read = Callable[[str], Buffer]
 
 
-def decode_files(batches: Iterable[pa.RecordBatch], shape: Shape, read: Read) -> Iterator[pa.RecordBatch]:
-    """FILES to DECODED: every picture with its pixels, or with the reason why it has none. `read` gives a path's bytes."""
+def decode_files(
+    batches: Iterable[pa.RecordBatch], shape: Shape, read: Read
+) -> Iterator[pa.RecordBatch]:
+    """FILES to DECODED: every picture with its pixels, or with the reason why it has none.
+    `read` gives a path's bytes.
+    """
     for batch in batches:
         contents = (read(path.as_py()) for path in batch["path"])
         yield from _decoded(batch.select(KNOWN.names), contents, shape)
@@ -76,21 +91,36 @@ def decode_encoded(batches: Iterable[pa.RecordBatch], shape: Shape) -> Iterator[
 
 
 def complete(
-    batches: Iterable[pa.RecordBatch], splits: Mapping[str, str], clean: Callable[[pa.Array], pa.Array]
+    batches: Iterable[pa.RecordBatch],
+    splits: Mapping[str, str],
+    clean: Callable[[pa.Array], pa.Array],
 ) -> Iterator[pa.RecordBatch]:
-    """ENCODED without a split to ENCODED: by file, `splits` has it, and ids and labels are cleaned."""
+    """ENCODED without a split to ENCODED: by file, `splits` has it, and ids and labels are
+    cleaned.
+    """
     for batch in batches:
-        split = pa.array([splits.get(name) for name in batch["source_file"].to_pylist()], pa.string())
-        known = [batch["source_file"], batch["position"], clean(batch["item_id"]), clean(batch["label"]), split]
+        split = pa.array(
+            [splits.get(name) for name in batch["source_file"].to_pylist()], pa.string()
+        )
+        known = [
+            batch["source_file"],
+            batch["position"],
+            clean(batch["item_id"]),
+            clean(batch["label"]),
+            split,
+        ]
         yield pa.record_batch([*known, batch["content"]], schema=ENCODED)
 
 
-def _decoded(known: pa.RecordBatch, contents: Iterator[Buffer | None], shape: Shape) -> Iterator[pa.RecordBatch]:
+def _decoded(
+    known: pa.RecordBatch, contents: Iterator[Buffer | None], shape: Shape
+) -> Iterator[pa.RecordBatch]:
     for start in range(0, known.num_rows, _rows_per_batch(shape)):
         rows = known.slice(start, _rows_per_batch(shape))
         pixels = np.zeros((rows.num_rows, shape.height, shape.width, shape.channels), np.uint8)
         sizes, reasons = [], []
-        for picture, content in zip(pixels, contents, strict=False):  # contents go on in the next batch
+        # contents go on in the next batch
+        for picture, content in zip(pixels, contents, strict=False):
             sizes.append(len(content or b""))
             reasons.append(_fill(picture, content, shape))
         yield _batch(rows, pa.array(sizes, pa.int64()), pixels, reasons)
@@ -111,42 +141,64 @@ def _rows_per_batch(shape: Shape) -> int:
     return max(1, _BATCH_BYTES // (shape.height * shape.width * shape.channels))
 
 
-def _batch(known: pa.RecordBatch, sizes: pa.Array, pixels: Pixels, reasons: Sequence[str | None]) -> pa.RecordBatch:
+def _batch(
+    known: pa.RecordBatch, sizes: pa.Array, pixels: Pixels, reasons: Sequence[str | None]
+) -> pa.RecordBatch:
     """DECODED of KNOWN, pictures (n, height, width, channels), and why some are none."""
     flat, channels = pixels.reshape(len(pixels), -1), pixels.shape[3]
     there = np.array([reason is None for reason in reasons])
     offsets = np.arange(len(pixels) + 1, dtype=np.int32) * np.int32(channels)
-    sums = [pa.ListArray.from_arrays(offsets, each.ravel()) for each in channel_sums(flat, channels)]
-    columns = [*known.columns, sizes, pixel_column(flat, there), pa.array(reasons, pa.string()), *sums]
+    sums = [
+        pa.ListArray.from_arrays(offsets, each.ravel()) for each in channel_sums(flat, channels)
+    ]
+    columns = [
+        *known.columns,
+        sizes,
+        pixel_column(flat, there),
+        pa.array(reasons, pa.string()),
+        *sums,
+    ]
     return pa.record_batch(columns, schema=DECODED)
 
 
 def explode_containers(
     batches: Iterable[pa.RecordBatch], shape: Shape, names: tuple[str, ...], read: Read
 ) -> Iterator[pa.RecordBatch]:
-    """CONTAINERS to DECODED: every picture of pieces of collections' files; a label is its entry in `names`, or its number.
+    """CONTAINERS to DECODED: every picture of pieces of collections' files; a label is its entry in
+    `names`, or its number.
 
-    A file that is not of its format is one row, with the reason, of its first piece. `read` gives a path's bytes.
+    A file that is not of its format is one row, with the reason, of its first piece. `read` gives a
+    path's bytes.
     """
     for batch in batches:
         for file in batch.to_pylist():
             yield from _exploded(file, shape, names, read)
 
 
-def _exploded(file: dict[str, Any], shape: Shape, names: tuple[str, ...], read: Read) -> Iterator[pa.RecordBatch]:
+def _exploded(
+    file: dict[str, Any], shape: Shape, names: tuple[str, ...], read: Read
+) -> Iterator[pa.RecordBatch]:
     content = read(file["path"])
     try:
-        collection = READERS[file["kind"]](content, None if file["labels"] is None else read(file["labels"]))
+        collection = READERS[file["kind"]](
+            content, None if file["labels"] is None else read(file["labels"])
+        )
     except NotThisFormatError as error:
         if file["piece"] == 0:
             yield _refused(file, len(content), str(error), shape)
         return
-    start, end = (len(collection.labels) * edge // file["pieces"] for edge in (file["piece"], file["piece"] + 1))
+    start, end = (
+        len(collection.labels) * edge // file["pieces"]
+        for edge in (file["piece"], file["piece"] + 1)
+    )
     for at in range(start, end, _rows_per_batch(shape)):
         places = range(at, min(at + _rows_per_batch(shape), end))
         pictures = collection.pixels[places.start : places.stop]
         ids = [f"{file['prefix']}-{place:05d}" for place in places]
-        labels = [names[label] if label < len(names) else str(label) for label in collection.labels[places.start : places.stop]]
+        labels = [
+            names[label] if label < len(names) else str(label)
+            for label in collection.labels[places.start : places.stop]
+        ]
         known = _known(file, places, ids, labels)
         sizes = pa.array(np.full(len(places), pictures[0].nbytes))
         yield _batch(known, sizes, fit_arrays(pictures, shape), [None] * len(places))
@@ -154,12 +206,25 @@ def _exploded(file: dict[str, Any], shape: Shape, names: tuple[str, ...], read: 
 
 def _refused(file: dict[str, Any], size: int, reason: str, shape: Shape) -> pa.RecordBatch:
     nothing = np.zeros((1, shape.height, shape.width, shape.channels), np.uint8)
-    return _batch(_known(file, range(1), [None], [None]), pa.array([size], pa.int64()), nothing, [reason])
+    return _batch(
+        _known(file, range(1), [None], [None]), pa.array([size], pa.int64()), nothing, [reason]
+    )
 
 
-def _known(file: dict[str, Any], places: range, ids: Sequence[str | None], labels: Sequence[str | None]) -> pa.RecordBatch:
-    columns = [[file["source_file"]] * len(places), list(places), ids, labels, [file["split"]] * len(places)]
-    return pa.record_batch([pa.array(column, field.type) for column, field in zip(columns, KNOWN, strict=True)], schema=KNOWN)
+def _known(
+    file: dict[str, Any], places: range, ids: Sequence[str | None], labels: Sequence[str | None]
+) -> pa.RecordBatch:
+    columns = [
+        [file["source_file"]] * len(places),
+        list(places),
+        ids,
+        labels,
+        [file["split"]] * len(places),
+    ]
+    return pa.record_batch(
+        [pa.array(column, field.type) for column, field in zip(columns, KNOWN, strict=True)],
+        schema=KNOWN,
+    )
 
 
 def _idx(content: Buffer, labels: Buffer | None) -> Collection:
@@ -168,7 +233,9 @@ def _idx(content: Buffer, labels: Buffer | None) -> Collection:
         raise NotThisFormatError("the file of its labels is missing")
     numbers = containers.read_idx(labels)
     if pictures.ndim != 3 or numbers.shape != pictures.shape[:1]:
-        raise NotThisFormatError(f"pictures of shape {pictures.shape} do not go with labels of shape {numbers.shape}")
+        raise NotThisFormatError(
+            f"pictures of shape {pictures.shape} do not go with labels of shape {numbers.shape}"
+        )
     if len(pictures) and not pictures.size:
         raise NotThisFormatError("no pixels")
     return Collection(numbers, pictures)
@@ -181,8 +248,12 @@ READERS: dict[str, Callable[[Buffer, Buffer | None], Collection]] = {
 }
 
 
-def plain_features(batches: Iterable[pa.RecordBatch], shape: tuple[int, int, int]) -> Iterator[pa.RecordBatch]:
-    """Columns item, split and pixels to FEATURES: what a model without a network sees, averaged pixels and a colour histogram."""
+def plain_features(
+    batches: Iterable[pa.RecordBatch], shape: tuple[int, int, int]
+) -> Iterator[pa.RecordBatch]:
+    """Columns item, split and pixels to FEATURES: what a model without a network sees, averaged
+    pixels and a colour histogram.
+    """
     for batch in batches:
         pixels = pixel_array(batch["pixels"]).reshape(-1, *shape)
         averaged = pooled(pixels, _POOLED_SIDE)

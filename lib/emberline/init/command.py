@@ -11,9 +11,14 @@ from emberline.logs import one_line
 
 Files = Annotated[
     list[Path],
-    typer.Argument(metavar="FILES...", help="A log of who liked what (a file, a folder or a glob in quotes), tables, pictures."),
+    typer.Argument(
+        metavar="FILES...",
+        help="A log of who liked what (a file, a folder or a glob in quotes), tables, pictures.",
+    ),
 ]
-To = Annotated[Path, typer.Option(metavar="FILE", help="The pipeline file to write; one that is there stays.")]
+To = Annotated[
+    Path, typer.Option(metavar="FILE", help="The pipeline file to write; one that is there stays.")
+]
 
 
 def init(files: Files, to: To = Path("pipeline.toml")) -> None:

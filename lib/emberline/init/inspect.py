@@ -23,7 +23,9 @@ _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of a file, or of the first of a folder's. Columns have the header's names, or their positions from 1 as text."""
+    """Rows of a file, or of the first of a folder's. Columns have the header's names, or their
+    positions from 1 as text.
+    """
 
     path: Path
     kind: str
@@ -51,7 +53,9 @@ def inspect(path: Path) -> Table | Pictures:
         return Pictures(path, len(pictures))
     readable = [file for file in files if text.kind_of(file.name)]
     if not readable:
-        raise DataError(f"{path} holds neither CSV, JSON lines, Parquet nor pictures, as far as names tell")
+        raise DataError(
+            f"{path} holds neither CSV, JSON lines, Parquet nor pictures, as far as names tell"
+        )
     first = max(readable, key=lambda file: file.size) if len(readable) > 1 else readable[0]
     kind = text.kind_of(first.name) or "csv"
     return _parquet(path, first) if kind == "parquet" else _text(path, first, kind)
@@ -61,7 +65,9 @@ def _parquet(path: Path, file: RawFile) -> Table:
     with storage.open_arrow(file.uri) as opened:
         names = parquet.layout(opened, str(file.path), {}).names
         usable = [name for name in names if _is_readable(opened, file, name)]
-        _, rows = parquet.head(opened, str(file.path), {name: name for name in usable}, usable, usable)
+        _, rows = parquet.head(
+            opened, str(file.path), {name: name for name in usable}, usable, usable
+        )
     return Table(path, "parquet", Dialect(), _cleaned({name: rows[name] for name in usable}))
 
 
@@ -77,11 +83,18 @@ def _text(path: Path, file: RawFile, kind: str) -> Table:
     encoding = _encoding(file)
     if kind == "json":
         return _read(path, file, Dialect("json", encoding=encoding))
-    dialects = [Dialect(separator=one, escape=escape, encoding=encoding) for escape in ("", "\\") for one in heads.SEPARATORS]
+    dialects = [
+        Dialect(separator=one, escape=escape, encoding=encoding)
+        for escape in ("", "\\")
+        for one in heads.SEPARATORS
+    ]
     tables = [_attempt(path, file, dialect) for dialect in dialects]
     best = max((found for found in tables if found), key=lambda found: found[0], default=None)
     if best is None:
-        raise DataError(f"{file.path}: no separator cuts its lines into equally many fields; write [ratings] by hand")
+        raise DataError(
+            f"{file.path}: no separator cuts its lines into equally many fields; write [ratings] by"
+            " hand"
+        )
     table = best[1]
     return table if _has_header(table) else _read(path, file, replace(table.dialect, header=False))
 
@@ -94,7 +107,9 @@ def _encoding(file: RawFile) -> str:
 
 
 def _attempt(path: Path, file: RawFile, dialect: Dialect) -> tuple[tuple[float, int], Table] | None:
-    """The rows by one separator, with how well they parse and into how many fields; None where they do not."""
+    """The rows by one separator, with how well they parse and into how many fields; None where
+    they do not.
+    """
     try:
         table = _read(path, file, dialect)
         with storage.open_input(file.path) as opened:
@@ -118,19 +133,30 @@ def _read(path: Path, file: RawFile, dialect: Dialect) -> Table:
     else:
         names = [name for name in layout.names if layout.names.count(name) == 1 and name]
         if dialect.kind == "json":
-            names = [one for name in names for one in _values_in(file, dialect, name, found[1]["raw"])]
+            names = [
+                one for name in names for one in _values_in(file, dialect, name, found[1]["raw"])
+            ]
         wanted = {name: name for name in names}
     with storage.open_input(file.path) as opened:
-        _, rows = text.head(opened, str(file.path), dialect, wanted, list(wanted)) or (layout, found[1])
+        _, rows = text.head(opened, str(file.path), dialect, wanted, list(wanted)) or (
+            layout,
+            found[1],
+        )
     good = rows.filter(pc.is_null(rows["problem"]))
-    return Table(path, dialect.kind, layout.dialect, _cleaned({name: good[name] for name in wanted}))
+    return Table(
+        path, dialect.kind, layout.dialect, _cleaned({name: good[name] for name in wanted})
+    )
 
 
 def _values_in(file: RawFile, dialect: Dialect, name: str, rows: pa.Array) -> list[str]:
-    """The name, where JSON has values under it; where it has objects, the paths to values in the first of them."""
+    """The name, where JSON has values under it; where it has objects, the paths to values in
+    the first of them.
+    """
     if _has_values(file, dialect, name):
         return [name]
-    first = next((found for row in rows.to_pylist() if isinstance(found := _value(row, name), dict)), {})
+    first = next(
+        (found for row in rows.to_pylist() if isinstance(found := _value(row, name), dict)), {}
+    )
     return [path for path in (f"{name}.{key}" for key in first) if _has_values(file, dialect, path)]
 
 
@@ -154,7 +180,9 @@ def _cleaned(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
 
 
 def _has_header(table: Table) -> bool:
-    """Whether the first line has names: none of its fields is a number, a time, or a text that stands in its column again."""
+    """Whether the first line has names: none of its fields is a number, a time, or a text that
+    stands in its column again.
+    """
     names = pa.array(list(table.columns), pa.string())
     if pc.any(pc.match_substring_regex(names, _NUMBER_OR_TIME)).as_py():
         return False

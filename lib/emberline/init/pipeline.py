@@ -35,7 +35,8 @@ class Written:
 def write(paths: Sequence[Path], to: Path) -> Written:
     """Write the pipeline to a file that is not there yet.
 
-    Raises ConfigError where it is, or the files have no log of who liked what; DataError for a file that cannot be read.
+    Raises ConfigError where it is, or the files have no log of who liked what; DataError for a file
+    that cannot be read.
     """
     if to.exists():
         raise ConfigError(f"{to} is there already; give another file with --to, or remove it")
@@ -52,8 +53,14 @@ def write(paths: Sequence[Path], to: Path) -> Written:
 
 
 def things_in(path: Path) -> list[Path]:
-    """A folder that holds several things, such as a log, products and a folder of pictures, as those; else the path itself."""
-    inside = [one for one in storage.children(path) if isinstance(one, Path) and not one.name.startswith((".", "_"))]
+    """A folder that holds several things, such as a log, products and a folder of pictures, as
+    those; else the path itself.
+    """
+    inside = [
+        one
+        for one in storage.children(path)
+        if isinstance(one, Path) and not one.name.startswith((".", "_"))
+    ]
     folders = [one for one in inside if one.is_dir()]
     tables = [one for one in inside if one.is_file() and text.kind_of(one.name)]
     headers = {start for one in tables if not re.search(rb"\d", start := _start(one))}
@@ -62,7 +69,9 @@ def things_in(path: Path) -> list[Path]:
 
 
 def _start(path: Path) -> bytes:
-    """The first line, by which files of one log are alike, where it is a header; those have hardly ever digits."""
+    """The first line, by which files of one log are alike, where it is a header; those have
+    hardly ever digits.
+    """
     with path.open("rb") as file:
         return file.readline(_LONGEST_LINE)
 
@@ -75,16 +84,28 @@ def _sections(contents: Sequence[Table | Pictures], folder: Path) -> Iterator[Se
     if len(logs) != 1:
         names = ", ".join(str(table.path) for table, _ in logs)
         raise ConfigError(
-            f"several files look like the log of who liked what: {names}; give one, or a folder or glob of all"
+            f"several files look like the log of who liked what: {names}; give one, or a folder or"
+            " glob of all"
             if logs
-            else f"no file has columns that look like those of people and of items; found: {_columns(tables) or 'no table'}"
+            else (
+                "no file has columns that look like those of people and of items; found:"
+                f" {_columns(tables) or 'no table'}"
+            )
         )
     yield sections.ratings(*logs[0], path=_path(logs[0][0].path, folder))
     for side in ("item", "user"):
-        sided = [(table, found) for table, found in known if (table, found) not in logs and f"{side}_id" in found]
+        sided = [
+            (table, found)
+            for table, found in known
+            if (table, found) not in logs and f"{side}_id" in found
+        ]
         for table, found in sided:
             section = sections.attributes(table, found, _path(table.path, folder), side)
-            yield Section(section.name if len(sided) == 1 else f"[{section.name}]", section.lines, section.doubts)
+            yield Section(
+                section.name if len(sided) == 1 else f"[{section.name}]",
+                section.lines,
+                section.doubts,
+            )
     for content in contents:
         if isinstance(content, Pictures):
             yield sections.images(_path(content.path, folder))
@@ -95,7 +116,10 @@ def _columns(tables: Sequence[Table]) -> str:
 
 
 def _lines(paths: Sequence[Path], made: Sequence[Section]) -> Iterator[str]:
-    yield f"# From a look at the first rows of {one_line(', '.join(path.name for path in paths))}. Please check:"
+    yield (
+        f"# From a look at the first rows of {one_line(', '.join(path.name for path in paths))}."
+        " Please check:"
+    )
     for section in made:
         yield from (f"#   [{section.name}] {one_line(doubt)}" for doubt in section.doubts)
     yield "# Every setting is told of in the README and in docs."
@@ -123,6 +147,10 @@ def _look(to: Path) -> list[Finding]:
     config = pipelines.load(to)
     sources = [source for stage in stages.in_pipeline(config) for source in of_stage(config, stage)]
     try:
-        return [finding for source in sources for finding in look(source, storage.list_files(source.config.path))]
+        return [
+            finding
+            for source in sources
+            for finding in look(source, storage.list_files(source.config.path))
+        ]
     except DataError as error:
         return [Finding(to.name, str(error), True)]

@@ -1,4 +1,6 @@
-"""The sections of a pipeline for what was found in files, as texts of TOML with a comment where a person should look."""
+"""The sections of a pipeline for what was found in files, as texts of TOML with a comment where
+a person should look.
+"""
 
 import json
 import re
@@ -39,7 +41,9 @@ def roles_of(table: Table) -> dict[str, str]:
     if found.get("timestamp") and kinds[found["timestamp"]] != "time":
         del found["timestamp"]
     if "timestamp" not in found:
-        times = [name for name, kind in kinds.items() if kind == "time" and name not in found.values()]
+        times = [
+            name for name, kind in kinds.items() if kind == "time" and name not in found.values()
+        ]
         found |= {"timestamp": times[0]} if times else {}
     for role in ("rating", "count", "number"):
         if found.get(role) and kinds[found[role]] != "number":
@@ -49,20 +53,40 @@ def roles_of(table: Table) -> dict[str, str]:
 
 def ratings(table: Table, found: Mapping[str, str], path: str) -> Section:
     """[ratings] of a log."""
-    columns = {role: found[role] for role in ("user_id", "item_id", "timestamp", "title", "event") if role in found}
+    columns = {
+        role: found[role]
+        for role in ("user_id", "item_id", "timestamp", "title", "event")
+        if role in found
+    }
     doubts = [f"{role} is {columns[role]!r}" for role in ("user_id", "item_id")]
     weights = _weights(table, columns.pop("event", None))
     if weights:
         columns["event"] = found["event"]
         doubts.append("what each event weighs")
-    value = None if weights else next((found[role] for role in ("value", "rating", "count") if role in found), None)
+    value = (
+        None
+        if weights
+        else next((found[role] for role in ("value", "rating", "count") if role in found), None)
+    )
     if value:
         columns["value"] = value
     kind, settings = _values(table, value, found.get("count"))
     doubts.append(f'value = "{kind}"' + (f" of {value!r}" if value else ""))
-    lines = [*_written(table, path), f"columns = {_columns(table, columns)}", f'value = "{kind}"', *settings, *weights]
-    lines += [*_ids(table, columns), *_time(table, columns.get("timestamp")), *_rules(table, columns["user_id"], value, kind)]
-    lines.append('holdout = { by = "fraction", fraction = 0.2, cold_items = 0.1 }  # kept back to measure by')
+    lines = [
+        *_written(table, path),
+        f"columns = {_columns(table, columns)}",
+        f'value = "{kind}"',
+        *settings,
+        *weights,
+    ]
+    lines += [
+        *_ids(table, columns),
+        *_time(table, columns.get("timestamp")),
+        *_rules(table, columns["user_id"], value, kind),
+    ]
+    lines.append(
+        'holdout = { by = "fraction", fraction = 0.2, cold_items = 0.1 }  # kept back to measure by'
+    )
     return Section("ratings", lines, doubts)
 
 
@@ -71,16 +95,26 @@ def attributes(table: Table, found: Mapping[str, str], path: str, side: str) -> 
     columns = {role: found[role] for role in ("title", "genres", "tags") if role in found}
     columns = {"id": found[f"{side}_id"], **columns}
     used = set(columns.values())
-    kinds = {name: kind_of_values(column) for name, column in table.columns.items() if name not in used}
+    kinds = {
+        name: kind_of_values(column) for name, column in table.columns.items() if name not in used
+    }
     measures = [name for name, kind in kinds.items() if kind == "number"]
     lines = [*_written(table, path), f"columns = {_columns(table, columns)}"]
     if measures:
         by_position = "{ " + ", ".join(f"column_{name} = {name}" for name in measures) + " }"
-        lines.append(f"numbers = {by_position if _has_positions(table) else json.dumps(measures, ensure_ascii=False)}")
+        lines.append(
+            "numbers ="
+            f" {by_position if _has_positions(table) else json.dumps(measures, ensure_ascii=False)}"
+        )
         lines += _decimal(pa.concat_arrays([table.columns[name] for name in measures]))
-    separator = _list_separator(table, [columns[role] for role in ("genres", "tags") if role in columns])
+    separator = _list_separator(
+        table, [columns[role] for role in ("genres", "tags") if role in columns]
+    )
     lines += [f"list_separator = {_text(separator)}"] if separator else []
-    doubts = [f"the {side}'s id is {columns['id']!r}", *([f"numbers are {', '.join(measures)}"] if measures else [])]
+    doubts = [
+        f"the {side}'s id is {columns['id']!r}",
+        *([f"numbers are {', '.join(measures)}"] if measures else []),
+    ]
     return Section(f"attributes.{side}s", lines, doubts)
 
 
@@ -88,7 +122,11 @@ def images(path: str) -> Section:
     """What learns an item's factors from its picture, for pictures named by ids."""
     lines = [f"path = {_text(path)}  # named by the items' ids", "height = 64", "width = 64"]
     more = ["", "[shards]", 'task = "factors"', "", "[cnn]", 'model = "resnet"', "", "[predict]"]
-    return Section("images", [*lines, *more], ["pictures are named by items' ids: item-17.jpg is of the item item-17"])
+    return Section(
+        "images",
+        [*lines, *more],
+        ["pictures are named by items' ids: item-17.jpg is of the item item-17"],
+    )
 
 
 def _written(table: Table, path: str) -> Iterator[str]:
@@ -111,26 +149,44 @@ def _values(table: Table, column: str | None, counted: str | None) -> tuple[str,
         return "one", ['keep = "sum"  # every row counts 1']
     values = _parsed(table.columns[column])
     least = min(values, default=0.0) if all(value.is_integer() for value in values) else 0.5
-    scale = next((one for one in _SCALES if values and one[0] <= least and max(values) <= one[1]), None)
+    scale = next(
+        (one for one in _SCALES if values and one[0] <= least and max(values) <= one[1]), None
+    )
     if column == counted or scale is None:
-        return "count", [*_decimal(table.columns[column]), 'keep = "sum"  # of several rows of one person and item']
-    return "rating", [*_decimal(table.columns[column]), f"min_value = {scale[0]}", f"max_value = {scale[1]}"]
+        return "count", [
+            *_decimal(table.columns[column]),
+            'keep = "sum"  # of several rows of one person and item',
+        ]
+    return "rating", [
+        *_decimal(table.columns[column]),
+        f"min_value = {scale[0]}",
+        f"max_value = {scale[1]}",
+    ]
 
 
 def _rules(table: Table, user: str, value: str | None, kind: str) -> Iterator[str]:
     """Rows that are no mistakes, but cannot be used."""
     rules = []
     if table.columns[user].null_count:
-        rules.append(f'{{ column = {_key(table, user)}, pattern = "{_NOBODY}", reason = "of nobody" }}')
+        rules.append(
+            f'{{ column = {_key(table, user)}, pattern = "{_NOBODY}", reason = "of nobody" }}'
+        )
     if value and kind == "count" and min(_parsed(table.columns[value]), default=1) <= 0:
         pattern = _text(r"^\s*(-|[0.,]+\s*$)")
-        rules.append(f'{{ column = {_key(table, value)}, pattern = {pattern}, reason = "taken back, or none" }}')
+        rules.append(
+            f'{{ column = {_key(table, value)}, pattern = {pattern}, reason = "taken back, or'
+            ' none" }'
+        )
     if rules:
         yield f"reject = [{', '.join(rules)}]  # rows that are expected, and left out"
 
 
 def _parsed(texts: pa.Array) -> list[float]:
-    found: list[float] = numbers.parse(texts, (fits.number_ways(texts) or [NumberRules()])[0]).drop_null().to_pylist()
+    found: list[float] = (
+        numbers.parse(texts, (fits.number_ways(texts) or [NumberRules()])[0])
+        .drop_null()
+        .to_pylist()
+    )
     return found
 
 
@@ -150,7 +206,10 @@ def _weights(table: Table, column: str | None) -> list[str]:
     if not 1 < len(kinds) <= 10:
         return []
     weights = ", ".join(f"{_quoted_key(kind)} = 1" for kind in kinds)
-    return [f"weights = {{ {weights} }}  # a purchase says more than a view: 5, and 1", "default_weight = 1"]
+    return [
+        f"weights = {{ {weights} }}  # a purchase says more than a view: 5, and 1",
+        "default_weight = 1",
+    ]
 
 
 def _ids(table: Table, columns: Mapping[str, str]) -> Iterator[str]:
@@ -158,8 +217,14 @@ def _ids(table: Table, columns: Mapping[str, str]) -> Iterator[str]:
     for role in ("user_id", "item_id"):
         found = table.columns[columns[role]].drop_null()
         is_number = pc.match_substring_regex(found, r"^-?\d+(\.0*)?$")
-        if len(found) and pc.all(is_number).as_py() and pc.any(pc.match_substring_regex(found, ids.FLOAT)).as_py():
-            yield f'{role}s = "integer"  # {found[0].as_py()} is {found[0].as_py().partition(".")[0]}'
+        if (
+            len(found)
+            and pc.all(is_number).as_py()
+            and pc.any(pc.match_substring_regex(found, ids.FLOAT)).as_py()
+        ):
+            yield (
+                f'{role}s = "integer"  # {found[0].as_py()} is {found[0].as_py().partition(".")[0]}'
+            )
 
 
 def _time(table: Table, column: str | None) -> Iterator[str]:
@@ -171,7 +236,9 @@ def _time(table: Table, column: str | None) -> Iterator[str]:
 
 
 def _list_separator(table: Table, columns: Sequence[str]) -> str | None:
-    """What stands between the words of lists; None where that is the default, or nothing is known."""
+    """What stands between the words of lists; None where that is the default, or nothing is
+    known.
+    """
     cells = [cell for name in columns for cell in table.columns[name].drop_null().to_pylist()]
     counts = {separator: sum(separator in cell for cell in cells) for separator in _LIST_SEPARATORS}
     best = max(counts, key=lambda separator: counts[separator])
@@ -179,7 +246,9 @@ def _list_separator(table: Table, columns: Sequence[str]) -> str | None:
 
 
 def _columns(table: Table, columns: Mapping[str, str]) -> str:
-    return "{ " + ", ".join(f"{role} = {_key(table, name)}" for role, name in columns.items()) + " }"
+    return (
+        "{ " + ", ".join(f"{role} = {_key(table, name)}" for role, name in columns.items()) + " }"
+    )
 
 
 def _has_positions(table: Table) -> bool:

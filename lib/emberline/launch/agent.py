@@ -1,7 +1,8 @@
-"""What a task on another machine does: it starts a process for the driver, and ends it when the connection ends.
+"""What a task on another machine does: it starts a process for the driver, and ends it when the
+connection ends.
 
-Both sides speak lines of JSON. This one begins with who and where it is; the answer is the process's environment, and then come
-requests for it. What the process says goes back.
+Both sides speak lines of JSON. This one begins with who and where it is; the answer is the
+process's environment, and then come requests for it. What the process says goes back.
 """
 
 import json
@@ -15,22 +16,33 @@ from emberline.launch import cluster
 from emberline.launch.child import Child, Inbox, Message
 
 _CONNECT_SECONDS = 30.0
-_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}  # a machine that vanished is noticed in half a minute
+# a machine that vanished is noticed in half a minute
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 
 
-def serve(driver: tuple[str, int], token: str, rank: int, module: str, environment: cluster.Environment) -> None:
+def serve(
+    driver: tuple[str, int], token: str, rank: int, module: str, environment: cluster.Environment
+) -> None:
     """Run a process of `module` for the driver until that one closes the connection, or is gone."""
-    with socket.create_connection(driver, _CONNECT_SECONDS) as connection, connection.makefile("rb") as lines:
+    with (
+        socket.create_connection(driver, _CONNECT_SECONDS) as connection,
+        connection.makefile("rb") as lines,
+    ):
         connection.settimeout(None)
         keep_alive(connection)
         (port,) = cluster.free_ports(1)
         here = cluster.address(connection.getsockname()[0], port)
-        send(connection, {"token": token, "rank": rank, "host": socket.gethostname(), "address": here})
+        send(
+            connection,
+            {"token": token, "rank": rank, "host": socket.gethostname(), "address": here},
+        )
         answer = lines.readline()
         if not answer:
             return
         inbox: Inbox = queue.SimpleQueue()
-        child = Child(module, inbox, rank, {**environment, **json.loads(answer)["environment"]}, capture=True)
+        child = Child(
+            module, inbox, rank, {**environment, **json.loads(answer)["environment"]}, capture=True
+        )
         try:
             threading.Thread(target=_relay, args=(inbox, connection), daemon=True).start()
             with suppress(ConnectionError):
@@ -41,7 +53,9 @@ def serve(driver: tuple[str, int], token: str, rank: int, module: str, environme
 
 
 def _relay(inbox: Inbox, connection: socket.socket) -> None:
-    """What the process says, to its end; where the driver has gone, whoever reads from there is told so."""
+    """What the process says, to its end; where the driver has gone, whoever reads from there is
+    told so.
+    """
     try:
         while True:
             _, message = inbox.get()

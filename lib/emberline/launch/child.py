@@ -1,7 +1,9 @@
-"""A Python process that answers one request after the other, and never outlives the one that started it.
+"""A Python process that answers one request after the other, and never outlives the one that
+started it.
 
-Messages are lines of JSON: requests on the child's standard input, any number of messages for each on its standard output, first
-of all "hello", then a "beat" every second that says at what it is. What the child or its libraries print goes to standard error.
+Messages are lines of JSON: requests on the child's standard input, any number of messages for each
+on its standard output, first of all "hello", then a "beat" every second that says at what it is.
+What the child or its libraries print goes to standard error.
 """
 
 import json
@@ -32,15 +34,18 @@ NOISE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR|"
     rb"I0000 .* port\.cc:\d+\] oneDNN custom operations are on\..*"
 )
-_DRAIN_SECONDS = 2.0  # for what a dead process has written last; a process that it has started may keep its pipes open
+# for what a dead process has written last; a process that it has started may keep its pipes open
+_DRAIN_SECONDS = 2.0
 
 
 class Child:
-    """Parent's side: the process starts at once, with this one's module path, in a process group of its own; `kill` ends it.
+    """Parent's side: the process starts at once, with this one's module path, in a process group of
+    its own; `kill` ends it.
 
-    Its messages go to the inbox, the last one being {"ended": how}. With `capture`, so do the lines that it writes to standard
-    error, as {"line": text}; else they go where this process's go. A variable that `environment` maps to None is left out. With a
-    `network`, the process is in that one and in no other.
+    Its messages go to the inbox, the last one being {"ended": how}. With `capture`, so do the lines
+    that it writes to standard error, as {"line": text}; else they go where this process's go. A
+    variable that `environment` maps to None is left out. With a `network`, the process is in that
+    one and in no other.
     """
 
     def __init__(
@@ -55,7 +60,11 @@ class Child:
         self.rank = rank
         self.host = socket.gethostname()
         self._inbox = inbox
-        variables = {**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        variables = {
+            **os.environ,
+            **(environment or {}),
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        }
         command = [sys.executable, "-m", module]
         errors = subprocess.PIPE if capture else sieve(NOISE)
         with _sigterm_blocked():
@@ -71,9 +80,15 @@ class Child:
         if not capture:
             os.close(errors)
         self.pid = self._process.pid
-        readers = [threading.Thread(target=self._relay_messages, args=(self._process.stdout,), daemon=True)]
+        readers = [
+            threading.Thread(target=self._relay_messages, args=(self._process.stdout,), daemon=True)
+        ]
         if capture:
-            readers.append(threading.Thread(target=self._relay_lines, args=(self._process.stderr,), daemon=True))
+            readers.append(
+                threading.Thread(
+                    target=self._relay_lines, args=(self._process.stderr,), daemon=True
+                )
+            )
         for reader in readers:
             reader.start()
         threading.Thread(target=self._announce_end, args=(readers,), daemon=True).start()
@@ -86,7 +101,9 @@ class Child:
             self._process.stdin.flush()
 
     def kill(self) -> None:
-        """End the process and those of its group, at once: it has nothing to save that it was not asked for."""
+        """End the process and those of its group, at once: it has nothing to save that it was
+        not asked for.
+        """
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -114,13 +131,21 @@ class Child:
         for reader in readers:
             reader.join(max(0.0, until - time.monotonic()))
         ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        self._inbox.put((self, {"ended": ended} | ({"memory": memory.describe()} if code == -signal.SIGKILL else {})))
+        self._inbox.put(
+            (
+                self,
+                {"ended": ended}
+                | ({"memory": memory.describe()} if code == -signal.SIGKILL else {}),
+            )
+        )
 
 
 class Requests:
-    """Child's side: iterate over the requests, `send` messages. The process exits when the parent has gone, whatever it does.
+    """Child's side: iterate over the requests, `send` messages. The process exits when the parent
+    has gone, whatever it does.
 
-    SIGTERM, or {"stop": true} from the parent, ends nothing: whoever works asks `stopping`, and saves.
+    SIGTERM, or {"stop": true} from the parent, ends nothing: whoever works asks `stopping`, and
+    saves.
     """
 
     def __init__(self) -> None:
@@ -183,9 +208,11 @@ class Requests:
 
 @contextmanager
 def _sigterm_blocked() -> Iterator[None]:
-    """What is started now blocks SIGTERM in all of its threads, so that one of them can wait for it.
+    """What is started now blocks SIGTERM in all of its threads, so that one of them can wait for
+    it.
 
-    A handler is not enough: TensorFlow puts its own in its place when it makes a MultiWorkerMirroredStrategy.
+    A handler is not enough: TensorFlow puts its own in its place when it makes a
+    MultiWorkerMirroredStrategy.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:

@@ -11,7 +11,9 @@ def machine_memory() -> int:
 
 
 def limit(group: int | None) -> tuple[int, str]:
-    """Bytes, and what they are the limit of: the machine's, or, where that is less, the control `group`'s."""
+    """Bytes, and what they are the limit of: the machine's, or, where that is less, the control
+    `group`'s.
+    """
     total = machine_memory()
     if group is not None and group < total:
         return group, "within the control group's limit (a container's or a job's)"

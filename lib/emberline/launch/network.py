@@ -1,9 +1,12 @@
-"""A network of its own for the processes of one machine, with a loopback interface and nothing else.
+"""A network of its own for the processes of one machine, with a loopback interface and nothing
+else.
 
-TensorFlow's server listens on all interfaces and does what anybody asks who reaches it. In a network namespace (Linux) its ports
-can be reached only by who was let in. Making one takes root's rights, or a user namespace, where the system allows them.
+TensorFlow's server listens on all interfaces and does what anybody asks who reaches it. In a
+network namespace (Linux) its ports can be reached only by who was let in. Making one takes root's
+rights, or a user namespace, where the system allows them.
 
-As a program: `make` makes a network and keeps it until its standard input ends, `enter DESCRIPTOR... -- COMMAND` runs in it.
+As a program: `make` makes a network and keeps it until its standard input ends, `enter
+DESCRIPTOR... -- COMMAND` runs in it.
 """
 
 import ctypes
@@ -25,7 +28,9 @@ _READY = b"ready\n"
 
 
 class PrivateNetwork:
-    """The network is there from the start of the context to its end, and as long as processes are in it. Raises OSError."""
+    """The network is there from the start of the context to its end, and as long as processes
+    are in it. Raises OSError.
+    """
 
     def __init__(self) -> None:
         self._descriptors: list[int] = []
@@ -33,17 +38,28 @@ class PrivateNetwork:
     def __enter__(self) -> Self:
         path = os.pathsep.join(path for path in sys.path if path)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with subprocess.Popen([*_PROGRAM, "make"], env={**os.environ, "PYTHONPATH": path}, **pipes) as keeper:  # type: ignore[call-overload]
+        with subprocess.Popen(
+            [*_PROGRAM, "make"], env={**os.environ, "PYTHONPATH": path}, **pipes
+        ) as keeper:  # type: ignore[call-overload]
             assert keeper.stdout and keeper.stderr
             if keeper.stdout.readline() != _READY:
-                raise OSError(keeper.stderr.read().decode(errors="replace").strip().rpartition("\n")[2] or "it cannot be made")
+                raise OSError(
+                    keeper.stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
+                    or "it cannot be made"
+                )
             own, its = Path("/proc/self/ns"), Path(f"/proc/{keeper.pid}/ns")
-            for name in ("user", "net"):  # in this order: rights in the one allow to enter the other
+            # in this order: rights in the one allow to enter the other
+            for name in ("user", "net"):
                 if (own / name).readlink() != (its / name).readlink():
                     self._descriptors.append(os.open(its / name, os.O_RDONLY | os.O_CLOEXEC))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         while self._descriptors:
             os.close(self._descriptors.pop())
 
@@ -81,7 +97,11 @@ def _make() -> None:
         if user == 0:  # in a user namespace, root could not read others' files any more
             raise
         _call("unshare", _NEW_USERS | _NEW_NETWORK)
-        for name, content in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        for name, content in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{user} {user} 1"),
+            ("gid_map", f"{group} {group} 1"),
+        ):
             Path("/proc/self", name).write_text(content)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sh14x", b"lo", _UP))

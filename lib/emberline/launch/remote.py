@@ -1,4 +1,6 @@
-"""A team on other machines, as the driver sees it: agents connect, and are told of each other when all of them are there."""
+"""A team on other machines, as the driver sees it: agents connect, and are told of each other
+when all of them are there.
+"""
 
 import hmac
 import json
@@ -44,7 +46,9 @@ class Remote:
 
 
 class Meeting:
-    """Where the agents of one team come to; each attempt has a meeting, and so a port and a token, of its own."""
+    """Where the agents of one team come to; each attempt has a meeting, and so a port and a
+    token, of its own.
+    """
 
     def __init__(self, size: int, inbox: Inbox, host: str) -> None:
         self.members = [Remote(rank) for rank in range(size)]
@@ -81,17 +85,32 @@ class Meeting:
         """Let an agent in, then pass on what its process says."""
         with connection:
             member = None
-            with suppress(OSError, ValueError, KeyError, TypeError, IndexError), connection.makefile("rb") as lines:
+            with (
+                suppress(OSError, ValueError, KeyError, TypeError, IndexError),
+                connection.makefile("rb") as lines,
+            ):
                 connection.settimeout(_INTRODUCTION_SECONDS)
                 member = self._admit(connection, json.loads(lines.readline(_INTRODUCTION_BYTES)))
                 connection.settimeout(None)
                 while member and (line := lines.readline()).endswith(b"\n"):
                     self._inbox.put((member, json.loads(line)))
             if member and not self._is_over:
-                self._inbox.put((member, {"ended": "is gone: the connection has ended, its executor or its machine was lost"}))
+                self._inbox.put(
+                    (
+                        member,
+                        {
+                            "ended": (
+                                "is gone: the connection has ended, its executor or its machine was"
+                                " lost"
+                            )
+                        },
+                    )
+                )
 
     def _admit(self, connection: socket.socket, introduction: Message) -> Remote | None:
-        """The member that the agent speaks for; None for a stranger, or for one that is here already. The last one starts all."""
+        """The member that the agent speaks for; None for a stranger, or for one that is here
+        already. The last one starts all.
+        """
         if not hmac.compare_digest(str(introduction["token"]).encode(), self.token.encode()):
             return None
         keep_alive(connection)

@@ -1,4 +1,6 @@
-"""What processes that are started here write to standard error, less the lines that nobody can act on."""
+"""What processes that are started here write to standard error, less the lines that nobody can
+act on.
+"""
 
 import os
 import re
@@ -10,7 +12,9 @@ _CHUNK = 1 << 16
 
 
 def sieve(noise: re.Pattern[bytes]) -> int:
-    """A descriptor to write to, whose lines come to our standard error, but for those that are `noise`; its user closes it."""
+    """A descriptor to write to, whose lines come to our standard error, but for those that are
+    `noise`; its user closes it.
+    """
     reading, writing = os.pipe()
     threading.Thread(target=_pass_on, args=(reading, os.dup(2), noise), daemon=True).start()
     return writing

@@ -1,7 +1,9 @@
-"""A team of processes that work on one request together: watched, ended together when one fails, and started again.
+"""A team of processes that work on one request together: watched, ended together when one fails,
+and started again.
 
-What ends a member (a signal, a machine, a network) is told apart from what its end does to the others, whose collective
-operations fail, hang or abort: the report names the one that failed first, its host, and what to do.
+What ends a member (a signal, a machine, a network) is told apart from what its end does to the
+others, whose collective operations fail, hang or abort: the report names the one that failed first,
+its host, and what to do.
 """
 
 import logging
@@ -22,17 +24,23 @@ log = logging.getLogger(__name__)
 CHIEF = 0
 _TICK = 0.2  # seconds
 _SUSPECT_SECONDS = (
-    3.0  # after a sign that is another failure's consequence, until the end of the one that caused it is known, too
+    # after a sign that is another failure's consequence, until the end of the one that caused it is
+    # known, too
+    3.0
 )
 _ORDER_SECONDS = 0.5  # by which the news of two ends may overtake each other
-_QUIET_SECONDS = 3.5  # without a beat, which comes every second, a member is the cause of what others suffer
-_SLEPT_SECONDS = 5.0  # between two ticks: this process itself was stopped, and knows nothing of the others
+# without a beat, which comes every second, a member is the cause of what others suffer
+_QUIET_SECONDS = 3.5
+# between two ticks: this process itself was stopped, and knows nothing of the others
+_SLEPT_SECONDS = 5.0
 _MAX_COLLISIONS = 5
 _LAST_LINES = 3
 
 
 class Member(Protocol):
-    """A process of the team, on this machine or another. What it says comes by the inbox, its end as {"ended": how}."""
+    """A process of the team, on this machine or another. What it says comes by the inbox, its
+    end as {"ended": how}.
+    """
 
     rank: int
     host: str
@@ -54,7 +62,9 @@ class Launcher(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds that a member may take to start, be silent, take no step, and save when it is asked to stop; and the restarts."""
+    """Seconds that a member may take to start, be silent, take no step, and save when it is
+    asked to stop; and the restarts.
+    """
 
     start: float = 45.0
     silence: float = 40.0
@@ -65,7 +75,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class Work:
-    """What a team is asked for, and who is interested: `heard` gets the chief's messages, `again` is called before a restart."""
+    """What a team is asked for, and who is interested: `heard` gets the chief's messages,
+    `again` is called before a restart.
+    """
 
     name: str
     request: Message
@@ -85,8 +97,8 @@ class _PortTakenError(Exception):
 def supervise(launcher: Launcher, work: Work, limits: Limits) -> Message:
     """The chief's answer to the request, started again up to `limits.restarts` times.
 
-    Raises the EmberlineError that a member raised, Preempted where the team was asked to stop, WorkerError where it failed too
-    often.
+    Raises the EmberlineError that a member raised, Preempted where the team was asked to stop,
+    WorkerError where it failed too often.
     """
     failures: list[str] = []
     collisions = 0
@@ -100,11 +112,23 @@ def supervise(launcher: Launcher, work: Work, limits: Limits) -> Message:
             log.warning(event("port_taken", stage=work.name, because=error))
         except _FailedError as error:
             if work.stopping():
-                raise Preempted(f"{work.name} was asked to stop, but {error}; run it again: {_CONTINUES}") from None
+                raise Preempted(
+                    f"{work.name} was asked to stop, but {error}; run it again: {_CONTINUES}"
+                ) from None
             failures.append(str(error))
             if len(failures) > limits.restarts:
-                raise WorkerError(f"{work.name}: given up after {limits.restarts} restarts: {_in_turn(failures)}") from None
-            log.warning(event("team_failed", stage=work.name, because=error, restart=len(failures), of=limits.restarts))
+                raise WorkerError(
+                    f"{work.name}: given up after {limits.restarts} restarts: {_in_turn(failures)}"
+                ) from None
+            log.warning(
+                event(
+                    "team_failed",
+                    stage=work.name,
+                    because=error,
+                    restart=len(failures),
+                    of=limits.restarts,
+                )
+            )
         launcher.kill()
         work.again()
     raise Preempted(f"{work.name} was asked to stop; run it again: {_CONTINUES}")
@@ -114,7 +138,9 @@ _CONTINUES = "it goes on from its last checkpoint"
 
 
 def _start(launcher: Launcher, failures: list[str]) -> Sequence[Member]:
-    """A team; where there was room for one and is none any more, it is the failures, not the configuration, that are told."""
+    """A team; where there was room for one and is none any more, it is the failures, not the
+    configuration, that are told.
+    """
     try:
         return launcher.start()
     except ConfigError as error:
@@ -126,7 +152,9 @@ def _start(launcher: Launcher, failures: list[str]) -> Sequence[Member]:
 def _in_turn(failures: list[str]) -> str:
     """What happened each time, repetitions as such."""
     if len(set(failures)) == 1:
-        return f"{failures[0]}" + (f" (each of the {len(failures)} times)" if len(failures) > 1 else "")
+        return f"{failures[0]}" + (
+            f" (each of the {len(failures)} times)" if len(failures) > 1 else ""
+        )
     return "; ".join(f"({number}) {failure}" for number, failure in enumerate(failures, start=1))
 
 
@@ -217,13 +245,17 @@ class _Attempt:
     def _stop_if_asked(self, now: float) -> None:
         if self._work.stopping() and self._saved_by is None:
             if not any(seen.place[0] for seen in self._seen.values()):
-                raise Preempted(f"{self._work.name} was asked to stop before it did anything; run it again: {_CONTINUES}")
+                raise Preempted(
+                    f"{self._work.name} was asked to stop before it did anything; run it again:"
+                    f" {_CONTINUES}"
+                )
             self._saved_by = now + self._limits.stop
             for member in self._seen:
                 member.send({"stop": True})
         if self._saved_by is not None and now > self._saved_by:
             raise Preempted(
-                f"{self._work.name} was asked to stop and did not save within {self._limits.stop:g} s; run it again: {_CONTINUES}"
+                f"{self._work.name} was asked to stop and did not save within {self._limits.stop:g}"
+                f" s; run it again: {_CONTINUES}"
             )
 
     def _judge(self, now: float) -> None:
@@ -244,7 +276,9 @@ class _Attempt:
         self._look_for_a_stall(now)
 
     def _look_for_the_failed(self, now: float) -> None:
-        """A sign of a failure may be another one's consequence: wait a moment, then name the most likely cause."""
+        """A sign of a failure may be another one's consequence: wait a moment, then name the
+        most likely cause.
+        """
         lost = [member for member, seen in self._seen.items() if seen.lost and not seen.ended]
         if not self._gone and not lost:
             return
@@ -255,31 +289,52 @@ class _Attempt:
         raise _FailedError(self._cause(lost, now))
 
     def _cause(self, lost: list[Member], now: float) -> str:
-        """Who ended by himself comes before who was aborted (by TensorFlow, which lost a peer), before who is silent."""
-        quiet = [member for member, seen in self._seen.items() if now - seen.heard > _QUIET_SECONDS and not seen.ended]
+        """Who ended by himself comes before who was aborted (by TensorFlow, which lost a peer),
+        before who is silent.
+        """
+        quiet = [
+            member
+            for member, seen in self._seen.items()
+            if now - seen.heard > _QUIET_SECONDS and not seen.ended
+        ]
         by_themselves = self._ended_by_themselves()
         if by_themselves or (self._gone and not quiet):
             member = (by_themselves or self._gone)[0]
             return _ending(member, self._seen[member])
         if quiet:
             return _silence(quiet[0], now - self._seen[quiet[0]].heard)
-        return f"{_name(lost[0])} lost the others: {self._seen[lost[0]].lost}; look at the network between their machines"
+        return (
+            f"{_name(lost[0])} lost the others: {self._seen[lost[0]].lost}; look at the network"
+            " between their machines"
+        )
 
     def _ended_by_themselves(self) -> list[Member]:
         """Those that nothing has aborted, in the order in which they ended."""
-        return [member for member in self._gone if self._seen[member].ended != "was killed by signal 6"]
+        return [
+            member for member in self._gone if self._seen[member].ended != "was killed by signal 6"
+        ]
 
     def _look_for_a_stall(self, now: float) -> None:
-        """Steps are taken together: who is at another place than most of them is what the others wait for."""
+        """Steps are taken together: who is at another place than most of them is what the
+        others wait for.
+        """
         seen = self._seen.values()
-        if not any(one.place[0] for one in seen) or now - max(one.moved for one in seen) <= self._limits.stall:
+        if (
+            not any(one.place[0] for one in seen)
+            or now - max(one.moved for one in seen) <= self._limits.stall
+        ):
             return
         places = [one.place for one in seen]
-        member, late = min(self._seen.items(), key=lambda item: (places.count(item[1].place), item[1].place[1]))
-        others = f", the others at {max(places, key=places.count)[0]!r}" if len(set(places)) > 1 else ""
+        member, late = min(
+            self._seen.items(), key=lambda item: (places.count(item[1].place), item[1].place[1])
+        )
+        others = (
+            f", the others at {max(places, key=places.count)[0]!r}" if len(set(places)) > 1 else ""
+        )
         raise _FailedError(
-            f"no step was finished for {self._limits.stall:g} s: {_name(member)} is at {late.place[0]!r} of step {late.place[1]}"
-            f"{others}; look at what it waits for, or raise cnn.stall_timeout"
+            f"no step was finished for {self._limits.stall:g} s: {_name(member)} is at"
+            f" {late.place[0]!r} of step {late.place[1]}{others}; look at what it waits for, or"
+            " raise cnn.stall_timeout"
         )
 
 
@@ -296,6 +351,9 @@ def _silence(member: Member, seconds: float) -> str:
 
 def _ending(member: Member, seen: _Seen) -> str:
     if seen.ended == "was killed by signal 9":  # by nobody whom its own lines could name
-        return f"{_name(member)} {seen.ended} (often for lack of memory: {seen.memory}; give it more, or lower cnn.pool)"
+        return (
+            f"{_name(member)} {seen.ended} (often for lack of memory: {seen.memory}; give it more,"
+            " or lower cnn.pool)"
+        )
     last = f"; its last lines: {' | '.join(seen.lines)}" if seen.lines else ""
     return f"{_name(member)} {seen.ended}{last}"

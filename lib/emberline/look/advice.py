@@ -1,4 +1,6 @@
-"""What to write instead: for a reason why rows cannot be used, the settings that would read them."""
+"""What to write instead: for a reason why rows cannot be used, the settings that would read
+them.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,7 +25,9 @@ _MISSING = " is missing"
 
 
 def advise(source: Source, reason: str, found: Sequence[Head], rows: pa.Table) -> str:
-    """In half a sentence which settings would fit; "" where none is known. rows: those that have the reason, before cleaning."""
+    """In half a sentence which settings would fit; "" where none is known. rows: those that
+    have the reason, before cleaning.
+    """
     if reason.endswith(_MISSING):
         return unknown_key(found, source.wanted[reason.removesuffix(_MISSING)])
     for begins, advice in _ADVICE.items():
@@ -33,7 +37,9 @@ def advise(source: Source, reason: str, found: Sequence[Head], rows: pa.Table) -
 
 
 def unknown_key(found: Sequence[Head], column: str | int) -> str:
-    """Of JSON, whose rows need not have a key: that none of the first has it, and which is near; else \"\"."""
+    """Of JSON, whose rows need not have a key: that none of the first has it, and which is
+    near; else \"\".
+    """
     names = [name for head in found for name in head.names]
     if not names or not isinstance(column, str) or column in names or "." in column:
         return ""
@@ -44,7 +50,10 @@ def _timestamp(source: Source, found: Sequence[Head], rows: pa.Table) -> str:
     if not isinstance(source.config, RatingsConfig):
         return ""
     texts = rows["timestamp"].combine_chunks()
-    written = f'{source.setting}.timestamp_format is "{source.config.timestamp_format}", and {_some(texts)} '
+    written = (
+        f'{source.setting}.timestamp_format is "{source.config.timestamp_format}", and'
+        f" {_some(texts)} "
+    )
     formats = fits.formats(texts)
     if not formats:
         return written + "are in no format that is known; is columns.timestamp the right column?"
@@ -53,7 +62,10 @@ def _timestamp(source: Source, found: Sequence[Head], rows: pa.Table) -> str:
 
 def _value(source: Source, found: Sequence[Head], rows: pa.Table) -> str:
     texts = rows["value"].combine_chunks()
-    return number_advice(source.setting, texts) or f"columns.value has {_some(texts)}; is it the right column?"
+    return (
+        number_advice(source.setting, texts)
+        or f"columns.value has {_some(texts)}; is it the right column?"
+    )
 
 
 def number_advice(setting: str, texts: pa.Array) -> str:
@@ -70,32 +82,50 @@ def _encoding(source: Source, found: Sequence[Head], rows: pa.Table) -> str:
         return ""
     with storage.open_input(found[0].file.path) as opened:
         names = fits.encodings(opened.read(_START))
-    return f"{source.setting}.encoding = {' or '.join(map(_quoted, names[:_SHOWN]))} would decode it" if names else ""
+    return (
+        f"{source.setting}.encoding = {' or '.join(map(_quoted, names[:_SHOWN]))} would decode it"
+        if names
+        else ""
+    )
 
 
 def _quotes(source: Source, found: Sequence[Head], rows: pa.Table) -> str:
     dialect = source.config.dialect("csv")
-    ways = {'escape = "\\\\"': replace(dialect, escape="\\"), 'quote = ""': replace(dialect, quote="")}
-    known = [way for way, other in ways.items() if _problems(found, source, other) < 1 - fits.ENOUGH]
+    ways = {
+        'escape = "\\\\"': replace(dialect, escape="\\"),
+        'quote = ""': replace(dialect, quote=""),
+    }
+    known = [
+        way for way, other in ways.items() if _problems(found, source, other) < 1 - fits.ENOUGH
+    ]
     return f"with {source.setting}.{known[0]} they would be read" if known else ""
 
 
 def _fields(source: Source, found: Sequence[Head], rows: pa.Table) -> str:
     for separator in records.SEPARATORS:
         other = source.config.dialect("csv").with_separator(separator)
-        if separator != source.config.separator and _problems(found, source, other) < 1 - fits.ENOUGH:
+        if (
+            separator != source.config.separator
+            and _problems(found, source, other) < 1 - fits.ENOUGH
+        ):
             return f"with {source.setting}.separator = {_quoted(separator)} they would be read"
     return ""
 
 
 def _problems(found: Sequence[Head], source: Source, dialect: Dialect) -> float:
-    """The share of the first file's rows that do not parse in a dialect; all where a column is not there then."""
+    """The share of the first file's rows that do not parse in a dialect; all where a column is
+    not there then.
+    """
     try:
         with storage.open_input(found[0].file.path) as opened:
             head = text.head(opened, str(found[0].file.path), dialect, source.wanted)
     except EmberlineError:
         return 1.0
-    return 1.0 if head is None or not head[1].num_rows else 1 - head[1]["problem"].null_count / head[1].num_rows
+    return (
+        1.0
+        if head is None or not head[1].num_rows
+        else 1 - head[1]["problem"].null_count / head[1].num_rows
+    )
 
 
 def _some(texts: pa.Array) -> str:

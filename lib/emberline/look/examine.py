@@ -1,4 +1,6 @@
-"""A look at raw sources before anything starts: what their first rows say of the settings by which they will be read."""
+"""A look at raw sources before anything starts: what their first rows say of the settings by
+which they will be read.
+"""
 
 import logging
 from collections import Counter
@@ -22,7 +24,8 @@ from emberline.stages import Stage
 
 log = logging.getLogger(__name__)
 NEARLY_ALL = 0.9
-_NEEDED = {"user_id", "item_id", "id", "value", "timestamp", "event"}  # without which no row can be used
+# without which no row can be used
+_NEEDED = {"user_id", "item_id", "id", "value", "timestamp", "event"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ def look(source: Source, files: Sequence[RawFile]) -> list[Finding]:
     return [*_unusable(source, found, rows, cleaned), *_odd(source, found, rows, cleaned)]
 
 
-def _unusable(source: Source, found: Sequence[Head], rows: pa.RecordBatch, cleaned: pa.RecordBatch) -> Iterator[Finding]:
+def _unusable(
+    source: Source, found: Sequence[Head], rows: pa.RecordBatch, cleaned: pa.RecordBatch
+) -> Iterator[Finding]:
     """More rows than may be that cannot be used, by their most frequent reason."""
     reasons = Counter(cleaned["reason"].drop_null().to_pylist())
     for wanted in (*source.expected, *events.FILTERED):
@@ -68,14 +73,19 @@ def _unusable(source: Source, found: Sequence[Head], rows: pa.RecordBatch, clean
     if unusable <= source.max_rejected * total:
         return
     reason, count = reasons.most_common(1)[0]
-    table = pa.Table.from_batches([rows.filter(pc.fill_null(pc.equal(cleaned["reason"], reason), False))])
+    table = pa.Table.from_batches(
+        [rows.filter(pc.fill_null(pc.equal(cleaned["reason"], reason), False))]
+    )
     hint = advice.advise(source, reason, found, table)
     example = table["raw"][0].as_py()
     message = (
-        f"{source.setting}: {unusable:,} of the first {total:,} rows cannot be used, {count:,} because "
-        f"{_because(source, reason)}, such as {shorten(example)!r} in {table['source_file'][0].as_py()}"
+        f"{source.setting}: {unusable:,} of the first {total:,} rows cannot be used, {count:,}"
+        f" because {_because(source, reason)}, such as {shorten(example)!r} in"
+        f" {table['source_file'][0].as_py()}"
     )
-    yield Finding(source.setting, f"{message}; {hint}" if hint else message, unusable >= NEARLY_ALL * total)
+    yield Finding(
+        source.setting, f"{message}; {hint}" if hint else message, unusable >= NEARLY_ALL * total
+    )
 
 
 def _because(source: Source, reason: str) -> str:
@@ -85,7 +95,9 @@ def _because(source: Source, reason: str) -> str:
     return f"{reason} (column {column!r})" if column is not None and column != name else reason
 
 
-def _odd(source: Source, found: Sequence[Head], rows: pa.RecordBatch, cleaned: pa.RecordBatch) -> Iterator[Finding]:
+def _odd(
+    source: Source, found: Sequence[Head], rows: pa.RecordBatch, cleaned: pa.RecordBatch
+) -> Iterator[Finding]:
     """Rows that can be used, but are probably not meant so."""
     for name, column in source.wanted.items():
         if name not in _NEEDED and (hint := advice.unknown_key(found, column)):
@@ -96,7 +108,8 @@ def _odd(source: Source, found: Sequence[Head], rows: pa.RecordBatch, cleaned: p
             example = cleaned[name].filter(_is_float(cleaned[name]))[0].as_py()
             yield Finding(
                 source.setting,
-                f"{source.setting}: ids such as {example!r} are whole numbers written as fractions; {source.setting}.{kind} = "
+                f"{source.setting}: ids such as {example!r} are whole numbers written as fractions;"
+                f" {source.setting}.{kind} = "
                 f'"integer" makes one id of {example!r} and {example.partition(".")[0]!r}',
                 False,
             )
@@ -110,7 +123,12 @@ def _looks_like_floats(source: Source, name: str, cleaned: pa.RecordBatch) -> bo
     kind = getattr(source.config, "ids" if name == "id" else f"{name}s")
     found = cleaned[name].drop_null()
     is_number = pc.match_substring_regex(found, r"^-?\d+(\.0*)?$")
-    return kind == "text" and bool(len(found)) and pc.all(is_number).as_py() and pc.any(_is_float(found)).as_py()
+    return (
+        kind == "text"
+        and bool(len(found))
+        and pc.all(is_number).as_py()
+        and pc.any(_is_float(found)).as_py()
+    )
 
 
 def _is_float(found: pa.Array) -> pa.Array:
@@ -121,7 +139,10 @@ def _wrong_unit(source: Source, config: RatingsConfig, rows: pa.RecordBatch) -> 
     """Numbers that are read, but as moments of another age."""
     written, unit = config.timestamp_format, fits.unit(rows["timestamp"])
     if written in times.UNITS and unit and unit != written:
-        message = f'{source.setting}: timestamp_format is "{written}", but the numbers are probably {unit}'
+        message = (
+            f'{source.setting}: timestamp_format is "{written}", but the numbers are probably'
+            f" {unit}"
+        )
         yield Finding(source.setting, message, False)
 
 
@@ -134,4 +155,6 @@ def _numbers(source: Source, rows: pa.RecordBatch, cleaned: pa.RecordBatch) -> I
         written = rows[f"_number_{place}"]
         if unusable[name] >= NEARLY_ALL * (len(written) - written.null_count):
             hint = advice.number_advice(source.setting, written) or "is it the right column?"
-            yield Finding(source.setting, f"{source.setting}: nearly no {name} is a number; {hint}", False)
+            yield Finding(
+                source.setting, f"{source.setting}: nearly no {name} is a number; {hint}", False
+            )

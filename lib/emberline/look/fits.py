@@ -1,4 +1,6 @@
-"""Which settings would read the texts that were found: time formats, ways to write numbers, encodings."""
+"""Which settings would read the texts that were found: time formats, ways to write numbers,
+encodings.
+"""
 
 import codecs
 import re
@@ -12,8 +14,28 @@ from emberline.cleaning.numbers import NumberRules
 
 ENOUGH = 0.95  # of the texts
 _FEW = 5  # texts that say whether a format is worth a try with all
-_DAYS = ["%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y.%m.%d", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y"]
-_DAYS += ["%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%a, %d %b %Y", "%d/%b/%Y"]
+_DAYS = [
+    "%Y-%m-%d",
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%Y/%m/%d",
+    "%d-%m-%Y",
+    "%Y.%m.%d",
+    "%d.%m.%y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+]
+_DAYS += [
+    "%Y%m%d",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%d-%b-%Y",
+    "%a, %d %b %Y",
+    "%d/%b/%Y",
+]
 _HOURS = (
     "",
     " %H:%M",
@@ -29,22 +51,52 @@ _HOURS = (
 _NUMERIC = ("%Y%m%d%H%M%S", "%Y%m%d%H%M")
 _OTHERS = (*_NUMERIC, "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y")
 _WAYS = [
-    NumberRules(d, t) for d, t in ((".", ""), (",", ""), (",", "."), (".", ","), (",", " "), (",", "\u00a0"), (",", "\u202f"))
+    NumberRules(d, t)
+    for d, t in (
+        (".", ""),
+        (",", ""),
+        (",", "."),
+        (".", ","),
+        (",", " "),
+        (",", "\u00a0"),
+        (",", "\u202f"),
+    )
 ]
 _WAYS += [NumberRules(".", "'")]
-ENCODINGS = ("utf-8", "utf-16", "cp1252", "cp1250", "cp1251", "cp932", "euc_jp", "cp949", "gb18030", "big5", "latin-1")
+ENCODINGS = (
+    "utf-8",
+    "utf-16",
+    "cp1252",
+    "cp1250",
+    "cp1251",
+    "cp932",
+    "euc_jp",
+    "cp949",
+    "gb18030",
+    "big5",
+    "latin-1",
+)
 # Letters that stand together in a language; accented ones of Latin do so alone, or in pairs.
 _SCRIPTS = [r"(?<![À-ɏ])[À-ɏ]{1,2}(?![À-ɏ])", "[Ѐ-ӿ]", "[가-힣]", "[ぁ-ヿ一-鿿]"]
 
 
 def formats(texts: pa.Array) -> list[str]:
-    """The time formats that read nearly all of the texts, and more of them than any other; the simplest first."""
+    """The time formats that read nearly all of the texts, and more of them than any other; the
+    simplest first.
+    """
     found = texts.drop_null()
     if number := unit(found):
-        return [number, *(written for written in _NUMERIC if _share(times.parse(found, written)) >= ENOUGH)]
+        return [
+            number,
+            *(written for written in _NUMERIC if _share(times.parse(found, written)) >= ENOUGH),
+        ]
     if _share(times.parse(found, "iso")) >= ENOUGH:
         return ["iso"]
-    likely = [written for written in _candidates(found) if times.parse(found[:_FEW], written).null_count < min(_FEW, len(found))]
+    likely = [
+        written
+        for written in _candidates(found)
+        if times.parse(found[:_FEW], written).null_count < min(_FEW, len(found))
+    ]
     shares = {written: _share(times.parse(found, written)) for written in likely}
     best = max(shares.values(), default=0.0)
     return [written for written, share in shares.items() if share >= max(ENOUGH, best)]
@@ -99,7 +151,9 @@ def _decoded(start: bytes, name: str) -> str | None:
 
 
 def _likelihood(name: str, text: str) -> float:
-    """To a tenth, the share of the characters beyond ASCII that are letters of one script; Japanese has kana."""
+    """To a tenth, the share of the characters beyond ASCII that are letters of one script;
+    Japanese has kana.
+    """
     if name.startswith("utf"):  # what is valid by chance is hardly longer than a letter
         return 1.0
     if name in ("cp932", "euc_jp") and not re.search("[ぁ-ヿ]", text):

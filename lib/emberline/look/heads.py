@@ -18,7 +18,9 @@ _FILES = 8
 
 @dataclass(frozen=True)
 class Head:
-    """A file, the names of its columns, and its first rows: columns source_file, raw, problem and the wanted ones."""
+    """A file, the names of its columns, and its first rows: columns source_file, raw, problem
+    and the wanted ones.
+    """
 
     file: RawFile
     names: tuple[str, ...]
@@ -28,7 +30,8 @@ class Head:
 def read(source: Source, files: Sequence[RawFile]) -> list[Head]:
     """Heads of some of the files, the first and the last among them.
 
-    Raises SchemaError for a column that is not there, DataError for a file that is not what it claims.
+    Raises SchemaError for a column that is not there, DataError for a file that is not what it
+    claims.
     """
     chosen = _some(files)
     kind = kind_of(source.config, chosen)
@@ -37,15 +40,17 @@ def read(source: Source, files: Sequence[RawFile]) -> list[Head]:
 
 
 def kind_of(config: RawConfig, files: Sequence[RawFile]) -> str:
-    """csv, json or parquet. Raises ConfigError where neither the setting nor the files' names say which."""
+    """csv, json or parquet. Raises ConfigError where neither the setting nor the files' names
+    say which.
+    """
     if config.format != "auto":
         return config.format
     kinds = {text.kind_of(file.name) for file in files}
     kind = kinds.pop()
     if kind is None or kinds:
         raise ConfigError(
-            f"cannot tell the format of {files[0].relative} and {len(files) - 1} other files from their names; "
-            "set format to csv, json or parquet"
+            f"cannot tell the format of {files[0].relative} and {len(files) - 1} other files from"
+            " their names; set format to csv, json or parquet"
         )
     return kind
 
@@ -69,4 +74,8 @@ def _head(source: Source, file: RawFile, kind: str, rows: int) -> Head | None:
 
 def _named(file: RawFile, columns: tuple[str, ...], batch: pa.RecordBatch) -> Head:
     names = pa.repeat(pa.scalar(file.relative, pa.string()), batch.num_rows)
-    return Head(file, columns, pa.record_batch([names, *batch.columns], ["source_file", *batch.schema.names]))
+    return Head(
+        file,
+        columns,
+        pa.record_batch([names, *batch.columns], ["source_file", *batch.schema.names]),
+    )

@@ -1,4 +1,6 @@
-"""The raw sources of a stage: where they are, which of their columns are wanted, and what a clean row of each is."""
+"""The raw sources of a stage: where they are, which of their columns are wanted, and what a
+clean row of each is.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,7 +35,9 @@ class Source:
 
 
 def of_stage(config: Config, stage: Stage) -> list[Source]:
-    """What the stage reads of raw rows; not pictures, and not what a stage of the pipeline makes."""
+    """What the stage reads of raw rows; not pictures, and not what a stage of the pipeline
+    makes.
+    """
     of_section = _OF_SECTION.get(stage.name)
     found = of_section(stage.settings(config)) if of_section else ()
     return [source for source in found if split_dataset_path(source.config.path) is None]
@@ -51,7 +55,15 @@ def _attributes(config: AttributesConfig) -> Iterator[Source]:
         for place, source in enumerate(sources):
             setting = f"attributes.{side}s" + (f".{place}" if len(sources) > 1 else "")
             clean = partial(attributes.clean, rules=source.rules(numbers))
-            yield Source(setting, source, source.wanted(numbers), clean, source.max_rejected, attributes.LISTS, numbers=numbers)
+            yield Source(
+                setting,
+                source,
+                source.wanted(numbers),
+                clean,
+                source.max_rejected,
+                attributes.LISTS,
+                numbers=numbers,
+            )
 
 
 def _lists(config: RecommendConfig) -> Iterator[Source]:

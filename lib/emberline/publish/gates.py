@@ -1,4 +1,5 @@
-"""Conditions under which a release replaces the one before: its measures against numbers, that one's, or a baseline's.
+"""Conditions under which a release replaces the one before: its measures against numbers, that
+one's, or a baseline's.
 
 ndcg@10 >= 0.9 * previous          a metric of the published model
 ndcg@10 >= 1.2 * most-popular      against another subject of the same report
@@ -17,7 +18,8 @@ from typing import Any
 from emberline.datasets.sketch import Sketch
 from emberline.errors import ConfigError
 
-LEAST_SHARED = 0.5  # of the smaller one's ratings: a log that grows, or whose window moves, stays comparable
+# of the smaller one's ratings: a log that grows, or whose window moves, stays comparable
+LEAST_SHARED = 0.5
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -36,7 +38,9 @@ _OPERATOR = re.compile(r"[<>=!~≤≥]+")
 
 @dataclass(frozen=True)
 class Gate:
-    """`name compare factor`, or `factor` times the value `of` the previous release, or of another subject of the report."""
+    """`name compare factor`, or `factor` times the value `of` the previous release, or of
+    another subject of the report.
+    """
 
     text: str
     name: str
@@ -47,7 +51,9 @@ class Gate:
 
 @dataclass(frozen=True)
 class Measure:
-    """One number of a release, the hash of the protocol by which it was measured, and the data it is of; counts have neither."""
+    """One number of a release, the hash of the protocol by which it was measured, and the data
+    it is of; counts have neither.
+    """
 
     value: float
     protocol: str | None = None
@@ -56,7 +62,9 @@ class Measure:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a gate found: the release's value, the least or greatest that it allows, None without a previous release."""
+    """What a gate found: the release's value, the least or greatest that it allows, None
+    without a previous release.
+    """
 
     gate: str
     value: float
@@ -70,7 +78,10 @@ def parse(text: str) -> Gate:
     found = _GATE.fullmatch(text)
     if found is None:
         _refuse_operator(text)
-        raise ConfigError(f"gate {text!r}: expected something like 'ndcg@10 >= 0.9 * previous' or 'rows.recommendations >= 1000'")
+        raise ConfigError(
+            f"gate {text!r}: expected something like 'ndcg@10 >= 0.9 * previous' or"
+            " 'rows.recommendations >= 1000'"
+        )
     of = found["times"] or found["alone"]
     return Gate(text.strip(), found["name"], found["compare"], float(found["factor"] or 1), of)
 
@@ -79,11 +90,15 @@ def _refuse_operator(text: str) -> None:
     """Raises ConfigError where a gate compares by something else than it can."""
     found = _OPERATOR.search(text)
     if found and found[0] not in _COMPARE:
-        raise ConfigError(f"gate {text!r}: {found[0]} does not compare; write one of {', '.join(_COMPARE)}")
+        raise ConfigError(
+            f"gate {text!r}: {found[0]} does not compare; write one of {', '.join(_COMPARE)}"
+        )
 
 
 def measures(reports: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Measure]:
-    """All numbers of a release under their full names, `<report>:<subject>.<metric>` and `rows.<table>`."""
+    """All numbers of a release under their full names, `<report>:<subject>.<metric>` and
+    `rows.<table>`.
+    """
     measured = {
         f"{name}:{row['subject']}.{row['metric']}": Measure(
             row["value"], report["protocol"]["hash"], Sketch.read(report.get("data"))
@@ -95,31 +110,48 @@ def measures(reports: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, M
 
 
 def judge(
-    gates: Sequence[Gate], now: Mapping[str, Measure], before: Mapping[str, Measure] | None, subject: str | None
+    gates: Sequence[Gate],
+    now: Mapping[str, Measure],
+    before: Mapping[str, Measure] | None,
+    subject: str | None,
 ) -> list[Verdict]:
-    """Each gate's verdict on a release of the model `subject`. Raises ConfigError for a name that is not measured."""
+    """Each gate's verdict on a release of the model `subject`. Raises ConfigError for a name
+    that is not measured.
+    """
     return [_judge(gate, resolve(gate.name, now, subject), now, before) for gate in gates]
 
 
 def resolve(name: str, known: Mapping[str, Measure], subject: str | None) -> str:
-    """The full name of what a gate names. Raises ConfigError where there is none, or more than one."""
+    """The full name of what a gate names. Raises ConfigError where there is none, or more than
+    one.
+    """
     wanted = [name, *([f"{subject}.{name}"] if subject else [])]
     found = [full for full in known if full in wanted or full.partition(":")[2] in wanted]
     if len(found) == 1:
         return found[0]
     if found:
-        raise ConfigError(f"gate on {name!r}: that is one of {', '.join(map(repr, found))}; say which")
+        raise ConfigError(
+            f"gate on {name!r}: that is one of {', '.join(map(repr, found))}; say which"
+        )
     raise ConfigError(f"gate on {name!r}: that is not measured; {_nearest(name, known)}")
 
 
 def _nearest(name: str, known: Mapping[str, Measure]) -> str:
     """The measures whose names are most like it."""
     short = {full.partition(":")[2] or full: full for full in known}
-    close = difflib.get_close_matches(name, [*short, *(text.partition(".")[2] for text in short)], n=4, cutoff=0.4)
-    return f"what is, and has a name like it: {', '.join(dict.fromkeys(close))}" if close else f"there are {len(known)} measures"
+    close = difflib.get_close_matches(
+        name, [*short, *(text.partition(".")[2] for text in short)], n=4, cutoff=0.4
+    )
+    return (
+        f"what is, and has a name like it: {', '.join(dict.fromkeys(close))}"
+        if close
+        else f"there are {len(known)} measures"
+    )
 
 
-def _judge(gate: Gate, name: str, now: Mapping[str, Measure], before: Mapping[str, Measure] | None) -> Verdict:
+def _judge(
+    gate: Gate, name: str, now: Mapping[str, Measure], before: Mapping[str, Measure] | None
+) -> Verdict:
     measure = now[name]
     if gate.of is None:
         return _compared(gate, measure.value, gate.factor)
@@ -128,34 +160,52 @@ def _judge(gate: Gate, name: str, now: Mapping[str, Measure], before: Mapping[st
     if before is None:
         return Verdict(gate.text, measure.value, None, True, "there is no previous release")
     if name not in before:
-        return Verdict(gate.text, measure.value, None, False, "the previous release does not have it")
+        return Verdict(
+            gate.text, measure.value, None, False, "the previous release does not have it"
+        )
     if before[name].protocol != measure.protocol:
-        reason = f"measured by protocol {measure.protocol}, the previous release by {before[name].protocol}"
+        reason = (
+            f"measured by protocol {measure.protocol}, the previous release by"
+            f" {before[name].protocol}"
+        )
         return Verdict(gate.text, measure.value, None, False, reason)
     if (share := _shared(measure, before[name])) < LEAST_SHARED:
         reason = (
-            f"measured on other data: of the previous release's and these, the smaller has {share:.0%} in common with the larger"
+            "measured on other data: of the previous release's and these, the smaller has"
+            f" {share:.0%} in common with the larger"
         )
         return Verdict(gate.text, measure.value, None, False, reason)
     return _compared(gate, measure.value, gate.factor * before[name].value)
 
 
 def _shared(now: Measure, before: Measure) -> float:
-    """What share of the data that two measures are of is the same; all of them, where one does not say."""
+    """What share of the data that two measures are of is the same; all of them, where one does
+    not say.
+    """
     return now.data.shared_with(before.data) if now.data and before.data else 1.0
 
 
 def _beside(gate: Gate, name: str, now: Mapping[str, Measure]) -> str:
-    """The full name of the gate's metric of the subject that it is compared with. Raises ConfigError where there is none."""
+    """The full name of the gate's metric of the subject that it is compared with. Raises
+    ConfigError where there is none.
+    """
     report, _, of_subject = name.partition(":")
     subject, _, metric = of_subject.partition(".")
     wanted = f"{report}:{gate.of}.{metric}"
     if wanted in now:
         return wanted
-    others = [full.partition(":")[2].removesuffix(f".{metric}") for full in now if full.endswith(f".{metric}")]
+    others = [
+        full.partition(":")[2].removesuffix(f".{metric}")
+        for full in now
+        if full.endswith(f".{metric}")
+    ]
     known = ", ".join([PREVIOUS, *(other for other in others if other != subject)])
-    raise ConfigError(f"gate {gate.text!r}: {gate.of} has no {metric or gate.name}; what it may be compared with: {known}")
+    raise ConfigError(
+        f"gate {gate.text!r}: {gate.of} has no {metric or gate.name}; what it may be compared with:"
+        f" {known}"
+    )
 
 
 def _compared(gate: Gate, value: float, limit: float) -> Verdict:
-    return Verdict(gate.text, value, limit, _COMPARE[gate.compare](value, limit))  # not a number fits no limit
+    # not a number fits no limit
+    return Verdict(gate.text, value, limit, _COMPARE[gate.compare](value, limit))

@@ -1,4 +1,5 @@
-"""Releases: the tables that a serving system reads, copied out of a pipeline's root, one set replacing the other in one step.
+"""Releases: the tables that a serving system reads, copied out of a pipeline's root, one set
+replacing the other in one step.
 
 <folder>/current.json                       names the release to read; replaced last
 <folder>/releases/<id>/<table>/...          datasets as in any root: manifest and parts
@@ -49,7 +50,9 @@ _CHUNK = 4 << 20
 
 @dataclass(frozen=True)
 class Release:
-    """One published set of tables; `datasets` maps each table's name to its fingerprint and run_id."""
+    """One published set of tables; `datasets` maps each table's name to its fingerprint and
+    run_id.
+    """
 
     release: str
     previous: str | None
@@ -71,12 +74,13 @@ def publish(
     is_baseline: bool = False,
     with_defaults: bool = True,
 ) -> tuple[Release, bool]:
-    """Publish a root's tables, those named or all that are served, if every gate holds. Returns the release; whether it is new.
+    """Publish a root's tables, those named or all that are served, if every gate holds. Returns the
+    release; whether it is new.
 
-    Every part is hashed while it is copied. The current release stays until the new one is whole. `is_baseline` compares with no
-    previous release; `with_defaults` also asks that no model that is served loses to a trivial answer.
-    Raises GateError for a gate that does not hold, ManifestError for tables that do not belong together, LockedError while
-    another publish works on the folder.
+    Every part is hashed while it is copied. The current release stays until the new one is whole.
+    `is_baseline` compares with no previous release; `with_defaults` also asks that no model that is
+    served loses to a trivial answer. Raises GateError for a gate that does not hold, ManifestError
+    for tables that do not belong together, LockedError while another publish works on the folder.
     """
     _check_apart(root, folder)
     datasets = _open(root, tables)
@@ -84,13 +88,20 @@ def publish(
     with lock.hold(folder) as held:
         storage.refuse_links(folder, folder / RELEASES, folder / CURRENT)
         before = current(folder)
-        if before is not None and before.datasets == {dataset.name: dataset.manifest.identity() for dataset in datasets}:
-            _remove_old(folder, before, keep)  # as it would have, had it not been killed after the last step
+        if before is not None and before.datasets == {
+            dataset.name: dataset.manifest.identity() for dataset in datasets
+        }:
+            # as it would have, had it not been killed after the last step
+            _remove_old(folder, before, keep)
             return before, False
         reports, model = _reports(root), _model(datasets)
         measures = gates.measures(reports, {dataset.name: dataset.rows for dataset in datasets})
         previous = None if before is None or is_baseline else before.measures
-        defaults = trivial.gates(reports, {dataset.name for dataset in datasets}, model) if with_defaults else []
+        defaults = (
+            trivial.gates(reports, {dataset.name for dataset in datasets}, model)
+            if with_defaults
+            else []
+        )
         verdicts = gates.judge([*conditions, *defaults], measures, previous, model)
         _check_gates(verdicts, folder, before, {gate.text for gate in defaults})
         release = _describe(root, before, datasets, measures, verdicts)
@@ -102,7 +113,9 @@ def publish(
 
 
 def rollback(folder: Location) -> Release:
-    """Make the release before the current one current again, if it is whole. Raises DataError where there is none."""
+    """Make the release before the current one current again, if it is whole. Raises DataError
+    where there is none.
+    """
     if current(folder) is None:
         raise DataError(f"{folder} has no {CURRENT}: nothing was published there")
     with lock.hold(folder):
@@ -112,7 +125,9 @@ def rollback(folder: Location) -> Release:
             raise DataError(f"the current release in {folder} has none before it to go back to")
         place = _place(folder, now.previous)
         if not (place / RELEASE).is_file():
-            raise DataError(f"release {now.previous} is not in {folder} any more; publish with a larger --keep")
+            raise DataError(
+                f"release {now.previous} is not in {folder} any more; publish with a larger --keep"
+            )
         release = _read(place / RELEASE)
         for name in release.datasets:
             manifests.load(place, name)
@@ -121,19 +136,25 @@ def rollback(folder: Location) -> Release:
 
 
 def current(folder: Location) -> Release | None:
-    """The release that a folder says to read; None where nothing was published. Raises ManifestError for a damaged file."""
+    """The release that a folder says to read; None where nothing was published. Raises
+    ManifestError for a damaged file.
+    """
     path = folder / CURRENT
     return _read(path) if path.is_file() else None
 
 
 def current_root(folder: Location) -> Location:
-    """Where the datasets are: the current release's folder, or, where nothing was published, the folder itself."""
+    """Where the datasets are: the current release's folder, or, where nothing was published,
+    the folder itself.
+    """
     release = current(folder)
     return folder if release is None else _place(folder, release.release)
 
 
 def _check_apart(root: Location, folder: Location) -> None:
-    """Raises ConfigError for a folder in the root: who reads the root would be led to the release."""
+    """Raises ConfigError for a folder in the root: who reads the root would be led to the
+    release.
+    """
     if PurePosixPath(str(folder)).is_relative_to(PurePosixPath(str(root))):
         raise ConfigError(f"{folder} is in the pipeline's own root; publish to a folder elsewhere")
 
@@ -141,15 +162,21 @@ def _check_apart(root: Location, folder: Location) -> None:
 def _open(root: Location, tables: Sequence[str]) -> list[Dataset]:
     unknown = [name for name in tables if name not in SERVED]
     if unknown:
-        raise ConfigError(f"{', '.join(unknown)} cannot be published (what can: {', '.join(SERVED)})")
+        raise ConfigError(
+            f"{', '.join(unknown)} cannot be published (what can: {', '.join(SERVED)})"
+        )
     names = tables or [name for name in SERVED if manifests.exists(root, name)]
     if not names:
-        raise ManifestError(f"{root} has no table to publish; run a pipeline there, or give the root of one")
+        raise ManifestError(
+            f"{root} has no table to publish; run a pipeline there, or give the root of one"
+        )
     return [manifests.load(root, name) for name in names]
 
 
 def _check_lineage(root: Location, datasets: Sequence[Dataset]) -> None:
-    """Raises ManifestError where a table, or the metrics, were made of something else than what is in the root now."""
+    """Raises ManifestError where a table, or the metrics, were made of something else than what
+    is in the root now.
+    """
     manifests.check_same_run(datasets)
     judged = [manifests.load(root, "metrics")] if manifests.exists(root, "metrics") else []
     waiting, seen = [*datasets, *judged], {dataset.name for dataset in (*datasets, *judged)}
@@ -161,8 +188,8 @@ def _check_lineage(root: Location, datasets: Sequence[Dataset]) -> None:
             source = manifests.load(root, name)
             if source.manifest.identity() != identity:
                 raise ManifestError(
-                    f"{dataset.name} in {root} was made of {name} of run {identity['run_id']}, which has been replaced since; "
-                    "run the whole pipeline before publishing"
+                    f"{dataset.name} in {root} was made of {name} of run {identity['run_id']},"
+                    " which has been replaced since; run the whole pipeline before publishing"
                 )
             if name not in seen:
                 seen.add(name)
@@ -180,9 +207,12 @@ def _model(datasets: Sequence[Dataset]) -> str | None:
     return model if isinstance(model, str) else None
 
 
-def _check_gates(verdicts: Sequence[Verdict], folder: Location, before: Release | None, defaults: Set[str]) -> None:
+def _check_gates(
+    verdicts: Sequence[Verdict], folder: Location, before: Release | None, defaults: Set[str]
+) -> None:
     failed = [
-        f"{verdict.gate}: {verdict.reason or f'found {verdict.value:.6g}, the limit is {verdict.limit:.6g}'}"
+        f"{verdict.gate}:"
+        f" {verdict.reason or f'found {verdict.value:.6g}, the limit is {verdict.limit:.6g}'}"
         for verdict in verdicts
         if not verdict.holds
     ]
@@ -193,7 +223,9 @@ def _check_gates(verdicts: Sequence[Verdict], folder: Location, before: Release 
             f"; {shipped.page('lists.md')} says what helps a model that loses to a trivial answer, "
             "--no-default-gates publishes it all the same"
         )
-        raise GateError(f"not published to {folder}, {stays}; {'; '.join(failed)}{hint if by_default else ''}")
+        raise GateError(
+            f"not published to {folder}, {stays}; {'; '.join(failed)}{hint if by_default else ''}"
+        )
 
 
 def _describe(
@@ -224,7 +256,10 @@ def _copy(datasets: Sequence[Dataset], place: Location) -> None:
         for part, source in zip(dataset.manifest.parts, dataset.paths, strict=True):
             if _copy_part(source, storage.inside(place / dataset.name, part.path)) != part.sha256:
                 stage = dataset.manifest.produced_by.stage
-                raise ManifestError(f"{source} was altered: its sha256 is not the manifest's; rerun {stage} with --force")
+                raise ManifestError(
+                    f"{source} was altered: its sha256 is not the manifest's; rerun {stage} with"
+                    " --force"
+                )
         manifests.commit(place, dataset.manifest)
 
 
@@ -249,7 +284,9 @@ def _make_current(folder: Location, release: Release) -> None:
 
 
 def _remove_old(folder: Location, release: Release, keep: int) -> None:
-    """Remove all but the newest `keep` releases, and what killed publishes left: the lock is held, so nobody is at work there."""
+    """Remove all but the newest `keep` releases, and what killed publishes left: the lock is
+    held, so nobody is at work there.
+    """
     kept = {release.release, *_ancestors(folder, release, keep - 1)}
     for place in storage.children(folder / RELEASES):
         if _ID.fullmatch(place.name) and place.name not in kept:
@@ -258,7 +295,11 @@ def _remove_old(folder: Location, release: Release, keep: int) -> None:
 
 def _ancestors(folder: Location, release: Release, count: int) -> Iterator[str]:
     """The releases before this one, the last first."""
-    while count > 0 and release.previous is not None and (_place(folder, release.previous) / RELEASE).is_file():
+    while (
+        count > 0
+        and release.previous is not None
+        and (_place(folder, release.previous) / RELEASE).is_file()
+    ):
         yield release.previous
         release = _read(_place(folder, release.previous) / RELEASE)
         count -= 1
@@ -275,5 +316,8 @@ def _read(path: Location) -> Release:
         if release.format != FORMAT_VERSION or not all(_ID.fullmatch(name) for name in names):
             raise ValueError(f"format {release.format}, release {release.release!r}")
     except ValueError as error:
-        raise ManifestError(f"{path} is not a release of this version of Emberline ({error}); publish again elsewhere") from error
+        raise ManifestError(
+            f"{path} is not a release of this version of Emberline ({error}); publish again"
+            " elsewhere"
+        ) from error
     return release

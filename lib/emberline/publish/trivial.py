@@ -15,7 +15,9 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Trivial:
-    """Who answers trivially what a report asks, by which metric it is judged, and where lower is better."""
+    """Who answers trivially what a report asks, by which metric it is judged, and where lower
+    is better.
+    """
 
     report: str
     subject: str
@@ -43,7 +45,9 @@ TRIVIAL = (
     Trivial("cold items", "mean-factors", "auc", ("cnn",)),
     Trivial("classes", "most-frequent", "accuracy", ("cnn", "forest")),
 )
-_SERVED = {  # by table, the model whose answers it holds, None for that of the lists, and the metric that it is judged by
+# by table, the model whose answers it holds, None for that of the lists, and the metric that it is
+# judged by
+_SERVED = {
     "recommendations": (None, "ndcg@*"),
     "user_rating_factors": ("als", "rmse"),
     "predicted_factors": ("cnn", "auc"),
@@ -54,17 +58,35 @@ _SERVED = {  # by table, the model whose answers it holds, None for that of the 
 def losses(reports: Mapping[str, Any]) -> list[Loss]:
     """The models that lose to a trivial answer, each by the first metric of its kind."""
     return [
-        Loss(row["subject"], trivial.subject, row["metric"], row["value"], other["value"], row.get("standard_error"))
+        Loss(
+            row["subject"],
+            trivial.subject,
+            row["metric"],
+            row["value"],
+            other["value"],
+            row.get("standard_error"),
+        )
         for trivial, row, other in _pairs(reports)
-        if (row["value"] > other["value"] if trivial.lower_is_better else row["value"] < other["value"])
+        if (
+            row["value"] > other["value"]
+            if trivial.lower_is_better
+            else row["value"] < other["value"]
+        )
     ]
 
 
 def gates(reports: Mapping[str, Any], tables: Collection[str], lists_by: str | None) -> list[Gate]:
-    """What is asked of a release of these tables by default: that no model that made them loses to a trivial answer."""
-    served = {(model or lists_by, metric) for table, (model, metric) in _SERVED.items() if table in tables}
+    """What is asked of a release of these tables by default: that no model that made them loses
+    to a trivial answer.
+    """
+    served = {
+        (model or lists_by, metric) for table, (model, metric) in _SERVED.items() if table in tables
+    }
     return [
-        parse(f"{trivial.report}:{row['subject']}.{row['metric']} {'<=' if trivial.lower_is_better else '>='} {trivial.subject}")
+        parse(
+            f"{trivial.report}:{row['subject']}.{row['metric']}"
+            f" {'<=' if trivial.lower_is_better else '>='} {trivial.subject}"
+        )
         for trivial, row, _ in _pairs(reports)
         if (row["subject"], trivial.metric) in served
     ]

@@ -1,4 +1,6 @@
-"""One record of separated values cut byte by byte: what the quick way, many at once, leaves over."""
+"""One record of separated values cut byte by byte: what the quick way, many at once, leaves
+over.
+"""
 
 import re
 from typing import NamedTuple
@@ -11,7 +13,9 @@ WRONG_NUMBER = "wrong number of fields"
 
 
 class Cut(NamedTuple):
-    """A record's end, without its line end, and its fields, or what is wrong with it; `problem` "" asks for more bytes."""
+    """A record's end, without its line end, and its fields, or what is wrong with it; `problem`
+    "" asks for more bytes.
+    """
 
     end: int
     fields: list[bytes]
@@ -29,9 +33,9 @@ class _Incomplete(Exception):
 class Automaton:
     """Cuts records of one dialect into `width` fields (None: any number).
 
-    A quote opens at the beginning of a field only, blanks before it allowed; it closes before a separator or a line end.
-    A quoted field may go on over lines; a record of several lines that has not `width` fields is none: its first line alone
-    is unbalanced.
+    A quote opens at the beginning of a field only, blanks before it allowed; it closes before a
+    separator or a line end. A quoted field may go on over lines; a record of several lines that has
+    not `width` fields is none: its first line alone is unbalanced.
     """
 
     def __init__(self, dialect: Dialect, width: int | None) -> None:
@@ -47,11 +51,17 @@ class Automaton:
         self._escaped = re.compile(escape + special) if escape else None
         if quote:
             self._quoted = re.compile(_quoted(quote, escape), re.DOTALL)
-            self._closing = re.compile(_or(escape and escape + rb".", rb"(" + quote + rb")"), re.DOTALL)
-            self._doubled = re.compile(_or(quote + rb"(" + quote + rb")", escape and escape + special))
+            self._closing = re.compile(
+                _or(escape and escape + rb".", rb"(" + quote + rb")"), re.DOTALL
+            )
+            self._doubled = re.compile(
+                _or(quote + rb"(" + quote + rb")", escape and escape + special)
+            )
 
     def cut(self, data: bytes, start: int, stop: int, is_last: bool) -> Cut:
-        """The record that begins at `start`, whose first line ends at `stop`; `is_last`: nothing follows the data."""
+        """The record that begins at `start`, whose first line ends at `stop`; `is_last`:
+        nothing follows the data.
+        """
         try:
             fields, end = self._fields(data, start, stop, is_last)
         except _Unbalanced:
@@ -85,7 +95,9 @@ class Automaton:
         end = self._text.match(data, at, stop).end()  # type: ignore[union-attr]
         return self._plain(data[at:end]), end, stop
 
-    def _quoted_field(self, data: bytes, at: int, opens: int, stop: int, is_last: bool) -> tuple[bytes, int, int]:
+    def _quoted_field(
+        self, data: bytes, at: int, opens: int, stop: int, is_last: bool
+    ) -> tuple[bytes, int, int]:
         limit = max(stop, opens + LONGEST_QUOTED)
         found = self._quoted.match(data, opens, min(limit, len(data)))
         if found is None:
@@ -99,7 +111,9 @@ class Automaton:
         return self._text_with_quotes(data, at, stop)
 
     def _text_with_quotes(self, data: bytes, at: int, stop: int) -> tuple[bytes, int, int]:
-        """`"Weird Al" Yankovic` is no quoted field: it is text as it stands, if its quotes come in pairs."""
+        """`"Weird Al" Yankovic` is no quoted field: it is text as it stands, if its quotes come
+        in pairs.
+        """
         end = self._text.match(data, at, stop).end()  # type: ignore[union-attr]
         if sum(found[1] is not None for found in self._closing.finditer(data, at, end)) % 2:
             raise _Unbalanced
@@ -127,7 +141,11 @@ def _text(separator: bytes, escape: bytes) -> bytes:
 
 def _quoted(quote: bytes, escape: bytes) -> bytes:
     """A quoted field, its text as the group."""
-    byte = rb"(?!" + _or(quote, escape) + rb")." if quote[-1] > 127 else rb"[^" + quote + escape + rb"]++"
+    byte = (
+        rb"(?!" + _or(quote, escape) + rb")."
+        if quote[-1] > 127
+        else rb"[^" + quote + escape + rb"]++"
+    )
     text = _or(byte, quote * 2, escape and escape + rb".")
     return quote + rb"((?:" + text + rb")*+)" + quote
 

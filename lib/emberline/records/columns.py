@@ -15,7 +15,8 @@ def texts(data: bytes, places: Places, is_null: Mask | None = None) -> pa.Array:
     if not len(low):
         return pa.array([], pa.string())
     offsets = np.empty(2 * len(low), np.int32)
-    offsets[0::2], offsets[1::2] = low, high  # a text, what is between it and the next one, and so on
+    # a text, what is between it and the next one, and so on
+    offsets[0::2], offsets[1::2] = low, high
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
     pieces = pa.Array.from_buffers(pa.string(), len(offsets) - 1, buffers)
     return pieces.take(pa.array(np.arange(0, 2 * len(low), 2, dtype=np.int32), mask=is_null))
@@ -34,7 +35,9 @@ def field(records: Records, position: int, width: int, quote: bytes, blanks: byt
     return _with_cut(found, records, position) if records.cut else found
 
 
-def _unquoted(records: Records, places: Places, quote: bytes, blanks: bytes) -> tuple[Positions, Positions, Mask]:
+def _unquoted(
+    records: Records, places: Places, quote: bytes, blanks: bytes
+) -> tuple[Positions, Positions, Mask]:
     """The places of what quotes enclose, where they do, and where that is."""
     low, high = (edge.copy() for edge in places)
     view = np.frombuffer(records.data, np.uint8)

@@ -1,8 +1,10 @@
-"""Where a large file may be cut: at the beginning of a record, found from any place in it without reading what comes before.
+"""Where a large file may be cut: at the beginning of a record, found from any place in it without
+reading what comes before.
 
-A place is inside a quoted field only if the quotes around it could be the field's: the last one before it that is not doubled
-stands where a field begins, the next one where a field ends, both near enough. Mostly they could not. Where they could, a
-place before it is looked for where they could not, and records are cut from there on.
+A place is inside a quoted field only if the quotes around it could be the field's: the last one
+before it that is not doubled stands where a field begins, the next one where a field ends, both
+near enough. Mostly they could not. Where they could, a place before it is looked for where they
+could not, and records are cut from there on.
 """
 
 import codecs
@@ -42,7 +44,9 @@ class Cutter:
         self._file, self._size = file, size
         self._quote, self._width, self._dialect = dialect.quote.encode(), width, dialect
         escape, quote = re.escape(dialect.escape.encode()), re.escape(self._quote)
-        self._runs = re.compile((escape + rb".|" if escape else b"") + rb"((?:" + quote + rb")++)", re.DOTALL)
+        self._runs = re.compile(
+            (escape + rb".|" if escape else b"") + rb"((?:" + quote + rb")++)", re.DOTALL
+        )
         separator = rb"[ \t]" if dialect.is_whitespace else re.escape(dialect.separator.encode())
         blanks = rb"[" + dialect.blanks + rb"]*+" if dialect.blanks else rb""
         self._closes = re.compile(blanks + rb"(?:" + separator + rb"|[\r\n]|\Z)")
@@ -50,7 +54,9 @@ class Cutter:
         self._blanks = dialect.blanks
 
     def record_after(self, place: int) -> int:
-        """Where the first record begins at `place` or behind it; the file's size where none does."""
+        """Where the first record begins at `place` or behind it; the file's size where none
+        does.
+        """
         if place <= 0 or place >= self._size:
             return max(0, min(place, self._size))
         line = self._line_after(place)
@@ -92,7 +98,11 @@ class Cutter:
                 return self._size
             if found := re.search(rb"\r\n|\n|\r", block):
                 if found[0] == b"\r" and found.end() == len(block) and at + len(block) < self._size:
-                    return at + found.end() + (self._bytes(at + found.end(), at + found.end() + 1) == b"\n")
+                    return (
+                        at
+                        + found.end()
+                        + (self._bytes(at + found.end(), at + found.end() + 1) == b"\n")
+                    )
                 return at + found.end()
             at += len(block)
         return self._size
@@ -109,24 +119,41 @@ class Cutter:
                 ahead *= 4
                 continue
             number = int(np.searchsorted(records.starts, line - sure, "right")) - 1
-            if number < 0 or records.starts[number] == line - sure or records.ends[number] < line - sure:
+            if (
+                number < 0
+                or records.starts[number] == line - sure
+                or records.ends[number] < line - sure
+            ):
                 return line
             return self._line_after(sure + int(records.ends[number]) + 1)
 
 
 class _Window:
-    """Some of a file's bytes, from `start` on, with the runs of quotes in it that do not cancel out."""
+    """Some of a file's bytes, from `start` on, with the runs of quotes in it that do not cancel
+    out.
+    """
 
     def __init__(self, cutter: Cutter, start: int, data: bytes) -> None:
         self._cutter, self._start, self._data = cutter, start, data
-        first = 0 if start == 0 else min((at for at in (data.find(b"\n"), data.find(b"\r")) if at >= 0), default=len(data)) + 1
+        first = (
+            0
+            if start == 0
+            else min(
+                (at for at in (data.find(b"\n"), data.find(b"\r")) if at >= 0), default=len(data)
+            )
+            + 1
+        )
         length = len(cutter._quote)
-        runs = (found.span(1) for found in cutter._runs.finditer(data, first) if found[1] is not None)
+        runs = (
+            found.span(1) for found in cutter._runs.finditer(data, first) if found[1] is not None
+        )
         self._odd = [run for run in runs if (run[1] - run[0]) // length % 2]
         self._first = first
 
     def sure_line(self, line: int) -> int | None:
-        """The last line at or before this one that surely begins a record; None where none in the window does."""
+        """The last line at or before this one that surely begins a record; None where none in
+        the window does.
+        """
         at = line - self._start
         while at >= self._first:
             if self._is_sure(at):
@@ -137,16 +164,23 @@ class _Window:
     def _line_before(self, at: int) -> int:
         """Where the line before the one that begins at `at` begins; -1 where that is not known."""
         end = at - 2 if self._data[at - 2 : at] == b"\r\n" else at - 1
-        found = max(self._data.rfind(b"\n", 0, max(end, 0)), self._data.rfind(b"\r", 0, max(end, 0)))
+        found = max(
+            self._data.rfind(b"\n", 0, max(end, 0)), self._data.rfind(b"\r", 0, max(end, 0))
+        )
         return found + 1 if found >= 0 else 0 if self._start == 0 and at > 0 else -1
 
     def _is_sure(self, at: int) -> bool:
-        """Whether no quoted field can go on there. Only where the window reaches far enough on both sides."""
+        """Whether no quoted field can go on there. Only where the window reaches far enough on
+        both sides.
+        """
         is_start = self._start == 0
         if at == 0 and is_start:
             return True
         number = bisect_left(self._odd, (at, 0))
-        before, after = self._odd[number - 1] if number else None, self._odd[number] if number < len(self._odd) else None
+        before, after = (
+            self._odd[number - 1] if number else None,
+            self._odd[number] if number < len(self._odd) else None,
+        )
         if before is None or before[0] < at - LONGEST_QUOTED:
             if is_start or at - self._first >= LONGEST_QUOTED:
                 return True

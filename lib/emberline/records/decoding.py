@@ -1,7 +1,7 @@
 """Text of any encoding as blocks of whole lines in UTF-8, whatever the length of a line.
 
-Python's codecs decide what bytes mean. Bytes that mean nothing become BAD, which no valid text holds, so that the records around
-them are still cut where they end.
+Python's codecs decide what bytes mean. Bytes that mean nothing become BAD, which no valid text
+holds, so that the records around them are still cut where they end.
 """
 
 import codecs
@@ -39,7 +39,9 @@ def is_utf8(encoding: str) -> bool:
 
 
 def lines(chunks: Iterator[bytes], encoding: str, longest: int = LONGEST) -> Iterator[Block]:
-    """Blocks of whole lines. A line feed, a carriage return, or both end a line. A chunk is shorter than the `longest` line."""
+    """Blocks of whole lines. A line feed, a carriage return, or both end a line. A chunk is
+    shorter than the `longest` line.
+    """
     if is_utf8(encoding):
         for block in _whole_lines(chunks, longest):
             yield Block(_checked(block.data, encoding), block.is_long)
@@ -52,7 +54,9 @@ def _checked(data: bytes, encoding: str) -> bytes:
     try:
         data.decode("ascii" if encoding == "ascii" else "utf-8")
     except UnicodeDecodeError:
-        return data.decode("ascii" if encoding == "ascii" else "utf-8", _MARK).encode("utf-8", "surrogatepass")
+        return data.decode("ascii" if encoding == "ascii" else "utf-8", _MARK).encode(
+            "utf-8", "surrogatepass"
+        )
     return data
 
 
@@ -97,10 +101,15 @@ def _last_line_end(chunk: bytes) -> int:
 
 
 def _after_line_end(chunk: bytes) -> tuple[bytes, bool]:
-    """What follows the line, with its end, which is then an empty one; and whether it goes on in the next chunk."""
+    """What follows the line, with its end, which is then an empty one; and whether it goes on
+    in the next chunk.
+    """
     first = _first_line_end(chunk)
     return (chunk[first:], False) if first >= 0 else (b"", True)
 
 
 def _shown(line: bytes) -> Block:
-    return Block(line[:SHOWN].decode("utf-8", "replace").replace("\r", " ").replace("\n", " ").encode(), is_long=True)
+    return Block(
+        line[:SHOWN].decode("utf-8", "replace").replace("\r", " ").replace("\n", " ").encode(),
+        is_long=True,
+    )

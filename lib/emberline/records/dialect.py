@@ -1,4 +1,6 @@
-"""How text files are written: what ends a field, what quotes it, what is no data, and in which encoding."""
+"""How text files are written: what ends a field, what quotes it, what is no data, and in which
+encoding.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +9,9 @@ WHITESPACE = "whitespace"  # the separator of any number of blanks and tabs
 
 @dataclass(frozen=True)
 class Dialect:
-    """`kind` is csv or json; a separator is any text, or WHITESPACE; `quote`, `escape` and `comment` may be empty."""
+    """`kind` is csv or json; a separator is any text, or WHITESPACE; `quote`, `escape` and
+    `comment` may be empty.
+    """
 
     kind: str = "csv"
     separator: str = ","
@@ -20,7 +24,11 @@ class Dialect:
     @property
     def blanks(self) -> bytes:
         """What may stand between a separator and a quote."""
-        return b"" if self.is_whitespace else bytes(byte for byte in b" \t" if chr(byte) not in self.separator)
+        return (
+            b""
+            if self.is_whitespace
+            else bytes(byte for byte in b" \t" if chr(byte) not in self.separator)
+        )
 
     @property
     def is_whitespace(self) -> bool:

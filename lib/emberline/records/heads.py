@@ -1,4 +1,6 @@
-"""The beginning of a text file: whether it is text, and what its first lines say of those that follow."""
+"""The beginning of a text file: whether it is text, and what its first lines say of those that
+follow.
+"""
 
 import difflib
 import re
@@ -18,8 +20,18 @@ Wanted = Mapping[str, str | int]
 HEAD = 1 << 20  # bytes
 SEPARATORS = (",", ";", "\t", "|", "::", WHITESPACE)
 _SEPARATOR_LINE = re.compile(r'"?sep=(\t|\\t|[^"])"?', re.IGNORECASE)  # how a file tells Excel
-_MAGICS = {b"PAR1": "Parquet", b"\x89PNG": "a PNG picture", b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
-_MAGICS |= {b"\xff\xd8\xff": "a JPEG picture", b"%PDF": "a PDF", b"SQLite format": "an SQLite database"}
+_MAGICS = {
+    b"PAR1": "Parquet",
+    b"\x89PNG": "a PNG picture",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+}
+_MAGICS |= {
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"%PDF": "a PDF",
+    b"SQLite format": "an SQLite database",
+}
 _MAGICS |= {b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -34,9 +46,11 @@ class Head:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a file's first lines say: its dialect, the names of its fields (none without a header), how many there are.
+    """What a file's first lines say: its dialect, the names of its fields (none without a header),
+    how many there are.
 
-    `dropped` are the texts of lines that are no data, wherever they stand: the header, and the line that names the separator.
+    `dropped` are the texts of lines that are no data, wherever they stand: the header, and the line
+    that names the separator.
     """
 
     dialect: Dialect
@@ -46,7 +60,9 @@ class Layout:
     first: str = ""  # the line that was cut
 
     def position(self, column: str | int, name: str) -> int:
-        """Where a column stands, from 0. Raises SchemaError for one that the file `name` does not have, or has twice."""
+        """Where a column stands, from 0. Raises SchemaError for one that the file `name` does
+        not have, or has twice.
+        """
         if isinstance(column, int):
             if column > self.width:
                 raise SchemaError(
@@ -61,9 +77,9 @@ class Layout:
                 else f"appears {self.names.count(column)} times"
             )
             raise SchemaError(
-                f"{name}: column {column!r} {what}; the header, cut at {self.dialect.separator!r}, has: "
-                f"{shorten(', '.join(self.names))}; correct columns, separator, comment or header in the pipeline file"
-                f"{self._hint(column)}"
+                f"{name}: column {column!r} {what}; the header, cut at {self.dialect.separator!r},"
+                f" has: {shorten(', '.join(self.names))}; correct columns, separator, comment or"
+                f" header in the pipeline file{self._hint(column)}"
             )
         return self.names.index(column)
 
@@ -77,14 +93,17 @@ class Layout:
 
 
 def near(name: str, names: Sequence[str]) -> str:
-    """A question that names the one that is nearly `name`, whatever the case of its letters; "" without one."""
+    """A question that names the one that is nearly `name`, whatever the case of its letters; ""
+    without one.
+    """
     folded = {other.casefold(): other for other in reversed(names)}
     close = difflib.get_close_matches(name.casefold(), list(folded), n=1)
     return f" (did you mean {folded[close[0]]!r}?)" if close else ""
 
 
 def read_head(file: Any, name: str, encoding: str, size: int = HEAD) -> Head:
-    """Lines of about the first `size` bytes of text; of a line that goes on and on, no more is read than shows that it does.
+    """Lines of about the first `size` bytes of text; of a line that goes on and on, no more is read
+    than shows that it does.
 
     Raises DataError for what is not text, or is damaged there.
     """
@@ -112,14 +131,23 @@ def _checked(blocks: Iterator[bytes], name: str, encoding: str) -> Iterator[byte
 def _check_is_text(start: bytes, name: str, encoding: str) -> None:
     kind = next((kind for magic, kind in _MAGICS.items() if start.startswith(magic)), None)
     zeros = start.count(0)
-    if kind is None and zeros >= 4 and zeros * 16 >= len(start) and not encoding.startswith(("utf-16", "utf-32")):
+    if (
+        kind is None
+        and zeros >= 4
+        and zeros * 16 >= len(start)
+        and not encoding.startswith(("utf-16", "utf-32"))
+    ):
         kind = "a binary file (it holds zero bytes)"
     if kind:
-        raise DataError(f"{name} is not text but {kind}; set format, encoding or path to what it is")
+        raise DataError(
+            f"{name} is not text but {kind}; set format, encoding or path to what it is"
+        )
 
 
 def layout(head: Head, dialect: Dialect) -> Layout | None:
-    """What the first lines say; None where none is data. Raises DataError for a first line that cannot be cut."""
+    """What the first lines say; None where none is data. Raises DataError for a first line that
+    cannot be cut.
+    """
     lines = split_lines(head.data)
     dropped: list[str] = []
     for number in range(len(lines.starts)):
@@ -133,7 +161,10 @@ def layout(head: Head, dialect: Dialect) -> Layout | None:
         start, stop = int(lines.starts[number]), int(lines.ends[number])
         cut = Automaton(dialect, None).cut(head.data, start, stop, True)
         if cut.problem:
-            raise DataError(f"{head.name}: its first line cannot be cut at {dialect.separator!r}: {cut.problem}: {shorten(text)}")
+            raise DataError(
+                f"{head.name}: its first line cannot be cut at {dialect.separator!r}:"
+                f" {cut.problem}: {shorten(text)}"
+            )
         fields = tuple(field.replace(BAD, REPLACEMENT).decode().strip() for field in cut.fields)
         if not dialect.header:
             return Layout(dialect, (), len(fields), tuple(dropped), text)
@@ -148,10 +179,15 @@ def _text(lines: Lines, number: int) -> str:
 
 def _names(first: str, dialect: Dialect) -> list[str]:
     data = first.encode()
-    return [field.decode().strip() for field in Automaton(dialect, None).cut(data, 0, len(data), True).fields]
+    return [
+        field.decode().strip()
+        for field in Automaton(dialect, None).cut(data, 0, len(data), True).fields
+    ]
 
 
 def shorten(text: str) -> str:
     """As much of a text as fits a message of one line, without what a terminal would obey."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:201])
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:201]
+    )
     return shown if len(text) <= 200 else shown[:200] + "..."

@@ -1,7 +1,8 @@
 """JSON lines as batches of records: raw text, what is wrong with it, and the wanted values as text.
 
-A value is text as JSON writes it. A list is the words of a column that may hold several, and a problem elsewhere; an object is a
-problem, into which a path reaches: `_id.$oid` is the value of `$oid` in the object `_id`, unless a key has that very name.
+A value is text as JSON writes it. A list is the words of a column that may hold several, and a
+problem elsewhere; an object is a problem, into which a path reaches: `_id.$oid` is the value of
+`$oid` in the object `_id`, unless a key has that very name.
 """
 
 import json
@@ -36,7 +37,9 @@ _DECODER = json.JSONDecoder(parse_int=str, parse_float=_number, parse_constant=s
 def batches(
     blocks: Iterator[Block], encoding: str, keys: Mapping[str, str], lists: Collection[str] = ()
 ) -> Iterator[pa.RecordBatch]:
-    """Columns raw, problem and, as text, the values of `keys`, of which `lists` may be lists: a row for every line not blank."""
+    """Columns raw, problem and, as text, the values of `keys`, of which `lists` may be lists: a
+    row for every line not blank.
+    """
     for block in blocks:
         if block.is_long:
             yield too_long(block.data, list(keys))
@@ -44,7 +47,9 @@ def batches(
             yield _batch(block.data, encoding, keys, lists)
 
 
-def _batch(data: bytes, encoding: str, keys: Mapping[str, str], lists: Collection[str]) -> pa.RecordBatch:
+def _batch(
+    data: bytes, encoding: str, keys: Mapping[str, str], lists: Collection[str]
+) -> pa.RecordBatch:
     lines = _filled(split_lines(data))
     problems = [
         (f"not valid {encoding}", holding(lines, BAD)),
@@ -58,13 +63,17 @@ def _batch(data: bytes, encoding: str, keys: Mapping[str, str], lists: Collectio
         array, more = _column(objects, key, new in lists)
         arrays.append(array)
         problems += more
-    return pa.record_batch([raw, columns.labels(len(raw), problems), *arrays], ["raw", "problem", *keys])
+    return pa.record_batch(
+        [raw, columns.labels(len(raw), problems), *arrays], ["raw", "problem", *keys]
+    )
 
 
 def _filled(lines: Lines) -> Lines:
     """The lines that are not blank."""
     filled = lines.ends > lines.starts
-    for number in np.flatnonzero(filled & (lines.bytes[np.minimum(lines.starts, len(lines.data) - 1)] == 32)).tolist():
+    for number in np.flatnonzero(
+        filled & (lines.bytes[np.minimum(lines.starts, len(lines.data) - 1)] == 32)
+    ).tolist():
         filled[number] = bool(lines.data[lines.starts[number] : lines.ends[number]].strip(b" "))
     return Lines(lines.data, lines.starts[filled], lines.ends[filled])
 
@@ -108,20 +117,34 @@ def _reached(found: Object, path: str) -> tuple[bool, Any]:
     return False, None
 
 
-def _column(objects: Sequence[Object | None], key: str, is_list: bool) -> tuple[pa.Array, list[tuple[str, Positions]]]:
+def _column(
+    objects: Sequence[Object | None], key: str, is_list: bool
+) -> tuple[pa.Array, list[tuple[str, Positions]]]:
     """The values of a key as text, and what is wrong in which rows."""
     values = [None if found is None else value(found, key) for found in objects]
     kinds = set(map(type, values))
-    problems = [(f"{key} is an object", _where(type(v) is dict for v in values))] if dict in kinds else []
+    problems = (
+        [(f"{key} is an object", _where(type(v) is dict for v in values))] if dict in kinds else []
+    )
     if list in kinds:
         wrong = (type(v) is list and not (is_list and _are_words(v)) for v in values)
-        problems.append((f"{key} is a list" if not is_list else f"{key} is a list of more than words", _where(wrong)))
+        problems.append(
+            (
+                f"{key} is a list" if not is_list else f"{key} is a list of more than words",
+                _where(wrong),
+            )
+        )
     texts = values if kinds <= {str, type(None)} else [_text(v, is_list) for v in values]
     try:
         array = pa.array(texts, pa.string())
     except UnicodeEncodeError:
-        problems.append((LONE_SURROGATE, _where(v is not None and not _is_unicode(v) for v in texts)))
-        array = pa.array([None if v is None else v.encode("utf-8", "replace").decode() for v in texts], pa.string())
+        problems.append(
+            (LONE_SURROGATE, _where(v is not None and not _is_unicode(v) for v in texts))
+        )
+        array = pa.array(
+            [None if v is None else v.encode("utf-8", "replace").decode() for v in texts],
+            pa.string(),
+        )
     if any("\0" in v for v in texts if v):
         problems.append((NUL, _where(v is not None and "\0" in v for v in texts)))
     return array, problems
@@ -132,7 +155,11 @@ def _text(found: Any, is_list: bool) -> str | None:
     if type(found) is bool:
         return "true" if found else "false"
     if type(found) is list:
-        return "".join(WORDS + (_text(v, False) or "") for v in found) or WORDS if is_list and _are_words(found) else None
+        return (
+            "".join(WORDS + (_text(v, False) or "") for v in found) or WORDS
+            if is_list and _are_words(found)
+            else None
+        )
     return None if type(found) is dict else found
 
 
@@ -144,24 +171,32 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-# ------------------------------------------------------------------------------------------------------------------- heads
+# --------------------------------------------------------------------------------------------------
+# heads
 
 
 def layout(head: Head, dialect: Dialect) -> Layout | None:
-    """The keys that a file's first objects have. Raises DataError where the first line is no object."""
+    """The keys that a file's first objects have. Raises DataError where the first line is no
+    object.
+    """
     texts = _texts(head)
     first = next((text for text in texts if text.strip()), None)
     if first is None:
         return None
     if not first.lstrip().startswith("{"):
-        raise DataError(f"{head.name} is not JSON lines: expected one object {{...}} per line, found {shorten(first)}")
+        raise DataError(
+            f"{head.name} is not JSON lines: expected one object {{...}} per line, found"
+            f" {shorten(first)}"
+        )
     names = dict.fromkeys(name for text in texts for name in _object(text) or {})
     return Layout(dialect, tuple(names), len(names))
 
 
 def _texts(head: Head) -> list[str]:
     lines = _filled(split_lines(head.data))
-    found: list[str] = columns.texts(head.data.replace(BAD, REPLACEMENT), (lines.starts, lines.ends)).to_pylist()
+    found: list[str] = columns.texts(
+        head.data.replace(BAD, REPLACEMENT), (lines.starts, lines.ends)
+    ).to_pylist()
     return found
 
 
@@ -173,7 +208,9 @@ def keys_of(wanted: Wanted) -> dict[str, str]:
 
 
 def missing(head: Head, wanted: Wanted) -> set[str]:
-    """The wanted keys that no object of a file's head has. Raises SchemaError for one whose values are all objects."""
+    """The wanted keys that no object of a file's head has. Raises SchemaError for one whose
+    values are all objects.
+    """
     objects = [found for line in _texts(head) if (found := _object(line))]
     keys = set(keys_of(wanted).values())
     for key in sorted(keys):
@@ -181,8 +218,9 @@ def missing(head: Head, wanted: Wanted) -> set[str]:
         if values and all(isinstance(v, dict) for v in values):
             paths = list(_leaves(values[0], key))
             raise SchemaError(
-                f"{head.name}: {key} is an object, {shorten(json.dumps(values[0], ensure_ascii=False))}; "
-                f"name what is meant in it: {' or '.join(map(repr, paths[:5]))}"
+                f"{head.name}: {key} is an object,"
+                f" {shorten(json.dumps(values[0], ensure_ascii=False))}; name what is meant in it:"
+                f" {' or '.join(map(repr, paths[:5]))}"
             )
     return {key for key in keys if not any(has(found, key) for found in objects)}
 
@@ -190,12 +228,18 @@ def missing(head: Head, wanted: Wanted) -> set[str]:
 def _leaves(found: Object, path: str) -> Iterator[str]:
     """The paths to the values in an object that are no objects."""
     for name, inner in found.items():
-        yield from _leaves(inner, f"{path}.{name}") if isinstance(inner, dict) else [f"{path}.{name}"]
+        yield from (
+            _leaves(inner, f"{path}.{name}") if isinstance(inner, dict) else [f"{path}.{name}"]
+        )
 
 
 def count(blocks: Iterator[Block]) -> int:
     """How many records there are."""
-    return sum(1 if block.is_long else len(_filled(split_lines(block.data)).starts) for block in blocks if block.data)
+    return sum(
+        1 if block.is_long else len(_filled(split_lines(block.data)).starts)
+        for block in blocks
+        if block.data
+    )
 
 
 def count_present(blocks: Iterator[Block], keys: Sequence[str]) -> list[int]:

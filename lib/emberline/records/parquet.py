@@ -1,8 +1,10 @@
-"""Rows of raw Parquet files as batches of records: raw text, what is wrong with a row, and the wanted values as text.
+"""Rows of raw Parquet files as batches of records: raw text, what is wrong with a row, and the
+wanted values as text.
 
-Only the wanted columns are read, page by page, each compared with its checksum where it has one, and the rows are counted against
-the footer. A name that no column has reaches into structs by dots: `image.bytes`. One value has one text, whatever its type in
-this file or that: 17850, 17850.0 and decimal 17850.00 are "17850", and NaN is nothing.
+Only the wanted columns are read, page by page, each compared with its checksum where it has one,
+and the rows are counted against the footer. A name that no column has reaches into structs by dots:
+`image.bytes`. One value has one text, whatever its type in this file or that: 17850, 17850.0 and
+decimal 17850.00 are "17850", and NaN is nothing.
 """
 
 import json
@@ -30,14 +32,17 @@ _BAD_TEXT = "not valid utf-8"
 _BATCH_ROWS = 16_384
 _PICTURES = ("image",)
 _BATCH_BYTES = 16 << 20  # of encoded pictures
-_PICTURE = "bytes"  # the field of a struct that holds an encoded picture, beside `path`, in datasets of Hugging Face
+# the field of a struct that holds an encoded picture, beside `path`, in datasets of Hugging Face
+_PICTURE = "bytes"
 _WHOLE_MAX = 2.0**63
 _NO_VALUES = "expected a text, a number, true or false, or a moment"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a file's footer says: its columns, and the rows and uncompressed bytes of each row group."""
+    """What a file's footer says: its columns, and the rows and uncompressed bytes of each row
+    group.
+    """
 
     names: tuple[str, ...]
     group_rows: tuple[int, ...]
@@ -83,17 +88,25 @@ class _Column:
 
 
 def names_of(wanted: Wanted) -> dict[str, str]:
-    """The wanted columns. Raises ConfigError for a position, which Parquet's columns have, but nobody counts."""
+    """The wanted columns. Raises ConfigError for a position, which Parquet's columns have, but
+    nobody counts.
+    """
     if any(isinstance(column, int) for column in wanted.values()):
         raise ConfigError("columns of Parquet have names, found a position; give the names")
     return {new: str(column) for new, column in wanted.items()}
 
 
-def layout(file: Any, name: str, wanted: Wanted, lists: Collection[str] = (), pictures: Collection[str] = ()) -> Layout:
+def layout(
+    file: Any,
+    name: str,
+    wanted: Wanted,
+    lists: Collection[str] = (),
+    pictures: Collection[str] = (),
+) -> Layout:
     """What the footer of a file says.
 
-    Raises DataError for a file that is not whole, SchemaError for a wanted column that is missing, there twice, or of a type
-    that is no text; the columns `lists` may be lists.
+    Raises DataError for a file that is not whole, SchemaError for a wanted column that is missing,
+    there twice, or of a type that is no text; the columns `lists` may be lists.
     """
     opened = _open(file, name)
     with _explained(name):
@@ -104,9 +117,11 @@ def layout(file: Any, name: str, wanted: Wanted, lists: Collection[str] = (), pi
 
 
 def picture_layout(file: Any, name: str, wanted: Wanted, label_names: Sequence[str] = ()) -> Layout:
-    """What the footer of a file of pictures says: the column `image` is bytes, or a struct with a field `bytes`.
+    """What the footer of a file of pictures says: the column `image` is bytes, or a struct with a
+    field `bytes`.
 
-    Raises as `layout`, and SchemaError for labels that are no numbers though they have `label_names`.
+    Raises as `layout`, and SchemaError for labels that are no numbers though they have
+    `label_names`.
     """
     opened = _open(file, name)
     with _explained(name):
@@ -116,20 +131,30 @@ def picture_layout(file: Any, name: str, wanted: Wanted, label_names: Sequence[s
             _check_is_bytes(column, name)
         else:
             _check_type(column, name, False)
-    if label_names and "label" in found and not pa.types.is_integer(_plain_type(found["label"].kind)):
+    if (
+        label_names
+        and "label" in found
+        and not pa.types.is_integer(_plain_type(found["label"].kind))
+    ):
         label = found["label"]
         raise SchemaError(
-            f"{name}: column {label.name!r} is {label.kind}, and label_names are for numbers from 0; remove images.label_names"
+            f"{name}: column {label.name!r} is {label.kind}, and label_names are for numbers from"
+            " 0; remove images.label_names"
         )
     return _layout(opened, name)
 
 
 def _layout(opened: pq.ParquetFile, name: str) -> Layout:
     with _explained(name):
-        # What a group says of its columns is not asked for: in a damaged or encrypted footer that aborts the process.
+        # What a group says of its columns is not asked for: in a damaged or encrypted footer that
+        # aborts the process.
         groups = [opened.metadata.row_group(number) for number in range(opened.num_row_groups)]
         rows = tuple(group.num_rows for group in groups)
-        return Layout(tuple(opened.schema_arrow.names), rows, tuple(max(group.total_byte_size, 0) for group in groups))
+        return Layout(
+            tuple(opened.schema_arrow.names),
+            rows,
+            tuple(max(group.total_byte_size, 0) for group in groups),
+        )
 
 
 def read(
@@ -142,8 +167,8 @@ def read(
 ) -> Iterator[pa.RecordBatch]:
     """Columns raw, problem and one of text per key of `wanted`.
 
-    Moments in the columns `moments` are microseconds behind a MOMENT, elsewhere as people write them. Raises DataError where a
-    row is missing or cannot be read.
+    Moments in the columns `moments` are microseconds behind a MOMENT, elsewhere as people write
+    them. Raises DataError where a row is missing or cannot be read.
     """
     opened = _open(file, name)
     found = _columns(opened, name, names_of(wanted))
@@ -163,8 +188,12 @@ def read_tasks(
         for task in batch.to_pylist():
             with opened(task["uri"]) as file:
                 for rows in read(file, task["uri"], wanted, piece_of(task), lists, moments):
-                    source_file = pa.repeat(pa.scalar(task["source_file"], pa.string()), rows.num_rows)
-                    yield pa.record_batch([source_file, *rows.columns], ["source_file", *rows.schema.names])
+                    source_file = pa.repeat(
+                        pa.scalar(task["source_file"], pa.string()), rows.num_rows
+                    )
+                    yield pa.record_batch(
+                        [source_file, *rows.columns], ["source_file", *rows.schema.names]
+                    )
 
 
 def piece_of(task: Mapping[str, Any]) -> Piece:
@@ -173,9 +202,13 @@ def piece_of(task: Mapping[str, Any]) -> Piece:
 
 
 def read_pictures(
-    batches: Iterator[pa.RecordBatch], wanted: Wanted, label_names: Sequence[str], opened: Callable[[str], Any]
+    batches: Iterator[pa.RecordBatch],
+    wanted: Wanted,
+    label_names: Sequence[str],
+    opened: Callable[[str], Any],
 ) -> Iterator[pa.RecordBatch]:
-    """TASKS to columns source_file, position, item_id, label and content, of the wanted columns item_id, image and label.
+    """TASKS to columns source_file, position, item_id, label and content, of the wanted columns
+    item_id, image and label.
 
     Raises DataError for a label without a name, and as `read`.
     """
@@ -186,12 +219,20 @@ def read_pictures(
                 for values in _pictures(file, task, wanted):
                     rows = len(values["image"])
                     known = [pa.repeat(pa.scalar(task["source_file"], pa.string()), rows)]
-                    known += [pa.array(np.arange(position, position + rows)), as_text(values["item_id"])[0]]
+                    known += [
+                        pa.array(np.arange(position, position + rows)),
+                        as_text(values["item_id"])[0],
+                    ]
                     label = (
-                        _labels(values["label"], label_names, task["uri"]) if "label" in values else pa.nulls(rows, pa.string())
+                        _labels(values["label"], label_names, task["uri"])
+                        if "label" in values
+                        else pa.nulls(rows, pa.string())
                     )
                     content = values["image"].cast(pa.binary())
-                    yield pa.record_batch([*known, label, content], ["source_file", "position", "item_id", "label", "content"])
+                    yield pa.record_batch(
+                        [*known, label, content],
+                        ["source_file", "position", "item_id", "label", "content"],
+                    )
                     position += rows
 
 
@@ -210,25 +251,42 @@ def _labels(values: pa.Array, names: Sequence[str], name: str) -> pa.Array:
     numbers = pc.if_else(pc.less(values, 0), pa.scalar(None, values.type), values).cast(pa.int64())
     highest = pc.max(numbers).as_py()
     if highest is not None and highest >= len(names):
-        raise DataError(f"{name}: label {highest} has no name: images.label_names has {len(names)}, for 0 to {len(names) - 1}")
+        raise DataError(
+            f"{name}: label {highest} has no name: images.label_names has {len(names)}, for 0 to"
+            f" {len(names) - 1}"
+        )
     return pa.array(names, pa.string()).take(numbers)
 
 
 def head(
-    file: Any, name: str, wanted: Wanted, lists: Collection[str] = (), moments: Collection[str] = (), rows: int = 1000
+    file: Any,
+    name: str,
+    wanted: Wanted,
+    lists: Collection[str] = (),
+    moments: Collection[str] = (),
+    rows: int = 1000,
 ) -> tuple[Layout, pa.RecordBatch]:
-    """What a file's footer says, and its first records as `read` has them. Raises as `layout` and `read`."""
+    """What a file's footer says, and its first records as `read` has them. Raises as `layout`
+    and `read`.
+    """
     known, opened = layout(file, name, wanted, lists), _open(file, name)
     found = _columns(opened, name, names_of(wanted))
-    pieces = (Piece(number, count, 0, min(rows, count)) for number, count in enumerate(known.group_rows) if count)
-    first = next((batch for piece in pieces for batch in _rows(opened, name, piece, found, rows)), None)
+    pieces = (
+        Piece(number, count, 0, min(rows, count))
+        for number, count in enumerate(known.group_rows)
+        if count
+    )
+    first = next(
+        (batch for piece in pieces for batch in _rows(opened, name, piece, found, rows)), None
+    )
     if first is None:
         empty = pa.schema([(key, pa.string()) for key in ("raw", "problem", *found)])
         return known, pa.RecordBatch.from_pylist([], empty)
     return known, _records(first, found, lists, moments)
 
 
-# ------------------------------------------------------------------------------------------------- the file
+# -------------------------------------------------------------------------------------------------
+# the file
 
 
 def _open(file: Any, name: str) -> pq.ParquetFile:
@@ -242,12 +300,23 @@ def _explained(name: str, what: str = "cannot be read") -> Iterator[None]:
     """Raises DataError where the file gives way."""
     try:
         yield
-    except (OSError, ValueError, KeyError, NotImplementedError, MemoryError, pa.ArrowException) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        NotImplementedError,
+        MemoryError,
+        pa.ArrowException,
+    ) as error:
         why = " ".join(str(error).split())
         if "ncrypt" in why or "ecrypt" in why:
-            raise DataError(f"{name} is encrypted, for which there is no key here; decrypt it first") from None
+            raise DataError(
+                f"{name} is encrypted, for which there is no key here; decrypt it first"
+            ) from None
         if "codec" in why.lower() and "support" in why.lower():
-            raise DataError(f"{name} is compressed in a way that is not read here ({why}); write it with zstd") from None
+            raise DataError(
+                f"{name} is compressed in a way that is not read here ({why}); write it with zstd"
+            ) from None
         raise DataError(f"{name} {what}: {why}") from None
 
 
@@ -265,12 +334,14 @@ def _rows(
             return
     if at != piece.rows:
         raise DataError(
-            f"{name} cannot be read: its row group {piece.group} holds {at:,} rows where its footer says {piece.rows:,}; "
-            "it is damaged, or was changed while it was read"
+            f"{name} cannot be read: its row group {piece.group} holds {at:,} rows where its footer"
+            f" says {piece.rows:,}; it is damaged, or was changed while it was read"
         )
 
 
-def _batches(opened: pq.ParquetFile, name: str, group: int, found: Mapping[str, _Column], rows: int) -> Iterator[pa.RecordBatch]:
+def _batches(
+    opened: pq.ParquetFile, name: str, group: int, found: Mapping[str, _Column], rows: int
+) -> Iterator[pa.RecordBatch]:
     names = list(dict.fromkeys(".".join(column.path) for column in found.values()))
     with _explained(name):
         if group >= opened.num_row_groups:
@@ -278,10 +349,13 @@ def _batches(opened: pq.ParquetFile, name: str, group: int, found: Mapping[str, 
         yield from opened.iter_batches(rows, [group], names, use_threads=False)
 
 
-# ---------------------------------------------------------------------------------------------- the columns
+# ---------------------------------------------------------------------------------------------- the
+# columns
 
 
-def _columns(opened: pq.ParquetFile, name: str, wanted: Mapping[str, str], pictures: Collection[str] = ()) -> dict[str, _Column]:
+def _columns(
+    opened: pq.ParquetFile, name: str, wanted: Mapping[str, str], pictures: Collection[str] = ()
+) -> dict[str, _Column]:
     """Where the wanted columns are. Raises SchemaError for one that is missing, or there twice."""
     schema: pa.Schema = opened.schema_arrow
     found = {}
@@ -291,8 +365,8 @@ def _columns(opened: pq.ParquetFile, name: str, wanted: Mapping[str, str], pictu
         if times > 1 or path is None:
             what = f"appears {times} times" if times else f"is missing{near(column, schema.names)}"
             raise SchemaError(
-                f"{name}: column {column!r} {what}; the file has: {shorten(', '.join(schema.names))}; "
-                "correct columns in the pipeline file"
+                f"{name}: column {column!r} {what}; the file has:"
+                f" {shorten(', '.join(schema.names))}; correct columns in the pipeline file"
             )
         if new in pictures and pa.types.is_struct(_type_at(schema, path)):
             path = (*path, _PICTURE)
@@ -341,8 +415,8 @@ def _check_type(column: _Column, name: str, may_be_list: bool) -> None:
 def _check_is_bytes(column: _Column, name: str) -> None:
     if not _is_binary(_plain_type(column.kind)) or pa.types.is_string(column.kind):
         raise SchemaError(
-            f"{name}: column {column.name!r} is {column.kind}, expected the bytes of encoded pictures (PNG, JPEG, ...), "
-            f"or a struct with such a field {_PICTURE!r}"
+            f"{name}: column {column.name!r} is {column.kind}, expected the bytes of encoded"
+            f" pictures (PNG, JPEG, ...), or a struct with such a field {_PICTURE!r}"
         )
 
 
@@ -356,14 +430,20 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
 
 
-# ----------------------------------------------------------------------------------------------- the values
+# -----------------------------------------------------------------------------------------------
+# the values
 
 
 def _records(
-    batch: pa.RecordBatch, found: Mapping[str, _Column], lists: Collection[str], moments: Collection[str]
+    batch: pa.RecordBatch,
+    found: Mapping[str, _Column],
+    lists: Collection[str],
+    moments: Collection[str],
 ) -> pa.RecordBatch:
     problems: list[tuple[str, Positions]] = []
     readable: dict[str, pa.Array] = {}
@@ -380,7 +460,9 @@ def _records(
             readable.setdefault(column.name, _as_json(text, _plain(values)))
         problems += more
     raw = _objects(readable, batch.num_rows)
-    return pa.record_batch([raw, columns.labels(batch.num_rows, problems), *texts.values()], ["raw", "problem", *texts])
+    return pa.record_batch(
+        [raw, columns.labels(batch.num_rows, problems), *texts.values()], ["raw", "problem", *texts]
+    )
 
 
 def as_text(values: pa.Array) -> tuple[pa.Array, list[tuple[str, Positions]]]:
@@ -401,7 +483,10 @@ def as_text(values: pa.Array) -> tuple[pa.Array, list[tuple[str, Positions]]]:
 def _plain(values: pa.Array) -> pa.Array:
     """The values without a dictionary, or a type of somebody's own, around them."""
     if isinstance(values.type, pa.UuidType):
-        ids = (None if value is None else str(uuid.UUID(bytes=value)) for value in values.storage.to_pylist())
+        ids = (
+            None if value is None else str(uuid.UUID(bytes=value))
+            for value in values.storage.to_pylist()
+        )
         return pa.array(ids, pa.string())
     if isinstance(values.type, pa.BaseExtensionType):
         return _plain(values.storage)
@@ -430,7 +515,9 @@ def _decoded(values: pa.Array) -> tuple[pa.Array, list[tuple[str, Positions]]]:
     except pa.ArrowInvalid:
         content = values.cast(pa.binary()).to_pylist()
         decoded = [None if value is None else value.decode(errors="replace") for value in content]
-        wrong = [i for i, text in enumerate(decoded) if text is not None and text.encode() != content[i]]
+        wrong = [
+            i for i, text in enumerate(decoded) if text is not None and text.encode() != content[i]
+        ]
         texts, problems = pa.array(decoded, pa.string()), [(_BAD_TEXT, np.array(wrong))]
     zero = pc.match_substring(texts, "\0").fill_null(False)
     if pc.any(zero).as_py():
@@ -485,7 +572,9 @@ def _moments_as_text(values: pa.Array) -> pa.Array:
     if pa.types.is_date(values.type):
         return values.cast(pa.date32()).cast(pa.string())
     texts = _microseconds(values).cast(pa.string())
-    return pc.replace_substring_regex(pc.replace_substring_regex(texts, r"(\.\d*?)0+$", r"\1"), r"\.$", "")
+    return pc.replace_substring_regex(
+        pc.replace_substring_regex(texts, r"(\.\d*?)0+$", r"\1"), r"\.$", ""
+    )
 
 
 def _words(values: pa.Array) -> tuple[pa.Array, list[tuple[str, Positions]]]:
@@ -496,7 +585,9 @@ def _words(values: pa.Array) -> tuple[pa.Array, list[tuple[str, Positions]]]:
     words = pa.ListArray.from_arrays(_offsets(parents, len(values)), texts.fill_null(""))
     joined = pc.binary_join(words, WORDS)
     whole = pc.binary_join_element_wise(WORDS, joined, "")
-    return pc.if_else(values.is_null(), pa.scalar(None, pa.string()), whole), [(what, parents[at]) for what, at in problems]
+    return pc.if_else(values.is_null(), pa.scalar(None, pa.string()), whole), [
+        (what, parents[at]) for what, at in problems
+    ]
 
 
 def _offsets(parents: Positions, rows: int) -> pa.Array:
@@ -505,13 +596,15 @@ def _offsets(parents: Positions, rows: int) -> pa.Array:
     return pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
 
 
-# --------------------------------------------------------------------------------------------- rows as JSON
+# --------------------------------------------------------------------------------------------- rows
+# as JSON
 
 
 def _as_json(texts: pa.Array, values: pa.Array) -> pa.Array:
     kind = values.type
     if pa.types.is_floating(kind):
-        return pc.if_else(pc.is_nan(values).fill_null(False), "NaN", texts)  # as Python's json has it
+        # as Python's json has it
+        return pc.if_else(pc.is_nan(values).fill_null(False), "NaN", texts)
     is_literal = pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
     return texts if is_literal else _quoted(texts)
 
@@ -526,8 +619,13 @@ def _quoted(texts: pa.Array) -> pa.Array:
 
 
 def _listed(words: pa.Array) -> pa.Array:
-    lists = ((text and text[1:].split(WORDS)) if text != WORDS else [] for text in words.to_pylist())
-    return pa.array((found if found is None else json.dumps(found, ensure_ascii=False) for found in lists), pa.string())
+    lists = (
+        (text and text[1:].split(WORDS)) if text != WORDS else [] for text in words.to_pylist()
+    )
+    return pa.array(
+        (found if found is None else json.dumps(found, ensure_ascii=False) for found in lists),
+        pa.string(),
+    )
 
 
 def _objects(readable: Mapping[str, pa.Array], rows: int) -> pa.Array:

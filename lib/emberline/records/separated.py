@@ -1,4 +1,6 @@
-"""Separated values as batches of records: raw text, what is wrong with it, and the wanted fields as text."""
+"""Separated values as batches of records: raw text, what is wrong with it, and the wanted
+fields as text.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -16,8 +18,12 @@ TOO_LONG = f"longer than {decoding.LONGEST >> 20} MiB"
 NUL = "holds a NUL character (a zero byte)"
 
 
-def batches(blocks: Iterator[Block], layout: Layout, positions: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
-    """Columns raw, problem and, as text, the fields at `positions`. Every line is in one record, but those that are no data."""
+def batches(
+    blocks: Iterator[Block], layout: Layout, positions: Mapping[str, int]
+) -> Iterator[pa.RecordBatch]:
+    """Columns raw, problem and, as text, the fields at `positions`. Every line is in one
+    record, but those that are no data.
+    """
     splitter = Splitter(layout.dialect, layout.width)
     carry = b""
     for block in blocks:
@@ -33,7 +39,9 @@ def batches(blocks: Iterator[Block], layout: Layout, positions: Mapping[str, int
     yield from _whole(splitter, carry, layout, positions)
 
 
-def _whole(splitter: Splitter, data: bytes, layout: Layout, positions: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
+def _whole(
+    splitter: Splitter, data: bytes, layout: Layout, positions: Mapping[str, int]
+) -> Iterator[pa.RecordBatch]:
     """What is left when nothing follows."""
     if data:
         yield _batch(splitter.split(data, is_last=True)[0], layout, positions)
@@ -43,7 +51,9 @@ def too_long(text: bytes, names: list[str]) -> pa.RecordBatch:
     """The row of a line that is not read because of its length."""
     raw = text.decode(errors="replace") + "..."
     nulls = [pa.nulls(1, pa.string())] * len(names)
-    return pa.record_batch([pa.array([raw]), pa.array([TOO_LONG]), *nulls], ["raw", "problem", *names])
+    return pa.record_batch(
+        [pa.array([raw]), pa.array([TOO_LONG]), *nulls], ["raw", "problem", *names]
+    )
 
 
 def _batch(records: Records, layout: Layout, positions: Mapping[str, int]) -> pa.RecordBatch:
@@ -53,14 +63,23 @@ def _batch(records: Records, layout: Layout, positions: Mapping[str, int]) -> pa
         *((label, records.problems[label]) for label in (UNBALANCED, WRONG_NUMBER)),
     ]
     records.data = records.data.replace(BAD, REPLACEMENT)
-    records.cut = {n: [f.replace(BAD, REPLACEMENT) for f in fields] for n, fields in records.cut.items()}
+    records.cut = {
+        n: [f.replace(BAD, REPLACEMENT) for f in fields] for n, fields in records.cut.items()
+    }
     raw = columns.texts(records.data, (records.starts, records.ends))
     quote, blanks = layout.dialect.quote.encode(), layout.dialect.blanks
-    fields = [columns.field(records, position, layout.width, quote, blanks) for position in positions.values()]
+    fields = [
+        columns.field(records, position, layout.width, quote, blanks)
+        for position in positions.values()
+    ]
     arrays = [raw, columns.labels(len(raw), problems), *fields]
     batch = pa.record_batch(arrays, ["raw", "problem", *positions])
     dropped = pc.is_in(raw, pa.array(layout.dropped, pa.string())) if layout.dropped else None
-    return batch.filter(pc.invert(dropped)) if dropped is not None and pc.any(dropped).as_py() else batch
+    return (
+        batch.filter(pc.invert(dropped))
+        if dropped is not None and pc.any(dropped).as_py()
+        else batch
+    )
 
 
 def holding(records: Records | Lines, text: bytes) -> Positions:
@@ -70,6 +89,10 @@ def holding(records: Records | Lines, text: bytes) -> Positions:
         number = int(np.searchsorted(records.starts, at, "right")) - 1
         if number >= 0 and at < records.ends[number]:
             found.append(number)
-        behind = int(records.starts[number + 1]) if number + 1 < len(records.starts) else len(records.data)
+        behind = (
+            int(records.starts[number + 1])
+            if number + 1 < len(records.starts)
+            else len(records.data)
+        )
         at = records.data.find(text, behind)
     return np.array(found, np.int64)

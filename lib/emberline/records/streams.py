@@ -16,22 +16,33 @@ _COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd"}
 
 def compression(name: str) -> str | None:
     """What a file's name says of its compression, in any case of letters."""
-    return next((kind for suffix, kind in _COMPRESSIONS.items() if name.lower().endswith(suffix)), None)
+    return next(
+        (kind for suffix, kind in _COMPRESSIONS.items() if name.lower().endswith(suffix)), None
+    )
 
 
 def without_compression(name: str) -> str:
     """The name in small letters, without the ending that tells the compression."""
-    return name.lower().removesuffix(next((s for s in _COMPRESSIONS if name.lower().endswith(s)), ""))
+    return name.lower().removesuffix(
+        next((s for s in _COMPRESSIONS if name.lower().endswith(s)), "")
+    )
 
 
-def blocks(file: Any, name: str, start: int = 0, end: int | None = None, size: int = BLOCK) -> Iterator[bytes]:
-    """The bytes from `start` to `end` of an open file, or all that it unpacks to where its name says that it is compressed.
+def blocks(
+    file: Any, name: str, start: int = 0, end: int | None = None, size: int = BLOCK
+) -> Iterator[bytes]:
+    """The bytes from `start` to `end` of an open file, or all that it unpacks to where its name
+    says that it is compressed.
 
     Raises DataError where the file ends before that, or is damaged.
     """
     try:
         kind = compression(name)
-        yield from _between(file, name, start, end, size) if kind is None else _UNPACK[kind](file, name, size)
+        yield from (
+            _between(file, name, start, end, size)
+            if kind is None
+            else _UNPACK[kind](file, name, size)
+        )
     except EmberlineError:
         raise
     except (OSError, zlib.error, EOFError, pa.ArrowException) as error:
@@ -40,7 +51,10 @@ def blocks(file: Any, name: str, start: int = 0, end: int | None = None, size: i
 
 def damaged(name: str, why: str) -> DataError:
     """What is said of a file whose bytes are not all there."""
-    return DataError(f"{name} cannot be read: it is damaged, cut off, or was changed while it was read ({why}); bring it anew")
+    return DataError(
+        f"{name} cannot be read: it is damaged, cut off, or was changed while it was read ({why});"
+        " bring it anew"
+    )
 
 
 def _between(file: Any, name: str, start: int, end: int | None, size: int) -> Iterator[bytes]:
@@ -79,7 +93,9 @@ class _Gzip:
 
 
 def _members(make: Callable[[], Any]) -> Callable[[Any, str, int], Iterator[bytes]]:
-    """What unpacks members that follow one another, each to its own end; zeros behind the last are padding."""
+    """What unpacks members that follow one another, each to its own end; zeros behind the last
+    are padding.
+    """
 
     def unpack(file: Any, name: str, size: int) -> Iterator[bytes]:
         packed, first = file.read(BLOCK), True

@@ -1,4 +1,6 @@
-"""Raw text files, whatever they are written in, as batches of records: the one place that knows all their kinds."""
+"""Raw text files, whatever they are written in, as batches of records: the one place that knows
+all their kinds.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +15,15 @@ from emberline.records.decoding import Block
 from emberline.records.dialect import Dialect
 from emberline.records.heads import Head, Layout, Wanted
 
-EXTENSIONS = {".csv": "csv", ".tsv": "csv", ".dat": "csv", ".txt": "csv", ".data": "csv", ".json": "json", ".jsonl": "json"}
+EXTENSIONS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".dat": "csv",
+    ".txt": "csv",
+    ".data": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+}
 EXTENSIONS |= {".ndjson": "json", ".parquet": "parquet", ".pq": "parquet"}
 TASKS = pa.schema(
     [
@@ -26,7 +36,8 @@ TASKS = pa.schema(
         ("layout", pa.int32()),
     ]
 )
-Open = Callable[[str, int, int], AbstractContextManager[Any]]  # a file of a size and time of change, or DataError
+# a file of a size and time of change, or DataError
+Open = Callable[[str, int, int], AbstractContextManager[Any]]
 
 
 def schema(wanted: Wanted) -> pa.Schema:
@@ -48,7 +59,8 @@ def read(
     start: int = 0,
     end: int | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Columns raw, problem and one of text per key of `wanted`, of the records between two places where records begin.
+    """Columns raw, problem and one of text per key of `wanted`, of the records between two places
+    where records begin.
 
     In JSON, the columns `lists` may hold lists, whose words stand behind an objects.WORDS each.
     Raises DataError where the file is not whole, SchemaError for a column that it does not have.
@@ -58,9 +70,15 @@ def read(
 
 
 def read_tasks(
-    batches: Iterable[pa.RecordBatch], layouts: Sequence[Layout], wanted: Wanted, lists: Collection[str], opened: Open
+    batches: Iterable[pa.RecordBatch],
+    layouts: Sequence[Layout],
+    wanted: Wanted,
+    lists: Collection[str],
+    opened: Open,
 ) -> Iterator[pa.RecordBatch]:
-    """TASKS to `schema`: the records of pieces of files, each in exactly one piece of its file wherever that is cut."""
+    """TASKS to `schema`: the records of pieces of files, each in exactly one piece of its file
+    wherever that is cut.
+    """
     for task in (row for batch in batches for row in batch.to_pylist()):
         layout = layouts[task["layout"]]
         with opened(task["uri"], task["size"], task["modified"]) as file:
@@ -70,14 +88,23 @@ def read_tasks(
                 yield pa.record_batch([names, *found.columns], schema=schema(wanted))
 
 
-def count_tasks(batches: Iterable[pa.RecordBatch], layouts: Sequence[Layout], opened: Open) -> Iterator[pa.RecordBatch]:
+def count_tasks(
+    batches: Iterable[pa.RecordBatch], layouts: Sequence[Layout], opened: Open
+) -> Iterator[pa.RecordBatch]:
     """TASKS to a column rows: how many records each piece holds, cut, but not read."""
     for task in (row for batch in batches for row in batch.to_pylist()):
         layout = layouts[task["layout"]]
         with opened(task["uri"], task["size"], task["modified"]) as file:
-            blocks = decoding.lines(streams.blocks(file, task["uri"], *_edges(file, task, layout)), layout.dialect.encoding)
+            blocks = decoding.lines(
+                streams.blocks(file, task["uri"], *_edges(file, task, layout)),
+                layout.dialect.encoding,
+            )
             is_json = layout.dialect.kind == "json"
-            rows = objects.count(blocks) if is_json else sum(b.num_rows for b in separated.batches(blocks, layout, {}))
+            rows = (
+                objects.count(blocks)
+                if is_json
+                else sum(b.num_rows for b in separated.batches(blocks, layout, {}))
+            )
         yield pa.record_batch([pa.array([rows], pa.int64())], ["rows"])
 
 
@@ -90,11 +117,15 @@ def count_keys(
         with opened(task["uri"], task["size"], task["modified"]) as file:
             blocks = streams.blocks(file, task["uri"], *_edges(file, task, layout))
             counts = objects.count_present(decoding.lines(blocks, layout.dialect.encoding), keys)
-        yield pa.record_batch([pa.array(keys, pa.string()), pa.array(counts, pa.int64())], ["key", "count"])
+        yield pa.record_batch(
+            [pa.array(keys, pa.string()), pa.array(counts, pa.int64())], ["key", "count"]
+        )
 
 
 def _edges(file: Any, task: dict[str, Any], layout: Layout) -> tuple[int, int | None]:
-    """Where the first record of a piece begins, and the first one behind it; a file that is read whole is read to its end."""
+    """Where the first record of a piece begins, and the first one behind it; a file that is
+    read whole is read to its end.
+    """
     start, end, size = task["start"], task["end"], task["size"]
     if start == 0 and end == size:
         return 0, None
@@ -116,11 +147,18 @@ def positions(layout: Layout, wanted: Wanted, name: str) -> dict[str, int]:
 
 
 def head(
-    file: Any, name: str, dialect: Dialect, wanted: Wanted, lists: Collection[str] = (), lines: int = 1000
+    file: Any,
+    name: str,
+    dialect: Dialect,
+    wanted: Wanted,
+    lists: Collection[str] = (),
+    lines: int = 1000,
 ) -> tuple[Layout, pa.RecordBatch] | None:
-    """What a file's first lines say, and its first records as `read` has them; None where no line is data.
+    """What a file's first lines say, and its first records as `read` has them; None where no line
+    is data.
 
-    A layout's names are the header's, or the keys that the first objects of JSON have. Raises as `read`.
+    A layout's names are the header's, or the keys that the first objects of JSON have. Raises as
+    `read`.
     """
     first = heads.read_head(file, name, dialect.encoding)
     layout = layout_of(first, dialect)
@@ -130,7 +168,9 @@ def head(
         objects.missing(first, wanted)
     found = _batches(iter([Block(first.data)]), name, layout, wanted, lists)
     table = pa.Table.from_batches(list(found)).slice(0, lines).combine_chunks()
-    return layout, table.to_batches()[0] if table.num_rows else next(iter(table.to_batches()), _none(wanted))
+    return layout, (
+        table.to_batches()[0] if table.num_rows else next(iter(table.to_batches()), _none(wanted))
+    )
 
 
 def layout_of(head: Head, dialect: Dialect) -> Layout | None:
@@ -141,4 +181,6 @@ def layout_of(head: Head, dialect: Dialect) -> Layout | None:
 
 
 def _none(wanted: Wanted) -> pa.RecordBatch:
-    return pa.record_batch([pa.nulls(0, pa.string())] * (2 + len(wanted)), ["raw", "problem", *wanted])
+    return pa.record_batch(
+        [pa.nulls(0, pa.string())] * (2 + len(wanted)), ["raw", "problem", *wanted]
+    )

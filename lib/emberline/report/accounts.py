@@ -1,4 +1,6 @@
-"""The accounts of a pipeline: of the raw rows and pictures, how many were kept, merged, rejected and filtered, and why."""
+"""The accounts of a pipeline: of the raw rows and pictures, how many were kept, merged,
+rejected and filtered, and why.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +26,9 @@ _OUTCOMES = {  # in the order of the page
 
 @dataclass(frozen=True)
 class Share:
-    """A part of the rows read: its kind (a key of the accounts), what it is in words, how many, and a bar's width in percent."""
+    """A part of the rows read: its kind (a key of the accounts), what it is in words, how many,
+    and a bar's width in percent.
+    """
 
     kind: str
     label: str
@@ -35,7 +39,9 @@ class Share:
 
 @dataclass(frozen=True)
 class Account:
-    """One input: read = the sum of its outcomes; reasons say more about those that were not kept."""
+    """One input: read = the sum of its outcomes; reasons say more about those that were not
+    kept.
+    """
 
     title: str
     read: int
@@ -46,25 +52,45 @@ class Account:
 
 def accounts(inputs: Mapping[str, Dataset]) -> list[Account]:
     """One account for each input that says how many of its raw rows were kept."""
-    known = ((title, inputs[name].manifest.info) for name, title in _TITLES.items() if name in inputs)
-    return [_account(title, info["accounts"], info.get("reasons", {})) for title, info in known if "accounts" in info]
+    known = (
+        (title, inputs[name].manifest.info) for name, title in _TITLES.items() if name in inputs
+    )
+    return [
+        _account(title, info["accounts"], info.get("reasons", {}))
+        for title, info in known
+        if "accounts" in info
+    ]
 
 
 def _account(title: str, counts: dict[str, int], reasons: dict[str, int]) -> Account:
     read = counts["read"]
-    kinds = [kind for kind in _OUTCOMES if kind in counts and not (kind == "kept" and "ratings" in counts)]
+    kinds = [
+        kind
+        for kind in _OUTCOMES
+        if kind in counts and not (kind == "kept" and "ratings" in counts)
+    ]
     outcomes = [
-        Share(kind, _OUTCOMES[kind], counts[kind], percent(counts[kind], read), _width(counts[kind], read)) for kind in kinds
+        Share(
+            kind,
+            _OUTCOMES[kind],
+            counts[kind],
+            percent(counts[kind], read),
+            _width(counts[kind], read),
+        )
+        for kind in kinds
     ]
     most = max(reasons.values(), default=0)
     explained = [
-        Share(_kind(reason), reason, count, percent(count, read), _width(count, most)) for reason, count in reasons.items()
+        Share(_kind(reason), reason, count, percent(count, read), _width(count, most))
+        for reason, count in reasons.items()
     ]
     return Account(title, read, counts["kept"], outcomes, explained)
 
 
 def _kind(reason: str) -> str:
-    """Reasons of ratings and attributes begin with their outcome; those of pictures are all for rejecting."""
+    """Reasons of ratings and attributes begin with their outcome; those of pictures are all for
+    rejecting.
+    """
     kind, colon, _ = reason.partition(": ")
     return kind if colon and kind in _OUTCOMES else "rejected"
 

@@ -1,4 +1,6 @@
-"""Charts as inline SVG: numbers in, text out. Colours are the page's CSS variables, so that charts follow light and dark."""
+"""Charts as inline SVG: numbers in, text out. Colours are the page's CSS variables, so that
+charts follow light and dark.
+"""
 
 import html
 import io
@@ -18,8 +20,22 @@ if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
 # What matplotlib draws with stands for a variable of page.css, and is replaced by it.
-INK, MUTED, GRID, ACCENT, SECOND, QUIET = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
-_VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", ACCENT: "accent-fill", SECOND: "second", QUIET: "quiet"}
+INK, MUTED, GRID, ACCENT, SECOND, QUIET = (
+    "#010101",
+    "#020202",
+    "#030303",
+    "#040404",
+    "#050505",
+    "#060606",
+)
+_VARIABLES = {
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "grid",
+    ACCENT: "accent-fill",
+    SECOND: "second",
+    QUIET: "quiet",
+}
 _STYLE: "dict[RcKeyType, Any]" = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -53,20 +69,45 @@ _SILENT: dict[str, None] = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 Floats = npt.NDArray[np.float64]
 
 
-def bars(title: str, labels: Sequence[str], values: Sequence[float], errors: Sequence[float | None], tones: Sequence[str]) -> str:
-    """Horizontal bars, the first on top, each with its value and plus or minus its error; a tone of INK is an outline only."""
+def bars(
+    title: str,
+    labels: Sequence[str],
+    values: Sequence[float],
+    errors: Sequence[float | None],
+    tones: Sequence[str],
+) -> str:
+    """Horizontal bars, the first on top, each with its value and plus or minus its error; a
+    tone of INK is an outline only.
+    """
 
     def draw(axes: Axes) -> None:
         places, reach = range(len(values)), [error or 0.0 for error in errors]
-        whiskers = [np.nan if error is None else error for error in errors]  # none is not an error of 0
+        # none is not an error of 0
+        whiskers = [np.nan if error is None else error for error in errors]
         faces = ["none" if tone == INK else tone for tone in tones]
         edges = [MUTED if tone == INK else tone for tone in tones]
         axes.barh(places, values, 0.62, color=faces, edgecolor=edges, linewidth=0.9)
-        axes.errorbar(values, places, xerr=whiskers, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2.2, capthick=0.9)
+        axes.errorbar(
+            values,
+            places,
+            xerr=whiskers,
+            fmt="none",
+            ecolor=INK,
+            elinewidth=0.9,
+            capsize=2.2,
+            capthick=0.9,
+        )
         widest = max(map(sum, zip(values, reach, strict=True)), default=1.0) or 1.0
         for place, value, error in zip(places, values, reach, strict=True):
-            axes.text(value + error + widest * 0.025, place, f"{value:.3f}", va="center", fontsize=9)
-        axes.set(yticks=places, yticklabels=labels, xlim=(0, widest * 1.18), ylim=(len(values) - 0.4, -0.6))
+            axes.text(
+                value + error + widest * 0.025, place, f"{value:.3f}", va="center", fontsize=9
+            )
+        axes.set(
+            yticks=places,
+            yticklabels=labels,
+            xlim=(0, widest * 1.18),
+            ylim=(len(values) - 0.4, -0.6),
+        )
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -74,16 +115,29 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], errors: Seq
     return _svg(title, 0.5 + 0.26 * len(values), draw)
 
 
-def lines(title: str, unit: str, series: Mapping[str, Sequence[float]], marked: float | None = None) -> str:
-    """One line per series over units counted from 1, such as epochs; `marked` gets a vertical line."""
+def lines(
+    title: str, unit: str, series: Mapping[str, Sequence[float]], marked: float | None = None
+) -> str:
+    """One line per series over units counted from 1, such as epochs; `marked` gets a vertical
+    line.
+    """
     x = range(1, 1 + max(map(len, series.values()), default=0))
 
     def draw(axes: Axes) -> None:
         for (name, values), tone in zip(series.items(), (QUIET, ACCENT, SECOND), strict=False):
             is_only = len(series) == 1
-            axes.plot(x, values, color=SECOND if is_only else tone, label=name, marker="o" if len(x) < 3 else None, markersize=4)
+            axes.plot(
+                x,
+                values,
+                color=SECOND if is_only else tone,
+                label=name,
+                marker="o" if len(x) < 3 else None,
+                markersize=4,
+            )
         if marked is not None:
-            axes.axvline(marked, color=INK, linewidth=0.9, linestyle=(0, (3, 3)), label=f"best ({marked:g})")
+            axes.axvline(
+                marked, color=INK, linewidth=0.9, linestyle=(0, (3, 3)), label=f"best ({marked:g})"
+            )
         if len(series) > 1 or marked is not None:
             axes.legend(loc="best")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -94,7 +148,9 @@ def lines(title: str, unit: str, series: Mapping[str, Sequence[float]], marked: 
     return _svg(title, 2.5, draw)
 
 
-def columns(title: str, labels: Sequence[str], counts: Sequence[int], x_label: str, y_label: str) -> str:
+def columns(
+    title: str, labels: Sequence[str], counts: Sequence[int], x_label: str, y_label: str
+) -> str:
     """Vertical bars; counts that differ more than fiftyfold get a logarithmic axis."""
 
     def draw(axes: Axes) -> None:
@@ -113,7 +169,9 @@ def columns(title: str, labels: Sequence[str], counts: Sequence[int], x_label: s
 
 
 def tail(title: str, counts: Floats) -> str:
-    """Counts from the largest to the smallest, both axes logarithmic; counts: (num_items,), those of 0 are left out."""
+    """Counts from the largest to the smallest, both axes logarithmic; counts: (num_items,),
+    those of 0 are left out.
+    """
 
     def draw(axes: Axes) -> None:
         ordered = np.sort(counts[counts > 0])[::-1]
@@ -130,7 +188,9 @@ def tail(title: str, counts: Floats) -> str:
 
 
 def heat(title: str, shares: Floats) -> str:
-    """A matrix of shares, 0..1, as a picture: (true classes, predicted classes), too many for names."""
+    """A matrix of shares, 0..1, as a picture: (true classes, predicted classes), too many for
+    names.
+    """
 
     def draw(axes: Axes) -> None:
         axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1, interpolation="none")
@@ -147,7 +207,8 @@ def _thousands(axes: Axes) -> None:
 def _svg(title: str, height: float, draw: Callable[[Axes], None]) -> str:
     """One figure's SVG element, `height` in inches; the same text whenever it is drawn again."""
     with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the page's fonts have what those for measuring lack
+        # the page's fonts have what those for measuring lack
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE | {"svg.hashsalt": title})
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
@@ -158,9 +219,16 @@ def _svg(title: str, height: float, draw: Callable[[Axes], None]) -> str:
 
 
 def _inline(document: str, title: str) -> str:
-    """The SVG element of a document, with a title, the page's colours, and neither namespaces nor ids that nothing refers to."""
+    """The SVG element of a document, with a title, the page's colours, and neither namespaces
+    nor ids that nothing refers to.
+    """
     svg = document[document.index("<svg") :]
-    svg = re.sub(r'<svg [^>]*(viewBox="[^"]*")[^>]*>', rf'<svg \1 role="img" aria-label="{_attribute(title)}">', svg, count=1)
+    svg = re.sub(
+        r'<svg [^>]*(viewBox="[^"]*")[^>]*>',
+        rf'<svg \1 role="img" aria-label="{_attribute(title)}">',
+        svg,
+        count=1,
+    )
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # it would hold for the whole page
     used = set(re.findall(r"#([\w-]+)", svg))
     svg = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", svg)

@@ -1,4 +1,6 @@
-"""Classes of pictures: which are taken for which, how well each is recognised, and what the forest looks at."""
+"""Classes of pictures: which are taken for which, how well each is recognised, and what the
+forest looks at.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +21,9 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Square:
-    """One cell of the confusion matrix; `tint`, 0..1, is the root of its share of the true class, so that small ones show."""
+    """One cell of the confusion matrix; `tint`, 0..1, is the root of its share of the true
+    class, so that small ones show.
+    """
 
     count: int
     tint: float
@@ -84,7 +88,10 @@ def _names(names: list[str], size: int) -> list[str]:
 
 def _matrix(confusion: Floats, shares: Floats) -> list[list[Square]]:
     return [
-        [Square(int(count), round(float(share) ** 0.5, 3)) for count, share in zip(*rows, strict=True)]
+        [
+            Square(int(count), round(float(share) ** 0.5, 3))
+            for count, share in zip(*rows, strict=True)
+        ]
         for rows in zip(confusion, shares, strict=True)
     ]
 
@@ -95,7 +102,11 @@ def _mistakes(confusion: Floats, names: list[str]) -> list[Mistake]:
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_MISTAKES]
     places = zip(*np.unravel_index(order, wrong.shape), strict=True)
     totals = confusion.sum(axis=1)
-    return [Mistake(names[i], names[j], int(wrong[i, j]), percent(wrong[i, j], totals[i])) for i, j in places if wrong[i, j]]
+    return [
+        Mistake(names[i], names[j], int(wrong[i, j]), percent(wrong[i, j], totals[i]))
+        for i, j in places
+        if wrong[i, j]
+    ]
 
 
 def _quality(row: Row) -> Quality:
@@ -110,4 +121,10 @@ def _importances(inputs: Mapping[str, Dataset]) -> str | None:
         return None
     order = np.argsort(-np.array(values), kind="stable")[:_MOST_IMPORTANCES]
     labels, tones = [f"dimension {place}" for place in order], [charts.SECOND] * len(order)
-    return charts.bars("Importance of embedding dimensions", labels, [values[i] for i in order], [None] * len(order), tones)
+    return charts.bars(
+        "Importance of embedding dimensions",
+        labels,
+        [values[i] for i in order],
+        [None] * len(order),
+        tones,
+    )

@@ -54,9 +54,13 @@ def figures(metrics: Dataset, reports: Mapping[str, Row]) -> Figures:
 
 
 def before(root: Location, now: Figures) -> Figures | None:
-    """The figures of the last report that was of another evaluation; None where there is none, or it cannot be read."""
+    """The figures of the last report that was of another evaluation; None where there is none,
+    or it cannot be read.
+    """
     try:
-        info = manifests.load(root, "report").manifest.info if manifests.exists(root, "report") else {}
+        info = (
+            manifests.load(root, "report").manifest.info if manifests.exists(root, "report") else {}
+        )
     except EmberlineError:  # a damaged page is replaced by this one: no reason not to write it
         return None
     last: Figures | None = info.get("figures")
@@ -66,23 +70,36 @@ def before(root: Location, now: Figures) -> Figures | None:
 
 
 def comparisons(reports: Mapping[str, Row], last: Figures | None) -> dict[str, Comparison]:
-    """Each report of the evaluation beside the last one, by a measurement's key; none where there was none."""
-    return {key.replace(" ", "-"): _comparison(key, report, last) for key, report in reports.items()} if last else {}
+    """Each report of the evaluation beside the last one, by a measurement's key; none where
+    there was none.
+    """
+    return (
+        {key.replace(" ", "-"): _comparison(key, report, last) for key, report in reports.items()}
+        if last
+        else {}
+    )
 
 
 def _comparison(key: str, report: Row, last: Figures) -> Comparison:
     when, then = moment(started(last["run_id"])), last["reports"].get(key)
     if then is None:
-        return Comparison(f"Not compared with the evaluation of {when}: it did not measure this.", [])
+        return Comparison(
+            f"Not compared with the evaluation of {when}: it did not measure this.", []
+        )
     hash_now = report["protocol"]["hash"]
     if then["hash"] != hash_now:
         reason = f"was measured under another protocol ({then['hash']}, now {hash_now})"
         return Comparison(f"Not compared with the evaluation of {when}, which {reason}.", [])
     share = _shared(report, then)
     if share < LEAST_SHARED:
-        return Comparison(f"Not compared with the evaluation of {when}: the data have {share:.0%} in common.", [])
+        return Comparison(
+            f"Not compared with the evaluation of {when}: the data have {share:.0%} in common.", []
+        )
     changes = _changes(report["metrics"], then["rows"])
-    return Comparison(f"Beside the evaluation of {when}, under the same protocol{_data(report, then, share)}.", changes)
+    return Comparison(
+        f"Beside the evaluation of {when}, under the same protocol{_data(report, then, share)}.",
+        changes,
+    )
 
 
 def _shared(now: Row, then: Row) -> float:
@@ -100,8 +117,17 @@ def _data(now: Row, then: Row, share: float) -> str:
 
 def _changes(now: list[Row], then: list[Row]) -> list[Change]:
     earlier = {(row["subject"], row["metric"]): row for row in then}
-    wanted = [row for metric in main_metrics(now) for row in now if row["metric"] == metric and row["subject"] in MODELS]
-    return [_change(row, earlier[place]) for row in wanted if (place := (row["subject"], row["metric"])) in earlier]
+    wanted = [
+        row
+        for metric in main_metrics(now)
+        for row in now
+        if row["metric"] == metric and row["subject"] in MODELS
+    ]
+    return [
+        _change(row, earlier[place])
+        for row in wanted
+        if (place := (row["subject"], row["metric"])) in earlier
+    ]
 
 
 def _change(now: Row, then: Row) -> Change:

@@ -30,6 +30,10 @@ def is_generated(inputs: Mapping[str, Dataset]) -> bool:
 def _source(dataset: Dataset) -> Source:
     manifest = dataset.manifest
     files = len(manifest.parts)
-    size = f"{manifest.rows:,} rows" if manifest.kind == "table" else f"{files:,} file{'s' if files != 1 else ''}"
+    size = (
+        f"{manifest.rows:,} rows"
+        if manifest.kind == "table"
+        else f"{files:,} file{'s' if files != 1 else ''}"
+    )
     made = manifest.produced_by
     return Source(manifest.name, size, made.stage, made.run_id, made.fingerprint[:12])

@@ -1,4 +1,6 @@
-"""What the lists hold: how many there are, what their items come from, and how many items are new."""
+"""What the lists hold: how many there are, what their items come from, and how many items are
+new.
+"""
 
 from dataclasses import dataclass
 
@@ -11,7 +13,10 @@ from emberline.report.text import percent
 
 _ORIGINS = {
     "als": ("factors", "what the factors of users and items say"),
-    "cnn": ("new", "items that nobody has rated in training, by the factors that their pictures predict"),
+    "cnn": (
+        "new",
+        "items that nobody has rated in training, by the factors that their pictures predict",
+    ),
     "item-neighbors": ("similar items", "items most similar to those in the user's history"),
     "user-neighbors": ("similar users", "what the most similar users rated"),
     "popular": ("popular", "the most rated items, where the model had not enough"),
@@ -21,7 +26,9 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Origin:
-    """One way into the lists: the badge it has on the page, what that means, and how many places it fills."""
+    """One way into the lists: the badge it has on the page, what that means, and how many
+    places it fills.
+    """
 
     rung: str
     badge: str
@@ -54,7 +61,13 @@ def lists(recommendations: Dataset, ratings: Dataset) -> Lists:
     new = every & ~_fitting(rated, len(every))
     total = sum(places.values())
     origins = [
-        Origin(rung, *_ORIGINS.get(rung, (rung, "")), count, percent(count, total), int(by_rung[rung].sum()))
+        Origin(
+            rung,
+            *_ORIGINS.get(rung, (rung, "")),
+            count,
+            percent(count, total),
+            int(by_rung[rung].sum()),
+        )
         for rung, count in sorted(places.items(), key=lambda pair: -pair[1])
     ]
     return Lists(_sentence(users, int(every.sum()), int(new.sum()), int(rated.sum())), origins)

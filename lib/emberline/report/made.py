@@ -1,4 +1,6 @@
-"""How what the page shows was made: each stage's run, when it began, how long it took, and the settings that are not defaults."""
+"""How what the page shows was made: each stage's run, when it began, how long it took, and the
+settings that are not defaults.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -22,7 +24,9 @@ _LONGEST = 120  # characters of a value
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting that is not its default: what it is, and what it would be, None where it has to be given."""
+    """A setting that is not its default: what it is, and what it would be, None where it has to
+    be given.
+    """
 
     name: str
     value: str
@@ -41,13 +45,21 @@ class Made:
 
 
 def made(root: Location, config: Config) -> list[Made]:
-    """The last run of each of the pipeline's stages, in their order, also of those whose tables the page does not read."""
-    runs = ((stage, _run_of(root, stage.writes(config)[0])) for stage in stages.in_pipeline(config) if stage.name != "report")
+    """The last run of each of the pipeline's stages, in their order, also of those whose tables
+    the page does not read.
+    """
+    runs = (
+        (stage, _run_of(root, stage.writes(config)[0]))
+        for stage in stages.in_pipeline(config)
+        if stage.name != "report"
+    )
     return [_made(root, stage, by) for stage, by in runs if by is not None]
 
 
 def _run_of(root: Location, name: str) -> ProducedBy | None:
-    """The run that wrote a dataset; None where that is not there, which is for the stages that read it to say."""
+    """The run that wrote a dataset; None where that is not there, which is for the stages that
+    read it to say.
+    """
     try:
         return manifests.load(root, name).manifest.produced_by
     except EmberlineError:
@@ -71,7 +83,9 @@ def duration(seconds: float) -> str:
 def _made(root: Location, stage: Stage, by: ProducedBy) -> Made:
     seconds = _seconds(root, stage.name, by.run_id)
     took = "" if seconds is None else duration(seconds)
-    return Made(stage.name, by.run_id, moment(started(by.run_id)), took, changed(stage.section, by.config))
+    return Made(
+        stage.name, by.run_id, moment(started(by.run_id)), took, changed(stage.section, by.config)
+    )
 
 
 def _seconds(root: Location, stage: str, run_id: str) -> float | None:
@@ -81,7 +95,9 @@ def _seconds(root: Location, stage: str, run_id: str) -> float | None:
 
 
 def changed(section: str, config: Mapping[str, Any]) -> list[Setting]:
-    """The settings of a run's section that are not defaults, those of tables within it by names such as holdout.by."""
+    """The settings of a run's section that are not defaults, those of tables within it by names
+    such as holdout.by.
+    """
     model = _model_in(Config.model_fields[section].annotation)
     return [*_changed(model, config, "")] if model else []
 
@@ -93,14 +109,22 @@ def _changed(model: type[Model], config: Mapping[str, Any], prefix: str) -> Iter
         if below and value:
             tables = [value] if isinstance(value, dict) else value
             for place, table in enumerate(tables, start=1):
-                yield from _changed(below, table, f"{prefix}{name}." if len(tables) == 1 else f"{prefix}{name}.{place}.")
-        elif value is not None and (field is None or field.is_required() or _default(field) != value):
+                yield from _changed(
+                    below,
+                    table,
+                    f"{prefix}{name}." if len(tables) == 1 else f"{prefix}{name}.{place}.",
+                )
+        elif value is not None and (
+            field is None or field.is_required() or _default(field) != value
+        ):
             usual = None if field is None or field.is_required() else _shown(name, _default(field))
             yield Setting(prefix + name, _shown(name, value), usual)
 
 
 def _model_in(annotation: Any) -> type[Model] | None:
-    """The section that a field holds, alone, in a list, or where there is one; None for a plain value."""
+    """The section that a field holds, alone, in a list, or where there is one; None for a plain
+    value.
+    """
     if isinstance(annotation, type) and issubclass(annotation, Model):
         return annotation
     return next(filter(None, map(_model_in, getattr(annotation, "__args__", ()))), None)
@@ -114,5 +138,11 @@ def _default(field: FieldInfo) -> Any:
 def _shown(name: str, value: Any) -> str:
     if is_secret(name):
         return "***"
-    text = public("none" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    text = public(
+        "none"
+        if value is None
+        else value
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False)
+    )
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -10,20 +10,29 @@ from emberline.publish.trivial import Loss
 from emberline.report import charts
 from emberline.report.text import measure
 
-_HEADINGS = {"holdout": "Held-out ratings", "cold items": "Items that nobody has rated", "classes": "Classes of pictures"}
+_HEADINGS = {
+    "holdout": "Held-out ratings",
+    "cold items": "Items that nobody has rated",
+    "classes": "Classes of pictures",
+}
 _QUESTIONS = {
     "holdout": "Do the lists hold the ratings that were withheld, and that no model has seen?",
-    "cold items": "How well are new items ranked for each user, when all that is known of them is their picture? "
-    "Measured on items of which every rating was withheld.",
+    "cold items": (
+        "How well are new items ranked for each user, when all that is known of them is their"
+        " picture? Measured on items of which every rating was withheld."
+    ),
     "classes": "How often is a picture's class recognised, on pictures that no model has seen?",
 }
 _WITHHELD = {  # by what a holdout is chosen
-    "fraction": "Do the lists hold what was withheld: {}? That is from all times, not what came afterwards.",
+    "fraction": (
+        "Do the lists hold what was withheld: {}? That is from all times, not what came afterwards."
+    ),
     "last": "Do the lists hold what each user rated last: {}, withheld from every model?",
     "time": "Do the lists hold what people chose afterwards: {}, withheld from every model?",
 }
 _MAIN = ("ndcg@*", "recall@*/n", "auc", "rmse", "accuracy", "mean F1")
-_HEADLINES = ("ndcg@*", "rmse", "accuracy")  # one each, where a report has it; they answer different questions
+# one each, where a report has it; they answer different questions
+_HEADLINES = ("ndcg@*", "rmse", "accuracy")
 _PREDICTED = "Predicted ratings"
 _LOWER_IS_BETTER = {"rmse", "mae"}
 MODELS = {"als", "cnn", "forest", "item-neighbors", "user-neighbors"}
@@ -33,7 +42,9 @@ SUBJECTS = {
     "user-neighbors": "what the most similar users rated",
     "cnn": "what the network predicts from pictures alone",
     "forest": "a random forest on the network's embeddings",
-    "oracle": "the factors that the withheld ratings themselves give: an upper bound, not a competitor",
+    "oracle": (
+        "the factors that the withheld ratings themselves give: an upper bound, not a competitor"
+    ),
     "neighbors-pixels": "mean factors of the items whose pictures are most alike",
     "neighbors-histogram": "mean factors of the items whose colours are most alike",
     "linear-pixels": "ridge regression on averaged pixels",
@@ -135,30 +146,46 @@ def measurements(reports: dict[str, Row]) -> list[Measurement]:
 
 def gains(reports: dict[str, Row]) -> list[Gain]:
     """Of each report the headlines in which a model of the pipeline stands beside a baseline."""
-    found = (_gain(key, report["metrics"], wanted) for key, report in reports.items() for wanted in _HEADLINES)
+    found = (
+        _gain(key, report["metrics"], wanted)
+        for key, report in reports.items()
+        for wanted in _HEADLINES
+    )
     return [gain for gain in found if gain is not None]
 
 
 def losses(reports: dict[str, Row]) -> list[str]:
-    """The models that lose to a trivial answer, in words, by the rule of the console and of gates."""
+    """The models that lose to a trivial answer, in words, by the rule of the console and of
+    gates.
+    """
     return [_loss(loss, reports) for loss in trivial.losses(reports)]
 
 
 def _loss(loss: Loss, reports: dict[str, Row]) -> str:
-    rows = [row for report in reports.values() for row in report["metrics"] if row["metric"] == loss.metric]
-    model, other = (next(row for row in rows if row["subject"] == name) for name in (loss.model, loss.trivial))
+    rows = [
+        row
+        for report in reports.values()
+        for row in report["metrics"]
+        if row["metric"] == loss.metric
+    ]
+    model, other = (
+        next(row for row in rows if row["subject"] == name) for name in (loss.model, loss.trivial)
+    )
     clear = "" if verdict_of(model, other) == "worse" else ", a difference within the error"
     values = f"{loss.metric} {measure(loss.value)} against {measure(loss.trivial_value)}"
     return f"{loss.model} loses to {loss.trivial}, a trivial answer: {values}{clear}."
 
 
 def verdict_of(row: Row, other: Row) -> Verdict:
-    """Whether a value is better than another one of its metric by more than two standard errors of their difference.
+    """Whether a value is better than another one of its metric by more than two standard errors of
+    their difference.
 
     The errors are added as if the two were measured on different people, which is cautious. Without
     errors, nothing is decided.
     """
-    errors = [one["standard_error"] for one in (row, other) if one.get("standard_error") is not None]
+    errors = [
+        one["standard_error"] for one in (row, other) if one.get("standard_error") is not None
+    ]
     if len(errors) < 2:
         return "undecided"
     difference = (row["value"] - other["value"]) * (-1 if row["metric"] in _LOWER_IS_BETTER else 1)
@@ -177,7 +204,11 @@ def _measurement(key: str, report: Row) -> Measurement:
         protocol=protocol["name"],
         protocol_hash=protocol["hash"],
         data_hash=report.get("data", {}).get("hash", ""),
-        facts=[(name.capitalize(), plain(value)) for name, value in protocol.items() if name not in ("name", "hash")],
+        facts=[
+            (name.capitalize(), plain(value))
+            for name, value in protocol.items()
+            if name not in ("name", "hash")
+        ],
         subjects=[(subject, SUBJECTS.get(subject, ""), subject in MODELS) for subject in subjects],
         charts=[_chart(_HEADINGS.get(key, key), metric, rows) for metric in main_metrics(rows)],
         grids=_grids(rows, subjects),
@@ -202,7 +233,8 @@ def plain(fact: Any) -> str:
         return _plain_holdout(fact)
     named = ((name.replace("_", " "), value) for name, value in fact.items() if value is not None)
     return ", ".join(
-        f"{name} ({plain(value)})" if isinstance(value, (dict, list)) else f"{name} {value}" for name, value in named
+        f"{name} ({plain(value)})" if isinstance(value, (dict, list)) else f"{name} {value}"
+        for name, value in named
     )
 
 
@@ -232,16 +264,25 @@ def main_metrics(rows: list[Row]) -> list[str]:
 
 def _better_first(metric: str, rows: list[Row]) -> list[Row]:
     sign = 1 if metric in _LOWER_IS_BETTER else -1
-    return sorted((row for row in rows if row["metric"] == metric), key=lambda row: sign * row["value"])
+    return sorted(
+        (row for row in rows if row["metric"] == metric), key=lambda row: sign * row["value"]
+    )
 
 
 def _chart(heading: str, metric: str, rows: list[Row]) -> Chart:
     ordered = _better_first(metric, rows)
     tones = [_tone(row["subject"]) for row in ordered]
-    values, errors = [row["value"] for row in ordered], [row.get("standard_error") for row in ordered]
+    values, errors = (
+        [row["value"] for row in ordered],
+        [row.get("standard_error") for row in ordered],
+    )
     note = "lower is better" if metric in _LOWER_IS_BETTER else "higher is better"
-    title = f"{heading}: {metric}; " + ", ".join(f"{row['subject']} {measure(row['value'])}" for row in ordered)
-    return Chart(metric, note, charts.bars(title, [row["subject"] for row in ordered], values, errors, tones))
+    title = f"{heading}: {metric}; " + ", ".join(
+        f"{row['subject']} {measure(row['value'])}" for row in ordered
+    )
+    return Chart(
+        metric, note, charts.bars(title, [row["subject"] for row in ordered], values, errors, tones)
+    )
 
 
 def _tone(subject: str) -> str:
@@ -251,21 +292,29 @@ def _tone(subject: str) -> str:
 
 
 def _grids(rows: list[Row], subjects: list[str]) -> list[Grid]:
-    """A grid for each set of subjects that share metrics, in the order of the rows; a metric of some of them is there, too."""
+    """A grid for each set of subjects that share metrics, in the order of the rows; a metric of
+    some of them is there, too.
+    """
     metrics: dict[tuple[str, ...], list[Row]] = {}
     for metric in dict.fromkeys(row["metric"] for row in rows):
         measured = [row for row in rows if row["metric"] == metric]
         names = {row["subject"] for row in measured}
         alone = tuple(subject for subject in subjects if subject in names)
-        metrics.setdefault(next((key for key in metrics if names <= {*key}), alone), []).extend(measured)
-    return [Grid([(name, name in MODELS) for name in names], _lines(found, [*names])) for names, found in metrics.items()]
+        metrics.setdefault(next((key for key in metrics if names <= {*key}), alone), []).extend(
+            measured
+        )
+    return [
+        Grid([(name, name in MODELS) for name in names], _lines(found, [*names]))
+        for names, found in metrics.items()
+    ]
 
 
 def _lines(rows: list[Row], subjects: list[str]) -> list[Line]:
     by_place = {(row["metric"], row["subject"]): row for row in rows}
     lines = []
     for metric in dict.fromkeys(row["metric"] for row in rows):
-        ranked = [] if metric.startswith("coverage") else _better_first(metric, rows)  # more coverage is not better
+        # more coverage is not better
+        ranked = [] if metric.startswith("coverage") else _better_first(metric, rows)
         best = _clear_best([row for row in ranked if row["subject"] != "oracle"])
         found = [by_place.get((metric, subject)) for subject in subjects]
         cells = [_cell(row, row is best) if row else None for row in found]
@@ -283,7 +332,9 @@ def _cell(row: Row, is_best: bool) -> Cell:
     error = row.get("standard_error")
     missing = row.get("answered_by_biases")
     note = f"{missing:,} answered by the biases" if missing else ""
-    return Cell(measure(row["value"]), "" if error is None else f"± {measure(error)}", is_best, note)
+    return Cell(
+        measure(row["value"]), "" if error is None else f"± {measure(error)}", is_best, note
+    )
 
 
 def _over(row: Row) -> str:
@@ -293,7 +344,9 @@ def _over(row: Row) -> str:
 
 
 def _gain(key: str, rows: list[Row], wanted: str) -> Gain | None:
-    """Of the first metric whose name fits the pattern; None where no model or no baseline has it."""
+    """Of the first metric whose name fits the pattern; None where no model or no baseline has
+    it.
+    """
     metric = next((name for name in main_metrics(rows) if fnmatch.fnmatchcase(name, wanted)), None)
     if metric is None:
         return None

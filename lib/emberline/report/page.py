@@ -12,12 +12,28 @@ from emberline.config import ReportConfig
 from emberline.datasets import storage
 from emberline.datasets.measures import reports_of
 from emberline.datasets.parts import write_file
-from emberline.report import accounts, classes, earlier, lineage, lists, made, measures, people, ratings, training
+from emberline.report import (
+    accounts,
+    classes,
+    earlier,
+    lineage,
+    lists,
+    made,
+    measures,
+    people,
+    ratings,
+    training,
+)
 from emberline.report.open import FILE, stable_path
 from emberline.report.text import finished, moment, started
 from emberline.runner import StageRun
 
-_SIZES = {"users": "Users", "items": "Items", "ratings": "Ratings in training", "images": "Pictures"}
+_SIZES = {
+    "users": "Users",
+    "items": "Items",
+    "ratings": "Ratings in training",
+    "images": "Pictures",
+}
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,9 @@ class Content:
 
 
 def run(run: StageRun) -> None:
-    """Gather, render, and write `report.html`; once it is committed, also where it can be found without its run's id."""
+    """Gather, render, and write `report.html`; once it is committed, also where it can be found
+    without its run's id.
+    """
     config: ReportConfig = run.settings
     now, last = _figures(run)
     page = render(gather(run, config, last)).encode()
@@ -100,12 +118,20 @@ def gather(run: StageRun, config: ReportConfig, last: earlier.Figures | None = N
         gains=measures.gains(reports),
         losses=measures.losses(reports),
         accounts=accounts.accounts(inputs),
-        distribution=ratings.distribution(inputs["ratings"], inputs["items"].rows) if "ratings" in inputs else None,
+        distribution=(
+            ratings.distribution(inputs["ratings"], inputs["items"].rows)
+            if "ratings" in inputs
+            else None
+        ),
         trainings=training.trainings(inputs),
         measurements=measures.measurements(reports),
         comparisons=earlier.comparisons(reports, last),
         classes=classes.classes(reports["classes"], inputs) if "classes" in reports else None,
-        lists=lists.lists(inputs["recommendations"], inputs["ratings"]) if "recommendations" in inputs else None,
+        lists=(
+            lists.lists(inputs["recommendations"], inputs["ratings"])
+            if "recommendations" in inputs
+            else None
+        ),
         people=people.people(inputs, config.users, config.seed, run.config.has_ratings),
         made=runs,
         sources=lineage.sources(inputs),

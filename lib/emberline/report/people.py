@@ -35,7 +35,9 @@ class Rated:
 
 @dataclass(frozen=True)
 class Recommended:
-    """One line of a user's list; `is_hit` where the user has rated the item among the ratings held out."""
+    """One line of a user's list; `is_hit` where the user has rated the item among the ratings
+    held out.
+    """
 
     item: Item
     rank: int
@@ -60,19 +62,30 @@ def people(inputs: Mapping[str, Dataset], count: int, seed: int, has_ratings: bo
     if not count or "recommendations" not in inputs:
         return []
     users = draw(inputs["recommendations"], count, seed)
-    ids = {row["user"]: row["user_id"] for row in rows_where(inputs["users"], "user", users, ["user_id"]).to_pylist()}
+    ids = {
+        row["user"]: row["user_id"]
+        for row in rows_where(inputs["users"], "user", users, ["user_id"]).to_pylist()
+    }
     ratings = _by_user(inputs["ratings"], users, ["item", "value", "timestamp"])
     lists = _by_user(inputs["recommendations"], users, ["item", "rank", "score", "rung"])
     hits = _held_out(inputs, users)
-    histories = {user: sorted(ratings[user], key=_explicit_order if has_ratings else _implicit_order) for user in users}
-    shown = {row["item"] for user in users for row in (*histories[user][:_MOST_RATED], *lists[user])}
+    histories = {
+        user: sorted(ratings[user], key=_explicit_order if has_ratings else _implicit_order)
+        for user in users
+    }
+    shown = {
+        row["item"] for user in users for row in (*histories[user][:_MOST_RATED], *lists[user])
+    }
     items = items_of(inputs, shown)
     return [
         Person(
             ids[user],
             len(ratings[user]),
             [_rated(row, items, has_ratings) for row in histories[user][:_MOST_RATED]],
-            [_recommended(row, items, hits) for row in sorted(lists[user], key=lambda row: row["rank"])],
+            [
+                _recommended(row, items, hits)
+                for row in sorted(lists[user], key=lambda row: row["rank"])
+            ],
         )
         for user in users
     ]
@@ -91,13 +104,24 @@ def draw(recommendations: Dataset, count: int, seed: int) -> list[int]:
 
 
 def items_of(inputs: Mapping[str, Dataset], wanted: set[int]) -> dict[int, Item]:
-    """Titles from the attributes, else from the ratings, else the outside id, which may be known from pictures only."""
+    """Titles from the attributes, else from the ratings, else the outside id, which may be
+    known from pictures only.
+    """
     known: dict[int, Row] = {item: {"item_id": f"item {item}", "title": None} for item in wanted}
-    for name, columns in (("images", ["item_id"]), ("items", ["item_id", "title"]), ("item_attributes", ["item_id", "title"])):
-        for row in rows_where(inputs[name], "item", wanted, columns).to_pylist() if name in inputs else ():
+    for name, columns in (
+        ("images", ["item_id"]),
+        ("items", ["item_id", "title"]),
+        ("item_attributes", ["item_id", "title"]),
+    ):
+        for row in (
+            rows_where(inputs[name], "item", wanted, columns).to_pylist() if name in inputs else ()
+        ):
             known[row["item"]] |= {column: row[column] for column in columns if row[column]}
     pictures = pictures_of(inputs["images"], wanted) if "images" in inputs else {}
-    return {item: Item(row["title"] or row["item_id"], row["item_id"], pictures.get(item)) for item, row in known.items()}
+    return {
+        item: Item(row["title"] or row["item_id"], row["item_id"], pictures.get(item))
+        for item, row in known.items()
+    }
 
 
 def _by_user(dataset: Dataset, users: list[int], columns: list[str]) -> dict[int, list[Row]]:
@@ -137,4 +161,6 @@ def _rated(row: Row, items: dict[int, Item], has_ratings: bool) -> Rated:
 def _recommended(row: Row, items: dict[int, Item], hits: set[tuple[int, int]]) -> Recommended:
     rung: str = row["rung"]
     is_hit = (row["user"], row["item"]) in hits
-    return Recommended(items[row["item"]], row["rank"], f"{row['score']:.3f}", rung, badge_of(rung), is_hit)
+    return Recommended(
+        items[row["item"]], row["rank"], f"{row['score']:.3f}", rung, badge_of(rung), is_hit
+    )

@@ -9,7 +9,8 @@ from PIL import Image
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import rows_where
 
-LARGEST = 96  # pixels on the longer side; a larger picture is made smaller, or the page would weigh megabytes
+# pixels on the longer side; a larger picture is made smaller, or the page would weigh megabytes
+LARGEST = 96
 
 
 def pictures_of(images: Dataset, items: Collection[int]) -> dict[int, str]:

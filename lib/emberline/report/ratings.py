@@ -12,7 +12,9 @@ from emberline.report.charts import Floats
 from emberline.report.text import percent
 
 _MOST_COLUMNS = 24
-_DIGITS = 2  # significant ones of a value: bounds how many values are told apart, and keeps those of any scale of ratings
+# significant ones of a value: bounds how many values are told apart, and keeps those of any scale
+# of ratings
+_DIGITS = 2
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def _rounded(values: np.ndarray) -> Floats:
 
 
 def _binned(by_value: Counter[float]) -> tuple[list[str], list[int]]:
-    """One column per value where they are few; else equally wide ones, or for values above 0 that differ widely, by ratio.
+    """One column per value where they are few; else equally wide ones, or for values above 0 that
+    differ widely, by ratio.
 
     A column is labelled with where it begins.
     """
@@ -74,5 +77,9 @@ def _sentence(by_item: Floats, num_items: int) -> str:
     top = max(round(rated / 10), 1)
     share = percent(float(np.sort(by_item)[::-1][:top].sum()), float(by_item.sum()))
     without = max(num_items - rated, 0)
-    rest = f"; {without:,} of {num_items:,} items have none, because they are new or withheld" if without else ""
+    rest = (
+        f"; {without:,} of {num_items:,} items have none, because they are new or withheld"
+        if without
+        else ""
+    )
     return f"The {top:,} most rated of {rated:,} items (a tenth) have {share} of all ratings{rest}."

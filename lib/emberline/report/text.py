@@ -1,4 +1,6 @@
-"""Text as the page shows it: numbers with separators, times of runs, and nothing that hides or reorders what it stands beside."""
+"""Text as the page shows it: numbers with separators, times of runs, and nothing that hides or
+reorders what it stands beside.
+"""
 
 import unicodedata
 from datetime import UTC, datetime
@@ -8,7 +10,9 @@ _JOINERS = {"\u200c", "\u200d"}  # spelling in some scripts, and of some emoji
 
 
 def visible(text: str) -> str:
-    """The text with control and bidirectional characters written out, such as [U+202E], and every white space as a blank."""
+    """The text with control and bidirectional characters written out, such as [U+202E], and
+    every white space as a blank.
+    """
     return "".join(map(_visible, text))
 
 
@@ -20,7 +24,9 @@ def _visible(character: str) -> str:
 
 
 def finished(value: object) -> object:
-    """What the template writes for a value: text made visible, numbers with separators; markup stays as it is."""
+    """What the template writes for a value: text made visible, numbers with separators; markup
+    stays as it is.
+    """
     if type(value) is str:
         return visible(value)
     return f"{value:,}" if type(value) is int else value
@@ -33,7 +39,9 @@ def percent(part: float, whole: float) -> str:
 
 
 def measure(value: float) -> str:
-    """A value to three digits after the point, four significant ones from 10 on, and whole from 1,000 on."""
+    """A value to three digits after the point, four significant ones from 10 on, and whole from
+    1,000 on.
+    """
     if abs(value) >= 1000:
         return f"{value:,.0f}" if abs(value) < 1e9 else f"{value:.4g}"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
@@ -46,5 +54,7 @@ def started(run_id: str) -> datetime:
 
 def moment(time: datetime) -> str:
     """A time such as 22 Nov 2026, 10:01 UTC, whatever the machine's language."""
-    month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][time.month - 1]
+    month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][
+        time.month - 1
+    ]
     return f"{time.day} {month} {time.year}, {time:%H:%M} UTC"

@@ -50,7 +50,9 @@ class Training:
 
 def trainings(inputs: Mapping[str, Dataset]) -> list[Training]:
     """The models whose manifests have a history."""
-    found = ((title, inputs[name].manifest.info) for name, title in _MODELS.items() if name in inputs)
+    found = (
+        (title, inputs[name].manifest.info) for name, title in _MODELS.items() if name in inputs
+    )
     return [_training(title, info) for title, info in found if info.get("history")]
 
 
@@ -59,9 +61,18 @@ def _training(title: str, info: dict[str, Any]) -> Training:
     best = info.get("best_epoch", info.get("best_iteration"))
     drawn = []
     for name, wanted in _CURVES.items():
-        series = {_NAMES.get(key, key): [row[key] for row in history] for key in wanted if all(key in row for row in history)}
+        series = {
+            _NAMES.get(key, key): [row[key] for row in history]
+            for key in wanted
+            if all(key in row for row in history)
+        }
         if series:
-            svg = charts.lines(f"{title}: {name.lower()}", _unit(history), series, None if name == "Learning rate" else best)
+            svg = charts.lines(
+                f"{title}: {name.lower()}",
+                _unit(history),
+                series,
+                None if name == "Learning rate" else best,
+            )
             drawn.append(Curve(name, svg))
     return Training(title, _sentence(history, best, info), drawn)
 
@@ -78,11 +89,16 @@ def _sentence(history: History, best: int | None, info: dict[str, Any]) -> str:
     if chosen and unit == "iteration":
         parts.append(f"the best is iteration {best}")
     if chosen and "val_loss" in chosen:
-        parts.append(f"the best is epoch {best}, with a validation loss of {measure(chosen['val_loss'])}")
+        parts.append(
+            f"the best is epoch {best}, with a validation loss of {measure(chosen['val_loss'])}"
+        )
     if chosen and "val_accuracy" in chosen:
         parts[-1] += f" and an accuracy of {measure(chosen['val_accuracy'])}"
     if "observed" in info:
-        parts.append(f"the loss at the end is {measure(info['observed'] + info['unobserved'] + info['regularisation'])}")
+        parts.append(
+            "the loss at the end is"
+            f" {measure(info['observed'] + info['unobserved'] + info['regularisation'])}"
+        )
     if "seconds" in info:
         parts.append(f"{info['seconds']:,.0f} s of training")
     return "; ".join(parts) + "."

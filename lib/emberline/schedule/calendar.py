@@ -1,4 +1,6 @@
-"""The moments at which a pipeline runs: hourly, daily or weekly, which cron, systemd and Airflow can all express."""
+"""The moments at which a pipeline runs: hourly, daily or weekly, which cron, systemd and
+Airflow can all express.
+"""
 
 import re
 from dataclasses import dataclass
@@ -20,12 +22,26 @@ class At:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read "03:00" (daily), "Mon 03:00" (weekly) or ":15" (hourly). Raises ConfigError for anything else."""
+        """Read "03:00" (daily), "Mon 03:00" (weekly) or ":15" (hourly). Raises ConfigError for
+        anything else.
+        """
         found = _AT.fullmatch(text.strip())
         day = found and found["day"] and found["day"].capitalize()
-        if not found or int(found["minute"]) > 59 or int(found["hour"] or 0) > 23 or (day and day not in _DAYS):
-            raise ConfigError(f'--at {text}: expected a time such as "03:00" (daily), "Mon 03:00" (weekly) or ":15" (hourly)')
-        return cls(int(found["minute"]), int(found["hour"]) if found["hour"] else None, _DAYS.index(day) if day else None)
+        if (
+            not found
+            or int(found["minute"]) > 59
+            or int(found["hour"] or 0) > 23
+            or (day and day not in _DAYS)
+        ):
+            raise ConfigError(
+                f'--at {text}: expected a time such as "03:00" (daily), "Mon 03:00" (weekly) or'
+                ' ":15" (hourly)'
+            )
+        return cls(
+            int(found["minute"]),
+            int(found["hour"]) if found["hour"] else None,
+            _DAYS.index(day) if day else None,
+        )
 
     @property
     def cron(self) -> str:
@@ -42,4 +58,7 @@ class At:
     def __str__(self) -> str:
         if self.hour is None:
             return f"every hour at :{self.minute:02}"
-        return f"every {'day' if self.day is None else _DAYS[self.day]} at {self.hour:02}:{self.minute:02}"
+        return (
+            f"every {'day' if self.day is None else _DAYS[self.day]} at"
+            f" {self.hour:02}:{self.minute:02}"
+        )

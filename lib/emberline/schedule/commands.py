@@ -11,7 +11,9 @@ from emberline.stages import Stage
 
 @dataclass(frozen=True)
 class Commands:
-    """How the pipeline file `pipeline` is run in `folder`, with the options `--root` and `--set` as they were given."""
+    """How the pipeline file `pipeline` is run in `folder`, with the options `--root` and
+    `--set` as they were given.
+    """
 
     programs: Programs
     folder: Path
@@ -28,7 +30,14 @@ class Commands:
     def publish(self) -> Command:
         """What its section [publish] says."""
         place = (self.root,) if self.root else ()
-        return (*self.programs.emberline, "publish", *place, "--config", self.pipeline, *self._settings)
+        return (
+            *self.programs.emberline,
+            "publish",
+            *place,
+            "--config",
+            self.pipeline,
+            *self._settings,
+        )
 
     def stage(self, stage: Stage) -> Command:
         """This stage alone. Raises ConfigError where there is no script to submit."""
@@ -36,9 +45,18 @@ class Commands:
             return (*self.run, "--only", stage.name)
         script = self.folder / "jobs" / f"{stage.name.replace('-', '_')}.py"
         if not script.is_file():
-            raise ConfigError(f"--submit runs {script}, which is not there; plan in the folder that holds jobs/")
+            raise ConfigError(
+                f"--submit runs {script}, which is not there; plan in the folder that holds jobs/"
+            )
         fixed = ("--conf", "spark.dynamicAllocation.enabled=false") if stage.is_all_at_once else ()
-        return (*self.programs.submit, *fixed, str(script), "--config", self.pipeline, *self._options)
+        return (
+            *self.programs.submit,
+            *fixed,
+            str(script),
+            "--config",
+            self.pipeline,
+            *self._options,
+        )
 
     @property
     def _options(self) -> Command:

@@ -16,22 +16,31 @@ def files(job: Job) -> dict[str, str]:
     line = f"{job.at.cron} {_escaped(f'cd {shlex.quote(str(job.folder))} && {_logged(job)}')}"
     if len(line.encode()) > _LONGEST_LINE:
         size = len(line.encode())
-        raise ConfigError(f"the crontab's line has {size} bytes, cron takes {_LONGEST_LINE}: move --set into the pipeline file")
+        raise ConfigError(
+            f"the crontab's line has {size} bytes, cron takes {_LONGEST_LINE}: move --set into the"
+            " pipeline file"
+        )
     return {f"emberline-{job.name}.crontab": render("crontab.j2", job=job, line=line)}
 
 
 def _logged(job: Job) -> str:
-    """The script, its output below the root with a date, or in the machine's log where the root is remote or another each day."""
+    """The script, its output below the root with a date, or in the machine's log where the root
+    is remote or another each day.
+    """
     if job.is_dated or not isinstance(job.root, Path):
         return f"{{ {shell.script(job)}; }} 2>&1 | logger -t emberline-{job.name}"
     log = job.root / "_logs" / "cron.log"
-    return f"mkdir -p {shlex.quote(str(log.parent))} && {{ date; {shell.script(job)}; }} >> {shlex.quote(str(log))} 2>&1"
+    return (
+        f"mkdir -p {shlex.quote(str(log.parent))} && {{ date; {shell.script(job)}; }} >>"
+        f" {shlex.quote(str(log))} 2>&1"
+    )
 
 
 def _escaped(command: str) -> str:
     r"""What cron turns back into `command`.
 
-    It takes an unescaped % for a line break. Some crons also read \\ as \, so that no backslash may meet another one or a %:
-    those here are within single quotes, which are closed and opened again after each.
+    It takes an unescaped % for a line break. Some crons also read \\ as \, so that no backslash may
+    meet another one or a %: those here are within single quotes, which are closed and opened again
+    after each.
     """
     return command.replace("\\", "\\''").replace("%", "\\%")

@@ -18,10 +18,14 @@ SCHEDULERS: dict[Scheduler, Callable[[Job], dict[str, str]]] = {
 
 
 def write(files: dict[str, str], folder: Path) -> list[Path]:
-    """Write each file in one step, also over an older one; returns where. Raises ConfigError for a folder that cannot be used."""
+    """Write each file in one step, also over an older one; returns where. Raises ConfigError
+    for a folder that cannot be used.
+    """
     try:
         for name, content in files.items():
             storage.replace_file(folder / name, content.encode())
     except OSError as error:
-        raise ConfigError(f"--to {folder}: {error.strerror}; give a folder that you may write to") from None
+        raise ConfigError(
+            f"--to {folder}: {error.strerror}; give a folder that you may write to"
+        ) from None
     return [folder / name for name in files]

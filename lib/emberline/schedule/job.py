@@ -1,4 +1,6 @@
-"""What a scheduler is to run: a command per stage, or as few commands as can run the whole pipeline."""
+"""What a scheduler is to run: a command per stage, or as few commands as can run the whole
+pipeline.
+"""
 
 import hashlib
 import re
@@ -32,10 +34,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Job:
-    """A pipeline, ready for a scheduler. All paths are absolute; what the pipeline's own paths are relative to is `folder`.
+    """A pipeline, ready for a scheduler. All paths are absolute; what the pipeline's own paths are
+    relative to is `folder`.
 
-    `steps` are its stages one by one, `commands` the whole pipeline, one command after the other; where it `is_dated`, a
-    scheduler appends `--date` and the day to each. `places` are the files and folders that it needs, among other words.
+    `steps` are its stages one by one, `commands` the whole pipeline, one command after the other;
+    where it `is_dated`, a scheduler appends `--date` and the day to each. `places` are the files
+    and folders that it needs, among other words.
     """
 
     name: str
@@ -59,24 +63,40 @@ def make(
 ) -> Job:
     """The pipeline as a job that runs in the folder in which we are.
 
-    Raises ConfigError for a name that no scheduler's file can hold, for a secret, and for a script of `jobs/` that is not there.
+    Raises ConfigError for a name that no scheduler's file can hold, for a secret, and for a script
+    of `jobs/` that is not there.
     """
     chosen, folder = stages.select(config), Path.cwd()
-    commands = Commands(programs, folder, str(pipeline.absolute()), root and str(storage.locate(root)), overrides)
-    steps = [Step(stage.name, commands.stage(stage), _before(config, chosen, stage)) for stage in chosen]
+    commands = Commands(
+        programs, folder, str(pipeline.absolute()), root and str(storage.locate(root)), overrides
+    )
+    steps = [
+        Step(stage.name, commands.stage(stage), _before(config, chosen, stage)) for stage in chosen
+    ]
     whole = [commands.run] if programs.submit is None else [step.command for step in steps]
     if config.publish.to is not None:
         steps.append(Step("publish", commands.publish, tuple(stage.name for stage in chosen)))
         whole.append(commands.publish)
     place = storage.locate(config.root)
-    words = (str(folder), str(place), *(word for command in (commands.run, *whole) for word in command))
+    words = (
+        str(folder),
+        str(place),
+        *(word for command in (commands.run, *whole) for word in command),
+    )
     _check(words, overrides)
     places = (*words, *_inputs(config, chosen))
-    return Job(_name(pipeline.stem), at, folder, place, tuple(steps), tuple(whole), places, is_dated)
+    return Job(
+        _name(pipeline.stem), at, folder, place, tuple(steps), tuple(whole), places, is_dated
+    )
 
 
 def _inputs(config: Config, chosen: Sequence[Stage]) -> list[str]:
-    paths = (path for stage in chosen for path in stage.raw(config) if not stages.split_dataset_path(path))
+    paths = (
+        path
+        for stage in chosen
+        for path in stage.raw(config)
+        if not stages.split_dataset_path(path)
+    )
     return [str(storage.locate(path)) for path in paths]
 
 
@@ -87,9 +107,15 @@ def _before(config: Config, chosen: Sequence[Stage], stage: Stage) -> tuple[str,
 
 
 def _name(stem: str) -> str:
-    """The pipeline's name in letters that units, DAGs and files may have; different names stay different."""
+    """The pipeline's name in letters that units, DAGs and files may have; different names stay
+    different.
+    """
     plain = _STRANGE.sub("_", stem)
-    return plain if plain == stem else f"{plain}-{hashlib.sha256(stem.encode(errors='surrogateescape')).hexdigest()[:8]}"
+    return (
+        plain
+        if plain == stem
+        else f"{plain}-{hashlib.sha256(stem.encode(errors='surrogateescape')).hexdigest()[:8]}"
+    )
 
 
 def _may_be_secret(override: str) -> bool:
@@ -101,9 +127,16 @@ def _may_be_secret(override: str) -> bool:
 
 
 def _check(texts: Iterable[str], overrides: Sequence[str]) -> None:
-    secret = next((override.partition("=")[0] for override in overrides if _may_be_secret(override)), None)
+    secret = next(
+        (override.partition("=")[0] for override in overrides if _may_be_secret(override)), None
+    )
     if secret:
-        raise ConfigError(f"--set {secret}: a scheduler's file keeps no secret; put it into the pipeline file")
+        raise ConfigError(
+            f"--set {secret}: a scheduler's file keeps no secret; put it into the pipeline file"
+        )
     for text in texts:
         if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-            raise ConfigError(f"{text!r} cannot be scheduled: it holds a control character, or is not UTF-8; rename it")
+            raise ConfigError(
+                f"{text!r} cannot be scheduled: it holds a control character, or is not UTF-8;"
+                " rename it"
+            )

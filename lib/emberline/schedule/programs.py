@@ -1,4 +1,6 @@
-"""The programs that a scheduler calls, as the shell in which somebody plans finds them: a scheduler has another PATH."""
+"""The programs that a scheduler calls, as the shell in which somebody plans finds them: a
+scheduler has another PATH.
+"""
 
 import os
 import shlex
@@ -17,19 +19,26 @@ _CLUSTER = ("JAVA_HOME", "SPARK_HOME", "HADOOP_CONF_DIR", "YARN_CONF_DIR")
 
 @dataclass(frozen=True)
 class Programs:
-    """How the commands begin that run a pipeline, and that `submit` a script to Spark where this is wanted."""
+    """How the commands begin that run a pipeline, and that `submit` a script to Spark where
+    this is wanted.
+    """
 
     emberline: Command
     submit: Command | None
 
 
 def find(submit: str | None = None) -> Programs:
-    """The `emberline` beside the Python that runs this, and the command `submit`. Raises ConfigError where one is not there."""
+    """The `emberline` beside the Python that runs this, and the command `submit`. Raises
+    ConfigError where one is not there.
+    """
     bin_folder = Path(sys.executable).absolute().parent
     environment = _environment([str(bin_folder)] if submit is not None else [])
     emberline = bin_folder / "emberline"
     if not emberline.is_file():
-        raise ConfigError(f"{emberline} is not there: a schedule needs Emberline installed, and is planned by the installed one")
+        raise ConfigError(
+            f"{emberline} is not there: a schedule needs Emberline installed, and is planned by the"
+            " installed one"
+        )
     submits = None if submit is None else (*environment, *_submit(submit, bin_folder))
     return Programs((*environment, str(emberline)), submits)
 
@@ -38,16 +47,23 @@ def _submit(text: str, bin_folder: Path) -> Command:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise ConfigError(f"--submit {text}: expected a command, quoted as for a shell ({error})") from None
+        raise ConfigError(
+            f"--submit {text}: expected a command, quoted as for a shell ({error})"
+        ) from None
     path = os.pathsep.join([str(bin_folder), os.environ.get("PATH", "")])
     program = shutil.which(words[0], path=path) if words else None
     if program is None:
-        raise ConfigError(f"--submit {text}: this program is not there; begin with spark-submit, or with its absolute path")
+        raise ConfigError(
+            f"--submit {text}: this program is not there; begin with spark-submit, or with its"
+            " absolute path"
+        )
     return (str(Path(program).absolute()), *words[1:])
 
 
 def _environment(folders: list[str]) -> Command:
-    """`env` with what a scheduler does not know of this shell: the cluster, and a PATH with `folders` and Java's."""
+    """`env` with what a scheduler does not know of this shell: the cluster, and a PATH with
+    `folders` and Java's.
+    """
     values = [f"{name}={os.environ[name]}" for name in _CLUSTER if os.environ.get(name)]
     java = shutil.which("java")
     if java and not os.environ.get("JAVA_HOME") and str(Path(java).parent) not in _SYSTEM:

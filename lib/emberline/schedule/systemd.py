@@ -14,17 +14,24 @@ def files(job: Job) -> dict[str, str]:
     service = render(
         "unit.service.j2",
         job=job,
-        folder=f"{job.folder}/".replace("%", "%%"),  # a slash at the end keeps a blank or a backslash before it
+        # a slash at the end keeps a blank or a backslash before it
+        folder=f"{job.folder}/".replace("%", "%%"),
         script=_quoted(shell.script(job)),
-        # Retries count as starts, and so does the timer's: all of one period's, and none of the next one's.
+        # Retries count as starts, and so does the timer's: all of one period's, and none of the
+        # next one's.
         period="55min" if job.at.hour is None else "20h",
         has_private_tmp=not any(_is_temporary(place) for place in job.places),
     )
-    return {f"emberline-{job.name}.service": service, f"emberline-{job.name}.timer": render("unit.timer.j2", job=job)}
+    return {
+        f"emberline-{job.name}.service": service,
+        f"emberline-{job.name}.timer": render("unit.timer.j2", job=job),
+    }
 
 
 def _quoted(script: str) -> str:
-    """One word of ExecStart: quotes and backslashes are escaped as in C, % begins a specifier and $ a variable."""
+    """One word of ExecStart: quotes and backslashes are escaped as in C, % begins a specifier
+    and $ a variable.
+    """
     marks = {"\\": "\\\\", '"': '\\"', "%": "%%", "$": "$$"}
     return f'"{"".join(marks.get(character, character) for character in script)}"'
 

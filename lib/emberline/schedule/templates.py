@@ -1,4 +1,6 @@
-"""The schedulers' files as templates. Their marks are << >> and <% %>: Airflow has a use for braces itself."""
+"""The schedulers' files as templates. Their marks are << >> and <% %>: Airflow has a use for
+braces itself.
+"""
 
 import importlib.resources
 from typing import Any

@@ -1,7 +1,9 @@
-"""The catalogue of a made-up shop: what its items look like, what they are called, and what only their buyers know of them.
+"""The catalogue of a made-up shop: what its items look like, what they are called, and what only
+their buyers know of them.
 
-A picture or a title shows an item's shape, texture, colour and size. Its hidden traits and its popularity move its sales too, so
-that a model which reads pictures perfectly still knows less of an item than a year of its sales tells.
+A picture or a title shows an item's shape, texture, colour and size. Its hidden traits and its
+popularity move its sales too, so that a model which reads pictures perfectly still knows less of an
+item than a year of its sales tells.
 """
 
 from dataclasses import dataclass
@@ -14,7 +16,17 @@ from emberline.shop.titles import titles
 
 SHAPES = ("circle", "square", "triangle", "ring", "star", "cross", "heart", "diamond")
 TEXTURES = ("plain", "striped", "dotted", "checked", "faded")
-HUES = {"red": 0, "orange": 27, "yellow": 50, "lime": 85, "green": 135, "teal": 178, "blue": 216, "violet": 268, "pink": 325}
+HUES = {
+    "red": 0,
+    "orange": 27,
+    "yellow": 50,
+    "lime": 85,
+    "green": 135,
+    "teal": 178,
+    "blue": 216,
+    "violet": 268,
+    "pink": 325,
+}
 COLOURS = tuple(HUES)
 SIZES = ("small", "medium", "large")
 NUM_HIDDEN = 3
@@ -22,7 +34,8 @@ NUM_HIDDEN = 3
 _HUE_JITTER = 5.0  # degrees, standard deviation
 _ZIPF_EXPONENT = 0.75
 _ZIPF_OFFSET = 5.0
-_TRAIT_PULL = 0.3  # how far looks move popularity, next to a standard normal that they do not explain
+# how far looks move popularity, next to a standard normal that they do not explain
+_TRAIT_PULL = 0.3
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -30,9 +43,11 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All items, one entry each in every field; `shape`, `texture`, `colour` and `size` index the tuples of names above.
+    """All items, one entry each in every field; `shape`, `texture`, `colour` and `size` index the
+    tuples of names above.
 
-    rgb: (num_items, 3), 0..1, the item's own tone of its colour. hidden: (num_items, NUM_HIDDEN), standard normal.
+    rgb: (num_items, 3), 0..1, the item's own tone of its colour. hidden: (num_items, NUM_HIDDEN),
+    standard normal.
     popularity: (num_items,), sums to 1.
     """
 
@@ -52,9 +67,13 @@ class Catalogue:
 
 
 def make_catalogue(num_items: int, seed: int) -> Catalogue:
-    """`num_items` items with independent, evenly spread visible traits; the same seed makes the same catalogue."""
+    """`num_items` items with independent, evenly spread visible traits; the same seed makes the
+    same catalogue.
+    """
     traits = stream(seed, "traits")
-    shape, texture, colour, size = (traits.integers(len(kinds), size=num_items) for kinds in (SHAPES, TEXTURES, COLOURS, SIZES))
+    shape, texture, colour, size = (
+        traits.integers(len(kinds), size=num_items) for kinds in (SHAPES, TEXTURES, COLOURS, SIZES)
+    )
     words = [_words(*kinds) for kinds in zip(shape, texture, colour, size, strict=True)]
     return Catalogue(
         seed=seed,
@@ -82,7 +101,9 @@ def _item_ids(num_items: int, rng: np.random.Generator) -> list[str]:
 
 def _tones(colour: Indices, rng: np.random.Generator) -> Floats:
     """(num_items, 3) RGB in 0..1: each item's colour with its own hue, saturation and value."""
-    hue = np.array(list(HUES.values()), dtype=np.float64)[colour] + rng.normal(scale=_HUE_JITTER, size=len(colour))
+    hue = np.array(list(HUES.values()), dtype=np.float64)[colour] + rng.normal(
+        scale=_HUE_JITTER, size=len(colour)
+    )
     saturation = rng.uniform(0.72, 0.95, len(colour))
     value = rng.uniform(0.72, 0.95, len(colour))
     sextant = (np.array([5, 3, 1]) + hue[:, None] / 60) % 6
@@ -91,7 +112,9 @@ def _tones(colour: Indices, rng: np.random.Generator) -> Floats:
 
 
 def _popularity(shape: Indices, colour: Indices, rng: np.random.Generator) -> Floats:
-    """(num_items,) shares by Zipf and Mandelbrot: 1 / (rank + offset)^exponent, the rank mostly chance."""
+    """(num_items,) shares by Zipf and Mandelbrot: 1 / (rank + offset)^exponent, the rank mostly
+    chance.
+    """
     looks = rng.normal(size=len(SHAPES))[shape] + rng.normal(size=len(COLOURS))[colour]
     rank = np.argsort(np.argsort(-(rng.normal(size=len(shape)) + _TRAIT_PULL * looks)))
     weight = (rank + _ZIPF_OFFSET) ** -_ZIPF_EXPONENT

@@ -1,4 +1,6 @@
-"""Dirt as real logs have it: lines spoiled one way each, so that it is known how many a reader has to find of which kind."""
+"""Dirt as real logs have it: lines spoiled one way each, so that it is known how many a reader
+has to find of which kind.
+"""
 
 from collections.abc import Callable
 
@@ -19,15 +21,20 @@ def amount(num_lines: int) -> int:
     return round(SHARE * num_lines)
 
 
-def spoil(lines: list[Line], each: int, rng: np.random.Generator) -> tuple[list[Line], dict[str, int]]:
-    """The lines with `each` of them spoiled in every way and `each` unspoiled ones sent twice; and the count of every kind.
+def spoil(
+    lines: list[Line], each: int, rng: np.random.Generator
+) -> tuple[list[Line], dict[str, int]]:
+    """The lines with `each` of them spoiled in every way and `each` unspoiled ones sent twice; and
+    the count of every kind.
 
     Copies follow their originals and are not in `lines`' number: the result is longer by `each`.
     """
     kinds = [*_SPOILERS, DUPLICATE]
     victims = rng.permutation(len(lines))[: each * len(kinds)].reshape(len(kinds), each)
     fate = {int(row): kind for kind, rows in zip(kinds, victims, strict=True) for row in rows}
-    spoiled = [written for row, line in enumerate(lines) for written in _written(line, fate.get(row), rng)]
+    spoiled = [
+        written for row, line in enumerate(lines) for written in _written(line, fate.get(row), rng)
+    ]
     return spoiled, dict.fromkeys(kinds, each)
 
 
@@ -60,7 +67,9 @@ def _at_an_impossible_time(line: Line, rng: np.random.Generator) -> Line:
 
 
 def _torn(line: Line, rng: np.random.Generator) -> Line:
-    """Cut within one of the first three fields: a cut in a quoted title would swallow the lines that follow."""
+    """Cut within one of the first three fields: a cut in a quoted title would swallow the lines
+    that follow.
+    """
     whole = int(rng.integers(3))
     rest = line[whole]
     return [*line[:whole], rest[: int(rng.integers(1, len(rest)))]]

@@ -1,4 +1,6 @@
-"""The shop's log of sales, as the CSV file that a shop would hand over: ordered by time, and a little dirty."""
+"""The shop's log of sales, as the CSV file that a shop would hand over: ordered by time, and a
+little dirty.
+"""
 
 import csv
 import io
@@ -16,30 +18,44 @@ HEADER = ("time", "customer", "product", "title", "quantity")
 
 @dataclass(frozen=True)
 class Events:
-    """csv: UTF-8 text with a header line. dirty_counts: how many lines are dirty in which way; none is dirty in two ways."""
+    """csv: UTF-8 text with a header line. dirty_counts: how many lines are dirty in which way;
+    none is dirty in two ways.
+    """
 
     csv: bytes
     dirty_counts: dict[str, int]
 
 
 def make_events(catalogue: Catalogue, num_users: int, num_events: int, seed: int) -> Events:
-    """A log of `num_events` lines, dirty ones counted, the header not; the same arguments make the same bytes."""
+    """A log of `num_events` lines, dirty ones counted, the header not; the same arguments make
+    the same bytes.
+    """
     each = dirt.amount(num_events)
     sales = make_sales(catalogue, num_users, num_events - each, seed)
     customers = _customer_ids(num_users, stream(seed, "customer ids"))
-    lines, dirty_counts = dirt.spoil(_lines(catalogue, customers, sales), each, stream(seed, "dirt"))
+    lines, dirty_counts = dirt.spoil(
+        _lines(catalogue, customers, sales), each, stream(seed, "dirt")
+    )
     return Events(_to_csv(lines), dirty_counts)
 
 
 def _customer_ids(num_users: int, rng: np.random.Generator) -> list[str]:
     """Account numbers with gaps, in no order."""
     start = 10_000
-    return [f"c{number}" for number in start + rng.choice(max(90_000, 2 * num_users), size=num_users, replace=False)]
+    return [
+        f"c{number}"
+        for number in start + rng.choice(max(90_000, 2 * num_users), size=num_users, replace=False)
+    ]
 
 
 def _lines(catalogue: Catalogue, customers: list[str], sales: Sales) -> list[dirt.Line]:
     times = np.strings.replace(sales.time.astype(str), "T", " ")
-    columns = (times.tolist(), sales.customer.tolist(), sales.item.tolist(), sales.quantity.tolist())
+    columns = (
+        times.tolist(),
+        sales.customer.tolist(),
+        sales.item.tolist(),
+        sales.quantity.tolist(),
+    )
     return [
         [time, customers[customer], catalogue.item_ids[item], catalogue.titles[item], str(quantity)]
         for time, customer, item, quantity in zip(*columns, strict=True)

@@ -1,4 +1,6 @@
-"""The stage generate-shop: the demo's raw files, `events.csv` and `pictures.parquet`, as the artifact `shop`."""
+"""The stage generate-shop: the demo's raw files, `events.csv` and `pictures.parquet`, as the
+artifact `shop`.
+"""
 
 import pyarrow as pa
 
@@ -9,7 +11,14 @@ from emberline.shop.catalogue import SHAPES, Catalogue, make_catalogue
 from emberline.shop.events import make_events
 from emberline.shop.pictures import draw, encode_png
 
-_PICTURES = pa.schema([("item_id", pa.string()), ("title", pa.string()), ("shape", pa.string()), ("picture", pa.binary())])
+_PICTURES = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("title", pa.string()),
+        ("shape", pa.string()),
+        ("picture", pa.binary()),
+    ]
+)
 
 
 def run(run: StageRun) -> None:
@@ -27,5 +36,10 @@ def run(run: StageRun) -> None:
 
 def _pictures(catalogue: Catalogue) -> pa.Table:
     shapes = [SHAPES[index] for index in catalogue.shape]
-    columns = [list(catalogue.item_ids), list(catalogue.titles), shapes, encode_png(draw(catalogue))]
+    columns = [
+        list(catalogue.item_ids),
+        list(catalogue.titles),
+        shapes,
+        encode_png(draw(catalogue)),
+    ]
     return pa.table(columns, schema=_PICTURES)

@@ -1,7 +1,9 @@
-"""Outlines of the shapes as signed distances: negative inside, in units of the shape's radius; x points right, y points down.
+"""Outlines of the shapes as signed distances: negative inside, in units of the shape's radius; x
+points right, y points down.
 
-Distances are exact along straight edges and close enough at corners for anti-aliasing. Shapes of one size cover similar areas, so
-that counting coloured pixels does not tell them apart. The heart is Inigo Quilez's ("2D distance functions").
+Distances are exact along straight edges and close enough at corners for anti-aliasing. Shapes of
+one size cover similar areas, so that counting coloured pixels does not tell them apart. The heart
+is Inigo Quilez's ("2D distance functions").
 """
 
 import math
@@ -14,7 +16,9 @@ Plane = NDArray[np.float64]
 
 
 def signed_distance(shape: str, x: Plane, y: Plane) -> Plane:
-    """Distance of the points to the outline of the named shape of radius 1 around the origin; any array shape, kept."""
+    """Distance of the points to the outline of the named shape of radius 1 around the origin;
+    any array shape, kept.
+    """
     return _OUTLINES[shape](x, y)
 
 
@@ -44,7 +48,9 @@ def _cross(x: Plane, y: Plane) -> Plane:
 
 
 def _heart(x: Plane, y: Plane) -> Plane:
-    """Mirrored half: a lobe above, a straight flank below; the formula's heart has its point in the origin and is 1.1 high."""
+    """Mirrored half: a lobe above, a straight flank below; the formula's heart has its point in
+    the origin and is 1.1 high.
+    """
     scale = 1.85
     x, y = np.abs(x) / scale, 0.55 - y / scale
     lobe = np.hypot(x - 0.25, y - 0.75) - math.sqrt(2) / 4
@@ -61,7 +67,9 @@ def _diamond(x: Plane, y: Plane) -> Plane:
 
 
 def _star_of(points: int, outer: float, inner: float, x: Plane, y: Plane) -> Plane:
-    """Fold the plane into half of one point, then measure to the edge from the tip (outer, 0) to the notch at radius `inner`."""
+    """Fold the plane into half of one point, then measure to the edge from the tip (outer, 0)
+    to the notch at radius `inner`.
+    """
     half = math.pi / points
     angle = np.abs((np.arctan2(x, -y) + half) % (2 * half) - half)
     edge_x, edge_y = inner * math.cos(half) - outer, inner * math.sin(half)

@@ -1,7 +1,8 @@
 """Pictures of a catalogue's items, drawn so that looking helps and counting pixels does not.
 
-Shape, texture, colour and size can be recognised. Place, turn, and which of item and background is the brighter are up to chance:
-no pixel by itself, and no histogram of colours, says much about a shape or a texture.
+Shape, texture, colour and size can be recognised. Place, turn, and which of item and background is
+the brighter are up to chance: no pixel by itself, and no histogram of colours, says much about a
+shape or a texture.
 """
 
 import io
@@ -27,7 +28,9 @@ Plane = NDArray[np.float64]
 
 
 def draw(catalogue: Catalogue) -> NDArray[np.uint8]:
-    """(num_items, 32, 32, 3) RGB, one picture per item in the catalogue's order; a pure function of the catalogue."""
+    """(num_items, 32, 32, 3) RGB, one picture per item in the catalogue's order; a pure
+    function of the catalogue.
+    """
     scenes = make_scenes(catalogue, SIDE, stream(catalogue.seed, "scenes"))
     distance = _distances(catalogue, scenes, offset=np.zeros_like(scenes.shadow))
     shade = _cover(_distances(catalogue, scenes, offset=scenes.shadow), softness=3.0)
@@ -49,7 +52,9 @@ def _png(picture: NDArray[np.uint8]) -> bytes:
 
 
 def _distances(catalogue: Catalogue, scenes: Scenes, offset: Plane) -> Plane:
-    """(n, side, side): pixels to the item's outline, negative inside, the item moved by `offset`, (n, 2) x and y."""
+    """(n, side, side): pixels to the item's outline, negative inside, the item moved by
+    `offset`, (n, 2) x and y.
+    """
     x, y = _axes(scenes.centre + offset, scenes.turn)
     radius = scenes.radius[:, None, None]
     distance = np.empty_like(x)
@@ -60,7 +65,9 @@ def _distances(catalogue: Catalogue, scenes: Scenes, offset: Plane) -> Plane:
 
 
 def _bodies(catalogue: Catalogue, scenes: Scenes, distance: Plane) -> Plane:
-    """(n, side, side, 3): both tones of each item in its pattern, with a rim against the background, everywhere."""
+    """(n, side, side, 3): both tones of each item in its pattern, with a rim against the
+    background, everywhere.
+    """
     pattern = _patterns(catalogue, scenes)
     body = _mix(_flat(catalogue.rgb), _flat(scenes.second_colour), pattern)
     edge = _cover(-1 - distance, softness=1.0)
@@ -86,7 +93,9 @@ def _backdrop(scenes: Scenes) -> Plane:
 
 
 def _axes(centre: Plane, turn: Plane) -> tuple[Plane, Plane]:
-    """Each pixel's x and y, both (n, side, side) in pixels, seen from `centre` and turned clockwise by `turn` radians."""
+    """Each pixel's x and y, both (n, side, side) in pixels, seen from `centre` and turned
+    clockwise by `turn` radians.
+    """
     pixels = np.arange(SIDE)
     x = pixels[None, None, :] - centre[:, 0, None, None]
     y = pixels[None, :, None] - centre[:, 1, None, None]

@@ -23,7 +23,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sales:
-    """One entry per sale in the order of time, no two in the same second; customers and items are numbered from 0."""
+    """One entry per sale in the order of time, no two in the same second; customers and items
+    are numbered from 0.
+    """
 
     time: NDArray[np.datetime64]
     customer: Indices
@@ -46,23 +48,36 @@ def make_sales(catalogue: Catalogue, num_users: int, num_sales: int, seed: int) 
 
 
 def _activity(num_users: int, num_sales: int, rng: np.random.Generator) -> Indices:
-    """(num_users,) sales of each customer, num_sales in all: a few for everyone, the rest log-normal."""
+    """(num_users,) sales of each customer, num_sales in all: a few for everyone, the rest
+    log-normal.
+    """
     fewest = min(_FEWEST, num_sales // num_users)
     weight = rng.lognormal(sigma=_ACTIVITY_SPREAD, size=num_users)
     return fewest + rng.multinomial(num_sales - fewest * num_users, weight / weight.sum())
 
 
-def _choices(popularity: Floats, tastes: Tastes, activity: Indices, rng: np.random.Generator) -> Indices:
+def _choices(
+    popularity: Floats, tastes: Tastes, activity: Indices, rng: np.random.Generator
+) -> Indices:
     """(activity.sum(),) items, customer by customer."""
-    blocks = [slice(start, start + _CUSTOMERS_AT_ONCE) for start in range(0, len(activity), _CUSTOMERS_AT_ONCE)]
+    blocks = [
+        slice(start, start + _CUSTOMERS_AT_ONCE)
+        for start in range(0, len(activity), _CUSTOMERS_AT_ONCE)
+    ]
     odds = (popularity * np.exp(tastes.customers[block] @ tastes.items.T) for block in blocks)
-    return np.concatenate([_draw_rows(weights, activity[block], rng) for weights, block in zip(odds, blocks, strict=True)])
+    return np.concatenate(
+        [
+            _draw_rows(weights, activity[block], rng)
+            for weights, block in zip(odds, blocks, strict=True)
+        ]
+    )
 
 
 def _draw_rows(weights: Floats, times: Indices, rng: np.random.Generator) -> Indices:
     """(times.sum(),) columns, drawn with each row's weights as often as `times` says.
 
-    Row r's cumulative shares, moved to r..r+1, make one increasing sequence of all rows: a single search serves every draw.
+    Row r's cumulative shares, moved to r..r+1, make one increasing sequence of all rows: a single
+    search serves every draw.
     """
     ends = np.cumsum(weights, axis=1)
     ends = ends / ends[:, -1:] + np.arange(len(weights))[:, None]
@@ -73,7 +88,9 @@ def _draw_rows(weights: Floats, times: Indices, rng: np.random.Generator) -> Ind
 
 
 def _times(num_sales: int, rng: np.random.Generator) -> NDArray[np.datetime64]:
-    """(num_sales,) increasing seconds of the year, most of them in the evening; a shared second moves one sale to the next."""
+    """(num_sales,) increasing seconds of the year, most of them in the evening; a shared second
+    moves one sale to the next.
+    """
     hours = rng.integers(_DAYS, size=num_sales) * 24 + rng.triangular(6, 20, 24, num_sales)
     steps = np.arange(num_sales)
     seconds = np.maximum.accumulate(np.sort((hours * 3600).astype(np.int64)) - steps) + steps

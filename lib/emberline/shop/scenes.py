@@ -1,4 +1,6 @@
-"""Scenes around the items: where each one lies in its picture, how it is turned, and on which background."""
+"""Scenes around the items: where each one lies in its picture, how it is turned, and on which
+background.
+"""
 
 from dataclasses import dataclass
 
@@ -17,10 +19,12 @@ _FINEST_PITCH, _COARSEST_PITCH = 5.2, 6.0  # pixels
 
 @dataclass(frozen=True)
 class Scenes:
-    """What chance adds to each picture. Lengths are in pixels, angles in radians, colours RGB in 0..1.
+    """What chance adds to each picture. Lengths are in pixels, angles in radians, colours RGB in
+    0..1.
 
     radius, turn, pitch: (num_items,). centre, pattern_shift, shadow: (num_items, 2), x and y.
-    background, second_colour: (num_items, 3). rim: (num_items, 1), the white or black that the item's rim leans to.
+    background, second_colour: (num_items, 3). rim: (num_items, 1), the white or black that the
+    item's rim leans to.
     """
 
     radius: Plane

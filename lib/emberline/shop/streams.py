@@ -1,4 +1,6 @@
-"""Independent random streams of one seed, one per purpose, so that a new purpose does not move the draws of the others."""
+"""Independent random streams of one seed, one per purpose, so that a new purpose does not move
+the draws of the others.
+"""
 
 import zlib
 

@@ -1,6 +1,7 @@
 """Textures of the items: how much of an item's second tone, 0..1, is at a point of it.
 
-Striped, dotted and checked items show about as much of the second tone, so that the colours of a picture do not tell them apart.
+Striped, dotted and checked items show about as much of the second tone, so that the colours of a
+picture do not tell them apart.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,9 @@ Plane = NDArray[np.float64]
 
 
 def second_tone(texture: str, x: Plane, y: Plane, pitch: Plane, radius: Plane) -> Plane:
-    """The share of the second tone at the points x, y; all in pixels: `pitch` is the pattern's period, `radius` the item's."""
+    """The share of the second tone at the points x, y; all in pixels: `pitch` is the pattern's
+    period, `radius` the item's.
+    """
     return _TEXTURES[texture](x, y, pitch, radius)
 
 
@@ -45,7 +48,9 @@ def _to_line(position: Plane, pitch: Plane) -> Plane:
 
 
 def _smooth(inside: Plane) -> Plane:
-    """Turn a distance to an edge, in pixels, positive inside, into the part of the pixel that lies inside."""
+    """Turn a distance to an edge, in pixels, positive inside, into the part of the pixel that
+    lies inside.
+    """
     return np.clip(0.5 + inside, 0, 1)
 
 

@@ -23,7 +23,24 @@ _FIRST = (
     "Ros",
 )
 _MIDDLE = ("a", "e", "i", "o", "u", "ali", "ane", "ela", "eri", "ino", "ola", "ori", "una", "ure")
-_LAST = ("bra", "dine", "fort", "gard", "lin", "mont", "nel", "ra", "ry", "sten", "ta", "tor", "va", "vik", "wen", "zo")
+_LAST = (
+    "bra",
+    "dine",
+    "fort",
+    "gard",
+    "lin",
+    "mont",
+    "nel",
+    "ra",
+    "ry",
+    "sten",
+    "ta",
+    "tor",
+    "va",
+    "vik",
+    "wen",
+    "zo",
+)
 _CURIOUS = (
     "{words}, {name}",
     '{words} "{name}"',
@@ -37,10 +54,15 @@ _ITEMS_PER_CURIOUS_FORM = 2
 
 
 def titles(words: list[str], rng: np.random.Generator) -> list[str]:
-    """One title per entry of `words`, all different; a handful need quoting in CSV, or escaping in HTML, or more than ASCII."""
+    """One title per entry of `words`, all different; a handful need quoting in CSV, or escaping
+    in HTML, or more than ASCII.
+    """
     forms = _forms(len(words), rng)
     names = _model_names(len(words), rng)
-    return [form.format(words=seen, name=name) for form, seen, name in zip(forms, words, names, strict=True)]
+    return [
+        form.format(words=seen, name=name)
+        for form, seen, name in zip(forms, words, names, strict=True)
+    ]
 
 
 def _forms(count: int, rng: np.random.Generator) -> list[str]:

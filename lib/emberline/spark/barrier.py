@@ -1,6 +1,8 @@
-"""The stage train-cnn on Spark's executors: a barrier stage whose tasks each start one trainer process, watched from here.
+"""The stage train-cnn on Spark's executors: a barrier stage whose tasks each start one trainer
+process, watched from here.
 
-A trainer reads shards and writes checkpoints by itself; Spark finds it a place, and GPUs where it manages them.
+A trainer reads shards and writes checkpoints by itself; Spark finds it a place, and GPUs where it
+manages them.
 """
 
 import logging
@@ -27,17 +29,22 @@ from emberline.runner import StageRun
 Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 log = logging.getLogger(__name__)
 _GROUP = "emberline-trainers"
-_END_SECONDS = 10.0  # for tasks to end by themselves, which they do as soon as their connections are closed
+# for tasks to end by themselves, which they do as soon as their connections are closed
+_END_SECONDS = 10.0
 
 
 def run(run: StageRun, spark: SparkSession) -> None:
-    """Train by `cnn.workers` processes on the executors. Raises ConfigError where Spark cannot run as many tasks at once."""
+    """Train by `cnn.workers` processes on the executors. Raises ConfigError where Spark cannot
+    run as many tasks at once.
+    """
     with Barrier(spark, run.settings, run.stopping) as launcher:
         trainers.run_by(launcher, run)
 
 
 class Barrier:
-    """A launcher: each team is a job of its own, as Spark starts no task of a failed barrier stage again."""
+    """A launcher: each team is a job of its own, as Spark starts no task of a failed barrier
+    stage again.
+    """
 
     def __init__(
         self,
@@ -56,11 +63,21 @@ class Barrier:
     def start(self) -> list[Remote]:
         """Members that are on their way, as soon as there is room for them."""
         self._wait_for_room()
-        log.warning(event("trainers_within_reach", because="they are on Spark's executors", advice=cluster.close_ports()))
+        log.warning(
+            event(
+                "trainers_within_reach",
+                because="they are on Spark's executors",
+                advice=cluster.close_ports(),
+            )
+        )
         conf = self._spark.sparkContext.getConf()
         host = conf.get("spark.driver.host", "127.0.0.1")
-        self._meeting = Meeting(self._config.workers, self.inbox, conf.get("spark.driver.bindAddress", host))
-        task = _task((host, self._meeting.port), self._meeting.token, self._module, self._environment)
+        self._meeting = Meeting(
+            self._config.workers, self.inbox, conf.get("spark.driver.bindAddress", host)
+        )
+        task = _task(
+            (host, self._meeting.port), self._meeting.token, self._module, self._environment
+        )
         self._job = InheritableThread(target=self._run_job, args=(task, self._meeting), daemon=True)
         self._job.start()
         return self._meeting.members
@@ -79,37 +96,54 @@ class Barrier:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.kill()
 
     def _wait_for_room(self) -> None:
-        """Executors may be about to start; Spark itself would ask 40 times, each quarter of a minute."""
+        """Executors may be about to start; Spark itself would ask 40 times, each quarter of a
+        minute.
+        """
         context, workers = self._spark.sparkContext, self._config.workers
         if context.getConf().get("spark.dynamicAllocation.enabled") == "true":
             raise ConfigError(
-                'cnn.launcher = "spark" needs all executors at once: submit with --conf spark.dynamicAllocation.enabled=false'
+                'cnn.launcher = "spark" needs all executors at once: submit with --conf'
+                " spark.dynamicAllocation.enabled=false"
             )
         waited = self._config.start_timeout
         until = time.monotonic() + waited
         while (room := _num_concurrent_tasks(context)) < workers:
             if self._stopping():
-                raise Preempted("train-cnn was asked to stop while it waited for executors; run it again")
+                raise Preempted(
+                    "train-cnn was asked to stop while it waited for executors; run it again"
+                )
             if time.monotonic() > until:
                 raise ConfigError(
-                    f"cnn.workers = {workers}, but Spark runs no more than {room} tasks at once (waited {waited:g} s for more): "
-                    "lower cnn.workers, give Spark more executors or cores, or raise cnn.start_timeout"
+                    f"cnn.workers = {workers}, but Spark runs no more than {room} tasks at once"
+                    f" (waited {waited:g} s for more): lower cnn.workers, give Spark more executors"
+                    " or cores, or raise cnn.start_timeout"
                 )
             time.sleep(0.2)
 
     def _run_job(self, task: Task, meeting: Meeting) -> None:
         """The job; how its tasks end, their connections say, unless it never had any."""
-        self._spark.sparkContext.setJobGroup(_GROUP, "train-cnn: a trainer process per task", interruptOnCancel=True)
+        self._spark.sparkContext.setJobGroup(
+            _GROUP, "train-cnn: a trainer process per task", interruptOnCancel=True
+        )
         workers = self._config.workers
         try:
-            self._spark.range(workers, numPartitions=workers).mapInArrow(task, "rank int", barrier=True).collect()
+            self._spark.range(workers, numPartitions=workers).mapInArrow(
+                task, "rank int", barrier=True
+            ).collect()
         except Exception as error:  # also what py4j and the network add
             if not meeting.is_complete:
-                text = f"Spark does not start the trainers: {str(error).strip().partition(chr(10))[0]}"
+                text = (
+                    f"Spark does not start the trainers: {str(error).strip().partition(chr(10))[0]}"
+                )
                 self.inbox.put((None, {"error": error_message(ConfigError(text))}))
 
 
@@ -120,7 +154,9 @@ def _num_concurrent_tasks(context: SparkContext) -> int:
 
 
 def _task(driver: tuple[str, int], token: str, module: str, environment: Environment) -> Task:
-    """What each task does. It is sent by value, so that executors load none of this module's imports but those that it names."""
+    """What each task does. It is sent by value, so that executors load none of this module's
+    imports but those that it names.
+    """
 
     def run_trainer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:

@@ -20,15 +20,23 @@ def store(
     kept: Sequence[str],
     merge: Callable[[DataFrame], DataFrame] = lambda written: written,
 ) -> tuple[BlockFiles, pa.Table]:
-    """Write every row to a file; where they are, and columns `block`, `kept` and FILE of all rows, in the order of blocks.
+    """Write every row to a file; where they are, and columns `block`, `kept` and FILE of all rows,
+    in the order of blocks.
 
     These columns come to the driver as `merge` makes them, which keeps `block` and FILE.
     """
     names = list(dict.fromkeys(["block", *kept]))
-    written = spark_schema(pa.schema([schema.field(name) for name in names])).add(FILE, T.StringType())
+    written = spark_schema(pa.schema([schema.field(name) for name in names])).add(
+        FILE, T.StringType()
+    )
     stored = rows.mapInArrow(partial(block_files.store, folder=folder, kept=names), written)
     table = merge(stored).toArrow().sort_by("block")
-    return BlockFiles(folder, dict(zip(table["block"].to_pylist(), table[FILE].to_pylist(), strict=True))), table
+    return (
+        BlockFiles(
+            folder, dict(zip(table["block"].to_pylist(), table[FILE].to_pylist(), strict=True))
+        ),
+        table,
+    )
 
 
 def frame(spark: SparkSession, files: BlockFiles, num_blocks: int, schema: pa.Schema) -> DataFrame:

@@ -18,9 +18,11 @@ log = logging.getLogger(__name__)
 
 
 def allowed(run: StageRun, spark: SparkSession) -> DataFrame | None:
-    """Column item: the candidates, or else all items, without the excluded ones; None where no list is named.
+    """Column item: the candidates, or else all items, without the excluded ones; None where no list
+    is named.
 
-    Ids that no item has are counted in the log and the stage's metrics. Raises EmptyDatasetError where no item is left.
+    Ids that no item has are counted in the log and the stage's metrics. Raises EmptyDatasetError
+    where no item is left.
     """
     config: RecommendConfig = run.settings
     if not config.limits_items:
@@ -29,14 +31,19 @@ def allowed(run: StageRun, spark: SparkSession) -> DataFrame | None:
     assert items is not None  # the stage reads them
     found = items
     if config.candidates:
-        found = found.join(_listed(run, spark, "candidates", config.candidates, items), "item", "left_semi")
+        found = found.join(
+            _listed(run, spark, "candidates", config.candidates, items), "item", "left_semi"
+        )
     if config.exclude:
-        found = found.join(_listed(run, spark, "exclude", config.exclude, items), "item", "left_anti")
+        found = found.join(
+            _listed(run, spark, "exclude", config.exclude, items), "item", "left_anti"
+        )
     found = found.select("item").persist()
     if found.isEmpty():
         raise EmptyDatasetError(
-            f"no item may be recommended: {_places(config)} leave none of the {run.inputs['items'].rows:,} items; "
-            "compare their ids with those that emberline show prints of the dataset items"
+            f"no item may be recommended: {_places(config)} leave none of the"
+            f" {run.inputs['items'].rows:,} items; compare their ids with those that emberline show"
+            " prints of the dataset items"
         )
     return found
 
@@ -46,12 +53,20 @@ def within(rows: Scan, items: DataFrame | None) -> Scan:
     return rows if items is None else Scan(rows.frame.join(items, "item", "left_semi"))
 
 
-def _listed(run: StageRun, spark: SparkSession, setting: str, config: ItemListConfig, items: DataFrame) -> DataFrame:
+def _listed(
+    run: StageRun, spark: SparkSession, setting: str, config: ItemListConfig, items: DataFrame
+) -> DataFrame:
     """Column item: what the files of one setting list. items: columns item and item_id.
 
     Raises DataError where a row cannot be read: it may name an item that must not be recommended.
     """
-    rows = read_raw(spark, run.raw_files(config.path), config, {"id": config.item_id}, cleaning=cleaning(config.rules()))
+    rows = read_raw(
+        spark,
+        run.raw_files(config.path),
+        config,
+        {"id": config.item_id},
+        cleaning=cleaning(config.rules()),
+    )
     rows = rows.select("source_file", "raw", "reason", F.col("id").alias("item_id")).persist()
     _check_readable(rows, f"recommend.{setting}", config.path)
     listed = rows.select("item_id").distinct().join(items, "item_id", "left").persist()
@@ -64,20 +79,28 @@ def _listed(run: StageRun, spark: SparkSession, setting: str, config: ItemListCo
 
 def _check_readable(rows: DataFrame, setting: str, path: str) -> None:
     """Raises DataError, with the reasons, where not every row of a list names an item."""
-    example = F.min(F.struct("source_file", F.substring("raw", 1, 121).alias("raw"))).alias("example")
-    wrong = rows.where("reason is not null").groupBy("reason").agg(F.count("*").alias("rows"), example)
+    example = F.min(F.struct("source_file", F.substring("raw", 1, 121).alias("raw"))).alias(
+        "example"
+    )
+    wrong = (
+        rows.where("reason is not null").groupBy("reason").agg(F.count("*").alias("rows"), example)
+    )
     found = wrong.orderBy(F.desc("rows"), "reason").limit(3).collect()
     if found:
         told = "; ".join(
-            f"{row['rows']:,} {row['reason']}, such as {row['example']['raw']!r} in {row['example']['source_file']}"
+            f"{row['rows']:,} {row['reason']}, such as {row['example']['raw']!r} in"
+            f" {row['example']['source_file']}"
             for row in found
         )
         raise DataError(
-            f"{setting} ({path}): rows that cannot be read may name items, and the list has to be whole: {told}; "
-            f"correct those rows, or {setting}.separator, quote, escape and encoding"
+            f"{setting} ({path}): rows that cannot be read may name items, and the list has to be"
+            f" whole: {told}; correct those rows, or {setting}.separator, quote, escape and"
+            " encoding"
         )
 
 
 def _places(config: RecommendConfig) -> str:
     named = {"candidates": config.candidates, "exclude": config.exclude}
-    return " and ".join(f"recommend.{setting} ({items.path})" for setting, items in named.items() if items)
+    return " and ".join(
+        f"recommend.{setting} ({items.path})" for setting, items in named.items() if items
+    )

@@ -1,4 +1,6 @@
-"""How well pictures are classified, by each model on the same test pictures, beside the most frequent class."""
+"""How well pictures are classified, by each model on the same test pictures, beside the most
+frequent class.
+"""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -20,18 +22,49 @@ Row = dict[str, Any]
 
 
 def report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
-    """The protocol, rows of subject and metric, each subject's classes and confusion matrix (true class, predicted class)."""
+    """The protocol, rows of subject and metric, each subject's classes and confusion matrix
+    (true class, predicted class).
+    """
     names: list[str] = run.inputs["shards_all"].manifest.info["classes"]
-    truth = tables["shards_all"].select("item", "item_id", "split", "label").where("label is not null").persist()
-    predicted = [tables[table].withColumn("subject", F.lit(subject)) for table, subject in SUBJECTS.items() if table in tables]
-    counts = _counts(truth.where("split = 'test'"), reduce(DataFrame.unionByName, predicted), len(names))
+    truth = (
+        tables["shards_all"]
+        .select("item", "item_id", "split", "label")
+        .where("label is not null")
+        .persist()
+    )
+    predicted = [
+        tables[table].withColumn("subject", F.lit(subject))
+        for table, subject in SUBJECTS.items()
+        if table in tables
+    ]
+    counts = _counts(
+        truth.where("split = 'test'"), reduce(DataFrame.unionByName, predicted), len(names)
+    )
     if not counts:
-        raise EmptyDatasetError("no picture with a label is for testing; set shards.test, such as 0.2")
-    guess = truth.where("split = 'train'").groupBy("label").count().orderBy(F.desc("count"), "label").first()
+        raise EmptyDatasetError(
+            "no picture with a label is for testing; set shards.test, such as 0.2"
+        )
+    guess = (
+        truth.where("split = 'train'")
+        .groupBy("label")
+        .count()
+        .orderBy(F.desc("count"), "label")
+        .first()
+    )
     counts["most-frequent"] = _always(guess[0] if guess else 0, next(iter(counts.values()))[0])
-    metrics = [row for subject, (confusion, top) in counts.items() for row in _metrics(subject, confusion, top)]
-    by_class = [row for subject, (confusion, _) in counts.items() for row in _classes(subject, confusion, names)]
-    confusions = {subject: confusion.astype(int).tolist() for subject, (confusion, _) in counts.items()}
+    metrics = [
+        row
+        for subject, (confusion, top) in counts.items()
+        for row in _metrics(subject, confusion, top)
+    ]
+    by_class = [
+        row
+        for subject, (confusion, _) in counts.items()
+        for row in _classes(subject, confusion, names)
+    ]
+    confusions = {
+        subject: confusion.astype(int).tolist() for subject, (confusion, _) in counts.items()
+    }
     return {
         "protocol": _protocol(run, names),
         "data": asdict(sketch(truth, ("item_id",), "label", "split")),
@@ -44,15 +77,25 @@ def report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
 
 def _protocol(run: StageRun, names: list[str]) -> Row:
     shards = run.inputs["shards_all"].manifest
-    facts = {"pictures": "those of the split test", "split": shards.produced_by.config, "classes": len(names)}
+    facts = {
+        "pictures": "those of the split test",
+        "split": shards.produced_by.config,
+        "classes": len(names),
+    }
     return protocol(f"test pictures of {len(names)} classes", facts)
 
 
-def _counts(truth: DataFrame, predicted: DataFrame, size: int) -> dict[str, tuple[Float64, int | None]]:
+def _counts(
+    truth: DataFrame, predicted: DataFrame, size: int
+) -> dict[str, tuple[Float64, int | None]]:
     """Each subject's confusion matrix, and how often the true class is among its five best."""
     joined = truth.join(predicted, "item")
     is_top = F.array_contains("top", F.col("label")).cast("int")
-    found = joined.groupBy("subject", "label", "predicted").agg(F.count("*").alias("count"), F.sum(is_top).alias("top")).collect()
+    found = (
+        joined.groupBy("subject", "label", "predicted")
+        .agg(F.count("*").alias("count"), F.sum(is_top).alias("top"))
+        .collect()
+    )
     counts: dict[str, tuple[Float64, int | None]] = {}
     for row in sorted(found, key=lambda row: row["subject"]):
         confusion, top = counts.get(row["subject"], (np.zeros((size, size)), 0))
@@ -71,16 +114,34 @@ def _always(label: int, confusion: Float64) -> tuple[Float64, None]:
 def _metrics(subject: str, confusion: Float64, top: int | None) -> Iterator[Row]:
     """Shares of all test pictures, and means over the classes that test pictures have."""
     pictures = int(confusion.sum())
-    shares = {"accuracy": np.trace(confusion) / pictures} | ({} if top is None else {"top-5 accuracy": top / pictures})
+    shares = {"accuracy": np.trace(confusion) / pictures} | (
+        {} if top is None else {"top-5 accuracy": top / pictures}
+    )
     for name, share in shares.items():
         error = float(np.sqrt(share * (1 - share) / pictures))
-        yield {"subject": subject, "metric": name, "value": float(share), "standard_error": error, "pictures": pictures}
+        yield {
+            "subject": subject,
+            "metric": name,
+            "value": float(share),
+            "standard_error": error,
+            "pictures": pictures,
+        }
     tested = confusion.sum(axis=1) > 0
-    for name, value in zip(("precision", "recall", "F1"), per_class(confusion)[tested].mean(axis=0), strict=True):
-        yield {"subject": subject, "metric": f"mean {name}", "value": float(value), "standard_error": None, "pictures": pictures}
+    for name, value in zip(
+        ("precision", "recall", "F1"), per_class(confusion)[tested].mean(axis=0), strict=True
+    ):
+        yield {
+            "subject": subject,
+            "metric": f"mean {name}",
+            "value": float(value),
+            "standard_error": None,
+            "pictures": pictures,
+        }
 
 
 def _classes(subject: str, confusion: Float64, names: list[str]) -> Iterator[Row]:
-    for name, (precision, recall, f1), pictures in zip(names, per_class(confusion), confusion.sum(axis=1), strict=True):
+    for name, (precision, recall, f1), pictures in zip(
+        names, per_class(confusion), confusion.sum(axis=1), strict=True
+    ):
         measured = {"precision": float(precision), "recall": float(recall), "F1": float(f1)}
         yield {"subject": subject, "class": name, **measured, "pictures": int(pictures)}

@@ -1,7 +1,9 @@
-"""How well items that nobody has rated are ranked: by factors that their pictures predict, beside simpler ways to such factors.
+"""How well items that nobody has rated are ranked: by factors that their pictures predict, beside
+simpler ways to such factors.
 
-Only the withheld items compete with each other, and only those with a picture. A user's score for one is the product of their
-factors. Each subject is a table of the items' factors; all else is the same for all of them:
+Only the withheld items compete with each other, and only those with a picture. A user's score for
+one is the product of their factors. Each subject is a table of the items' factors; all else is the
+same for all of them:
 
     cnn                   what the network predicts
     neighbors-pixels      the mean factors of the ten items in training whose pictures are most alike, averaged over squares
@@ -36,13 +38,20 @@ from emberline.runner import StageRun
 from emberline.spark import als, frames, protocols
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
-from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, block_of, dense_pieces, top_products
+from emberline.spark.topk import (
+    COLUMNS_PER_BLOCK,
+    ROWS_PER_BLOCK,
+    block_of,
+    dense_pieces,
+    top_products,
+)
 
 _NEIGHBORS = 10
 _SHARE = "share"  # of a user that one of their relevant items stands for
 _STRENGTHS = tuple(10.0 ** (half / 2) for half in range(-6, 7))
 _LANDMARKS = 250
-_FEW_RATINGS = 20  # an item of so many counts half as much as one of very many: its factors are not sure
+# an item of so many counts half as much as one of very many: its factors are not sure
+_FEW_RATINGS = 20
 _REGRESSIONS = {  # the column of features, and whether they pass the kernel
     "linear-pixels": ("pixels", False),
     "linear-histogram": ("colours", False),
@@ -51,22 +60,37 @@ _REGRESSIONS = {  # the column of features, and whether they pass the kernel
 Row = dict[str, Any]
 
 
-def report(run: StageRun, spark: SparkSession, tables: dict[str, DataFrame], relevant: DataFrame) -> Row:
-    """The protocol, and a row per subject and metric; relevant: user, item of withheld ratings of cold items."""
+def report(
+    run: StageRun, spark: SparkSession, tables: dict[str, DataFrame], relevant: DataFrame
+) -> Row:
+    """The protocol, and a row per subject and metric; relevant: user, item of withheld ratings
+    of cold items.
+    """
     config: EvaluateConfig = run.settings
     examples = tables["shards_all"].select("item", "split", "pixels")
     candidates = examples.where("split = 'test'").select("item").persist()
-    counted = relevant.join(candidates, "item", "left_semi").join(tables["user_factors"].select("user"), "user", "left_semi")
+    counted = relevant.join(candidates, "item", "left_semi").join(
+        tables["user_factors"].select("user"), "user", "left_semi"
+    )
     counted = frames.checkpoint(counted.select("user", "item"), run, "relevant")
     num_candidates = candidates.count()
     if counted.isEmpty():
         raise EmptyDatasetError(
-            f"none of the {num_candidates} cold items with a picture has a relevant rating; raise ratings.holdout.cold_items"
+            f"none of the {num_candidates} cold items with a picture has a relevant rating; raise"
+            " ratings.holdout.cold_items"
         )
-    factors = frames.checkpoint(_subjects(run, spark, tables, examples, candidates), run, "subjects")
-    ranks = frames.checkpoint(ranks_of(counted, tables["user_factors"], factors, config.seed), run, "ranks")
+    factors = frames.checkpoint(
+        _subjects(run, spark, tables, examples, candidates), run, "subjects"
+    )
+    ranks = frames.checkpoint(
+        ranks_of(counted, tables["user_factors"], factors, config.seed), run, "ranks"
+    )
     rows = metric_rows(ranks, num_candidates, config.cold_k)
-    return {"protocol": _protocol(run, num_candidates), **protocols.data_of_ratings(run), "metrics": list(rows)}
+    return {
+        "protocol": _protocol(run, num_candidates),
+        **protocols.data_of_ratings(run),
+        "metrics": list(rows),
+    }
 
 
 def _protocol(run: StageRun, num_candidates: int) -> Row:
@@ -74,25 +98,43 @@ def _protocol(run: StageRun, num_candidates: int) -> Row:
     facts = protocols.of_ratings(run) | {
         "users": "those with factors and a relevant rating of a candidate",
         "candidates": "the items withheld whole that have a picture",
-        "relevant": "every withheld rating" if config.relevant_from is None else f"withheld value >= {config.relevant_from:g}",
+        "relevant": (
+            "every withheld rating"
+            if config.relevant_from is None
+            else f"withheld value >= {config.relevant_from:g}"
+        ),
     }
     return protocol(f"{num_candidates} cold items among each other", facts)
 
 
-# --------------------------------------------------------------------------------------------------------------- subjects
+# --------------------------------------------------------------------------------------------------
+# subjects
 
 
 def _subjects(
-    run: StageRun, spark: SparkSession, tables: dict[str, DataFrame], examples: DataFrame, candidates: DataFrame
+    run: StageRun,
+    spark: SparkSession,
+    tables: dict[str, DataFrame],
+    examples: DataFrame,
+    candidates: DataFrame,
 ) -> DataFrame:
-    """Columns subject, item and factors: of every candidate, by every subject; zeros where a subject has no answer."""
-    info, rank = run.inputs["shards_all"].manifest.info, run.inputs["item_factors"].manifest.rank or 0
+    """Columns subject, item and factors: of every candidate, by every subject; zeros where a
+    subject has no answer.
+    """
+    info, rank = (
+        run.inputs["shards_all"].manifest.info,
+        run.inputs["item_factors"].manifest.rank or 0,
+    )
     shape = (info["height"], info["width"], info["channels"])
     features = examples.where("split <> 'none'").mapInArrow(
         partial(image_tasks.plain_features, shape=shape), spark_schema(image_tasks.FEATURES)
     )
     features = frames.checkpoint(features, run, "features")
-    warm = tables["item_factors"].join(features.where("split <> 'test'").select("item"), "item", "left_semi").persist()
+    warm = (
+        tables["item_factors"]
+        .join(features.where("split <> 'test'").select("item"), "item", "left_semi")
+        .persist()
+    )
     zeros = F.array(*[F.lit(0.0).cast("float")] * rank)
     regressed = frames.checkpoint(_regressed(features, warm, tables["ratings"]), run, "regressed")
     answers = {
@@ -105,7 +147,9 @@ def _subjects(
         "oracle": oracle(run, tables),
     }
     whole = [
-        candidates.join(frame.select("item", "factors"), "item", "left").select(F.lit(name).alias("subject"), "item", "factors")
+        candidates.join(frame.select("item", "factors"), "item", "left").select(
+            F.lit(name).alias("subject"), "item", "factors"
+        )
         for name, frame in answers.items()
     ]
     return reduce(DataFrame.unionByName, whole).withColumn("factors", F.coalesce("factors", zeros))
@@ -117,12 +161,18 @@ def _mean(factors: DataFrame, rank: int) -> DataFrame:
 
 
 def neighbor_means(features: DataFrame, column: str, warm: DataFrame) -> DataFrame:
-    """Columns item and factors: of each test item, the mean factors of the nearest items in training by cosine."""
+    """Columns item and factors: of each test item, the mean factors of the nearest items in
+    training by cosine.
+    """
     unit = features.select("item", "split", F.col(column).alias("factors"))
     cold = dense_pieces(Scan(unit.where("split = 'test'")), "item", ROWS_PER_BLOCK)
     known = dense_pieces(Scan(unit.where("split <> 'test'")), "item", COLUMNS_PER_BLOCK)
-    nearest = top_products(cold, known, _NEIGHBORS).withColumnsRenamed({"row": "cold", "column": "item"})
-    places = nearest.join(warm, "item").select("cold", F.posexplode("factors").alias("place", "value"))
+    nearest = top_products(cold, known, _NEIGHBORS).withColumnsRenamed(
+        {"row": "cold", "column": "item"}
+    )
+    places = nearest.join(warm, "item").select(
+        "cold", F.posexplode("factors").alias("place", "value")
+    )
     means = places.groupBy("cold", "place").agg(F.avg("value").alias("value"))
     ordered = F.array_sort(F.collect_list(F.struct("place", "value")))
     factors = F.transform(ordered, lambda pair: pair["value"].cast("float"))
@@ -130,34 +180,49 @@ def neighbor_means(features: DataFrame, column: str, warm: DataFrame) -> DataFra
 
 
 def _regressed(features: DataFrame, warm: DataFrame, ratings: DataFrame) -> DataFrame:
-    """Columns subject, item and factors of the test items, by _REGRESSIONS, in which items of many ratings weigh more."""
+    """Columns subject, item and factors of the test items, by _REGRESSIONS, in which items of
+    many ratings weigh more.
+    """
     counted = warm.join(ratings.groupBy("item").count(), "item", "left")
     count = F.coalesce("count", F.lit(1))  # of an item whose factors an earlier run has learnt
-    weighted = counted.select("item", "factors", (count / (count + F.lit(_FEW_RATINGS))).alias("weight"))
+    weighted = counted.select(
+        "item", "factors", (count / (count + F.lit(_FEW_RATINGS))).alias("weight")
+    )
     landmarks = _landmarks(features.join(warm.select("item"), "item", "left_semi"))
-    inputs = {name: Inputs(column, landmarks if is_kernel else None) for name, (column, is_kernel) in _REGRESSIONS.items()}
+    inputs = {
+        name: Inputs(column, landmarks if is_kernel else None)
+        for name, (column, is_kernel) in _REGRESSIONS.items()
+    }
     return regressions(features, weighted, inputs)
 
 
 def _landmarks(features: DataFrame) -> Landmarks:
     """The colours of some items in training, chosen by hash."""
-    drawn = features.where("split = 'train'").orderBy(F.xxhash64(F.lit("landmarks"), "item"), "item")
+    drawn = features.where("split = 'train'").orderBy(
+        F.xxhash64(F.lit("landmarks"), "item"), "item"
+    )
     colours = drawn.select("colours").limit(_LANDMARKS).toArrow()["colours"].combine_chunks()
     return Landmarks.of(matrix_of(colours, len(colours)))
 
 
 def regressions(features: DataFrame, warm: DataFrame, inputs: dict[str, Inputs]) -> DataFrame:
-    """Columns subject, item and factors of the test items, by ridge regression on each of the inputs.
+    """Columns subject, item and factors of the test items, by ridge regression on each of the
+    inputs.
 
     warm: item, factors and weight of the others.
     """
     known = features.where("split <> 'test'").join(warm, "item")
-    sums = known.mapInArrow(partial(regression.sum_moments, inputs=inputs), spark_schema(regression.MOMENTS))
+    sums = known.mapInArrow(
+        partial(regression.sum_moments, inputs=inputs), spark_schema(regression.MOMENTS)
+    )
     moments: dict[tuple[str, str], Moments] = {}
     for row in sums.toLocalIterator():
         key, found = (row["subject"], row["split"]), _moments(row)
         moments[key] = moments[key].merge(found) if key in moments else found
-    known_to = {name: (moments[name, "train"], moments.get((name, "val"), moments[name, "train"])) for name in inputs}
+    known_to = {
+        name: (moments[name, "train"], moments.get((name, "val"), moments[name, "train"]))
+        for name in inputs
+    }
     weights = {name: choose(train, val, _STRENGTHS) for name, (train, val) in known_to.items()}
     task = partial(regression.apply_weights, inputs=inputs, weights=weights)
     return features.where("split = 'test'").mapInArrow(task, spark_schema(regression.PREDICTED))
@@ -170,17 +235,23 @@ def _moments(row: Any) -> Moments:
 
 
 def oracle(run: StageRun, tables: dict[str, DataFrame]) -> DataFrame:
-    """Columns item and factors of the cold items, solved from their withheld ratings as train-als would have."""
+    """Columns item and factors of the cold items, solved from their withheld ratings as
+    train-als would have.
+    """
     users, known = tables["user_factors"], run.inputs["user_factors"].manifest.info
     ratings = tables["holdout"].where("cold").join(users.select("user"), "user", "left_semi")
     return als.fold_in_items(Scan(ratings), users, run.config.als_for_lists, known, run.scratch)
 
 
-# ------------------------------------------------------------------------------------------------------------------ ranks
+# --------------------------------------------------------------------------------------------------
+# ranks
 
 
-def ranks_of(relevant: DataFrame, user_factors: DataFrame, factors: DataFrame, seed: int) -> DataFrame:
-    """Columns subject, user, item and rank (from 1) of each relevant item among all items of its subject, by the user's scores.
+def ranks_of(
+    relevant: DataFrame, user_factors: DataFrame, factors: DataFrame, seed: int
+) -> DataFrame:
+    """Columns subject, user, item and rank (from 1) of each relevant item among all items of its
+    subject, by the user's scores.
 
     Among items of equal score a place is drawn, with the seed. factors: subject, item, factors.
     """
@@ -188,32 +259,51 @@ def ranks_of(relevant: DataFrame, user_factors: DataFrame, factors: DataFrame, s
     scored = relevant.join(users.withColumnRenamed("factors", "user_factors"), "user")
     scored = scored.join(factors.withColumnRenamed("factors", "item_factors"), "item")
     scored = scored.select("subject", "user", "item", "user_factors", "item_factors")
-    wanted = scored.mapInArrow(tasks.dot_products, "subject string, user int, item int, predicted float")
+    wanted = scored.mapInArrow(
+        tasks.dot_products, "subject string, user int, item int, predicted float"
+    )
     pairs = _pairs(users, factors, wanted)
     counts = pairs.mapInArrow(tasks.count_places, spark_schema(tasks.PLACES))
-    totals = counts.groupBy("subject", "user", "item").agg(F.sum("above").alias("above"), F.sum("equal").alias("equal"))
-    draw = F.pmod(F.xxhash64(F.lit(seed), F.lit("ties"), "user", "item"), F.greatest("equal", F.lit(1)))
-    return totals.select("subject", "user", "item", (1 + F.col("above") + draw).cast("int").alias("rank"))
+    totals = counts.groupBy("subject", "user", "item").agg(
+        F.sum("above").alias("above"), F.sum("equal").alias("equal")
+    )
+    draw = F.pmod(
+        F.xxhash64(F.lit(seed), F.lit("ties"), "user", "item"), F.greatest("equal", F.lit(1))
+    )
+    return totals.select(
+        "subject", "user", "item", (1 + F.col("above") + draw).cast("int").alias("rank")
+    )
 
 
 def _pairs(users: DataFrame, factors: DataFrame, wanted: DataFrame) -> DataFrame:
     """Every block of users with its wanted entries and every block of items, subject by subject."""
     left = blocks(users.withColumnRenamed("user", "row"), tasks.pack_dense, ROWS_PER_BLOCK)
-    right = blocks(factors.withColumnRenamed("item", "row"), tasks.pack_dense, COLUMNS_PER_BLOCK, "subject")
+    right = blocks(
+        factors.withColumnRenamed("item", "row"), tasks.pack_dense, COLUMNS_PER_BLOCK, "subject"
+    )
     entries = wanted.withColumnsRenamed({"user": "row", "item": "column", "predicted": "value"})
     packed = blocks(entries, tasks.pack_sparse, ROWS_PER_BLOCK, "subject")
-    packed = packed.select("subject", "block", *[F.col(name).alias(tasks.WANTED + name) for name, _ in BLOCK_FIELDS])
-    right = right.select("subject", *[F.col(name).alias(tasks.RIGHT + name) for name in right.columns if name != "subject"])
+    packed = packed.select(
+        "subject", "block", *[F.col(name).alias(tasks.WANTED + name) for name, _ in BLOCK_FIELDS]
+    )
+    right = right.select(
+        "subject",
+        *[F.col(name).alias(tasks.RIGHT + name) for name in right.columns if name != "subject"],
+    )
     return left.join(packed, "block").join(right, "subject")
 
 
 def blocks(rows: DataFrame, pack: Any, block_size: int, *by: str) -> DataFrame:
-    """Blocks of the rows (column row, and what `pack` takes) of each value of some text columns, which come first."""
+    """Blocks of the rows (column row, and what `pack` takes) of each value of some text
+    columns, which come first.
+    """
     schema = pa.schema([*((name, pa.string()) for name in by), *tasks.BLOCKS])
 
     def packed(table: pa.Table) -> pa.Table:
         block = pack(table)
-        named = {name: table[name][:1].combine_chunks() for name in by} | {name: block[name] for name in block.column_names}
+        named = {name: table[name][:1].combine_chunks() for name in by} | {
+            name: block[name] for name in block.column_names
+        }
         return pa.table(named, schema=schema)
 
     numbered = rows.withColumn("block", block_of("row", block_size))
@@ -223,46 +313,68 @@ def blocks(rows: DataFrame, pack: Any, block_size: int, *by: str) -> DataFrame:
 def metric_rows(ranks: DataFrame, num_candidates: int, ks: tuple[int, ...]) -> Iterator[Row]:
     """Recall, NDCG and the area under the ROC curve, averaged over users.
 
-    Each is a sum over a user's relevant items. The standard error is the larger of two: over users, and over items, since these
-    are few and users share them.
+    Each is a sum over a user's relevant items. The standard error is the larger of two: over users,
+    and over items, since these are few and users share them.
     """
     terms = _terms(num_candidates, ks)
-    parts = ranks.select("subject", "user", "item", *(term.alias(name) for name, term in terms.items())).persist()
+    parts = ranks.select(
+        "subject", "user", "item", *(term.alias(name) for name, term in terms.items())
+    ).persist()
     by_user, by_item = _user_errors(parts, list(terms)), _item_errors(parts, list(terms))
     for subject in sorted(by_user, key=lambda subject: -by_user[subject]["auc"][0]):
         for name in [name for name in terms if name != _SHARE]:
             value, error = by_user[subject][name]
             errors = [found for found in (error, by_item[subject][name]) if found is not None]
             counts = {"users": int(by_user[subject]["users"][0])}
-            yield {"subject": subject, "metric": name, "value": value, "standard_error": max(errors, default=None), **counts}
+            yield {
+                "subject": subject,
+                "metric": name,
+                "value": value,
+                "standard_error": max(errors, default=None),
+                **counts,
+            }
 
 
 def _terms(num_candidates: int, ks: tuple[int, ...]) -> dict[str, Column]:
-    """What each row of user, item and rank adds to its user's metrics, and to the number of users."""
+    """What each row of user, item and rank adds to its user's metrics, and to the number of
+    users.
+    """
     user = Window.partitionBy("subject", "user")
     relevant, rank = F.count("*").over(user), F.col("rank")
-    place = F.row_number().over(user.orderBy("rank", "item"))  # rank - place irrelevant items are above
+    # rank - place irrelevant items are above
+    place = F.row_number().over(user.orderBy("rank", "item"))
     terms = {
         _SHARE: 1 / relevant,
-        "auc": (1 - (rank - place) / F.greatest(F.lit(num_candidates) - relevant, F.lit(1))) / relevant,
+        "auc": (
+            (1 - (rank - place) / F.greatest(F.lit(num_candidates) - relevant, F.lit(1))) / relevant
+        ),
     }
     for k in ks:
         hit, reachable = (rank <= k).cast("double"), F.least(relevant, F.lit(k)).cast("int")
         best = np.cumsum(1 / np.log2(np.arange(1, k + 1) + 1)).tolist()
         terms[f"recall@{k}/n"] = hit / relevant
         terms[f"recall@{k}/min(k,n)"] = hit / reachable
-        terms[f"ndcg@{k}"] = hit / F.log2(rank + 1) / F.get(F.array(*map(F.lit, best)), reachable - 1)
+        terms[f"ndcg@{k}"] = (
+            hit / F.log2(rank + 1) / F.get(F.array(*map(F.lit, best)), reachable - 1)
+        )
     return terms
 
 
-def _user_errors(parts: DataFrame, names: list[str]) -> dict[str, dict[str, tuple[float, float | None]]]:
+def _user_errors(
+    parts: DataFrame, names: list[str]
+) -> dict[str, dict[str, tuple[float, float | None]]]:
     """Each subject's means over users with their standard errors; `users` is how many."""
-    totals = parts.groupBy("subject", "user").agg(*(F.sum(_quoted(name)).alias(f"_{i}") for i, name in enumerate(names)))
+    totals = parts.groupBy("subject", "user").agg(
+        *(F.sum(_quoted(name)).alias(f"_{i}") for i, name in enumerate(names))
+    )
     moments = [moment(f"_{i}") for i in range(len(names)) for moment in (F.avg, F.stddev)]
     found: dict[str, dict[str, tuple[float, float | None]]] = {}
     for subject, users, *values in totals.groupBy("subject").agg(F.count("*"), *moments).collect():
         pairs = zip(names, values[::2], values[1::2], strict=True)
-        found[subject] = {name: (mean, None if spread is None else spread / users**0.5) for name, mean, spread in pairs}
+        found[subject] = {
+            name: (mean, None if spread is None else spread / users**0.5)
+            for name, mean, spread in pairs
+        }
         found[subject]["users"] = (users, None)
     return found
 
@@ -270,19 +382,29 @@ def _user_errors(parts: DataFrame, names: list[str]) -> dict[str, dict[str, tupl
 def _item_errors(parts: DataFrame, names: list[str]) -> dict[str, dict[str, float | None]]:
     """The standard errors of the same means with the items as the sample.
 
-    A mean over users is the ratio of two sums over items, of their terms c and of their shares w of the users; its variance is
-    about `n / (n - 1) * sum (c - ratio w)^2 / (sum w)^2` (Cochran 1977, section 2.11).
+    A mean over users is the ratio of two sums over items, of their terms c and of their shares w of
+    the users; its variance is about `n / (n - 1) * sum (c - ratio w)^2 / (sum w)^2` (Cochran 1977,
+    section 2.11).
     """
-    totals = parts.groupBy("subject", "item").agg(*(F.sum(_quoted(name)).alias(name) for name in names))
+    totals = parts.groupBy("subject", "item").agg(
+        *(F.sum(_quoted(name)).alias(name) for name in names)
+    )
     share = F.col(_SHARE)
-    moments = [sum_ for name in names for c in [_quoted(name)] for sum_ in (F.sum(c), F.sum(c * c), F.sum(c * share))]
+    moments = [
+        sum_
+        for name in names
+        for c in [_quoted(name)]
+        for sum_ in (F.sum(c), F.sum(c * c), F.sum(c * share))
+    ]
     found: dict[str, dict[str, float | None]] = {}
     for subject, items, *values in totals.groupBy("subject").agg(F.count("*"), *moments).collect():
         w, ww, _ = values[:3]
         found[subject] = {}
         for name, c, cc, cw in zip(names, values[::3], values[1::3], values[2::3], strict=True):
             square = cc - 2 * (c / w) * cw + (c / w) ** 2 * ww
-            found[subject][name] = (max(square, 0) * items / (items - 1)) ** 0.5 / w if items > 1 else None
+            found[subject][name] = (
+                (max(square, 0) * items / (items - 1)) ** 0.5 / w if items > 1 else None
+            )
     return found
 
 

@@ -1,9 +1,12 @@
-"""The stage train-cosine: each item's and each user's most similar ones, by the cosine of their columns and rows of ratings.
+"""The stage train-cosine: each item's and each user's most similar ones, by the cosine of their
+columns and rows of ratings.
 
-What is computed is in cf/cosine. NumPy packs ratings into blocks of rows, each a few large rows of Spark's, and blocks of rows
-are multiplied with blocks of columns. No machine holds the whole matrix; of vectors as long as a side there is one, in a block of
+What is computed is in cf/cosine. NumPy packs ratings into blocks of rows, each a few large rows of
+Spark's, and blocks of rows are multiplied with blocks of columns. No machine holds the whole
+matrix; of vectors as long as a side there is one, in a block of
 columns: where the entries of each term begin.
-What concerns all ratings of a term (a cap, its mean, its frequency) is done in blocks of terms, before blocks of rows are made.
+What concerns all ratings of a term (a cap, its mean, its frequency) is done in blocks of terms,
+before blocks of rows are made.
 """
 
 import logging
@@ -28,8 +31,9 @@ from emberline.spark.scan import Scan
 
 log = logging.getLogger(__name__)
 
-# Ratings per block, 8 bytes each. Columns come in larger ones: a row's product with one block costs a visit to each of its terms.
-# Rows do not come in smaller ones than memory asks for: all columns travel to every block of them.
+# Ratings per block, 8 bytes each. Columns come in larger ones: a row's product with one block costs
+# a visit to each of its terms. Rows do not come in smaller ones than memory asks for: all columns
+# travel to every block of them.
 RATINGS_PER_ROW_BLOCK, RATINGS_PER_COLUMN_BLOCK = 1 << 23, 1 << 24
 _SMALL = 1 << 16  # ratings that are not worth a task of their own
 _SAMPLE = 200  # rows, about, whose exact neighbours are found to say what a cap costs
@@ -37,7 +41,9 @@ _SAMPLE = 200  # rows, about, whose exact neighbours are found to say what a cap
 
 @dataclass(frozen=True)
 class Grid:
-    """How many blocks of rows are multiplied with how many blocks of columns; the result does not depend on it."""
+    """How many blocks of rows are multiplied with how many blocks of columns; the result does
+    not depend on it.
+    """
 
     rows: int
     columns: int
@@ -79,37 +85,64 @@ def checked(ratings: Scan, config: CosineConfig) -> CosineConfig:
     accounts = ratings.map(("user", "item", "value"), tasks.account, tasks.ACCOUNTS).toArrow()
     wrong, negative = (pc.sum(accounts[name]).as_py() or 0 for name in ("not_finite", "negative"))
     if wrong:
-        raise DataError(f"ratings: {wrong:,} values are not finite numbers; rerun prepare-ratings, which rejects them")
+        raise DataError(
+            f"ratings: {wrong:,} values are not finite numbers; rerun prepare-ratings, which"
+            " rejects them"
+        )
     if negative and config.weighting not in ("auto", "none"):
         raise DataError(
-            f'ratings: {negative:,} values are below 0, which cosine.weighting = "{config.weighting}" is not made for: '
-            'reject them by ratings.min_value, or use weighting = "none"'
+            f"ratings: {negative:,} values are below 0, which cosine.weighting ="
+            f' "{config.weighting}" is not made for: reject them by ratings.min_value, or use'
+            ' weighting = "none"'
         )
     return config.weighted(has_negative=negative > 0)
 
 
-def neighbors(ratings: Scan, side: str, other: str, config: CosineConfig, grid: Grid | None = None, one_in: int = 1) -> DataFrame:
-    """Columns `side`, neighbor and similarity: up to `top_k` with positive similarity each, none of them itself.
+def neighbors(
+    ratings: Scan,
+    side: str,
+    other: str,
+    config: CosineConfig,
+    grid: Grid | None = None,
+    one_in: int = 1,
+) -> DataFrame:
+    """Columns `side`, neighbor and similarity: up to `top_k` with positive similarity each, none of
+    them itself.
 
     With `one_in` above 1, of about that share of the rows.
     """
     grid = grid or Grid.of(ratings)
     rows = pack(ratings, side, other, config, grid.rows).persist()
     right = columns_of(rows, grid.columns)
-    pairs = rows.crossJoin(right.hint("shuffle_replicate_nl"))  # else Spark may send all blocks to one task
-    search = tasks.Search(config.top_k, Damping(config.shrinkage, config.min_support), one_in, config.seed)
+    # else Spark may send all blocks to one task
+    pairs = rows.crossJoin(right.hint("shuffle_replicate_nl"))
+    search = tasks.Search(
+        config.top_k, Damping(config.shrinkage, config.min_support), one_in, config.seed
+    )
     if grid.columns == 1:
-        best = pairs.mapInArrow(partial(tasks.match_and_merge, search=search), spark_schema(tasks.NEIGHBORS))
+        best = pairs.mapInArrow(
+            partial(tasks.match_and_merge, search=search), spark_schema(tasks.NEIGHBORS)
+        )
     else:
-        candidates = pairs.mapInArrow(partial(tasks.match, search=search), spark_schema(tasks.CANDIDATES))
+        candidates = pairs.mapInArrow(
+            partial(tasks.match, search=search), spark_schema(tasks.CANDIDATES)
+        )
         together = candidates.repartitionById(grid.rows, "block")
-        best = together.mapInArrow(partial(tasks.merge, top_k=config.top_k), spark_schema(tasks.NEIGHBORS))
+        best = together.mapInArrow(
+            partial(tasks.merge, top_k=config.top_k), spark_schema(tasks.NEIGHBORS)
+        )
     return best.withColumnRenamed("row", side)
 
 
 def columns_of(rows: DataFrame, blocks: int) -> DataFrame:
-    """All rows of BLOCKS as columns, in so many blocks of their own, whose names begin with RIGHT."""
-    grouped = rows.withColumn("group", F.col("block") % blocks).repartitionById(blocks, "group").drop("group")
+    """All rows of BLOCKS as columns, in so many blocks of their own, whose names begin with
+    RIGHT.
+    """
+    grouped = (
+        rows.withColumn("group", F.col("block") % blocks)
+        .repartitionById(blocks, "group")
+        .drop("group")
+    )
     columns = grouped.mapInArrow(tasks.as_columns, spark_schema(tasks.BLOCKS)).persist()
     return columns.select([F.col(name).alias(tasks.RIGHT + name) for name in columns.columns])
 
@@ -128,21 +161,39 @@ def pack(ratings: Scan, side: str, other: str, config: CosineConfig, blocks: int
         prepare = partial(tasks.prepare_terms, blocks=blocks, terms=terms, row_blocks=blocks)
         pieces = pieces.repartitionById(blocks, "block").mapInArrow(prepare, spark_schema(PIECES))
     together = pieces.repartitionById(blocks, "block")
-    return together.mapInArrow(partial(tasks.prepare_rows, blocks=blocks, rows=rows), spark_schema(tasks.BLOCKS))
+    return together.mapInArrow(
+        partial(tasks.prepare_rows, blocks=blocks, rows=rows), spark_schema(tasks.BLOCKS)
+    )
 
 
 def ratings_left_out(ratings: DataFrame, term: str, limit: int | None) -> int:
     """How many ratings a cap leaves out."""
     if limit is None:
         return 0
-    more = ratings.groupBy(term).agg((F.count("*") - limit).alias("more")).where("more > 0").agg(F.sum("more")).first()
+    more = (
+        ratings.groupBy(term)
+        .agg((F.count("*") - limit).alias("more"))
+        .where("more > 0")
+        .agg(F.sum("more"))
+        .first()
+    )
     return int(more[0] or 0) if more else 0
 
 
-def recall(ratings: Scan, side: str, other: str, config: CosineConfig, found: DataFrame) -> dict[str, Any]:
-    """What share of the exact neighbours of some rows, chosen by hash, is among those found under the cap."""
+def recall(
+    ratings: Scan, side: str, other: str, config: CosineConfig, found: DataFrame
+) -> dict[str, Any]:
+    """What share of the exact neighbours of some rows, chosen by hash, is among those found
+    under the cap.
+    """
     one_in = -(-ratings.frame.select(side).distinct().count() // _SAMPLE)
-    exact = neighbors(ratings, side, other, config.model_copy(update={"max_ratings": None}), one_in=one_in)
-    both = exact.join(found.select(side, "neighbor", F.lit(1).alias("_found")), [side, "neighbor"], "left")
-    wanted, hits, rows = both.agg(F.count("*"), F.count("_found"), F.countDistinct(side)).first() or (0, 0, 0)
+    exact = neighbors(
+        ratings, side, other, config.model_copy(update={"max_ratings": None}), one_in=one_in
+    )
+    both = exact.join(
+        found.select(side, "neighbor", F.lit(1).alias("_found")), [side, "neighbor"], "left"
+    )
+    wanted, hits, rows = both.agg(
+        F.count("*"), F.count("_found"), F.countDistinct(side)
+    ).first() or (0, 0, 0)
     return {"recall": hits / wanted if wanted else None, "recall_rows": rows}

@@ -1,7 +1,9 @@
-"""The stage evaluate: what was recommended and predicted against what was held out, beside trivial answers to the same question.
+"""The stage evaluate: what was recommended and predicted against what was held out, beside trivial
+answers to the same question.
 
-Every metric stands under one protocol: which ratings were withheld, who is counted, which items compete, what is relevant. The
-protocol is written out and hashed, so that two numbers can be compared only if they measure the same thing.
+Every metric stands under one protocol: which ratings were withheld, who is counted, which items
+compete, what is relevant. The protocol is written out and hashed, so that two numbers can be
+compared only if they measure the same thing.
 """
 
 import json
@@ -38,17 +40,26 @@ def run(run: StageRun, spark: SparkSession) -> None:
     if run.config.recommend:
         reports["holdout"] = _holdout_report(run, tables)
     if run.config.measures_cold_items:
-        reports["cold items"] = cold.report(run, spark, tables, _relevant(tables["holdout"].where("cold"), config))
+        reports["cold items"] = cold.report(
+            run, spark, tables, _relevant(tables["holdout"].where("cold"), config)
+        )
     if run.config.predicts_classes:
         reports["classes"] = classes.report(run, tables)
     content: Row = {"reports": reports}
     text = json.dumps(content, indent=1).encode()
-    run.add("metrics", [write_file(text, run.folder("metrics"), "metrics.json")], seed=config.seed, **content)
+    run.add(
+        "metrics",
+        [write_file(text, run.folder("metrics"), "metrics.json")],
+        seed=config.seed,
+        **content,
+    )
     run.metrics |= content
 
 
 def _holdout_report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
-    """Recommendations, and the predicted ratings of explicit feedback, against ratings held out of each user's history."""
+    """Recommendations, and the predicted ratings of explicit feedback, against ratings held out
+    of each user's history.
+    """
     withheld = tables["holdout"].where(~F.col("cold")).persist()
     metrics = [*_ranking(run, tables, withheld), *rating_errors.rows(run, tables, withheld)]
     return {"protocol": _protocol(run), **protocols.data_of_ratings(run), "metrics": metrics}
@@ -56,7 +67,9 @@ def _holdout_report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
 
 def _relevant(withheld: DataFrame, config: EvaluateConfig) -> DataFrame:
     """Columns user and item: what a good list would hold."""
-    is_relevant = F.lit(True) if config.relevant_from is None else F.col("value") >= config.relevant_from
+    is_relevant = (
+        F.lit(True) if config.relevant_from is None else F.col("value") >= config.relevant_from
+    )
     return withheld.where(is_relevant).select("user", "item")
 
 
@@ -65,17 +78,25 @@ def _protocol(run: StageRun) -> Row:
     facts = protocols.of_ratings(run) | {
         "users": "those with a relevant held-out rating of an item that is not withheld whole",
         "candidates": "all items rated in training but those that the user rated in training",
-        "relevant": "every held-out rating" if config.relevant_from is None else f"held-out value >= {config.relevant_from:g}",
+        "relevant": (
+            "every held-out rating"
+            if config.relevant_from is None
+            else f"held-out value >= {config.relevant_from:g}"
+        ),
     }
     if run.config.recommends_unrated_items:
         facts["candidates"] += ", and items without ratings by their predicted factors"
     if run.config.recommend and run.config.recommend.limits_items:
-        facts["items"] = "only those that recommend.candidates and recommend.exclude leave are candidates, or relevant"
+        facts["items"] = (
+            "only those that recommend.candidates and recommend.exclude leave are candidates, or"
+            " relevant"
+        )
     holdout = facts["holdout"]
     return protocol(f"{holdout['by']} holdout, seed {holdout['seed']}", facts)
 
 
-# ---------------------------------------------------------------------------------------------------------------- ranking
+# --------------------------------------------------------------------------------------------------
+# ranking
 
 
 def _ranking(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
@@ -83,16 +104,33 @@ def _ranking(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -
     ratings, items = tables["ratings"].persist(), tables.get("recommendable_items")
     relevant = within(Scan(_relevant(withheld, config)), items).frame.persist()
     if relevant.isEmpty():
-        listed = "" if items is None else " of the items that recommend.candidates and recommend.exclude leave"
+        listed = (
+            ""
+            if items is None
+            else " of the items that recommend.candidates and recommend.exclude leave"
+        )
         raise EmptyDatasetError(
-            f"no held-out rating{listed} is relevant; withhold more in ratings.holdout or lower evaluate.relevant_from"
+            f"no held-out rating{listed} is relevant; withhold more in ratings.holdout or lower"
+            " evaluate.relevant_from"
         )
     counts = popularity(within(Scan(ratings), items).frame).persist()
-    contestants = _contestants(run, tables["recommendations"], relevant.select("user").distinct().persist(), ratings, counts)
-    lists = reduce(DataFrame.unionByName, [frame.withColumn("subject", F.lit(name)) for name, frame in contestants.items()])
+    contestants = _contestants(
+        run,
+        tables["recommendations"],
+        relevant.select("user").distinct().persist(),
+        ratings,
+        counts,
+    )
+    lists = reduce(
+        DataFrame.unionByName,
+        [frame.withColumn("subject", F.lit(name)) for name, frame in contestants.items()],
+    )
     lists = frames.checkpoint(lists, run, "lists")
     yield from sorted(
-        [*ranking_rows(lists, list(contestants), relevant, config.k), *coverage_rows(lists, counts, config.k)],
+        [
+            *ranking_rows(lists, list(contestants), relevant, config.k),
+            *coverage_rows(lists, counts, config.k),
+        ],
         key=lambda row: list(contestants).index(row["subject"]),
     )
 
@@ -100,12 +138,16 @@ def _ranking(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -
 def _contestants(
     run: StageRun, published: DataFrame, users: DataFrame, ratings: DataFrame, counts: DataFrame
 ) -> dict[str, DataFrame]:
-    """The published lists, the most popular items (ties broken at random, with the seed), and items drawn at random."""
+    """The published lists, the most popular items (ties broken at random, with the seed), and
+    items drawn at random.
+    """
     config: EvaluateConfig = run.settings
     assert run.config.recommend is not None
     seen = Scan(ratings.join(users, "user", "left_semi").select("user", "item").persist())
     left, top_k = constant_pieces(users), max(config.k)
-    shuffled = counts.withColumn("popularity", (F.col("popularity") + _uniform(config.seed)).cast("float"))
+    shuffled = counts.withColumn(
+        "popularity", (F.col("popularity") + _uniform(config.seed)).cast("float")
+    )
     lists = {
         run.config.recommend.model: published.join(users, "user", "left_semi"),
         "most-popular": top_unseen(left, popularity_pieces(shuffled), seen, top_k),
@@ -119,15 +161,20 @@ def _uniform(seed: int) -> Column:
     return F.pmod(F.xxhash64(F.lit(seed), "item"), F.lit(1 << 20)) / float(1 << 21)
 
 
-def ranking_rows(lists: DataFrame, subjects: list[str], relevant: DataFrame, ks: tuple[int, ...]) -> Iterator[Row]:
+def ranking_rows(
+    lists: DataFrame, subjects: list[str], relevant: DataFrame, ks: tuple[int, ...]
+) -> Iterator[Row]:
     """One row per subject and metric; lists: subject, user, item, rank; relevant: user, item."""
     block = F.floor(F.col("user") / _USERS_PER_BLOCK).cast("int").alias("block")
     counts = relevant.groupBy("user").agg(F.count("*").cast("int").alias("relevant"))
-    counts = counts.select(F.explode(F.array(*map(F.lit, subjects))).alias("subject"), "user", "relevant", block)
+    counts = counts.select(
+        F.explode(F.array(*map(F.lit, subjects))).alias("subject"), "user", "relevant", block
+    )
     hits = lists.join(relevant, ["user", "item"]).select("subject", "user", "rank", block)
     blocks = counts.groupBy("subject", "block").cogroup(hits.groupBy("subject", "block"))
 
-    def sum_up(relevant: pa.Table, hits: pa.Table) -> pa.Table:  # a partial hides the type hints that applyInArrow needs
+    # a partial hides the type hints that applyInArrow needs
+    def sum_up(relevant: pa.Table, hits: pa.Table) -> pa.Table:
         return tasks.ranking_sums(relevant, hits, ks)
 
     names = ranking_names(ks)
@@ -141,10 +188,19 @@ def ranking_rows(lists: DataFrame, subjects: list[str], relevant: DataFrame, ks:
 
 
 def coverage_rows(lists: DataFrame, rated: DataFrame, ks: tuple[int, ...]) -> Iterator[Row]:
-    """The share of the `rated` items that are in somebody's list; one row per subject and k, none where nothing is rated."""
+    """The share of the `rated` items that are in somebody's list; one row per subject and k,
+    none where nothing is rated.
+    """
     num_items = rated.count()
     known = lists.join(rated.select("item", F.lit(True).alias("_rated")), "item", "left")
-    distinct = [F.countDistinct(F.when(F.col("_rated") & (F.col("rank") <= k), F.col("item"))) for k in ks]
+    distinct = [
+        F.countDistinct(F.when(F.col("_rated") & (F.col("rank") <= k), F.col("item"))) for k in ks
+    ]
     for subject, *counts in known.groupBy("subject").agg(*distinct).collect() if num_items else ():
         for k, count in zip(ks, counts, strict=True):
-            yield {"subject": subject, "metric": f"coverage@{k}", "value": count / num_items, "items": num_items}
+            yield {
+                "subject": subject,
+                "metric": f"coverage@{k}",
+                "value": count / num_items,
+                "items": num_items,
+            }

@@ -1,8 +1,9 @@
-"""How a half-step of alternating least squares gets the other side's factors to the blocks that need them.
+"""How a half-step of alternating least squares gets the other side's factors to the blocks that
+need them.
 
-`Broadcasting` holds both sides' factors on the driver and sends all of them to every worker. `Routing` keeps them in files, and
-sends each block by a shuffle the rows that its ratings name: nothing larger than a block is on the driver or in a Python worker.
-Both give the same factors.
+`Broadcasting` holds both sides' factors on the driver and sends all of them to every worker.
+`Routing` keeps them in files, and sends each block by a shuffle the rows that its ratings name:
+nothing larger than a block is on the driver or in a Python worker. Both give the same factors.
 """
 
 import uuid
@@ -80,7 +81,9 @@ class Exchange(ABC):
 
 
 def _sums(blocks: pa.Table) -> list[dict[str, Any]]:
-    """FACTORS or SOLVED without the factors, always in the same order, so that sums have the same bits."""
+    """FACTORS or SOLVED without the factors, always in the same order, so that sums have the
+    same bits.
+    """
     names = [name for name in blocks.column_names if name not in ("ids", "factors")]
     rows: list[dict[str, Any]] = blocks.select(names).sort_by("block").to_pylist()
     return rows
@@ -88,8 +91,12 @@ def _sums(blocks: pa.Table) -> list[dict[str, Any]]:
 
 def _gathered(blocks: pa.Table, width: int) -> tuple[Int32, Float32]:
     rows = blocks.select(["ids", "factors"]).to_pylist()
-    ids = np.concatenate([np.empty(0, np.int32), *(np.frombuffer(row["ids"], np.int32) for row in rows)])
-    factors = np.concatenate([np.empty(0, np.float32), *(np.frombuffer(row["factors"], np.float32) for row in rows)])
+    ids = np.concatenate(
+        [np.empty(0, np.int32), *(np.frombuffer(row["ids"], np.int32) for row in rows)]
+    )
+    factors = np.concatenate(
+        [np.empty(0, np.float32), *(np.frombuffer(row["factors"], np.float32) for row in rows)]
+    )
     factors = factors.reshape(len(ids), width)
     order = np.argsort(ids)
     return ids[order], factors[order]
@@ -104,7 +111,10 @@ class Broadcasting(Exchange):
         super().__init__(ratings, width)
         self._blocks = {side: ratings.of(side) for side in SIDES}
         self._ids = {side: np.empty(0, np.int32) for side in SIDES}
-        self._shared = {side: self._share(np.zeros((ratings.sides[side].last + 1, width), np.float32)) for side in SIDES}
+        self._shared = {
+            side: self._share(np.zeros((ratings.sides[side].last + 1, width), np.float32))
+            for side in SIDES
+        }
 
     def load(self, side: str, factors: DataFrame) -> None:
         self._take(side, factors.toArrow())
@@ -114,7 +124,12 @@ class Broadcasting(Exchange):
         return self.ratings.of(side, "ids", "indptr").mapInArrow(task, spark_schema(FACTORS))
 
     def solve(self, side: str, step: Step) -> list[dict[str, Any]]:
-        task = partial(als_tasks.solve_shared, others=self._shared[OTHER[side]], own=self._shared[side], step=step)
+        task = partial(
+            als_tasks.solve_shared,
+            others=self._shared[OTHER[side]],
+            own=self._shared[side],
+            step=step,
+        )
         solved = self._blocks[side].mapInArrow(task, spark_schema(SOLVED)).toArrow()
         self._replace(side, *_gathered(solved, self.width))
         return _sums(solved)
@@ -127,7 +142,9 @@ class Broadcasting(Exchange):
 
     def store(self, side: str, folder: Location) -> BlockFiles:
         ids = self._ids[side]
-        return block_files.store_here(als_tasks.factors_rows(ids, self._shared[side].value[ids], self.grams[side]), folder)
+        return block_files.store_here(
+            als_tasks.factors_rows(ids, self._shared[side].value[ids], self.grams[side]), folder
+        )
 
     def restore(self, side: str, files: BlockFiles) -> None:
         self._take(side, pa.Table.from_batches(block_files.rows_here(files)))
@@ -152,7 +169,8 @@ class Broadcasting(Exchange):
 
 
 class Routing(Exchange):
-    """Both sides' factors in files below `folder`, a block in each, as the ratings are; workers read and write them.
+    """Both sides' factors in files below `folder`, a block in each, as the ratings are; workers
+    read and write them.
 
     Spark shuffles what blocks send each other, in rows of a megabyte, and a JVM holds nothing else.
     """
@@ -174,15 +192,32 @@ class Routing(Exchange):
 
     def solve(self, side: str, step: Step) -> list[dict[str, Any]]:
         num_blocks, other = self.ratings.num_blocks, OTHER[side]
-        send = partial(als_tasks.send_factors, packed=self._packed.row, factors=self._files[other].row, side=other)
+        send = partial(
+            als_tasks.send_factors,
+            packed=self._packed.row,
+            factors=self._files[other].row,
+            side=other,
+        )
         numbers = self.spark.range(0, num_blocks, 1, num_blocks)
-        messages = numbers.mapInArrow(send, spark_schema(als_tasks.MESSAGES)).repartitionById(num_blocks, "block")
-        task = partial(als_tasks.solve_routed, packed=self._packed.row, own=self._files[side].row, side=side, step=step)
-        return self._keep(side, messages.mapInArrow(task, spark_schema(SOLVED)), SOLVED, [*_SUMS, *LOSS])
+        messages = numbers.mapInArrow(send, spark_schema(als_tasks.MESSAGES)).repartitionById(
+            num_blocks, "block"
+        )
+        task = partial(
+            als_tasks.solve_routed,
+            packed=self._packed.row,
+            own=self._files[side].row,
+            side=side,
+            step=step,
+        )
+        return self._keep(
+            side, messages.mapInArrow(task, spark_schema(SOLVED)), SOLVED, [*_SUMS, *LOSS]
+        )
 
     def rows_of(self, side: str, wanted: Int32) -> Float32:
         task = partial(als_tasks.pick_factors, wanted=np.unique(wanted))
-        ids, found = _gathered(self.blocks(side).mapInArrow(task, spark_schema(ROWS)).toArrow(), self.width)
+        ids, found = _gathered(
+            self.blocks(side).mapInArrow(task, spark_schema(ROWS)).toArrow(), self.width
+        )
         rows, known = np.zeros((len(wanted), self.width), np.float32), np.isin(wanted, ids)
         rows[known] = found[np.searchsorted(ids, wanted[known])]
         return rows
@@ -196,8 +231,12 @@ class Routing(Exchange):
     def close(self) -> None:
         """Nothing: the folder goes with the run."""
 
-    def _keep(self, side: str, rows: DataFrame, schema: pa.Schema, sums: list[str]) -> list[dict[str, Any]]:
-        """Put a side's rows of FACTORS or SOLVED in the place of those so far; what they come to."""
+    def _keep(
+        self, side: str, rows: DataFrame, schema: pa.Schema, sums: list[str]
+    ) -> list[dict[str, Any]]:
+        """Put a side's rows of FACTORS or SOLVED in the place of those so far; what they come
+        to.
+        """
         before = self._files[side]
         folder = self._folder / f"{side}-{uuid.uuid4().hex}"
         self._files[side], table = block_files.store(rows, folder, schema, sums, self._merge)
@@ -206,10 +245,14 @@ class Routing(Exchange):
         return _sums(table.filter(pc.is_valid(table["each"])))
 
     def _merge(self, stored: DataFrame) -> DataFrame:
-        """Sums of neighbouring blocks together: those of thousands of blocks would not fit the driver."""
+        """Sums of neighbouring blocks together: those of thousands of blocks would not fit the
+        driver.
+        """
         parts, num_blocks = als_tasks.num_sums(self.ratings.num_blocks), self.ratings.num_blocks
         if parts == num_blocks:
             return stored
-        near = stored.withColumn("_part", F.floor(F.col("block") * F.lit(parts) / F.lit(num_blocks)).cast("int"))
+        near = stored.withColumn(
+            "_part", F.floor(F.col("block") * F.lit(parts) / F.lit(num_blocks)).cast("int")
+        )
         together = near.repartitionById(parts, "_part").drop("_part")
         return together.mapInArrow(partial(als_tasks.merge_sums, width=self.width), stored.schema)

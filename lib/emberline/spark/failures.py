@@ -1,4 +1,6 @@
-"""What ends Spark rather than a stage: Java or a Python worker that was killed, a heap that is too small, a disk that is full."""
+"""What ends Spark rather than a stage: Java or a Python worker that was killed, a heap that is
+too small, a disk that is full.
+"""
 
 import re
 import subprocess
@@ -14,7 +16,9 @@ from emberline.launch import memory
 
 _HEAP = re.compile(r"java\.lang\.OutOfMemoryError: ([^\n]+)")
 _LOST = re.compile(r"ExecutorLostFailure \([^)]*\) Reason: ([^\n]+)")
-_WORKER = re.compile(r"Python worker exited unexpectedly|EOFError reached before Python server acknowledged")
+_WORKER = re.compile(
+    r"Python worker exited unexpectedly|EOFError reached before Python server acknowledged"
+)
 _OUT_OF_HEAP = (3, 52)  # exit codes: of -XX:+ExitOnOutOfMemoryError, of Spark itself
 _KILLED = (-9, 137)
 _END_SECONDS = 10.0  # from the first call that fails to the end of Java
@@ -33,20 +37,31 @@ class Memory:
 
     @property
     def setting(self) -> str:
-        return "spark.driver_memory" if self.is_local else "spark.driver_memory or spark.executor.memory"
+        return (
+            "spark.driver_memory"
+            if self.is_local
+            else "spark.driver_memory or spark.executor.memory"
+        )
 
 
 def explain(error: Exception, given: Memory, root: Location) -> EmberlineError | None:
-    """The error that says what happened to Spark; None where nothing did, and the stage itself is to blame."""
+    """The error that says what happened to Spark; None where nothing did, and the stage itself
+    is to blame.
+    """
     text = str(error)
     if refused := disk.refusal(error, root):
         return refused
     if found := _HEAP.search(text):
         return _out_of_heap(found[1].strip(), given)
     if _WORKER.search(text):
-        return WorkerError(f"a Python worker of Spark was killed, {_SHORT} ({given.describe()}): {_FEWER}")
+        return WorkerError(
+            f"a Python worker of Spark was killed, {_SHORT} ({given.describe()}): {_FEWER}"
+        )
     if found := _LOST.search(text):
-        return WorkerError(f"Spark lost an executor: {found[1].strip()}; look at its log, or raise spark.executor.memoryOverhead")
+        return WorkerError(
+            f"Spark lost an executor: {found[1].strip()}; look at its log, or raise"
+            " spark.executor.memoryOverhead"
+        )
     if isinstance(error, ConnectionError | Py4JNetworkError) or _SHUT in text:
         return _java_ended(given)
     return None
@@ -61,13 +76,20 @@ def _java_ended(given: Memory) -> EmberlineError:
     if code in _OUT_OF_HEAP:
         return _out_of_heap("Java ended itself", given)
     if code in _KILLED:
-        return WorkerError(f"Spark's Java was killed, {_SHORT} ({given.describe()}): {_FEWER}, or lower spark.driver_memory")
+        return WorkerError(
+            f"Spark's Java was killed, {_SHORT} ({given.describe()}): {_FEWER}, or lower"
+            " spark.driver_memory"
+        )
     how = "" if code is None else f" with exit code {code}" if code > 0 else f" by signal {-code}"
-    return WorkerError(f"Spark's Java has ended{how} ({given.describe()}); its own lines are above; run it again")
+    return WorkerError(
+        f"Spark's Java has ended{how} ({given.describe()}); its own lines are above; run it again"
+    )
 
 
 def _out_of_heap(what: str, given: Memory) -> EmberlineError:
-    return ConfigError(f"Spark's Java has run out of memory ({what}; {given.describe()}); raise {given.setting}")
+    return ConfigError(
+        f"Spark's Java has run out of memory ({what}; {given.describe()}); raise {given.setting}"
+    )
 
 
 def _exit_code() -> int | None:

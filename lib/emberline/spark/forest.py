@@ -1,6 +1,8 @@
-"""The stage train-forest: a random forest on the network's embeddings, to see how much of what it knows is in them.
+"""The stage train-forest: a random forest on the network's embeddings, to see how much of what it
+knows is in them.
 
-The forest learns from the pictures that the network learnt from, and answers for those that both are tested on.
+The forest learns from the pictures that the network learnt from, and answers for those that both
+are tested on.
 """
 
 import json
@@ -26,22 +28,40 @@ def run(run: StageRun, spark: SparkSession) -> None:
     """Fit, classify the test pictures, and write the model, its importances and its answers."""
     config: ForestConfig = run.settings
     classes = run.inputs["shards_all"].manifest.info["classes"]
-    labels = frames.read(spark, run.inputs["shards_all"]).select("item", "split", "label").where("label is not null")
-    vectors = frames.read(spark, run.inputs["embeddings"]).select("item", array_to_vector(F.col("embedding")).alias("features"))
+    labels = (
+        frames.read(spark, run.inputs["shards_all"])
+        .select("item", "split", "label")
+        .where("label is not null")
+    )
+    vectors = frames.read(spark, run.inputs["embeddings"]).select(
+        "item", array_to_vector(F.col("embedding")).alias("features")
+    )
     examples = frames.checkpoint(labels.join(vectors, "item"), run, "examples")
     if examples.where("split = 'test'").isEmpty():
-        raise EmptyDatasetError("no picture with a label is for testing; set shards.test, such as 0.2")
+        raise EmptyDatasetError(
+            "no picture with a label is for testing; set shards.test, such as 0.2"
+        )
     forest = RandomForestClassifier(
-        labelCol="label", featuresCol="features", numTrees=config.num_trees, maxDepth=config.max_depth, seed=config.seed
+        labelCol="label",
+        featuresCol="features",
+        numTrees=config.num_trees,
+        maxDepth=config.max_depth,
+        seed=config.seed,
     )
     label = F.col("label").cast("double").alias("label", metadata=_nominal(len(classes)))
-    model = forest.fit(examples.where("split = 'train'").transform(cut_alike).select(label, "features"))
-    frames.write(answers(model, examples.where("split = 'test'")), run, "forest_classes", classes=classes)
+    model = forest.fit(
+        examples.where("split = 'train'").transform(cut_alike).select(label, "features")
+    )
+    frames.write(
+        answers(model, examples.where("split = 'test'")), run, "forest_classes", classes=classes
+    )
     _write_model(run, model, config)
 
 
 def cut_alike(examples: DataFrame) -> DataFrame:
-    """The rows in the same partitions and order on any cluster: MLlib draws each tree's rows partition by partition."""
+    """The rows in the same partitions and order on any cluster: MLlib draws each tree's rows
+    partition by partition.
+    """
     return examples.repartition(_PARTITIONS, "item").sortWithinPartitions("item")
 
 
@@ -51,7 +71,9 @@ def _nominal(num_classes: int) -> dict[str, Any]:
 
 
 def answers(model: RandomForestClassificationModel, examples: DataFrame) -> DataFrame:
-    """Columns item, predicted, probability and top: of equal probabilities the smaller class comes first."""
+    """Columns item, predicted, probability and top: of equal probabilities the smaller class
+    comes first.
+    """
     answered = model.transform(examples.select("item", "features"))
     pairs = F.transform(vector_to_array(F.col("probability")), _negated)
     best = answered.select("item", F.slice(F.array_sort(pairs), 1, _TOP).alias("_best"))
@@ -68,14 +90,25 @@ def _negated(probability: Column, label: Column) -> Column:
     return F.struct((-probability).alias("minus"), label.alias("label"))
 
 
-def _write_model(run: StageRun, model: RandomForestClassificationModel, config: ForestConfig) -> None:
-    """MLlib's own files below `model/`, and the importance of each of the embedding's dimensions."""
+def _write_model(
+    run: StageRun, model: RandomForestClassificationModel, config: ForestConfig
+) -> None:
+    """MLlib's own files below `model/`, and the importance of each of the embedding's
+    dimensions.
+    """
     place = run.scratch / "model"
     model.write().save(storage.spark_uri(place))
     importances = [float(value) for value in model.featureImportances.toArray()]
-    facts: dict[str, Any] = {"importances": importances, "num_trees": model.getNumTrees, "num_features": model.numFeatures}
+    facts: dict[str, Any] = {
+        "importances": importances,
+        "num_trees": model.getNumTrees,
+        "num_features": model.numFeatures,
+    }
     folder = run.folder("forest")
     files = [path for path in storage.files_below(place) if not path.name.endswith(".crc")]
-    parts = [write_file(path.read_bytes(), folder, f"model/{storage.below(path, place)}") for path in files]
+    parts = [
+        write_file(path.read_bytes(), folder, f"model/{storage.below(path, place)}")
+        for path in files
+    ]
     parts.append(write_file(json.dumps(facts, indent=1).encode(), folder, "importances.json"))
     run.add("forest", parts, seed=config.seed, **facts)

@@ -1,4 +1,6 @@
-"""DataFrames at the border between Spark and datasets: read, checked against the schema, written as hashed parts."""
+"""DataFrames at the border between Spark and datasets: read, checked against the schema,
+written as hashed parts.
+"""
 
 import uuid
 from functools import partial
@@ -33,7 +35,9 @@ _SPARK_TYPES: dict[pa.DataType, T.DataType] = {
 
 def spark_schema(schema: pa.Schema) -> T.StructType:
     """The same columns in Spark's types."""
-    return T.StructType([T.StructField(field.name, _spark_type(field.type), field.nullable) for field in schema])
+    return T.StructType(
+        [T.StructField(field.name, _spark_type(field.type), field.nullable) for field in schema]
+    )
 
 
 def _spark_type(kind: pa.DataType) -> T.DataType:
@@ -43,22 +47,27 @@ def _spark_type(kind: pa.DataType) -> T.DataType:
 
 
 def conform(frame: DataFrame, schema: pa.Schema, name: str) -> DataFrame:
-    """The schema's columns in its order. Raises SchemaError where one is missing or has another type."""
+    """The schema's columns in its order. Raises SchemaError where one is missing or has another
+    type.
+    """
     found = {field.name: field.dataType for field in frame.schema}
     for field in spark_schema(schema):
         if field.name not in found:
             raise SchemaError(f"{name}: column {field.name} is missing (found: {', '.join(found)})")
         if found[field.name].simpleString() != field.dataType.simpleString():
             kind = found[field.name].simpleString()
-            raise SchemaError(f"{name}: column {field.name} is {kind}, expected {field.dataType.simpleString()}")
+            raise SchemaError(
+                f"{name}: column {field.name} is {kind}, expected {field.dataType.simpleString()}"
+            )
     return frame.select(schema.names)
 
 
 def read(spark: SparkSession, dataset: Dataset) -> DataFrame:
     """A dataset's rows, of exactly the parts that its manifest names.
 
-    Raises DataError for a part whose footer is not the one that was written; pages are checked as they are read.
-    Factors that are not as long as its rank says fail the job that reads them, which Engine.call makes a SchemaError.
+    Raises DataError for a part whose footer is not the one that was written; pages are checked as
+    they are read. Factors that are not as long as its rank says fail the job that reads them, which
+    Engine.call makes a SchemaError.
     """
     check_footers(dataset)
     schema = TABLES[dataset.name]
@@ -67,13 +76,21 @@ def read(spark: SparkSession, dataset: Dataset) -> DataFrame:
         return spark.createDataFrame([], spark_schema(schema))
     frame = spark.read.schema(spark_schema(schema)).parquet(*paths)
     rank = dataset.manifest.rank
-    return conform(frame if rank is None else frame.withColumn("factors", _of_rank(rank, dataset.name)), schema, dataset.name)
+    return conform(
+        frame if rank is None else frame.withColumn("factors", _of_rank(rank, dataset.name)),
+        schema,
+        dataset.name,
+    )
 
 
 def _of_rank(rank: int, name: str) -> Column:
     length = F.size("factors")
-    wrong = F.concat(F.lit(f"{name}: factors of length "), length, F.lit(f" where the manifest says rank {rank}"))
-    return F.when(F.isnull("factors") | (length == rank), F.col("factors")).otherwise(F.raise_error(wrong))
+    wrong = F.concat(
+        F.lit(f"{name}: factors of length "), length, F.lit(f" where the manifest says rank {rank}")
+    )
+    return F.when(F.isnull("factors") | (length == rank), F.col("factors")).otherwise(
+        F.raise_error(wrong)
+    )
 
 
 def write(
@@ -86,10 +103,12 @@ def write(
     through: Task | None = None,
     **info: Any,
 ) -> Dataset:
-    """Write a frame as the output `name` of this run: the executors write its parts, the driver sees one row per part.
+    """Write a frame as the output `name` of this run: the executors write its parts, the driver
+    sees one row per part.
 
-    With `group_rows`, every row group of a part but its last has exactly so many rows. With `through`, what is written is what
-    that task makes of the frame's rows: they do not pass Spark again.
+    With `group_rows`, every row group of a part but its last has exactly so many rows. With
+    `through`, what is written is what that task makes of the frame's rows: they do not pass Spark
+    again.
     """
     schema = TABLES[name]
     task = partial(write_parts, folder=str(run.folder(name)), schema=schema, group_rows=group_rows)
@@ -106,7 +125,9 @@ def write(
 
 
 def _remove_others(folder: Location, parts: list[Part]) -> None:
-    """What tasks that were repeated have left: a reader may take a part that the manifest does not list for a forgery."""
+    """What tasks that were repeated have left: a reader may take a part that the manifest does
+    not list for a forgery.
+    """
     for path in storage.children(folder):
         if f"{folder.name}/{path.name}" not in {part.path for part in parts}:
             path.unlink()
@@ -115,8 +136,9 @@ def _remove_others(folder: Location, parts: list[Part]) -> None:
 def checkpoint(frame: DataFrame, run: StageRun, name: str) -> DataFrame:
     """The same rows, written to the run's scratch folder and read back from there.
 
-    Computed once, on disk, and with a short plan from here on: in every job that uses a cached frame Spark analyses and optimises
-    again all that led to it, which costs more than the work itself where a dozen steps follow each other.
+    Computed once, on disk, and with a short plan from here on: in every job that uses a cached
+    frame Spark analyses and optimises again all that led to it, which costs more than the work
+    itself where a dozen steps follow each other.
     """
     path = run.scratch / f"{name}-{uuid.uuid4().hex}"
     frame.write.parquet(storage.spark_uri(path))

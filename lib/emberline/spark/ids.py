@@ -1,8 +1,9 @@
-"""Append-only id maps: an outside id gets a dense index once and keeps it, whichever stage meets it first.
+"""Append-only id maps: an outside id gets a dense index once and keeps it, whichever stage meets it
+first.
 
-Ratings, attributes and pictures name items that the others may not know: all of them number ids after the end of all that any of
-their datasets under the root holds. Attributes and pictures may lose an id again; the manifests' `next_index` keeps its index
-from being given to another.
+Ratings, attributes and pictures name items that the others may not know: all of them number ids
+after the end of all that any of their datasets under the root holds. Attributes and pictures may
+lose an id again; the manifests' `next_index` keeps its index from being given to another.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,9 @@ _ROW_BITS = 33  # monotonically_increasing_id is partition << 33 | row within th
 
 @dataclass(frozen=True)
 class Known:
-    """`ids`: columns of index and id, None where there are none; `next_index`: the first index that none has ever had."""
+    """`ids`: columns of index and id, None where there are none; `next_index`: the first index
+    that none has ever had.
+    """
 
     ids: DataFrame | None
     next_index: int
@@ -33,11 +36,14 @@ class Known:
 def known(run: StageRun, spark: SparkSession, side: str) -> Known:
     """Every id of a side (user or item) that a dataset under the root has an index for.
 
-    What is no input of the stage is recorded as lineage. Raises DataError where two datasets contradict each other.
+    What is no input of the stage is recorded as lineage. Raises DataError where two datasets
+    contradict each other.
     """
     opened = [run.inputs.get(name) or run.previous(name) for name in ID_TABLES[side]]
     datasets = [dataset for dataset in opened if dataset is not None]
-    next_index = max((dataset.manifest.info.get("next_index", 0) for dataset in datasets), default=0)
+    next_index = max(
+        (dataset.manifest.info.get("next_index", 0) for dataset in datasets), default=0
+    )
     return Known(_joined(spark, datasets, side), next_index)
 
 
@@ -49,25 +55,36 @@ def _joined(spark: SparkSession, datasets: list[Dataset], side: str) -> DataFram
     counts = ids.agg(F.count("*"), F.countDistinct(side), F.countDistinct(f"{side}_id")).first()
     if counts is None or len(set(counts)) != 1:
         raise DataError(
-            f"{', '.join(dataset.name for dataset in datasets)} in {datasets[0].folder.parent} give one {side} two indices: "
-            "one was restored from another root or time; remove it and run its stage again"
+            f"{', '.join(dataset.name for dataset in datasets)} in {datasets[0].folder.parent} give"
+            f" one {side} two indices: one was restored from another root or time; remove it and"
+            " run its stage again"
         )
     return ids
 
 
 def record_end(run: StageRun, spark: SparkSession, name: str, side: str, before: Known) -> None:
-    """Write into the manifest of a dataset that was just written which index comes after all that were ever given."""
+    """Write into the manifest of a dataset that was just written which index comes after all
+    that were ever given.
+    """
     last = frames.read(spark, run.written(name)).agg(F.max(side)).first()
-    run.outputs[name].info["next_index"] = max(before.next_index, 0 if last is None or last[0] is None else last[0] + 1)
+    run.outputs[name].info["next_index"] = max(
+        before.next_index, 0 if last is None or last[0] is None else last[0] + 1
+    )
 
 
 def extend(
-    before: Known, ids: DataFrame, id_column: str, index_column: str, store: Callable[[DataFrame], DataFrame]
+    before: Known,
+    ids: DataFrame,
+    id_column: str,
+    index_column: str,
+    store: Callable[[DataFrame], DataFrame],
 ) -> DataFrame:
-    """Columns `index_column` and `id_column`: the known ids and, from their end on, the new ones in the order of their text.
+    """Columns `index_column` and `id_column`: the known ids and, from their end on, the new ones in
+    the order of their text.
 
-    The new ids are numbered within range partitions, so that no machine sees them all. `store` keeps the partitioned ids: the
-    counts per partition and the rows must come from the same partitioning, also where an executor is lost in between.
+    The new ids are numbered within range partitions, so that no machine sees them all. `store`
+    keeps the partitioned ids: the counts per partition and the rows must come from the same
+    partitioning, also where an executor is lost in between.
 
     Raises DataError past 2^31 - 1 ids.
     """
@@ -77,20 +94,33 @@ def extend(
     known = before.ids.select(index_column, id_column)
     last = known.agg(F.max(index_column)).first()
     after = max(before.next_index, 0 if last is None or last[0] is None else last[0] + 1)
-    return known.unionByName(_number(fresh.join(known, id_column, "left_anti"), id_column, index_column, after, store))
+    return known.unionByName(
+        _number(fresh.join(known, id_column, "left_anti"), id_column, index_column, after, store)
+    )
 
 
-def _number(ids: DataFrame, id_column: str, index_column: str, start: int, store: Callable[[DataFrame], DataFrame]) -> DataFrame:
+def _number(
+    ids: DataFrame,
+    id_column: str,
+    index_column: str,
+    start: int,
+    store: Callable[[DataFrame], DataFrame],
+) -> DataFrame:
     """Number ids from `start` on."""
     ordered = ids.repartitionByRange(id_column).sortWithinPartitions(id_column)
     ordered = store(ordered.withColumn("_row", F.monotonically_increasing_id()))
     partition = F.shiftright("_row", _ROW_BITS).cast("int")
     counts = {row[0]: row[1] for row in ordered.groupBy(partition).count().collect()}
     if start + sum(counts.values()) > _MAX_INDEX:
-        raise DataError(f"{start + sum(counts.values())} ids in {id_column}: an index is an int32, so {_MAX_INDEX} is the most")
+        raise DataError(
+            f"{start + sum(counts.values())} ids in {id_column}: an index is an int32, so"
+            f" {_MAX_INDEX} is the most"
+        )
     offsets = _offsets(counts, start)
     row = F.col("_row").bitwiseAND(F.lit((1 << _ROW_BITS) - 1))
-    first = F.element_at(F.array(*[F.lit(offset).cast("long") for offset in offsets]), partition + 1)
+    first = F.element_at(
+        F.array(*[F.lit(offset).cast("long") for offset in offsets]), partition + 1
+    )
     return ordered.select((first + row).cast("int").alias(index_column), id_column)
 
 

@@ -1,7 +1,8 @@
 """Ratings predicted from neighbours, for pairs of users and items: see cf/neighborhood.
 
-What ratings deviate from their biases by is packed into the blocks that train-cosine makes. Each block of targets' rows takes the
-pairs that want them, and meets every block of the others' columns, in which both the similarities and the owners' ratings are.
+What ratings deviate from their biases by is packed into the blocks that train-cosine makes. Each
+block of targets' rows takes the pairs that want them, and meets every block of the others' columns,
+in which both the similarities and the owners' ratings are.
 """
 
 from functools import partial
@@ -21,8 +22,15 @@ from emberline.spark.scan import Scan
 Side = Literal["user", "item"]
 
 
-def deviations(pairs: DataFrame, residuals: DataFrame, side: Side, config: CosineConfig, grid: Grid | None = None) -> DataFrame:
-    """Columns user, item and deviation of those pairs that have an answer, from the nearest items, or users, as `side` says.
+def deviations(
+    pairs: DataFrame,
+    residuals: DataFrame,
+    side: Side,
+    config: CosineConfig,
+    grid: Grid | None = None,
+) -> DataFrame:
+    """Columns user, item and deviation of those pairs that have an answer, from the nearest items,
+    or users, as `side` says.
 
     residuals: user, item and value, of all known ratings, less their biases.
     """
@@ -33,13 +41,19 @@ def deviations(pairs: DataFrame, residuals: DataFrame, side: Side, config: Cosin
     plain = config.model_copy(update={"weighting": "none", "center": "none"})
     rows = pack(known, side, owner, plain, grid.rows).persist()
     right = columns_of(rows, grid.columns)
-    cells = rows.join(_wanted(pairs, side, owner, grid.rows), "block").crossJoin(right.hint("shuffle_replicate_nl"))
+    cells = rows.join(_wanted(pairs, side, owner, grid.rows), "block").crossJoin(
+        right.hint("shuffle_replicate_nl")
+    )
     if grid.columns == 1:
-        found = cells.mapInArrow(partial(tasks.look_up_and_predict, rule=rule), spark_schema(tasks.DEVIATIONS))
+        found = cells.mapInArrow(
+            partial(tasks.look_up_and_predict, rule=rule), spark_schema(tasks.DEVIATIONS)
+        )
     else:
         rated = cells.mapInArrow(partial(tasks.look_up, rule=rule), spark_schema(tasks.RATED))
         together = rated.repartitionById(grid.rows, "block").sortWithinPartitions("block", "start")
-        found = together.mapInArrow(partial(tasks.predict, rule=rule), spark_schema(tasks.DEVIATIONS))
+        found = together.mapInArrow(
+            partial(tasks.predict, rule=rule), spark_schema(tasks.DEVIATIONS)
+        )
     return found.withColumnsRenamed({"target": side, "owner": owner})
 
 
@@ -49,5 +63,9 @@ def _rule(config: NeighborRatingsConfig) -> Rule:
 
 def _wanted(pairs: DataFrame, side: Side, owner: Side, blocks: int) -> DataFrame:
     """PAIRS: a row for each block of targets that any pair has."""
-    pieces = pairs.select(side, owner).mapInArrow(partial(scatter, num_blocks=blocks), spark_schema(PIECES))
-    return pieces.repartitionById(blocks, "block").mapInArrow(tasks.gather, spark_schema(tasks.PAIRS))
+    pieces = pairs.select(side, owner).mapInArrow(
+        partial(scatter, num_blocks=blocks), spark_schema(PIECES)
+    )
+    return pieces.repartitionById(blocks, "block").mapInArrow(
+        tasks.gather, spark_schema(tasks.PAIRS)
+    )

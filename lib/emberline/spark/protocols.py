@@ -1,4 +1,6 @@
-"""What a protocol says of ratings: how they were cleaned, and which were withheld; and which ratings these are."""
+"""What a protocol says of ratings: how they were cleaned, and which were withheld; and which
+ratings these are.
+"""
 
 from typing import Any
 
@@ -6,16 +8,21 @@ from emberline.config import RatingsConfig, RowsConfig
 from emberline.runner import StageRun
 
 Row = dict[str, Any]
-# How files are written, not what they say; and what says which data there are, which the sketch does.
+# How files are written, not what they say; and what says which data there are, which the sketch
+# does.
 _NO_CLEANING = {*RowsConfig.model_fields, "timestamp_format", "since", "until", "holdout", "seed"}
 CLEANING = tuple(name for name in RatingsConfig.model_fields if name not in _NO_CLEANING)
 
 
 def of_ratings(run: StageRun) -> Row:
-    """The facts `holdout` and `cleaning`: settings of prepare-ratings, but those that are not used."""
+    """The facts `holdout` and `cleaning`: settings of prepare-ratings, but those that are not
+    used.
+    """
     manifest = run.inputs["holdout"].manifest
     config = manifest.produced_by.config
-    cleaning = {name: config[name] for name in CLEANING if config.get(name) not in (None, [], {}, "")}
+    cleaning = {
+        name: config[name] for name in CLEANING if config.get(name) not in (None, [], {}, "")
+    }
     return {"holdout": manifest.info["protocol"], "cleaning": cleaning}
 
 

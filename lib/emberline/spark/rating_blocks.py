@@ -1,4 +1,6 @@
-"""Ratings packed for alternating least squares: one row per block, which holds both sides' sparse rows of its number."""
+"""Ratings packed for alternating least squares: one row per block, which holds both sides'
+sparse rows of its number.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -35,7 +37,8 @@ class Side:
 
 @dataclass(frozen=True)
 class RatingBlocks:
-    """The blocks, in the cluster's memory or in `files`; how many ratings they hold, and the mean of these.
+    """The blocks, in the cluster's memory or in `files`; how many ratings they hold, and the mean
+    of these.
 
     `deviation` is their standard deviation, but 1 where all are equal.
     """
@@ -54,15 +57,21 @@ class RatingBlocks:
         return self.frame.select("block", *[F.col(f"{side}_{name}").alias(name) for name in wanted])
 
 
-def pack(ratings: Scan, num_blocks: int, folder: Location | None, withheld: Withheld | None = None) -> RatingBlocks:
-    """Blocks of ratings (columns user, item and value), cached, or, for a fit that routes factors, in files of a `folder`.
+def pack(
+    ratings: Scan, num_blocks: int, folder: Location | None, withheld: Withheld | None = None
+) -> RatingBlocks:
+    """Blocks of ratings (columns user, item and value), cached, or, for a fit that routes factors,
+    in files of a `folder`.
 
-    Raises EmptyDatasetError without ratings, and DataError for values that are not finite and for pairs that occur twice.
+    Raises EmptyDatasetError without ratings, and DataError for values that are not finite and for
+    pairs that occur twice.
     """
     scatter = partial(als_tasks.scatter_ratings, num_blocks=num_blocks, withheld=withheld)
     pieces = ratings.map(("user", "item", "value"), scatter, PIECES)
     task = partial(als_tasks.pack_blocks, num_blocks=num_blocks, routed=folder is not None)
-    packed = pieces.repartitionById(num_blocks, "block").mapInArrow(task, spark_schema(als_tasks.PACKED))
+    packed = pieces.repartitionById(num_blocks, "block").mapInArrow(
+        task, spark_schema(als_tasks.PACKED)
+    )
     names = [f"{side}_{name}" for side in SIDES for name, _ in ACCOUNT]
     if folder is None:
         frame, files = packed.persist(), None
@@ -76,7 +85,10 @@ def pack(ratings: Scan, num_blocks: int, folder: Location | None, withheld: With
 def _checked(accounts: pa.Table, blocks: RatingBlocks) -> RatingBlocks:
     """The blocks, with what their accounts (a row per block) say together."""
     totals = {
-        side: {name: _total(accounts, f"{side}_{name}", pc.max if name == "last" else pc.sum) for name, _ in ACCOUNT}
+        side: {
+            name: _total(accounts, f"{side}_{name}", pc.max if name == "last" else pc.sum)
+            for name, _ in ACCOUNT
+        }
         for side in SIDES
     }
     _check(totals["user"])
@@ -84,7 +96,9 @@ def _checked(accounts: pa.Table, blocks: RatingBlocks) -> RatingBlocks:
     count, mean = totals["user"]["ratings"], totals["user"]["total"] / totals["user"]["ratings"]
     deviation = max(totals["user"]["squares"] / count - mean**2, 0.0) ** 0.5
     is_noise = deviation <= _ROUNDING * abs(mean)
-    return replace(blocks, sides=sides, ratings=count, mean=mean, deviation=1.0 if is_noise else deviation)
+    return replace(
+        blocks, sides=sides, ratings=count, mean=mean, deviation=1.0 if is_noise else deviation
+    )
 
 
 def _total(accounts: pa.Table, name: str, function: Callable[[pa.ChunkedArray], pa.Scalar]) -> Any:
@@ -93,13 +107,16 @@ def _total(accounts: pa.Table, name: str, function: Callable[[pa.ChunkedArray], 
 
 def _check(account: dict[str, Any]) -> None:
     if not account["ratings"]:
-        raise EmptyDatasetError("there are no ratings to learn from; look into rejected_ratings for what became of them")
+        raise EmptyDatasetError(
+            "there are no ratings to learn from; look into rejected_ratings for what became of them"
+        )
     if account["not_finite"]:
         raise DataError(
-            f"ratings: {account['not_finite']:,} values are NaN or infinite; rerun prepare-ratings, which rejects such rows"
+            f"ratings: {account['not_finite']:,} values are NaN or infinite; rerun prepare-ratings,"
+            " which rejects such rows"
         )
     if account["repeated"]:
         raise DataError(
-            f"ratings: {account['repeated']:,} of {account['ratings']:,} rows repeat a pair of user and item; "
-            "rerun prepare-ratings, which merges them as ratings.keep says"
+            f"ratings: {account['repeated']:,} of {account['ratings']:,} rows repeat a pair of user"
+            " and item; rerun prepare-ratings, which merges them as ratings.keep says"
         )

@@ -1,7 +1,7 @@
 """How far predicted ratings are from held-out ones, where feedback is explicit, beside means.
 
-Each model of the pipeline that predicts ratings is a subject; where it has no answer, the biases are it, and its rows say how
-often. All predictions are clipped to the scale that ratings are on.
+Each model of the pipeline that predicts ratings is a subject; where it has no answer, the biases
+are it, and its rows say how often. All predictions are clipped to the scale that ratings are on.
 """
 
 import functools
@@ -26,28 +26,43 @@ _BASELINES = ("biases", "item-mean", "user-mean", "global-mean")
 
 
 def rows(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
-    """Two rows for each subject; none where no model of the pipeline predicts ratings, or none is withheld."""
+    """Two rows for each subject; none where no model of the pipeline predicts ratings, or none
+    is withheld.
+    """
     if not run.config.predicts_ratings or withheld.isEmpty():
         return
     biases_of = functools.cache(lambda damping: Biases.of(tables["ratings"], damping))
     predictions = _predictions(run, tables, withheld, biases_of)
     if not predictions:
         return
-    both = baselines(withheld.select("user", "item", "value"), tables["ratings"], biases_of(run.settings.damping))
+    both = baselines(
+        withheld.select("user", "item", "value"), tables["ratings"], biases_of(run.settings.damping)
+    )
     for subject, frame in predictions.items():
-        both = both.join(frame.select("user", "item", F.col("predicted").alias(subject)), ["user", "item"], "left")
+        both = both.join(
+            frame.select("user", "item", F.col("predicted").alias(subject)),
+            ["user", "item"],
+            "left",
+        )
     both = frames.checkpoint(both, run, "predicted")
     low, high = scale(run.inputs["ratings"], tables["ratings"])
-    missing = both.agg(*(F.count_if(F.col(subject).isNull()) for subject in predictions)).first() or ()
+    missing = (
+        both.agg(*(F.count_if(F.col(subject).isNull()) for subject in predictions)).first() or ()
+    )
     for subject, fallback in zip(predictions, missing, strict=True):
         answer = F.coalesce(subject, "biases")
-        yield from (row | {"answered_by_biases": fallback} for row in error_rows(subject, both, clipped(answer, low, high)))
+        yield from (
+            row | {"answered_by_biases": fallback}
+            for row in error_rows(subject, both, clipped(answer, low, high))
+        )
     for subject in _BASELINES:
         yield from error_rows(subject, both, clipped(F.col(subject), low, high))
 
 
 def scale(ratings: Dataset, frame: DataFrame) -> Scale:
-    """The least and the largest rating there may be: as prepare-ratings was told, or as training has them."""
+    """The least and the largest rating there may be: as prepare-ratings was told, or as
+    training has them.
+    """
     config = ratings.manifest.produced_by.config
     found = frame.agg(F.min("value"), F.max("value")).first()
     assert found is not None
@@ -61,9 +76,14 @@ def clipped(prediction: Column, low: float, high: float) -> Column:
 
 
 def _predictions(
-    run: StageRun, tables: dict[str, DataFrame], pairs: DataFrame, biases_of: Callable[[float], Biases]
+    run: StageRun,
+    tables: dict[str, DataFrame],
+    pairs: DataFrame,
+    biases_of: Callable[[float], Biases],
 ) -> dict[str, DataFrame]:
-    """What each model of the pipeline that predicts ratings says of the pairs: columns user, item and predicted."""
+    """What each model of the pipeline that predicts ratings says of the pairs: columns user,
+    item and predicted.
+    """
     found = {}
     if "user_rating_factors" in tables:
         found["als"] = predict(pairs, tables["user_rating_factors"], tables["item_rating_factors"])
@@ -71,15 +91,21 @@ def _predictions(
     if neighbors:
         config = CosineConfig.model_validate(run.inputs[neighbors[0]].manifest.produced_by.config)
         biases = biases_of(config.ratings.damping)
-        residuals = frames.checkpoint(biases.residuals(tables["ratings"]), run, "residuals").persist()
+        residuals = frames.checkpoint(
+            biases.residuals(tables["ratings"]), run, "residuals"
+        ).persist()
     for name in neighbors:
-        deviations = neighborhood.deviations(pairs, residuals, "item" if name == "item_neighbors" else "user", config)
+        deviations = neighborhood.deviations(
+            pairs, residuals, "item" if name == "item_neighbors" else "user", config
+        )
         found[name.replace("_", "-")] = biases.predictions(deviations)
     return found
 
 
 def predict(pairs: DataFrame, user_factors: DataFrame, item_factors: DataFrame) -> DataFrame:
-    """Columns user, item, value and predicted, the factors' dot product; null where a side has no factors."""
+    """Columns user, item, value and predicted, the factors' dot product; null where a side has
+    no factors.
+    """
     known = pairs.select("user", "item", "value")
     joined = known.join(user_factors.withColumnRenamed("factors", "user_factors"), "user")
     joined = joined.join(item_factors.withColumnRenamed("factors", "item_factors"), "item")
@@ -89,25 +115,39 @@ def predict(pairs: DataFrame, user_factors: DataFrame, item_factors: DataFrame) 
 
 
 def baselines(pairs: DataFrame, ratings: DataFrame, biases: Biases) -> DataFrame:
-    """The pairs with a column for each baseline, of the training ratings; the global mean where a side has none."""
+    """The pairs with a column for each baseline, of the training ratings; the global mean where
+    a side has none.
+    """
     joined = biases.added_to(pairs).withColumnRenamed("bias", "biases")
     for side in ("item", "user"):
         means = ratings.groupBy(side).agg(F.avg("value").alias(f"{side}-mean"))
         joined = joined.join(means, side, "left")
-    filled = {f"{side}-mean": F.coalesce(f"{side}-mean", F.lit(biases.mean)) for side in ("item", "user")}
+    filled = {
+        f"{side}-mean": F.coalesce(f"{side}-mean", F.lit(biases.mean)) for side in ("item", "user")
+    }
     return joined.withColumns(filled | {"global-mean": F.lit(biases.mean)})
 
 
 def error_rows(subject: str, pairs: DataFrame, predicted: Column) -> Iterator[Row]:
-    """Root mean squared and mean absolute error of predictions of `value`; the RMSE's standard error by the delta method."""
+    """Root mean squared and mean absolute error of predictions of `value`; the RMSE's standard
+    error by the delta method.
+    """
     error = predicted - F.col("value")
-    moments = [F.avg(error**2), F.stddev(error**2), F.avg(F.abs(error)), F.stddev(F.abs(error)), F.count("*")]
+    moments = [
+        F.avg(error**2),
+        F.stddev(error**2),
+        F.avg(F.abs(error)),
+        F.stddev(F.abs(error)),
+        F.count("*"),
+    ]
     found = pairs.agg(*moments).first()
     assert found is not None
     mean_square, spread_square, mean_absolute, spread_absolute, count = found
     rmse = float(np.sqrt(mean_square))
     nan = float("nan")
-    square_error = nan if spread_square is None or rmse == 0 else spread_square / np.sqrt(count) / (2 * rmse)
+    square_error = (
+        nan if spread_square is None or rmse == 0 else spread_square / np.sqrt(count) / (2 * rmse)
+    )
     yield measured(subject, "rmse", rmse, square_error, ratings=count)
     absolute_error = nan if spread_absolute is None else spread_absolute / np.sqrt(count)
     yield measured(subject, "mae", mean_absolute, absolute_error, ratings=count)

@@ -1,8 +1,10 @@
-"""The stage prepare-ratings: raw interactions become clean ratings under dense ids, and every row is accounted for.
+"""The stage prepare-ratings: raw interactions become clean ratings under dense ids, and every row
+is accounted for.
 
     read = kept + merged + rejected + filtered
 
-Kept rows are in `ratings` or `holdout`; the others are in `rejected_ratings` with their file, their text and the reason.
+Kept rows are in `ratings` or `holdout`; the others are in `rejected_ratings` with their file, their
+text and the reason.
 """
 
 from collections.abc import Callable
@@ -27,29 +29,53 @@ from emberline.spark.split import mark_holdout
 
 _PAIR = ["user_id", "item_id"]
 _OUTCOMES = ("merged", "rejected", "filtered")
-_MERGED = {"latest": "duplicate of a later event", "sum": "added to the pair's sum", "max": "not the pair's maximum"}
+_MERGED = {
+    "latest": "duplicate of a later event",
+    "sum": "added to the pair's sum",
+    "max": "not the pair's maximum",
+}
 
 
 def run(run: StageRun, spark: SparkSession) -> None:
     """Read, clean, merge, filter, number, split and write."""
     config: RatingsConfig = run.settings
-    raw = read_raw(spark, run.raw_files(config.path), config, config.wanted(), cleaning=cleaning(config.rules()))
+    raw = read_raw(
+        spark,
+        run.raw_files(config.path),
+        config,
+        config.wanted(),
+        cleaning=cleaning(config.rules()),
+    )
     parsed = frames.checkpoint(raw, run, "parsed").transform(leave_out_old, config.last_days)
     rejects.check(parsed, config.max_rejected, "ratings", [rule.reason for rule in config.reject])
     good = parsed.where("reason is null")
     merged = frames.checkpoint(merge_duplicates(good, config.keep), run, "merged")
     survivors = merged.where("_row = 1")
     store = partial(frames.checkpoint, run=run, name="frequent")
-    frequent = drop_rare(survivors.select(*_PAIR, "value", "timestamp"), config.min_user_ratings, config.min_item_ratings, store)
-    kept = frames.checkpoint(frequent.transform(mark_holdout, config.holdout, config.seed), run, "kept")
+    frequent = drop_rare(
+        survivors.select(*_PAIR, "value", "timestamp"),
+        config.min_user_ratings,
+        config.min_item_ratings,
+        store,
+    )
+    kept = frames.checkpoint(
+        frequent.transform(mark_holdout, config.holdout, config.seed), run, "kept"
+    )
 
-    left_out = unusable(parsed).unionByName(duplicates(merged, config.keep)).unionByName(rare(survivors, kept, config))
+    left_out = (
+        unusable(parsed)
+        .unionByName(duplicates(merged, config.keep))
+        .unionByName(rare(survivors, kept, config))
+    )
     accounts = frames.write(left_out, run, "rejected_ratings")
     users, items = _write_ids(run, spark, kept, good)
     _write_kept(run, kept, users, items)
     read = count_raw(spark, run.raw_files(config.path), config, config.wanted())
     _account(run, spark, read, accounts)
-    joined = {f"{side}s": rejects.joined(good, f"{side}_id", f"{side}_spelling") for side in ("user", "item")}
+    joined = {
+        f"{side}s": rejects.joined(good, f"{side}_id", f"{side}_spelling")
+        for side in ("user", "item")
+    }
     run.metrics["joined"] = joined
     run.outputs["ratings"].info.update(joined=joined)
 
@@ -66,7 +92,9 @@ def leave_out_old(parsed: DataFrame, last_days: float | None) -> DataFrame:
     newest = parsed.where("reason is null").agg(F.max("timestamp")).first()
     if newest is None or newest[0] is None:
         return parsed
-    is_old = F.isnull("reason") & (F.col("timestamp") < F.lit(newest[0] - timedelta(days=last_days)))
+    is_old = F.isnull("reason") & (
+        F.col("timestamp") < F.lit(newest[0] - timedelta(days=last_days))
+    )
     reason, outcome = F.lit(f"more than {last_days:g} days before the newest"), F.lit("filtered")
     return parsed.withColumns(
         {
@@ -77,7 +105,9 @@ def leave_out_old(parsed: DataFrame, last_days: float | None) -> DataFrame:
 
 
 def merge_duplicates(good: DataFrame, keep: str) -> DataFrame:
-    """Number the rows of each (user, item) by `_row`, the latest being 1, with the pair's merged value in each of them."""
+    """Number the rows of each (user, item) by `_row`, the latest being 1, with the pair's
+    merged value in each of them.
+    """
     pair = Window.partitionBy(*_PAIR)
     latest = pair.orderBy(F.desc_nulls_last("timestamp"), F.desc("value"), "source_file", "raw")
     merged = good.withColumn("_row", F.row_number().over(latest))
@@ -88,18 +118,25 @@ def merge_duplicates(good: DataFrame, keep: str) -> DataFrame:
 
 
 def drop_rare(
-    ratings: DataFrame, min_user_ratings: int, min_item_ratings: int, store: Callable[[DataFrame], DataFrame]
+    ratings: DataFrame,
+    min_user_ratings: int,
+    min_item_ratings: int,
+    store: Callable[[DataFrame], DataFrame],
 ) -> DataFrame:
-    """The ratings left when users and items under their minimum are dropped, again and again, until none is.
+    """The ratings left when users and items under their minimum are dropped, again and again, until
+    none is.
 
-    `store` keeps what is left after each round; the number of rounds depends on the data, and is below ten on most.
+    `store` keeps what is left after each round; the number of rounds depends on the data, and is
+    below ten on most.
     """
     if min_user_ratings == min_item_ratings == 1:
         return ratings
     before, left = -1, ratings
     while (count := left.count()) != before:
         before = count
-        left = left.transform(_drop_under, "user_id", min_user_ratings).transform(_drop_under, "item_id", min_item_ratings)
+        left = left.transform(_drop_under, "user_id", min_user_ratings).transform(
+            _drop_under, "item_id", min_item_ratings
+        )
         left = store(left)
     return left
 
@@ -109,7 +146,8 @@ def _drop_under(ratings: DataFrame, column: str, minimum: int) -> DataFrame:
     return ratings.join(enough, column, "left_semi")
 
 
-# ---------------------------------------------------------------------------------------------- rows that are not kept
+# ----------------------------------------------------------------------------------------------
+# rows that are not kept
 
 
 def unusable(parsed: DataFrame) -> DataFrame:
@@ -125,18 +163,21 @@ def duplicates(merged: DataFrame, keep: str) -> DataFrame:
 def rare(survivors: DataFrame, kept: DataFrame, config: RatingsConfig) -> DataFrame:
     """Rows of users and items that stay under their minimum."""
     users = kept.select("user_id").distinct().withColumn("_known", F.lit(True))
-    reason = F.when(F.col("_known").isNull(), F.lit(f"user has fewer than {config.min_user_ratings} ratings")).otherwise(
-        F.lit(f"item has fewer than {config.min_item_ratings} ratings")
-    )
+    reason = F.when(
+        F.col("_known").isNull(), F.lit(f"user has fewer than {config.min_user_ratings} ratings")
+    ).otherwise(F.lit(f"item has fewer than {config.min_item_ratings} ratings"))
     dropped = survivors.join(kept, _PAIR, "left_anti").join(users, "user_id", "left")
     return _left_out(dropped, "filtered", reason)
 
 
 def _left_out(rows: DataFrame, outcome: str, reason: Column) -> DataFrame:
-    return rows.select("source_file", F.lit(outcome).alias("outcome"), reason.alias("reason"), "raw")
+    return rows.select(
+        "source_file", F.lit(outcome).alias("outcome"), reason.alias("reason"), "raw"
+    )
 
 
-# ---------------------------------------------------------------------------------------------------------------- writing
+# --------------------------------------------------------------------------------------------------
+# writing
 
 
 def latest_titles(good: DataFrame) -> DataFrame:
@@ -145,14 +186,18 @@ def latest_titles(good: DataFrame) -> DataFrame:
     return good.where("title is not null").groupBy("item_id").agg(newest.alias("title"))
 
 
-def _write_ids(run: StageRun, spark: SparkSession, kept: DataFrame, good: DataFrame) -> tuple[DataFrame, DataFrame]:
+def _write_ids(
+    run: StageRun, spark: SparkSession, kept: DataFrame, good: DataFrame
+) -> tuple[DataFrame, DataFrame]:
     """Extend both id maps by what is rated; returns them as written."""
     known = {side: ids.known(run, spark, side) for side in ("user", "item")}
     users, items = (_rated(run, spark, kept, side, before) for side, before in known.items())
     items = items.join(latest_titles(good), "item_id", "left")
     if before := run.previous("items"):
         titles = frames.read(spark, before).select("item_id", F.col("title").alias("_before"))
-        items = items.join(titles, "item_id", "left").withColumn("title", F.coalesce("title", "_before"))
+        items = items.join(titles, "item_id", "left").withColumn(
+            "title", F.coalesce("title", "_before")
+        )
     written_users = frames.write(users.sortWithinPartitions("user"), run, "users")
     written_items = frames.write(items.sortWithinPartitions("item"), run, "items")
     for side, before_ in known.items():
@@ -160,9 +205,15 @@ def _write_ids(run: StageRun, spark: SparkSession, kept: DataFrame, good: DataFr
     return frames.read(spark, written_users), frames.read(spark, written_items)
 
 
-def _rated(run: StageRun, spark: SparkSession, kept: DataFrame, side: str, known: ids.Known) -> DataFrame:
-    """Columns `side` and `<side>_id` of the previous map and of what is rated now, also where another stage has numbered it."""
-    extended = ids.extend(known, kept, f"{side}_id", side, partial(frames.checkpoint, run=run, name="ids"))
+def _rated(
+    run: StageRun, spark: SparkSession, kept: DataFrame, side: str, known: ids.Known
+) -> DataFrame:
+    """Columns `side` and `<side>_id` of the previous map and of what is rated now, also where
+    another stage has numbered it.
+    """
+    extended = ids.extend(
+        known, kept, f"{side}_id", side, partial(frames.checkpoint, run=run, name="ids")
+    )
     if run.continued.keys() <= {"users", "items"}:
         return extended
     wanted = kept.select(f"{side}_id")
@@ -173,7 +224,12 @@ def _rated(run: StageRun, spark: SparkSession, kept: DataFrame, side: str, known
 
 def _write_kept(run: StageRun, kept: DataFrame, users: DataFrame, items: DataFrame) -> None:
     config: RatingsConfig = run.settings
-    numbered = kept.join(users, "user_id").join(items.drop("title"), "item_id").repartition("user").persist()
+    numbered = (
+        kept.join(users, "user_id")
+        .join(items.drop("title"), "item_id")
+        .repartition("user")
+        .persist()
+    )
     training = numbered.where(~F.col("held") & ~F.col("cold")).sortWithinPartitions("user", "item")
     withheld = numbered.where(F.col("held") | F.col("cold")).sortWithinPartitions("user", "item")
     frames.write(training, run, "ratings", seed=config.seed)
@@ -183,17 +239,41 @@ def _write_kept(run: StageRun, kept: DataFrame, users: DataFrame, items: DataFra
 
 
 def _account(run: StageRun, spark: SparkSession, read: int, left_out: Dataset) -> None:
-    """Compare what was read, counted by itself, with what was written. Raises DataError where a row is missing or twice there."""
-    by_reason = frames.read(spark, left_out).groupBy("outcome", "reason").count().orderBy(F.desc("count"), "reason").collect()
+    """Compare what was read, counted by itself, with what was written. Raises DataError where a
+    row is missing or twice there.
+    """
+    by_reason = (
+        frames.read(spark, left_out)
+        .groupBy("outcome", "reason")
+        .count()
+        .orderBy(F.desc("count"), "reason")
+        .collect()
+    )
     reasons = {f"{row['outcome']}: {row['reason']}": row["count"] for row in by_reason}
     ratings, holdout = run.outputs["ratings"].rows, run.outputs["holdout"].rows
-    totals = {outcome: sum(row["count"] for row in by_reason if row["outcome"] == outcome) for outcome in _OUTCOMES}
-    accounts: dict[str, Any] = {"read": read, "kept": ratings + holdout, **totals, "ratings": ratings, "holdout": holdout}
+    totals = {
+        outcome: sum(row["count"] for row in by_reason if row["outcome"] == outcome)
+        for outcome in _OUTCOMES
+    }
+    accounts: dict[str, Any] = {
+        "read": read,
+        "kept": ratings + holdout,
+        **totals,
+        "ratings": ratings,
+        "holdout": holdout,
+    }
     if read != accounts["kept"] + sum(totals.values()):
-        raise DataError(f"the rows do not add up: {accounts}; were the input files changed while they were read? Run it again")
+        raise DataError(
+            f"the rows do not add up: {accounts}; were the input files changed while they were"
+            " read? Run it again"
+        )
     if ratings == 0:
         withheld = {"held out": holdout} if holdout else {}
-        top = "; ".join(f"{count} {reason}" for reason, count in list((withheld | reasons).items())[:3])
-        raise EmptyDatasetError(f"{run.settings.path}: of {read} rows none is left to train on ({top})")
+        top = "; ".join(
+            f"{count} {reason}" for reason, count in list((withheld | reasons).items())[:3]
+        )
+        raise EmptyDatasetError(
+            f"{run.settings.path}: of {read} rows none is left to train on ({top})"
+        )
     run.metrics |= {"accounts": accounts, "reasons": reasons}
     run.outputs["ratings"].info.update(accounts=accounts, reasons=reasons)

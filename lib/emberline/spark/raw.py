@@ -1,7 +1,9 @@
-"""Raw records of any well-known format as text columns, each row with its source file, its raw text and what is wrong with it.
+"""Raw records of any well-known format as text columns, each row with its source file, its raw text
+and what is wrong with it.
 
-Text (CSV, JSON lines) is read by workers through `records`, not by Spark: nothing is dropped but headers, comments and blank
-lines, and nothing is guessed. A record that does not parse keeps its text and gets a `problem`.
+Text (CSV, JSON lines) is read by workers through `records`, not by Spark: nothing is dropped but
+headers, comments and blank lines, and nothing is guessed. A record that does not parse keeps its
+text and gets a `problem`.
 """
 
 import math
@@ -49,7 +51,9 @@ class _Head:
 
 
 class Cleaning(NamedTuple):
-    """What the worker that has read records makes of them; in a step of its own they would pass Java before it."""
+    """What the worker that has read records makes of them; in a step of its own they would pass
+    Java before it.
+    """
 
     task: Task
     schema: pa.Schema
@@ -63,13 +67,15 @@ def read_raw(
     lists: Collection[str] = (),
     cleaning: Cleaning | None = None,
 ) -> DataFrame:
-    """Columns source_file, raw, problem (null where there is none) and, as text, one column per key of `wanted`.
+    """Columns source_file, raw, problem (null where there is none) and, as text, one column per key
+    of `wanted`.
 
     With a `cleaning`, what that makes of them.
 
-    `wanted` maps the new name to the input's column name, or to its position from 1 in CSV without a header. Files may differ in
-    the order and number of their columns. A list in one of the columns `lists` is its words, each behind an objects.WORDS; a
-    moment in a Parquet `timestamp` stands behind a parquet.MOMENT.
+    `wanted` maps the new name to the input's column name, or to its position from 1 in CSV without
+    a header. Files may differ in the order and number of their columns. A list in one of the
+    columns `lists` is its words, each behind an objects.WORDS; a moment in a Parquet `timestamp`
+    stands behind a parquet.MOMENT.
 
     Raises DataError for a file that is not what it claims, SchemaError for a missing column.
     """
@@ -80,14 +86,18 @@ def read_raw(
         tasks, reading = _texts(spark, files, raw.dialect(kind), wanted, lists, raw.path)
     if cleaning is None:
         return tasks.mapInArrow(reading, spark_schema(text.schema(wanted)))
-    return tasks.mapInArrow(partial(chained, first=reading, second=cleaning.task), spark_schema(cleaning.schema))
+    return tasks.mapInArrow(
+        partial(chained, first=reading, second=cleaning.task), spark_schema(cleaning.schema)
+    )
 
 
 def count_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: Wanted) -> int:
     """How many records `read_raw` has to give: text is cut once more, Parquet's footers say it."""
     kind = kind_of(raw, files)
     if kind == "parquet":
-        footers = row_groups.layouts_of(files, partial(parquet.layout, wanted=parquet.names_of(wanted)))
+        footers = row_groups.layouts_of(
+            files, partial(parquet.layout, wanted=parquet.names_of(wanted))
+        )
         return sum(sum(footer.group_rows) for footer in footers)
     layouts, tasks = _tasks(spark, _heads(files, raw.dialect(kind), wanted))
     counting = partial(text.count_tasks, layouts=layouts, opened=storage.open_unchanged)
@@ -95,11 +105,17 @@ def count_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted:
     return int(found[0]) if found else 0
 
 
-# ------------------------------------------------------------------------------------------------------------- text files
+# --------------------------------------------------------------------------------------------------
+# text files
 
 
 def _texts(
-    spark: SparkSession, files: list[RawFile], dialect: Dialect, wanted: Wanted, lists: Collection[str], path: str
+    spark: SparkSession,
+    files: list[RawFile],
+    dialect: Dialect,
+    wanted: Wanted,
+    lists: Collection[str],
+    path: str,
 ) -> tuple[DataFrame, Task]:
     """text.TASKS, and what reads them."""
     found = _heads(files, dialect, wanted)
@@ -109,16 +125,24 @@ def _texts(
     if missing := sorted(frozenset.intersection(*(head.missing for head in found))):
         _check_keys(tasks, layouts, missing, path, found)
     opened = storage.open_unchanged
-    return tasks, partial(text.read_tasks, layouts=layouts, wanted=dict(wanted), lists=tuple(lists), opened=opened)
+    return tasks, partial(
+        text.read_tasks, layouts=layouts, wanted=dict(wanted), lists=tuple(lists), opened=opened
+    )
 
 
 def _heads(files: Sequence[RawFile], dialect: Dialect, wanted: Wanted) -> list[_Head]:
-    """What the first lines of those files say that hold data; without headers the first file's says how many fields all have."""
+    """What the first lines of those files say that hold data; without headers the first file's
+    says how many fields all have.
+    """
     with ThreadPoolExecutor(_HEADS_AT_ONCE) as pool:
-        found = [head for head in pool.map(partial(_head, dialect=dialect, wanted=wanted), files) if head]
+        found = [
+            head for head in pool.map(partial(_head, dialect=dialect, wanted=wanted), files) if head
+        ]
     if dialect.kind == "json" or dialect.header:
         return found
-    return [replace(head, layout=replace(head.layout, width=found[0].layout.width)) for head in found]
+    return [
+        replace(head, layout=replace(head.layout, width=found[0].layout.width)) for head in found
+    ]
 
 
 def _head(file: RawFile, dialect: Dialect, wanted: Wanted) -> _Head | None:
@@ -144,12 +168,19 @@ def _tasks(spark: SparkSession, found: list[_Head]) -> tuple[list[Layout], DataF
     layouts = list(dict.fromkeys(_shared(head.layout) for head in found))
     numbers = {layout: number for number, layout in enumerate(layouts)}
     total = sum(head.file.size for head in found)
-    size = min(max(total // (WAVES * spark.sparkContext.defaultParallelism), _SMALL_PIECE), _LARGE_PIECE)
+    size = min(
+        max(total // (WAVES * spark.sparkContext.defaultParallelism), _SMALL_PIECE), _LARGE_PIECE
+    )
     rows, costs = [], []
     for head in found:
         file, pieces = head.file, _pieces(head, size)
         edges = [file.size * i // pieces for i in range(pieces + 1)]
-        facts = {"source_file": file.relative, "uri": file.uri, "size": file.size, "modified": file.modified}
+        facts = {
+            "source_file": file.relative,
+            "uri": file.uri,
+            "size": file.size,
+            "modified": file.modified,
+        }
         facts |= {"layout": numbers[_shared(head.layout)]}
         rows += [facts | {"start": start, "end": end} for start, end in pairwise(edges)]
         cost = file.size * (_UNPACKED if streams.compression(file.name) else 1) + _FILE_COST
@@ -158,7 +189,9 @@ def _tasks(spark: SparkSession, found: list[_Head]) -> tuple[list[Layout], DataF
 
 
 def _shared(layout: Layout) -> Layout:
-    """What many files have in common: objects are read by their keys, whichever the first ones have."""
+    """What many files have in common: objects are read by their keys, whichever the first ones
+    have.
+    """
     return replace(layout, names=(), width=0) if layout.dialect.kind == "json" else layout
 
 
@@ -167,13 +200,24 @@ def _pieces(head: _Head, size: int) -> int:
     return max(1, math.ceil(head.file.size / size)) if can_cut else 1
 
 
-def _check_keys(tasks: DataFrame, layouts: list[Layout], keys: list[str], path: str, found: list[_Head]) -> None:
-    """Raises SchemaError for a key that no record has; those that only the first ones lack are rare, and wanted all the same."""
+def _check_keys(
+    tasks: DataFrame, layouts: list[Layout], keys: list[str], path: str, found: list[_Head]
+) -> None:
+    """Raises SchemaError for a key that no record has; those that only the first ones lack are
+    rare, and wanted all the same.
+    """
     counting = partial(text.count_keys, layouts=layouts, keys=keys, opened=storage.open_unchanged)
-    counts = tasks.mapInArrow(counting, "key string, count long").groupBy("key").agg(F.sum("count").alias("count")).collect()
+    counts = (
+        tasks.mapInArrow(counting, "key string, count long")
+        .groupBy("key")
+        .agg(F.sum("count").alias("count"))
+        .collect()
+    )
     absent = sorted(row["key"] for row in counts if not row["count"])
     if absent:
-        names = heads.shorten(", ".join(dict.fromkeys(name for head in found for name in head.layout.names)))
+        names = heads.shorten(
+            ", ".join(dict.fromkeys(name for head in found for name in head.layout.names))
+        )
         raise SchemaError(
             f"{path}: no record has {', '.join(map(repr, absent))}; the first ones have: {names}; "
             "correct columns in the pipeline file"

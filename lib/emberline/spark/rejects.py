@@ -25,30 +25,44 @@ _SETTINGS = {
 }
 
 
-def check(parsed: DataFrame, max_rejected: float, setting: str, expected: Collection[str] = ()) -> None:
-    """Raises DataError where more than the share `max_rejected` of the rows is rejected, for other reasons than those expected.
+def check(
+    parsed: DataFrame, max_rejected: float, setting: str, expected: Collection[str] = ()
+) -> None:
+    """Raises DataError where more than the share `max_rejected` of the rows is rejected, for other
+    reasons than those expected.
 
     parsed: columns source_file, raw, outcome and reason, which is null for a good row.
     """
-    example = F.min(F.struct("source_file", F.substring("raw", 1, _SHOWN + 1).alias("raw"))).alias("example")
+    example = F.min(F.struct("source_file", F.substring("raw", 1, _SHOWN + 1).alias("raw"))).alias(
+        "example"
+    )
     found = parsed.groupBy("outcome", "reason").agg(F.count("*").alias("rows"), example).collect()
     total = sum(row["rows"] for row in found)
-    reasons = [row for row in found if row["outcome"] == "rejected" and row["reason"] not in expected]
+    reasons = [
+        row for row in found if row["outcome"] == "rejected" and row["reason"] not in expected
+    ]
     rejected = sum(row["rows"] for row in reasons)
     if rejected > max_rejected * total and rejected < total:
         top = sorted(reasons, key=lambda row: (-row["rows"], row["reason"]))[:3]
         told = "; ".join(
-            f"{row['rows']:,} {row['reason']}{_settings(row['reason'])}, such as {_shown(row['example'])}" for row in top
+            f"{row['rows']:,} {row['reason']}{_settings(row['reason'])}, such as"
+            f" {_shown(row['example'])}"
+            for row in top
         )
         raise DataError(
-            f"{rejected:,} of {total:,} rows ({rejected / total:.1%}) cannot be used, and {setting}.max_rejected = "
-            f"{max_rejected:g} is the most that may be: {told}; correct the settings by which they are read, "
-            f"or raise {setting}.max_rejected{' or name them in ' + setting + '.reject' if setting == 'ratings' else ''}"
+            f"{rejected:,} of {total:,} rows ({rejected / total:.1%}) cannot be used, and"
+            f" {setting}.max_rejected = "
+            f"{max_rejected:g} is the most that may be: {told}; correct the settings by which they"
+            " are read, "
+            "or raise"
+            f" {setting}.max_rejected{' or name them in ' + setting + '.reject' if setting == 'ratings' else ''}"
         )
 
 
 def _settings(reason: str) -> str:
-    return next((f" (see {settings})" for words, settings in _SETTINGS.items() if words in reason), "")
+    return next(
+        (f" (see {settings})" for words, settings in _SETTINGS.items() if words in reason), ""
+    )
 
 
 def _shown(example: Any) -> str:
@@ -57,10 +71,25 @@ def _shown(example: Any) -> str:
 
 
 def joined(good: DataFrame, id_column: str, spelling: str) -> int:
-    """How many spellings of ids were found to be another one's: those of one id, less one, over all ids with any."""
-    others = good.where(F.col(spelling).isNotNull()).groupBy(id_column).agg(F.countDistinct(spelling).alias("others"))
+    """How many spellings of ids were found to be another one's: those of one id, less one, over
+    all ids with any.
+    """
+    others = (
+        good.where(F.col(spelling).isNotNull())
+        .groupBy(id_column)
+        .agg(F.countDistinct(spelling).alias("others"))
+    )
     if others.isEmpty():
         return 0
-    as_it_is = good.where(F.col(spelling).isNull()).select(id_column).distinct().withColumn("plain", F.lit(1))
-    counts = others.join(as_it_is, id_column, "left").agg(F.sum(F.col("others") + F.coalesce("plain", F.lit(0)) - 1)).first()
+    as_it_is = (
+        good.where(F.col(spelling).isNull())
+        .select(id_column)
+        .distinct()
+        .withColumn("plain", F.lit(1))
+    )
+    counts = (
+        others.join(as_it_is, id_column, "left")
+        .agg(F.sum(F.col("others") + F.coalesce("plain", F.lit(0)) - 1))
+        .first()
+    )
     return int(counts[0]) if counts else 0

@@ -1,4 +1,6 @@
-"""Raw Parquet files on their way to Python workers, which read and count them: a row group is the smallest task."""
+"""Raw Parquet files on their way to Python workers, which read and count them: a row group is
+the smallest task.
+"""
 
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -21,18 +23,29 @@ from emberline.spark.spread import WAVES, spread
 
 _MOMENTS = ("timestamp",)
 _FOOTERS_AT_ONCE = 16
-_TASK_COST = 100_000  # bytes that take as long to read as it takes to open a file and understand its footer
+# bytes that take as long to read as it takes to open a file and understand its footer
+_TASK_COST = 100_000
 _SMALL_PIECE = 4 << 20  # compressed bytes of a row group that are not worth cutting
 
 
-def texts(spark: SparkSession, files: list[RawFile], wanted: Wanted, lists: Collection[str]) -> tuple[DataFrame, Task]:
-    """parquet.TASKS, and what makes source_file, raw, problem, and a text per key of `wanted` of them, as `parquet.read` does.
+def texts(
+    spark: SparkSession, files: list[RawFile], wanted: Wanted, lists: Collection[str]
+) -> tuple[DataFrame, Task]:
+    """parquet.TASKS, and what makes source_file, raw, problem, and a text per key of `wanted` of
+    them, as `parquet.read` does.
 
-    A moment in the column `timestamp` stands behind a parquet.MOMENT. Raises DataError and SchemaError as `parquet.layout`.
+    A moment in the column `timestamp` stands behind a parquet.MOMENT. Raises DataError and
+    SchemaError as `parquet.layout`.
     """
     names = parquet.names_of(wanted)
     layouts = layouts_of(files, partial(parquet.layout, wanted=names, lists=tuple(lists)))
-    reading = partial(parquet.read_tasks, wanted=names, lists=tuple(lists), moments=_MOMENTS, opened=storage.open_arrow)
+    reading = partial(
+        parquet.read_tasks,
+        wanted=names,
+        lists=tuple(lists),
+        moments=_MOMENTS,
+        opened=storage.open_arrow,
+    )
     return tasks(spark, files, layouts), reading
 
 
@@ -47,22 +60,41 @@ def layouts_of(files: list[RawFile], layout: Callable[..., Layout]) -> list[Layo
         return list(pool.map(read, files))
 
 
-def tasks(spark: SparkSession, files: list[RawFile], layouts: list[Layout], smallest: int = _SMALL_PIECE) -> DataFrame:
+def tasks(
+    spark: SparkSession, files: list[RawFile], layouts: list[Layout], smallest: int = _SMALL_PIECE
+) -> DataFrame:
     """parquet.TASKS, in partitions that cost about the same each.
 
-    Where there are fewer row groups than tasks for every core, they are cut into pieces of at least so many bytes.
+    Where there are fewer row groups than tasks for every core, they are cut into pieces of at least
+    so many bytes.
     """
     waves = WAVES * spark.sparkContext.defaultParallelism
     size = max(sum(sum(layout.group_bytes) for layout in layouts) // waves, smallest, 1)
     rows: list[dict[str, Any]] = []
     for file, layout in zip(files, layouts, strict=True):
         firsts = np.cumsum([0, *layout.group_rows]).tolist()
-        for number, (count, length) in enumerate(zip(layout.group_rows, layout.group_bytes, strict=True)):
-            facts = {"uri": file.uri, "source_file": file.relative, "group": number, "rows": count, "bytes": length}
+        for number, (count, length) in enumerate(
+            zip(layout.group_rows, layout.group_bytes, strict=True)
+        ):
+            facts = {
+                "uri": file.uri,
+                "source_file": file.relative,
+                "group": number,
+                "rows": count,
+                "bytes": length,
+            }
             pieces = max(1, min(length // size, count))
             edges = [count * at // pieces for at in range(pieces + 1)]
-            rows += [facts | {"first_row": firsts[number], "start": low, "end": high} for low, high in pairwise(edges)]
+            rows += [
+                facts | {"first_row": firsts[number], "start": low, "end": high}
+                for low, high in pairwise(edges)
+            ]
     if not rows:
         return spark.createDataFrame([], spark_schema(parquet.TASKS))
-    costs = np.array([row["bytes"] * (row["end"] - row["start"]) / max(row["rows"], 1) + _TASK_COST for row in rows])
+    costs = np.array(
+        [
+            row["bytes"] * (row["end"] - row["start"]) / max(row["rows"], 1) + _TASK_COST
+            for row in rows
+        ]
+    )
     return spread(spark, pa.Table.from_pylist(rows, parquet.TASKS), costs)

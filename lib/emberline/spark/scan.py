@@ -1,4 +1,6 @@
-"""Rows on their way to NumPy: those of a dataset are read by Python workers themselves, others come through Spark."""
+"""Rows on their way to NumPy: those of a dataset are read by Python workers themselves, others
+come through Spark.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +36,9 @@ class Scan:
         return self.frame.count() if self.dataset is None else self.dataset.rows
 
     def map(self, columns: Sequence[str], task: Task, schema: pa.Schema) -> DataFrame:
-        """What the task makes, partition by partition, of batches of some columns, in this order."""
+        """What the task makes, partition by partition, of batches of some columns, in this
+        order.
+        """
         if self.dataset is None:
             return self.frame.select(*columns).mapInArrow(task, spark_schema(schema))
         spark, number = self.frame.sparkSession, len(rows.row_groups(self.dataset))

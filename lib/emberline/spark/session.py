@@ -34,16 +34,19 @@ Settings = dict[str, bool | float | int | str | None]
 _REQUIRED: Settings = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
-    # Parquet files hold names that differ only in case, and times in nanoseconds, as pandas writes them.
+    # Parquet files hold names that differ only in case, and times in nanoseconds, as pandas writes
+    # them.
     "spark.sql.caseSensitive": "true",
     "spark.sql.legacy.parquet.nanosAsLong": "true",
-    # A flipped bit, a file that is gone or cut, is an error that names the file, not fewer or other rows. Parquet's own settings
-    # reach its reader by the session's, and overrule the cluster's `spark.hadoop.*`.
+    # A flipped bit, a file that is gone or cut, is an error that names the file, not fewer or other
+    # rows. Parquet's own settings reach its reader by the session's, and overrule the cluster's
+    # `spark.hadoop.*`.
     "parquet.page.verify-checksum.enabled": "true",
     "parquet.page.write-checksum.enabled": "true",
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
-    # Values are those that were written: texts are texts, and moments neither moved to another calendar nor cut.
+    # Values are those that were written: texts are texts, and moments neither moved to another
+    # calendar nor cut.
     "spark.sql.parquet.binaryAsString": "false",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
@@ -52,11 +55,15 @@ _REQUIRED: Settings = {
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     # A batch of pictures has to fit a Python worker.
     "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
-    # Of each binary column, a cached partition allocates 4 KiB for so many rows before it sees the first: 40 MiB by default.
+    # Of each binary column, a cached partition allocates 4 KiB for so many rows before it sees the
+    # first: 40 MiB by default.
     "spark.sql.inMemoryColumnarStorage.batchSize": "512",
 }
-# Spark's error class for a file that cannot be opened, decompressed or decoded, with the file's name in its message.
-_UNREADABLE = re.compile(r"\[FAILED_READ_FILE[^\]]*\] Encountered error while reading file (\S+?)\.(?:\s|$)")
+# Spark's error class for a file that cannot be opened, decompressed or decoded, with the file's
+# name in its message.
+_UNREADABLE = re.compile(
+    r"\[FAILED_READ_FILE[^\]]*\] Encountered error while reading file (\S+?)\.(?:\s|$)"
+)
 # Hadoop's, where the jars that read a storage are not on the classpath.
 _NO_CONNECTOR = re.compile(r"Class (\S+FileSystem) not found|No FileSystem for scheme \W?(\w+)")
 # What a Python worker raised, at the end of its traceback, and what an expression did.
@@ -69,9 +76,11 @@ _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 
 class Engine:
-    """Starts Spark for the first stage that needs it, stops it after the last, and forgets each stage's cached data.
+    """Starts Spark for the first stage that needs it, stops it after the last, and forgets each
+    stage's cached data.
 
-    Where Spark is running already, as in a notebook, it is used, in a session of its own, and left running.
+    Where Spark is running already, as in a notebook, it is used, in a session of its own, and left
+    running.
     """
 
     def __init__(self, config: Config) -> None:
@@ -82,19 +91,28 @@ class Engine:
         self._is_ours = running is None
         self.session = _with_required(running.newSession()) if running else start(self._config)
         heap = self.session.sparkContext.getConf().get("spark.driver.memory", "1g")
-        self._memory = failures.Memory(str(heap), str(self.session.sparkContext.master).startswith("local"))
+        self._memory = failures.Memory(
+            str(heap), str(self.session.sparkContext.master).startswith("local")
+        )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._is_ours:
-            with suppress(*([Py4JError, ConnectionError] if error else [])):  # a service's signal to stop goes to its JVM, too
+            # a service's signal to stop goes to its JVM, too
+            with suppress(*([Py4JError, ConnectionError] if error else [])):
                 self.session.stop()
 
     def call(self, run: StageRun) -> None:
         """Run one stage's function.
 
-        Raises what a Python worker raised, DataError for a file that Spark cannot read, SchemaError for factors of another length
-        than their manifest says, ConfigError without a storage's jars; and what `failures` makes of the end of Spark itself.
+        Raises what a Python worker raised, DataError for a file that Spark cannot read, SchemaError
+        for factors of another length than their manifest says, ConfigError without a storage's
+        jars; and what `failures` makes of the end of Spark itself.
         """
         try:
             resolve(run.stage.target)(run, self.session)
@@ -108,8 +126,8 @@ class Engine:
                 raise run.unreadable(storage.locate(unreadable[1])) from error
             if unknown := _NO_CONNECTOR.search(str(error)):
                 raise ConfigError(
-                    f"Spark does not find {unknown[1] or unknown[2]}, by which it reads this storage; "
-                    f"add its jars: {shipped.page('storage.md')} says which"
+                    f"Spark does not find {unknown[1] or unknown[2]}, by which it reads this"
+                    f" storage; add its jars: {shipped.page('storage.md')} says which"
                 ) from error
             if not run.stopping() and (failure := failures.explain(error, self._memory, run.root)):
                 raise failure from error
@@ -123,7 +141,9 @@ class Engine:
 
 
 def _abandon_call(context: SparkContext) -> None:
-    """End what the JVM does for the call that was interrupted: else the next one gets its answer, and its tasks go on writing."""
+    """End what the JVM does for the call that was interrupted: else the next one gets its
+    answer, and its tasks go on writing.
+    """
     client = context._gateway._gateway_client  # type: ignore[union-attr]
     if connection := client.get_thread_connection():
         connection.close()
@@ -131,7 +151,8 @@ def _abandon_call(context: SparkContext) -> None:
 
 
 def start(config: SparkConfig) -> SparkSession:
-    """The session: what spark-submit was told, else `config`, and always the settings that results depend on.
+    """The session: what spark-submit was told, else `config`, and always the settings that results
+    depend on.
 
     Raises ConfigError where Java is missing or a setting is refused.
     """
@@ -141,23 +162,34 @@ def start(config: SparkConfig) -> SparkSession:
         _use_python(sys.executable)
         settings |= _keep_to_loopback()
     if not _under_spark_submit():
-        _use_python(config.conf.get("spark.pyspark.python", "python3"))  # only spark-submit reads that setting itself
+        # only spark-submit reads that setting itself
+        _use_python(config.conf.get("spark.pyspark.python", "python3"))
     try:
         if not _under_spark_submit():
             _start_java(settings)
-        with handler_kept(signal.SIGINT):  # SparkContext puts its own there, which raises KeyboardInterrupt
-            session = SparkSession.builder.appName("emberline").config(map=settings | _REQUIRED).getOrCreate()
+        # SparkContext puts its own there, which raises KeyboardInterrupt
+        with handler_kept(signal.SIGINT):
+            session = (
+                SparkSession.builder.appName("emberline")
+                .config(map=settings | _REQUIRED)
+                .getOrCreate()
+            )
         if not (is_local or _under_spark_submit()):
             _ship_package(session)
     except (PySparkException, FileNotFoundError) as error:
-        raise ConfigError(f"Spark does not start: {public(error)}; run emberline doctor, which looks for the reason") from error
+        raise ConfigError(
+            f"Spark does not start: {public(error)}; run emberline doctor, which looks for the"
+            " reason"
+        ) from error
     return _with_required(session)
 
 
 def _keep_to_loopback() -> Settings:
-    """Have a local Spark listen where this machine alone reaches it; as its UI has no setting for that, by a variable of Java's.
+    """Have a local Spark listen where this machine alone reaches it; as its UI has no setting for
+    that, by a variable of Java's.
 
-    Without them it listens where the host's name leads, and its UI everywhere. Where somebody has said where, that holds.
+    Without them it listens where the host's name leads, and its UI everywhere. Where somebody has
+    said where, that holds.
     """
     if _under_spark_submit():
         return {name: "127.0.0.1" for name in _ADDRESSES if not SparkConf().contains(name)}
@@ -166,9 +198,15 @@ def _keep_to_loopback() -> Settings:
 
 
 def _start_java(settings: Settings) -> None:
-    """All users of a machine see Java's command line: what may be a secret is told to it afterwards."""
+    """All users of a machine see Java's command line: what may be a secret is told to it
+    afterwards.
+    """
     told = {key: str(value) for key, value in settings.items()}
-    shown = [(key, value) for key, value in told.items() if key == _JAVA_OPTIONS or not may_be_secret(key, value)]
+    shown = [
+        (key, value)
+        for key, value in told.items()
+        if key == _JAVA_OPTIONS or not may_be_secret(key, value)
+    ]
     with sifted(_NOISE):
         SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(shown))
 
@@ -186,12 +224,15 @@ def _under_spark_submit() -> bool:
 def _master(config: SparkConfig) -> str:
     if not _under_spark_submit():
         return config.master
-    SparkContext._ensure_initialized()  # what spark-submit was told is known to its JVM only; this connects to it
+    # what spark-submit was told is known to its JVM only; this connects to it
+    SparkContext._ensure_initialized()
     return str(SparkConf().get("spark.master", ""))
 
 
 def _use_python(python: str) -> None:
-    """Python workers start the `python3` of the PATH unless told otherwise, which need not be the one with pyarrow."""
+    """Python workers start the `python3` of the PATH unless told otherwise, which need not be
+    the one with pyarrow.
+    """
     os.environ.setdefault("PYSPARK_PYTHON", python)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -212,7 +253,8 @@ def _own_settings(config: SparkConfig) -> Settings:
         "spark.master": config.master,
         "spark.driver.memory": config.driver_memory,
         "spark.sql.shuffle.partitions": str(partitions),
-        # Up to here the driver looks at input files itself: a job with one task per file takes seconds where that takes none.
+        # Up to here the driver looks at input files itself: a job with one task per file takes
+        # seconds where that takes none.
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

@@ -1,7 +1,8 @@
-"""The stage export-shards: pictures with what is to be learnt of them, split by item and ordered once, as the trainer reads them.
+"""The stage export-shards: pictures with what is to be learnt of them, split by item and ordered
+once, as the trainer reads them.
 
-Rows are ordered by (hash(seed, item_id), item_id): over all parts, and within them. An item's split hangs on hashes of its
-outside id, so that it stays where it is when items arrive.
+Rows are ordered by (hash(seed, item_id), item_id): over all parts, and within them. An item's split
+hangs on hashes of its outside id, so that it stays where it is when items arrive.
 """
 
 from functools import reduce
@@ -31,25 +32,55 @@ def run(run: StageRun, spark: SparkSession) -> None:
     images = run.inputs["images"].manifest.info
     picture_bytes = images["height"] * images["width"] * images["channels"]
     group_rows = max(1, min(GROUP_ROWS, GROUP_BYTES // picture_bytes))
-    examples, facts = _with_classes(run, spark, config) if config.task == "class" else _with_factors(run, spark, config)
-    facts |= {name: images[name] for name in ("height", "width", "channels", "mean", "std")} | {"task": config.task}
-    whole = frames.checkpoint(examples.withColumn("_order", _hash(config.seed, "order")), run, "examples")
-    by_class = {(row["split"], row["label"]): row["count"] for row in whole.groupBy("split", "label").count().collect()}
+    examples, facts = (
+        _with_classes(run, spark, config)
+        if config.task == "class"
+        else _with_factors(run, spark, config)
+    )
+    facts |= {name: images[name] for name in ("height", "width", "channels", "mean", "std")} | {
+        "task": config.task
+    }
+    whole = frames.checkpoint(
+        examples.withColumn("_order", _hash(config.seed, "order")), run, "examples"
+    )
+    by_class = {
+        (row["split"], row["label"]): row["count"]
+        for row in whole.groupBy("split", "label").count().collect()
+    }
     counts = {split: sum(n for (of, _), n in by_class.items() if of == split) for split in SPLITS}
     _check({split: count for split, count in counts.items() if count}, run, config)
     rank = run.inputs["item_factors"].manifest.rank if config.task == "factors" else None
     targets = target_sums(whole, rank) if rank else {}
     for name, splits in SETS.items():
         rows = whole if name == "all" else whole.where(F.col("split") == name)
-        ordered = in_order(rows, config.num_shards or max(1, round(sum(counts[s] for s in splits) / config.rows_per_shard)))
+        ordered = in_order(
+            rows,
+            config.num_shards
+            or max(1, round(sum(counts[s] for s in splits) / config.rows_per_shard)),
+        )
         if rank:
-            sums = reduce(Sums.merge, (targets[split] for split in splits if split in targets), Sums.empty(rank))
+            sums = reduce(
+                Sums.merge,
+                (targets[split] for split in splits if split in targets),
+                Sums.empty(rank),
+            )
             facts |= {"target_mean": _listed(sums.mean()), "target_std": _listed(sums.deviation())}
         else:
             of_classes = range(len(facts["classes"]))
-            facts |= {"class_counts": [sum(by_class.get((split, label), 0) for split in splits) for label in of_classes]}
+            facts |= {
+                "class_counts": [
+                    sum(by_class.get((split, label), 0) for split in splits) for label in of_classes
+                ]
+            }
         frames.write(
-            ordered, run, f"shards_{name}", rank=rank, seed=config.seed, group_rows=group_rows, row_group_rows=group_rows, **facts
+            ordered,
+            run,
+            f"shards_{name}",
+            rank=rank,
+            seed=config.seed,
+            group_rows=group_rows,
+            row_group_rows=group_rows,
+            **facts,
         )
 
 
@@ -57,7 +88,9 @@ def target_sums(examples: DataFrame, rank: int) -> dict[str, Sums]:
     """Of the factors, by split: count, sums and sums of squares of each component."""
     sums: dict[str, Sums] = {}
     known = examples.where("factors is not null").select("split", "factors")
-    for row in known.mapInArrow(tasks.sum_targets, frames.spark_schema(tasks.TARGETS)).toLocalIterator():
+    for row in known.mapInArrow(
+        tasks.sum_targets, frames.spark_schema(tasks.TARGETS)
+    ).toLocalIterator():
         found = Sums(row["count"], np.array(row["total"]), np.array(row["squares"]))
         sums[row["split"]] = sums.get(row["split"], Sums.empty(rank)).merge(found)
     return sums
@@ -69,17 +102,26 @@ def _listed(values: Float64) -> list[float] | None:
 
 
 def in_order(rows: DataFrame, num_shards: int) -> DataFrame:
-    """Rows by (_order, item_id), in partitions of about equal size: a hash is as often in one part of its range as in another."""
+    """Rows by (_order, item_id), in partitions of about equal size: a hash is as often in one
+    part of its range as in another.
+    """
     shard = F.floor((F.col("_order") / 2.0**64 + 0.5) * num_shards).cast("int")
-    within = F.least(F.greatest(shard, F.lit(0)), F.lit(num_shards - 1))  # the last hashes round up to the end of the range
+    # the last hashes round up to the end of the range
+    within = F.least(F.greatest(shard, F.lit(0)), F.lit(num_shards - 1))
     return rows.repartitionById(num_shards, within).sortWithinPartitions("_order", "item_id")
 
 
-def split_of(usable: Column, tested: Column, config: ShardsConfig, chosen: Column | None = None) -> Column:
-    """Each item's split: what is `tested` is for measuring, and of the other usable ones what is `chosen`, or else a share, by
-    hash, for choosing a model."""
+def split_of(
+    usable: Column, tested: Column, config: ShardsConfig, chosen: Column | None = None
+) -> Column:
+    """Each item's split: what is `tested` is for measuring, and of the other usable ones what is
+    `chosen`, or else a share, by hash, for choosing a model."""
     drawn = _is_drawn("val", config.val, config.seed) if chosen is None else chosen
-    return F.when(tested, "test").when(usable, F.when(drawn, "val").otherwise("train")).otherwise("none")
+    return (
+        F.when(tested, "test")
+        .when(usable, F.when(drawn, "val").otherwise("train"))
+        .otherwise("none")
+    )
 
 
 def _is_drawn(purpose: str, share: float, seed: int) -> Column:
@@ -90,17 +132,29 @@ def _hash(seed: int, purpose: str) -> Column:
     return F.xxhash64(F.lit(seed), F.lit(purpose), "item_id")
 
 
-def _with_classes(run: StageRun, spark: SparkSession, config: ShardsConfig) -> tuple[DataFrame, dict[str, Any]]:
-    """Pictures with their label, the picture's own before the item's; labels are numbered in alphabetical order."""
+def _with_classes(
+    run: StageRun, spark: SparkSession, config: ShardsConfig
+) -> tuple[DataFrame, dict[str, Any]]:
+    """Pictures with their label, the picture's own before the item's; labels are numbered in
+    alphabetical order.
+    """
     images = frames.read(spark, run.inputs["images"])
     if "item_attributes" in run.inputs:
-        labels = frames.read(spark, run.inputs["item_attributes"]).select("item", F.col("label").alias("_other"))
-        images = images.join(labels, "item", "left").withColumn("label", F.coalesce("label", "_other")).drop("_other")
-    classes = sorted(row[0] for row in images.select("label").where("label is not null").distinct().collect())
+        labels = frames.read(spark, run.inputs["item_attributes"]).select(
+            "item", F.col("label").alias("_other")
+        )
+        images = (
+            images.join(labels, "item", "left")
+            .withColumn("label", F.coalesce("label", "_other"))
+            .drop("_other")
+        )
+    classes = sorted(
+        row[0] for row in images.select("label").where("label is not null").distinct().collect()
+    )
     if len(classes) < 2:
         raise EmptyDatasetError(
-            f"pictures have {len(classes)} different labels, and a network needs two; set images.labels, images.columns.label or "
-            "the label column of [attributes.items]"
+            f"pictures have {len(classes)} different labels, and a network needs two; set"
+            " images.labels, images.columns.label or the label column of [attributes.items]"
         )
     number = F.array_position(F.array(*map(F.lit, classes)), F.col("label")).cast("int") - 1
     is_labelled = F.col("label").isNotNull()
@@ -108,15 +162,27 @@ def _with_classes(run: StageRun, spark: SparkSession, config: ShardsConfig) -> t
     given = run.inputs["images"].manifest.info.get("splits", {})
     is_val = F.col("split") == "val" if given.get("val") else None
     split = split_of(is_labelled, is_labelled & is_test, config, is_val)
-    numbered = images.withColumns({"split": split, "label": number, "factors": F.lit(None).cast("array<float>")})
+    numbered = images.withColumns(
+        {"split": split, "label": number, "factors": F.lit(None).cast("array<float>")}
+    )
     return numbered, {"classes": classes}
 
 
-def _with_factors(run: StageRun, spark: SparkSession, config: ShardsConfig) -> tuple[DataFrame, dict[str, Any]]:
-    """Pictures with their item's factors; the items that prepare-ratings withheld whole are for measuring."""
+def _with_factors(
+    run: StageRun, spark: SparkSession, config: ShardsConfig
+) -> tuple[DataFrame, dict[str, Any]]:
+    """Pictures with their item's factors; the items that prepare-ratings withheld whole are for
+    measuring.
+    """
     images = frames.read(spark, run.inputs["images"]).drop("split", "label")
     factors = frames.read(spark, run.inputs["item_factors"])
-    cold = frames.read(spark, run.inputs["holdout"]).where("cold").select("item").distinct().withColumn("_cold", F.lit(True))
+    cold = (
+        frames.read(spark, run.inputs["holdout"])
+        .where("cold")
+        .select("item")
+        .distinct()
+        .withColumn("_cold", F.lit(True))
+    )
     joined = images.join(factors, "item", "left").join(cold, "item", "left")
     split = split_of(F.col("factors").isNotNull(), F.col("_cold").isNotNull(), config)
     return joined.withColumns({"split": split, "label": F.lit(None).cast("int")}), {}
@@ -129,6 +195,7 @@ def _check(counts: dict[str, int], run: StageRun, config: ShardsConfig) -> None:
             found = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
             need = "a label" if config.task == "class" else "ALS factors under the same item ids"
             raise EmptyDatasetError(
-                f"no picture is for {split} (found: {found}); pictures need {need}, or shards.val is too small"
+                f"no picture is for {split} (found: {found}); pictures need {need}, or shards.val"
+                " is too small"
             )
     run.metrics["pictures"] = counts

@@ -1,6 +1,8 @@
-"""Which ratings are withheld from training, decided by hashes of outside ids: the same rows whenever they are recomputed.
+"""Which ratings are withheld from training, decided by hashes of outside ids: the same rows
+whenever they are recomputed.
 
-Random draws are unsafe on data that Spark may recompute: rows would move between training and holdout.
+Random draws are unsafe on data that Spark may recompute: rows would move between training and
+holdout.
 """
 
 from pyspark.sql import Column, DataFrame, Window
@@ -12,16 +14,24 @@ _BUCKETS = 1_000_000
 
 
 def mark_holdout(ratings: DataFrame, holdout: HoldoutConfig, seed: int) -> DataFrame:
-    """Add the booleans `held` and `cold` (the item is withheld whole) to rows of user_id, item_id, timestamp, ...
+    """Add the booleans `held` and `cold` (the item is withheld whole) to rows of user_id, item_id,
+    timestamp, ...
 
-    A user always keeps at least one rating where `by` is fraction or last, unless all of them are of cold items.
+    A user always keeps at least one rating where `by` is fraction or last, unless all of them are
+    of cold items.
     """
     marked = ratings.withColumn("cold", _is_cold(holdout.cold_items, seed))
     if holdout.by == "fraction":
         share = F.floor(F.lit(holdout.fraction) * _warm_count() + 0.5)
-        held = _position(_hash(seed, "fraction", "user_id", "item_id"), F.col("item_id")) <= F.least(share, _warm_count() - 1)
+        held = _position(
+            _hash(seed, "fraction", "user_id", "item_id"), F.col("item_id")
+        ) <= F.least(share, _warm_count() - 1)
     elif holdout.by == "last":
-        newest = F.col("timestamp").desc(), _hash(seed, "last", "user_id", "item_id"), F.col("item_id")
+        newest = (
+            F.col("timestamp").desc(),
+            _hash(seed, "last", "user_id", "item_id"),
+            F.col("item_id"),
+        )
         held = _position(*newest) <= F.least(F.lit(holdout.n), _warm_count() - 1)
     elif holdout.by == "time":
         held = F.col("timestamp") >= _threshold(ratings, holdout)
@@ -35,7 +45,9 @@ def _hash(seed: int, purpose: str, *columns: str) -> Column:
 
 
 def _is_cold(share: float, seed: int) -> Column:
-    """Whether an item is cold does not depend on the others, so that it stays so when items arrive."""
+    """Whether an item is cold does not depend on the others, so that it stays so when items
+    arrive.
+    """
     return F.pmod(_hash(seed, "cold", "item_id"), F.lit(_BUCKETS)) < round(share * _BUCKETS)
 
 

@@ -12,7 +12,9 @@ _TASK_COST = 128 << 20  # bytes of encoded pictures or of compressed rows, for s
 
 
 def spread(spark: SparkSession, table: pa.Table, costs: npt.NDArray[np.float64]) -> DataFrame:
-    """The rows, in their order: a few partitions for every core, and more where one would cost too much."""
+    """The rows, in their order: a few partitions for every core, and more where one would cost
+    too much.
+    """
     waves = WAVES * spark.sparkContext.defaultParallelism
     partitions = max(min(waves, len(table)), math.ceil(costs.sum() / _TASK_COST), 1)
     middle = np.cumsum(costs) - costs / 2

@@ -1,4 +1,6 @@
-"""A fit's withheld ratings on the driver, and what the factors of each iteration make of them; see cf.validation."""
+"""A fit's withheld ratings on the driver, and what the factors of each iteration make of them;
+see cf.validation.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,9 +27,11 @@ _CHUNK = 1 << 12  # pairs at a time
 
 @dataclass(frozen=True)
 class Validation:
-    """Withheld pairs (n,), the items drawn for each of them (n, _DRAWN), and which of those the user has not rated.
+    """Withheld pairs (n,), the items drawn for each of them (n, _DRAWN), and which of those the
+    user has not rated.
 
-    `pairs` are places in `users` and `items`, which are distinct ids, (n,) each; `drawn` are places in `pool`, ids of items.
+    `pairs` are places in `users` and `items`, which are distinct ids, (n,) each; `drawn` are places
+    in `pool`, ids of items.
     """
 
     users: Int32
@@ -43,15 +47,29 @@ class Validation:
         users = als.published(exchange.rows_of("user", self.users), "user", objective)
         items = als.published(exchange.rows_of("item", self.items), "item", objective)
         if not objective.implicit:
-            scores = [_dots(users[user], items[item]) for user, item in zip(*map(_chunks, self.pairs), strict=True)]
-            return {"rmse": float(np.sqrt(np.mean((np.concatenate(scores) - self.values) ** 2, dtype=np.float64)))}
+            scores = [
+                _dots(users[user], items[item])
+                for user, item in zip(*map(_chunks, self.pairs), strict=True)
+            ]
+            return {
+                "rmse": float(
+                    np.sqrt(np.mean((np.concatenate(scores) - self.values) ** 2, dtype=np.float64))
+                )
+            }
         pool = exchange.rows_of("item", self.pool)
         columns = (*self.pairs, self.drawn, self.unrated)
         parts = [
-            _wins(_dots(users[user], items[item]), np.einsum("ik,ijk->ij", users[user], pool[drawn]), unrated)
+            _wins(
+                _dots(users[user], items[item]),
+                np.einsum("ik,ijk->ij", users[user], pool[drawn]),
+                unrated,
+            )
             for user, item, drawn, unrated in zip(*map(_chunks, columns), strict=True)
         ]
-        wins, trials = np.bincount(self.pairs[0], np.concatenate(parts)), np.bincount(self.pairs[0], self.unrated.sum(axis=1))
+        wins, trials = (
+            np.bincount(self.pairs[0], np.concatenate(parts)),
+            np.bincount(self.pairs[0], self.unrated.sum(axis=1)),
+        )
         return {"auc": float(np.mean(wins[trials > 0] / trials[trials > 0]))}
 
 
@@ -65,19 +83,26 @@ def _dots(left: Float32, right: Float32) -> Float32:
 
 
 def _wins(scores: Float32, drawn: Float32, unrated: Bool) -> Float64:
-    """Over how many of the unrated drawn items (n, _DRAWN) each withheld one scores (n,), a tie being half a win."""
+    """Over how many of the unrated drawn items (n, _DRAWN) each withheld one scores (n,), a tie
+    being half a win.
+    """
     above = (scores[:, None] > drawn) + 0.5 * (scores[:, None] == drawn)
     wins: Float64 = (above * unrated).sum(axis=1)
     return wins
 
 
-def collect(ratings: Scan, withheld: Withheld, objective: Objective, num_items: int) -> Validation | None:
+def collect(
+    ratings: Scan, withheld: Withheld, objective: Objective, num_items: int
+) -> Validation | None:
     """What is withheld, on the driver: it is of a few users; None where nothing is.
 
-    ratings: all of them; with implicit feedback only withheld values above zero count. Raises DataError where these users have
-    rated all items that their withheld ones could be compared with.
+    ratings: all of them; with implicit feedback only withheld values above zero count. Raises
+    DataError where these users have rated all items that their withheld ones could be compared
+    with.
     """
-    sample = ratings.map(("user", "item", "value"), partial(validation.sample, withheld=withheld), validation.SAMPLE)
+    sample = ratings.map(
+        ("user", "item", "value"), partial(validation.sample, withheld=withheld), validation.SAMPLE
+    )
     table = sample.toArrow().sort_by([("user", "ascending"), ("item", "ascending")])
     counted = table.filter(_counts(table, objective))
     if not counted.num_rows:
@@ -91,12 +116,15 @@ def collect(ratings: Scan, withheld: Withheld, objective: Objective, num_items: 
     unrated = ~np.isin(users[user].astype(np.int64)[:, None] << 32 | pool[drawn], rated)
     if objective.implicit and not unrated.any():
         raise DataError(
-            f"als.validation_users: the {len(users):,} users by whom iterations would be measured have rated every item "
-            "that theirs are compared with; remove validation_users, or choose others with another als.seed"
+            f"als.validation_users: the {len(users):,} users by whom iterations would be measured"
+            " have rated every item that theirs are compared with; remove validation_users, or"
+            " choose others with another als.seed"
         )
     return Validation(users, items, (user, item), counted["value"].to_numpy(), pool, drawn, unrated)
 
 
 def _counts(table: pa.Table, objective: Objective) -> Bool:
-    counts: Bool = table["withheld"].to_numpy() & ((table["value"].to_numpy() > 0) | (not objective.implicit))
+    counts: Bool = table["withheld"].to_numpy() & (
+        (table["value"].to_numpy() > 0) | (not objective.implicit)
+    )
     return counts
