@@ -37,8 +37,8 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 from threadpoolctl import threadpool_limits
 
-from emberline.config import AlsConfig, RatingFactorsConfig
 from emberline.datasets import manifest as datasets
+from emberline.sections.als import AlsConfig, RatingFactorsConfig
 from emberline.spark import als
 from emberline.spark.scan import Scan
 

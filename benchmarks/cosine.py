@@ -36,8 +36,8 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import normalize
 from sparse_dot_topn import sp_matmul_topn
 
-from emberline.config import CosineConfig
 from emberline.datasets.manifest import Dataset
+from emberline.sections.cosine import CosineConfig
 from emberline.spark import cosine
 from emberline.spark.scan import Scan
 

@@ -82,7 +82,7 @@ def options(doc: str | None, with_spark: bool = True) -> argparse.Namespace:
 @contextmanager
 def spark(options: argparse.Namespace) -> Iterator["SparkSession"]:
     """A session with the product's own settings, for all subjects that need Spark."""
-    from emberline.config import SparkConfig
+    from emberline.sections.spark import SparkConfig
     from emberline.spark import session as sessions
 
     started = sessions.start(SparkConfig(master=options.master, driver_memory=options.memory))

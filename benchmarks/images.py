@@ -38,8 +38,8 @@ from PIL import Image, ImageOps
 from simplejpeg import decode_jpeg
 
 from emberline import runner, stages
-from emberline.config import Config
 from emberline.datasets.manifest import load
+from emberline.sections.config import Config
 
 Pixels = npt.NDArray[np.uint8]
 Decoder = Callable[[Path, int], Pixels]  # of a file, to so many pixels a side

@@ -34,9 +34,9 @@ from pictures import GROUP_ROWS, PART_ROWS, SHAPE, in_memory, pictures, publish
 
 from emberline.cnn.reader import Reader
 from emberline.cnn.shards import Rows, Shards
-from emberline.config import CnnConfig
 from emberline.datasets.manifest import load
 from emberline.images.pixels import pixel_array
+from emberline.sections.cnn import CnnConfig
 
 # pictures and the numbers of their rows
 Batches = Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer]]]

@@ -33,8 +33,9 @@ from harness import Figures, Report, Subject
 from pictures import SHAPE, in_memory, pictures, publish
 
 from emberline import runner, stages
-from emberline.config import CnnConfig, Config
 from emberline.datasets.manifest import load
+from emberline.sections.cnn import CnnConfig
+from emberline.sections.config import Config
 
 if TYPE_CHECKING:  # only the processes that train load TensorFlow
     from emberline.cnn.trainer import Steps, Trainer

@@ -21,11 +21,11 @@ from moto.server import ThreadedMotoServer
 from pyspark.sql import SparkSession
 
 from emberline import pipelines, runner, stages
-from emberline.config import SparkConfig
 from emberline.datasets import manifest as manifests
 from emberline.datasets.remote import RemotePath
 from emberline.datasets.storage import Location
 from emberline.runner import Outcome
+from emberline.sections.spark import SparkConfig
 from emberline.spark import session
 
 # Small data, so that most of the time is Java warming up: let it optimise less, and cut less

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from emberline import pipelines
-from emberline.config import Config
 from emberline.errors import ConfigError
+from emberline.sections.config import Config
 
 RATINGS = """
 [ratings]

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from emberline import pipelines
-from emberline.config import Config, Model
 from emberline.datasets import storage
 from emberline.errors import ConfigError
+from emberline.sections.base import Section
+from emberline.sections.config import Config
 
 EVERY_PATH = """
 root = "runs/tonight"
@@ -182,7 +183,7 @@ def test_a_setting_that_is_called_a_path_is_one() -> None:
     working folder.
     """
 
-    def settings(model: type[Model]) -> list[str]:
+    def settings(model: type[Section]) -> list[str]:
         from emberline.places import model_of
 
         below = [model_of(field.annotation) for field in model.model_fields.values()]

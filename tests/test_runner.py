@@ -25,7 +25,6 @@ import pytest
 import emberline
 from emberline import runner
 from emberline import status as statuses
-from emberline.config import Config
 from emberline.datasets import inputs
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Manifest
@@ -42,6 +41,7 @@ from emberline.errors import (
     TrainingError,
 )
 from emberline.runner import Decision, Outcome, StageRun
+from emberline.sections.config import Config
 from emberline.stages import Stage
 
 LATER = "20990101T000000-00000000"

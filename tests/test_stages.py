@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from emberline import stages
-from emberline.config import Config
 from emberline.datasets.schema import TABLES
 from emberline.errors import ConfigError
+from emberline.sections.config import Config
 from emberline.stages import STAGES, Stage
 
 JOBS = Path(__file__).parents[1] / "jobs"
@@ -138,7 +138,9 @@ def test_every_stage_has_a_script_that_runs_it_and_nothing_else(stage: Stage) ->
     tree = ast.parse((JOBS / f"{stage.name.replace('-', '_')}.py").read_text())
     calls = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
     assert calls == [f"run_stage('{stage.name}')"]
-    assert f"the stage {stage.name}, for spark-submit" in (ast.get_docstring(tree) or "")
+    assert f"the stage {stage.name}, for spark-submit" in " ".join(
+        (ast.get_docstring(tree) or "").split()
+    )
 
 
 def test_there_is_no_script_without_a_stage() -> None:

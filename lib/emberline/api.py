@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from emberline import pipelines, runner, stages
-from emberline.config import Config
 from emberline.datasets import lookup, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.lookup import Recommendation
@@ -29,6 +28,7 @@ from emberline.doctor import beginning
 from emberline.errors import ConfigError, SchemaError
 from emberline.publish.releases import current_root
 from emberline.runner import Decision, Listener, Outcome
+from emberline.sections.config import Config
 
 if TYPE_CHECKING:
     import pandas as pd

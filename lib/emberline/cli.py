@@ -17,7 +17,6 @@ import typer
 
 from emberline import display, logs, pipelines, runner, stages
 from emberline import status as statuses
-from emberline.config import Config, PublishConfig
 from emberline.datasets import disk, lookup, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
@@ -38,6 +37,8 @@ from emberline.schedule import files as schedules
 from emberline.schedule import job, programs
 from emberline.schedule.calendar import At
 from emberline.schedule.job import Job
+from emberline.sections.config import Config
+from emberline.sections.publish import PublishConfig
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from emberline import places, shipped
-from emberline.config import Config
 from emberline.errors import ConfigError
 from emberline.logs import hide, is_secret, may_be_secret
+from emberline.sections.config import Config
 
 _DATE = re.compile(r"\{date(?::([^{}]+))?\}")
 

@@ -16,15 +16,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from emberline.config import ItemListConfig, Model
 from emberline.errors import ConfigError
+from emberline.sections.base import Section
+from emberline.sections.recommend import ItemListConfig
 
 DATASET_PREFIX = "dataset:"
 _VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
-def resolved(model: type[Model], content: Any, above: str, folder: Path | None = None) -> Any:
+def resolved(model: type[Section], content: Any, above: str, folder: Path | None = None) -> Any:
     """What a file says of a section, with its paths resolved; without a folder, they stay relative
     to the working folder.
 
@@ -40,7 +41,7 @@ def resolved(model: type[Model], content: Any, above: str, folder: Path | None =
     }
 
 
-def _setting(model: type[Model], key: str, value: Any, name: str, folder: Path | None) -> Any:
+def _setting(model: type[Section], key: str, value: Any, name: str, folder: Path | None) -> Any:
     field = model.model_fields.get(key)
     if field is None:
         return value
@@ -51,11 +52,11 @@ def _setting(model: type[Model], key: str, value: Any, name: str, folder: Path |
     return value if below is None else resolved(below, value, f"{name}.", folder)
 
 
-def model_of(annotation: Any) -> type[Model] | None:
+def model_of(annotation: Any) -> type[Section] | None:
     """The section that a field holds, alone, in a list or perhaps not at all."""
     options = [annotation, *getattr(annotation, "__args__", ())]
     return next(
-        (option for option in options if isinstance(option, type) and issubclass(option, Model)),
+        (option for option in options if isinstance(option, type) and issubclass(option, Section)),
         None,
     )
 

@@ -25,7 +25,6 @@ from typing import Any, Literal, Protocol
 
 from emberline import extras
 from emberline import status as statuses
-from emberline.config import Config
 from emberline.datasets import disk, lock, storage
 from emberline.datasets import inputs as raw_inputs
 from emberline.datasets import manifest as manifests
@@ -40,6 +39,7 @@ from emberline.errors import ConfigError, DataError, EmberlineError, ManifestErr
 from emberline.launch.stop import Stop
 from emberline.logs import event
 from emberline.look import examine
+from emberline.sections.config import Config
 from emberline.stages import Stage, producer, split_dataset_path
 from emberline.status import Status
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from emberline.config import Config
 from emberline.errors import ConfigError
 from emberline.places import DATASET_PREFIX
+from emberline.sections.config import Config
 
 Engine = Literal["spark", "tensorflow", "python"]
 Names = tuple[str, ...]

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from emberline.cf import neighborhood
 from emberline.cf.cosine import Damping
 from emberline.cf.neighborhood import Neighborhood, Rule, weighted_means
-from emberline.config import NeighborRatingsConfig
+from emberline.sections.cosine import NeighborRatingsConfig
 
 RNG = np.random.default_rng(1)
 USERS, ITEMS = 30, 20

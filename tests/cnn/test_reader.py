@@ -15,13 +15,13 @@ import pytest
 
 from emberline.cnn.reader import Batch, Reader
 from emberline.cnn.shards import Shards
-from emberline.config import CnnConfig
 from emberline.datasets import manifest as manifests
 from emberline.datasets.footers import read_footer
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.errors import DataError, ManifestError, SchemaError
+from emberline.sections.cnn import CnnConfig
 
 FINGERPRINT, RUN_ID = "0123456789abcdef" * 4, "20250102T030405-00c0ffee"
 SCHEMA = TABLES["shards_train"]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from emberline.cnn.reader import Batch
-from emberline.config import CnnConfig
 from emberline.errors import ConfigError
+from emberline.sections.cnn import CnnConfig
 
 SHAPE = (20, 20, 1)
 CLASSES = 3

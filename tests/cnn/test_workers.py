@@ -20,13 +20,13 @@ import numpy as np
 import pytest
 
 from emberline import pipelines, runner, stages, trainers
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.errors import ConfigError
 from emberline.launch import cluster
 from emberline.launch.local import Local
 from emberline.launch.network import PrivateNetwork
 from emberline.runner import StageRun
+from emberline.sections.config import Config
 
 Publish = Callable[..., None]
 Weights = Callable[[Path], dict[str, np.ndarray]]

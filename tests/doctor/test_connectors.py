@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from emberline.config import Config, SparkConfig
 from emberline.datasets import storage
 from emberline.doctor.check import Check
 from emberline.doctor.connectors import check_connectors
 from emberline.doctor.pipeline import Target
+from emberline.sections.config import Config
+from emberline.sections.spark import SparkConfig
 
 
 @pytest.fixture

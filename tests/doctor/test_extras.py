@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from emberline.config import CnnConfig, Config
 from emberline.doctor.examination import examine
 from emberline.doctor.pipeline import Target
 from emberline.doctor.probes import Probes
 from emberline.doctor.tensorflow import check_tensorflow
+from emberline.sections.cnn import CnnConfig
+from emberline.sections.config import Config
 
 SHOP = "[shop]\nnum_items = 10\nnum_users = 10\nnum_events = 100\n"
 PICTURES = (

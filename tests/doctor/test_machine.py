@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from emberline.config import SparkConfig
 from emberline.doctor.clock import check_time_zone
 from emberline.doctor.cores import check_cores, usable_cores
 from emberline.doctor.limits import check_open_files, judge_open_files
+from emberline.sections.spark import SparkConfig
 
 
 def test_a_quota_is_rounded_up_and_limits_only_downwards() -> None:

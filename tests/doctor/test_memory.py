@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from emberline.config import CnnConfig, Config, SparkConfig
 from emberline.doctor.memory import available_memory, check_memory, driver_heap, judge_memory, need
 from emberline.launch.memory import machine_memory
+from emberline.sections.cnn import CnnConfig
+from emberline.sections.config import Config
+from emberline.sections.spark import SparkConfig
 
 GIB = 1 << 30
 BOTH = {"spark", "tensorflow"}

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from emberline.config import CnnConfig
 from emberline.doctor import network
 from emberline.doctor.master import check_master
 from emberline.doctor.network import check_host_name, check_loopback
 from emberline.launch.network import PrivateNetwork
+from emberline.sections.cnn import CnnConfig
 
 # No machine can bind to it (RFC 5737), and as no DNS label may be as long, no server is asked for
 # the other.

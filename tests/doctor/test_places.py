@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from emberline.config import SparkConfig
 from emberline.datasets.remote import RemotePath
 from emberline.doctor.places import (
     check_checkpoints,
@@ -16,6 +15,7 @@ from emberline.doctor.places import (
     filesystem_of,
     mount_flags,
 )
+from emberline.sections.spark import SparkConfig
 
 MOUNTS = """22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
 40 22 0:50 / /data rw,relatime shared:3 - nfs4 server:/export rw,vers=4.2

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from emberline.config import Config
 from emberline.doctor.check import Check
 from emberline.doctor.probes import Probes
 from emberline.doctor.tensorflow import check_gpus, check_replicas, check_tensorflow
+from emberline.sections.config import Config
 
 Broken = Callable[[str], Check]
 

@@ -15,9 +15,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from emberline import pipelines, runner, stages
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
+from emberline.sections.config import Config
 
 # What a table is sorted by before it is compared.
 KEYS = {

@@ -21,9 +21,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from emberline import pipelines, runner, stages
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
+from emberline.sections.config import Config
 from emberline.stages import STAGES, Stage
 
 AssertEqualResults = Callable[..., None]

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from emberline import stages
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
+from emberline.sections.config import Config
 from emberline.stages import Stage
 
 NUM_RANDOM_KILLS = 8

@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberline import stages
-from emberline.config import Config
 from emberline.datasets import storage
 from emberline.errors import DataError, EmberlineError, SchemaError
 from emberline.look import examine
 from emberline.look.examine import Finding
 from emberline.look.sources import of_stage
+from emberline.sections.config import Config
 
 COLUMNS = {"user_id": "user", "item_id": "item", "value": "stars", "timestamp": "at"}
 COLUMNS_LINE = "user,item,stars,at"

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from emberline import stages
-from emberline.config import Config
 from emberline.datasets import storage
 from emberline.errors import EmberlineError
 from emberline.init import pipeline
 from emberline.look import examine
 from emberline.look.sources import of_stage
+from emberline.sections.config import Config
 
 LINES = [
     f'u{n % 9};i{n % 7};{n % 5 + 1},5;{n % 28 + 1:02}.03.2021 10:00;"a ""b""; c"' for n in range(40)

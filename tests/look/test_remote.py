@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from emberline import stages
-from emberline.config import Config
 from emberline.datasets import storage
 from emberline.datasets.remote import RemotePath
 from emberline.look import examine
 from emberline.look.sources import of_stage
+from emberline.sections.config import Config
 
 
 class _Counting:

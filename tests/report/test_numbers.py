@@ -9,9 +9,10 @@ import matplotlib
 import numpy as np
 import pytest
 
-from emberline.config import AlsConfig, ItemListConfig
 from emberline.datasets import manifest as manifests
 from emberline.report import charts, classes, lists, made, measures, people, ratings, text, training
+from emberline.sections.als import AlsConfig
+from emberline.sections.recommend import ItemListConfig
 
 
 def test_values_are_told_apart_to_two_digits() -> None:

@@ -13,9 +13,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from emberline import runner, stages
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.errors import ConfigError
+from emberline.sections.config import Config
 
 Factors = dict[int, np.ndarray]
 Both = tuple[Factors, Factors]

@@ -16,8 +16,8 @@ from pyspark.sql import DataFrame, SparkSession
 from emberline.cf import als_tasks
 from emberline.cf.als import initial_factors
 from emberline.cf.validation import Withheld
-from emberline.config import AlsConfig, RatingFactorsConfig
 from emberline.errors import DataError, EmptyDatasetError
+from emberline.sections.als import AlsConfig, RatingFactorsConfig
 from emberline.spark import als
 from emberline.spark.als import Model
 from emberline.spark.exchange import Exchange

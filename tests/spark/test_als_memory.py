@@ -17,7 +17,8 @@ HEAP, WORKERS = "640m", "1800m"
 FIT = """
 import resource, sys
 from pathlib import Path
-from emberline.config import AlsConfig, SparkConfig
+from emberline.sections.als import AlsConfig
+from emberline.sections.spark import SparkConfig
 from emberline.spark import als, session
 from emberline.spark.scan import Scan
 

@@ -15,10 +15,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from emberline import runner, stages
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
 from emberline.errors import DataError, EmptyDatasetError, SchemaError
+from emberline.sections.config import Config
 
 Row = dict[str, Any]
 Publish = Callable[..., None]

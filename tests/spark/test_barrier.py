@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline.config import CnnConfig
 from emberline.errors import ConfigError, DataError, Preempted
 from emberline.launch.child import Message
 from emberline.launch.supervise import Limits, Work, supervise
+from emberline.sections.cnn import CnnConfig
 from emberline.spark.barrier import Barrier
 
 HOST = socket.gethostname()
@@ -151,7 +151,7 @@ def test_executors_load_no_tensorflow_no_pydantic_and_no_stage(
         "tensorflow",
         "keras",
         "pydantic",
-        "emberline.config",
+        "emberline.sections.config",
         "emberline.runner",
         "emberline.spark",
     }

@@ -12,9 +12,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from emberline import runner, stages
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.errors import EmptyDatasetError
+from emberline.sections.config import Config
 
 Row = dict[str, Any]
 Publish = Callable[..., None]

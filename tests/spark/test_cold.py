@@ -18,11 +18,11 @@ from pyspark.sql import DataFrame, SparkSession
 from emberline import runner, stages
 from emberline.cf.kernels import Landmarks
 from emberline.cf.regression import Inputs
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
+from emberline.sections.config import Config
 from emberline.spark import cold
 from emberline.spark.cold import metric_rows, neighbor_means, oracle, ranks_of, regressions
 

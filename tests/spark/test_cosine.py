@@ -13,9 +13,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from sklearn.metrics.pairwise import cosine_similarity
 
-from emberline.config import CosineConfig
 from emberline.datasets import manifest as manifests
 from emberline.errors import DataError
+from emberline.sections.cosine import CosineConfig
 from emberline.spark.cosine import Grid, checked, neighbors, ratings_left_out
 from emberline.spark.scan import Scan
 

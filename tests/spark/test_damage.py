@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError, ManifestError
 from emberline.runner import StageRun
+from emberline.sections.config import Config
 from emberline.spark import frames, session
 from emberline.spark.session import Engine
 from emberline.stages import STAGES

@@ -13,10 +13,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from emberline import runner, stages
-from emberline.config import Config, RatingsConfig
 from emberline.datasets import manifest as manifests
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
+from emberline.sections.config import Config
+from emberline.sections.ratings import RatingsConfig
 from emberline.spark.evaluate import _protocol
 from emberline.spark.rating_errors import error_rows, predict
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline.config import Config
 from emberline.errors import ConfigError, EmberlineError, StorageError, WorkerError
+from emberline.sections.config import Config
 from emberline.spark import failures
 from emberline.spark.session import Engine
 
@@ -28,7 +28,8 @@ END = """
 import os, signal, sys, threading
 from pathlib import Path
 from types import SimpleNamespace
-from emberline.config import Config, SparkConfig
+from emberline.sections.config import Config
+from emberline.sections.spark import SparkConfig
 from emberline.errors import EmberlineError
 from emberline.spark.session import Engine
 from pyspark import SparkContext

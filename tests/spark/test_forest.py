@@ -14,9 +14,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from emberline import runner, stages
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.errors import EmptyDatasetError
+from emberline.sections.config import Config
 from emberline.spark import forest
 
 Row = dict[str, Any]

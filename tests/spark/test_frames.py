@@ -13,12 +13,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline import stages
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets.parts import PARTITION, write_parts
 from emberline.datasets.schema import ITEM_FACTORS, RATINGS, TABLES
 from emberline.errors import SchemaError
 from emberline.runner import StageRun
+from emberline.sections.config import Config
 from emberline.spark import frames
 
 Publish = Callable[..., None]
@@ -268,7 +268,7 @@ def test_executors_that_write_parts_load_no_tensorflow_no_pydantic_and_no_stage(
         "tensorflow",
         "keras",
         "pydantic",
-        "emberline.config",
+        "emberline.sections.config",
         "emberline.runner",
         "emberline.spark",
         "emberline.cli",

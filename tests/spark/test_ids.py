@@ -13,9 +13,9 @@ from PIL import Image
 from pyspark.sql import DataFrame, SparkSession
 
 from emberline import runner, stages
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.errors import DataError
+from emberline.sections.config import Config
 from emberline.spark.ids import Known, extend
 
 Map = dict[int, str]

@@ -22,12 +22,12 @@ from PIL import Image
 from pyspark.sql import SparkSession
 
 from emberline import runner, stages
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets.storage import RawFile
 from emberline.errors import ConfigError, DataError, EmptyDatasetError, SchemaError
 from emberline.images.decode import Shape
 from emberline.images.tasks import decode_encoded
+from emberline.sections.config import Config
 from emberline.spark.images import splits_of
 
 Row = dict[str, Any]
@@ -751,7 +751,7 @@ def test_executors_that_decode_or_score_load_no_tensorflow_and_no_pydantic(
         "tensorflow",
         "keras",
         "pydantic",
-        "emberline.config",
+        "emberline.sections.config",
         "emberline.runner",
         "emberline.spark",
     }

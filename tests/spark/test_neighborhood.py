@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline.config import CosineConfig
+from emberline.sections.cosine import CosineConfig
 from emberline.spark.biases import Biases
 from emberline.spark.cosine import Grid
 from emberline.spark.neighborhood import deviations

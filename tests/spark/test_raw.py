@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline.config import RawConfig
 from emberline.datasets import storage
 from emberline.errors import ConfigError, DataError, EmberlineError, SchemaError
 from emberline.records.parquet import MOMENT as MARK
+from emberline.sections.raw import RawConfig
 from emberline.spark.raw import read_raw
 
 File = str | bytes | pa.Table

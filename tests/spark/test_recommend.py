@@ -19,11 +19,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline import runner, stages
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets.lookup import recommendations_of
 from emberline.datasets.schema import TABLES
 from emberline.errors import DataError, EmptyDatasetError
+from emberline.sections.config import Config
 from emberline.spark.recommend import fill_up, mix, model_pieces, top_unseen
 from emberline.spark.scan import Scan
 

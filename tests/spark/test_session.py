@@ -43,7 +43,7 @@ def test_a_local_spark_listens_where_this_machine_alone_reaches_it(
 def test_a_local_spark_with_its_pages_on_listens_on_loopback_too(within_reach: WithinReach) -> None:
     code = """
 import sys
-from emberline.config import SparkConfig
+from emberline.sections.spark import SparkConfig
 from emberline.spark import session
 spark = session.start(SparkConfig(master="local[1]", driver_memory="512m", conf={"spark.ui.enabled": "true"}))
 print("up" if spark.sparkContext.uiWebUrl else "no pages", flush=True)
@@ -64,7 +64,7 @@ def test_a_secret_of_spark_is_not_on_javas_command_line() -> None:
     """All users of the machine see that; Spark itself knows the setting."""
     code = """
 import subprocess
-from emberline.config import SparkConfig
+from emberline.sections.spark import SparkConfig
 from emberline.spark import session
 conf = {"fs.azure.sas.box": "?sig=hush", "spark.hadoop.fs.s3a.secret.key": "hush", "spark.app.id": "known"}
 spark = session.start(SparkConfig(master="local[1]", driver_memory="512m", conf=conf))

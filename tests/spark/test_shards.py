@@ -15,10 +15,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from emberline import runner, stages
-from emberline.config import Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
+from emberline.sections.config import Config
 
 Row = dict[str, Any]
 Publish = Callable[..., None]

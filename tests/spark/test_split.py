@@ -9,7 +9,7 @@ from math import floor
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from emberline.config import HoldoutConfig
+from emberline.sections.holdout import HoldoutConfig
 from emberline.spark.split import mark_holdout
 
 Rating = tuple[str, str, datetime]

@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Self
 
 from emberline import trainers
-from emberline.config import Config
 from emberline.launch.local import Local
 from emberline.runner import StageRun
+from emberline.sections.config import Config
 
 
 class Engine:

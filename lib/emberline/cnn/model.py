@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from emberline.config import CnnConfig
 from emberline.errors import ConfigError
+from emberline.sections.cnn import CnnConfig
 
 EMBEDDING = "embedding"
 # .99 needs more steps than a small epoch has before its statistics mean anything

@@ -18,12 +18,12 @@ import tensorflow as tf
 from emberline.cnn.model import with_embedding
 from emberline.cnn.shards import Rows, Shards
 from emberline.cnn.train import MODEL_FILE
-from emberline.config import PredictConfig
 from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES
 from emberline.errors import SchemaError
 from emberline.runner import StageRun
+from emberline.sections.predict import PredictConfig
 
 _TOP = 5
 

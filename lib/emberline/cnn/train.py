@@ -29,11 +29,11 @@ from emberline.cnn.shards import Shards
 from emberline.cnn.strategy import Strategy, make_strategy, rank_of
 from emberline.cnn.targets import Components, fit_components
 from emberline.cnn.trainer import NotFiniteError, Trainer, make_optimizer
-from emberline.config import CnnConfig
 from emberline.datasets.parts import write_file
 from emberline.errors import Preempted, TrainingError
 from emberline.logs import event
 from emberline.runner import StageRun
+from emberline.sections.cnn import CnnConfig
 
 log = logging.getLogger(__name__)
 MODEL_FILE = "model.keras"

@@ -18,8 +18,8 @@ import tensorflow as tf
 from emberline.cnn.reader import Batch
 from emberline.cnn.shards import Targets
 from emberline.cnn.strategy import Strategy, rank_of, served_by, workers_of
-from emberline.config import CnnConfig
 from emberline.images.pixels import Pixels
+from emberline.sections.cnn import CnnConfig
 
 Array = npt.NDArray[Any]
 Float64 = npt.NDArray[np.float64]

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from typing import Any, NoReturn
 
 from emberline import logs, runner
-from emberline.config import Config
 from emberline.datasets import disk, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.storage import Location
@@ -18,6 +17,7 @@ from emberline.errors import EmberlineError, WorkerError
 from emberline.launch import memory
 from emberline.launch.child import Requests, error_message
 from emberline.runner import StageRun
+from emberline.sections.config import Config
 from emberline.stages import STAGES
 
 # all that TensorFlow says where it cannot bind to its own address

@@ -5,12 +5,12 @@ and takes no second to see.
 from collections.abc import Iterator, Mapping, Sequence
 
 from emberline import runner
-from emberline.config import Config
 from emberline.datasets.storage import Location
 from emberline.doctor import account, clock, places, spark
 from emberline.doctor.check import Check
 from emberline.doctor.probes import Probes
 from emberline.errors import ConfigError
+from emberline.sections.config import Config
 from emberline.stages import Stage
 
 

@@ -4,8 +4,8 @@ import math
 import os
 import re
 
-from emberline.config import SparkConfig
 from emberline.doctor.check import Check, ok, warning
+from emberline.sections.spark import SparkConfig
 
 _LOCAL = re.compile(r"local\[(\d+)")
 

@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
-from emberline.config import Config, SparkConfig
 from emberline.datasets.sharding import GROUP_BYTES
 from emberline.doctor.check import Check, error, ok, warning
 from emberline.launch import memory
 from emberline.launch.memory import gib
+from emberline.sections.config import Config
+from emberline.sections.spark import SparkConfig
 
 # What a run takes beside the heap of Spark's driver, in bytes.
 _JVM = 400 << 20  # code, threads, network buffers

@@ -4,10 +4,10 @@ import socket
 import time
 from collections.abc import Mapping
 
-from emberline.config import CnnConfig
 from emberline.doctor.check import Check, error, ok, reason, warning
 from emberline.launch.cluster import close_ports
 from emberline.launch.network import PrivateNetwork
+from emberline.sections.cnn import CnnConfig
 
 _SECONDS = 3.0  # to wait for a connection
 _SLOW = 2.0  # seconds for a name, which every start of Spark then takes

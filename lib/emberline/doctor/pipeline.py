@@ -6,13 +6,13 @@ from datetime import date
 from pathlib import Path
 
 from emberline import pipelines, runner, stages
-from emberline.config import Config
 from emberline.datasets import storage
 from emberline.datasets.storage import Location, RawFile
 from emberline.doctor.check import Check, error, ok, warning
 from emberline.errors import EmberlineError
 from emberline.look.examine import look
 from emberline.look.sources import of_stage
+from emberline.sections.config import Config
 from emberline.stages import Stage, split_dataset_path
 
 ENGINES = {"spark", "tensorflow"}

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from emberline.config import SparkConfig
 from emberline.datasets import storage
 from emberline.datasets.prune import WORK
 from emberline.datasets.storage import Location
 from emberline.doctor.check import Check, error, ok, reason, warning
 from emberline.errors import EmberlineError
+from emberline.sections.spark import SparkConfig
 
 _LOW = 2 << 30  # bytes; the demo's run writes a tenth of it
 _NONE = 64 << 20

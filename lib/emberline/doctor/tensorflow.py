@@ -8,9 +8,9 @@ from glob import glob
 from os import pathsep
 
 from emberline import extras
-from emberline.config import Config
 from emberline.doctor.check import Check, error, ok, warning
 from emberline.doctor.probes import Answer, Probes
+from emberline.sections.config import Config
 
 PROBE = """
 import json, keras, tensorflow as tf

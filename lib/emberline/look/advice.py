@@ -8,7 +8,6 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from emberline.config import RatingsConfig
 from emberline.datasets import storage
 from emberline.errors import EmberlineError
 from emberline.look import fits
@@ -18,6 +17,7 @@ from emberline.records import heads as records
 from emberline.records import text
 from emberline.records.dialect import Dialect
 from emberline.records.heads import near
+from emberline.sections.ratings import RatingsConfig
 
 _START = 1 << 16  # bytes that say in which encoding a file is
 _SHOWN = 3

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from emberline.cleaning import events, ids, times
-from emberline.config import AttributeSourceConfig, Config, RatingsConfig
 from emberline.datasets.storage import RawFile
 from emberline.errors import DataError
 from emberline.logs import event
@@ -20,6 +19,9 @@ from emberline.look import advice, fits, heads
 from emberline.look.heads import Head
 from emberline.look.sources import Source, of_stage
 from emberline.records.heads import shorten
+from emberline.sections.attributes import AttributeSourceConfig
+from emberline.sections.config import Config
+from emberline.sections.ratings import RatingsConfig
 from emberline.stages import Stage
 
 log = logging.getLogger(__name__)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from emberline.config import RawConfig
 from emberline.datasets import storage
 from emberline.datasets.storage import RawFile
 from emberline.errors import ConfigError
 from emberline.look.sources import Source
 from emberline.records import parquet, text
+from emberline.sections.raw import RawConfig
 
 ROWS = 1000  # of a source
 _FILES = 8

@@ -10,13 +10,14 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from emberline import stages, status
-from emberline.config import Config, Model
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import ProducedBy
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError
 from emberline.logs import is_secret, public
 from emberline.report.text import moment, started
+from emberline.sections.base import Section
+from emberline.sections.config import Config
 from emberline.stages import Stage
 
 _LONGEST = 120  # characters of a value
@@ -102,7 +103,7 @@ def changed(section: str, config: Mapping[str, Any]) -> list[Setting]:
     return [*_changed(model, config, "")] if model else []
 
 
-def _changed(model: type[Model], config: Mapping[str, Any], prefix: str) -> Iterator[Setting]:
+def _changed(model: type[Section], config: Mapping[str, Any], prefix: str) -> Iterator[Setting]:
     for name, value in config.items():
         field = model.model_fields.get(name)
         below = _model_in(field.annotation) if field else None
@@ -121,11 +122,11 @@ def _changed(model: type[Model], config: Mapping[str, Any], prefix: str) -> Iter
             yield Setting(prefix + name, _shown(name, value), usual)
 
 
-def _model_in(annotation: Any) -> type[Model] | None:
+def _model_in(annotation: Any) -> type[Section] | None:
     """The section that a field holds, alone, in a list, or where there is one; None for a plain
     value.
     """
-    if isinstance(annotation, type) and issubclass(annotation, Model):
+    if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
     return next(filter(None, map(_model_in, getattr(annotation, "__args__", ()))), None)
 

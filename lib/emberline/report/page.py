@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from emberline.config import ReportConfig
 from emberline.datasets import storage
 from emberline.datasets.measures import reports_of
 from emberline.datasets.parts import write_file
@@ -27,6 +26,7 @@ from emberline.report import (
 from emberline.report.open import FILE, stable_path
 from emberline.report.text import finished, moment, started
 from emberline.runner import StageRun
+from emberline.sections.report import ReportConfig
 
 _SIZES = {
     "users": "Users",

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emberline import stages
-from emberline.config import Config
 from emberline.datasets import storage
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError
@@ -18,6 +17,7 @@ from emberline.logs import is_secret, may_be_secret, public
 from emberline.schedule.calendar import At
 from emberline.schedule.commands import Commands
 from emberline.schedule.programs import Command, Programs
+from emberline.sections.config import Config
 from emberline.stages import Stage
 
 _STRANGE = re.compile(r"[^A-Za-z0-9_.-]")

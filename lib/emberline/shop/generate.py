@@ -4,9 +4,9 @@ artifact `shop`.
 
 import pyarrow as pa
 
-from emberline.config import ShopConfig
 from emberline.datasets.parts import write_file, write_part
 from emberline.runner import StageRun
+from emberline.sections.shop import ShopConfig
 from emberline.shop.catalogue import SHAPES, Catalogue, make_catalogue
 from emberline.shop.events import make_events
 from emberline.shop.pictures import draw, encode_png

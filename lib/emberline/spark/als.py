@@ -29,7 +29,6 @@ from emberline.cf.als_solvers import Solver
 from emberline.cf.als_tasks import SIDES, Step
 from emberline.cf.blocks import Float64
 from emberline.cf.validation import Withheld
-from emberline.config import AlsConfig, Config
 from emberline.datasets import manifest as manifests
 from emberline.datasets import storage
 from emberline.datasets.manifest import Dataset
@@ -37,6 +36,8 @@ from emberline.datasets.storage import Location
 from emberline.errors import ConfigError
 from emberline.logs import event
 from emberline.runner import StageRun
+from emberline.sections.als import AlsConfig
+from emberline.sections.config import Config
 from emberline.spark import als_plan, frames, rating_blocks, validation
 from emberline.spark.als_checkpoint import Checkpoint
 from emberline.spark.als_plan import Sizes

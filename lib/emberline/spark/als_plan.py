@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from emberline.cf import als_tasks
-from emberline.config import AlsConfig
 from emberline.errors import EmptyDatasetError
+from emberline.sections.als import AlsConfig
 from emberline.spark.scan import Scan
 
 _RATINGS_PER_BLOCK = 4_000_000  # 32 MiB a side

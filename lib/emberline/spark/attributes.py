@@ -15,10 +15,10 @@ from pyspark.sql import functions as F
 
 from emberline.cleaning import attributes
 from emberline.cleaning.attributes import LISTS, SINGLE, AttributeRules
-from emberline.config import AttributesConfig, AttributeSourceConfig
 from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.runner import StageRun
+from emberline.sections.attributes import AttributesConfig, AttributeSourceConfig
 from emberline.spark import frames, ids, rejects
 from emberline.spark.raw import Cleaning, read_raw
 

@@ -17,7 +17,6 @@ from pyspark import InheritableThread, SparkContext, TaskContext
 from pyspark.sql import SparkSession
 
 from emberline import trainers
-from emberline.config import CnnConfig
 from emberline.errors import ConfigError, Preempted
 from emberline.launch import agent, cluster
 from emberline.launch.child import Inbox, error_message
@@ -25,6 +24,7 @@ from emberline.launch.cluster import Environment
 from emberline.launch.remote import Meeting, Remote
 from emberline.logs import event
 from emberline.runner import StageRun
+from emberline.sections.cnn import CnnConfig
 
 Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 log = logging.getLogger(__name__)

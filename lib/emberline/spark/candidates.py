@@ -5,10 +5,10 @@ import logging
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.config import ItemListConfig, RecommendConfig
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.logs import event
 from emberline.runner import StageRun
+from emberline.sections.recommend import ItemListConfig, RecommendConfig
 from emberline.spark import ids
 from emberline.spark.attributes import cleaning
 from emberline.spark.raw import read_raw

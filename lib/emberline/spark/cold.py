@@ -31,10 +31,10 @@ from emberline.cf.kernels import Landmarks
 from emberline.cf.metrics import protocol
 from emberline.cf.regression import Inputs
 from emberline.cf.ridge import Moments, choose
-from emberline.config import EvaluateConfig
 from emberline.errors import EmptyDatasetError
 from emberline.images import tasks as image_tasks
 from emberline.runner import StageRun
+from emberline.sections.evaluate import EvaluateConfig
 from emberline.spark import als, frames, protocols
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan

@@ -21,10 +21,10 @@ from pyspark.sql import functions as F
 from emberline.cf import cosine_tasks as tasks
 from emberline.cf.cosine import Damping
 from emberline.cf.entries import PIECES, scatter
-from emberline.config import CosineConfig
 from emberline.errors import DataError
 from emberline.logs import event
 from emberline.runner import StageRun
+from emberline.sections.cosine import CosineConfig
 from emberline.spark import frames
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan

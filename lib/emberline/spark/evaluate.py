@@ -18,10 +18,10 @@ from pyspark.sql import functions as F
 
 from emberline.cf import tasks
 from emberline.cf.metrics import Sums, measured, protocol, ranking_names
-from emberline.config import EvaluateConfig
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
+from emberline.sections.evaluate import EvaluateConfig
 from emberline.spark import classes, cold, frames, protocols, rating_errors
 from emberline.spark.candidates import within
 from emberline.spark.frames import spark_schema

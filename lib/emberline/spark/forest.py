@@ -13,11 +13,11 @@ from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.config import ForestConfig
 from emberline.datasets import storage
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
+from emberline.sections.forest import ForestConfig
 from emberline.spark import frames
 
 _TOP = 5

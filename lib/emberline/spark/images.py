@@ -19,7 +19,6 @@ from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
 from emberline.cleaning import texts
-from emberline.config import ImageColumnsConfig, ImagesConfig
 from emberline.datasets import parked, rows, storage
 from emberline.datasets.rows import Task
 from emberline.datasets.storage import RawFile
@@ -30,6 +29,7 @@ from emberline.images.decode import Shape
 from emberline.logs import event
 from emberline.records import parquet
 from emberline.runner import StageRun
+from emberline.sections.images import ImageColumnsConfig, ImagesConfig
 from emberline.spark import frames, ids, row_groups
 from emberline.spark.frames import spark_schema
 from emberline.spark.spread import WAVES, spread

@@ -14,7 +14,7 @@ from emberline.cf import cosine_tasks as tasks
 from emberline.cf.cosine import Damping
 from emberline.cf.entries import PIECES, scatter
 from emberline.cf.neighborhood import Rule
-from emberline.config import CosineConfig, NeighborRatingsConfig
+from emberline.sections.cosine import CosineConfig, NeighborRatingsConfig
 from emberline.spark.cosine import Grid, columns_of, pack
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan

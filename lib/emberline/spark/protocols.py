@@ -4,8 +4,9 @@ ratings these are.
 
 from typing import Any
 
-from emberline.config import RatingsConfig, RowsConfig
 from emberline.runner import StageRun
+from emberline.sections.ratings import RatingsConfig
+from emberline.sections.raw import RowsConfig
 
 Row = dict[str, Any]
 # How files are written, not what they say; and what says which data there are, which the sketch

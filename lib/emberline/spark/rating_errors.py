@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 
 from emberline.cf import tasks
 from emberline.cf.metrics import measured
-from emberline.config import CosineConfig
 from emberline.datasets.manifest import Dataset
 from emberline.runner import StageRun
+from emberline.sections.cosine import CosineConfig
 from emberline.spark import frames, neighborhood
 from emberline.spark.biases import Biases
 

@@ -18,10 +18,10 @@ from pyspark.sql import functions as F
 
 from emberline.cleaning import events
 from emberline.cleaning.events import EventRules
-from emberline.config import RatingsConfig
 from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.runner import StageRun
+from emberline.sections.ratings import RatingsConfig
 from emberline.spark import frames, ids, rejects
 from emberline.spark.raw import Cleaning, count_raw, read_raw
 from emberline.spark.sketches import sketch

@@ -19,7 +19,6 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.config import RawConfig
 from emberline.datasets import storage
 from emberline.datasets.rows import Task, chained
 from emberline.datasets.storage import RawFile
@@ -28,6 +27,7 @@ from emberline.look.heads import kind_of
 from emberline.records import cuts, heads, objects, parquet, streams, text
 from emberline.records.dialect import Dialect
 from emberline.records.heads import Layout
+from emberline.sections.raw import RawConfig
 from emberline.spark import row_groups
 from emberline.spark.frames import spark_schema
 from emberline.spark.spread import WAVES, spread

@@ -21,10 +21,10 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from emberline.cf.tasks import EXCLUDED
-from emberline.config import RecommendConfig
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
+from emberline.sections.recommend import RecommendConfig
 from emberline.spark import frames
 from emberline.spark.candidates import allowed, within
 from emberline.spark.scan import Scan

@@ -19,13 +19,14 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from emberline import errors, shipped
-from emberline.config import Config, SparkConfig
 from emberline.datasets import storage
 from emberline.errors import ConfigError, EmberlineError, SchemaError
 from emberline.launch.sieve import sifted
 from emberline.launch.stop import handler_kept
 from emberline.logs import may_be_secret, public
 from emberline.runner import StageRun, resolve, sources
+from emberline.sections.config import Config
+from emberline.sections.spark import SparkConfig
 from emberline.spark import failures
 
 Settings = dict[str, bool | float | int | str | None]

@@ -15,10 +15,10 @@ from pyspark.sql import functions as F
 from emberline.cf import tasks
 from emberline.cf.blocks import Float64
 from emberline.cf.metrics import Sums
-from emberline.config import ShardsConfig
 from emberline.datasets.sharding import GROUP_BYTES, GROUP_ROWS
 from emberline.errors import EmptyDatasetError
 from emberline.runner import StageRun
+from emberline.sections.shards import ShardsConfig
 from emberline.spark import frames
 
 _BUCKETS = 1_000_000

@@ -8,7 +8,7 @@ holdout.
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from emberline.config import HoldoutConfig
+from emberline.sections.holdout import HoldoutConfig
 
 _BUCKETS = 1_000_000
 

@@ -1,0 +1,3 @@
+"""The settings of a pipeline, a file per section; its door is `config.py`, which holds the whole
+Config.
+"""

@@ -1,0 +1,49 @@
+"""What every section is made of: frozen settings that are checked, and which of them say what and
+which say where.
+
+Fields marked `where()` say where and how fast something is computed; all others say what, and enter
+the stage's fingerprint.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def where(default: Any = ..., **constraints: Any) -> Any:
+    """A field that changes where or how fast a stage computes, but not what: it is logged, not
+    fingerprinted.
+    """
+    return Field(default, json_schema_extra={"where": True}, **constraints)
+
+
+def place(default: Any = ..., *words: str) -> Any:
+    """A `where()` that is a path or a URI, which belongs to the pipeline file: relative to its
+    folder; `words` are none.
+    """
+    return Field(default, json_schema_extra={"where": True, "place": True, "words": list(words)})
+
+
+class Section(BaseModel):
+    """A section: what it does not know, and what is of another type, is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def what(self) -> dict[str, Any]:
+        """The settings that decide the result, as JSON-ready values."""
+        return {
+            name: value.what() if isinstance(value, Section) else _plain(value)
+            for name, value in self
+            if not (type(self).model_fields[name].json_schema_extra or {}).get("where")  # type: ignore[union-attr]
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [item.what() if isinstance(item, Section) else item for item in value]
+    return value

@@ -1,0 +1,206 @@
+"""A whole pipeline as frozen settings: one section per stage, and a section being there is what makes
+its stage run.
+"""
+
+from typing import Self
+
+from pydantic import model_validator
+
+from emberline.sections.als import AlsConfig
+from emberline.sections.attributes import AttributesConfig
+from emberline.sections.base import Section, place, where
+from emberline.sections.cnn import CnnConfig
+from emberline.sections.cosine import CosineConfig
+from emberline.sections.evaluate import EvaluateConfig
+from emberline.sections.forest import ForestConfig
+from emberline.sections.images import ImagesConfig
+from emberline.sections.predict import PredictConfig
+from emberline.sections.publish import PublishConfig
+from emberline.sections.ratings import RatingsConfig
+from emberline.sections.recommend import RecommendConfig
+from emberline.sections.report import ReportConfig
+from emberline.sections.shards import ShardsConfig
+from emberline.sections.shop import ShopConfig
+from emberline.sections.spark import SparkConfig
+
+
+class Config(Section):
+    """A whole pipeline. A section that is there is a stage that runs; `spark` says where,
+    `publish` what follows.
+    """
+
+    root: str = place("runs")
+    spark: SparkConfig = where(SparkConfig())
+    shop: ShopConfig | None = None
+    ratings: RatingsConfig | None = None
+    attributes: AttributesConfig | None = None
+    images: ImagesConfig | None = None
+    als: AlsConfig | None = None
+    cosine: CosineConfig | None = None
+    shards: ShardsConfig | None = None
+    cnn: CnnConfig | None = None
+    predict: PredictConfig | None = None
+    forest: ForestConfig | None = None
+    recommend: RecommendConfig | None = None
+    evaluate: EvaluateConfig | None = None
+    report: ReportConfig | None = None
+    publish: PublishConfig = where(PublishConfig())
+
+    @property
+    def has_ratings(self) -> bool:
+        """Whether values are ratings, which can be predicted, and not counts of events."""
+        return self.ratings is not None and self.ratings.value == "rating"
+
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether a model of the pipeline predicts ratings, to be measured beside those that
+        were held out.
+        """
+        return self.has_ratings or self.predicts_ratings_by_als
+
+    @property
+    def makes_lists_by_als(self) -> bool:
+        """Whether train-als fits the factors that lists are made from, by implicit feedback."""
+        return self.als is not None and self.als.feedback != "explicit"
+
+    @property
+    def predicts_ratings_by_als(self) -> bool:
+        """Whether train-als fits the factors that predict ratings, by explicit feedback."""
+        if self.als is None or self.als.feedback != "auto":
+            return self.als is not None and self.als.feedback == "explicit"
+        return self.has_ratings and self.evaluate is not None and self.recommend is not None
+
+    @property
+    def als_for_lists(self) -> AlsConfig:
+        """[als] as the fit that makes lists has it: with the confidence that suits the values,
+        where none is said.
+        """
+        als = self.als or AlsConfig()
+        return (
+            als.model_copy(update={"confidence": "exp"})
+            if als.confidence == "auto" and self.has_ratings
+            else als
+        )
+
+    @property
+    def als_for_ratings(self) -> AlsConfig:
+        """[als] as the fit that predicts ratings has it, by what [als.ratings] says."""
+        als = self.als or AlsConfig()
+        own = {
+            "rank": als.ratings.rank,
+            "reg_param": als.ratings.reg_param,
+            "unobserved_weight": None,
+        }
+        return als.model_copy(
+            update=own | {"nonnegative": als.nonnegative and not als.ratings.biases}
+        )
+
+    @property
+    def predicts_factors(self) -> bool:
+        """Whether the pipeline predicts ALS factors from pictures."""
+        return (
+            self.predict is not None and self.shards is not None and self.shards.task == "factors"
+        )
+
+    @property
+    def recommends_unrated_items(self) -> bool:
+        """Whether lists hold items without ratings, by the factors that their pictures predict."""
+        return (
+            self.predicts_factors and self.recommend is not None and self.recommend.model == "als"
+        )
+
+    @property
+    def predicts_classes(self) -> bool:
+        """Whether the pipeline predicts classes from pictures."""
+        return self.predict is not None and self.shards is not None and self.shards.task == "class"
+
+    @property
+    def measures_cold_items(self) -> bool:
+        """Whether factors predicted from pictures can be measured on items that were withheld
+        whole.
+        """
+        return (
+            self.predicts_factors
+            and self.ratings is not None
+            and self.ratings.holdout.cold_items > 0
+        )
+
+    @model_validator(mode="after")
+    def _sections_fit(self) -> Self:
+        if self.cosine:
+            self._cosine_fits(self.cosine)
+        self._network_fits()
+        if self.recommend:
+            self._recommend_fits(self.recommend)
+        if self.evaluate:
+            self._evaluate_fits(self.evaluate)
+        return self
+
+    def _cosine_fits(self, cosine: CosineConfig) -> None:
+        if cosine.center != "none" and self.ratings and self.ratings.value != "rating":
+            raise ValueError(
+                f'cosine.center = "{cosine.center}" is for ratings; events have no mean to differ'
+                " from: remove it"
+            )
+
+    def _network_fits(self) -> None:
+        """Each section from the pictures to the forest needs those before it."""
+        if self.shards:
+            self._needs("shards", "images")
+            if self.shards.task == "factors":
+                self._needs('shards.task = "factors"', "als", "ratings")
+                self._makes_lists('shards.task = "factors"')
+        if self.cnn:
+            self._needs("cnn", "shards")
+        if self.predict:
+            self._needs("predict", "cnn")
+        if self.forest:
+            self._needs("forest", "predict")
+            if not self.predicts_classes:
+                raise ValueError('[forest] learns classes: it needs shards.task = "class"')
+
+    def _needs(self, what: str, *sections: str) -> None:
+        for section in sections:
+            if getattr(self, section) is None:
+                raise ValueError(
+                    f"{what if '=' in what else f'[{what}]'} needs a section [{section}]"
+                )
+
+    def _makes_lists(self, what: str) -> None:
+        if not self.makes_lists_by_als:
+            raise ValueError(
+                f'{what} needs factors that rank; als.feedback = "explicit" predicts ratings, and'
+                ' its lists are worse than the most popular items: remove it, or set it to "auto"'
+                ' (lists, and predicted ratings) or "implicit" (lists)'
+            )
+
+    def _recommend_fits(self, recommend: RecommendConfig) -> None:
+        if recommend.model == "als" and not self.als:
+            raise ValueError('recommend.model = "als" needs a section [als]')
+        if recommend.model == "als":
+            self._makes_lists('recommend.model = "als"')
+        side = recommend.model.replace("-neighbors", "s")
+        if recommend.model != "als" and (not self.cosine or side not in self.cosine.sides):
+            raise ValueError(
+                f'recommend.model = "{recommend.model}" needs a section [cosine] whose sides hold'
+                f' "{side}"'
+            )
+        if recommend.cold_share and not self.recommends_unrated_items:
+            raise ValueError(
+                'recommend.cold_share needs recommend.model = "als", shards.task = "factors" and a'
+                " section [predict]"
+            )
+
+    def _evaluate_fits(self, evaluate: EvaluateConfig) -> None:
+        if not (self.recommend or self.measures_cold_items or self.predicts_classes):
+            raise ValueError(
+                "[evaluate] measures recommendations or classes: it needs a section [recommend] or"
+                " [predict]"
+            )
+        if self.recommend and max(evaluate.k) > self.recommend.top_k:
+            raise ValueError(
+                f"evaluate.k = {max(evaluate.k)} is more than recommend.top_k ="
+                f" {self.recommend.top_k}"
+            )
+        if self.recommend and self.ratings and self.ratings.holdout.by == "none":
+            raise ValueError("[evaluate] needs held-out ratings: set ratings.holdout.by")

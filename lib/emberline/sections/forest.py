@@ -1,0 +1,15 @@
+"""The section [forest]: a random forest on embeddings."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from emberline.sections.base import Positive, Section, Seed
+
+
+class ForestConfig(Section):
+    """A random forest on the network's embeddings."""
+
+    num_trees: Positive = 50
+    max_depth: Annotated[int, Field(ge=1, le=30)] = 12
+    seed: Seed = 1

@@ -1,0 +1,169 @@
+"""The section [ratings]: raw interactions, and what of them is clean."""
+
+from datetime import date
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from emberline.cleaning import times
+from emberline.cleaning.events import EventRules
+from emberline.sections.base import Positive, Section, Seed
+from emberline.sections.holdout import HoldoutConfig
+from emberline.sections.moments import moment_of, time_text
+from emberline.sections.patterns import IdPatterns, id_rules, regular_expression
+from emberline.sections.raw import RowsConfig
+
+
+class ColumnsConfig(Section):
+    """Which input column is which: a name, or, for CSV without a header, a position counted
+    from 1.
+    """
+
+    user_id: str | Positive
+    item_id: str | Positive
+    value: str | Positive | None = None
+    timestamp: str | Positive | None = None
+    title: str | Positive | None = None
+    event: str | Positive | None = None
+
+
+class RejectRule(Section):
+    """Rows in whose `column` the regular expression `pattern` is found are rejected, for `reason`.
+
+    A missing text counts as the empty one: `pattern = "^$"` rejects rows without any.
+    """
+
+    column: str | Positive
+    pattern: str
+    reason: Annotated[str, Field(min_length=1)]
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_regular_expression(cls, pattern: str) -> str:
+        return regular_expression(pattern)
+
+
+class RatingsConfig(RowsConfig):
+    """What the raw interactions look like, what counts as clean, and what is held out.
+
+    `clean_user_ids` and `clean_item_ids` replace what a pattern finds in ids. `timestamp_format` is
+    `seconds`, `milliseconds` or `microseconds` since 1970, `iso`, or a format of strptime
+    (`%d.%m.%Y %H:%M`) or of Java (`dd.MM.yyyy HH:mm`); times without a zone are UTC. A row counts
+    as much as the `weights` of its `columns.event`, times `columns.value` where there is one;
+    events that are not listed weigh `default_weight`, without which they are rejected, and events
+    that weigh 0 are left out. So are those earlier than `since`, not before `until`, or more than
+    `last_days` before the newest one. Of several rows of a user and an item, `keep` says what
+    counts: their sum, which is the default for counts and weighted events, else the latest.
+    """
+
+    columns: ColumnsConfig
+    user_ids: Literal["text", "integer"] = "text"
+    item_ids: Literal["text", "integer"] = "text"
+    clean_user_ids: IdPatterns = ()
+    clean_item_ids: IdPatterns = ()
+    value: Literal["rating", "count", "one"] = "rating"
+    min_value: float | None = None
+    max_value: float | None = None
+    weights: dict[str, Annotated[float, Field(ge=0, strict=False)]] = Field({})
+    default_weight: Annotated[float, Field(ge=0)] | None = None
+    timestamp_format: str = "seconds"
+    since: str | None = None
+    until: str | None = None
+    last_days: Annotated[float, Field(gt=0)] | None = None
+    reject: Annotated[tuple[RejectRule, ...], Field(strict=False)] = ()
+    keep: Literal["latest", "sum", "max"] = "latest"
+    min_user_ratings: Positive = 1
+    min_item_ratings: Positive = 1
+    holdout: HoldoutConfig = HoldoutConfig()
+    seed: Seed = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counts_are_added(cls, section: Any) -> Any:
+        if isinstance(section, dict) and (
+            section.get("value") == "count" or section.get("weights")
+        ):
+            return {"keep": "sum"} | section
+        return section
+
+    @field_validator("timestamp_format")
+    @classmethod
+    def _is_format(cls, written: str) -> str:
+        try:
+            times.check(written)
+        except times.FormatError as error:
+            raise ValueError(
+                f"{written!r} {error}; expected seconds, milliseconds, microseconds, iso, "
+                "or a format such as %d.%m.%Y %H:%M or dd.MM.yyyy HH:mm"
+            ) from None
+        return written
+
+    @field_validator("since", "until", mode="before")
+    @classmethod
+    def _toml_time(cls, moment: Any) -> Any:
+        return moment.isoformat() if isinstance(moment, date) else moment
+
+    @field_validator("since", "until")
+    @classmethod
+    def _is_time(cls, moment: str | None) -> str | None:
+        return time_text(moment)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.value == "rating" and self.columns.value is None:
+            raise ValueError(
+                'value = "rating" needs columns.value (use value = "one" to count every event as 1)'
+            )
+        if self.value == "one" and self.columns.value is not None:
+            raise ValueError(
+                'value = "one" ignores columns.value: remove it, or use value = "count"'
+            )
+        self._weights_fit()
+        if self.columns.timestamp is None:
+            wanted = {"since": self.since, "until": self.until, "last_days": self.last_days}
+            wanted |= {f'holdout.by = "{self.holdout.by}"': self.holdout.by in ("time", "last")}
+            if asking := [name for name, value in wanted.items() if value]:
+                raise ValueError(f"{asking[0]} needs columns.timestamp")
+        mapped = [*self.columns.what().values(), *(rule.column for rule in self.reject)]
+        if not self.header and any(isinstance(column, str) for column in mapped):
+            raise ValueError("without a header, columns are positions counted from 1, not names")
+        return self
+
+    def _weights_fit(self) -> None:
+        if bool(self.weights) != (self.columns.event is not None):
+            raise ValueError(
+                "weights are of the events that columns.event names: set both, or neither"
+            )
+        if self.weights and self.value == "rating":
+            raise ValueError(
+                'weights are for events that count: set value = "one", or "count" with'
+                " columns.value"
+            )
+        if self.default_weight is not None and not self.weights:
+            raise ValueError(
+                "default_weight is for events that weights does not list: set weights, too"
+            )
+
+    def rules(self) -> EventRules:
+        """What is clean, as Spark's workers take it."""
+        return EventRules(
+            columns=frozenset(name for name, column in self.columns if column is not None),
+            texts=self.text_rules(),
+            users=id_rules(self.user_ids, self.clean_user_ids),
+            items=id_rules(self.item_ids, self.clean_item_ids),
+            numbers=self.number_rules(),
+            value=self.value,
+            min_value=self.min_value,
+            max_value=self.max_value,
+            weights=self.weights,
+            default_weight=self.default_weight,
+            timestamp_format=self.timestamp_format,
+            since=moment_of(self.since),
+            until=moment_of(self.until),
+            reject=tuple((rule.pattern, rule.reason) for rule in self.reject),
+        )
+
+    def wanted(self) -> dict[str, str | int]:
+        """The input's columns by the names that the rules have for them."""
+        columns = {name: column for name, column in self.columns if column is not None}
+        return columns | {f"_rule_{i}": rule.column for i, rule in enumerate(self.reject)}

@@ -1,0 +1,62 @@
+"""The section [recommend]: lists for every user."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from emberline.cleaning.attributes import AttributeRules
+from emberline.sections.base import Positive, Section
+from emberline.sections.patterns import IdPatterns, id_rules
+from emberline.sections.raw import TextConfig
+
+
+class ItemListConfig(TextConfig):
+    """Items by their outside ids: the column `item_id` of CSV, JSON or Parquet files.
+
+    In a text file with an id a line and no header, `header = false` and `item_id = 1`.
+    """
+
+    item_id: str | Positive = "item_id"
+    ids: Literal["text", "integer"] = "text"
+    clean_ids: IdPatterns = ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not self.header and isinstance(self.item_id, str):
+            raise ValueError(
+                "without a header, columns are positions counted from 1, not names: set item_id = 1"
+            )
+        return self
+
+    def rules(self) -> AttributeRules:
+        """What an id of the list is, as Spark's workers take it."""
+        return AttributeRules(
+            frozenset({"id"}), texts=self.text_rules(), ids=id_rules(self.ids, self.clean_ids)
+        )
+
+
+class RecommendConfig(Section):
+    """Top-k lists for every user: by `model` where it has an answer, filled up with what is
+    popular.
+
+    Where the pipeline predicts factors, items without ratings compete by those, and `cold_share` of
+    each list's places are set aside for them. With `candidates`, a file's path or an item list,
+    only those items are recommended (what is in stock); those in `exclude` never are (what is
+    recalled).
+    """
+
+    model: Literal["als", "item-neighbors", "user-neighbors"] = "als"
+    top_k: Positive = 10
+    cold_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    candidates: ItemListConfig | None = None
+    exclude: ItemListConfig | None = None
+
+    @property
+    def limits_items(self) -> bool:
+        """Whether a list says which items may be recommended."""
+        return self.candidates is not None or self.exclude is not None
+
+    @field_validator("candidates", "exclude", mode="before")
+    @classmethod
+    def _path_alone(cls, items: Any) -> Any:
+        return {"path": items} if isinstance(items, str) else items

@@ -1,0 +1,27 @@
+"""The section [spark]: where Spark runs."""
+
+import re
+
+from pydantic import field_validator
+
+from emberline.sections.base import Positive, Section, where
+
+
+class SparkConfig(Section):
+    """Where Spark runs when `emberline run` starts it; under spark-submit the cluster's own
+    settings come first.
+    """
+
+    master: str = where("local[*]")
+    driver_memory: str = where("2g", pattern=r"^\d+[kmgt]$")
+    shuffle_partitions: Positive | None = where(None)
+    conf: dict[str, str] = where({})
+
+    @field_validator("master")
+    @classmethod
+    def _is_master(cls, master: str) -> str:
+        if not re.match(r"local(\[|$)|local-cluster\[|yarn$|spark://|k8s://", master):
+            raise ValueError(
+                f"expected local[*], spark://HOST:PORT, yarn or k8s://HOST:PORT, found {master!r}"
+            )
+        return master
