@@ -37,8 +37,9 @@ from harness import CORES, Figures, Report, Subject
 from PIL import Image, ImageOps
 from simplejpeg import decode_jpeg
 
-from emberline import runner, stages
+from emberline import stages
 from emberline.datasets.manifest import load
+from emberline.runs import runner
 from emberline.sections.config import Config
 
 Pixels = npt.NDArray[np.uint8]

@@ -19,9 +19,10 @@ import harness
 import shapes
 from harness import Figures, Subject
 
-from emberline import pipelines, runner, stages
+from emberline import pipelines, stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets import storage
+from emberline.runs import runner
 
 MODELS = ("als", "item-neighbors")
 METRIC = "ndcg@10"

@@ -32,8 +32,9 @@ import numpy as np
 from harness import Figures, Report, Subject
 from pictures import SHAPE, in_memory, pictures, publish
 
-from emberline import runner, stages
+from emberline import stages
 from emberline.datasets.manifest import load
+from emberline.runs import runner
 from emberline.sections.cnn import CnnConfig
 from emberline.sections.config import Config
 

@@ -20,11 +20,12 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pyspark.sql import SparkSession
 
-from emberline import pipelines, runner, stages
+from emberline import pipelines, stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets.remote import RemotePath
 from emberline.datasets.storage import Location
-from emberline.runner import Outcome
+from emberline.runs import runner
+from emberline.runs.runner import Outcome
 from emberline.sections.spark import SparkConfig
 from emberline.spark import session
 

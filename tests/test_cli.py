@@ -16,14 +16,14 @@ import pytest
 import typer
 
 from emberline import cli
-from emberline import status as statuses
 from emberline.datasets import lock
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
 from emberline.datasets.parts import write_file, write_part
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.errors import DataError
-from emberline.status import Status
+from emberline.runs import status as statuses
+from emberline.runs.status import Status
 
 PIPELINE = """
 [ratings]

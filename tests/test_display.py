@@ -14,7 +14,8 @@ from rich.text import Text
 from emberline import display
 from emberline.datasets.lookup import Recommendation
 from emberline.datasets.manifest import Manifest, Part, ProducedBy
-from emberline.runner import Decision, Outcome
+from emberline.runs.plan import Decision
+from emberline.runs.runner import Outcome
 from emberline.stages import STAGES, Stage
 
 STAGE: dict[str, Stage] = {stage.name: stage for stage in STAGES}

@@ -116,12 +116,12 @@ def test_a_line_has_time_level_and_logger_and_is_written_once(
     logger: logging.Logger, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     logs.configure()
-    logging.getLogger("emberline.runner").info(event("stage_started", stage="train-als"))
+    logging.getLogger("emberline.runs.runner").info(event("stage_started", stage="train-als"))
     out, err = capsys.readouterr()
     assert out == ""
     assert caplog.records == [], "handlers of the root logger would write it again"
     assert re.fullmatch(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO emberline\.runner stage_started"
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO emberline\.runs\.runner stage_started"
         r" stage=train-als\n",
         err,
     )

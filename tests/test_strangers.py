@@ -22,7 +22,7 @@ from emberline.datasets.parts import write_file
 from emberline.datasets.prune import prune
 from emberline.errors import EmberlineError, ManifestError
 from emberline.publish import releases
-from emberline.runner import new_run_id
+from emberline.runs.stage_run import new_run_id
 
 HOSTILE: tuple[Any, ...] = (
     None, True, -1, 0.5, 2**70, float("nan"), "", "x", "12", "a\0b", "../..", "/etc/passwd", "\x1b[31m", "[/red]", "[link=x]",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from emberline import pipelines, runner, stages
+from emberline import pipelines, stages
 from emberline.datasets import lookup, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.lookup import Recommendation
@@ -27,7 +27,10 @@ from emberline.datasets.storage import Location
 from emberline.doctor import beginning
 from emberline.errors import ConfigError, SchemaError
 from emberline.publish.releases import current_root
-from emberline.runner import Decision, Listener, Outcome
+from emberline.runs import plan as plans
+from emberline.runs import runner
+from emberline.runs.plan import Decision
+from emberline.runs.runner import Listener, Outcome
 from emberline.sections.config import Config
 
 if TYPE_CHECKING:
@@ -149,7 +152,7 @@ def plan(
     does not start.
     """
     config = _load(pipeline, root, settings, day)
-    return runner.plan(
+    return plans.plan(
         config, storage.locate(config.root), stages.select(config, only, start), force
     )
 

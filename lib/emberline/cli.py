@@ -15,8 +15,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from emberline import display, logs, pipelines, runner, stages
-from emberline import status as statuses
+from emberline import display, logs, pipelines, stages
 from emberline.datasets import disk, lookup, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
@@ -33,6 +32,9 @@ from emberline.init.command import init
 from emberline.launch.stop import EXIT_CODE, Stop
 from emberline.publish import gates, releases
 from emberline.report import open as report
+from emberline.runs import plan as plans
+from emberline.runs import runner
+from emberline.runs import status as statuses
 from emberline.schedule import files as schedules
 from emberline.schedule import job, programs
 from emberline.schedule.calendar import At
@@ -206,7 +208,7 @@ def plan(
         return
     _refuse(style, {"--at": at, "--to": to, "--submit": submit})
     config = _load(pipeline, root, set_, day)
-    decisions = runner.plan(
+    decisions = plans.plan(
         config, storage.locate(config.root), stages.select(config, only, from_), force
     )
     display.show_plan(display.make_console(), decisions, style)

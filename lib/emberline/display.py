@@ -37,8 +37,9 @@ from emberline.logs import one_line, public
 from emberline.publish import trivial
 from emberline.publish.releases import Release
 from emberline.publish.trivial import Loss
-from emberline.runner import Decision, Outcome
-from emberline.status import Status
+from emberline.runs.plan import Decision
+from emberline.runs.runner import Outcome
+from emberline.runs.status import Status
 
 # of tables that go to a file or another program, where there is no terminal to ask
 _PIPE_WIDTH = 130

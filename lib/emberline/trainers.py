@@ -9,7 +9,7 @@ from emberline.datasets.manifest import Manifest
 from emberline.launch.child import Message
 from emberline.launch.cluster import Environment
 from emberline.launch.supervise import Launcher, Limits, Work, supervise
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 
 WORKER = "emberline.cnn.worker"
 # of TensorFlow's own lines, warnings and what is worse

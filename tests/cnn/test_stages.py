@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emberline import runner, stages
+from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets import rows, storage
 from emberline.datasets.remote import RemotePath
@@ -25,6 +25,7 @@ from emberline.datasets.storage import Location
 from emberline.errors import DataError, TrainingError
 from emberline.launch import local
 from emberline.launch.child import Child
+from emberline.runs import runner
 from emberline.sections.config import Config
 
 Publish = Callable[..., None]
@@ -240,8 +241,9 @@ def start(config: Config, root: Path) -> "subprocess.Popen[str]":
     """Train in a process group of its own."""
     (root / "pipeline.json").write_text(config.model_dump_json())
     program = (
-        "import sys; from pathlib import Path; from emberline import logs, runner, stages; from"
-        " emberline.sections.config import Config\nroot = Path(sys.argv[1]); config ="
+        "import sys; from pathlib import Path; from emberline import logs, stages; from"
+        " emberline.runs import runner; from emberline.sections.config"
+        " import Config\nroot = Path(sys.argv[1]); config ="
         " Config.model_validate_json((root / 'pipeline.json').read_text())\nlogs.configure('INFO');"
         " runner.run(config, root, stages.select(config, only='train-cnn'))\nassert 'tensorflow'"
         " not in sys.modules and 'pyspark' not in sys.modules"

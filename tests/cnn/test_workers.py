@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emberline import pipelines, runner, stages, trainers
+from emberline import pipelines, stages, trainers
 from emberline.datasets import manifest as manifests
 from emberline.errors import ConfigError
 from emberline.launch import cluster
 from emberline.launch.local import Local
 from emberline.launch.network import PrivateNetwork
-from emberline.runner import StageRun
+from emberline.runs import runner
+from emberline.runs.stage_run import StageRun, new_run_id
 from emberline.sections.config import Config
 
 Publish = Callable[..., None]
@@ -316,7 +317,7 @@ def stage_run(pipeline: Path, root: Path, *overrides: str) -> StageRun:
     config: Config = pipelines.load(pipeline, overrides)
     (stage,) = stages.select(config, only="train-cnn")
     inputs = {name: manifests.load(root, name) for name in stage.reads(config)}
-    return StageRun(config, stage, root, inputs, "0" * 64, runner.new_run_id())
+    return StageRun(config, stage, root, inputs, "0" * 64, new_run_id())
 
 
 @pytest.mark.faults

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline import pipelines, runner, stages
+from emberline import pipelines, stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
+from emberline.runs import runner
 from emberline.sections.config import Config
 
 # What a table is sorted by before it is compared.

@@ -20,9 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline import pipelines, runner, stages
+from emberline import pipelines, stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
+from emberline.runs import plan as plans
+from emberline.runs import runner
 from emberline.sections.config import Config
 from emberline.stages import STAGES, Stage
 
@@ -255,7 +257,7 @@ def test_changing_the_rank_reruns_what_depends_on_it_and_nothing_else(
     changed = pipelines.load(pipeline, ["als.rank=3"])
     planned = {
         decision.stage.name: decision
-        for decision in runner.plan(changed, finished, stages.select(changed))
+        for decision in plans.plan(changed, finished, stages.select(changed))
     }
     upstream = {
         "generate-shop",
@@ -273,7 +275,7 @@ def test_a_run_does_what_was_planned(spark: SparkSession, pipeline: Path, copy: 
     changed = pipelines.load(pipeline, ["als.rank=3"])
     planned = {
         decision.stage.name: decision.action
-        for decision in runner.plan(changed, copy, stages.select(changed))
+        for decision in plans.plan(changed, copy, stages.select(changed))
     }
     outcomes = runner.run(changed, copy, stages.select(changed))
     assert {outcome.stage.name: outcome.action for outcome in outcomes} == planned
@@ -293,7 +295,7 @@ def test_changing_where_it_runs_reruns_nothing(
     setting: str, pipeline: Path, finished: Path
 ) -> None:
     changed = pipelines.load(pipeline, [setting])
-    decisions = runner.plan(changed, finished, stages.select(changed))
+    decisions = plans.plan(changed, finished, stages.select(changed))
     assert {decision.action for decision in decisions} == {"skip"}
 
 

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from emberline import pipelines, runner, stages
+from emberline import pipelines, stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Manifest, Part, ProducedBy, commit, run_folder
 from emberline.datasets.parts import write_file, write_part
 from emberline.datasets.schema import TABLES, fields_of
+from emberline.runs import runner
 
 RUN_ID = "20250102T030405-00000000"
 FINGERPRINT = "abcdef012345" + "0" * 52

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from emberline import status
 from emberline.datasets import manifest as manifests
 from emberline.datasets.prune import prune
 from emberline.datasets.sketch import Sketch
-from emberline.status import Status
+from emberline.runs import status
+from emberline.runs.status import Status
 
 Report = Callable[..., Any]
 Write = Callable[..., None]

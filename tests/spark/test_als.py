@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline import runner, stages
+from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.errors import ConfigError
+from emberline.runs import runner
 from emberline.sections.config import Config
 
 Factors = dict[int, np.ndarray]

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline import runner, stages
+from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
 from emberline.errors import DataError, EmptyDatasetError, SchemaError
+from emberline.runs import runner
 from emberline.sections.config import Config
 
 Row = dict[str, Any]

@@ -152,6 +152,6 @@ def test_executors_load_no_tensorflow_no_pydantic_and_no_stage(
         "keras",
         "pydantic",
         "emberline.sections.config",
-        "emberline.runner",
+        "emberline.runs",
         "emberline.spark",
     }

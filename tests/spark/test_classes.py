@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline import runner, stages
+from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.errors import EmptyDatasetError
+from emberline.runs import runner
 from emberline.sections.config import Config
 
 Row = dict[str, Any]

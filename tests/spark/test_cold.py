@@ -15,13 +15,14 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from emberline import runner, stages
+from emberline import stages
 from emberline.cf.kernels import Landmarks
 from emberline.cf.regression import Inputs
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
 from emberline.errors import EmptyDatasetError
-from emberline.runner import StageRun
+from emberline.runs import runner
+from emberline.runs.stage_run import StageRun
 from emberline.sections.config import Config
 from emberline.spark import cold
 from emberline.spark.cold import metric_rows, neighbor_means, oracle, ranks_of, regressions

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError, ManifestError
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.config import Config
 from emberline.spark import frames, session
 from emberline.spark.session import Engine

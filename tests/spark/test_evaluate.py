@@ -12,10 +12,11 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from emberline import runner, stages
+from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.errors import EmptyDatasetError
-from emberline.runner import StageRun
+from emberline.runs import runner
+from emberline.runs.stage_run import StageRun
 from emberline.sections.config import Config
 from emberline.sections.ratings import RatingsConfig
 from emberline.spark.evaluate import _protocol

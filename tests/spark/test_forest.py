@@ -13,9 +13,10 @@ from pyspark.ml.linalg import Vectors
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from emberline import runner, stages
+from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.errors import EmptyDatasetError
+from emberline.runs import runner
 from emberline.sections.config import Config
 from emberline.spark import forest
 

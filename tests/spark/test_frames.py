@@ -17,7 +17,7 @@ from emberline.datasets import manifest as manifests
 from emberline.datasets.parts import PARTITION, write_parts
 from emberline.datasets.schema import ITEM_FACTORS, RATINGS, TABLES
 from emberline.errors import SchemaError
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.config import Config
 from emberline.spark import frames
 
@@ -269,7 +269,7 @@ def test_executors_that_write_parts_load_no_tensorflow_no_pydantic_and_no_stage(
         "keras",
         "pydantic",
         "emberline.sections.config",
-        "emberline.runner",
+        "emberline.runs",
         "emberline.spark",
         "emberline.cli",
     }

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 from pyspark.sql import DataFrame, SparkSession
 
-from emberline import runner, stages
+from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.errors import DataError
+from emberline.runs import runner
 from emberline.sections.config import Config
 from emberline.spark.ids import Known, extend
 

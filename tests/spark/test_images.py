@@ -21,12 +21,13 @@ import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 
-from emberline import runner, stages
+from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets.storage import RawFile
 from emberline.errors import ConfigError, DataError, EmptyDatasetError, SchemaError
 from emberline.images.decode import Shape
 from emberline.images.tasks import decode_encoded
+from emberline.runs import runner
 from emberline.sections.config import Config
 from emberline.spark.images import splits_of
 
@@ -752,6 +753,6 @@ def test_executors_that_decode_or_score_load_no_tensorflow_and_no_pydantic(
         "keras",
         "pydantic",
         "emberline.sections.config",
-        "emberline.runner",
+        "emberline.runs",
         "emberline.spark",
     }

@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from emberline import pipelines, runner, stages
+from emberline import pipelines, stages
 from emberline.datasets import manifest as manifests
 from emberline.errors import ConfigError, DataError, EmptyDatasetError
-from emberline.runner import Outcome
+from emberline.runs import runner
+from emberline.runs.runner import Outcome
 from emberline.sections.ratings import RatingsConfig
 from emberline.spark import frames
 from emberline.spark.ratings import cleaning, drop_rare, latest_titles, merge_duplicates

@@ -18,11 +18,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline import runner, stages
+from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets.lookup import recommendations_of
 from emberline.datasets.schema import TABLES
 from emberline.errors import DataError, EmptyDatasetError
+from emberline.runs import plan as plans
+from emberline.runs import runner
 from emberline.sections.config import Config
 from emberline.spark.recommend import fill_up, mix, model_pieces, top_unseen
 from emberline.spark.scan import Scan
@@ -644,9 +646,9 @@ def test_only_candidates_are_recommended_and_nothing_excluded(listing: tuple[Con
         assert lists[user] == [
             (item, pytest.approx(scores[item], abs=2e-5), rung[item]) for item in best
         ]
-    assert [decision.action for decision in runner.plan(config, root, stage)] == ["skip"]
+    assert [decision.action for decision in plans.plan(config, root, stage)] == ["skip"]
     Path(config.recommend.exclude.path).write_text("rated 0\n")
-    assert [decision.reason for decision in runner.plan(config, root, stage)] == [
+    assert [decision.reason for decision in plans.plan(config, root, stage)] == [
         "recalled.txt changed"
     ]
 

@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline import pipelines, runner, stages
+from emberline import pipelines, stages
 from emberline.datasets import manifest as manifests
-from emberline.runner import Outcome
+from emberline.runs import runner
+from emberline.runs.runner import Outcome
 
 Pair = tuple[str, str]
 PIPELINES = Path(__file__).parents[2] / "jobs" / "pipelines"

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline import pipelines, runner, stages
+from emberline import pipelines, stages
 from emberline.datasets.remote import RemotePath
 from emberline.errors import ConfigError
+from emberline.runs import runner
 
 WithinReach = Callable[[int], set[tuple[int, int]]]
 

@@ -14,10 +14,11 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from emberline import runner, stages
+from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
+from emberline.runs import runner
 from emberline.sections.config import Config
 
 Row = dict[str, Any]

@@ -10,7 +10,7 @@ from typing import Self
 
 from emberline import trainers
 from emberline.launch.local import Local
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.config import Config
 
 

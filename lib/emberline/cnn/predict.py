@@ -22,7 +22,7 @@ from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES
 from emberline.errors import SchemaError
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.predict import PredictConfig
 
 _TOP = 5

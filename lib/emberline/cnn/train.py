@@ -32,7 +32,7 @@ from emberline.cnn.trainer import NotFiniteError, Trainer, make_optimizer
 from emberline.datasets.parts import write_file
 from emberline.errors import Preempted, TrainingError
 from emberline.logs import event
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.cnn import CnnConfig
 
 log = logging.getLogger(__name__)

@@ -9,14 +9,15 @@ import traceback
 from dataclasses import asdict
 from typing import Any, NoReturn
 
-from emberline import logs, runner
+from emberline import logs
 from emberline.datasets import disk, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError, WorkerError
 from emberline.launch import memory
 from emberline.launch.child import Requests, error_message
-from emberline.runner import StageRun
+from emberline.runs import package
+from emberline.runs.stage_run import StageRun
 from emberline.sections.config import Config
 from emberline.stages import STAGES
 
@@ -39,7 +40,7 @@ def _answer(request: dict[str, Any], requests: Requests) -> None:
     try:
         logs.configure(request["verbosity"])
         run = _stage_run(request, requests)
-        runner.resolve(run.stage.target)(run)
+        package.resolve(run.stage.target)(run)
         outputs = {name: asdict(manifest) for name, manifest in run.outputs.items()}
         requests.send(done=True, outputs=outputs, metrics=run.metrics)
     except EmberlineError as error:

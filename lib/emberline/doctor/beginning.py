@@ -4,12 +4,12 @@ and takes no second to see.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from emberline import runner
 from emberline.datasets.storage import Location
 from emberline.doctor import account, clock, places, spark
 from emberline.doctor.check import Check
 from emberline.doctor.probes import Probes
 from emberline.errors import ConfigError
+from emberline.runs import plan as plans
 from emberline.sections.config import Config
 from emberline.stages import Stage
 
@@ -28,7 +28,7 @@ def check(
         (line for line in _look(config, stages, environment) if line.state == "error"), None
     )
     if wrong and any(
-        decision.action == "run" for decision in runner.plan(config, root, stages, force)
+        decision.action == "run" for decision in plans.plan(config, root, stages, force)
     ):
         raise ConfigError(f"{wrong.name}: {wrong.found}; {wrong.remedy}")
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from emberline import pipelines, runner, stages
+from emberline import pipelines, stages
 from emberline.datasets import storage
 from emberline.datasets.storage import Location, RawFile
 from emberline.doctor.check import Check, error, ok, warning
 from emberline.errors import EmberlineError
 from emberline.look.examine import look
 from emberline.look.sources import of_stage
+from emberline.runs import plan as plans
 from emberline.sections.config import Config
 from emberline.stages import Stage, split_dataset_path
 
@@ -106,7 +107,7 @@ def check_datasets(target: Target) -> list[Check]:
     if not target.stages or target.root is None:
         return []
     try:
-        decisions = runner.plan(target.config, target.root, target.stages)
+        decisions = plans.plan(target.config, target.root, target.stages)
     except (EmberlineError, OSError) as failure:
         return [error("datasets", str(failure), "emberline plan says more")]
     todo = sum(decision.action == "run" for decision in decisions)

@@ -24,7 +24,7 @@ from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, DataError, GateError, ManifestError
 from emberline.publish import gates, trivial
 from emberline.publish.gates import Gate, Measure, Verdict
-from emberline.runner import new_run_id
+from emberline.runs.stage_run import new_run_id
 
 SERVED = (
     "recommendations",

@@ -9,13 +9,14 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from emberline import stages, status
+from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import ProducedBy
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError
 from emberline.logs import is_secret, public
 from emberline.report.text import moment, started
+from emberline.runs import status
 from emberline.sections.base import Section
 from emberline.sections.config import Config
 from emberline.stages import Stage

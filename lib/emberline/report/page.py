@@ -25,7 +25,7 @@ from emberline.report import (
 )
 from emberline.report.open import FILE, stable_path
 from emberline.report.text import finished, moment, started
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.report import ReportConfig
 
 _SIZES = {

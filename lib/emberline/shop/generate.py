@@ -5,7 +5,7 @@ artifact `shop`.
 import pyarrow as pa
 
 from emberline.datasets.parts import write_file, write_part
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.shop import ShopConfig
 from emberline.shop.catalogue import SHAPES, Catalogue, make_catalogue
 from emberline.shop.events import make_events

@@ -35,7 +35,7 @@ from emberline.datasets.manifest import Dataset
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError
 from emberline.logs import event
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.als import AlsConfig
 from emberline.sections.config import Config
 from emberline.spark import als_plan, frames, rating_blocks, validation

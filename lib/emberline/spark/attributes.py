@@ -17,7 +17,7 @@ from emberline.cleaning import attributes
 from emberline.cleaning.attributes import LISTS, SINGLE, AttributeRules
 from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError, EmptyDatasetError
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.attributes import AttributesConfig, AttributeSourceConfig
 from emberline.spark import frames, ids, rejects
 from emberline.spark.raw import Cleaning, read_raw

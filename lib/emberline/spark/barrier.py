@@ -23,7 +23,7 @@ from emberline.launch.child import Inbox, error_message
 from emberline.launch.cluster import Environment
 from emberline.launch.remote import Meeting, Remote
 from emberline.logs import event
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.cnn import CnnConfig
 
 Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]

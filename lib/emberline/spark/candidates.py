@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.logs import event
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.recommend import ItemListConfig, RecommendConfig
 from emberline.spark import ids
 from emberline.spark.attributes import cleaning

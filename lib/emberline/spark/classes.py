@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from emberline.cf.blocks import Float64
 from emberline.cf.metrics import per_class, protocol
 from emberline.errors import EmptyDatasetError
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.spark.sketches import sketch
 
 SUBJECTS = {"predicted_classes": "cnn", "forest_classes": "forest"}

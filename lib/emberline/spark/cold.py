@@ -33,7 +33,7 @@ from emberline.cf.regression import Inputs
 from emberline.cf.ridge import Moments, choose
 from emberline.errors import EmptyDatasetError
 from emberline.images import tasks as image_tasks
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.evaluate import EvaluateConfig
 from emberline.spark import als, frames, protocols
 from emberline.spark.frames import spark_schema

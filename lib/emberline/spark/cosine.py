@@ -23,7 +23,7 @@ from emberline.cf.cosine import Damping
 from emberline.cf.entries import PIECES, scatter
 from emberline.errors import DataError
 from emberline.logs import event
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.cosine import CosineConfig
 from emberline.spark import frames
 from emberline.spark.frames import spark_schema

@@ -20,7 +20,7 @@ from emberline.cf import tasks
 from emberline.cf.metrics import Sums, measured, protocol, ranking_names
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.evaluate import EvaluateConfig
 from emberline.spark import classes, cold, frames, protocols, rating_errors
 from emberline.spark.candidates import within

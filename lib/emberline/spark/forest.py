@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from emberline.datasets import storage
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.forest import ForestConfig
 from emberline.spark import frames
 

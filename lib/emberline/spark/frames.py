@@ -19,7 +19,7 @@ from emberline.datasets.rows import Task
 from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
 from emberline.errors import SchemaError
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 
 _SPARK_TYPES: dict[pa.DataType, T.DataType] = {
     pa.bool_(): T.BooleanType(),

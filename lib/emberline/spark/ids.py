@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.spark import frames
 
 ID_TABLES = {"user": ("users", "user_attributes"), "item": ("items", "item_attributes", "images")}

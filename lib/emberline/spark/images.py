@@ -28,7 +28,7 @@ from emberline.images.containers import NotThisFormatError
 from emberline.images.decode import Shape
 from emberline.logs import event
 from emberline.records import parquet
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.images import ImageColumnsConfig, ImagesConfig
 from emberline.spark import frames, ids, row_groups
 from emberline.spark.frames import spark_schema

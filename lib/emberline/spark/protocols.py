@@ -4,7 +4,7 @@ ratings these are.
 
 from typing import Any
 
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.ratings import RatingsConfig
 from emberline.sections.raw import RowsConfig
 

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from emberline.cf import tasks
 from emberline.cf.metrics import measured
 from emberline.datasets.manifest import Dataset
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.cosine import CosineConfig
 from emberline.spark import frames, neighborhood
 from emberline.spark.biases import Biases

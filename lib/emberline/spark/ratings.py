@@ -20,7 +20,7 @@ from emberline.cleaning import events
 from emberline.cleaning.events import EventRules
 from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError, EmptyDatasetError
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.ratings import RatingsConfig
 from emberline.spark import frames, ids, rejects
 from emberline.spark.raw import Cleaning, count_raw, read_raw

@@ -23,7 +23,7 @@ from pyspark.sql import functions as F
 from emberline.cf.tasks import EXCLUDED
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.recommend import RecommendConfig
 from emberline.spark import frames
 from emberline.spark.candidates import allowed, within

@@ -24,7 +24,8 @@ from emberline.errors import ConfigError, EmberlineError, SchemaError
 from emberline.launch.sieve import sifted
 from emberline.launch.stop import handler_kept
 from emberline.logs import may_be_secret, public
-from emberline.runner import StageRun, resolve, sources
+from emberline.runs.package import resolve, sources
+from emberline.runs.stage_run import StageRun
 from emberline.sections.config import Config
 from emberline.sections.spark import SparkConfig
 from emberline.spark import failures

@@ -17,7 +17,7 @@ from emberline.cf.blocks import Float64
 from emberline.cf.metrics import Sums
 from emberline.datasets.sharding import GROUP_BYTES, GROUP_ROWS
 from emberline.errors import EmptyDatasetError
-from emberline.runner import StageRun
+from emberline.runs.stage_run import StageRun
 from emberline.sections.shards import ShardsConfig
 from emberline.spark import frames
 

@@ -23,8 +23,6 @@ import pyarrow as pa
 import pytest
 
 import emberline
-from emberline import runner
-from emberline import status as statuses
 from emberline.datasets import inputs
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Manifest
@@ -40,7 +38,12 @@ from emberline.errors import (
     StorageError,
     TrainingError,
 )
-from emberline.runner import Decision, Outcome, StageRun
+from emberline.runs import package, runner, stage_run
+from emberline.runs import plan as plans
+from emberline.runs import status as statuses
+from emberline.runs.plan import Decision
+from emberline.runs.runner import Outcome
+from emberline.runs.stage_run import StageRun
 from emberline.sections.config import Config
 from emberline.stages import Stage
 
@@ -210,7 +213,7 @@ def _run(
     there.
     """
     config = config or _config()
-    planned = runner.plan(config, root, stages, force)
+    planned = plans.plan(config, root, stages, force)
     outcomes = runner.run(config, root, stages, force=force)
     assert [(d.stage, d.action, d.reason) for d in planned if "runs before" not in d.reason] == [
         (o.stage, o.action, o.reason)
@@ -404,7 +407,7 @@ def test_a_missing_input_names_the_stage_to_run_first(root: Path) -> None:
         == f"cook reads user_factors, which is not in {root}; run train-als first"
     )
     with pytest.raises(ManifestError, match="run train-als first"):
-        runner.plan(_config(), root, [stage])
+        plans.plan(_config(), root, [stage])
 
 
 def test_outputs_of_two_runs_of_one_stage_are_not_read_together(root: Path) -> None:
@@ -724,7 +727,7 @@ def test_a_manifest_records_where_its_dataset_comes_from(root: Path) -> None:
         None,
         {},
     )
-    assert (by.stage, by.config["rank"], by.code) == ("grow", 4, runner.code_hash())
+    assert (by.stage, by.config["rank"], by.code) == ("grow", 4, package.code_hash())
     assert "blocks" not in by.config
     assert by.inputs == {
         "seeds": {"fingerprint": seeds.produced_by.fingerprint, "run_id": seeds.produced_by.run_id}
@@ -813,13 +816,13 @@ def test_content_is_read_where_nothing_but_times_differ_and_once(
     assert looked(lambda: runner.run(config, root, [READ_RAW])) == ["a.csv", "b.csv"]
     assert looked(lambda: runner.run(config, root, [READ_RAW])) == []
     os.utime(raw / "a.csv", ns=(0, 0))
-    assert looked(lambda: runner.plan(config, root, [READ_RAW])) == ["a.csv"]
+    assert looked(lambda: plans.plan(config, root, [READ_RAW])) == ["a.csv"]
     assert looked(lambda: runner.run(config, root, [READ_RAW])) == ["a.csv"]
     assert looked(lambda: runner.run(config, root, [READ_RAW])) == []
     write_file(b"c", raw, "c.csv")
     os.utime(raw / "b.csv", ns=(0, 0))
     # it runs whatever is in b.csv
-    assert looked(lambda: runner.plan(config, root, [READ_RAW])) == []
+    assert looked(lambda: plans.plan(config, root, [READ_RAW])) == []
 
 
 def test_without_a_record_of_what_was_read_new_times_rerun(root: Path, tmp_path: Path) -> None:
@@ -891,7 +894,7 @@ def test_other_files_of_the_same_artifact_rerun(root: Path) -> None:
 
 
 def test_a_plan_changes_nothing_and_sees_what_follows(root: Path) -> None:
-    assert [(d.action, d.reason) for d in runner.plan(_config(), root, FARM)] == [
+    assert [(d.action, d.reason) for d in plans.plan(_config(), root, FARM)] == [
         ("run", "never run here"),
         ("run", "sow runs before"),
         ("run", "grow runs before"),
@@ -899,7 +902,7 @@ def test_a_plan_changes_nothing_and_sees_what_follows(root: Path) -> None:
     assert not root.exists()
     _run(root, *FARM)
     before = _tree(root)
-    assert [(d.action, d.reason) for d in runner.plan(_config(rank=9), root, FARM)] == [
+    assert [(d.action, d.reason) for d in plans.plan(_config(rank=9), root, FARM)] == [
         ("skip", "up to date"),
         ("run", "als.rank was 4, is 9"),
         ("run", "grow runs before"),
@@ -928,7 +931,7 @@ def test_log_lines_tell_the_story(root: Path, log: pytest.LogCaptureFixture) -> 
 
 
 def test_run_ids_sort_by_time_and_never_repeat() -> None:
-    ids = [runner.new_run_id() for _ in range(50)]
+    ids = [stage_run.new_run_id() for _ in range(50)]
     assert len(set(ids)) == 50
     assert [run_id[:15] for run_id in ids] == sorted(run_id[:15] for run_id in ids)
     assert all(manifests.is_run_folder(manifests.run_folder("0" * 64, run_id)) for run_id in ids)
@@ -970,8 +973,8 @@ def _code_hash_of(place: Path) -> str:
     hashes of strings.
     """
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from emberline import runner;"
-        " print(runner.__file__, runner.code_hash())"
+        "import sys; sys.path.insert(0, sys.argv[1]); from emberline.runs import package;"
+        " print(package.__file__, package.code_hash())"
     )
     program = [sys.executable, "-c", code, str(place)]
     done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=True)
@@ -984,7 +987,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from emberline.datasets import lock
-from emberline.status import Status, write
+from emberline.runs.status import Status, write
 
 root = Path(sys.argv[1])
 with lock.hold(root):
@@ -1002,7 +1005,7 @@ def test_a_run_that_was_killed_is_told_on_the_next_look_and_settled_by_the_next_
     _run(root, SOW)
     subprocess.run([sys.executable, "-c", KILLED, str(root), "kill"], check=False)
     assert _status(root, "grow")["state"] == "running"
-    _, grow = runner.plan(_config(), root, [SOW, GROW])
+    _, grow = plans.plan(_config(), root, [SOW, GROW])
     assert re.fullmatch(
         r"never run here; its last run, at work since 20\S+, was killed", grow.reason
     )

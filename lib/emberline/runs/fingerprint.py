@@ -1,0 +1,67 @@
+"""What decides the result of a stage, as one sha256."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from emberline.datasets.manifest import Dataset, ProducedBy
+from emberline.datasets.storage import RawFile
+from emberline.runs.package import code_hash
+from emberline.sections.config import Config
+from emberline.stages import Stage
+
+
+def fingerprint_of(
+    config: Config, stage: Stage, inputs: dict[str, Dataset], raw: Mapping[str, Sequence[RawFile]]
+) -> str:
+    """sha256 of all that decides the stage's result."""
+    content = {
+        "stage": stage.name,
+        "config": stage.settings(config).what(),
+        "inputs": {name: dataset.manifest.identity() for name, dataset in inputs.items()},
+        "raw": [_raw_identity(path, raw) for path in stage.raw(config)],
+        "code": code_hash(),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _raw_identity(path: str, raw: Mapping[str, Sequence[RawFile]]) -> list[Any]:
+    """What a stage knows of its raw files before it reads them; of an artifact's, which they
+    are: the rest is its identity.
+    """
+    return (
+        [[file.relative, file.size, file.modified] for file in raw[path]] if path in raw else [path]
+    )
+
+
+def what_changed(
+    config: Config, stage: Stage, inputs: dict[str, Dataset], before: ProducedBy
+) -> list[str]:
+    """The settings, inputs and code that are not those of the stage's last run."""
+    now = _flatten(stage.settings(config).what(), stage.section)
+    then = _flatten(before.config, stage.section)
+    changes = [
+        f"{key} was {then.get(key)!r}, is {now.get(key)!r}"
+        for key in now | then
+        if now.get(key) != then.get(key)
+    ]
+    changes += [
+        f"{name} is new"
+        for name, dataset in inputs.items()
+        if before.inputs.get(name) != dataset.manifest.identity()
+    ]
+    if before.code != code_hash():
+        changes.append("emberline's code changed")
+    return changes
+
+
+def _flatten(settings: dict[str, Any], prefix: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= (
+            _flatten(value, f"{prefix}.{key}")
+            if isinstance(value, dict)
+            else {f"{prefix}.{key}": value}
+        )
+    return flat
