@@ -178,7 +178,7 @@ def command(tmp_path: Path) -> Command:
         program = [
             sys.executable,
             "-c",
-            "from emberline.cli import main; main()",
+            "from emberline.cli.main import main; main()",
             *map(str, arguments),
         ]
         return subprocess.run(

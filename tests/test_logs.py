@@ -139,7 +139,7 @@ def test_configuring_again_changes_the_level_and_nothing_else(
 
 def test_importing_the_package_configures_nothing() -> None:
     code = (
-        "import logging, emberline.cli; print(logging.getLogger('emberline').handlers,"
+        "import logging, emberline.cli.app; print(logging.getLogger('emberline').handlers,"
         " logging.getLogger().handlers)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

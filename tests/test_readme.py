@@ -10,7 +10,8 @@ import pytest
 import typer
 
 import emberline
-from emberline import cli, pipelines, stages
+from emberline import pipelines, stages
+from emberline.cli.app import app
 
 HOME = Path(__file__).parents[1]
 README = (HOME / "README.md").read_text(encoding="utf-8")
@@ -41,7 +42,7 @@ def test_the_python_of_the_readme_names_what_there_is() -> None:
 
 
 def test_every_command_and_option_of_the_readme_exists() -> None:
-    group: Any = typer.main.get_command(cli.app)
+    group: Any = typer.main.get_command(app)
     shown = re.findall(r"^(?:    |\.venv/bin/)emberline (\w+)([^#\n]*)", README, re.MULTILINE)
     assert {name for name, _ in shown} >= {
         "run",

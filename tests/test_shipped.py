@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import emberline
-from emberline import cli, pipelines, shipped
+from emberline import pipelines, shipped
+from emberline.cli.main import main
 from emberline.errors import ConfigError
 
 HOME = Path(__file__).parents[1]
@@ -47,7 +48,7 @@ def test_a_scheduler_gets_no_bare_name(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["emberline", "plan", "demo", "--format", "cron"])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main()
     assert (
         ended.value.code == 2
         and "a scheduler needs the path of a pipeline file" in capsys.readouterr().err

@@ -14,13 +14,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from emberline import display
+from emberline.cli.metrics import show_metrics
+from emberline.cli.publish import show_release
+from emberline.cli.show import show_manifest
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Manifest, ProducedBy
 from emberline.datasets.measures import reports_of
 from emberline.datasets.parts import write_file
 from emberline.datasets.prune import prune
 from emberline.errors import EmberlineError, ManifestError
+from emberline.logs import one_line
 from emberline.publish import releases
 from emberline.runs.stage_run import new_run_id
 
@@ -103,10 +106,10 @@ def _use(root: Path) -> str:
     shown = io.StringIO()
     console = Console(file=shown, width=130)
     dataset = manifests.load(root, "metrics")
-    display.show_manifest(console, dataset.manifest, None)
+    show_manifest(console, dataset.manifest, None)
     manifests.verify(dataset)
     for report in reports_of(dataset).values():
-        display._show_metrics(console, report["protocol"], report["metrics"])
+        show_metrics(console, report["protocol"], report["metrics"])
     return shown.getvalue()
 
 
@@ -115,7 +118,7 @@ def _attempt(work: Callable[[], Any]) -> str:
     try:
         return str(work() or "")
     except EmberlineError as error:
-        return display.one_line(error)
+        return one_line(error)
 
 
 def _assert_harmless(shown: str) -> None:
@@ -179,7 +182,7 @@ def test_a_mutated_release_is_refused_in_a_message_or_read(root: Path, seed: int
         with contextlib.suppress(EmberlineError):
             release = releases.current(root)
             assert release is not None
-            display.show_release(Console(file=shown, width=130), release, is_new=True)
+            show_release(Console(file=shown, width=130), release, is_new=True)
         _assert_harmless(shown.getvalue())
 
 

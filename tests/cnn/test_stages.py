@@ -344,7 +344,7 @@ def test_planning_starts_no_framework(tmp_path: Path) -> None:
         ' "class"\n'
     )
     program = (
-        "import sys; from emberline.cli import main\n"
+        "import sys; from emberline.cli.main import main\n"
         f"sys.argv = ['emberline', 'plan', {str(pipeline)!r}, '--format', 'json']\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         "assert not {'tensorflow', 'keras', 'pyspark', 'matplotlib'} & set(sys.modules)"

@@ -68,7 +68,7 @@ def start(pipeline: Path, root: Path, publish_shards: Publish) -> Iterator[Calla
         program = [
             sys.executable,
             "-c",
-            "from emberline.cli import main; main()",
+            "from emberline.cli.main import main; main()",
             "run",
             str(pipeline),
             "--root",

@@ -217,7 +217,7 @@ def test_a_storage_that_does_not_answer_ends_the_command_in_one_line(
     program = [
         sys.executable,
         "-c",
-        "from emberline.cli import main; main()",
+        "from emberline.cli.main import main; main()",
         "verify",
         "s3://shop/users",
     ]

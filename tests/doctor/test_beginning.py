@@ -100,7 +100,7 @@ def test_under_spark_submit_spark_is_there_already(check: Check) -> None:
 
 def test_a_user_without_a_name_is_told_before_java_starts(check: Check, tmp_path: Path) -> None:
     """As in a container that is started with a number."""
-    code = "from emberline.cli import main; main()"
+    code = "from emberline.cli.main import main; main()"
     command = [sys.executable, "-c", code, "run", "night.toml", "--root", "root"]
     if subprocess.run(["unshare", "--map-user=4242", "true"], capture_output=True).returncode:
         pytest.skip("no right to be another user")

@@ -27,8 +27,8 @@ Bare = Callable[..., "subprocess.CompletedProcess[str]"]
 def bare(tmp_path: Path) -> Bare:
     """`bare(*arguments)` is the command where neither TensorFlow nor Keras can be imported."""
     program = (
-        "import sys; sys.modules |= dict.fromkeys(['tensorflow', 'keras']); from emberline.cli"
-        " import main; main()"
+        "import sys; sys.modules |= dict.fromkeys(['tensorflow', 'keras']); from"
+        " emberline.cli.main import main; main()"
     )
     pictures = tmp_path / "pictures" / "cat"
     pictures.mkdir(parents=True)

@@ -204,7 +204,7 @@ def test_standard_output_holds_nothing_else_and_a_closed_pipe_is_no_failure(
     ]
     commit(shop, "ratings", [(0, 0, 1.0, None)] * 200_000)
     program = (
-        f"{sys.executable} -c 'from emberline.cli import main; main()' export {shop} ratings --to -"
+        f"{sys.executable} -c 'from emberline.cli.main import main; main()' export {shop} ratings --to -"
         " | head -2"
     )
     piped = subprocess.run(

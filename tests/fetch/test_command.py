@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.fetch.conftest import RATINGS, Publisher
 
-from emberline import cli
+from emberline.cli.fetch import fetch
 from emberline.errors import ConfigError
 from emberline.fetch import catalogue
 from emberline.fetch.catalogue import Source
@@ -47,16 +47,16 @@ def test_a_fetched_dataset_is_there_and_the_next_step_is_named(
 ) -> None:
     monkeypatch.setattr(catalogue, "SOURCES", (source,))
     monkeypatch.chdir(tmp_path)
-    cli.fetch("tiny", to="data", mirror=publisher.url)
+    fetch("tiny", to="data", mirror=publisher.url)
     assert (tmp_path / "data" / "tiny" / "ratings.csv").read_text() == RATINGS
     assert capsys.readouterr().out.endswith("MB/s\nTry: emberline run jobs/pipelines/tiny.toml\n")
-    cli.fetch("tiny", to=str(tmp_path / "data"))
+    fetch("tiny", to=str(tmp_path / "data"))
     assert (
         capsys.readouterr().out
         == "tiny is in data/tiny already, and complete; --force fetches it again.\nTry: emberline"
         " run jobs/pipelines/tiny.toml\n"
     )
-    cli.fetch("tiny", to="my data", mirror=publisher.url)
+    fetch("tiny", to="my data", mirror=publisher.url)
     assert capsys.readouterr().out.endswith(
         "tiny.toml --set 'ratings.path=my data/tiny/ratings.csv'\n"
     )
@@ -83,7 +83,7 @@ def test_a_dataset_is_fetched_into_a_folder_of_this_machine() -> None:
     with pytest.raises(
         ConfigError, match="s3://bucket/data is not on this machine; fetch into a folder here"
     ):
-        cli.fetch("cifar10", to="s3://bucket/data")
+        fetch("cifar10", to="s3://bucket/data")
 
 
 def test_a_killed_fetch_leaves_no_half_dataset_and_the_next_goes_on(
@@ -95,7 +95,7 @@ def test_a_killed_fetch_leaves_no_half_dataset_and_the_next_goes_on(
     program = [
         sys.executable,
         "-c",
-        "from emberline.cli import main; main()",
+        "from emberline.cli.main import main; main()",
         "fetch",
         "cifar10",
         "--mirror",

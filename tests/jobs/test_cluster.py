@@ -273,7 +273,7 @@ def test_the_demo_gives_the_same_results_on_a_cluster_as_in_local_mode(
     program = [
         sys.executable,
         "-c",
-        "from emberline.cli import main; main()",
+        "from emberline.cli.main import main; main()",
         "run",
         str(demo),
         "--root",
@@ -566,7 +566,7 @@ def test_the_command_alone_brings_its_package_to_a_cluster(
     program = [
         sys.executable,
         "-c",
-        "from emberline.cli import main; main()",
+        "from emberline.cli.main import main; main()",
         "run",
         pipeline,
         "--root",

@@ -34,7 +34,7 @@ def start(pipeline: Path, root: Path, *more: str) -> Process:
     program = [
         sys.executable,
         "-c",
-        "from emberline.cli import main; main()",
+        "from emberline.cli.main import main; main()",
         "run",
         str(pipeline),
         "--root",

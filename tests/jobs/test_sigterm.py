@@ -21,7 +21,7 @@ def start(pipeline: Path, root: Path, stage: str, *settings: str) -> "subprocess
     program = [
         sys.executable,
         "-c",
-        "from emberline.cli import main; main()",
+        "from emberline.cli.main import main; main()",
         "run",
         str(pipeline),
         "--root",

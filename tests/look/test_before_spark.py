@@ -23,7 +23,7 @@ ROWS = "user;item;stars;at\n" + "".join(
 RIGHT = 'separator = ";"\ntimestamp_format = "%d.%m.%Y %H:%M"'
 PROGRAM = """
 import sys
-from emberline.cli import main
+from emberline.cli.main import main
 try:
     main()
 finally:

@@ -15,7 +15,9 @@ import pyarrow as pa
 import pytest
 import typer
 
-from emberline import cli
+from emberline.cli import main as entry
+from emberline.cli.app import app
+from emberline.cli.stage import run_stage
 from emberline.datasets import lock
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
@@ -65,7 +67,7 @@ def emberline(
         monkeypatch.setattr(sys, "argv", ["emberline", *map(str, arguments)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            entry.main()
         code = ended.value.code or 0
         assert isinstance(code, int)
         return Ended(code, *capsys.readouterr())
@@ -343,7 +345,7 @@ def test_a_script_for_spark_submit_runs_its_stage_and_logs_it(
     emberline: Emberline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "shop.toml").write_text(SHOP)
-    monkeypatch.setattr(cli, "main", lambda: cli.run_stage("generate-shop"))
+    monkeypatch.setattr(entry, "main", lambda: run_stage("generate-shop"))
     ended = emberline("--config", "shop.toml", "--root", "there", "--set", "shop.seed=2")
     assert ended.code == 0
     assert ended.out == ""
@@ -677,7 +679,7 @@ def test_the_version_is_that_of_the_package(emberline: Emberline) -> None:
 
 def test_every_commands_help_says_all_that_is_written_of_it(emberline: Emberline) -> None:
     """Words in brackets are neither styles nor lost."""
-    group = typer.main.get_command(cli.app)
+    group = typer.main.get_command(app)
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         shown = "".join(emberline(name, "--help").out.split())
         texts = [
@@ -778,7 +780,7 @@ def test_a_console_of_any_encoding_shows_what_it_can(
         ("recommend", published, "--user", b"caf\xe9"),
         ("plan", b"caf\xe9.toml"),
     ):
-        program = [sys.executable, "-c", "from emberline.cli import main; main()", *arguments]
+        program = [sys.executable, "-c", "from emberline.cli.main import main; main()", *arguments]
         done = subprocess.run(
             program, capture_output=True, timeout=60, env={**os.environ, **variables}
         )
@@ -789,7 +791,7 @@ def test_a_console_of_any_encoding_shows_what_it_can(
 def test_a_reader_that_has_seen_enough_is_no_error(command: Command, published: Path) -> None:
     _publish(published, "users", [(n, f"user {n}") for n in range(20_000)])
     program = (
-        f"{sys.executable} -c 'from emberline.cli import main; main()' show {published}/users"
+        f"{sys.executable} -c 'from emberline.cli.main import main; main()' show {published}/users"
         " --rows 20000 | head -3"
     )
     done = subprocess.run(["sh", "-c", program], capture_output=True, text=True, timeout=60)

@@ -11,9 +11,16 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from emberline import display
+from emberline.cli.console import make_console, printable
+from emberline.cli.download import FetchProgress
+from emberline.cli.outcomes import show_outcomes
+from emberline.cli.plan import show_plan
+from emberline.cli.progress import Progress
+from emberline.cli.recommend import show_recommendations
+from emberline.cli.show import show_manifest
 from emberline.datasets.lookup import Recommendation
 from emberline.datasets.manifest import Manifest, Part, ProducedBy
+from emberline.logs import one_line
 from emberline.runs.plan import Decision
 from emberline.runs.runner import Outcome
 from emberline.stages import STAGES, Stage
@@ -70,13 +77,13 @@ def _outcome(name: str, action: Literal["run", "skip"] = "run", **values: Any) -
     ],
 )
 def test_control_and_invisible_characters_are_escaped(value: Any, line: str) -> None:
-    assert display.one_line(value) == line
+    assert one_line(value) == line
 
 
 def test_a_long_cell_is_cut_and_says_so() -> None:
-    assert display.printable("x" * 60).plain == "x" * 60
-    assert display.printable("x" * 61).plain == "x" * 57 + "..."
-    assert display.printable("\n" * 40).plain == (r"\n" * 40)[:57] + "..."
+    assert printable("x" * 60).plain == "x" * 60
+    assert printable("x" * 61).plain == "x" * 57 + "..."
+    assert printable("\n" * 40).plain == (r"\n" * 40)[:57] + "..."
 
 
 def test_markup_in_data_is_text(console: Console) -> None:
@@ -85,7 +92,7 @@ def test_markup_in_data_is_text(console: Console) -> None:
             1, "[red]i1[/red]", "[link=http://evil]click[/link] \x1b]8;;", 0.51234, "als"
         )
     ]
-    display.show_recommendations(console, "[bold]u1\n", best)
+    show_recommendations(console, "[bold]u1\n", best)
     shown = _shown(console)
     assert r"for user [bold]u1\n" in shown
     assert r"[red]i1[/red]" in shown
@@ -96,8 +103,8 @@ def test_markup_in_data_is_text(console: Console) -> None:
 def test_no_escape_sequence_of_data_reaches_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    display.show_recommendations(
-        display.make_console(), "\x1b[2J", [Recommendation(1, "\x1b[31m", "\r\n", 1.0, "als")]
+    show_recommendations(
+        make_console(), "\x1b[2J", [Recommendation(1, "\x1b[31m", "\r\n", 1.0, "als")]
     )
     out = capsys.readouterr().out
     assert "\x1b" not in out
@@ -105,7 +112,7 @@ def test_no_escape_sequence_of_data_reaches_the_terminal(
 
 
 def test_an_item_without_a_title_has_an_empty_cell(console: Console) -> None:
-    display.show_recommendations(console, "u1", [Recommendation(1, "i1", None, 1.0, "als")])
+    show_recommendations(console, "u1", [Recommendation(1, "i1", None, 1.0, "als")])
     assert "None" not in _shown(console)
 
 
@@ -115,7 +122,7 @@ def test_a_plan_as_json_is_json_whatever_the_width(capsys: pytest.CaptureFixture
         Decision(STAGE["train-als"], "run", long),
         Decision(STAGE["recommend"], "skip", "up to date"),
     ]
-    display.show_plan(Console(width=20), decisions, "json")
+    show_plan(Console(width=20), decisions, "json")
     assert json.loads(capsys.readouterr().out) == [
         {"stage": "train-als", "action": "run", "reason": long},
         {"stage": "recommend", "action": "skip", "reason": "up to date"},
@@ -123,14 +130,14 @@ def test_a_plan_as_json_is_json_whatever_the_width(capsys: pytest.CaptureFixture
 
 
 def test_a_plan_as_a_table_shows_reasons_as_they_are(console: Console) -> None:
-    display.show_plan(
+    show_plan(
         console, [Decision(STAGE["train-als"], "run", "ratings.columns was [1], is [red]")], "text"
     )
     assert "ratings.columns was [1], is [red]" in _shown(console)
 
 
 def test_a_stage_that_ended_is_one_line_with_its_position_and_rows(console: Console) -> None:
-    progress = display.Progress(console)
+    progress = Progress(console)
     progress.finished(_outcome("prepare-ratings"), 2, 6)
     progress.finished(_outcome("recommend", "skip", reason="up to date"), 3, 6)
     assert [line.rstrip() for line in _shown(console).splitlines()] == [
@@ -140,14 +147,12 @@ def test_a_stage_that_ended_is_one_line_with_its_position_and_rows(console: Cons
 
 
 def test_nothing_to_do_is_said_in_a_sentence(console: Console) -> None:
-    display.show_outcomes(console, [_outcome("train-als", "skip"), _outcome("recommend", "skip")])
+    show_outcomes(console, [_outcome("train-als", "skip"), _outcome("recommend", "skip")])
     assert _shown(console).strip() == "Nothing to do: all 2 stages are up to date."
 
 
 def test_the_summary_adds_the_seconds(console: Console) -> None:
-    display.show_outcomes(
-        console, [_outcome("prepare-ratings"), _outcome("train-als", seconds=2.5)]
-    )
+    show_outcomes(console, [_outcome("prepare-ratings"), _outcome("train-als", seconds=2.5)])
     assert ["all", "stages", "4.0"] in _words(console)
 
 
@@ -158,7 +163,7 @@ def test_input_rows_are_accounted_for(console: Console) -> None:
         "reasons": {"not a [number]\n": 150},
         "joined": {"users": 4, "items": 0},
     }
-    display.show_outcomes(console, [_outcome("prepare-ratings", metrics=metrics)])
+    show_outcomes(console, [_outcome("prepare-ratings", metrics=metrics)])
     shown = _shown(console)
     assert "Input rows: 1,500 read = 1,000 kept + 250 merged + 150 rejected + 100 filtered" in shown
     assert "Spellings of users that were joined with another one of the same id: 4" in shown
@@ -168,7 +173,7 @@ def test_input_rows_are_accounted_for(console: Console) -> None:
 def test_reasons_are_shown_literally(console: Console) -> None:
     accounts = dict.fromkeys(("read", "kept", "merged", "rejected", "filtered"), 1)
     metrics = {"accounts": accounts, "reasons": {"not a [red]number\n": 150}}
-    display.show_outcomes(console, [_outcome("prepare-ratings", metrics=metrics)])
+    show_outcomes(console, [_outcome("prepare-ratings", metrics=metrics)])
     assert r"150  not a [red]number\n" in _shown(console)
 
 
@@ -195,7 +200,7 @@ def test_metrics_stand_in_one_table_per_unit_with_their_errors(console: Console)
             "holdout": {"protocol": {"name": "fraction 0.2", "hash": "c0ffee"}, "metrics": rows}
         }
     }
-    display.show_outcomes(console, [_outcome("evaluate", metrics=metrics)])
+    show_outcomes(console, [_outcome("evaluate", metrics=metrics)])
     lines = _words(console)
     assert [
         "Measured",
@@ -234,7 +239,7 @@ def test_a_model_that_loses_to_a_trivial_answer_is_said_to_at_the_end(console: C
             "holdout": {"protocol": {"name": "fraction 0.2", "hash": "c0ffee"}, "metrics": rows}
         }
     }
-    display.show_outcomes(console, [_outcome("evaluate", metrics=metrics)])
+    show_outcomes(console, [_outcome("evaluate", metrics=metrics)])
     said = (
         "als loses to most-popular: ndcg@10 0.0780 ±0.0020 against 0.0800; docs/lists.md says what"
         " helps"
@@ -258,7 +263,7 @@ def test_each_model_says_how_many_ratings_it_left_to_the_biases(console: Console
             "holdout": {"protocol": {"name": "fraction 0.2", "hash": "c0ffee"}, "metrics": rows}
         }
     }
-    display.show_outcomes(console, [_outcome("evaluate", metrics=metrics)])
+    show_outcomes(console, [_outcome("evaluate", metrics=metrics)])
     lines = _words(console)
     assert ["over", "20", "ratings", "rmse", "mae", "answered", "by", "biases"] in lines
     assert ["als", "0.5000", "0.5000", "829"] in lines
@@ -267,7 +272,7 @@ def test_each_model_says_how_many_ratings_it_left_to_the_biases(console: Console
 
 
 def test_a_manifest_is_shown_with_what_it_comes_from(console: Console) -> None:
-    display.show_manifest(console, MANIFEST, None)
+    show_manifest(console, MANIFEST, None)
     shown = _shown(console)
     for fact in (
         "items (table)",
@@ -289,7 +294,7 @@ def test_first_rows_show_numbers_short_and_text_literally(console: Console) -> N
         "factors": [[0.5, 1.0, 2.0, 3.0, 4.0]],
     }
     rows |= {"genres": [["War", "[Noir]"]], "pixels": [bytes(3072)]}
-    display.show_manifest(console, MANIFEST, pa.table(rows))
+    show_manifest(console, MANIFEST, pa.table(rows))
     numbers = ["[0.5000,", "1.0000,", "2.0000,", "3.0000,", "...]"]
     assert ["7", r"[b]\x07", "0.1235", *numbers, "[War,", "[Noir]]", "3,072", "bytes"] in _words(
         console
@@ -299,13 +304,13 @@ def test_first_rows_show_numbers_short_and_text_literally(console: Console) -> N
 def test_a_pipe_gets_tables_of_fixed_width_without_colours(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    console = display.make_console()
+    console = make_console()
     console.print(Text("x" * 131, "red"))
     assert capsys.readouterr().out == "x" * 130 + "\nx\n"
 
 
 def test_a_download_is_a_line_at_its_end_where_there_is_no_terminal(console: Console) -> None:
-    progress = display.FetchProgress(console)
+    progress = FetchProgress(console)
     for name, total in (("a.zip", 1_000_000), ("b.zip", 2000)):
         for done in (0, total // 2, total):
             progress.progressed(name, done, total)
@@ -319,8 +324,8 @@ def test_a_download_is_a_line_at_its_end_where_there_is_no_terminal(console: Con
 def test_a_long_download_is_a_line_now_and_then(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(display.FetchProgress, "_EVERY", 0.0)
-    progress = display.FetchProgress(console)
+    monkeypatch.setattr(FetchProgress, "_EVERY", 0.0)
+    progress = FetchProgress(console)
     for done in (10, 20, 30):
         progress.progressed("a.zip", done, 100)
     assert [line.split(",")[0] for line in _shown(console).splitlines()] == [
@@ -330,9 +335,7 @@ def test_a_long_download_is_a_line_now_and_then(
 
 def test_a_download_is_a_bar_on_a_terminal_and_then_a_line() -> None:
     screen = io.StringIO()
-    progress = display.FetchProgress(
-        Console(file=screen, force_terminal=True, width=130, highlight=False)
-    )
+    progress = FetchProgress(Console(file=screen, force_terminal=True, width=130, highlight=False))
     progress.progressed("a.zip", 0, 5_000_000)
     progress.say("the connection was cut")
     progress.progressed("a.zip", 5_000_000, 5_000_000)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from emberline.display import make_console
+from emberline.cli.console import make_console
 from emberline.init import pipeline
 from emberline.logs import one_line
 

@@ -1,0 +1,71 @@
+"""Options and arguments that several commands take, and the config that they make together."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emberline import pipelines
+from emberline.sections.config import Config
+
+Pipeline = Annotated[
+    Path,
+    typer.Argument(
+        metavar="PIPELINE.toml",
+        help="The pipeline's file, or the name of one that comes along: demo.",
+    ),
+]
+
+Root = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Where datasets go; the file's `root`, else runs/<its name>."),
+]
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting of the file."),
+]
+
+Only = Annotated[str | None, typer.Option(metavar="STAGE", help="This stage alone.")]
+
+From = Annotated[
+    str | None, typer.Option("--from", metavar="STAGE", help="This stage and those after it.")
+]
+
+Day = Annotated[
+    datetime | None,
+    typer.Option(
+        "--date",
+        formats=["%Y-%m-%d"],
+        metavar="YYYY-MM-DD",
+        help="What {date} stands for in the pipeline file.",
+    ),
+]
+
+Force = Annotated[bool, typer.Option("--force", help="Run what is up to date, too.")]
+
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step to standard error.")]
+
+Place = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET|ROOT",
+        help="A dataset's folder, such as runs/demo/ratings, or a whole root, such as runs/demo.",
+    ),
+]
+
+RootFolder = Annotated[
+    str, typer.Argument(metavar="ROOT", help="The pipeline's root, such as runs/demo.")
+]
+
+
+def load(
+    pipeline: Path, root: str | None, overrides: list[str] | None, day: datetime | None
+) -> Config:
+    return pipelines.load(pipeline, overrides_of(root, overrides), day and day.date())
+
+
+def overrides_of(root: str | None, given: list[str] | None) -> list[str]:
+    return [*(given or ()), *([f"root={json.dumps(root, ensure_ascii=False)}"] if root else [])]

@@ -1,0 +1,83 @@
+"""What people see when a pipeline has run: what ran, where its rows went, how good it is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from emberline import shipped
+from emberline.cli.console import COLOURS, make_table, printable, say
+from emberline.cli.metrics import named, show_metrics
+from emberline.datasets.schema import TABLES
+from emberline.publish import trivial
+from emberline.publish.trivial import Loss
+from emberline.runs.runner import Outcome
+
+
+def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
+    """The summary: what ran, how the input rows are accounted for, and how good the
+    recommendations are.
+    """
+    ran = [outcome for outcome in outcomes if outcome.action == "run"]
+    if not ran:
+        say(console, f"Nothing to do: all {len(outcomes)} stages are up to date.")
+    else:
+        console.print(_summary(outcomes))
+    metrics: dict[str, Any] = {}
+    for outcome in outcomes:
+        metrics |= outcome.metrics
+    if "accounts" in metrics:
+        _show_accounts(console, metrics["accounts"], metrics["reasons"])
+    for side, count in metrics.get("joined", {}).items():
+        if count:
+            say(
+                console,
+                f"Spellings of {side} that were joined with another one of the same id: {count:,}",
+            )
+    for report in metrics.get("reports", {}).values():
+        show_metrics(console, named(report), report["metrics"])
+    for loss in trivial.losses(metrics.get("reports", {})):
+        console.print(Text(f"\n{_said(loss)}", COLOURS["warning"]), soft_wrap=True)
+
+
+def _said(loss: Loss) -> str:
+    error = f" ±{loss.error:.4f}" if loss.error is not None else ""
+    values = f"{loss.metric} {loss.value:.4f}{error} against {loss.trivial_value:.4f}"
+    return (
+        f"{loss.model} loses to {loss.trivial}: {values}; {shipped.page('lists.md')} says what"
+        " helps"
+    )
+
+
+def _summary(outcomes: Sequence[Outcome]) -> Table:
+    table = make_table("stage", "result", ">seconds", "written")
+    for outcome in outcomes:
+        if outcome.action == "skip":
+            table.add_row(outcome.stage.name, "up to date", "", "", style="dim")
+        else:
+            table.add_row(outcome.stage.name, "done", f"{outcome.seconds:.1f}", written(outcome))
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    table.add_section()
+    table.add_row("all stages", "", f"{seconds:.1f}", "")
+    return table
+
+
+def written(outcome: Outcome) -> str:
+    return ", ".join(_counted(name, rows) for name, rows in outcome.rows.items())
+
+
+def _counted(name: str, rows: int) -> str:
+    """A dataset and its rows; files that are no tables have none to count."""
+    return f"{name} {rows:,}" if rows else f"{name} (no rows)" if name in TABLES else name
+
+
+def _show_accounts(console: Console, accounts: dict[str, int], reasons: dict[str, int]) -> None:
+    parts = " + ".join(
+        f"{accounts[name]:,} {name}" for name in ("kept", "merged", "rejected", "filtered")
+    )
+    console.print()
+    say(console, f"Input rows: {accounts['read']:,} read = {parts}")
+    for reason, count in reasons.items():
+        console.print(Text(f"  {count:>11,}  ").append(printable(reason)))

@@ -1,0 +1,53 @@
+"""`emberline recommend`: a user's list."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from emberline.cli.console import make_console, make_table, printable, say
+from emberline.cli.options import RootFolder
+from emberline.datasets import lookup, storage
+from emberline.datasets.lookup import Recommendation
+from emberline.publish import releases
+
+
+def recommend(
+    root: RootFolder,
+    user: Annotated[str, typer.Option(metavar="ID", help="The user's id, as in the input.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
+) -> None:
+    """Print a user's recommendations, from a root or from where they were published; for one
+    unknown, what is popular.
+    """
+    place = releases.current_root(storage.locate(root))
+    best = lookup.recommendations_of(place, user, k)
+    show_recommendations(make_console(), user, best, lookup.is_known(place, user))
+
+
+def show_recommendations(
+    console: Console, user_id: str, best: Sequence[Recommendation], is_known: bool = True
+) -> None:
+    """A user's list; or what is popular, said to be that."""
+    if not is_known:
+        say(console, f"User {printable(user_id)} is unknown here. This is what is popular:")
+    table = make_table(
+        ">rank",
+        "item",
+        "title",
+        ">score",
+        "rung",
+        title=Text("for user ").append(printable(user_id)),
+    )
+    for row in map(asdict, best):
+        table.add_row(
+            str(row["rank"]),
+            printable(row["item_id"]),
+            printable(row["title"] or ""),
+            f"{row['score']:.4f}",
+            printable(row["rung"]),
+        )
+    console.print(table)
