@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from emberline.errors import ConfigError
+from emberline.sections.artifacts import DATASET_PREFIX
 from emberline.sections.base import Section
 from emberline.sections.recommend import ItemListConfig
 
-DATASET_PREFIX = "dataset:"
 _VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 

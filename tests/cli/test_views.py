@@ -23,7 +23,8 @@ from emberline.datasets.manifest import Manifest, Part, ProducedBy
 from emberline.logs import one_line
 from emberline.runs.plan import Decision
 from emberline.runs.runner import Outcome
-from emberline.stages import STAGES, Stage
+from emberline.sections.stage import Stage
+from emberline.stages import STAGES
 
 STAGE: dict[str, Stage] = {stage.name: stage for stage in STAGES}
 MANIFEST = Manifest(

@@ -24,7 +24,8 @@ import pytest
 
 from emberline import pipelines, stages
 from emberline.datasets import manifest as manifests
-from emberline.stages import STAGES, Stage
+from emberline.sections.stage import Stage
+from emberline.stages import STAGES
 
 PROJECT = Path(__file__).parents[2]
 CONF = PROJECT / "spark-conf"

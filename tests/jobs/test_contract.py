@@ -26,7 +26,8 @@ from emberline.datasets.schema import TABLES
 from emberline.runs import plan as plans
 from emberline.runs import runner
 from emberline.sections.config import Config
-from emberline.stages import STAGES, Stage
+from emberline.sections.stage import Stage
+from emberline.stages import STAGES
 
 AssertEqualResults = Callable[..., None]
 

@@ -17,7 +17,7 @@ import pytest
 from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.sections.config import Config
-from emberline.stages import Stage
+from emberline.sections.stage import Stage
 
 NUM_RANDOM_KILLS = 8
 # What shows that a stage is at work, where its outputs are written in an instant at its end.

@@ -45,7 +45,7 @@ from emberline.runs.plan import Decision
 from emberline.runs.runner import Outcome
 from emberline.runs.stage_run import StageRun
 from emberline.sections.config import Config
-from emberline.stages import Stage
+from emberline.sections.stage import Stage
 
 LATER = "20990101T000000-00000000"
 

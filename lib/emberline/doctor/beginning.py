@@ -11,7 +11,7 @@ from emberline.doctor.probes import Probes
 from emberline.errors import ConfigError
 from emberline.runs import plan as plans
 from emberline.sections.config import Config
-from emberline.stages import Stage
+from emberline.sections.stage import Stage
 
 
 def check(

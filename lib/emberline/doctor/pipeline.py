@@ -13,8 +13,9 @@ from emberline.errors import EmberlineError
 from emberline.look.examine import look
 from emberline.look.sources import of_stage
 from emberline.runs import plan as plans
+from emberline.sections.artifacts import split_dataset_path
 from emberline.sections.config import Config
-from emberline.stages import Stage, split_dataset_path
+from emberline.sections.stage import Stage
 
 ENGINES = {"spark", "tensorflow"}
 

@@ -22,7 +22,7 @@ from emberline.records.heads import shorten
 from emberline.sections.attributes import AttributeSourceConfig
 from emberline.sections.config import Config
 from emberline.sections.ratings import RatingsConfig
-from emberline.stages import Stage
+from emberline.sections.stage import Stage
 
 log = logging.getLogger(__name__)
 NEARLY_ALL = 0.9

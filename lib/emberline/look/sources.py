@@ -10,12 +10,13 @@ from typing import Any
 import pyarrow as pa
 
 from emberline.cleaning import attributes, events
+from emberline.sections.artifacts import split_dataset_path
 from emberline.sections.attributes import AttributesConfig
 from emberline.sections.config import Config
 from emberline.sections.ratings import RatingsConfig
 from emberline.sections.raw import TextConfig
 from emberline.sections.recommend import RecommendConfig
-from emberline.stages import Stage, split_dataset_path
+from emberline.sections.stage import Stage
 
 Clean = Callable[[pa.RecordBatch], pa.RecordBatch]
 

@@ -19,7 +19,7 @@ from emberline.report.text import moment, started
 from emberline.runs import status
 from emberline.sections.base import Section
 from emberline.sections.config import Config
-from emberline.stages import Stage
+from emberline.sections.stage import Stage
 
 _LONGEST = 120  # characters of a value
 

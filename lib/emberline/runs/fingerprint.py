@@ -9,7 +9,7 @@ from emberline.datasets.manifest import Dataset, ProducedBy
 from emberline.datasets.storage import RawFile
 from emberline.runs.package import code_hash
 from emberline.sections.config import Config
-from emberline.stages import Stage
+from emberline.sections.stage import Stage
 
 
 def fingerprint_of(

@@ -13,8 +13,10 @@ from emberline.errors import EmberlineError, ManifestError
 from emberline.look import examine
 from emberline.runs import status as statuses
 from emberline.runs.fingerprint import fingerprint_of, what_changed
+from emberline.sections.artifacts import split_dataset_path
 from emberline.sections.config import Config
-from emberline.stages import Stage, producer, split_dataset_path
+from emberline.sections.stage import Stage
+from emberline.stages import producer
 
 
 @dataclass(frozen=True)

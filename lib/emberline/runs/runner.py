@@ -34,7 +34,7 @@ from emberline.runs.plan import Decision, decide, list_raw, open_inputs, plan, r
 from emberline.runs.stage_run import StageRun, new_run_id
 from emberline.runs.status import Status
 from emberline.sections.config import Config
-from emberline.stages import Stage
+from emberline.sections.stage import Stage
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,9 @@ from emberline.datasets.schema import TABLES, fields_of
 from emberline.datasets.storage import Location, RawFile
 from emberline.errors import DataError, EmberlineError, ManifestError
 from emberline.runs.package import code_hash
+from emberline.sections.artifacts import split_dataset_path
 from emberline.sections.config import Config
-from emberline.stages import Stage, split_dataset_path
+from emberline.sections.stage import Stage
 
 
 @dataclass

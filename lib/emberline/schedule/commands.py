@@ -6,7 +6,7 @@ from pathlib import Path
 
 from emberline.errors import ConfigError
 from emberline.schedule.programs import Command, Programs
-from emberline.stages import Stage
+from emberline.sections.stage import Stage
 
 
 @dataclass(frozen=True)

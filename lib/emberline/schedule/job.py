@@ -17,8 +17,9 @@ from emberline.logs import is_secret, may_be_secret, public
 from emberline.schedule.calendar import At
 from emberline.schedule.commands import Commands
 from emberline.schedule.programs import Command, Programs
+from emberline.sections.artifacts import split_dataset_path
 from emberline.sections.config import Config
-from emberline.stages import Stage
+from emberline.sections.stage import Stage
 
 _STRANGE = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -91,12 +92,7 @@ def make(
 
 
 def _inputs(config: Config, chosen: Sequence[Stage]) -> list[str]:
-    paths = (
-        path
-        for stage in chosen
-        for path in stage.raw(config)
-        if not stages.split_dataset_path(path)
-    )
+    paths = (path for stage in chosen for path in stage.raw(config) if not split_dataset_path(path))
     return [str(storage.locate(path)) for path in paths]
 
 

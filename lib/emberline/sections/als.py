@@ -1,10 +1,15 @@
 """The section [als]: alternating least squares."""
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from emberline.sections.base import Positive, Section, Seed, place, where
+from emberline.sections.model_tables import MODEL_TABLES, RATING_TABLES
+from emberline.sections.stage import Names, Stage
+
+if TYPE_CHECKING:
+    from emberline.sections.config import Config
 
 
 class RatingFactorsConfig(Section):
@@ -91,3 +96,18 @@ class AlsConfig(Section):
                 "with unobserved_weight each event weighs 1, whatever its confidence: remove one"
             )
         return self
+
+
+def _writes(config: "Config") -> Names:
+    lists = MODEL_TABLES["als"] if config.makes_lists_by_als else ()
+    return (*lists, *(RATING_TABLES if config.predicts_ratings_by_als else ()))
+
+
+STAGE = Stage(
+    "train-als",
+    "als",
+    "spark",
+    "emberline.spark.als:run",
+    reads=lambda config: ("ratings",),
+    writes=_writes,
+)

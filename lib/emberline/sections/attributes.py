@@ -1,13 +1,18 @@
 """The section [attributes]: what is known of items and of users besides ratings."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from emberline.cleaning.attributes import AttributeRules
+from emberline.sections.artifacts import artifacts_of
 from emberline.sections.base import Positive, Section
 from emberline.sections.patterns import IdPatterns, id_rules
 from emberline.sections.raw import RowsConfig
+from emberline.sections.stage import Names, Stage
+
+if TYPE_CHECKING:
+    from emberline.sections.config import Config
 
 
 class AttributeColumnsConfig(Section):
@@ -92,3 +97,35 @@ class AttributesConfig(Section):
         """The names of the numbers of all sources of items or users, each once, in their order."""
         sources = self.items if side == "item" else self.users
         return tuple(dict.fromkeys(name for source in sources for name in source.numbers))
+
+
+def _raw(config: "Config") -> Names:
+    attributes = config.attributes
+    return (
+        tuple(source.path for source in (*attributes.items, *attributes.users))
+        if attributes
+        else ()
+    )
+
+
+def attribute_tables(config: "Config") -> Names:
+    """The tables that prepare-items writes: of the sides that have a source."""
+    sides = config.attributes and {
+        "item_attributes": config.attributes.items,
+        "user_attributes": config.attributes.users,
+    }
+    return tuple(name for name, sources in (sides or {}).items() if sources)
+
+
+STAGE = Stage(
+    "prepare-items",
+    "attributes",
+    "spark",
+    "emberline.spark.attributes:run",
+    reads=lambda config: (
+        *artifacts_of(_raw(config)),
+        *(("users", "items") if config.ratings else ()),
+    ),
+    writes=lambda config: (*attribute_tables(config), "rejected_attributes"),
+    raw=_raw,
+)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from emberline.sections.base import Positive, Seconds, Section, Seed, where
+from emberline.sections.stage import Stage
 
 
 class CnnConfig(Section):
@@ -92,3 +93,15 @@ class CnnConfig(Section):
 def _nearest(size: int, streams: int) -> str:
     below = size // streams * streams
     return " and ".join(str(n) for n in (below, below + streams) if n)
+
+
+STAGE = Stage(
+    "train-cnn",
+    "cnn",
+    "tensorflow",
+    "emberline.cnn.train:run",
+    reads=lambda config: ("shards_train", "shards_val"),
+    writes=lambda config: ("cnn",),
+    on_spark="emberline.spark.barrier:run",
+    saves=True,
+)

@@ -1,10 +1,14 @@
 """The section [cosine]: neighbours of items and of users."""
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from emberline.sections.base import Positive, Section, Seed
+from emberline.sections.stage import Names, Stage
+
+if TYPE_CHECKING:
+    from emberline.sections.config import Config
 
 
 class NeighborRatingsConfig(Section):
@@ -69,3 +73,23 @@ class CosineConfig(Section):
         return self.model_copy(
             update={"weighting": "none" if has_negative or self.center != "none" else "bm25"}
         )
+
+
+def cosine_tables(config: "Config") -> Names:
+    """The tables that train-cosine writes: of the sides that were asked for."""
+    sides = config.cosine.sides if config.cosine else ()
+    return tuple(
+        name
+        for side, name in (("items", "item_neighbors"), ("users", "user_neighbors"))
+        if side in sides
+    )
+
+
+STAGE = Stage(
+    "train-cosine",
+    "cosine",
+    "spark",
+    "emberline.spark.cosine:run",
+    reads=lambda config: ("ratings",),
+    writes=cosine_tables,
+)

@@ -1,10 +1,17 @@
 """The section [evaluate]: how recommendations are measured."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from emberline.sections.base import Positive, Section, Seed
+from emberline.sections.cosine import cosine_tables
+from emberline.sections.model_tables import MODEL_TABLES, RATING_TABLES
+from emberline.sections.recommend import list_tables
+from emberline.sections.stage import Names, Stage
+
+if TYPE_CHECKING:
+    from emberline.sections.config import Config
 
 
 class EvaluateConfig(Section):
@@ -21,3 +28,30 @@ class EvaluateConfig(Section):
     relevant_from: float | None = None
     damping: Annotated[float, Field(ge=0)] = 5.0
     seed: Seed = 1
+
+
+def _reads(config: "Config") -> Names:
+    names: Names = ()
+    if config.recommend:
+        factors = RATING_TABLES if config.predicts_ratings_by_als else ()
+        predicting = (*factors, *cosine_tables(config)) if config.predicts_ratings else ()
+        names += ("ratings", "holdout", *list_tables(config), *predicting)
+    if config.measures_cold_items:
+        names += ("ratings", "holdout", *MODEL_TABLES["als"], "predicted_factors", "shards_all")
+    if config.predicts_classes:
+        names += (
+            "shards_all",
+            "predicted_classes",
+            *(("forest_classes",) if config.forest else ()),
+        )
+    return tuple(dict.fromkeys(names))
+
+
+STAGE = Stage(
+    "evaluate",
+    "evaluate",
+    "spark",
+    "emberline.spark.evaluate:run",
+    reads=_reads,
+    writes=lambda config: ("metrics",),
+)

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from emberline.sections.base import Positive, Section, Seed
+from emberline.sections.stage import Stage
 
 
 class ForestConfig(Section):
@@ -13,3 +14,13 @@ class ForestConfig(Section):
     num_trees: Positive = 50
     max_depth: Annotated[int, Field(ge=1, le=30)] = 12
     seed: Seed = 1
+
+
+STAGE = Stage(
+    "train-forest",
+    "forest",
+    "spark",
+    "emberline.spark.forest:run",
+    reads=lambda config: ("embeddings", "shards_all"),
+    writes=lambda config: ("forest", "forest_classes"),
+)

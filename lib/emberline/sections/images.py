@@ -1,11 +1,17 @@
 """The section [images]: pictures, and the size they get."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from emberline.cleaning.texts import TextRules
+from emberline.sections.artifacts import artifacts_of
+from emberline.sections.attributes import attribute_tables
 from emberline.sections.base import Positive, Section, place
+from emberline.sections.stage import Names, Stage
+
+if TYPE_CHECKING:
+    from emberline.sections.config import Config
 
 
 class ImageColumnsConfig(Section):
@@ -48,3 +54,22 @@ class ImagesConfig(Section):
     def text_rules(self) -> TextRules:
         """How ids and labels are cleaned: no text of theirs means that there is none."""
         return TextRules((), self.normalize)
+
+
+def _raw(config: "Config") -> Names:
+    return (config.images.path,) if config.images else ()
+
+
+STAGE = Stage(
+    "prepare-images",
+    "images",
+    "spark",
+    "emberline.spark.images:run",
+    reads=lambda config: (
+        *artifacts_of(_raw(config)),
+        *(("items",) if config.ratings else ()),
+        *(name for name in attribute_tables(config) if name == "item_attributes"),
+    ),
+    writes=lambda config: ("images", "rejected_images"),
+    raw=_raw,
+)

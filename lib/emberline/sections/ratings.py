@@ -1,17 +1,22 @@
 """The section [ratings]: raw interactions, and what of them is clean."""
 
 from datetime import date
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from emberline.cleaning import times
 from emberline.cleaning.events import EventRules
+from emberline.sections.artifacts import artifacts_of
 from emberline.sections.base import Positive, Section, Seed
 from emberline.sections.holdout import HoldoutConfig
 from emberline.sections.moments import moment_of, time_text
 from emberline.sections.patterns import IdPatterns, id_rules, regular_expression
 from emberline.sections.raw import RowsConfig
+from emberline.sections.stage import Names, Stage
+
+if TYPE_CHECKING:
+    from emberline.sections.config import Config
 
 
 class ColumnsConfig(Section):
@@ -167,3 +172,18 @@ class RatingsConfig(RowsConfig):
         """The input's columns by the names that the rules have for them."""
         columns = {name: column for name, column in self.columns if column is not None}
         return columns | {f"_rule_{i}": rule.column for i, rule in enumerate(self.reject)}
+
+
+def _raw(config: "Config") -> Names:
+    return (config.ratings.path,) if config.ratings else ()
+
+
+STAGE = Stage(
+    "prepare-ratings",
+    "ratings",
+    "spark",
+    "emberline.spark.ratings:run",
+    reads=lambda config: artifacts_of(_raw(config)),
+    writes=lambda config: ("ratings", "holdout", "users", "items", "rejected_ratings"),
+    raw=_raw,
+)

@@ -1,13 +1,19 @@
 """The section [recommend]: lists for every user."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from emberline.cleaning.attributes import AttributeRules
+from emberline.sections.artifacts import artifacts_of
 from emberline.sections.base import Positive, Section
+from emberline.sections.model_tables import MODEL_TABLES
 from emberline.sections.patterns import IdPatterns, id_rules
 from emberline.sections.raw import TextConfig
+from emberline.sections.stage import Names, Stage
+
+if TYPE_CHECKING:
+    from emberline.sections.config import Config
 
 
 class ItemListConfig(TextConfig):
@@ -60,3 +66,43 @@ class RecommendConfig(Section):
     @classmethod
     def _path_alone(cls, items: Any) -> Any:
         return {"path": items} if isinstance(items, str) else items
+
+
+def _raw(config: "Config") -> Names:
+    lists = (config.recommend.candidates, config.recommend.exclude) if config.recommend else ()
+    return tuple(items.path for items in lists if items)
+
+
+def _reads(config: "Config") -> Names:
+    if not config.recommend:
+        return ()
+    cold = ("predicted_factors",) if config.recommends_unrated_items else ()
+    return (
+        "ratings",
+        "users",
+        "items",
+        *MODEL_TABLES[config.recommend.model],
+        *cold,
+        *artifacts_of(_raw(config)),
+    )
+
+
+def _writes(config: "Config") -> Names:
+    return (*list_tables(config), "popular_items")
+
+
+def list_tables(config: "Config") -> Names:
+    """What is measured of the lists."""
+    is_limited = config.recommend is not None and config.recommend.limits_items
+    return ("recommendations", "recommendable_items") if is_limited else ("recommendations",)
+
+
+STAGE = Stage(
+    "recommend",
+    "recommend",
+    "spark",
+    "emberline.spark.recommend:run",
+    reads=_reads,
+    writes=_writes,
+    raw=_raw,
+)

@@ -1,10 +1,15 @@
 """The section [report]: one page about the run."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from emberline.sections.base import Section, Seed
+from emberline.sections.shards import SHARDS
+from emberline.sections.stage import Names, Stage
+
+if TYPE_CHECKING:
+    from emberline.sections.config import Config
 
 
 class ReportConfig(Section):
@@ -15,3 +20,38 @@ class ReportConfig(Section):
     title: str = "Emberline report"
     users: Annotated[int, Field(ge=0)] = 6
     seed: Seed = 1
+
+
+_UNREAD = {
+    "user_neighbors",
+    "item_neighbors",
+    "embeddings",
+    *SHARDS,
+    "recommendable_items",
+    "popular_items",
+    "shop",
+}
+
+
+def stage_after(others: tuple[Stage, ...]) -> Stage:
+    """The row of the report: it reads all that the other stages of the pipeline write, but what
+    only machines read.
+    """
+
+    def reads(config: "Config") -> Names:
+        written = (
+            name
+            for stage in others
+            if stage.settings(config) is not None
+            for name in stage.writes(config)
+        )
+        return tuple(name for name in written if name not in _UNREAD)
+
+    return Stage(
+        "report",
+        "report",
+        "python",
+        "emberline.report.page:run",
+        reads=reads,
+        writes=lambda config: ("report",),
+    )

@@ -1,10 +1,14 @@
 """The section [shards]: what the trainer reads."""
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from emberline.sections.base import Fraction, Positive, Section, Seed
+from emberline.sections.stage import Names, Stage
+
+if TYPE_CHECKING:
+    from emberline.sections.config import Config
 
 
 class ShardsConfig(Section):
@@ -32,3 +36,25 @@ class ShardsConfig(Section):
                 " remove test"
             )
         return self
+
+
+SHARDS = ("shards_train", "shards_val", "shards_test", "shards_all")
+
+
+def _reads(config: "Config") -> Names:
+    if config.shards and config.shards.task == "factors":
+        return ("images", "item_factors", "holdout")
+    has_labels = config.attributes is not None and any(
+        source.columns.label for source in config.attributes.items
+    )
+    return ("images", "item_attributes") if has_labels else ("images",)
+
+
+STAGE = Stage(
+    "export-shards",
+    "shards",
+    "spark",
+    "emberline.spark.shards:run",
+    reads=_reads,
+    writes=lambda config: SHARDS,
+)

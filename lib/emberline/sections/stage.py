@@ -1,0 +1,51 @@
+"""A row of the table of stages: a stage's name, what it reads and writes, and where its code is.
+
+Targets are strings, resolved when the stage runs: planning imports neither Spark nor TensorFlow.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from emberline.sections.config import Config
+
+Engine = Literal["spark", "tensorflow", "python"]
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of the table. `raw` names the files that the stage reads: outside the root, or of an
+    artifact (`dataset:...`).
+
+    `on_spark` starts it on Spark's executors where its section says `launcher = "spark"`. `saves`:
+    asked to stop, it saves first.
+    """
+
+    name: str
+    section: str
+    engine: Engine
+    target: str
+    reads: Callable[["Config"], Names]
+    writes: Callable[["Config"], Names]
+    raw: Callable[["Config"], Names] = lambda config: ()
+    on_spark: str | None = None
+    saves: bool = False
+
+    @property
+    def is_all_at_once(self) -> bool:
+        """Whether all tasks of its Spark job have to run at the same time, which dynamic
+        allocation cannot promise.
+        """
+        return self.target == self.on_spark
+
+    def settings(self, config: "Config") -> Any:
+        """The stage's own section of the config."""
+        return getattr(config, self.section)
+
+    def placed(self, config: "Config") -> "Stage":
+        """The row as this config has it run."""
+        if self.on_spark and self.settings(config).launcher == "spark":
+            return replace(self, engine="spark", target=self.on_spark)
+        return self
