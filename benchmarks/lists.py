@@ -72,7 +72,7 @@ def lists_by(model: str, pipeline: Path, root: Path, overrides: Sequence[str] = 
     seconds = time.perf_counter() - began
     (path,) = manifests.load(storage.locate(str(root)), "metrics").paths
     rows = json.loads(path.read_bytes())["reports"]["holdout"]["metrics"]
-    reached = {row["subject"]: row["value"] for row in rows if row["metric"] == METRIC}
+    reached = {row["model"]: row["value"] for row in rows if row["metric"] == METRIC}
     popular = reached["most-popular"]
     return {
         "seconds": seconds,

@@ -167,7 +167,7 @@ def test_a_list_is_a_users_own(root: Path, commit: Commit) -> None:
         ("b", None),
         ("a", "Title"),
     ]
-    assert [row.rung for row in emberline.recommend(root, "bob", k=5)] == ["popular"]
+    assert [row.model for row in emberline.recommend(root, "bob", k=5)] == ["popular"]
     with pytest.raises(ConfigError, match="k = 0"):
         emberline.recommend(root, "ann", 0)
 

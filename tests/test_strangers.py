@@ -40,7 +40,7 @@ def honest(root: Path) -> Path:
     """A root with an artifact, whose manifest has all that a manifest may have, and metrics."""
     report = {
         "protocol": {"name": "fraction", "hash": "aa"},
-        "metrics": [{"subject": "als", "metric": "auc", "value": 0.5, "users": 9}],
+        "metrics": [{"model": "als", "metric": "auc", "value": 0.5, "users": 9}],
     }
     texts = {"metrics.json": json.dumps({"reports": {"holdout": report}})}
     parts = [

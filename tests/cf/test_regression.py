@@ -21,13 +21,13 @@ def lists(matrix: np.ndarray) -> pa.Array:
     return pa.array(list(matrix.astype(np.float32)), FLOATS)
 
 
-def test_weighted_moments_are_summed_by_split_and_subject() -> None:
+def test_weighted_moments_are_summed_by_split_and_model() -> None:
     columns = [pa.array(SPLITS), lists(X), lists(Y), pa.array(WEIGHTS)]
     batch = pa.record_batch(columns, names=["split", "x", "factors", "weight"])
     sums = regression.sum_moments(iter([batch.slice(0, 4), batch.slice(4)]), INPUTS)
     found = pa.Table.from_batches(sums, regression.MOMENTS).to_pylist()
     assert len(found) == 8
-    for subject, seen in SEEN.items():
+    for model, seen in SEEN.items():
         for split in ("train", "val"):
             chosen = split == SPLITS
             mine, share = (
@@ -39,7 +39,7 @@ def test_weighted_moments_are_summed_by_split_and_subject() -> None:
                 "xy": mine.T @ (share * Y[chosen]),
                 "yy": (share * Y[chosen] ** 2).sum(axis=0),
             }
-            rows = [row for row in found if (row["subject"], row["split"]) == (subject, split)]
+            rows = [row for row in found if (row["model"], row["split"]) == (model, split)]
             assert sum(row["count"] for row in rows) == chosen.sum()
             for name, whole in expected.items():
                 np.testing.assert_allclose(
@@ -47,15 +47,13 @@ def test_weighted_moments_are_summed_by_split_and_subject() -> None:
                 )
 
 
-def test_weights_are_applied_to_what_each_subject_sees_and_the_last_added() -> None:
-    weights = {
-        subject: RNG.standard_normal((seen.shape[1] + 1, 4)) for subject, seen in SEEN.items()
-    }
+def test_weights_are_applied_to_what_each_model_sees_and_the_last_added() -> None:
+    weights = {model: RNG.standard_normal((seen.shape[1] + 1, 4)) for model, seen in SEEN.items()}
     batch = pa.record_batch([pa.array(range(9), pa.int32()), lists(X)], names=["item", "x"])
     predicted = regression.apply_weights(iter([batch.slice(0, 2), batch.slice(2)]), INPUTS, weights)
     found = pa.Table.from_batches(predicted, regression.PREDICTED).to_pylist()
-    for subject, seen in SEEN.items():
-        rows = [row for row in found if row["subject"] == subject]
+    for model, seen in SEEN.items():
+        rows = [row for row in found if row["model"] == model]
         assert [row["item"] for row in rows] == list(range(9))
-        expected = seen @ weights[subject][:-1] + weights[subject][-1]
+        expected = seen @ weights[model][:-1] + weights[model][-1]
         np.testing.assert_allclose([row["factors"] for row in rows], expected, rtol=1e-4, atol=1e-5)

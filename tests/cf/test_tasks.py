@@ -274,10 +274,10 @@ def test_ranking_sums_of_a_block_count_users_without_hits() -> None:
     hits = pa.table(
         {"user": pa.array([30, 10, 30], pa.int32()), "rank": pa.array([3, 2, 1], pa.int32())}
     )
-    found = tasks.ranking_sums(pa.table({"subject": ["als"] * 3} | users), hits, (2,))
+    found = tasks.ranking_sums(pa.table({"model": ["als"] * 3} | users), hits, (2,))
     assert found.schema == tasks.SUMS
     (row,) = found.to_pylist()
-    assert (row["subject"], row["users"]) == ("als", 3)
+    assert (row["model"], row["users"]) == ("als", 3)
     log3 = np.log2(3)
     each = np.array(
         [
@@ -293,14 +293,14 @@ def test_ranking_sums_of_a_block_count_users_without_hits() -> None:
 def test_a_block_without_hits_has_sums_of_zero() -> None:
     users = pa.table(
         {
-            "subject": ["als"],
+            "model": ["als"],
             "user": pa.array([3], pa.int32()),
             "relevant": pa.array([2], pa.int32()),
         }
     )
     hits = pa.table({"user": pa.array([], pa.int32()), "rank": pa.array([], pa.int32())})
     assert tasks.ranking_sums(users, hits, (1,)).to_pylist() == [
-        {"subject": "als", "users": 1, "totals": [0.0] * 6, "squares": [0.0] * 6}
+        {"model": "als", "users": 1, "totals": [0.0] * 6, "squares": [0.0] * 6}
     ]
 
 
@@ -322,7 +322,7 @@ def test_dot_products_are_numpys_also_of_slices() -> None:
     np.testing.assert_allclose(found["predicted"].to_numpy(), np.diag(left @ right.T), rtol=1e-5)
 
 
-def places_pair(left: Block, right: Block, wanted: Block, subject: str = "als") -> pa.RecordBatch:
+def places_pair(left: Block, right: Block, wanted: Block, model: str = "als") -> pa.RecordBatch:
     """One row of what count_places reads."""
     parts = {"": left, tasks.WANTED: wanted, tasks.RIGHT: right}
     row = {
@@ -331,8 +331,8 @@ def places_pair(left: Block, right: Block, wanted: Block, subject: str = "als") 
         for name, value in block.encode().items()
     }
     fields = [pa.field(name, pa.binary()) for name in row]
-    schema = pa.schema([("block", pa.int32()), ("subject", pa.string()), *fields])
-    return pa.RecordBatch.from_pylist([{"block": 0, "subject": subject} | row], schema=schema)
+    schema = pa.schema([("block", pa.int32()), ("model", pa.string()), *fields])
+    return pa.RecordBatch.from_pylist([{"block": 0, "model": model} | row], schema=schema)
 
 
 def counted(pairs: Iterable[pa.RecordBatch]) -> dict[tuple[int, int], tuple[int, int]]:
@@ -388,11 +388,11 @@ def test_scores_that_rounding_makes_differ_are_equal() -> None:
     ) == {(0, 0): (1, 3)}
 
 
-def test_places_bear_their_subject() -> None:
+def test_places_bear_their_model() -> None:
     left, right = dense(LEFT_IDS, 1), dense(RIGHT_IDS, 2)
     wanted = wanted_scores(left.dense() @ right.dense().T, LEFT_IDS, [(4, 1)])
     (batch,) = tasks.count_places(iter([places_pair(left, right, wanted, "cnn")]))
-    assert batch["subject"].to_pylist() == ["cnn"]
+    assert batch["model"].to_pylist() == ["cnn"]
 
 
 def lists(matrix: np.ndarray) -> pa.Array:

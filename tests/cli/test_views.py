@@ -181,20 +181,20 @@ def test_reasons_are_shown_literally(console: Console) -> None:
 def test_metrics_stand_in_one_table_per_unit_with_their_errors(console: Console) -> None:
     rows = [
         {
-            "subject": "als",
+            "model": "als",
             "metric": "recall@10",
             "value": 0.25,
             "users": 1200,
             "standard_error": 0.0123,
         },
         {
-            "subject": "popular",
+            "model": "popular",
             "metric": "recall@10",
             "value": 0.125,
             "users": 1200,
             "standard_error": 0.0045,
         },
-        {"subject": "als", "metric": "coverage@10", "value": 0.5, "items": 300},
+        {"model": "als", "metric": "coverage@10", "value": 0.5, "items": 300},
     ]
     metrics = {
         "reports": {
@@ -227,13 +227,13 @@ def test_a_model_that_loses_to_a_trivial_answer_is_said_to_at_the_end(console: C
     values = {"als": (0.078, 0.002), "most-popular": (0.08, 0.003)}
     rows = [
         {
-            "subject": subject,
+            "model": model,
             "metric": "ndcg@10",
             "value": value,
             "users": 9,
             "standard_error": error,
         }
-        for subject, (value, error) in values.items()
+        for model, (value, error) in values.items()
     ]
     metrics = {
         "reports": {
@@ -250,9 +250,9 @@ def test_a_model_that_loses_to_a_trivial_answer_is_said_to_at_the_end(console: C
 
 def test_each_model_says_how_many_ratings_it_left_to_the_biases(console: Console) -> None:
     rows = [
-        {"subject": subject, "metric": metric, "value": 0.5, "ratings": 20, "standard_error": None}
+        {"model": model, "metric": metric, "value": 0.5, "ratings": 20, "standard_error": None}
         | missing
-        for subject, missing in (
+        for model, missing in (
             ("als", {"answered_by_biases": 829}),
             ("item-neighbors", {"answered_by_biases": 3916}),
             ("biases", {}),

@@ -64,7 +64,7 @@ EXPECTED = [
     ("ann", 2, "pic", None, 0.05, "cnn"),
     ("=1+1", 1, "NA", "From attributes", 1e-9, "als"),
 ]
-COLUMNS = ["user_id", "rank", "item_id", "title", "score", "rung"]
+COLUMNS = ["user_id", "rank", "item_id", "title", "score", "model"]
 
 
 def _csv(text: str) -> list[list[str]]:
@@ -78,8 +78,8 @@ def test_csv_holds_outside_ids_and_titles_quoted_as_rfc_4180_has_it(
     header, *found = _csv((tmp_path / "new" / "lists.csv").read_bytes().decode())
     assert header == COLUMNS
     assert [
-        (u, int(rank), i, title or None, float(score), rung)
-        for u, rank, i, title, score, rung in found
+        (u, int(rank), i, title or None, float(score), model)
+        for u, rank, i, title, score, model in found
     ] == EXPECTED
     assert found[0][4] == "0.1"
 

@@ -49,7 +49,7 @@ NUMBERS = {"factors", "embedding", "probability"}
 LISTS = {
     "item_neighbors": (["item"], "neighbor", "similarity"),
     "user_neighbors": (["user"], "neighbor", "similarity"),
-    "recommendations": (["user", "rung"], "item", "score"),
+    "recommendations": (["user", "model"], "item", "score"),
 }
 AssertEqualResults = Callable[..., None]
 

@@ -45,7 +45,7 @@ flip = true
 def metrics(root: Path, report: str) -> Values:
     (path,) = manifests.load(root, "metrics").paths
     rows: list[dict[str, Any]] = json.loads(path.read_text())["reports"][report]["metrics"]
-    return {(row["subject"], row["metric"]): row["value"] for row in rows}
+    return {(row["model"], row["metric"]): row["value"] for row in rows}
 
 
 @pytest.fixture

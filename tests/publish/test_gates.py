@@ -16,14 +16,14 @@ REPORTS = {
     "holdout": {
         "protocol": {"hash": "aaa"},
         "metrics": [
-            {"subject": "als", "metric": "ndcg@10", "value": 0.2},
-            {"subject": "als", "metric": "recall@10/min(k,n)", "value": 0.5},
-            {"subject": "random", "metric": "ndcg@10", "value": 0.01},
+            {"model": "als", "metric": "ndcg@10", "value": 0.2},
+            {"model": "als", "metric": "recall@10/min(k,n)", "value": 0.5},
+            {"model": "random", "metric": "ndcg@10", "value": 0.01},
         ],
     },
     "cold items": {
         "protocol": {"hash": "bbb"},
-        "metrics": [{"subject": "random", "metric": "ndcg@10", "value": 0.04}],
+        "metrics": [{"model": "random", "metric": "ndcg@10", "value": 0.04}],
     },
 }
 NOW = gates.measures(REPORTS, {"recommendations": 3000})
@@ -48,7 +48,7 @@ def test_a_gate_has_a_name_a_comparison_and_a_limit() -> None:
     )
 
 
-def test_a_limit_may_be_another_subjects_value_in_the_same_report() -> None:
+def test_a_limit_may_be_another_models_value_in_the_same_report() -> None:
     assert gates.parse("ndcg@10 >= 1.3 * most-popular") == Gate(
         "ndcg@10 >= 1.3 * most-popular", "ndcg@10", ">=", 1.3, "most-popular"
     )

@@ -40,7 +40,7 @@ def fill(
     )
     commit(root, "items", [{"item": 0, "item_id": "i0", "title": "Zero"}], ids)
     best = [
-        {"user": user, "rank": 1, "item": 0, "score": float(day), "rung": "als"}
+        {"user": user, "rank": 1, "item": 0, "score": float(day), "model": "als"}
         for user in (0, day)
     ]
     made = ProducedBy(
@@ -56,8 +56,8 @@ def fill(
     )
     values = {"als": ndcg, "most-popular": popular}
     rows = [
-        {"subject": subject, "metric": "ndcg@10", "value": value, "users": 2}
-        for subject, value in values.items()
+        {"model": model, "metric": "ndcg@10", "value": value, "users": 2}
+        for model, value in values.items()
     ]
     content = {
         "reports": {

@@ -10,8 +10,8 @@ from emberline.publish.trivial import Loss
 Row = dict[str, Any]
 
 
-def row(subject: str, metric: str, value: float) -> Row:
-    return {"subject": subject, "metric": metric, "value": value, "standard_error": 0.01}
+def row(model: str, metric: str, value: float) -> Row:
+    return {"model": model, "metric": metric, "value": value, "standard_error": 0.01}
 
 
 def report(*rows: Row) -> Row:

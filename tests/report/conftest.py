@@ -91,35 +91,35 @@ RANKING_REPORT = {
     },
     "metrics": [
         {
-            "subject": "als",
+            "model": "als",
             "metric": "ndcg@3",
             "value": 0.25,
             "standard_error": 0.0125,
             "users": 2500,
         },
         {
-            "subject": "als",
+            "model": "als",
             "metric": "recall@3/n",
             "value": 0.5,
             "standard_error": None,
             "users": 2500,
         },
-        {"subject": "als", "metric": "coverage@3", "value": 0.75, "items": 4},
+        {"model": "als", "metric": "coverage@3", "value": 0.75, "items": 4},
         {
-            "subject": "random",
+            "model": "random",
             "metric": "ndcg@3",
             "value": 0.125,
             "standard_error": 0.002,
             "users": 2500,
         },
         {
-            "subject": "random",
+            "model": "random",
             "metric": "recall@3/n",
             "value": 0.0625,
             "standard_error": None,
             "users": 2500,
         },
-        {"subject": "random", "metric": "coverage@3", "value": 1.0, "items": 4},
+        {"model": "random", "metric": "coverage@3", "value": 1.0, "items": 4},
     ],
 }
 CLASSES_REPORT = {
@@ -131,14 +131,14 @@ CLASSES_REPORT = {
     },
     "metrics": [
         {
-            "subject": "cnn",
+            "model": "cnn",
             "metric": "accuracy",
             "value": 0.8,
             "standard_error": 0.1,
             "pictures": 10,
         },
         {
-            "subject": "most-frequent",
+            "model": "most-frequent",
             "metric": "accuracy",
             "value": 0.6,
             "standard_error": 0.1,
@@ -148,7 +148,7 @@ CLASSES_REPORT = {
     "classes": ["<cat>", "dog"],
     "per_class": [
         {
-            "subject": "cnn",
+            "model": "cnn",
             "class": "<cat>",
             "precision": 0.75,
             "recall": 1.0,
@@ -156,7 +156,7 @@ CLASSES_REPORT = {
             "pictures": 6,
         },
         {
-            "subject": "cnn",
+            "model": "cnn",
             "class": "dog",
             "precision": 1.0,
             "recall": 0.5,
@@ -164,7 +164,7 @@ CLASSES_REPORT = {
             "pictures": 4,
         },
         {
-            "subject": "most-frequent",
+            "model": "most-frequent",
             "class": "dog",
             "precision": 0.0,
             "recall": 0.0,
@@ -262,8 +262,8 @@ def publish_ratings(root: Path, inputs: dict[str, Any] | None = None) -> None:
         publish(root, "train-als", table, [])
     lists = [(0, 1, 3, "als"), (0, 2, 4, "cnn"), (1, 1, 0, "als")]
     rows = [
-        {"user": u, "rank": rank, "item": i, "score": 1 / rank, "rung": rung}
-        for u, rank, i, rung in lists
+        {"user": u, "rank": rank, "item": i, "score": 1 / rank, "model": model}
+        for u, rank, i, model in lists
     ]
     publish(root, "recommend", "recommendations", rows)
     publish_files(

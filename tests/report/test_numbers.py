@@ -89,9 +89,9 @@ def test_the_best_is_the_lowest_error_and_the_oracle_does_not_compete() -> None:
     )
 
 
-def _rated(subject: str, value: float, error: float | None = 0.01, **more: int) -> dict[str, Any]:
+def _rated(model: str, value: float, error: float | None = 0.01, **more: int) -> dict[str, Any]:
     return {
-        "subject": subject,
+        "model": model,
         "metric": "rmse",
         "value": value,
         "standard_error": error,
@@ -100,9 +100,9 @@ def _rated(subject: str, value: float, error: float | None = 0.01, **more: int) 
     }
 
 
-def _ranked(subject: str, value: float, error: float | None = 0.01) -> dict[str, Any]:
+def _ranked(model: str, value: float, error: float | None = 0.01) -> dict[str, Any]:
     return {
-        "subject": subject,
+        "model": model,
         "metric": "ndcg@5",
         "value": value,
         "standard_error": error,
@@ -112,8 +112,8 @@ def _ranked(subject: str, value: float, error: float | None = 0.01) -> dict[str,
 
 def test_each_model_says_its_own_number_of_ratings_without_an_answer() -> None:
     shared = {"metric": "rmse", "value": 0.8, "standard_error": 0.1, "ratings": 9000}
-    rows = [shared | {"subject": "als", "answered_by_biases": 829}, shared | {"subject": "biases"}]
-    rows.append(shared | {"subject": "item-neighbors", "answered_by_biases": 3916})
+    rows = [shared | {"model": "als", "answered_by_biases": 829}, shared | {"model": "biases"}]
+    rows.append(shared | {"model": "item-neighbors", "answered_by_biases": 3916})
     (line,) = measures._lines(rows, ["als", "item-neighbors", "biases"])
     notes = [cell and cell.note for cell in line.cells]
     assert notes == ["829 answered by the biases", "3,916 answered by the biases", ""]
@@ -147,7 +147,7 @@ def test_a_difference_within_the_error_is_no_win(
 ) -> None:
     (gain,) = measures.gains({"holdout": {"metrics": [model, baseline]}})
     assert gain.verdict == verdict
-    (line,) = measures._lines([model, baseline], ["als", baseline["subject"]])
+    (line,) = measures._lines([model, baseline], ["als", baseline["model"]])
     assert [cell and cell.is_best for cell in line.cells] == [
         verdict == "better",
         verdict == "worse",
@@ -184,7 +184,7 @@ def test_lists_and_predicted_ratings_have_a_headline_each() -> None:
     ]
 
 
-def test_metrics_of_other_subjects_have_a_table_of_their_own() -> None:
+def test_metrics_of_other_models_have_a_table_of_their_own() -> None:
     rows = [
         _ranked("als", 0.3),
         _ranked("random", 0.1),
@@ -192,11 +192,11 @@ def test_metrics_of_other_subjects_have_a_table_of_their_own() -> None:
         _rated("als", 0.8),
     ]
     first, second = measures._grids(rows, ["als", "random", "item-mean"])
-    assert (first.subjects, [line.metric for line in first.lines]) == (
+    assert (first.models, [line.metric for line in first.lines]) == (
         [("als", True), ("random", False)],
         ["ndcg@5"],
     )
-    assert second.subjects == [("als", True), ("item-mean", False)]
+    assert second.models == [("als", True), ("item-mean", False)]
     assert [cell and cell.value for cell in second.lines[0].cells] == ["0.800", "0.900"]
 
 
@@ -318,7 +318,7 @@ def test_many_classes_are_a_picture_and_their_mistakes_are_named() -> None:
     confusion = (np.eye(30, dtype=int) * 8).tolist()
     confusion[3][4], confusion[5][2] = 2, 8
     per_class = [
-        {"subject": "cnn", "class": "c0", "precision": 1.0, "recall": 1.0, "F1": 1.0, "pictures": 8}
+        {"model": "cnn", "class": "c0", "precision": 1.0, "recall": 1.0, "F1": 1.0, "pictures": 8}
     ]
     names = [f"c{place}" for place in range(40)]
     found = classes.classes(

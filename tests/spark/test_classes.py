@@ -86,10 +86,8 @@ def report(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempP
     return evaluated(root, SECTIONS)
 
 
-def value(report: Row, subject: str, metric: str) -> Row:
-    (row,) = [
-        row for row in report["metrics"] if (row["subject"], row["metric"]) == (subject, metric)
-    ]
+def value(report: Row, model: str, metric: str) -> Row:
+    (row,) = [row for row in report["metrics"] if (row["model"], row["metric"]) == (model, metric)]
     found: Row = row
     return found
 
@@ -117,7 +115,7 @@ def test_the_confusion_matrix_counts_true_and_predicted_classes(report: Row) -> 
 
 
 def test_each_class_has_its_precision_recall_and_f1(report: Row) -> None:
-    rows = {row["class"]: row for row in report["per_class"] if row["subject"] == "cnn"}
+    rows = {row["class"]: row for row in report["per_class"] if row["model"] == "cnn"}
     assert list(rows) == NAMES
     for number, name in enumerate(NAMES):
         own = {item for item, label in TRUTH.items() if label == number}
@@ -131,9 +129,7 @@ def test_each_class_has_its_precision_recall_and_f1(report: Row) -> None:
 def test_means_are_over_the_classes_that_are_tested_on(report: Row) -> None:
     for metric in ("precision", "recall", "F1"):
         tested = [
-            row[metric]
-            for row in report["per_class"]
-            if row["subject"] == "cnn" and row["pictures"]
+            row[metric] for row in report["per_class"] if row["model"] == "cnn" and row["pictures"]
         ]
         assert len(tested) == 5
         assert value(report, "cnn", f"mean {metric}")["value"] == pytest.approx(sum(tested) / 5)
@@ -141,7 +137,7 @@ def test_means_are_over_the_classes_that_are_tested_on(report: Row) -> None:
 
 
 def test_forest_and_the_most_frequent_class_are_measured_on_the_same_pictures(report: Row) -> None:
-    assert list(dict.fromkeys(row["subject"] for row in report["metrics"])) == [
+    assert list(dict.fromkeys(row["model"] for row in report["metrics"])) == [
         "cnn",
         "forest",
         "most-frequent",
@@ -167,7 +163,7 @@ def test_the_most_frequent_class_is_that_in_training_also_where_no_test_picture_
     assert not [
         row
         for row in report["metrics"]
-        if row["subject"] == "most-frequent" and row["metric"].startswith("top")
+        if row["model"] == "most-frequent" and row["metric"].startswith("top")
     ]
 
 

@@ -28,7 +28,7 @@ from emberline.spark import cold
 from emberline.spark.cold import metric_rows, neighbor_means, oracle, ranks_of, regressions
 
 Row = dict[str, Any]
-Place = tuple[str, int, int]  # subject, user, item
+Place = tuple[str, int, int]  # model, user, item
 Factors = dict[int, np.ndarray]
 Publish = Callable[..., None]
 ShufflingInto = Callable[[int], AbstractContextManager[None]]
@@ -53,7 +53,7 @@ def vectors(ids: list[int], rank: int) -> Factors:
 USERS = [3 * n for n in range(400)]
 ITEMS = [2 * n for n in range(10)]
 USER_FACTORS = vectors([*USERS, 5000], 2)
-SUBJECTS = {
+MODELS = {
     "random": vectors(ITEMS, 2),
     "coarse": {
         item: np.round(vector).astype(np.float32) for item, vector in vectors(ITEMS, 2).items()
@@ -69,8 +69,8 @@ RELEVANT = [
 
 def ranks_with(spark: SparkSession, partitions: int, seed: int = 1) -> dict[Place, int]:
     both = [
-        factors_table(factors, "item").append_column("subject", [[name] * len(ITEMS)])
-        for name, factors in SUBJECTS.items()
+        factors_table(factors, "item").append_column("model", [[name] * len(ITEMS)])
+        for name, factors in MODELS.items()
     ]
     pairs = [pa.array([pair[side] for pair in RELEVANT], pa.int32()) for side in (0, 1)]
     tables = [pa.table(pairs, names=["user", "item"]), factors_table(USER_FACTORS, "user")]
@@ -79,8 +79,8 @@ def ranks_with(spark: SparkSession, partitions: int, seed: int = 1) -> dict[Plac
         for table in (*tables, pa.concat_tables(both))
     )
     rows = ranks_of(relevant, users, items, seed).collect()
-    assert len(rows) == len(SUBJECTS) * len(RELEVANT)
-    return {(row["subject"], row["user"], row["item"]): row["rank"] for row in rows}
+    assert len(rows) == len(MODELS) * len(RELEVANT)
+    return {(row["model"], row["user"], row["item"]): row["rank"] for row in rows}
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +97,10 @@ def ranks(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[
     return found
 
 
-def places_of(subject: str, user: int, item: int) -> range:
+def places_of(model: str, user: int, item: int) -> range:
     """The ranks that the item can have: one, or several where other items have its score."""
     scores = {
-        other: float(USER_FACTORS[user] @ factors) for other, factors in SUBJECTS[subject].items()
+        other: float(USER_FACTORS[user] @ factors) for other, factors in MODELS[model].items()
     }
     above = sum(score > scores[item] + 1e-5 for score in scores.values())
     equal = sum(abs(score - scores[item]) <= 1e-5 for score in scores.values())
@@ -113,9 +113,9 @@ def test_an_items_rank_is_one_more_than_the_items_with_better_scores(
     expected = {place: places_of(*place) for place in ranks[3]}
     assert {place for place, rank in ranks[3].items() if rank not in expected[place]} == set()
     assert sum(
-        len(places) == 1 for (subject, _, _), places in expected.items() if subject == "random"
+        len(places) == 1 for (model, _, _), places in expected.items() if model == "random"
     ) > 0.99 * len(RELEVANT)
-    assert {len(places) for (subject, _, _), places in expected.items() if subject == "coarse"} >= {
+    assert {len(places) for (model, _, _), places in expected.items() if model == "coarse"} >= {
         1,
         2,
     }
@@ -123,7 +123,7 @@ def test_an_items_rank_is_one_more_than_the_items_with_better_scores(
 
 def test_ties_take_every_place_about_equally_often(ranks: dict[int, dict[Place, int]]) -> None:
     counts = np.bincount(
-        [rank for (subject, _, _), rank in ranks[3].items() if subject == "nothing"], minlength=11
+        [rank for (model, _, _), rank in ranks[3].items() if model == "nothing"], minlength=11
     )[1:]
     expected = len(RELEVANT) / 10
     assert len(counts) == 10
@@ -187,14 +187,14 @@ MEASURED = {
 @pytest.fixture(scope="module")
 def measured(spark: SparkSession) -> list[Row]:
     rows = [
-        (subject, user, item, rank)
-        for subject, users in MEASURED.items()
+        (model, user, item, rank)
+        for model, users in MEASURED.items()
         for user, items in users.items()
         for item, rank in items.items()
     ]
     return list(
         metric_rows(
-            spark.createDataFrame(rows, "subject string, user int, item int, rank int"),
+            spark.createDataFrame(rows, "model string, user int, item int, rank int"),
             CANDIDATES,
             KS,
         )
@@ -219,28 +219,28 @@ def per_user(ranks: list[int]) -> dict[str, float]:
     return found
 
 
-@pytest.mark.parametrize("subject", list(MEASURED))
-def test_metrics_are_those_of_loops_over_users(measured: list[Row], subject: str) -> None:
-    each = [per_user(list(items.values())) for items in MEASURED[subject].values()]
+@pytest.mark.parametrize("model", list(MEASURED))
+def test_metrics_are_those_of_loops_over_users(measured: list[Row], model: str) -> None:
+    each = [per_user(list(items.values())) for items in MEASURED[model].values()]
     expected = {name: np.mean([user[name] for user in each]) for name in each[0]}
     assert {
-        row["metric"]: row["value"] for row in measured if row["subject"] == subject
+        row["metric"]: row["value"] for row in measured if row["model"] == model
     } == pytest.approx(expected)
-    assert {row["users"] for row in measured if row["subject"] == subject} == {len(each)}
+    assert {row["users"] for row in measured if row["model"] == model} == {len(each)}
 
 
-def user_error(subject: str, metric: str) -> float | None:
+def user_error(model: str, metric: str) -> float | None:
     """None for one user."""
-    values = [per_user(list(items.values()))[metric] for items in MEASURED[subject].values()]
+    values = [per_user(list(items.values()))[metric] for items in MEASURED[model].values()]
     return None if len(values) < 2 else float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def item_error(subject: str, metric: str) -> float | None:
+def item_error(model: str, metric: str) -> float | None:
     """Of the ratio of what the items add to the users' recalls to the items' shares of the
     users.
     """
     k = int(metric.removeprefix("recall@").removesuffix("/n"))
-    users = MEASURED[subject].values()
+    users = MEASURED[model].values()
     items = sorted({item for ranks in users for item in ranks})
     parts = np.array(
         [[(ranks.get(i, k + 1) <= k) / len(ranks) for ranks in users] for i in items]
@@ -254,15 +254,15 @@ def item_error(subject: str, metric: str) -> float | None:
     )
 
 
-@pytest.mark.parametrize("subject", list(MEASURED))
+@pytest.mark.parametrize("model", list(MEASURED))
 @pytest.mark.parametrize("metric", ["recall@1/n", "recall@5/n"])
 def test_the_standard_error_is_the_larger_of_that_over_users_and_that_over_items(
-    measured: list[Row], subject: str, metric: str
+    measured: list[Row], model: str, metric: str
 ) -> None:
-    (row,) = [row for row in measured if (row["subject"], row["metric"]) == (subject, metric)]
+    (row,) = [row for row in measured if (row["model"], row["metric"]) == (model, metric)]
     errors = [
         error
-        for error in (user_error(subject, metric), item_error(subject, metric))
+        for error in (user_error(model, metric), item_error(model, metric))
         if error is not None
     ]
     assert row["standard_error"] == pytest.approx(max(errors), abs=1e-12)
@@ -278,7 +278,7 @@ def test_either_sample_can_be_the_uncertain_one() -> None:
     assert user_error("one-user", "recall@5/n") is None is item_error("one-item", "recall@5/n")
 
 
-def test_the_subject_with_the_largest_area_comes_first(measured: list[Row]) -> None:
+def test_the_model_with_the_largest_area_comes_first(measured: list[Row]) -> None:
     areas = [row["value"] for row in measured if row["metric"] == "auc"]
     assert areas == sorted(areas, reverse=True)
     assert len(areas) == len(MEASURED)
@@ -397,10 +397,8 @@ def test_regressed_factors_are_those_of_weighted_least_squares_with_the_strength
     root = vectors @ np.diag(values**-0.5) @ vectors.T
     like = {item: np.exp(-(1 - landmarks @ row) / 0.15) @ root for item, row in unit.items()}
     strengths = [10.0 ** (half / 2) for half in range(-6, 7)]
-    for subject, rows in (("linear", PIXELS), ("kernel", like)):
-        assert_near(
-            collected(found.where(f"subject = '{subject}'")), best_of(rows, strengths), 1e-3
-        )
+    for model, rows in (("linear", PIXELS), ("kernel", like)):
+        assert_near(collected(found.where(f"model = '{model}'")), best_of(rows, strengths), 1e-3)
 
 
 RATERS = vectors(list(range(0, 40, 2)), RANK)
@@ -530,12 +528,12 @@ def report(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempP
     assert list(reports) == ["cold items"]
     found: Row = reports["cold items"]
     return found | {
-        "auc": {row["subject"]: row for row in found["metrics"] if row["metric"] == "auc"}
+        "auc": {row["model"]: row for row in found["metrics"] if row["metric"] == "auc"}
     }
 
 
 def test_good_factors_rank_cold_items_well_and_none_rank_them_by_chance(report: Row) -> None:
-    areas = {subject: row["value"] for subject, row in report["auc"].items()}
+    areas = {model: row["value"] for model, row in report["auc"].items()}
     assert areas.keys() == {
         "cnn",
         "neighbors-pixels",
@@ -551,10 +549,8 @@ def test_good_factors_rank_cold_items_well_and_none_rank_them_by_chance(report: 
     # the pixels are the factors
     assert areas["linear-pixels"] == pytest.approx(areas["cnn"], abs=0.01)
     assert 0.6 < areas["neighbors-pixels"] < areas["cnn"]
-    for subject in ("random", "mean-factors"):
-        assert areas[subject] == pytest.approx(
-            0.5, abs=4 * report["auc"][subject]["standard_error"]
-        )
+    for model in ("random", "mean-factors"):
+        assert areas[model] == pytest.approx(0.5, abs=4 * report["auc"][model]["standard_error"])
 
 
 def test_who_is_counted_is_in_the_protocol(report: Row) -> None:

@@ -32,7 +32,7 @@ def recommendations(publish: Publish, root: Path, monkeypatch: pytest.MonkeyPatc
     schema = pa.schema(
         [
             frames.TABLES["recommendations"].field(name)
-            for name in ("user", "rank", "item", "score", "rung")
+            for name in ("user", "rank", "item", "score", "model")
         ]
     )
     publish(root, "recommend", "recommendations", pa.table(columns, schema=schema))

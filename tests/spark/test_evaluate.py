@@ -70,13 +70,13 @@ def _rating(pair: tuple[int, int], value: float) -> Row:
 
 def _list(user: int, items: list[int]) -> list[Row]:
     return [
-        {"user": user, "item": item, "rank": rank, "score": -float(rank), "rung": "popular"}
+        {"user": user, "item": item, "rank": rank, "score": -float(rank), "model": "popular"}
         for rank, item in enumerate(items, 1)
     ]
 
 
 def evaluated(root: Path, sections: dict[str, Row]) -> Report:
-    """What the stage publishes of the holdout; `by_name` holds its rows by subject and metric."""
+    """What the stage publishes of the holdout; `by_name` holds its rows by model and metric."""
     config = Config.model_validate(sections)
     runner.run(config, root, stages.select(config, "evaluate"))
     reports: dict[str, Report] = json.loads(manifests.load(root, "metrics").paths[0].read_text())[
@@ -84,7 +84,7 @@ def evaluated(root: Path, sections: dict[str, Row]) -> Report:
     ]
     assert list(reports) == ["holdout"]
     report = reports["holdout"]
-    by_name = {(row["subject"], row["metric"]): row for row in report["metrics"]}
+    by_name = {(row["model"], row["metric"]): row for row in report["metrics"]}
     assert len(by_name) == len(report["metrics"])
     return report | {"by_name": by_name}
 
@@ -165,22 +165,22 @@ def naive(relevant: set[int], items: list[int], k: int) -> dict[str, float]:
 
 
 def assert_measured(
-    report: Report, subject: str, lists: Lists, least: float = 0, items: list[int] = ITEMS
+    report: Report, model: str, lists: Lists, least: float = 0, items: list[int] = ITEMS
 ) -> None:
-    """The subject's rows are those of the lists, where only `items` count."""
+    """The model's rows are those of the lists, where only `items` count."""
     relevant = relevant_items(least, items)
     for k in KS:
         each = [naive(wanted, lists.get(user, []), k) for user, wanted in relevant.items()]
         for metric in each[0]:
             values = np.array([user[metric] for user in each])
-            row = report["by_name"][subject, metric]
+            row = report["by_name"][model, metric]
             assert row["users"] == len(relevant)
             assert row["value"] == pytest.approx(values.mean())
             assert row["standard_error"] == pytest.approx(
                 values.std(ddof=1) / math.sqrt(len(values))
             )
         shown = {item for user in relevant for item in lists.get(user, [])[:k] if item in items}
-        coverage = report["by_name"][subject, f"coverage@{k}"]
+        coverage = report["by_name"][model, f"coverage@{k}"]
         assert (coverage["value"], coverage["items"]) == (
             pytest.approx(len(shown) / len(items)),
             len(items),
@@ -226,13 +226,13 @@ def test_users_of_cold_items_only_are_not_counted(report: Report) -> None:
     assert counted == {len(relevant_items(0))}
 
 
-def test_rows_come_by_subject_and_every_subject_has_every_metric(report: Report) -> None:
-    subjects = [row["subject"] for row in report["metrics"]]
-    assert list(dict.fromkeys(subjects)) == ["item-neighbors", "most-popular", "random"]
-    assert subjects == sorted(subjects)
+def test_rows_come_by_model_and_every_model_has_every_metric(report: Report) -> None:
+    models = [row["model"] for row in report["metrics"]]
+    assert list(dict.fromkeys(models)) == ["item-neighbors", "most-popular", "random"]
+    assert models == sorted(models)
     metrics = {
-        subject: [row["metric"] for row in report["metrics"] if row["subject"] == subject]
-        for subject in subjects
+        model: [row["metric"] for row in report["metrics"] if row["model"] == model]
+        for model in models
     }
     assert metrics["item-neighbors"] == metrics["most-popular"] == metrics["random"]
     assert metrics["random"][-2:] == ["coverage@2", "coverage@5"]
@@ -421,10 +421,10 @@ def explicit(
     )
 
 
-@pytest.mark.parametrize("subject", list(ERRORS))
-def test_rating_errors_are_those_computed_by_hand(explicit: Report, subject: str) -> None:
-    errors = np.array(ERRORS[subject])
-    rmse, mae = (explicit["by_name"][subject, metric] for metric in ("rmse", "mae"))
+@pytest.mark.parametrize("model", list(ERRORS))
+def test_rating_errors_are_those_computed_by_hand(explicit: Report, model: str) -> None:
+    errors = np.array(ERRORS[model])
+    rmse, mae = (explicit["by_name"][model, metric] for metric in ("rmse", "mae"))
     assert rmse["ratings"] == mae["ratings"] == 4
     assert rmse["value"] == pytest.approx(math.sqrt(sum(error**2 for error in errors) / 4))
     assert mae["value"] == pytest.approx(sum(map(abs, errors)) / 4)
@@ -435,8 +435,8 @@ def test_rating_errors_are_those_computed_by_hand(explicit: Report, subject: str
 
 
 def test_each_model_says_how_many_ratings_it_left_to_the_biases(explicit: Report) -> None:
-    for subject, count in UNANSWERED.items():
-        assert explicit["by_name"][subject, "rmse"]["answered_by_biases"] == count
+    for model, count in UNANSWERED.items():
+        assert explicit["by_name"][model, "rmse"]["answered_by_biases"] == count
     assert "answered_by_biases" not in explicit["by_name"]["biases", "rmse"]
 
 
@@ -444,8 +444,8 @@ def test_ranking_metrics_are_those_computed_by_hand(explicit: Report) -> None:
     """User 0 has the hit at rank 2, user 2 at rank 1; three items are rated in training."""
     measured = {
         metric: row["value"]
-        for (subject, metric), row in explicit["by_name"].items()
-        if subject == "als"
+        for (model, metric), row in explicit["by_name"].items()
+        if model == "als"
     }
     at_two = {"precision@2": 1 / 2, "recall@2/n": 1, "recall@2/min(k,n)": 1, "hit_rate@2": 1}
     at_two |= {"ndcg@2": (1 / math.log2(3) + 1) / 2, "map@2/min(k,n)": (1 / 2 + 1) / 2}
@@ -478,7 +478,7 @@ def test_pairs_without_any_factors_are_predicted_null(spark: SparkSession) -> No
 
 def test_one_rating_has_an_error_without_a_standard_error(spark: SparkSession) -> None:
     pair = spark.createDataFrame([(3.5, 5.0)], "predicted float, value float")
-    shared = {"subject": "als", "value": 1.5, "standard_error": None, "ratings": 1}
+    shared = {"model": "als", "value": 1.5, "standard_error": None, "ratings": 1}
     assert list(error_rows("als", pair, F.col("predicted"))) == [
         shared | {"metric": "rmse"},
         shared | {"metric": "mae"},

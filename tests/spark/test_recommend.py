@@ -138,7 +138,7 @@ def sorted_lists(scores: Pairs, ratings: Pairs, users: list[int], model: str, to
 
 def approximately(lists: Lists) -> dict[int, Any]:
     return {
-        user: [(item, pytest.approx(s, abs=2e-5), rung) for item, s, rung in items]
+        user: [(item, pytest.approx(s, abs=2e-5), model) for item, s, model in items]
         for user, items in lists.items()
     }
 
@@ -192,7 +192,7 @@ def lists_by_model(spark: SparkSession, partitions: int, filled: list[str]) -> d
     frames = {
         model: (
             top_unseen(*model_pieces(model, tables, True), ratings, top_k).withColumn(
-                "rung", F.lit(model)
+                "model", F.lit(model)
             )
         )
         for model, top_k in TOP_K.items()
@@ -231,7 +231,7 @@ def lists_of(rows: list[Row]) -> Lists:
     lists: Lists = {}
     for row in sorted(rows, key=lambda row: row["rank"]):
         items = lists.setdefault(row["user"], [])
-        items.append((row["item"], row["score"], row["rung"]))
+        items.append((row["item"], row["score"], row["model"]))
         assert row["rank"] == len(items)
     return lists
 
@@ -255,17 +255,17 @@ def test_the_number_of_partitions_does_not_matter(
 ) -> None:
     assert found[partitions]["item-neighbors"] == found[3]["item-neighbors"]
     for model in TOP_K:
-        own, other = (of_rung(found[number][model], model) for number in (partitions, 3))
+        own, other = (of_model(found[number][model], model) for number in (partitions, 3))
         assert own == other
         assert own
 
 
-def of_rung(lists: Lists, rung: str) -> set[tuple[int, int, float]]:
+def of_model(lists: Lists, model: str) -> set[tuple[int, int, float]]:
     return {
         (user, item, score)
         for user, items in lists.items()
-        for item, score, row_rung in items
-        if row_rung == rung
+        for item, score, row_model in items
+        if row_model == model
     }
 
 
@@ -280,11 +280,12 @@ def test_nothing_is_recommended_that_the_user_has_rated_or_twice(
 
 def test_too_short_lists_are_filled_with_popular_items(found: dict[int, dict[str, Lists]]) -> None:
     for model in ("item-neighbors", "user-neighbors"):
-        rungs = [[rung for _, _, rung in items] for items in found[3][model].values()]
-        mixed = [rung for rung in rungs if len(set(rung)) == 2]
+        columns = [[row for _, _, row in items] for items in found[3][model].values()]
+        mixed = [column for column in columns if len(set(column)) == 2]
         assert mixed
         assert all(
-            rung == sorted(rung, key=["popular", model].index, reverse=True) for rung in rungs
+            column == sorted(column, key=["popular", model].index, reverse=True)
+            for column in columns
         )
 
 
@@ -317,7 +318,7 @@ def test_who_has_rated_everything_gets_nothing(found: dict[int, dict[str, Lists]
 
 def test_ties_go_to_the_smaller_item(found: dict[int, dict[str, Lists]]) -> None:
     orders = [
-        [item for item, _, rung in items if item in TWINS and rung == "als"]
+        [item for item, _, model in items if item in TWINS and model == "als"]
         for items in found[3]["als"].values()
     ]
     assert list(TWINS) in orders
@@ -451,13 +452,13 @@ def test_cold_items_get_their_places_and_what_their_scores_win(spark: SparkSessi
     assert lists_of(rows) == expected
 
 
-def scored_frame(spark: SparkSession, lists: dict[int, Scored], rung: str) -> DataFrame:
+def scored_frame(spark: SparkSession, lists: dict[int, Scored], model: str) -> DataFrame:
     rows = [
-        (u, i, float(score), rank, rung)
+        (u, i, float(score), rank, model)
         for u, items in lists.items()
         for rank, (i, score) in enumerate(items, 1)
     ]
-    return spark.createDataFrame(rows, "user int, item int, score float, rank int, rung string")
+    return spark.createDataFrame(rows, "user int, item int, score float, rank int, model string")
 
 
 COLD_SECTIONS: Row = {
@@ -541,11 +542,11 @@ def test_items_that_nobody_has_rated_are_recommended_by_their_pictures_and_no_ot
         ]
     lists = recommended(pictured)
     assert {user: lists[user] for user in known} == approximately(expected)
-    assert {rung for user in (NEW, NO_FACTORS) for _, _, rung in lists[user]} == {"popular"}
+    assert {model for user in (NEW, NO_FACTORS) for _, _, model in lists[user]} == {"popular"}
     assert all(
-        (item in COLD_ITEMS) == (rung == "cnn")
+        (item in COLD_ITEMS) == (model == "cnn")
         for items in lists.values()
-        for item, _, rung in items
+        for item, _, model in items
     )
 
 
@@ -574,7 +575,7 @@ def test_items_that_only_attributes_or_pictures_name_are_found_by_their_ids(
     names[3] = ("described", "Three")
     lists = recommended(pictured)
     assert {
-        item for items in lists.values() for item, _, rung in items if rung == "cnn"
+        item for items in lists.values() for item, _, model in items if model == "cnn"
     } == COLD_ITEMS.keys()
     for user, items in lists.items():
         found = [(row.item_id, row.title) for row in recommendations_of(pictured, str(user), 5)]
@@ -629,7 +630,7 @@ def test_only_candidates_are_recommended_and_nothing_excluded(listing: tuple[Con
     lists = recommended(root)
     for user in USERS:
         own = USER_FACTORS.get(user)
-        rung = {
+        model = {
             item: "popular" if own is None else "cnn" if item in COLD_ITEMS else "als"
             for item in factors
         }
@@ -644,7 +645,7 @@ def test_only_candidates_are_recommended_and_nothing_excluded(listing: tuple[Con
         ]
         best = sorted(unseen, key=lambda item: (-round(scores[item], 5), item))
         assert lists[user] == [
-            (item, pytest.approx(scores[item], abs=2e-5), rung[item]) for item in best
+            (item, pytest.approx(scores[item], abs=2e-5), model[item]) for item in best
         ]
     assert [decision.action for decision in plans.plan(config, root, stage)] == ["skip"]
     Path(config.recommend.exclude.path).write_text("rated 0\n")

@@ -78,13 +78,13 @@ def protocol(name: str, facts: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "hash": digest, **facts}
 
 
-def measured(subject: str, metric: str, value: float, error: float, **count: int) -> dict[str, Any]:
+def measured(model: str, metric: str, value: float, error: float, **count: int) -> dict[str, Any]:
     """A row of a report, JSON-ready: a standard error that is not a number is None; `count`
     says over how many of what.
     """
     known = None if np.isnan(error) else float(error)
     return {
-        "subject": subject,
+        "model": model,
         "metric": metric,
         "value": float(value),
         "standard_error": known,

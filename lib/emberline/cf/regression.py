@@ -15,7 +15,7 @@ from emberline.cf.kernels import Landmarks
 
 MOMENTS = pa.schema(
     [
-        ("subject", pa.string()),
+        ("model", pa.string()),
         ("split", pa.string()),
         ("count", pa.int64()),
         ("xx", pa.binary()),
@@ -24,7 +24,7 @@ MOMENTS = pa.schema(
     ]
 )
 PREDICTED = pa.schema(
-    [("subject", pa.string()), ("item", pa.int32()), ("factors", pa.list_(pa.float32()))]
+    [("model", pa.string()), ("item", pa.int32()), ("factors", pa.list_(pa.float32()))]
 )
 
 
@@ -47,28 +47,28 @@ def sum_moments(
     batches: Iterator[pa.RecordBatch], inputs: Mapping[str, Inputs]
 ) -> Iterator[pa.RecordBatch]:
     """Columns split, factors, weight and those of the inputs to a row of MOMENTS per batch,
-    split and subject.
+    split and model.
     """
     for batch in batches:
         for split in batch["split"].unique():
             rows = batch.filter(pc.equal(batch["split"], split))
             factors, weights = matrix_of(rows["factors"], rows.num_rows), rows["weight"].to_numpy()
-            for subject, seen in inputs.items():
+            for model, seen in inputs.items():
                 moments = ridge.Moments.of(seen.of(rows), factors, weights)
                 sums = {name: getattr(moments, name).tobytes() for name in ("xx", "xy", "yy")}
-                row = {"subject": subject, "split": split.as_py(), "count": moments.count, **sums}
+                row = {"model": model, "split": split.as_py(), "count": moments.count, **sums}
                 yield pa.RecordBatch.from_pylist([row], schema=MOMENTS)
 
 
 def apply_weights(
     batches: Iterator[pa.RecordBatch], inputs: Mapping[str, Inputs], weights: Mapping[str, Float64]
 ) -> Iterator[pa.RecordBatch]:
-    """Columns item and those of the inputs to PREDICTED, by each subject's weights, the last
+    """Columns item and those of the inputs to PREDICTED, by each model's weights, the last
     ones being the constant's.
     """
     for batch in batches:
-        for subject, seen in inputs.items():
-            predicted = (ridge.with_one(seen.of(batch)) @ weights[subject]).astype(np.float32)
+        for model, seen in inputs.items():
+            predicted = (ridge.with_one(seen.of(batch)) @ weights[model]).astype(np.float32)
             yield pa.record_batch(
-                [[subject] * batch.num_rows, batch["item"], list(predicted)], schema=PREDICTED
+                [[model] * batch.num_rows, batch["item"], list(predicted)], schema=PREDICTED
             )

@@ -36,7 +36,7 @@ BEST = pa.schema(
 )
 SUMS = pa.schema(
     [
-        ("subject", pa.string()),
+        ("model", pa.string()),
         ("users", pa.int64()),
         ("totals", pa.list_(pa.float64())),
         ("squares", pa.list_(pa.float64())),
@@ -44,7 +44,7 @@ SUMS = pa.schema(
 )
 PLACES = pa.schema(
     [
-        ("subject", pa.string()),
+        ("model", pa.string()),
         ("user", pa.int32()),
         ("item", pa.int32()),
         ("above", pa.int64()),
@@ -219,7 +219,7 @@ def score_and_rank(
 
 
 def ranking_sums(relevant: pa.Table, hits: pa.Table, ks: tuple[int, ...]) -> pa.Table:
-    """One subject's block of users to one row of SUMS: relevant has subject, user and relevant
+    """One model's block of users to one row of SUMS: relevant has model, user and relevant
     (a count), hits user and rank.
     """
     users, order = np.unique(relevant["user"].to_numpy(), return_index=True)
@@ -227,7 +227,7 @@ def ranking_sums(relevant: pa.Table, hits: pa.Table, ks: tuple[int, ...]) -> pa.
     positions = np.searchsorted(users, hits["user"].to_numpy())
     sums = metrics.Sums.of(metrics.per_user(counts, positions, hits["rank"].to_numpy(), ks))
     return pa.table(
-        [relevant["subject"][:1], [sums.count], [sums.total], [sums.squares]], schema=SUMS
+        [relevant["model"][:1], [sums.count], [sums.total], [sums.squares]], schema=SUMS
     )
 
 
@@ -236,7 +236,7 @@ def count_places(pairs: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     how many like it.
 
     A pair has BLOCKS' columns, with WANTED before their names (a sparse block: users, items and
-    their scores), with RIGHT, and a subject. An entry whose own item is in the item block is
+    their scores), with RIGHT, and a model. An entry whose own item is in the item block is
     counted among those that score like it.
     """
     for pair in rows_of(pairs):
@@ -249,7 +249,7 @@ def count_places(pairs: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         above, equal = (np.concatenate(counts) for counts in zip(*places, strict=True))
         users = np.repeat(wanted.ids, np.diff(wanted.indptr))
         yield pa.record_batch(
-            [[pair["subject"]] * len(users), users, wanted.indices, above, equal], schema=PLACES
+            [[pair["model"]] * len(users), users, wanted.indices, above, equal], schema=PLACES
         )
 
 

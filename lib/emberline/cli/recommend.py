@@ -39,7 +39,7 @@ def show_recommendations(
         "item",
         "title",
         ">score",
-        "rung",
+        "model",
         title=Text("for user ").append(printable(user_id)),
     )
     for row in map(asdict, best):
@@ -48,6 +48,6 @@ def show_recommendations(
             printable(row["item_id"]),
             printable(row["title"] or ""),
             f"{row['score']:.4f}",
-            printable(row["rung"]),
+            printable(row["model"]),
         )
     console.print(table)

@@ -16,14 +16,14 @@ from emberline.errors import DataError
 @dataclass(frozen=True)
 class Recommendation:
     """One row of a user's list: rank from 1, the item's outside id, its title if it has one,
-    score, and the ladder's rung.
+    score, and the model that it is by.
     """
 
     rank: int
     item_id: str
     title: str | None
     score: float
-    rung: str
+    model: str
 
 
 def recommendations_of(root: Location, user_id: str, k: int) -> list[Recommendation]:
@@ -39,15 +39,17 @@ def recommendations_of(root: Location, user_id: str, k: int) -> list[Recommendat
     manifests.check_same_run([users, items])
     user = _index_of(users, user_id)
     if user is None:
-        best = [row | {"rung": "popular"} for row in _popular(root, users, user_id).to_pylist()[:k]]
+        best = [
+            row | {"model": "popular"} for row in _popular(root, users, user_id).to_pylist()[:k]
+        ]
     else:
-        listed = rows_where(published, "user", [user], ["rank", "item", "score", "rung"])
+        listed = rows_where(published, "user", [user], ["rank", "item", "score", "model"])
         best = listed.sort_by("rank").slice(0, k).to_pylist()
     if not best:
         raise DataError(f"user {user_id!r} has no recommendations in {root}; rerun recommend")
     known = _names(root, items, [row["item"] for row in best])
     return [
-        Recommendation(row["rank"], *known[row["item"]], row["score"], row["rung"]) for row in best
+        Recommendation(row["rank"], *known[row["item"]], row["score"], row["model"]) for row in best
     ]
 
 

@@ -22,7 +22,7 @@ class _Protocol:
 
 @dataclass(frozen=True)
 class _Row:
-    subject: str
+    model: str
     metric: str
     value: float
 

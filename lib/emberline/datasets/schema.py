@@ -97,7 +97,7 @@ RECOMMENDATIONS = pa.schema(
         ITEM,
         pa.field("score", pa.float32(), nullable=False),
         # als, cnn, item-neighbors, user-neighbors or popular
-        pa.field("rung", pa.string(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
     ]
 )
 RECOMMENDABLE_ITEMS = pa.schema([ITEM])

@@ -2,8 +2,8 @@
 one's, or a baseline's.
 
 ndcg@10 >= 0.9 * previous          a metric of the published model
-ndcg@10 >= 1.2 * most-popular      against another subject of the same report
-cnn.recall@20/n > 0.2              of another subject
+ndcg@10 >= 1.2 * most-popular      against another model of the same report
+cnn.recall@20/n > 0.2              of another model
 cold items:random.auc < 0.55       of one report, where several have the name
 rows.recommendations >= 1000       the rows of a table
 """
@@ -27,11 +27,11 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
 }
 PREVIOUS = "previous"
-_SUBJECT = r"[a-z][a-z0-9-]*"
+_MODEL = r"[a-z][a-z0-9-]*"
 _NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?"
 _GATE = re.compile(
     rf"\s*(?P<name>[^<>=!~≤≥]+?)\s*(?P<compare>[<>]=?)\s*"
-    rf"(?:(?P<factor>{_NUMBER})(?:\s*\*\s*(?P<times>{_SUBJECT}))?|(?P<alone>{_SUBJECT}))\s*"
+    rf"(?:(?P<factor>{_NUMBER})(?:\s*\*\s*(?P<times>{_MODEL}))?|(?P<alone>{_MODEL}))\s*"
 )
 _OPERATOR = re.compile(r"[<>=!~≤≥]+")
 
@@ -39,7 +39,7 @@ _OPERATOR = re.compile(r"[<>=!~≤≥]+")
 @dataclass(frozen=True)
 class Gate:
     """`name compare factor`, or `factor` times the value `of` the previous release, or of
-    another subject of the report.
+    another model of the report.
     """
 
     text: str
@@ -96,11 +96,11 @@ def _refuse_operator(text: str) -> None:
 
 
 def measures(reports: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Measure]:
-    """All numbers of a release under their full names, `<report>:<subject>.<metric>` and
+    """All numbers of a release under their full names, `<report>:<model>.<metric>` and
     `rows.<table>`.
     """
     measured = {
-        f"{name}:{row['subject']}.{row['metric']}": Measure(
+        f"{name}:{row['model']}.{row['metric']}": Measure(
             row["value"], report["protocol"]["hash"], Sketch.read(report.get("data"))
         )
         for name, report in reports.items()
@@ -113,19 +113,19 @@ def judge(
     gates: Sequence[Gate],
     now: Mapping[str, Measure],
     before: Mapping[str, Measure] | None,
-    subject: str | None,
+    model: str | None,
 ) -> list[Verdict]:
-    """Each gate's verdict on a release of the model `subject`. Raises ConfigError for a name
+    """Each gate's verdict on a release whose lists are by `model`. Raises ConfigError for a name
     that is not measured.
     """
-    return [_judge(gate, resolve(gate.name, now, subject), now, before) for gate in gates]
+    return [_judge(gate, resolve(gate.name, now, model), now, before) for gate in gates]
 
 
-def resolve(name: str, known: Mapping[str, Measure], subject: str | None) -> str:
+def resolve(name: str, known: Mapping[str, Measure], model: str | None) -> str:
     """The full name of what a gate names. Raises ConfigError where there is none, or more than
     one.
     """
-    wanted = [name, *([f"{subject}.{name}"] if subject else [])]
+    wanted = [name, *([f"{model}.{name}"] if model else [])]
     found = [full for full in known if full in wanted or full.partition(":")[2] in wanted]
     if len(found) == 1:
         return found[0]
@@ -186,11 +186,11 @@ def _shared(now: Measure, before: Measure) -> float:
 
 
 def _beside(gate: Gate, name: str, now: Mapping[str, Measure]) -> str:
-    """The full name of the gate's metric of the subject that it is compared with. Raises
+    """The full name of the gate's metric of the model that it is compared with. Raises
     ConfigError where there is none.
     """
-    report, _, of_subject = name.partition(":")
-    subject, _, metric = of_subject.partition(".")
+    report, _, of_model = name.partition(":")
+    model, _, metric = of_model.partition(".")
     wanted = f"{report}:{gate.of}.{metric}"
     if wanted in now:
         return wanted
@@ -199,7 +199,7 @@ def _beside(gate: Gate, name: str, now: Mapping[str, Measure]) -> str:
         for full in now
         if full.endswith(f".{metric}")
     ]
-    known = ", ".join([PREVIOUS, *(other for other in others if other != subject)])
+    known = ", ".join([PREVIOUS, *(other for other in others if other != model)])
     raise ConfigError(
         f"gate {gate.text!r}: {gate.of} has no {metric or gate.name}; what it may be compared with:"
         f" {known}"

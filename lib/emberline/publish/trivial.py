@@ -20,7 +20,7 @@ class Trivial:
     """
 
     report: str
-    subject: str
+    model: str
     metric: str
     models: tuple[str, ...]
     lower_is_better: bool = False
@@ -59,8 +59,8 @@ def losses(reports: Mapping[str, Any]) -> list[Loss]:
     """The models that lose to a trivial answer, each by the first metric of its kind."""
     return [
         Loss(
-            row["subject"],
-            trivial.subject,
+            row["model"],
+            trivial.model,
             row["metric"],
             row["value"],
             other["value"],
@@ -84,11 +84,11 @@ def gates(reports: Mapping[str, Any], tables: Collection[str], lists_by: str | N
     }
     return [
         parse(
-            f"{trivial.report}:{row['subject']}.{row['metric']}"
-            f" {'<=' if trivial.lower_is_better else '>='} {trivial.subject}"
+            f"{trivial.report}:{row['model']}.{row['metric']}"
+            f" {'<=' if trivial.lower_is_better else '>='} {trivial.model}"
         )
         for trivial, row, _ in _pairs(reports)
-        if (row["subject"], trivial.metric) in served
+        if (row["model"], trivial.metric) in served
     ]
 
 
@@ -96,13 +96,13 @@ def _pairs(reports: Mapping[str, Any]) -> Iterator[tuple[Trivial, Row, Row]]:
     """Each model's row beside that of the trivial answer."""
     for trivial in TRIVIAL:
         rows: list[Row] = reports.get(trivial.report, {}).get("metrics", [])
-        other = next((row for row in rows if _is(row, trivial.subject, trivial.metric)), None)
+        other = next((row for row in rows if _is(row, trivial.model, trivial.metric)), None)
         if other is None:
             continue
         for row in rows:
-            if row["subject"] in trivial.models and row["metric"] == other["metric"]:
+            if row["model"] in trivial.models and row["metric"] == other["metric"]:
                 yield trivial, row, other
 
 
-def _is(row: Row, subject: str, metric: str) -> bool:
-    return bool(row["subject"] == subject and fnmatch.fnmatchcase(row["metric"], metric))
+def _is(row: Row, model: str, metric: str) -> bool:
+    return bool(row["model"] == model and fnmatch.fnmatchcase(row["metric"], metric))

@@ -52,9 +52,9 @@ class Quality:
 
 @dataclass(frozen=True)
 class Classes:
-    """What one subject knows of classes; of many classes the matrix is a picture without names."""
+    """What one model knows of classes; of many classes the matrix is a picture without names."""
 
-    subject: str
+    model: str
     names: list[str]
     matrix: list[list[Square]]
     heat: str | None
@@ -64,19 +64,19 @@ class Classes:
 
 
 def classes(report: Row, inputs: Mapping[str, Dataset]) -> Classes:
-    """Of the network where there is one, else of the first subject."""
-    subject = "cnn" if "cnn" in report["confusion"] else next(iter(report["confusion"]))
-    confusion = np.array(report["confusion"][subject], np.float64)
+    """Of the network where there is one, else of the first model."""
+    model = "cnn" if "cnn" in report["confusion"] else next(iter(report["confusion"]))
+    confusion = np.array(report["confusion"][model], np.float64)
     names = _names(report["classes"], len(confusion))
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     is_small = len(names) <= _MOST_NAMED
     return Classes(
-        subject=subject,
+        model=model,
         names=names,
         matrix=_matrix(confusion, shares) if is_small else [],
         heat=None if is_small else charts.heat(f"Confusion matrix of {len(names)} classes", shares),
         mistakes=_mistakes(confusion, names),
-        qualities=[_quality(row) for row in report["per_class"] if row["subject"] == subject],
+        qualities=[_quality(row) for row in report["per_class"] if row["model"] == model],
         importances=_importances(inputs),
     )
 

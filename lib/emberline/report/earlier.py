@@ -21,7 +21,7 @@ Figures = dict[str, Any]  # {"run_id": ..., "reports": {key: {"hash": ..., "rows
 class Change:
     """One figure, then and now."""
 
-    subject: str
+    model: str
     metric: str
     before: str
     now: str
@@ -39,7 +39,7 @@ class Comparison:
 
 def figures(metrics: Dataset, reports: Mapping[str, Row]) -> Figures:
     """What the next report will want to know of this one, kept in the report's manifest."""
-    kept = ("subject", "metric", "value", "standard_error")
+    kept = ("model", "metric", "value", "standard_error")
     return {
         "run_id": metrics.manifest.produced_by.run_id,
         "reports": {
@@ -116,17 +116,18 @@ def _data(now: Row, then: Row, share: float) -> str:
 
 
 def _changes(now: list[Row], then: list[Row]) -> list[Change]:
-    earlier = {(row["subject"], row["metric"]): row for row in then}
+    # an older evaluation named what it measured otherwise
+    earlier = {(row.get("model"), row["metric"]): row for row in then}
     wanted = [
         row
         for metric in main_metrics(now)
         for row in now
-        if row["metric"] == metric and row["subject"] in MODELS
+        if row["metric"] == metric and row["model"] in MODELS
     ]
     return [
         _change(row, earlier[place])
         for row in wanted
-        if (place := (row["subject"], row["metric"])) in earlier
+        if (place := (row["model"], row["metric"])) in earlier
     ]
 
 
@@ -134,7 +135,7 @@ def _change(now: Row, then: Row) -> Change:
     difference = now["value"] - then["value"]
     sign = "+" if difference > 0 else "−" if difference < 0 else "±"
     return Change(
-        now["subject"],
+        now["model"],
         now["metric"],
         measure(then["value"]),
         measure(now["value"]),

@@ -30,7 +30,7 @@ class Origin:
     places it fills.
     """
 
-    rung: str
+    model: str
     badge: str
     meaning: str
     places: int
@@ -46,29 +46,29 @@ class Lists:
     origins: list[Origin]
 
 
-def badge_of(rung: str) -> str:
-    """The word for a rung, short enough for one line."""
-    return _ORIGINS.get(rung, (rung, ""))[0]
+def badge_of(model: str) -> str:
+    """The word for a model, short enough for one line."""
+    return _ORIGINS.get(model, (model, ""))[0]
 
 
 def lists(recommendations: Dataset, ratings: Dataset) -> Lists:
     """Of the published lists, beside the ratings that models were trained on."""
     rated = _seen(ratings, "item")
-    users, by_rung, places = _count(recommendations)
-    every = np.zeros(max((len(found) for found in by_rung.values()), default=0), bool)
-    for found in by_rung.values():
+    users, by_model, places = _count(recommendations)
+    every = np.zeros(max((len(found) for found in by_model.values()), default=0), bool)
+    for found in by_model.values():
         every[: len(found)] |= found
     new = every & ~_fitting(rated, len(every))
     total = sum(places.values())
     origins = [
         Origin(
-            rung,
-            *_ORIGINS.get(rung, (rung, "")),
+            model,
+            *_ORIGINS.get(model, (model, "")),
             count,
             percent(count, total),
-            int(by_rung[rung].sum()),
+            int(by_model[model].sum()),
         )
-        for rung, count in sorted(places.items(), key=lambda pair: -pair[1])
+        for model, count in sorted(places.items(), key=lambda pair: -pair[1])
     ]
     return Lists(_sentence(users, int(every.sum()), int(new.sum()), int(rated.sum())), origins)
 
@@ -80,18 +80,18 @@ def _sentence(users: int, items: int, new: int, rated: int) -> str:
 
 
 def _count(recommendations: Dataset) -> tuple[int, dict[str, Mask], dict[str, int]]:
-    """The number of lists, and by rung the items, as a mask, and the places."""
+    """The number of lists, and by model the items, as a mask, and the places."""
     users: Mask = np.zeros(0, bool)
-    by_rung: dict[str, Mask] = {}
+    by_model: dict[str, Mask] = {}
     places: dict[str, int] = {}
-    for batch in batches(recommendations, ["user", "item", "rung"]):
+    for batch in batches(recommendations, ["user", "item", "model"]):
         users = _marked(users, batch["user"].to_numpy())
-        rungs, items = batch["rung"].to_numpy(zero_copy_only=False), batch["item"].to_numpy()
-        for rung in dict.fromkeys(rungs):
-            chosen = items[rungs == rung]
-            by_rung[rung] = _marked(by_rung.get(rung, np.zeros(0, bool)), chosen)
-            places[rung] = places.get(rung, 0) + len(chosen)
-    return int(users.sum()), by_rung, places
+        models, items = batch["model"].to_numpy(zero_copy_only=False), batch["item"].to_numpy()
+        for model in dict.fromkeys(models):
+            chosen = items[models == model]
+            by_model[model] = _marked(by_model.get(model, np.zeros(0, bool)), chosen)
+            places[model] = places.get(model, 0) + len(chosen)
+    return int(users.sum()), by_model, places
 
 
 def _seen(dataset: Dataset, column: str) -> Mask:

@@ -36,7 +36,7 @@ _HEADLINES = ("ndcg@*", "rmse", "accuracy")
 _PREDICTED = "Predicted ratings"
 _LOWER_IS_BETTER = {"rmse", "mae"}
 MODELS = {"als", "cnn", "forest", "item-neighbors", "user-neighbors"}
-SUBJECTS = {
+MEANINGS = {
     "als": "factors of users and items by alternating least squares",
     "item-neighbors": "items most similar to those in the user's history",
     "user-neighbors": "what the most similar users rated",
@@ -85,7 +85,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One metric of every subject, None where a subject has none."""
+    """One metric of every model, None where a model has none."""
 
     metric: str
     cells: list[Cell | None]
@@ -94,9 +94,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Grid:
-    """The metrics that the same subjects have: of lists, of predicted ratings, of classes."""
+    """The metrics that the same models have: of lists, of predicted ratings, of classes."""
 
-    subjects: list[tuple[str, bool]]  # name, whether the pipeline made it
+    models: list[tuple[str, bool]]  # name, whether the pipeline made it
     lines: list[Line]
 
 
@@ -111,7 +111,7 @@ class Measurement:
     protocol_hash: str
     data_hash: str
     facts: list[tuple[str, str]]
-    subjects: list[tuple[str, str, bool]]  # name, meaning, whether the pipeline made it
+    models: list[tuple[str, str, bool]]  # name, meaning, whether the pipeline made it
     charts: list[Chart]
     grids: list[Grid]
 
@@ -169,7 +169,7 @@ def _loss(loss: Loss, reports: dict[str, Row]) -> str:
         if row["metric"] == loss.metric
     ]
     model, other = (
-        next(row for row in rows if row["subject"] == name) for name in (loss.model, loss.trivial)
+        next(row for row in rows if row["model"] == name) for name in (loss.model, loss.trivial)
     )
     clear = "" if verdict_of(model, other) == "worse" else ", a difference within the error"
     values = f"{loss.metric} {measure(loss.value)} against {measure(loss.trivial_value)}"
@@ -196,7 +196,7 @@ def verdict_of(row: Row, other: Row) -> Verdict:
 
 def _measurement(key: str, report: Row) -> Measurement:
     rows, protocol = report["metrics"], report["protocol"]
-    subjects = list(dict.fromkeys(row["subject"] for row in rows))
+    models = list(dict.fromkeys(row["model"] for row in rows))
     return Measurement(
         key=key.replace(" ", "-"),
         heading=_HEADINGS.get(key, key.capitalize()),
@@ -209,9 +209,9 @@ def _measurement(key: str, report: Row) -> Measurement:
             for name, value in protocol.items()
             if name not in ("name", "hash")
         ],
-        subjects=[(subject, SUBJECTS.get(subject, ""), subject in MODELS) for subject in subjects],
+        models=[(model, MEANINGS.get(model, ""), model in MODELS) for model in models],
         charts=[_chart(_HEADINGS.get(key, key), metric, rows) for metric in main_metrics(rows)],
-        grids=_grids(rows, subjects),
+        grids=_grids(rows, models),
     )
 
 
@@ -271,35 +271,35 @@ def _better_first(metric: str, rows: list[Row]) -> list[Row]:
 
 def _chart(heading: str, metric: str, rows: list[Row]) -> Chart:
     ordered = _better_first(metric, rows)
-    tones = [_tone(row["subject"]) for row in ordered]
+    tones = [_tone(row["model"]) for row in ordered]
     values, errors = (
         [row["value"] for row in ordered],
         [row.get("standard_error") for row in ordered],
     )
     note = "lower is better" if metric in _LOWER_IS_BETTER else "higher is better"
     title = f"{heading}: {metric}; " + ", ".join(
-        f"{row['subject']} {measure(row['value'])}" for row in ordered
+        f"{row['model']} {measure(row['value'])}" for row in ordered
     )
     return Chart(
-        metric, note, charts.bars(title, [row["subject"] for row in ordered], values, errors, tones)
+        metric, note, charts.bars(title, [row["model"] for row in ordered], values, errors, tones)
     )
 
 
-def _tone(subject: str) -> str:
-    if subject in MODELS:
+def _tone(model: str) -> str:
+    if model in MODELS:
         return charts.ACCENT
-    return charts.INK if subject == "oracle" else charts.QUIET
+    return charts.INK if model == "oracle" else charts.QUIET
 
 
-def _grids(rows: list[Row], subjects: list[str]) -> list[Grid]:
-    """A grid for each set of subjects that share metrics, in the order of the rows; a metric of
+def _grids(rows: list[Row], models: list[str]) -> list[Grid]:
+    """A grid for each set of models that share metrics, in the order of the rows; a metric of
     some of them is there, too.
     """
     metrics: dict[tuple[str, ...], list[Row]] = {}
     for metric in dict.fromkeys(row["metric"] for row in rows):
         measured = [row for row in rows if row["metric"] == metric]
-        names = {row["subject"] for row in measured}
-        alone = tuple(subject for subject in subjects if subject in names)
+        names = {row["model"] for row in measured}
+        alone = tuple(model for model in models if model in names)
         metrics.setdefault(next((key for key in metrics if names <= {*key}), alone), []).extend(
             measured
         )
@@ -309,14 +309,14 @@ def _grids(rows: list[Row], subjects: list[str]) -> list[Grid]:
     ]
 
 
-def _lines(rows: list[Row], subjects: list[str]) -> list[Line]:
-    by_place = {(row["metric"], row["subject"]): row for row in rows}
+def _lines(rows: list[Row], models: list[str]) -> list[Line]:
+    by_place = {(row["metric"], row["model"]): row for row in rows}
     lines = []
     for metric in dict.fromkeys(row["metric"] for row in rows):
         # more coverage is not better
         ranked = [] if metric.startswith("coverage") else _better_first(metric, rows)
-        best = _clear_best([row for row in ranked if row["subject"] != "oracle"])
-        found = [by_place.get((metric, subject)) for subject in subjects]
+        best = _clear_best([row for row in ranked if row["model"] != "oracle"])
+        found = [by_place.get((metric, model)) for model in models]
         cells = [_cell(row, row is best) if row else None for row in found]
         lines.append(Line(metric, cells, _over(next(row for row in found if row))))
     return lines
@@ -351,10 +351,10 @@ def _gain(key: str, rows: list[Row], wanted: str) -> Gain | None:
     if metric is None:
         return None
     ordered = _better_first(metric, rows)
-    model = next((row for row in ordered if row["subject"] in MODELS), None)
-    baseline = next((row for row in ordered if row["subject"] not in {*MODELS, "oracle"}), None)
+    model = next((row for row in ordered if row["model"] in MODELS), None)
+    baseline = next((row for row in ordered if row["model"] not in {*MODELS, "oracle"}), None)
     if not model or not baseline:
         return None
     heading = _PREDICTED if metric == "rmse" else _HEADINGS.get(key, key)
-    ours, theirs = ((row["subject"], measure(row["value"])) for row in (model, baseline))
+    ours, theirs = ((row["model"], measure(row["value"])) for row in (model, baseline))
     return Gain(heading, metric, *ours, *theirs, verdict_of(model, baseline))

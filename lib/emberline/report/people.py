@@ -42,7 +42,7 @@ class Recommended:
     item: Item
     rank: int
     score: str
-    rung: str
+    model: str
     badge: str
     is_hit: bool
 
@@ -67,7 +67,7 @@ def people(inputs: Mapping[str, Dataset], count: int, seed: int, has_ratings: bo
         for row in rows_where(inputs["users"], "user", users, ["user_id"]).to_pylist()
     }
     ratings = _by_user(inputs["ratings"], users, ["item", "value", "timestamp"])
-    lists = _by_user(inputs["recommendations"], users, ["item", "rank", "score", "rung"])
+    lists = _by_user(inputs["recommendations"], users, ["item", "rank", "score", "model"])
     hits = _held_out(inputs, users)
     histories = {
         user: sorted(ratings[user], key=_explicit_order if has_ratings else _implicit_order)
@@ -159,8 +159,8 @@ def _rated(row: Row, items: dict[int, Item], has_ratings: bool) -> Rated:
 
 
 def _recommended(row: Row, items: dict[int, Item], hits: set[tuple[int, int]]) -> Recommended:
-    rung: str = row["rung"]
+    model: str = row["model"]
     is_hit = (row["user"], row["item"]) in hits
     return Recommended(
-        items[row["item"]], row["rank"], f"{row['score']:.3f}", rung, badge_of(rung), is_hit
+        items[row["item"]], row["rank"], f"{row['score']:.3f}", model, badge_of(model), is_hit
     )

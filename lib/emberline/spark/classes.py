@@ -17,12 +17,12 @@ from emberline.errors import EmptyDatasetError
 from emberline.runs.stage_run import StageRun
 from emberline.spark.sketches import sketch
 
-SUBJECTS = {"predicted_classes": "cnn", "forest_classes": "forest"}
+MODELS = {"predicted_classes": "cnn", "forest_classes": "forest"}
 Row = dict[str, Any]
 
 
 def report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
-    """The protocol, rows of subject and metric, each subject's classes and confusion matrix
+    """The protocol, rows of model and metric, each model's classes and confusion matrix
     (true class, predicted class).
     """
     names: list[str] = run.inputs["shards_all"].manifest.info["classes"]
@@ -33,8 +33,8 @@ def report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
         .persist()
     )
     predicted = [
-        tables[table].withColumn("subject", F.lit(subject))
-        for table, subject in SUBJECTS.items()
+        tables[table].withColumn("model", F.lit(model))
+        for table, model in MODELS.items()
         if table in tables
     ]
     counts = _counts(
@@ -53,18 +53,12 @@ def report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
     )
     counts["most-frequent"] = _always(guess[0] if guess else 0, next(iter(counts.values()))[0])
     metrics = [
-        row
-        for subject, (confusion, top) in counts.items()
-        for row in _metrics(subject, confusion, top)
+        row for model, (confusion, top) in counts.items() for row in _metrics(model, confusion, top)
     ]
     by_class = [
-        row
-        for subject, (confusion, _) in counts.items()
-        for row in _classes(subject, confusion, names)
+        row for model, (confusion, _) in counts.items() for row in _classes(model, confusion, names)
     ]
-    confusions = {
-        subject: confusion.astype(int).tolist() for subject, (confusion, _) in counts.items()
-    }
+    confusions = {model: confusion.astype(int).tolist() for model, (confusion, _) in counts.items()}
     return {
         "protocol": _protocol(run, names),
         "data": asdict(sketch(truth, ("item_id",), "label", "split")),
@@ -88,19 +82,19 @@ def _protocol(run: StageRun, names: list[str]) -> Row:
 def _counts(
     truth: DataFrame, predicted: DataFrame, size: int
 ) -> dict[str, tuple[Float64, int | None]]:
-    """Each subject's confusion matrix, and how often the true class is among its five best."""
+    """Each model's confusion matrix, and how often the true class is among its five best."""
     joined = truth.join(predicted, "item")
     is_top = F.array_contains("top", F.col("label")).cast("int")
     found = (
-        joined.groupBy("subject", "label", "predicted")
+        joined.groupBy("model", "label", "predicted")
         .agg(F.count("*").alias("count"), F.sum(is_top).alias("top"))
         .collect()
     )
     counts: dict[str, tuple[Float64, int | None]] = {}
-    for row in sorted(found, key=lambda row: row["subject"]):
-        confusion, top = counts.get(row["subject"], (np.zeros((size, size)), 0))
+    for row in sorted(found, key=lambda row: row["model"]):
+        confusion, top = counts.get(row["model"], (np.zeros((size, size)), 0))
         confusion[row["label"], row["predicted"]] += row["count"]
-        counts[row["subject"]] = confusion, (top or 0) + row["top"]
+        counts[row["model"]] = confusion, (top or 0) + row["top"]
     return counts
 
 
@@ -111,7 +105,7 @@ def _always(label: int, confusion: Float64) -> tuple[Float64, None]:
     return constant, None
 
 
-def _metrics(subject: str, confusion: Float64, top: int | None) -> Iterator[Row]:
+def _metrics(model: str, confusion: Float64, top: int | None) -> Iterator[Row]:
     """Shares of all test pictures, and means over the classes that test pictures have."""
     pictures = int(confusion.sum())
     shares = {"accuracy": np.trace(confusion) / pictures} | (
@@ -120,7 +114,7 @@ def _metrics(subject: str, confusion: Float64, top: int | None) -> Iterator[Row]
     for name, share in shares.items():
         error = float(np.sqrt(share * (1 - share) / pictures))
         yield {
-            "subject": subject,
+            "model": model,
             "metric": name,
             "value": float(share),
             "standard_error": error,
@@ -131,7 +125,7 @@ def _metrics(subject: str, confusion: Float64, top: int | None) -> Iterator[Row]
         ("precision", "recall", "F1"), per_class(confusion)[tested].mean(axis=0), strict=True
     ):
         yield {
-            "subject": subject,
+            "model": model,
             "metric": f"mean {name}",
             "value": float(value),
             "standard_error": None,
@@ -139,9 +133,9 @@ def _metrics(subject: str, confusion: Float64, top: int | None) -> Iterator[Row]
         }
 
 
-def _classes(subject: str, confusion: Float64, names: list[str]) -> Iterator[Row]:
+def _classes(model: str, confusion: Float64, names: list[str]) -> Iterator[Row]:
     for name, (precision, recall, f1), pictures in zip(
         names, per_class(confusion), confusion.sum(axis=1), strict=True
     ):
         measured = {"precision": float(precision), "recall": float(recall), "F1": float(f1)}
-        yield {"subject": subject, "class": name, **measured, "pictures": int(pictures)}
+        yield {"model": model, "class": name, **measured, "pictures": int(pictures)}

@@ -2,7 +2,7 @@
 simpler ways to such factors.
 
 Only the withheld items compete with each other, and only those with a picture. A user's score for
-one is the product of their factors. Each subject is a table of the items' factors; all else is the
+one is the product of their factors. Each model is a table of the items' factors; all else is the
 same for all of them:
 
     cnn                   what the network predicts
@@ -63,7 +63,7 @@ Row = dict[str, Any]
 def report(
     run: StageRun, spark: SparkSession, tables: dict[str, DataFrame], relevant: DataFrame
 ) -> Row:
-    """The protocol, and a row per subject and metric; relevant: user, item of withheld ratings
+    """The protocol, and a row per model and metric; relevant: user, item of withheld ratings
     of cold items.
     """
     config: EvaluateConfig = run.settings
@@ -79,9 +79,7 @@ def report(
             f"none of the {num_candidates} cold items with a picture has a relevant rating; raise"
             " ratings.holdout.cold_items"
         )
-    factors = frames.checkpoint(
-        _subjects(run, spark, tables, examples, candidates), run, "subjects"
-    )
+    factors = frames.checkpoint(_models(run, spark, tables, examples, candidates), run, "models")
     ranks = frames.checkpoint(
         ranks_of(counted, tables["user_factors"], factors, config.seed), run, "ranks"
     )
@@ -108,18 +106,18 @@ def _protocol(run: StageRun, num_candidates: int) -> Row:
 
 
 # --------------------------------------------------------------------------------------------------
-# subjects
+# models
 
 
-def _subjects(
+def _models(
     run: StageRun,
     spark: SparkSession,
     tables: dict[str, DataFrame],
     examples: DataFrame,
     candidates: DataFrame,
 ) -> DataFrame:
-    """Columns subject, item and factors: of every candidate, by every subject; zeros where a
-    subject has no answer.
+    """Columns model, item and factors: of every candidate, by every model; zeros where a
+    model has no answer.
     """
     info, rank = (
         run.inputs["shards_all"].manifest.info,
@@ -141,14 +139,14 @@ def _subjects(
         "cnn": tables["predicted_factors"],
         "neighbors-pixels": neighbor_means(features, "pixel_direction", warm),
         "neighbors-histogram": neighbor_means(features, "colour_direction", warm),
-        **{name: regressed.where(F.col("subject") == name) for name in _REGRESSIONS},
+        **{name: regressed.where(F.col("model") == name) for name in _REGRESSIONS},
         "mean-factors": candidates.crossJoin(_mean(warm, rank)),
         "random": candidates.withColumn("factors", zeros),
         "oracle": oracle(run, tables),
     }
     whole = [
         candidates.join(frame.select("item", "factors"), "item", "left").select(
-            F.lit(name).alias("subject"), "item", "factors"
+            F.lit(name).alias("model"), "item", "factors"
         )
         for name, frame in answers.items()
     ]
@@ -180,7 +178,7 @@ def neighbor_means(features: DataFrame, column: str, warm: DataFrame) -> DataFra
 
 
 def _regressed(features: DataFrame, warm: DataFrame, ratings: DataFrame) -> DataFrame:
-    """Columns subject, item and factors of the test items, by _REGRESSIONS, in which items of
+    """Columns model, item and factors of the test items, by _REGRESSIONS, in which items of
     many ratings weigh more.
     """
     counted = warm.join(ratings.groupBy("item").count(), "item", "left")
@@ -206,7 +204,7 @@ def _landmarks(features: DataFrame) -> Landmarks:
 
 
 def regressions(features: DataFrame, warm: DataFrame, inputs: dict[str, Inputs]) -> DataFrame:
-    """Columns subject, item and factors of the test items, by ridge regression on each of the
+    """Columns model, item and factors of the test items, by ridge regression on each of the
     inputs.
 
     warm: item, factors and weight of the others.
@@ -217,7 +215,7 @@ def regressions(features: DataFrame, warm: DataFrame, inputs: dict[str, Inputs])
     )
     moments: dict[tuple[str, str], Moments] = {}
     for row in sums.toLocalIterator():
-        key, found = (row["subject"], row["split"]), _moments(row)
+        key, found = (row["model"], row["split"]), _moments(row)
         moments[key] = moments[key].merge(found) if key in moments else found
     known_to = {
         name: (moments[name, "train"], moments.get((name, "val"), moments[name, "train"]))
@@ -250,47 +248,47 @@ def oracle(run: StageRun, tables: dict[str, DataFrame]) -> DataFrame:
 def ranks_of(
     relevant: DataFrame, user_factors: DataFrame, factors: DataFrame, seed: int
 ) -> DataFrame:
-    """Columns subject, user, item and rank (from 1) of each relevant item among all items of its
-    subject, by the user's scores.
+    """Columns model, user, item and rank (from 1) of each relevant item among all items of its
+    model, by the user's scores.
 
-    Among items of equal score a place is drawn, with the seed. factors: subject, item, factors.
+    Among items of equal score a place is drawn, with the seed. factors: model, item, factors.
     """
     users = user_factors.join(relevant.select("user").distinct(), "user", "left_semi")
     scored = relevant.join(users.withColumnRenamed("factors", "user_factors"), "user")
     scored = scored.join(factors.withColumnRenamed("factors", "item_factors"), "item")
-    scored = scored.select("subject", "user", "item", "user_factors", "item_factors")
+    scored = scored.select("model", "user", "item", "user_factors", "item_factors")
     wanted = scored.mapInArrow(
-        tasks.dot_products, "subject string, user int, item int, predicted float"
+        tasks.dot_products, "model string, user int, item int, predicted float"
     )
     pairs = _pairs(users, factors, wanted)
     counts = pairs.mapInArrow(tasks.count_places, spark_schema(tasks.PLACES))
-    totals = counts.groupBy("subject", "user", "item").agg(
+    totals = counts.groupBy("model", "user", "item").agg(
         F.sum("above").alias("above"), F.sum("equal").alias("equal")
     )
     draw = F.pmod(
         F.xxhash64(F.lit(seed), F.lit("ties"), "user", "item"), F.greatest("equal", F.lit(1))
     )
     return totals.select(
-        "subject", "user", "item", (1 + F.col("above") + draw).cast("int").alias("rank")
+        "model", "user", "item", (1 + F.col("above") + draw).cast("int").alias("rank")
     )
 
 
 def _pairs(users: DataFrame, factors: DataFrame, wanted: DataFrame) -> DataFrame:
-    """Every block of users with its wanted entries and every block of items, subject by subject."""
+    """Every block of users with its wanted entries and every block of items, model by model."""
     left = blocks(users.withColumnRenamed("user", "row"), tasks.pack_dense, ROWS_PER_BLOCK)
     right = blocks(
-        factors.withColumnRenamed("item", "row"), tasks.pack_dense, COLUMNS_PER_BLOCK, "subject"
+        factors.withColumnRenamed("item", "row"), tasks.pack_dense, COLUMNS_PER_BLOCK, "model"
     )
     entries = wanted.withColumnsRenamed({"user": "row", "item": "column", "predicted": "value"})
-    packed = blocks(entries, tasks.pack_sparse, ROWS_PER_BLOCK, "subject")
+    packed = blocks(entries, tasks.pack_sparse, ROWS_PER_BLOCK, "model")
     packed = packed.select(
-        "subject", "block", *[F.col(name).alias(tasks.WANTED + name) for name, _ in BLOCK_FIELDS]
+        "model", "block", *[F.col(name).alias(tasks.WANTED + name) for name, _ in BLOCK_FIELDS]
     )
     right = right.select(
-        "subject",
-        *[F.col(name).alias(tasks.RIGHT + name) for name in right.columns if name != "subject"],
+        "model",
+        *[F.col(name).alias(tasks.RIGHT + name) for name in right.columns if name != "model"],
     )
-    return left.join(packed, "block").join(right, "subject")
+    return left.join(packed, "block").join(right, "model")
 
 
 def blocks(rows: DataFrame, pack: Any, block_size: int, *by: str) -> DataFrame:
@@ -318,16 +316,16 @@ def metric_rows(ranks: DataFrame, num_candidates: int, ks: tuple[int, ...]) -> I
     """
     terms = _terms(num_candidates, ks)
     parts = ranks.select(
-        "subject", "user", "item", *(term.alias(name) for name, term in terms.items())
+        "model", "user", "item", *(term.alias(name) for name, term in terms.items())
     ).persist()
     by_user, by_item = _user_errors(parts, list(terms)), _item_errors(parts, list(terms))
-    for subject in sorted(by_user, key=lambda subject: -by_user[subject]["auc"][0]):
+    for model in sorted(by_user, key=lambda model: -by_user[model]["auc"][0]):
         for name in [name for name in terms if name != _SHARE]:
-            value, error = by_user[subject][name]
-            errors = [found for found in (error, by_item[subject][name]) if found is not None]
-            counts = {"users": int(by_user[subject]["users"][0])}
+            value, error = by_user[model][name]
+            errors = [found for found in (error, by_item[model][name]) if found is not None]
+            counts = {"users": int(by_user[model]["users"][0])}
             yield {
-                "subject": subject,
+                "model": model,
                 "metric": name,
                 "value": value,
                 "standard_error": max(errors, default=None),
@@ -339,7 +337,7 @@ def _terms(num_candidates: int, ks: tuple[int, ...]) -> dict[str, Column]:
     """What each row of user, item and rank adds to its user's metrics, and to the number of
     users.
     """
-    user = Window.partitionBy("subject", "user")
+    user = Window.partitionBy("model", "user")
     relevant, rank = F.count("*").over(user), F.col("rank")
     # rank - place irrelevant items are above
     place = F.row_number().over(user.orderBy("rank", "item"))
@@ -363,19 +361,19 @@ def _terms(num_candidates: int, ks: tuple[int, ...]) -> dict[str, Column]:
 def _user_errors(
     parts: DataFrame, names: list[str]
 ) -> dict[str, dict[str, tuple[float, float | None]]]:
-    """Each subject's means over users with their standard errors; `users` is how many."""
-    totals = parts.groupBy("subject", "user").agg(
+    """Each model's means over users with their standard errors; `users` is how many."""
+    totals = parts.groupBy("model", "user").agg(
         *(F.sum(_quoted(name)).alias(f"_{i}") for i, name in enumerate(names))
     )
     moments = [moment(f"_{i}") for i in range(len(names)) for moment in (F.avg, F.stddev)]
     found: dict[str, dict[str, tuple[float, float | None]]] = {}
-    for subject, users, *values in totals.groupBy("subject").agg(F.count("*"), *moments).collect():
+    for model, users, *values in totals.groupBy("model").agg(F.count("*"), *moments).collect():
         pairs = zip(names, values[::2], values[1::2], strict=True)
-        found[subject] = {
+        found[model] = {
             name: (mean, None if spread is None else spread / users**0.5)
             for name, mean, spread in pairs
         }
-        found[subject]["users"] = (users, None)
+        found[model]["users"] = (users, None)
     return found
 
 
@@ -386,7 +384,7 @@ def _item_errors(parts: DataFrame, names: list[str]) -> dict[str, dict[str, floa
     the users; its variance is about `n / (n - 1) * sum (c - ratio w)^2 / (sum w)^2` (Cochran 1977,
     section 2.11).
     """
-    totals = parts.groupBy("subject", "item").agg(
+    totals = parts.groupBy("model", "item").agg(
         *(F.sum(_quoted(name)).alias(name) for name in names)
     )
     share = F.col(_SHARE)
@@ -397,12 +395,12 @@ def _item_errors(parts: DataFrame, names: list[str]) -> dict[str, dict[str, floa
         for sum_ in (F.sum(c), F.sum(c * c), F.sum(c * share))
     ]
     found: dict[str, dict[str, float | None]] = {}
-    for subject, items, *values in totals.groupBy("subject").agg(F.count("*"), *moments).collect():
+    for model, items, *values in totals.groupBy("model").agg(F.count("*"), *moments).collect():
         w, ww, _ = values[:3]
-        found[subject] = {}
+        found[model] = {}
         for name, c, cc, cw in zip(names, values[::3], values[1::3], values[2::3], strict=True):
             square = cc - 2 * (c / w) * cw + (c / w) ** 2 * ww
-            found[subject][name] = (
+            found[model][name] = (
                 (max(square, 0) * items / (items - 1)) ** 0.5 / w if items > 1 else None
             )
     return found

@@ -123,7 +123,7 @@ def _ranking(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -
     )
     lists = reduce(
         DataFrame.unionByName,
-        [frame.withColumn("subject", F.lit(name)) for name, frame in contestants.items()],
+        [frame.withColumn("model", F.lit(name)) for name, frame in contestants.items()],
     )
     lists = frames.checkpoint(lists, run, "lists")
     yield from sorted(
@@ -131,7 +131,7 @@ def _ranking(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -
             *ranking_rows(lists, list(contestants), relevant, config.k),
             *coverage_rows(lists, counts, config.k),
         ],
-        key=lambda row: list(contestants).index(row["subject"]),
+        key=lambda row: list(contestants).index(row["model"]),
     )
 
 
@@ -162,33 +162,33 @@ def _uniform(seed: int) -> Column:
 
 
 def ranking_rows(
-    lists: DataFrame, subjects: list[str], relevant: DataFrame, ks: tuple[int, ...]
+    lists: DataFrame, models: list[str], relevant: DataFrame, ks: tuple[int, ...]
 ) -> Iterator[Row]:
-    """One row per subject and metric; lists: subject, user, item, rank; relevant: user, item."""
+    """One row per model and metric; lists: model, user, item, rank; relevant: user, item."""
     block = F.floor(F.col("user") / _USERS_PER_BLOCK).cast("int").alias("block")
     counts = relevant.groupBy("user").agg(F.count("*").cast("int").alias("relevant"))
     counts = counts.select(
-        F.explode(F.array(*map(F.lit, subjects))).alias("subject"), "user", "relevant", block
+        F.explode(F.array(*map(F.lit, models))).alias("model"), "user", "relevant", block
     )
-    hits = lists.join(relevant, ["user", "item"]).select("subject", "user", "rank", block)
-    blocks = counts.groupBy("subject", "block").cogroup(hits.groupBy("subject", "block"))
+    hits = lists.join(relevant, ["user", "item"]).select("model", "user", "rank", block)
+    blocks = counts.groupBy("model", "block").cogroup(hits.groupBy("model", "block"))
 
     # a partial hides the type hints that applyInArrow needs
     def sum_up(relevant: pa.Table, hits: pa.Table) -> pa.Table:
         return tasks.ranking_sums(relevant, hits, ks)
 
     names = ranking_names(ks)
-    sums = {subject: Sums.empty(len(names)) for subject in subjects}
+    sums = {model: Sums.empty(len(names)) for model in models}
     for state in blocks.applyInArrow(sum_up, spark_schema(tasks.SUMS)).collect():
         part = Sums(state["users"], np.array(state["totals"]), np.array(state["squares"]))
-        sums[state["subject"]] = sums[state["subject"]].merge(part)
-    for subject, whole in sums.items():
+        sums[state["model"]] = sums[state["model"]].merge(part)
+    for model, whole in sums.items():
         for name, value, error in zip(names, whole.mean(), whole.standard_error(), strict=True):
-            yield measured(subject, name, value, error, users=whole.count)
+            yield measured(model, name, value, error, users=whole.count)
 
 
 def coverage_rows(lists: DataFrame, rated: DataFrame, ks: tuple[int, ...]) -> Iterator[Row]:
-    """The share of the `rated` items that are in somebody's list; one row per subject and k,
+    """The share of the `rated` items that are in somebody's list; one row per model and k,
     none where nothing is rated.
     """
     num_items = rated.count()
@@ -196,10 +196,10 @@ def coverage_rows(lists: DataFrame, rated: DataFrame, ks: tuple[int, ...]) -> It
     distinct = [
         F.countDistinct(F.when(F.col("_rated") & (F.col("rank") <= k), F.col("item"))) for k in ks
     ]
-    for subject, *counts in known.groupBy("subject").agg(*distinct).collect() if num_items else ():
+    for model, *counts in known.groupBy("model").agg(*distinct).collect() if num_items else ():
         for k, count in zip(ks, counts, strict=True):
             yield {
-                "subject": subject,
+                "model": model,
                 "metric": f"coverage@{k}",
                 "value": count / num_items,
                 "items": num_items,

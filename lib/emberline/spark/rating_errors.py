@@ -1,6 +1,6 @@
 """How far predicted ratings are from held-out ones, where feedback is explicit, beside means.
 
-Each model of the pipeline that predicts ratings is a subject; where it has no answer, the biases
+Where a model of the pipeline that predicts ratings has no answer, the biases
 are it, and its rows say how often. All predictions are clipped to the scale that ratings are on.
 """
 
@@ -26,7 +26,7 @@ _BASELINES = ("biases", "item-mean", "user-mean", "global-mean")
 
 
 def rows(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
-    """Two rows for each subject; none where no model of the pipeline predicts ratings, or none
+    """Two rows for each model; none where no model of the pipeline predicts ratings, or none
     is withheld.
     """
     if not run.config.predicts_ratings or withheld.isEmpty():
@@ -38,25 +38,23 @@ def rows(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> It
     both = baselines(
         withheld.select("user", "item", "value"), tables["ratings"], biases_of(run.settings.damping)
     )
-    for subject, frame in predictions.items():
+    for model, frame in predictions.items():
         both = both.join(
-            frame.select("user", "item", F.col("predicted").alias(subject)),
+            frame.select("user", "item", F.col("predicted").alias(model)),
             ["user", "item"],
             "left",
         )
     both = frames.checkpoint(both, run, "predicted")
     low, high = scale(run.inputs["ratings"], tables["ratings"])
-    missing = (
-        both.agg(*(F.count_if(F.col(subject).isNull()) for subject in predictions)).first() or ()
-    )
-    for subject, fallback in zip(predictions, missing, strict=True):
-        answer = F.coalesce(subject, "biases")
+    missing = both.agg(*(F.count_if(F.col(model).isNull()) for model in predictions)).first() or ()
+    for model, fallback in zip(predictions, missing, strict=True):
+        answer = F.coalesce(model, "biases")
         yield from (
             row | {"answered_by_biases": fallback}
-            for row in error_rows(subject, both, clipped(answer, low, high))
+            for row in error_rows(model, both, clipped(answer, low, high))
         )
-    for subject in _BASELINES:
-        yield from error_rows(subject, both, clipped(F.col(subject), low, high))
+    for model in _BASELINES:
+        yield from error_rows(model, both, clipped(F.col(model), low, high))
 
 
 def scale(ratings: Dataset, frame: DataFrame) -> Scale:
@@ -128,7 +126,7 @@ def baselines(pairs: DataFrame, ratings: DataFrame, biases: Biases) -> DataFrame
     return joined.withColumns(filled | {"global-mean": F.lit(biases.mean)})
 
 
-def error_rows(subject: str, pairs: DataFrame, predicted: Column) -> Iterator[Row]:
+def error_rows(model: str, pairs: DataFrame, predicted: Column) -> Iterator[Row]:
     """Root mean squared and mean absolute error of predictions of `value`; the RMSE's standard
     error by the delta method.
     """
@@ -148,6 +146,6 @@ def error_rows(subject: str, pairs: DataFrame, predicted: Column) -> Iterator[Ro
     square_error = (
         nan if spread_square is None or rmse == 0 else spread_square / np.sqrt(count) / (2 * rmse)
     )
-    yield measured(subject, "rmse", rmse, square_error, ratings=count)
+    yield measured(model, "rmse", rmse, square_error, ratings=count)
     absolute_error = nan if spread_absolute is None else spread_absolute / np.sqrt(count)
-    yield measured(subject, "mae", mean_absolute, absolute_error, ratings=count)
+    yield measured(model, "mae", mean_absolute, absolute_error, ratings=count)

@@ -1,7 +1,7 @@
-"""The stage recommend: every user's top-k of items they have not rated, each row with the rung of
-the ladder it comes from.
+"""The stage recommend: every user's top-k of items they have not rated, each row with the model
+it is by.
 
-The first rung is the configured model; users it has no (or not enough) answers for get what is
+Most are by the configured model; users it has no (or not enough) answers for get what is
 popular. For a user's row of factors or history `left` and the items' rows `right`, every model's
 score is `left @ right.T`:
 
@@ -49,13 +49,13 @@ def run(run: StageRun, spark: SparkSession) -> None:
     ratings, users = tables["ratings"], tables["users"].frame
     items = allowed(run, spark)
     left, right = model_pieces(config.model, tables, run.config.has_ratings, items)
-    best = top_unseen(left, right, ratings, config.top_k).withColumn("rung", F.lit(config.model))
+    best = top_unseen(left, right, ratings, config.top_k).withColumn("model", F.lit(config.model))
     if "predicted_factors" in tables:
         unrated = tables["predicted_factors"].frame.join(
             tables["item_factors"].frame, "item", "left_anti"
         )
         fresh = top_unseen(left, item_pieces(within(Scan(unrated), items)), ratings, config.top_k)
-        best = mix(best, fresh.withColumn("rung", F.lit(COLD)), config.top_k, config.cold_share)
+        best = mix(best, fresh.withColumn("model", F.lit(COLD)), config.top_k, config.cold_share)
     best = frames.checkpoint(best, run, "best")
     is_full = best.count() == config.top_k * run.inputs["users"].rows
     filled = (
@@ -124,7 +124,7 @@ def top_unseen(
 
 
 def mix(warm: DataFrame, cold: DataFrame, top_k: int, cold_share: float) -> DataFrame:
-    """The best `top_k` of two lists of user, item, score, rank and rung; `cold_share` of the places
+    """The best `top_k` of two lists of user, item, score, rank and model; `cold_share` of the places
     go to the cold list.
 
     Half a place counts as one. Where the cold list is shorter than its places, the warm one takes
@@ -140,7 +140,7 @@ def mix(warm: DataFrame, cold: DataFrame, top_k: int, cold_share: float) -> Data
     ranked = chosen.where(F.col("_place") <= top_k).withColumn(
         "rank", F.row_number().over(user.orderBy(F.desc("score"), "item"))
     )
-    return ranked.select("user", "item", "score", "rank", "rung")
+    return ranked.select("user", "item", "score", "rank", "model")
 
 
 def fill_up(
@@ -173,7 +173,7 @@ def fill_up(
         .withColumn("rank", F.col("rank") + F.col("_given"))
         .where(F.col("rank") <= top_k)
     )
-    return ranked.drop("_given").withColumn("rung", F.lit(POPULAR))
+    return ranked.drop("_given").withColumn("model", F.lit(POPULAR))
 
 
 def most_popular(ratings: Scan, top_k: int, items: DataFrame | None = None) -> DataFrame:
