@@ -28,7 +28,6 @@ from pathlib import Path
 import data
 import harness
 import numpy as np
-import numpy.typing as npt
 import pyarrow.compute as pc
 from data import Ratings
 from harness import Figures, Report, Subject
@@ -38,11 +37,10 @@ from pyspark.sql import DataFrame, SparkSession
 from threadpoolctl import threadpool_limits
 
 from emberline.datasets import manifest as datasets
+from emberline.numeric.arrays import Float32
 from emberline.sections.als import AlsConfig, RatingFactorsConfig
-from emberline.spark import als
+from emberline.spark.als import stage as als
 from emberline.spark.scan import Scan
-
-Float32 = npt.NDArray[np.float32]
 
 RANK = 64
 SEED = 1

@@ -37,11 +37,11 @@ from sklearn.preprocessing import normalize
 from sparse_dot_topn import sp_matmul_topn
 
 from emberline.datasets.manifest import Dataset
+from emberline.numeric.arrays import Float64
 from emberline.sections.cosine import CosineConfig
 from emberline.spark import cosine
 from emberline.spark.scan import Scan
 
-Float64 = npt.NDArray[np.float64]
 Judge = Callable[[Float64], Figures]
 
 K, JUDGED = 50, 200

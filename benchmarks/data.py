@@ -21,10 +21,8 @@ from scipy import sparse
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy, commit, load, run_folder
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import RATINGS, TABLES, fields_of
+from emberline.numeric.arrays import Float32, Int32, Int64
 
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
-Float32 = npt.NDArray[np.float32]
 Feedback = Literal["implicit", "explicit"]
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -17,9 +17,9 @@ from emberline.datasets.manifest import Dataset, Manifest, ProducedBy, commit, l
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.images.pixels import pixel_column
+from emberline.numeric.arrays import Int32
 
 Pixels = npt.NDArray[np.uint8]
-Int32 = npt.NDArray[np.int32]
 
 PHOTOS = REAL_DATA / "flower-photos"
 SIDE, CHANNELS = 32, 3

@@ -1,4 +1,5 @@
 """Images a second: an epoch of batches from shards, from arrays in memory, from TFRecord files, and
+from emberline.numeric.arrays import UInt64
 from Hugging Face's datasets.
 
 - emberline reads shards (Parquet, zstd, pages checked against their checksums) in the order of
@@ -40,7 +41,6 @@ from emberline.sections.cnn import CnnConfig
 
 # pictures and the numbers of their rows
 Batches = Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer]]]
-UInt64 = npt.NDArray[np.uint64]
 SEED = 1
 _THREADS = 2
 _BUFFER_ROWS = 10_000

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pcsv
 
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
+from emberline.numeric.arrays import Float64, Int64
 
 _GENRES, _ITEMS_PER_NICHE = 12, 25
 # how much niches count, and how far a person's liking for them is from that for their genre

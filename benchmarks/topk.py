@@ -42,11 +42,11 @@ from emberline.cf.entries import Entries
 from emberline.cf.topk import Excluded, TopK, lists
 from emberline.datasets.manifest import load
 from emberline.datasets.schema import TABLES
+from emberline.numeric.arrays import Float32
 from emberline.spark.recommend import item_pieces, top_unseen, user_pieces
 from emberline.spark.scan import Scan
 from emberline.spark.topk import ROWS_PER_BLOCK
 
-Float32 = npt.NDArray[np.float32]
 Lists = dict[int, list[int]]
 
 RANK, K, JUDGED = 64, 10, 200

@@ -11,8 +11,8 @@ import pytest
 import scipy.optimize
 import scipy.sparse as sp
 
-from emberline.cf import als
-from emberline.cf.als import (
+from emberline.cf.als import half_step as als
+from emberline.cf.als.half_step import (
     Grams,
     Loss,
     Objective,
@@ -22,7 +22,7 @@ from emberline.cf.als import (
     published,
     unpublished,
 )
-from emberline.cf.als_solvers import Solver
+from emberline.cf.als.solvers import Solver
 from emberline.cf.blocks import Block
 
 NUM_ROWS, NUM_OTHERS, RANK = 40, 60, 5

@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from emberline.cf import als_tasks, entries
-from emberline.cf.als import Grams, Objective
+from emberline.cf import entries
+from emberline.cf.als import tasks as als_tasks
+from emberline.cf.als.half_step import Grams, Objective
+from emberline.cf.als.validation import Withheld
 from emberline.cf.blocks import decode
 from emberline.cf.entries import PIECES, Entries
-from emberline.cf.validation import Withheld
 
 Pair = tuple[int, int]
 RNG = np.random.default_rng(3)

@@ -8,8 +8,8 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics.pairwise import cosine_similarity
 
-from emberline.cf import cosine
-from emberline.cf.cosine import Damping, Nearest
+from emberline.cf.cosine import similarity as cosine
+from emberline.cf.cosine.similarity import Damping, Nearest
 from emberline.cf.entries import Entries
 
 Matrix = npt.NDArray[np.float64]

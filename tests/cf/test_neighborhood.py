@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 
-from emberline.cf import neighborhood
-from emberline.cf.cosine import Damping
-from emberline.cf.neighborhood import Neighborhood, Rule, weighted_means
+from emberline.cf.cosine import neighborhood
+from emberline.cf.cosine.neighborhood import Neighborhood, Rule, weighted_means
+from emberline.cf.cosine.similarity import Damping
 from emberline.sections.cosine import NeighborRatingsConfig
 
 RNG = np.random.default_rng(1)

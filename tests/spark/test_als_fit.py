@@ -13,14 +13,14 @@ import pytest
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 
-from emberline.cf import als_tasks
-from emberline.cf.als import initial_factors
-from emberline.cf.validation import Withheld
+from emberline.cf.als import tasks as als_tasks
+from emberline.cf.als.half_step import initial_factors
+from emberline.cf.als.validation import Withheld
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.sections.als import AlsConfig, RatingFactorsConfig
-from emberline.spark import als
-from emberline.spark.als import Model
-from emberline.spark.exchange import Exchange
+from emberline.spark.als import stage as als
+from emberline.spark.als.exchange import Exchange
+from emberline.spark.als.stage import Model
 from emberline.spark.scan import Scan
 
 Factors = dict[str, dict[int, np.ndarray]]

@@ -19,7 +19,8 @@ import resource, sys
 from pathlib import Path
 from emberline.sections.als import AlsConfig
 from emberline.sections.spark import SparkConfig
-from emberline.spark import als, session
+from emberline.spark import session
+from emberline.spark.als import stage as als
 from emberline.spark.scan import Scan
 
 folder, exchange = Path(sys.argv[1]), sys.argv[2]

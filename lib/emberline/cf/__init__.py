@@ -1,0 +1,1 @@
+"""Collaborative filtering on NumPy's arrays: pure functions, each module the door to its own."""

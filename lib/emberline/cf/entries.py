@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
-from emberline.cf.blocks import Block, Float32, Int32, Int64, portions
+from emberline.cf.blocks import Block, portions
+from emberline.numeric.arrays import Float32, Int32, Int64
 
 PIECES = pa.schema(
     [

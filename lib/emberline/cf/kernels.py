@@ -15,7 +15,7 @@ from typing import Self
 
 import numpy as np
 
-from emberline.cf.blocks import Float32, Float64
+from emberline.numeric.arrays import Float32, Float64
 
 WIDTH = 0.15
 # directions in which the landmarks differ by less than this share of the largest are noise

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from emberline.cf.blocks import Float64, Int32
+from emberline.numeric.arrays import Float64, Int32
 
 _NAMES = (
     "precision@{k}",

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from emberline.cf import ridge
-from emberline.cf.blocks import Float32, Float64, matrix_of
+from emberline.cf.blocks import matrix_of
 from emberline.cf.kernels import Landmarks
+from emberline.numeric.arrays import Float32, Float64
 
 MOMENTS = pa.schema(
     [

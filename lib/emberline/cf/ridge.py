@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from emberline.cf.blocks import Float32, Float64
+from emberline.numeric.arrays import Float32, Float64
 
 
 @dataclass(frozen=True)

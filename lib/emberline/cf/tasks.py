@@ -14,12 +14,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from emberline.cf import als, metrics, topk
+from emberline.cf import metrics, topk
+from emberline.cf.als import half_step as als
 from emberline.cf.blocks import (
     BLOCK_FIELDS,
     Block,
-    Float32,
-    Int32,
     decode,
     dense_block,
     matrix_of,
@@ -28,6 +27,7 @@ from emberline.cf.blocks import (
     rows_of,
 )
 from emberline.cf.entries import PIECES, Entries, read
+from emberline.numeric.arrays import Float32, Int32
 
 BLOCKS = pa.schema([("block", pa.int32()), *BLOCK_FIELDS])
 LISTS = pa.schema([("block", pa.int32()), ("ids", pa.binary()), ("keys", pa.binary())])

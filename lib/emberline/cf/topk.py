@@ -9,10 +9,10 @@ numbers sorts a list, and merges two.
 import numpy as np
 import numpy.typing as npt
 
-from emberline.cf.blocks import Block, Float32, Int32, Int64
+from emberline.cf.blocks import Block
+from emberline.numeric.arrays import Float32, Int32, Int64
 
 Keys = npt.NDArray[np.uint64]
-UInt32 = npt.NDArray[np.uint32]
 
 _SIGN = np.uint32(1 << 31)
 _NO_COLUMN = np.uint32(2**32 - 1)

@@ -13,18 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from emberline.datasets import storage
 from emberline.datasets.storage import Location
 from emberline.errors import StorageError
 from emberline.logs import event
+from emberline.numeric.arrays import Array
 
 log = logging.getLogger(__name__)
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
 _NAME = re.compile(r"step-(\d{10})\.npz")
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

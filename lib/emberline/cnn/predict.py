@@ -22,12 +22,11 @@ from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES
 from emberline.errors import SchemaError
+from emberline.numeric.arrays import Float32
 from emberline.runs.stage_run import StageRun
 from emberline.sections.predict import PredictConfig
 
 _TOP = 5
-
-Float32 = npt.NDArray[np.float32]
 
 
 def run(run: StageRun) -> None:

@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from emberline.cnn.ahead import Ahead
 from emberline.cnn.shards import Rows, Shards, Targets
-from emberline.datasets.sharding import Float32, Int64, Piece, Plan, Pool
+from emberline.datasets.sharding import Piece, Plan, Pool
 from emberline.images.pixels import Pixels, augment, row_keys
+from emberline.numeric.arrays import Float32, Int64
 from emberline.sections.cnn import CnnConfig
 
 _BLOCK_BYTES = 4 << 20

@@ -21,10 +21,11 @@ from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import opened
 from emberline.datasets.schema import SHARDS
-from emberline.datasets.sharding import Int64, groups_of
+from emberline.datasets.sharding import groups_of
 from emberline.datasets.storage import Location
 from emberline.errors import SchemaError
 from emberline.images.pixels import Pixels, pixel_array
+from emberline.numeric.arrays import Int64
 
 Targets = npt.NDArray[Any]  # (n,) int32 classes, or (n, rank) float32 factors
 

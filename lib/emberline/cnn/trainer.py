@@ -12,17 +12,15 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from emberline.cnn.reader import Batch
 from emberline.cnn.shards import Targets
 from emberline.cnn.strategy import Strategy, rank_of, served_by, workers_of
 from emberline.images.pixels import Pixels
+from emberline.numeric.arrays import Array, Float64
 from emberline.sections.cnn import CnnConfig
 
-Array = npt.NDArray[Any]
-Float64 = npt.NDArray[np.float64]
 _EVALUATION_BATCH = 512
 
 

@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from emberline.errors import ConfigError
-
-Int64 = npt.NDArray[np.int64]
-Float32 = npt.NDArray[np.float32]
+from emberline.numeric.arrays import Float32, Int64
 
 GROUP_ROWS, GROUP_BYTES = 1000, 4 << 20  # of a row group of shards, at most
 # what is drawn: NumPy takes a list of seeds and the same list with zeros at its end for one

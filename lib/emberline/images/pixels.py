@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from emberline.numeric import hashing
+from emberline.numeric.arrays import Float32, Int64, UInt64
+
 Pixels = npt.NDArray[np.uint8]
-UInt64 = npt.NDArray[np.uint64]
-Int64 = npt.NDArray[np.int64]
-Float32 = npt.NDArray[np.float32]
 
 _ROWS = 3  # what is drawn: datasets.sharding has 1 and 2
 
@@ -90,18 +90,12 @@ def directions(rows: Float32) -> Float32:
     return unit
 
 
-def row_keys(seed: int, epoch: int, rows: npt.NDArray[np.int64]) -> UInt64:
+def row_keys(seed: int, epoch: int, rows: Int64) -> UInt64:
     """(rows,) 64 random bits of each row's own, that depend on (seed, epoch, row) only:
     SplitMix64 (Steele et al. 2014).
     """
     start = np.random.SeedSequence([seed, epoch, _ROWS]).generate_state(1, np.uint64)
-    return _mix(start + rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-
-
-def _mix(state: UInt64) -> UInt64:
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
+    return hashing.finish(start + rows.astype(np.uint64) * hashing.STEP)
 
 
 def augment(pixels: Pixels, keys: UInt64, flip: bool, shift: int) -> Pixels:

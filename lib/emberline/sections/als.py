@@ -107,7 +107,7 @@ STAGE = Stage(
     "train-als",
     "als",
     "spark",
-    "emberline.spark.als:run",
+    "emberline.spark.als.stage:run",
     reads=lambda config: ("ratings",),
     writes=_writes,
 )

@@ -19,7 +19,7 @@ class NeighborRatingsConfig(Section):
     Similarities are cosines of such deviations, with a `shrinkage` and a `min_support` of their
     own. `prior` is the similarity of one more neighbour that deviates by 0, which few and distant
     ones do not outweigh; `damping` is how many average ratings are added to each user's and each
-    item's own (cf/neighborhood.py and spark/biases.py have the formulas).
+    item's own (cf/cosine/neighborhood.py and spark/biases.py have the formulas).
     """
 
     top_k: Positive = 40
@@ -32,7 +32,7 @@ class NeighborRatingsConfig(Section):
 class CosineConfig(Section):
     """Cosine neighbours of items, of users, or of both: the `top_k` most similar of each.
 
-    Ratings are weighted for lists ("bm25", "tf-idf"; cf/cosine.py has the formulas), or compared as
+    Ratings are weighted for lists ("bm25", "tf-idf"; cf/cosine/similarity.py has the formulas), or compared as
     they are ("none"), or less their user's or their item's mean (`center = "user"` is the adjusted
     cosine). `weighting = "auto"` is "bm25", but "none" where they are centred, or some are below 0.
     Similarities are multiplied by n / (n + `shrinkage`), for n ratings in common: without it,

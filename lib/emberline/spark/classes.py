@@ -11,9 +11,9 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from emberline.cf.blocks import Float64
 from emberline.cf.metrics import per_class, protocol
 from emberline.errors import EmptyDatasetError
+from emberline.numeric.arrays import Float64
 from emberline.runs.stage_run import StageRun
 from emberline.spark.sketches import sketch
 

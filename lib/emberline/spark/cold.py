@@ -35,7 +35,8 @@ from emberline.errors import EmptyDatasetError
 from emberline.images import tasks as image_tasks
 from emberline.runs.stage_run import StageRun
 from emberline.sections.evaluate import EvaluateConfig
-from emberline.spark import als, frames, protocols
+from emberline.spark import frames, protocols
+from emberline.spark.als import stage as als
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
 from emberline.spark.topk import (

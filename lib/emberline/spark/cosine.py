@@ -1,7 +1,7 @@
 """The stage train-cosine: each item's and each user's most similar ones, by the cosine of their
 columns and rows of ratings.
 
-What is computed is in cf/cosine. NumPy packs ratings into blocks of rows, each a few large rows of
+What is computed is in cf/cosine/. NumPy packs ratings into blocks of rows, each a few large rows of
 Spark's, and blocks of rows are multiplied with blocks of columns. No machine holds the whole
 matrix; of vectors as long as a side there is one, in a block of
 columns: where the entries of each term begin.
@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.cf import cosine_tasks as tasks
-from emberline.cf.cosine import Damping
+from emberline.cf.cosine import tasks
+from emberline.cf.cosine.similarity import Damping
 from emberline.cf.entries import PIECES, scatter
 from emberline.errors import DataError
 from emberline.logs import event

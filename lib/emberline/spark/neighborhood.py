@@ -10,10 +10,10 @@ from typing import Literal
 
 from pyspark.sql import DataFrame
 
-from emberline.cf import cosine_tasks as tasks
-from emberline.cf.cosine import Damping
+from emberline.cf.cosine import tasks
+from emberline.cf.cosine.neighborhood import Rule
+from emberline.cf.cosine.similarity import Damping
 from emberline.cf.entries import PIECES, scatter
-from emberline.cf.neighborhood import Rule
 from emberline.sections.cosine import CosineConfig, NeighborRatingsConfig
 from emberline.spark.cosine import Grid, columns_of, pack
 from emberline.spark.frames import spark_schema

@@ -13,10 +13,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.cf import tasks
-from emberline.cf.blocks import Float64
 from emberline.cf.metrics import Sums
 from emberline.datasets.sharding import GROUP_BYTES, GROUP_ROWS
 from emberline.errors import EmptyDatasetError
+from emberline.numeric.arrays import Float64
 from emberline.runs.stage_run import StageRun
 from emberline.sections.shards import ShardsConfig
 from emberline.spark import frames

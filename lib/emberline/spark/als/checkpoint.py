@@ -6,12 +6,12 @@ import json
 import logging
 from typing import Any
 
-from emberline.cf.als_tasks import SIDES
+from emberline.cf.als.tasks import SIDES
 from emberline.datasets import storage
 from emberline.datasets.block_files import BlockFiles
 from emberline.datasets.storage import Location
 from emberline.logs import event
-from emberline.spark.exchange import Exchange
+from emberline.spark.als.exchange import Exchange
 
 log = logging.getLogger(__name__)
 _STATE = "state.json"

@@ -8,7 +8,7 @@ from typing import Literal
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from emberline.cf import als_tasks
+from emberline.cf.als import tasks as als_tasks
 from emberline.errors import EmptyDatasetError
 from emberline.sections.als import AlsConfig
 from emberline.spark.scan import Scan

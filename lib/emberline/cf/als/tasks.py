@@ -16,22 +16,13 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from emberline.cf import als
-from emberline.cf.als import Grams, Objective
-from emberline.cf.als_solvers import Solver
-from emberline.cf.blocks import (
-    BLOCK_FIELDS,
-    Block,
-    Float32,
-    Float64,
-    Int32,
-    Int64,
-    decode,
-    matrix_of,
-    rows_of,
-)
+from emberline.cf.als import half_step as als
+from emberline.cf.als.half_step import Grams, Objective
+from emberline.cf.als.solvers import Solver
+from emberline.cf.als.validation import Withheld
+from emberline.cf.blocks import BLOCK_FIELDS, Block, decode, matrix_of, rows_of
 from emberline.cf.entries import Entries, read
-from emberline.cf.validation import Withheld
+from emberline.numeric.arrays import Float32, Float64, Int32, Int64
 
 SIDES = ("user", "item")
 EXTENT = pa.schema([("user", pa.int32()), ("item", pa.int32())])

@@ -14,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from emberline.cf import cosine
-from emberline.cf.blocks import Float32, Float64, Int32, Int64, rows_of
-from emberline.cf.cosine import Damping, Nearest
+from emberline.cf.blocks import rows_of
+from emberline.cf.cosine import similarity as cosine
+from emberline.cf.cosine.neighborhood import Neighborhood, Rated, Rule, weighted_means
+from emberline.cf.cosine.similarity import Damping, Nearest
 from emberline.cf.entries import Entries, read
-from emberline.cf.neighborhood import Neighborhood, Rated, Rule, weighted_means
+from emberline.numeric.arrays import Float32, Float64, Int32, Int64
 
 Batches = Iterator[pa.RecordBatch]
 Kind = TypeVar("Kind")

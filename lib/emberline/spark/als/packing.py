@@ -12,15 +12,15 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from emberline.cf import als_tasks
-from emberline.cf.als_tasks import ACCOUNT, SIDES
+from emberline.cf.als import tasks as als_tasks
+from emberline.cf.als.tasks import ACCOUNT, SIDES
+from emberline.cf.als.validation import Withheld
 from emberline.cf.blocks import BLOCK_FIELDS
 from emberline.cf.entries import PIECES
-from emberline.cf.validation import Withheld
 from emberline.datasets.block_files import BlockFiles
 from emberline.datasets.storage import Location
 from emberline.errors import DataError, EmptyDatasetError
-from emberline.spark import block_files
+from emberline.spark.als import block_files
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
 

@@ -5,21 +5,19 @@ see cf.validation.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from emberline.cf import als, validation
-from emberline.cf.als import Objective
-from emberline.cf.blocks import Float32, Float64, Int32, Int64
-from emberline.cf.validation import Bool, Withheld
+from emberline.cf.als import half_step as als
+from emberline.cf.als import validation
+from emberline.cf.als.half_step import Objective
+from emberline.cf.als.validation import Withheld
 from emberline.errors import DataError
-from emberline.spark.exchange import Exchange
+from emberline.numeric.arrays import Array, Bool, Float32, Float64, Int32, Int64
+from emberline.spark.als.exchange import Exchange
 from emberline.spark.scan import Scan
 
-Array = npt.NDArray[Any]
 _DRAWN = 20  # items drawn for each withheld one
 _POOL = 1 << 14  # items that are drawn from, at most: their factors are on the driver
 _CHUNK = 1 << 12  # pairs at a time

@@ -22,7 +22,7 @@ factor is its bias and x.y means `x'.y' + bias_x + bias_y + mean`.
 
 Each row then solves `A x = b` with `A = w Y.T Y + Y_o.T diag(a) Y_o + reg I` and `b = Y_o.T (e p)`,
 Y_o being the rows of Y that it rated, and a = e, or e - w where the observed pairs are not among
-the unobserved (`als_solvers.py`).
+the unobserved (`solvers.py`).
 """
 
 from collections.abc import Iterator
@@ -31,9 +31,10 @@ from typing import Literal, Self
 
 import numpy as np
 
-from emberline.cf import hashing
-from emberline.cf.als_solvers import Shared, Solver, System, Tile, solve, solve_wide
-from emberline.cf.blocks import Block, Float32, Float64, Int32, Int64
+from emberline.cf.als.solvers import Shared, Solver, System, Tile, solve, solve_wide
+from emberline.cf.blocks import Block
+from emberline.numeric import hashing
+from emberline.numeric.arrays import Float32, Float64, Int32, Int64
 
 # float32 numbers of Y_o at a time, 4 MiB: they stay in the cache while a tile is solved
 _TILE = 1 << 20

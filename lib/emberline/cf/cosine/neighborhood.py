@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from emberline.cf import cosine
-from emberline.cf.blocks import Float32, Int32, Int64
-from emberline.cf.cosine import Damping, Nearest
+from emberline.cf.cosine import similarity as cosine
+from emberline.cf.cosine.similarity import Damping, Nearest
+from emberline.numeric.arrays import Float32, Int32, Int64
 
 _ENTRIES = 1 << 23  # of similarities, dense, in memory at a time
 _LOOKUPS = 1 << 21  # of them at a time

@@ -27,11 +27,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sparse_dot_topn import sp_matmul_topn, zip_sp_matmul_topn
 
-from emberline.cf import hashing
-from emberline.cf.blocks import Float32, Float64, Int32, Int64
 from emberline.cf.entries import Arrays, Entries
-
-Bool = npt.NDArray[np.bool_]
+from emberline.numeric import hashing
+from emberline.numeric.arrays import Bool, Float32, Float64, Int32, Int64
 
 K1, B = 1.2, 0.75
 # candidates beyond those wanted: without them, every tie at the end of a list would be looked at
@@ -89,8 +87,7 @@ def sampled(entries: Entries, groups: Int32, limit: int, seed: int) -> Bool:
 
 def in_sample(ids: Int32, one_in: int, seed: int) -> Bool:
     """True for about one in so many ids (n,), chosen by hash."""
-    chosen: Bool = hashing.of_ids(ids, seed) % np.uint64(one_in) == 0
-    return chosen
+    return hashing.one_in(hashing.of_ids(ids, seed), one_in)
 
 
 def centered(values: Float32, groups: Int32) -> Float32:

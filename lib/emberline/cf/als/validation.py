@@ -9,19 +9,16 @@ and Rendle 2020).
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from emberline.cf import hashing
-from emberline.cf.blocks import Int32
 from emberline.cf.entries import read
+from emberline.numeric import hashing
+from emberline.numeric.arrays import Bool, Int32
 
 SAMPLE = pa.schema(
     [("user", pa.int32()), ("item", pa.int32()), ("value", pa.float32()), ("withheld", pa.bool_())]
 )
 _ONE_IN = 5  # of a chosen user's ratings is withheld
-Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -35,15 +32,13 @@ class Withheld:
 
     def of_users(self, users: Int32) -> Bool:
         """Whether anything of a user is withheld: (n,)."""
-        chosen: Bool = hashing.of_ids(users, self.seed) < np.float64(self.share) * 2.0**64
-        return chosen
+        return hashing.below(hashing.of_ids(users, self.seed), self.share)
 
     def has(self, users: Int32, items: Int32) -> Bool:
         """Whether these ratings are: (n,)."""
         chosen = self.of_users(users)
-        chosen[chosen] = (
-            hashing.of_pairs(users[chosen], items[chosen], self.seed) % np.uint64(_ONE_IN) == 0
-        )
+        bits = hashing.of_pairs(users[chosen], items[chosen], self.seed)
+        chosen[chosen] = hashing.one_in(bits, _ONE_IN)
         return chosen
 
 

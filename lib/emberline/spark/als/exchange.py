@@ -18,17 +18,17 @@ from pyspark import Broadcast
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from emberline.cf import als_tasks
-from emberline.cf.als import Grams, Loss, Objective
-from emberline.cf.als_solvers import Solver
-from emberline.cf.als_tasks import FACTORS, LOSS, ROWS, SIDES, SOLVED, Step
-from emberline.cf.blocks import Float32, Int32
+from emberline.cf.als import tasks as als_tasks
+from emberline.cf.als.half_step import Grams, Loss, Objective
+from emberline.cf.als.solvers import Solver
+from emberline.cf.als.tasks import FACTORS, LOSS, ROWS, SIDES, SOLVED, Step
 from emberline.datasets import storage
 from emberline.datasets.block_files import BlockFiles
 from emberline.datasets.storage import Location
-from emberline.spark import block_files
+from emberline.numeric.arrays import Float32, Int32
+from emberline.spark.als import block_files
+from emberline.spark.als.packing import RatingBlocks
 from emberline.spark.frames import spark_schema
-from emberline.spark.rating_blocks import RatingBlocks
 
 OTHER = {"user": "item", "item": "user"}
 _SUMS = [name for name in FACTORS.names if name not in ROWS.names]

@@ -1,7 +1,7 @@
 """Solvers of alternating least squares: many rows' equations `A x = b` at once, from a tile of the
 ratings they have.
 
-Letters as in `als.py`: `A = w Y.T Y + Y_o.T diag(a) Y_o + reg I` and `b = Y_o.T (e p)`.
+Letters as in `half_step.py`: `A = w Y.T Y + Y_o.T diag(a) Y_o + reg I` and `b = Y_o.T (e p)`.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
-from emberline.cf.blocks import Float32, Float64
+from emberline.numeric.arrays import Float32, Float64
 
 Floats = npt.NDArray[np.floating[Any]]
 SolverName = Literal["cg", "cholesky", "subspace", "exact"]

@@ -1,7 +1,7 @@
 """The stage train-als: factors of users and items by alternating least squares, on blocks of
 ratings.
 
-NumPy solves blocks (`cf/als.py`, which says what is minimised); Spark cuts and keeps them, moves
+NumPy solves blocks (`cf/als/half_step.py`, which says what is minimised); Spark cuts and keeps them, moves
 factors to them, and repeats what is lost. An iteration solves the items from the users, then the
 users from the items. The last half-step solves the users exactly, so that each user's factors are
 the least-squares answer to the items'.
@@ -23,29 +23,33 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.cf import als_tasks, tasks
-from emberline.cf.als import Grams, Loss, Objective
-from emberline.cf.als_solvers import Solver
-from emberline.cf.als_tasks import SIDES, Step
-from emberline.cf.blocks import Float64
-from emberline.cf.validation import Withheld
+from emberline.cf import tasks
+from emberline.cf.als import tasks as als_tasks
+from emberline.cf.als.half_step import Grams, Loss, Objective
+from emberline.cf.als.solvers import Solver
+from emberline.cf.als.tasks import SIDES, Step
+from emberline.cf.als.validation import Withheld
 from emberline.datasets import manifest as manifests
 from emberline.datasets import storage
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError
 from emberline.logs import event
+from emberline.numeric.arrays import Float64
 from emberline.runs.stage_run import StageRun
 from emberline.sections.als import AlsConfig
 from emberline.sections.config import Config
-from emberline.spark import als_plan, frames, rating_blocks, validation
-from emberline.spark.als_checkpoint import Checkpoint
-from emberline.spark.als_plan import Sizes
-from emberline.spark.exchange import Broadcasting, Exchange, Routing
+from emberline.spark import frames
+from emberline.spark.als import packing as rating_blocks
+from emberline.spark.als import plan as als_plan
+from emberline.spark.als import validation
+from emberline.spark.als.checkpoint import Checkpoint
+from emberline.spark.als.exchange import Broadcasting, Exchange, Routing
+from emberline.spark.als.packing import RatingBlocks
+from emberline.spark.als.plan import Sizes
+from emberline.spark.als.validation import Validation
 from emberline.spark.frames import spark_schema
-from emberline.spark.rating_blocks import RatingBlocks
 from emberline.spark.scan import Scan
-from emberline.spark.validation import Validation
 
 log = logging.getLogger(__name__)
 Row = dict[str, Any]

@@ -1,0 +1,1 @@
+"""Alternating least squares on Spark; its door is `stage`, the stage train-als."""
