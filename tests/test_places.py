@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from emberline import pipelines
-from emberline.datasets import storage
+from emberline.datasets import listing, storage
 from emberline.errors import ConfigError
 from emberline.sections.base import Section
 from emberline.sections.config import Config
@@ -167,7 +167,7 @@ def test_a_glob_below_a_folder_that_looks_like_one_is_found(tmp_path: Path) -> N
     folder = tmp_path / "[a]*"
     (folder / "in").mkdir(parents=True)
     (folder / "in" / "log.csv").write_text("x")
-    found = storage.list_files(ratings_path(folder, "in/*.csv"))
+    found = listing.list_files(ratings_path(folder, "in/*.csv"))
     assert [file.uri for file in found] == [f"{folder}/in/log.csv"]
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from emberline.cli.metrics import show_metrics
 from emberline.cli.publish import show_release
 from emberline.cli.show import show_manifest
+from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Manifest, ProducedBy
 from emberline.datasets.measures import reports_of
@@ -107,7 +108,7 @@ def _use(root: Path) -> str:
     console = Console(file=shown, width=130)
     dataset = manifests.load(root, "metrics")
     show_manifest(console, dataset.manifest, None)
-    manifests.verify(dataset)
+    damage.verify(dataset)
     for report in reports_of(dataset).values():
         show_metrics(console, report["protocol"], report["metrics"])
     return shown.getvalue()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from emberline import pipelines, stages
-from emberline.datasets import lookup, rows, storage
+from emberline.datasets import damage, lookup, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.lookup import Recommendation
 from emberline.datasets.manifest import Dataset, Manifest
@@ -97,7 +97,7 @@ class Table:
         """Read every part again and compare its sha256. Raises ManifestError naming the first
         that differs.
         """
-        manifests.verify(self.dataset)
+        damage.verify(self.dataset)
 
     def _schema(self) -> pa.Schema:
         if self.manifest.kind != "table":

@@ -15,6 +15,7 @@ import pytest
 
 from emberline.cnn.reader import Batch, Reader
 from emberline.cnn.shards import Shards
+from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.footers import read_footer
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
@@ -491,7 +492,7 @@ def rewritten(shards: Shards, table: pa.Table, **how: int) -> Dataset:
     pq.write_table(table, path, **how)
     footer = hashlib.sha256(read_footer(path)).hexdigest()
     part = replace(
-        parts[1], bytes=path.stat().st_size, sha256=manifests.sha256_of(path), footer=footer
+        parts[1], bytes=path.stat().st_size, sha256=damage.sha256_of(path), footer=footer
     )
     return replace(
         shards.dataset, manifest=replace(shards.dataset.manifest, parts=[parts[0], part, parts[2]])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset, Manifest, Part, ProducedBy
 from emberline.errors import DataError, ManifestError, SchemaError
@@ -168,19 +169,19 @@ def test_a_part_that_cannot_be_looked_at_is_a_data_error(root: Path) -> None:
 
 def test_verify_finds_a_flipped_bit_that_the_size_does_not_show(root: Path) -> None:
     dataset = _committed(root)
-    manifests.verify(dataset)
+    damage.verify(dataset)
     dataset.paths[1].write_bytes(b"barlex")
     altered = manifests.load(root, "seeds")
     with pytest.raises(
         ManifestError, match=rf"seeds/{FOLDER}/1\.bin was altered: .*rerun sow with --force"
     ):
-        manifests.verify(altered)
+        damage.verify(altered)
 
 
 def test_a_hash_is_that_of_the_files_bytes(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert (
-        manifests.sha256_of(tmp_path / "empty")
+        damage.sha256_of(tmp_path / "empty")
         == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     )
 

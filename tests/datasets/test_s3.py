@@ -14,7 +14,7 @@ import pytest
 
 from emberline.cnn import checkpoint
 from emberline.cnn.checkpoint import Checkpoint
-from emberline.datasets import inputs, rows, storage
+from emberline.datasets import damage, inputs, listing, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Manifest, ProducedBy
 from emberline.datasets.parts import write_part
@@ -108,14 +108,14 @@ def test_files_are_listed_by_folder_by_glob_and_one_by_one(
     )
 
     def listed(pattern: str) -> list[str]:
-        return [file.relative for file in storage.list_files(f"{s3_root}{pattern}")]
+        return [file.relative for file in listing.list_files(f"{s3_root}{pattern}")]
 
     assert listed("") == ["2025/01/b.csv", "2025/02/c.csv", "2025/02/c.txt", "a.csv"]
     assert listed("/*.csv") == ["a.csv"]
     assert listed("/**/*.csv") == ["2025/01/b.csv", "2025/02/c.csv", "a.csv"]
     assert listed("/2025/0[2-9]/*") == ["02/c.csv", "02/c.txt"]
     assert listed("/2025/02/c.csv") == ["c.csv"]
-    (file,) = storage.list_files(s3_root / "a.csv")
+    (file,) = listing.list_files(s3_root / "a.csv")
     assert (file.size, file.path.read_bytes()) == (5, b"a.csv") and abs(
         file.modified / 1e9 - time.time()
     ) < 60
@@ -125,7 +125,7 @@ def test_objects_that_are_uploaded_again_are_known_by_their_etags(
     s3_root: RemotePath, client: "boto3.client"
 ) -> None:
     put(client, s3_root, "a.csv", "b.csv")
-    files = storage.list_files(s3_root)
+    files = listing.list_files(s3_root)
     with inputs.Digests(files) as digests:
         read = inputs.of("run", [files], digests)
     inputs.write(s3_root / "root", "prepare", read)
@@ -140,7 +140,7 @@ def test_objects_that_are_uploaded_again_are_known_by_their_etags(
 
 def test_what_is_not_there_is_a_data_error(s3_root: RemotePath) -> None:
     with pytest.raises(DataError, match="nothing does not exist; put the data there"):
-        storage.list_files(s3_root / "nothing")
+        listing.list_files(s3_root / "nothing")
     with pytest.raises(ManifestError, match=r"has no manifest\.json"):
         manifests.load(s3_root, "users")
 
@@ -150,7 +150,7 @@ def test_a_dataset_is_written_and_read_as_on_a_disk(
 ) -> None:
     publish(s3_root, [(0, "anna"), (1, "bo")], [(2, "cy")])
     users = manifests.load(s3_root, "users")
-    manifests.verify(users)
+    damage.verify(users)
     assert rows.head(users, 2)["user_id"].to_pylist() == ["anna", "bo"]
     assert rows.rows_where(users, "user_id", ["cy", "dan"], ["user"]).to_pylist() == [
         {"user_id": "cy", "user": 2}
@@ -168,7 +168,7 @@ def test_a_part_that_is_gone_short_or_altered_is_named(s3_root: RemotePath) -> N
     content = second.read_bytes()
     storage.replace_file(second, content[:30] + bytes([content[30] ^ 1]) + content[31:])
     with pytest.raises(ManifestError, match=r"part-00001-.* was altered"):
-        manifests.verify(manifests.load(s3_root, "users"))
+        damage.verify(manifests.load(s3_root, "users"))
     with pytest.raises(DataError, match=r"part-00001-.* cannot be read"):
         rows.head(manifests.load(s3_root, "users"), 2)
     storage.replace_file(second, content[:-1])
@@ -192,7 +192,7 @@ def test_old_runs_are_pruned_and_the_current_one_is_not(
     removed = prune(s3_root, keep=2, older_than=0)
     assert [path.name[-18:] for path in removed] == ["01T000000-00000000"]
     assert len(keys(client, s3_root)) == 3
-    manifests.verify(manifests.load(s3_root, "users"))
+    damage.verify(manifests.load(s3_root, "users"))
 
 
 def test_the_newest_checkpoint_is_found_and_older_ones_go(s3_root: RemotePath) -> None:

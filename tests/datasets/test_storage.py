@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from emberline.datasets import storage
-from emberline.datasets.storage import RawFile
+from emberline.datasets import listing, raw_files, storage
+from emberline.datasets.listing import RawFile
 from emberline.errors import ConfigError, DataError
 
 
@@ -20,7 +20,7 @@ def _make_files(folder: Path, *names: str) -> None:
 
 
 def _listed(uri: str | Path) -> list[str]:
-    return [file.relative for file in storage.list_files(uri)]
+    return [file.relative for file in listing.list_files(uri)]
 
 
 def test_a_plain_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_a_colon_in_a_plain_path_is_no_scheme(
 def test_a_single_file_is_listed_under_its_own_name(tmp_path: Path) -> None:
     _make_files(tmp_path, "a.csv", "b.csv")
     os.utime(tmp_path / "a.csv", ns=(0, 1_700_000_000_123_456_000))
-    found = storage.list_files(tmp_path / "a.csv")
+    found = listing.list_files(tmp_path / "a.csv")
     assert found == [
         RawFile(str(tmp_path / "a.csv"), "a.csv", size=5, modified=1_700_000_000_123_456_000)
     ]
@@ -93,7 +93,7 @@ def test_a_folder_is_listed_at_all_levels_in_order_without_what_is_no_data(tmp_p
         "a/z.csv",
         "b.csv",
     ]
-    assert {kind: count for kind, (count, _) in storage.survey(tmp_path).passed_over.items()} == {
+    assert {kind: count for kind, (count, _) in listing.survey(tmp_path).passed_over.items()} == {
         "hidden": 2,
         "of Spark's own": 4,
     }
@@ -108,7 +108,7 @@ def test_links_are_followed_once_and_those_to_nowhere_told(tmp_path: Path) -> No
     (tmp_path / "elsewhere" / "itself").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path)
     assert _listed(tmp_path / "in") == ["b.csv", "day/c.csv", "folder/a.csv", "link.csv"]
-    told = storage.survey(tmp_path / "in")
+    told = listing.survey(tmp_path / "in")
     assert {kind: count for kind, (count, _) in told.passed_over.items()} == {
         "links to nowhere": 1,
         "links to folders that are read anyway": 3,
@@ -118,12 +118,12 @@ def test_links_are_followed_once_and_those_to_nowhere_told(tmp_path: Path) -> No
 
 def test_a_root_inside_the_input_is_no_input(tmp_path: Path) -> None:
     _make_files(tmp_path, "a.csv", "runs/ratings/b.csv", "runs2/c.csv")
-    assert [file.relative for file in storage.list_files(tmp_path, tmp_path / "runs")] == [
+    assert [file.relative for file in listing.list_files(tmp_path, tmp_path / "runs")] == [
         "a.csv",
         "runs2/c.csv",
     ]
     assert [
-        file.relative for file in storage.list_files(f"{tmp_path}/**/*.csv", tmp_path / "runs")
+        file.relative for file in listing.list_files(f"{tmp_path}/**/*.csv", tmp_path / "runs")
     ] == ["a.csv", "runs2/c.csv"]
 
 
@@ -132,27 +132,27 @@ def test_a_name_that_is_not_utf_8_is_shown_escaped_and_can_be_opened(tmp_path: P
     os.mkdir(folder)  # noqa: PTH102
     with open(folder + b"/\xff \\xff.csv", "wb") as file:  # noqa: PTH123
         file.write(b"x")
-    (found,) = storage.list_files(tmp_path)
+    (found,) = listing.list_files(tmp_path)
     assert found.relative == "caf\\xe9/\\xff \\xff.csv"
-    with storage.open_unchanged(found.uri, found.size, found.modified) as opened:
+    with raw_files.open_unchanged(found.uri, found.size, found.modified) as opened:
         assert opened.read() == b"x"
-    assert storage.read_input(found.uri) == b"x"
+    assert raw_files.read_input(found.uri) == b"x"
 
 
 def test_a_file_that_changes_while_it_is_open_is_an_error(tmp_path: Path) -> None:
     _make_files(tmp_path, "a.csv")
-    (found,) = storage.list_files(tmp_path)
+    (found,) = listing.list_files(tmp_path)
     with (
         pytest.raises(
             DataError, match=r"a\.csv was changed while it was read: it had 5 bytes, and has 6"
         ),
-        storage.open_unchanged(found.uri, found.size, found.modified),
+        raw_files.open_unchanged(found.uri, found.size, found.modified),
     ):
         (tmp_path / "a.csv").write_text("longer")
     (tmp_path / "a.csv").unlink()
     with (
         pytest.raises(DataError, match=r"a\.csv cannot be read: it is not there any more"),
-        storage.open_unchanged(found.uri, 1, 1),
+        raw_files.open_unchanged(found.uri, 1, 1),
     ):
         pass
 
@@ -189,13 +189,13 @@ def test_a_name_with_brackets_is_found_before_it_is_taken_for_a_glob(tmp_path: P
 def test_nothing_found_says_what_was_looked_for(tmp_path: Path) -> None:
     _make_files(tmp_path, "only/.hidden.csv")
     with pytest.raises(DataError, match=r"gone does not exist"):
-        storage.list_files(tmp_path / "gone")
+        listing.list_files(tmp_path / "gone")
     with pytest.raises(
         DataError, match=r"only holds no files, but what is passed over: 1 hidden \(\.hidden\.csv\)"
     ):
-        storage.list_files(tmp_path / "only")
+        listing.list_files(tmp_path / "only")
     with pytest.raises(DataError, match=r"\*\.json holds no files"):
-        storage.list_files(tmp_path / "*.json")
+        listing.list_files(tmp_path / "*.json")
 
 
 def test_what_hadoop_would_take_for_a_glob_is_escaped() -> None:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Manifest, Part, ProducedBy
 from emberline.datasets.schema import TABLES, fields_of
@@ -250,7 +251,7 @@ def test_a_mutated_manifest_is_read_or_refused_in_a_sentence(tmp_path: Path) -> 
         content = mutated(content, rng) if number % 2 else mistaken(content, rng)
         (folder / "manifest.json").write_bytes(content)
         try:
-            manifests.verify(manifests.load(tmp_path, "users"))
+            damage.verify(manifests.load(tmp_path, "users"))
         except EmberlineError as error:
             assert_is_a_sentence(error)
 

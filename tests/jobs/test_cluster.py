@@ -23,6 +23,7 @@ import pyspark
 import pytest
 
 from emberline import pipelines, stages
+from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
 from emberline.sections.stage import Stage
 from emberline.stages import STAGES
@@ -285,7 +286,7 @@ def test_the_demo_gives_the_same_results_on_a_cluster_as_in_local_mode(
     for stage in stages.select(pipelines.load(demo)):
         cluster.run(stage, demo, there, tmp_path / f"{stage.name}.log", *less)
     for path in there.glob("*/manifest.json"):
-        manifests.verify(manifests.load(there, path.parent.name))
+        damage.verify(manifests.load(there, path.parent.name))
     assert_equal_results(there, local, atol=1e-6)
     assert_equal_measures(there, local, 1e-6)
 

@@ -21,6 +21,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from emberline import pipelines, stages
+from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
 from emberline.runs import plan as plans
@@ -64,7 +65,7 @@ def run_ids(root: Path) -> dict[str, str]:
     found = {}
     for path in root.glob("*/manifest.json"):
         dataset = manifests.load(root, path.parent.name)
-        manifests.verify(dataset)
+        damage.verify(dataset)
         found[dataset.name] = dataset.manifest.produced_by.run_id
     return found
 

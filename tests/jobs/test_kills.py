@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from emberline import stages
+from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
 from emberline.sections.config import Config
 from emberline.sections.stage import Stage
@@ -70,7 +71,7 @@ def assert_whole(root: Path) -> None:
     """
     datasets = [manifests.load(root, path.parent.name) for path in root.glob("*/manifest.json")]
     for dataset in datasets:
-        manifests.verify(dataset)
+        damage.verify(dataset)
 
 
 def has_begun_to_write(stage: Stage, config: Config, root: Path) -> Callable[[], bool]:

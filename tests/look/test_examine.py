@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberline import stages
-from emberline.datasets import storage
+from emberline.datasets import listing
 from emberline.errors import DataError, EmberlineError, SchemaError
 from emberline.look import examine
 from emberline.look.examine import Finding
@@ -29,7 +29,7 @@ def looked(settings: dict[str, Any], section: str = "ratings") -> list[Finding]:
     return [
         f
         for source in of_stage(config, stage)
-        for f in examine.look(source, storage.list_files(source.config.path))
+        for f in examine.look(source, listing.list_files(source.config.path))
     ]
 
 

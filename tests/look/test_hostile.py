@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emberline import stages
-from emberline.datasets import storage
+from emberline.datasets import listing
 from emberline.errors import EmberlineError
 from emberline.init import pipeline
 from emberline.look import examine
@@ -66,7 +66,7 @@ def _look(path: Path, rng: random.Random) -> None:
     }
     config = Config.model_validate({"ratings": {"path": str(path), "columns": columns} | settings})
     for source in of_stage(config, stages.select(config)[0]):
-        assert all(finding.message for finding in examine.look(source, storage.list_files(path)))
+        assert all(finding.message for finding in examine.look(source, listing.list_files(path)))
 
 
 def _write(path: Path, rng: random.Random) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from emberline import stages
-from emberline.datasets import storage
+from emberline.datasets import listing, storage
 from emberline.datasets.remote import RemotePath
 from emberline.look import examine
 from emberline.look.sources import of_stage
@@ -46,7 +46,7 @@ def test_of_a_large_object_only_the_head_is_read(
     columns = {"user_id": "user", "item_id": "item", "value": "stars"}
     config = Config.model_validate({"ratings": {"path": f"{s3_root}/log.csv", "columns": columns}})
     [source] = of_stage(config, stages.select(config)[0])
-    files = storage.list_files(source.config.path)
+    files = listing.list_files(source.config.path)
     assert files[0].size > 15_000_000
     assert examine.look(source, files) == []
     assert 0 < sum(read) < 2_000_000

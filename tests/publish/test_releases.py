@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from emberline.datasets import lock, rows, storage
+from emberline.datasets import damage, lock, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Manifest, ProducedBy
 from emberline.datasets.parts import write_file, write_part
@@ -87,7 +87,7 @@ def users_in(folder: Location) -> list[str]:
     """What a serving system reads, every part of it checked."""
     place = releases.current_root(folder)
     for name in ("users", "items", "recommendations"):
-        manifests.verify(manifests.load(place, name))
+        damage.verify(manifests.load(place, name))
     found: list[str] = rows.head(manifests.load(place, "users"), 9)["user_id"].to_pylist()
     return found
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
 
-from emberline.datasets import storage
+from emberline.datasets import raw_files
 from emberline.errors import ConfigError, DataError, EmberlineError, SchemaError
 from emberline.records import parquet
 from emberline.records.objects import WORDS
@@ -361,7 +361,7 @@ def test_a_file_that_vanishes_after_the_tasks_were_made_is_missed(tmp_path: Path
     }
     tasks = pa.RecordBatch.from_pylist([task | {"first_row": 0, "bytes": 9}], parquet.TASKS)
     with pytest.raises(DataError, match=r"/a\.parquet cannot be read: .*No such file"):
-        list(parquet.read_tasks(iter([tasks]), {"v": "v"}, (), (), storage.open_arrow))
+        list(parquet.read_tasks(iter([tasks]), {"v": "v"}, (), (), raw_files.open_arrow))
 
 
 PICTURES: dict[str, str | int] = {"item_id": "id", "image": "image", "label": "label"}

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.prune import prune
 from emberline.datasets.sketch import Sketch
@@ -320,7 +321,7 @@ def test_the_page_has_a_place_that_stays(report: Report, root: Path, write_ratin
     assert (root / "report" / "report.html").read_text(encoding="utf-8") == again.html != first.html
     prune(root, keep=1, older_than=-1)
     assert (root / "report" / "report.html").read_text(encoding="utf-8") == again.html
-    manifests.verify(manifests.load(root, "report"))
+    damage.verify(manifests.load(root, "report"))
 
 
 def test_generated_data_is_called_so_and_without_users_there_are_no_people(

@@ -25,10 +25,10 @@ import pytest
 import emberline
 from emberline.datasets import inputs
 from emberline.datasets import manifest as manifests
+from emberline.datasets.listing import RawFile
 from emberline.datasets.manifest import Manifest
 from emberline.datasets.parts import write_file, write_part
 from emberline.datasets.schema import USERS
-from emberline.datasets.storage import RawFile
 from emberline.errors import (
     ConfigError,
     DataError,

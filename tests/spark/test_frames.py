@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline import stages
+from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.parts import PARTITION, write_parts
 from emberline.datasets.schema import ITEM_FACTORS, RATINGS, TABLES
@@ -126,7 +127,7 @@ def test_a_written_frame_is_a_dataset_once_its_manifest_is_committed(
     assert not manifests.exists(tmp_path, "ratings")
     manifests.commit(tmp_path, run.outputs["ratings"])
     committed = manifests.load(tmp_path, "ratings")
-    manifests.verify(committed)
+    damage.verify(committed)
     assert committed == written
 
 
@@ -152,7 +153,7 @@ def test_what_a_repeated_task_had_written_is_removed(ratings: DataFrame, tmp_pat
     assert len(list(folder.iterdir())) == 1
     written = frames.write(ratings.repartition(2), run, "ratings")
     assert sorted(folder.iterdir()) == sorted(written.paths)
-    manifests.check_no_more(written)
+    damage.check_no_more(written)
     assert written.rows == _read_parts(written).num_rows == 3
 
 
@@ -274,4 +275,4 @@ def test_executors_that_write_parts_load_no_tensorflow_no_pydantic_and_no_stage(
         "emberline.cli",
     }
     assert not loaded & unwanted
-    assert rows[0]["sha256"] == manifests.sha256_of(next(Path(folder).iterdir()))
+    assert rows[0]["sha256"] == damage.sha256_of(next(Path(folder).iterdir()))

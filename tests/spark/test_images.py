@@ -23,7 +23,7 @@ from pyspark.sql import SparkSession
 
 from emberline import stages
 from emberline.datasets import manifest as manifests
-from emberline.datasets.storage import RawFile
+from emberline.datasets.listing import RawFile
 from emberline.errors import ConfigError, DataError, EmptyDatasetError, SchemaError
 from emberline.images.decode import Shape
 from emberline.images.tasks import decode_encoded

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from emberline.datasets import storage
+from emberline.datasets import listing
 from emberline.errors import ConfigError, DataError, EmberlineError, SchemaError
 from emberline.records.parquet import MOMENT as MARK
 from emberline.sections.raw import RawConfig
@@ -44,7 +44,7 @@ def load(spark: SparkSession, tmp_path: Path) -> Load:
         for name, content in files.items():
             _write(tmp_path / "in" / name, content)
         config = RawConfig(path=str(tmp_path / "in" / path), **settings)
-        frame = read_raw(spark, storage.list_files(config.path), config, wanted)
+        frame = read_raw(spark, listing.list_files(config.path), config, wanted)
         return sorted((tuple(row) for row in frame.collect()), key=lambda row: str(row[0]))
 
     return write_and_read

@@ -3,6 +3,7 @@
 from emberline.cli import place as places
 from emberline.cli.console import tell
 from emberline.cli.options import Place
+from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
 from emberline.errors import DataError, ManifestError
 
@@ -16,7 +17,7 @@ def verify(place: Place) -> None:
     for each in [name] if name else manifests.names(root):
         try:
             opened = manifests.load(root, each)
-            manifests.verify(opened)
+            damage.verify(opened)
         except DataError as error:
             if name:
                 raise

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from emberline.cnn.ahead import Ahead
-from emberline.datasets import manifest as manifests
+from emberline.datasets import damage
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import opened
 from emberline.datasets.schema import SHARDS
@@ -86,14 +86,14 @@ class Shards:
         Raises ManifestError for a part that was altered or that the manifest does not list,
         SchemaError for another schema.
         """
-        manifests.check_no_more(self.dataset)
+        damage.check_no_more(self.dataset)
         parts = range(len(self._paths))[share]
         with ThreadPoolExecutor(_GROUPS_AHEAD) as pool:
             for _ in pool.map(self._check_part, parts):
                 pass
 
     def _check_part(self, part: int) -> None:
-        manifests.verify_part(self.dataset, self.dataset.manifest.parts[part])
+        damage.verify_part(self.dataset, self.dataset.manifest.parts[part])
         self._footer(part)
 
     def group(self, number: int) -> Rows:

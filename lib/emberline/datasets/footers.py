@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberline.datasets import storage
-from emberline.datasets.manifest import Dataset, Part, damage_explained, sha256_of
+from emberline.datasets.damage import damage_explained, sha256_of
+from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.storage import Location
 
 _MAGIC = b"PAR1"

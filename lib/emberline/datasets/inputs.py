@@ -22,8 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberline.datasets import storage
+from emberline.datasets.listing import RawFile
 from emberline.datasets.remote import RemotePath
-from emberline.datasets.storage import Location, RawFile
+from emberline.datasets.storage import Location
 
 FOLDER = "_inputs"
 Sources = Sequence[Sequence[RawFile]]  # of each source its files

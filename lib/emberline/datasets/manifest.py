@@ -7,15 +7,11 @@ Parts are written once and never changed; the manifest is replaced last, in one 
 no dataset.
 """
 
-import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
-
-import pyarrow as pa
 
 from emberline.datasets import storage, typed_json
 from emberline.datasets.schema import TABLES, fields_of
@@ -209,65 +205,6 @@ def load(root: Location, name: str) -> Dataset:
     return dataset
 
 
-def verify(dataset: Dataset) -> None:
-    """Read every part again and compare its sha256. Raises ManifestError naming the first part
-    that differs.
-    """
-    for part in dataset.manifest.parts:
-        verify_part(dataset, part)
-
-
-def verify_part(dataset: Dataset, part: Part) -> None:
-    """Read one part again and compare its sha256. Raises ManifestError where it differs,
-    DataError where it cannot be read.
-    """
-    path = storage.inside(dataset.folder, part.path)
-    with damage_explained(dataset, path):
-        found = sha256_of(path)
-    if found != part.sha256:
-        raise ManifestError(
-            f"{dataset.folder.name}/{part.path} was altered: its sha256 is not the manifest's; "
-            f"{_remedy(dataset.manifest)} with --force"
-        )
-
-
-def check_no_more(dataset: Dataset) -> None:
-    """Raises ManifestError where the folders of the dataset's parts hold a file that the
-    manifest does not list.
-    """
-    listed = set(dataset.paths)
-    for folder in sorted({path.parent for path in listed}, key=str):
-        more = sorted(set(storage.children(folder)) - listed, key=str)
-        if more:
-            raise ManifestError(
-                f"{more[0]} is not a part of {dataset.name}: its manifest does not list it; remove"
-                f" it, or {_remedy(dataset.manifest)} with --force"
-            )
-
-
-@contextmanager
-def damage_explained(dataset: Dataset, path: Location) -> Iterator[None]:
-    """Raises DataError where a part cannot be read."""
-    try:
-        yield
-    except (OSError, pa.ArrowInvalid) as error:
-        raise damaged(dataset, path, error) from error
-
-
-def damaged(dataset: Dataset, path: Location, why: object) -> DataError:
-    """What to say of a part that cannot be read; `why` may have several lines."""
-    return DataError(
-        f"{path} cannot be read ({' '.join(str(why).split())}); {_remedy(dataset.manifest)} with"
-        " --force"
-    )
-
-
-def sha256_of(path: Location) -> str:
-    """The file's sha256 as hexadecimal digits."""
-    with storage.open_input(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def check_same_run(datasets: Iterable[Dataset]) -> None:
     """Raises ManifestError where two datasets of one stage were written by different runs of it."""
     seen: dict[str, Dataset] = {}
@@ -316,7 +253,7 @@ def _check_fields(dataset: Dataset) -> None:
     if manifest.kind == "table" and schema is not None and manifest.fields != fields_of(schema):
         raise SchemaError(
             f"{dataset.folder / FILE_NAME}: fields {_names(manifest.fields)} are not those expected"
-            f" ({_names(fields_of(schema))}); {_remedy(manifest)}"
+            f" ({_names(fields_of(schema))}); {remedy(manifest)}"
         )
 
 
@@ -338,10 +275,10 @@ def _check_parts(dataset: Dataset) -> None:
             f"{dataset.folder.name}/{FILE_NAME} lists {len(manifest.parts)} parts but {part.path}"
         )
         if path not in sizes:
-            raise ManifestError(f"{where} is missing; {_remedy(manifest)}")
+            raise ManifestError(f"{where} is missing; {remedy(manifest)}")
         if sizes[path] != part.bytes:
             raise ManifestError(
-                f"{where} has {sizes[path]} bytes instead of {part.bytes}; {_remedy(manifest)}"
+                f"{where} has {sizes[path]} bytes instead of {part.bytes}; {remedy(manifest)}"
             )
 
 
@@ -353,9 +290,9 @@ def _check_no_links(dataset: Dataset) -> None:
     if link is not None:
         raise ManifestError(
             f"{link} is a link, which may lead elsewhere; {dataset.name} has its parts in its own"
-            f" folder: {_remedy(dataset.manifest)} with --force"
+            f" folder: {remedy(dataset.manifest)} with --force"
         )
 
 
-def _remedy(manifest: Manifest) -> str:
+def remedy(manifest: Manifest) -> str:
     return f"rerun {manifest.produced_by.stage}"

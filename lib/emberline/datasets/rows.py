@@ -8,8 +8,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from emberline.datasets import storage
+from emberline.datasets.damage import damage_explained
 from emberline.datasets.footers import checked_footer
-from emberline.datasets.manifest import Dataset, Part, damage_explained
+from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
 from emberline.errors import SchemaError

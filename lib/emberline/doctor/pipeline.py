@@ -6,8 +6,9 @@ from datetime import date
 from pathlib import Path
 
 from emberline import pipelines, stages
-from emberline.datasets import storage
-from emberline.datasets.storage import Location, RawFile
+from emberline.datasets import listing, storage
+from emberline.datasets.listing import RawFile
+from emberline.datasets.storage import Location
 from emberline.doctor.check import Check, error, ok, warning
 from emberline.errors import EmberlineError
 from emberline.look.examine import look
@@ -63,7 +64,7 @@ def check_inputs(target: Target) -> tuple[list[Check], int]:
     for section, path in raw_paths(target):
         name = f"{section}.path"
         try:
-            files = storage.list_files(path, target.root)
+            files = listing.list_files(path, target.root)
         except (EmberlineError, OSError) as failure:
             checks.append(error(name, str(failure), f"correct {name}, or bring the files"))
         else:
@@ -77,7 +78,7 @@ def check_rows(target: Target) -> list[Check]:
     checks = []
     for source in (source for stage in target.stages for source in of_stage(target.config, stage)):
         try:
-            found = look(source, storage.list_files(source.config.path, target.root))
+            found = look(source, listing.list_files(source.config.path, target.root))
         except (EmberlineError, OSError) as failure:
             checks.append(
                 error(

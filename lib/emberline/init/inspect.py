@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from emberline.cleaning import texts
 from emberline.cleaning.texts import TextRules
-from emberline.datasets import storage
-from emberline.datasets.storage import RawFile
+from emberline.datasets import listing, raw_files, storage
+from emberline.datasets.listing import RawFile
 from emberline.errors import DataError, EmberlineError
 from emberline.look import fits
 from emberline.records import heads, objects, parquet, streams, text
@@ -47,7 +47,7 @@ class Pictures:
 
 def inspect(path: Path) -> Table | Pictures:
     """What a file or folder holds. Raises DataError for what is neither rows nor pictures."""
-    files = storage.list_files(path)
+    files = listing.list_files(path)
     pictures = [file for file in files if file.name.lower().endswith(_PICTURES)]
     if len(pictures) > len(files) / 2:
         return Pictures(path, len(pictures))
@@ -62,7 +62,7 @@ def inspect(path: Path) -> Table | Pictures:
 
 
 def _parquet(path: Path, file: RawFile) -> Table:
-    with storage.open_arrow(file.uri) as opened:
+    with raw_files.open_arrow(file.uri) as opened:
         names = parquet.layout(opened, str(file.path), {}).names
         usable = [name for name in names if _is_readable(opened, file, name)]
         _, rows = parquet.head(

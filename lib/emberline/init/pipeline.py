@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from emberline import pipelines, stages
-from emberline.datasets import storage
+from emberline.datasets import listing, storage
 from emberline.errors import ConfigError, DataError
 from emberline.init import sections
 from emberline.init.inspect import Pictures, Table, inspect
@@ -150,7 +150,7 @@ def _look(to: Path) -> list[Finding]:
         return [
             finding
             for source in sources
-            for finding in look(source, storage.list_files(source.config.path))
+            for finding in look(source, listing.list_files(source.config.path))
         ]
     except DataError as error:
         return [Finding(to.name, str(error), True)]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from emberline.cleaning import events, ids, times
-from emberline.datasets.storage import RawFile
+from emberline.datasets.listing import RawFile
 from emberline.errors import DataError
 from emberline.logs import event
 from emberline.look import advice, fits, heads

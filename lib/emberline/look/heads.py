@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from emberline.datasets import storage
-from emberline.datasets.storage import RawFile
+from emberline.datasets import raw_files, storage
+from emberline.datasets.listing import RawFile
 from emberline.errors import ConfigError
 from emberline.look.sources import Source
 from emberline.records import parquet, text
@@ -64,7 +64,7 @@ def _some(files: Sequence[RawFile]) -> list[RawFile]:
 def _head(source: Source, file: RawFile, kind: str, rows: int) -> Head | None:
     name, wanted, lists = str(file.path), source.wanted, source.lists
     if kind == "parquet":
-        with storage.open_arrow(file.uri) as opened:
+        with raw_files.open_arrow(file.uri) as opened:
             columns, batch = parquet.head(opened, name, wanted, lists, ("timestamp",), rows)
         return _named(file, columns.names, batch)
     with storage.open_input(file.path) as opened:

@@ -5,8 +5,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from emberline.datasets.listing import RawFile
 from emberline.datasets.manifest import Dataset, ProducedBy
-from emberline.datasets.storage import RawFile
 from emberline.runs.package import code_hash
 from emberline.sections.config import Config
 from emberline.sections.stage import Stage

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from emberline.datasets import inputs as raw_inputs
+from emberline.datasets import listing
 from emberline.datasets import manifest as manifests
-from emberline.datasets import storage
+from emberline.datasets.listing import Listing, RawFile
 from emberline.datasets.manifest import Dataset, ProducedBy
-from emberline.datasets.storage import Listing, Location, RawFile
+from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError, ManifestError
 from emberline.look import examine
 from emberline.runs import status as statuses
@@ -146,7 +147,7 @@ def raw_files(config: Config, root: Location, stage: Stage) -> dict[str, list[Ra
 
 def list_raw(config: Config, root: Location, stage: Stage) -> dict[str, Listing]:
     return {
-        path: storage.survey(path, root)
+        path: listing.survey(path, root)
         for path in stage.raw(config)
         if split_dataset_path(path) is None
     }

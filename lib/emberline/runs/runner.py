@@ -19,10 +19,11 @@ from emberline.datasets import disk, lock, storage
 from emberline.datasets import inputs as raw_inputs
 from emberline.datasets import manifest as manifests
 from emberline.datasets.inputs import Digests
+from emberline.datasets.listing import Listing
 from emberline.datasets.lock import Lock
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.prune import WORK
-from emberline.datasets.storage import Listing, Location
+from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, EmberlineError, Preempted
 from emberline.launch.stop import Stop
 from emberline.logs import event

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
+from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.footers import check_footers
+from emberline.datasets.listing import RawFile
 from emberline.datasets.manifest import Dataset, Kind, Manifest, Part, ProducedBy
 from emberline.datasets.prune import WORK
 from emberline.datasets.schema import TABLES, fields_of
-from emberline.datasets.storage import Location, RawFile
+from emberline.datasets.storage import Location
 from emberline.errors import DataError, EmberlineError, ManifestError
 from emberline.runs.package import code_hash
 from emberline.sections.artifacts import split_dataset_path
@@ -98,7 +100,7 @@ class StageRun:
         """
         table = path.parent.parent.name
         if table in self.inputs:
-            return manifests.damaged(self.inputs[table], path, "its pages were altered")
+            return damage.damaged(self.inputs[table], path, "its pages were altered")
         if table in self.continued:
             return self._cannot_continue(table, f"{path} cannot be read")
         if f"/{WORK}/{self.stage.name}/" in str(path):

@@ -19,9 +19,9 @@ from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
 from emberline.cleaning import texts
-from emberline.datasets import parked, rows, storage
+from emberline.datasets import parked, raw_files, rows
+from emberline.datasets.listing import RawFile
 from emberline.datasets.rows import Task
-from emberline.datasets.storage import RawFile
 from emberline.errors import ConfigError, DataError, EmptyDatasetError
 from emberline.images import containers, tasks
 from emberline.images.containers import NotThisFormatError
@@ -205,7 +205,7 @@ def _source(
             rows.through, tasks=(read, partial(tasks.decode_encoded, shape=shape))
         )
     if kind == "files":
-        decode = partial(tasks.decode_files, shape=shape, read=storage.read_input)
+        decode = partial(tasks.decode_files, shape=shape, read=raw_files.read_input)
         return _file_frame(spark, files, config, splits_of(files, config)), decode
     found = list(_cifar10(files) if kind == "cifar10" else _idx(files))
     if not found:
@@ -213,7 +213,7 @@ def _source(
             f"{config.path} holds no file named as those of {kind} are; found {_names(files)}"
         )
     names = config.label_names or _label_names(files)
-    explode = partial(tasks.explode_containers, shape=shape, names=names, read=storage.map_input)
+    explode = partial(tasks.explode_containers, shape=shape, names=names, read=raw_files.map_input)
     return _container_frame(spark, found), explode
 
 
@@ -343,7 +343,7 @@ def _parquet(
     wanted: dict[str, str | int] = {name: column for name, column in columns if column is not None}
     facts: dict[str, Any] = {"wanted": wanted, "label_names": config.label_names}
     layouts = row_groups.layouts_of(files, partial(parquet.picture_layout, **facts))
-    read = partial(parquet.read_pictures, opened=storage.open_arrow, **facts)
+    read = partial(parquet.read_pictures, opened=raw_files.open_arrow, **facts)
     of_file = {file.relative: split for file, split in zip(files, splits, strict=True) if split}
     complete = partial(
         tasks.complete, splits=of_file, clean=partial(texts.clean, rules=config.text_rules())

@@ -19,9 +19,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.datasets import storage
+from emberline.datasets import raw_files
+from emberline.datasets.listing import RawFile
 from emberline.datasets.rows import Task, chained
-from emberline.datasets.storage import RawFile
 from emberline.errors import DataError, SchemaError
 from emberline.look.heads import kind_of
 from emberline.records import cuts, heads, objects, parquet, streams, text
@@ -100,7 +100,7 @@ def count_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted:
         )
         return sum(sum(footer.group_rows) for footer in footers)
     layouts, tasks = _tasks(spark, _heads(files, raw.dialect(kind), wanted))
-    counting = partial(text.count_tasks, layouts=layouts, opened=storage.open_unchanged)
+    counting = partial(text.count_tasks, layouts=layouts, opened=raw_files.open_unchanged)
     found = tasks.mapInArrow(counting, "rows long").agg(F.sum("rows")).first()
     return int(found[0]) if found else 0
 
@@ -124,7 +124,7 @@ def _texts(
     layouts, tasks = _tasks(spark, found)
     if missing := sorted(frozenset.intersection(*(head.missing for head in found))):
         _check_keys(tasks, layouts, missing, path, found)
-    opened = storage.open_unchanged
+    opened = raw_files.open_unchanged
     return tasks, partial(
         text.read_tasks, layouts=layouts, wanted=dict(wanted), lists=tuple(lists), opened=opened
     )
@@ -149,7 +149,7 @@ def _head(file: RawFile, dialect: Dialect, wanted: Wanted) -> _Head | None:
     """None for a file without data. Raises SchemaError for a wanted column that is not there."""
     size = _FIRST_LOOK
     while True:
-        with storage.open_unchanged(file.uri, file.size, file.modified) as opened:
+        with raw_files.open_unchanged(file.uri, file.size, file.modified) as opened:
             head = heads.read_head(opened, file.uri, dialect.encoding, size)
         layout = text.layout_of(head, dialect)
         if layout is None and not head.is_whole:
@@ -206,7 +206,7 @@ def _check_keys(
     """Raises SchemaError for a key that no record has; those that only the first ones lack are
     rare, and wanted all the same.
     """
-    counting = partial(text.count_keys, layouts=layouts, keys=keys, opened=storage.open_unchanged)
+    counting = partial(text.count_keys, layouts=layouts, keys=keys, opened=raw_files.open_unchanged)
     counts = (
         tasks.mapInArrow(counting, "key string, count long")
         .groupBy("key")

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from emberline.datasets import storage
+from emberline.datasets import raw_files
+from emberline.datasets.listing import RawFile
 from emberline.datasets.rows import Task
-from emberline.datasets.storage import RawFile
 from emberline.records import parquet
 from emberline.records.heads import Wanted
 from emberline.records.parquet import Layout
@@ -44,7 +44,7 @@ def texts(
         wanted=names,
         lists=tuple(lists),
         moments=_MOMENTS,
-        opened=storage.open_arrow,
+        opened=raw_files.open_arrow,
     )
     return tasks(spark, files, layouts), reading
 
@@ -53,7 +53,7 @@ def layouts_of(files: list[RawFile], layout: Callable[..., Layout]) -> list[Layo
     """What the footers of the files say."""
 
     def read(file: RawFile) -> Layout:
-        with storage.open_arrow(file.uri) as opened:
+        with raw_files.open_arrow(file.uri) as opened:
             return layout(opened, file.uri)
 
     with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
