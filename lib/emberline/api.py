@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from emberline import pipelines, stages
-from emberline.datasets import damage, lookup, rows, storage
+from emberline.datasets import damage, rows, storage
 from emberline.datasets import manifest as manifests
-from emberline.datasets.lookup import Recommendation
 from emberline.datasets.manifest import Dataset, Manifest
 from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
@@ -32,6 +31,8 @@ from emberline.runs import runner
 from emberline.runs.plan import Decision
 from emberline.runs.runner import Listener, Outcome
 from emberline.sections.config import Config
+from emberline.serving import lookup
+from emberline.serving.lookup import Recommendation
 
 if TYPE_CHECKING:
     import pandas as pd

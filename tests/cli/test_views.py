@@ -18,12 +18,12 @@ from emberline.cli.plan import show_plan
 from emberline.cli.progress import Progress
 from emberline.cli.recommend import show_recommendations
 from emberline.cli.show import show_manifest
-from emberline.datasets.lookup import Recommendation
 from emberline.datasets.manifest import Manifest, Part, ProducedBy
 from emberline.logs import one_line
 from emberline.runs.plan import Decision
 from emberline.runs.runner import Outcome
 from emberline.sections.stage import Stage
+from emberline.serving.lookup import Recommendation
 from emberline.stages import STAGES
 
 STAGE: dict[str, Stage] = {stage.name: stage for stage in STAGES}

@@ -20,12 +20,12 @@ from pyspark.sql import functions as F
 
 from emberline import stages
 from emberline.datasets import manifest as manifests
-from emberline.datasets.lookup import recommendations_of
 from emberline.datasets.schema import TABLES
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.runs import plan as plans
 from emberline.runs import runner
 from emberline.sections.config import Config
+from emberline.serving.lookup import recommendations_of
 from emberline.spark.recommend import fill_up, mix, model_pieces, top_unseen
 from emberline.spark.scan import Scan
 

@@ -10,9 +10,10 @@ from rich.text import Text
 
 from emberline.cli.console import make_console, make_table, printable, say
 from emberline.cli.options import RootFolder
-from emberline.datasets import lookup, storage
-from emberline.datasets.lookup import Recommendation
+from emberline.datasets import storage
 from emberline.publish import releases
+from emberline.serving import lookup
+from emberline.serving.lookup import Recommendation
 
 
 def recommend(

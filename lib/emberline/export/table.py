@@ -15,8 +15,8 @@ from emberline.datasets import rows, storage
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, DataError
+from emberline.export.columns import Naming
 from emberline.export.formats import Format, write
-from emberline.export.names import Naming
 
 STDOUT = "-"
 FORMATS: tuple[Format, ...] = get_args(Format)

@@ -10,6 +10,7 @@ from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import batches, rows_where
 from emberline.report.lists import badge_of
 from emberline.report.pictures import pictures_of
+from emberline.serving.names import items_called
 
 _MOST_RATED = 8
 Row = dict[str, Any]
@@ -104,23 +105,11 @@ def draw(recommendations: Dataset, count: int, seed: int) -> list[int]:
 
 
 def items_of(inputs: Mapping[str, Dataset], wanted: set[int]) -> dict[int, Item]:
-    """Titles from the attributes, else from the ratings, else the outside id, which may be
-    known from pictures only.
-    """
-    known: dict[int, Row] = {item: {"item_id": f"item {item}", "title": None} for item in wanted}
-    for name, columns in (
-        ("images", ["item_id"]),
-        ("items", ["item_id", "title"]),
-        ("item_attributes", ["item_id", "title"]),
-    ):
-        for row in (
-            rows_where(inputs[name], "item", wanted, columns).to_pylist() if name in inputs else ()
-        ):
-            known[row["item"]] |= {column: row[column] for column in columns if row[column]}
+    """How each item is called, and its picture where it has one."""
     pictures = pictures_of(inputs["images"], wanted) if "images" in inputs else {}
     return {
-        item: Item(row["title"] or row["item_id"], row["item_id"], pictures.get(item))
-        for item, row in known.items()
+        item: Item(called.shown, called.item_id, pictures.get(item))
+        for item, called in items_called(inputs, wanted).items()
     }
 
 

@@ -3,6 +3,7 @@ popular.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -11,6 +12,7 @@ from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import head, rows_where
 from emberline.datasets.storage import Location
 from emberline.errors import DataError
+from emberline.serving.names import Item, items_called, tables_in
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,17 @@ def recommendations_of(root: Location, user_id: str, k: int) -> list[Recommendat
         best = listed.sort_by("rank").slice(0, k).to_pylist()
     if not best:
         raise DataError(f"user {user_id!r} has no recommendations in {root}; rerun recommend")
-    known = _names(root, items, [row["item"] for row in best])
-    return [
-        Recommendation(row["rank"], *known[row["item"]], row["score"], row["model"]) for row in best
-    ]
+    called = items_called(tables_in(root, "item"), {row["item"] for row in best})
+    return [_named(row, called[row["item"]]) for row in best]
 
 
 def is_known(root: Location, user_id: str) -> bool:
     """Whether a user of this outside id is in a root."""
     return _index_of(manifests.load(root, "users"), user_id) is not None
+
+
+def _named(row: dict[str, Any], item: Item) -> Recommendation:
+    return Recommendation(row["rank"], item.item_id, item.title, row["score"], row["model"])
 
 
 def _popular(root: Location, users: Dataset, user_id: str) -> pa.Table:
@@ -68,21 +72,6 @@ def _popular(root: Location, users: Dataset, user_id: str) -> pa.Table:
         )
     popular = manifests.load(root, "popular_items")
     return head(popular, popular.rows).sort_by("rank")
-
-
-def _names(root: Location, items: Dataset, wanted: list[int]) -> dict[int, tuple[str, str | None]]:
-    """Outside id and title of items, from their attributes where those have one; of those that
-    have a picture alone, the id.
-    """
-    found: dict[int, tuple[str, str | None]] = {}
-    for name in ("item_attributes", "items", "images"):
-        missing = [item for item in wanted if item not in found or found[item][1] is None]
-        if missing and manifests.exists(root, name):
-            dataset = items if name == "items" else manifests.load(root, name)
-            columns = ["item_id", *(["title"] if name != "images" else [])]
-            rows = rows_where(dataset, "item", missing, columns).to_pylist()
-            found |= {row["item"]: (row["item_id"], row.get("title")) for row in rows}
-    return found
 
 
 def _index_of(users: Dataset, user_id: str) -> int | None:

@@ -6,13 +6,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from emberline.datasets import lookup, rows
 from emberline.datasets import manifest as manifests
-from emberline.datasets.lookup import Recommendation
+from emberline.datasets import rows
 from emberline.datasets.manifest import Manifest, ProducedBy
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.errors import DataError, ManifestError
+from emberline.serving import lookup
+from emberline.serving.lookup import Recommendation
 
 RUN_ID = "20250101T000000-00000000"
 FINGERPRINT = "0" * 16
