@@ -10,9 +10,9 @@ import pytest
 from emberline import stages
 from emberline.datasets.schema import TABLES
 from emberline.errors import ConfigError
+from emberline.models import LIST_MODELS
 from emberline.sections.artifacts import split_dataset_path
 from emberline.sections.config import Config
-from emberline.sections.model_tables import MODEL_TABLES
 from emberline.sections.stage import Stage
 from emberline.stages import STAGES
 
@@ -36,7 +36,7 @@ SECTIONS = {
     "report": {},
 }
 NO_FOREST = {name: content for name, content in SECTIONS.items() if name != "forest"}
-MODELS = [{"recommend": SECTIONS["recommend"] | {"model": model}} for model in MODEL_TABLES]
+MODELS = [{"recommend": SECTIONS["recommend"] | {"model": model}} for model in LIST_MODELS]
 EVERY_MODEL = [Config.model_validate(NO_FOREST | model) for model in MODELS]
 FULL = EVERY_MODEL[0]
 CLASSES = Config.model_validate(SECTIONS | {"shards": {"task": "class"}})
@@ -108,7 +108,7 @@ def test_every_target_is_a_function_that_takes_what_its_engine_gives(stage: Stag
     assert list(inspect.signature(function).parameters) == arguments
 
 
-@pytest.mark.parametrize("config", [*EVERY_MODEL, CLASSES], ids=[*MODEL_TABLES, "classes"])
+@pytest.mark.parametrize("config", [*EVERY_MODEL, CLASSES], ids=[*LIST_MODELS, "classes"])
 def test_every_dataset_read_is_written_by_an_earlier_stage(config: Config) -> None:
     written: set[str] = set()
     for stage in stages.in_pipeline(config):

@@ -22,6 +22,7 @@ from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES
 from emberline.errors import SchemaError
+from emberline.models import CNN
 from emberline.numeric.arrays import Float32
 from emberline.runs.stage_run import StageRun
 from emberline.sections.predict import PredictConfig
@@ -32,7 +33,7 @@ _TOP = 5
 def run(run: StageRun) -> None:
     """Load the model, read every shard once, and write both tables."""
     config: PredictConfig = run.settings
-    model = with_embedding(load_model(run.inputs["cnn"]))
+    model = with_embedding(load_model(run.inputs[CNN.name]))
     shards = Shards(run.inputs["shards_all"])
     _check_shape(model, shards)
     info = shards.dataset.manifest.info
@@ -54,7 +55,7 @@ def run(run: StageRun) -> None:
                 write_part(found, run.folder(table), f"part-{number:05d}", TABLES[table])
             )
     classes = {"classes": info["classes"]} if "classes" in info else {}
-    run.add(name, parts[name], rank=run.inputs["cnn"].manifest.rank, **classes)
+    run.add(name, parts[name], rank=run.inputs[CNN.name].manifest.rank, **classes)
     run.add("embeddings", parts["embeddings"])
 
 

@@ -32,6 +32,7 @@ from emberline.cnn.trainer import NotFiniteError, Trainer, make_optimizer
 from emberline.datasets.parts import write_file
 from emberline.errors import Preempted, TrainingError
 from emberline.logs import event
+from emberline.models import CNN
 from emberline.runs.stage_run import StageRun
 from emberline.sections.cnn import CnnConfig
 
@@ -344,7 +345,7 @@ def _export(run: StageRun, training: Training) -> None:
     facts |= {
         name: info[name] for name in ("height", "width", "channels", "classes") if name in info
     }
-    folder = run.folder("cnn")
+    folder = run.folder(CNN.name)
     parts = [
         write_file(_saved(training.exported()), folder, MODEL_FILE),
         write_file(json.dumps(facts, indent=1).encode(), folder, "history.json"),
@@ -353,7 +354,9 @@ def _export(run: StageRun, training: Training) -> None:
             for file in sorted(training.events_folder.iterdir())
         ),
     ]
-    run.add("cnn", parts, rank=run.inputs["shards_train"].manifest.rank, seed=config.seed, **facts)
+    run.add(
+        CNN.name, parts, rank=run.inputs["shards_train"].manifest.rank, seed=config.seed, **facts
+    )
     run.metrics |= {"training": {"epochs": progress.epoch, **best}}
 
 

@@ -8,6 +8,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from emberline.models import (
+    BIASES,
+    MEAN_FACTORS,
+    MODELS,
+    MOST_FREQUENT,
+    MOST_POPULAR,
+    role_of,
+)
 from emberline.publish.gates import Gate, parse
 
 Row = dict[str, Any]
@@ -22,7 +30,6 @@ class Trivial:
     report: str
     model: str
     metric: str
-    models: tuple[str, ...]
     lower_is_better: bool = False
 
 
@@ -38,20 +45,18 @@ class Loss:
     error: float | None
 
 
-_LISTS = ("als", "item-neighbors", "user-neighbors")
 TRIVIAL = (
-    Trivial("holdout", "most-popular", "ndcg@*", _LISTS),
-    Trivial("holdout", "biases", "rmse", _LISTS, lower_is_better=True),
-    Trivial("cold items", "mean-factors", "auc", ("cnn",)),
-    Trivial("classes", "most-frequent", "accuracy", ("cnn", "forest")),
+    Trivial("holdout", MOST_POPULAR.name, "ndcg@*"),
+    Trivial("holdout", BIASES.name, "rmse", lower_is_better=True),
+    Trivial("cold items", MEAN_FACTORS.name, "auc"),
+    Trivial("classes", MOST_FREQUENT.name, "accuracy"),
 )
-# by table, the model whose answers it holds, None for that of the lists, and the metric that it is
-# judged by
+_LISTS = ("recommendations", "ndcg@*")  # made by the model that recommend is told to
+# by table of a model, the metric that its answers are judged by
 _SERVED = {
-    "recommendations": (None, "ndcg@*"),
-    "user_rating_factors": ("als", "rmse"),
-    "predicted_factors": ("cnn", "auc"),
-    "predicted_classes": ("cnn", "accuracy"),
+    "user_rating_factors": "rmse",
+    "predicted_factors": "auc",
+    "predicted_classes": "accuracy",
 }
 
 
@@ -79,8 +84,13 @@ def gates(reports: Mapping[str, Any], tables: Collection[str], lists_by: str | N
     """What is asked of a release of these tables by default: that no model that made them loses
     to a trivial answer.
     """
-    served = {
-        (model or lists_by, metric) for table, (model, metric) in _SERVED.items() if table in tables
+    lists, metric = _LISTS
+    served = {(lists_by, metric)} if lists in tables else set()
+    served |= {
+        (model.name, _SERVED[table])
+        for model in MODELS.values()
+        for table in model.tables
+        if table in tables and table in _SERVED
     }
     return [
         parse(
@@ -100,7 +110,7 @@ def _pairs(reports: Mapping[str, Any]) -> Iterator[tuple[Trivial, Row, Row]]:
         if other is None:
             continue
         for row in rows:
-            if row["model"] in trivial.models and row["metric"] == other["metric"]:
+            if role_of(row["model"]) == "model" and row["metric"] == other["metric"]:
                 yield trivial, row, other
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from emberline.datasets.manifest import Dataset
+from emberline.models import FOREST, MODELS
 from emberline.report import charts
 from emberline.report.charts import Floats
 from emberline.report.text import measure, percent
@@ -64,8 +65,9 @@ class Classes:
 
 
 def classes(report: Row, inputs: Mapping[str, Dataset]) -> Classes:
-    """Of the network where there is one, else of the first model."""
-    model = "cnn" if "cnn" in report["confusion"] else next(iter(report["confusion"]))
+    """Of the first model in the table that has any."""
+    known = report["confusion"]
+    model = next((name for name in MODELS if name in known), next(iter(known)))
     confusion = np.array(report["confusion"][model], np.float64)
     names = _names(report["classes"], len(confusion))
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
@@ -116,7 +118,7 @@ def _quality(row: Row) -> Quality:
 
 def _importances(inputs: Mapping[str, Dataset]) -> str | None:
     """The embedding's dimensions that the forest uses most."""
-    values = inputs["forest"].manifest.info.get("importances") if "forest" in inputs else None
+    values = inputs[FOREST.name].manifest.info.get("importances") if FOREST.name in inputs else None
     if not values:
         return None
     order = np.argsort(-np.array(values), kind="stable")[:_MOST_IMPORTANCES]

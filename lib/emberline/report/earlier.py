@@ -10,7 +10,7 @@ from emberline.datasets.sketch import Sketch
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError
 from emberline.publish.gates import LEAST_SHARED
-from emberline.report.measures import MODELS, Verdict, main_metrics, verdict_of
+from emberline.report.measures import Verdict, is_ours, main_metrics, verdict_of
 from emberline.report.text import measure, moment, started
 
 Row = dict[str, Any]
@@ -122,7 +122,7 @@ def _changes(now: list[Row], then: list[Row]) -> list[Change]:
         row
         for metric in main_metrics(now)
         for row in now
-        if row["metric"] == metric and row["model"] in MODELS
+        if row["metric"] == metric and is_ours(row["model"])
     ]
     return [
         _change(row, earlier[place])

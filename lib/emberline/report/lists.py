@@ -9,18 +9,9 @@ import numpy.typing as npt
 
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import batches
+from emberline.models import MODELS, caption_of
 from emberline.report.text import percent
 
-_ORIGINS = {
-    "als": ("factors", "what the factors of users and items say"),
-    "cnn": (
-        "new",
-        "items that nobody has rated in training, by the factors that their pictures predict",
-    ),
-    "item-neighbors": ("similar items", "items most similar to those in the user's history"),
-    "user-neighbors": ("similar users", "what the most similar users rated"),
-    "popular": ("popular", "the most rated items, where the model had not enough"),
-}
 Mask = npt.NDArray[np.bool_]
 
 
@@ -30,8 +21,8 @@ class Origin:
     places it fills.
     """
 
-    model: str
     badge: str
+    is_new: bool
     meaning: str
     places: int
     share: str
@@ -48,7 +39,17 @@ class Lists:
 
 def badge_of(model: str) -> str:
     """The word for a model, short enough for one line."""
-    return _ORIGINS.get(model, (model, ""))[0]
+    return MODELS[model].badge or model if model in MODELS else model
+
+
+def is_new(model: str) -> bool:
+    """Whether it is for items that nobody has rated in training."""
+    return model in MODELS and bool(MODELS[model].new_items)
+
+
+def _meaning(model: str) -> str:
+    new = ", of items that nobody has rated in training" if is_new(model) else ""
+    return f"{caption_of(model)}{new}"
 
 
 def lists(recommendations: Dataset, ratings: Dataset) -> Lists:
@@ -62,8 +63,9 @@ def lists(recommendations: Dataset, ratings: Dataset) -> Lists:
     total = sum(places.values())
     origins = [
         Origin(
-            model,
-            *_ORIGINS.get(model, (model, "")),
+            badge_of(model),
+            is_new(model),
+            _meaning(model),
             count,
             percent(count, total),
             int(by_model[model].sum()),

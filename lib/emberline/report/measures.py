@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from emberline.models import caption_of, role_of
 from emberline.publish import trivial
 from emberline.publish.trivial import Loss
 from emberline.report import charts
@@ -35,30 +36,7 @@ _MAIN = ("ndcg@*", "recall@*/n", "auc", "rmse", "accuracy", "mean F1")
 _HEADLINES = ("ndcg@*", "rmse", "accuracy")
 _PREDICTED = "Predicted ratings"
 _LOWER_IS_BETTER = {"rmse", "mae"}
-MODELS = {"als", "cnn", "forest", "item-neighbors", "user-neighbors"}
-MEANINGS = {
-    "als": "factors of users and items by alternating least squares",
-    "item-neighbors": "items most similar to those in the user's history",
-    "user-neighbors": "what the most similar users rated",
-    "cnn": "what the network predicts from pictures alone",
-    "forest": "a random forest on the network's embeddings",
-    "oracle": (
-        "the factors that the withheld ratings themselves give: an upper bound, not a competitor"
-    ),
-    "neighbors-pixels": "mean factors of the items whose pictures are most alike",
-    "neighbors-histogram": "mean factors of the items whose colours are most alike",
-    "linear-pixels": "ridge regression on averaged pixels",
-    "linear-histogram": "ridge regression on the shares of colours",
-    "kernel-histogram": "kernel regression on the shares of colours",
-    "mean-factors": "mean factors: the same for every item",
-    "most-popular": "the most rated items, the same for everybody",
-    "random": "drawn at random",
-    "biases": "the mean, and what the user and the item deviate from it by, damped",
-    "item-mean": "the item's mean rating",
-    "user-mean": "the user's mean rating",
-    "global-mean": "the mean of all ratings",
-    "most-frequent": "always the most frequent class",
-}
+_TONES = {"model": charts.ACCENT, "bound": charts.INK, "baseline": charts.QUIET}
 Row = dict[str, Any]
 Verdict = Literal["better", "undecided", "worse"]
 _APART = 2.0  # standard errors of a difference, above which two values are told apart
@@ -209,7 +187,7 @@ def _measurement(key: str, report: Row) -> Measurement:
             for name, value in protocol.items()
             if name not in ("name", "hash")
         ],
-        models=[(model, MEANINGS.get(model, ""), model in MODELS) for model in models],
+        models=[(model, caption_of(model), is_ours(model)) for model in models],
         charts=[_chart(_HEADINGS.get(key, key), metric, rows) for metric in main_metrics(rows)],
         grids=_grids(rows, models),
     )
@@ -286,9 +264,16 @@ def _chart(heading: str, metric: str, rows: list[Row]) -> Chart:
 
 
 def _tone(model: str) -> str:
-    if model in MODELS:
-        return charts.ACCENT
-    return charts.INK if model == "oracle" else charts.QUIET
+    return _TONES.get(role_of(model) or "baseline", charts.QUIET)
+
+
+def is_ours(model: str) -> bool:
+    """Whether a pipeline makes it to be served, and not to measure others beside it."""
+    return role_of(model) == "model"
+
+
+def _competes(row: Row) -> bool:
+    return role_of(row["model"]) != "bound"
 
 
 def _grids(rows: list[Row], models: list[str]) -> list[Grid]:
@@ -304,7 +289,7 @@ def _grids(rows: list[Row], models: list[str]) -> list[Grid]:
             measured
         )
     return [
-        Grid([(name, name in MODELS) for name in names], _lines(found, [*names]))
+        Grid([(name, is_ours(name)) for name in names], _lines(found, [*names]))
         for names, found in metrics.items()
     ]
 
@@ -315,7 +300,7 @@ def _lines(rows: list[Row], models: list[str]) -> list[Line]:
     for metric in dict.fromkeys(row["metric"] for row in rows):
         # more coverage is not better
         ranked = [] if metric.startswith("coverage") else _better_first(metric, rows)
-        best = _clear_best([row for row in ranked if row["model"] != "oracle"])
+        best = _clear_best([row for row in ranked if _competes(row)])
         found = [by_place.get((metric, model)) for model in models]
         cells = [_cell(row, row is best) if row else None for row in found]
         lines.append(Line(metric, cells, _over(next(row for row in found if row))))
@@ -351,8 +336,8 @@ def _gain(key: str, rows: list[Row], wanted: str) -> Gain | None:
     if metric is None:
         return None
     ordered = _better_first(metric, rows)
-    model = next((row for row in ordered if row["model"] in MODELS), None)
-    baseline = next((row for row in ordered if row["model"] not in {*MODELS, "oracle"}), None)
+    model = next((row for row in ordered if is_ours(row["model"])), None)
+    baseline = next((row for row in ordered if _competes(row) and not is_ours(row["model"])), None)
     if not model or not baseline:
         return None
     heading = _PREDICTED if metric == "rmse" else _HEADINGS.get(key, key)

@@ -8,7 +8,7 @@ import numpy as np
 
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import batches, rows_where
-from emberline.report.lists import badge_of
+from emberline.report.lists import badge_of, is_new
 from emberline.report.pictures import pictures_of
 from emberline.serving.names import items_called
 
@@ -43,8 +43,8 @@ class Recommended:
     item: Item
     rank: int
     score: str
-    model: str
     badge: str
+    is_new: bool
     is_hit: bool
 
 
@@ -149,7 +149,11 @@ def _rated(row: Row, items: dict[int, Item], has_ratings: bool) -> Rated:
 
 def _recommended(row: Row, items: dict[int, Item], hits: set[tuple[int, int]]) -> Recommended:
     model: str = row["model"]
-    is_hit = (row["user"], row["item"]) in hits
     return Recommended(
-        items[row["item"]], row["rank"], f"{row['score']:.3f}", model, badge_of(model), is_hit
+        items[row["item"]],
+        row["rank"],
+        f"{row['score']:.3f}",
+        badge_of(model),
+        is_new(model),
+        is_hit=(row["user"], row["item"]) in hits,
     )

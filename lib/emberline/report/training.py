@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from emberline.datasets.manifest import Dataset
+from emberline.models import CNN
 from emberline.report import charts
 from emberline.report.text import measure
 
 _MODELS = {
     "user_factors": "Matrix factorisation (ALS)",
     "user_rating_factors": "Matrix factorisation (ALS) of predicted ratings",
-    "cnn": "Convolutional network",
+    CNN.name: "Convolutional network",
 }
 _CURVES = {  # a chart's title, and the columns of a history that it shows
     "Loss": ("loss", "val_loss"),

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from emberline.models import ALS
 from emberline.sections.base import Positive, Section, Seed, place, where
-from emberline.sections.model_tables import MODEL_TABLES, RATING_TABLES
 from emberline.sections.stage import Names, Stage
 
 if TYPE_CHECKING:
@@ -99,13 +99,13 @@ class AlsConfig(Section):
 
 
 def _writes(config: "Config") -> Names:
-    lists = MODEL_TABLES["als"] if config.makes_lists_by_als else ()
-    return (*lists, *(RATING_TABLES if config.predicts_ratings_by_als else ()))
+    lists = ALS.lists if config.makes_lists_by_als else ()
+    return (*lists, *(ALS.ratings if config.predicts_ratings_by_als else ()))
 
 
 STAGE = Stage(
     "train-als",
-    "als",
+    ALS.name,
     "spark",
     "emberline.spark.als.stage:run",
     reads=lambda config: ("ratings",),

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from emberline.models import CNN
 from emberline.sections.base import Positive, Seconds, Section, Seed, where
 from emberline.sections.stage import Stage
 
@@ -97,11 +98,11 @@ def _nearest(size: int, streams: int) -> str:
 
 STAGE = Stage(
     "train-cnn",
-    "cnn",
+    CNN.name,
     "tensorflow",
     "emberline.cnn.train:run",
     reads=lambda config: ("shards_train", "shards_val"),
-    writes=lambda config: ("cnn",),
+    writes=lambda config: (CNN.name,),
     on_spark="emberline.spark.barrier:run",
     saves=True,
 )

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from emberline.models import ALS, CNN, FOREST
 from emberline.sections.als import AlsConfig
 from emberline.sections.attributes import AttributesConfig
 from emberline.sections.base import Section, place, where
@@ -106,7 +107,9 @@ class Config(Section):
     def recommends_unrated_items(self) -> bool:
         """Whether lists hold items without ratings, by the factors that their pictures predict."""
         return (
-            self.predicts_factors and self.recommend is not None and self.recommend.model == "als"
+            self.predicts_factors
+            and self.recommend is not None
+            and self.recommend.model == ALS.name
         )
 
     @property
@@ -148,14 +151,14 @@ class Config(Section):
         if self.shards:
             self._needs("shards", "images")
             if self.shards.task == "factors":
-                self._needs('shards.task = "factors"', "als", "ratings")
+                self._needs('shards.task = "factors"', ALS.name, "ratings")
                 self._makes_lists('shards.task = "factors"')
         if self.cnn:
-            self._needs("cnn", "shards")
+            self._needs(CNN.name, "shards")
         if self.predict:
-            self._needs("predict", "cnn")
+            self._needs("predict", CNN.name)
         if self.forest:
-            self._needs("forest", "predict")
+            self._needs(FOREST.name, "predict")
             if not self.predicts_classes:
                 raise ValueError('[forest] learns classes: it needs shards.task = "class"')
 
@@ -175,20 +178,20 @@ class Config(Section):
             )
 
     def _recommend_fits(self, recommend: RecommendConfig) -> None:
-        if recommend.model == "als" and not self.als:
-            raise ValueError('recommend.model = "als" needs a section [als]')
-        if recommend.model == "als":
-            self._makes_lists('recommend.model = "als"')
+        if recommend.model == ALS.name and not self.als:
+            raise ValueError(f'recommend.model = "{ALS.name}" needs a section [{ALS.name}]')
+        if recommend.model == ALS.name:
+            self._makes_lists(f'recommend.model = "{ALS.name}"')
         side = recommend.model.replace("-neighbors", "s")
-        if recommend.model != "als" and (not self.cosine or side not in self.cosine.sides):
+        if recommend.model != ALS.name and (not self.cosine or side not in self.cosine.sides):
             raise ValueError(
                 f'recommend.model = "{recommend.model}" needs a section [cosine] whose sides hold'
                 f' "{side}"'
             )
         if recommend.cold_share and not self.recommends_unrated_items:
             raise ValueError(
-                'recommend.cold_share needs recommend.model = "als", shards.task = "factors" and a'
-                " section [predict]"
+                f'recommend.cold_share needs recommend.model = "{ALS.name}", shards.task ='
+                ' "factors" and a section [predict]'
             )
 
     def _evaluate_fits(self, evaluate: EvaluateConfig) -> None:

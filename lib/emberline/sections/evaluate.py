@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from emberline.models import ALS, CNN, FOREST
 from emberline.sections.base import Positive, Section, Seed
 from emberline.sections.cosine import cosine_tables
-from emberline.sections.model_tables import MODEL_TABLES, RATING_TABLES
 from emberline.sections.recommend import list_tables
 from emberline.sections.stage import Names, Stage
 
@@ -33,16 +33,16 @@ class EvaluateConfig(Section):
 def _reads(config: "Config") -> Names:
     names: Names = ()
     if config.recommend:
-        factors = RATING_TABLES if config.predicts_ratings_by_als else ()
+        factors = ALS.ratings if config.predicts_ratings_by_als else ()
         predicting = (*factors, *cosine_tables(config)) if config.predicts_ratings else ()
         names += ("ratings", "holdout", *list_tables(config), *predicting)
     if config.measures_cold_items:
-        names += ("ratings", "holdout", *MODEL_TABLES["als"], "predicted_factors", "shards_all")
+        names += ("ratings", "holdout", *ALS.lists, *CNN.new_items, "shards_all")
     if config.predicts_classes:
         names += (
             "shards_all",
-            "predicted_classes",
-            *(("forest_classes",) if config.forest else ()),
+            *CNN.classes,
+            *(FOREST.classes if config.forest else ()),
         )
     return tuple(dict.fromkeys(names))
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from emberline.models import FOREST
 from emberline.sections.base import Positive, Section, Seed
 from emberline.sections.stage import Stage
 
@@ -18,9 +19,9 @@ class ForestConfig(Section):
 
 STAGE = Stage(
     "train-forest",
-    "forest",
+    FOREST.name,
     "spark",
     "emberline.spark.forest:run",
     reads=lambda config: ("embeddings", "shards_all"),
-    writes=lambda config: ("forest", "forest_classes"),
+    writes=lambda config: (FOREST.name, *FOREST.classes),
 )

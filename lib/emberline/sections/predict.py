@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from emberline.models import CNN
 from emberline.sections.base import Positive, Section, where
 from emberline.sections.stage import Names, Stage
 
@@ -16,7 +17,7 @@ class PredictConfig(Section):
 
 
 def _writes(config: "Config") -> Names:
-    return ("predicted_classes" if config.predicts_classes else "predicted_factors", "embeddings")
+    return (*(CNN.classes if config.predicts_classes else CNN.new_items), "embeddings")
 
 
 STAGE = Stage(
@@ -24,6 +25,6 @@ STAGE = Stage(
     "predict",
     "tensorflow",
     "emberline.cnn.predict:run",
-    reads=lambda config: ("cnn", "shards_all"),
+    reads=lambda config: (CNN.name, "shards_all"),
     writes=_writes,
 )

@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from emberline.cleaning.attributes import AttributeRules
+from emberline.models import ALS, CNN, LIST_MODELS, MODELS
 from emberline.sections.artifacts import artifacts_of
 from emberline.sections.base import Positive, Section
-from emberline.sections.model_tables import MODEL_TABLES
 from emberline.sections.patterns import IdPatterns, id_rules
 from emberline.sections.raw import TextConfig
 from emberline.sections.stage import Names, Stage
 
 if TYPE_CHECKING:
     from emberline.sections.config import Config
+
+    ListModel = str
+else:
+    ListModel = Literal[LIST_MODELS]
 
 
 class ItemListConfig(TextConfig):
@@ -51,7 +55,7 @@ class RecommendConfig(Section):
     recalled).
     """
 
-    model: Literal["als", "item-neighbors", "user-neighbors"] = "als"
+    model: ListModel = ALS.name
     top_k: Positive = 10
     cold_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     candidates: ItemListConfig | None = None
@@ -76,12 +80,12 @@ def _raw(config: "Config") -> Names:
 def _reads(config: "Config") -> Names:
     if not config.recommend:
         return ()
-    cold = ("predicted_factors",) if config.recommends_unrated_items else ()
+    cold = CNN.new_items if config.recommends_unrated_items else ()
     return (
         "ratings",
         "users",
         "items",
-        *MODEL_TABLES[config.recommend.model],
+        *MODELS[config.recommend.model].lists,
         *cold,
         *artifacts_of(_raw(config)),
     )

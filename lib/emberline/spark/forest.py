@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from emberline.datasets import storage
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
+from emberline.models import FOREST
 from emberline.runs.stage_run import StageRun
 from emberline.sections.forest import ForestConfig
 from emberline.spark import frames
@@ -104,11 +105,11 @@ def _write_model(
         "num_trees": model.getNumTrees,
         "num_features": model.numFeatures,
     }
-    folder = run.folder("forest")
+    folder = run.folder(FOREST.name)
     files = [path for path in storage.files_below(place) if not path.name.endswith(".crc")]
     parts = [
         write_file(path.read_bytes(), folder, f"model/{storage.below(path, place)}")
         for path in files
     ]
     parts.append(write_file(json.dumps(facts, indent=1).encode(), folder, "importances.json"))
-    run.add("forest", parts, seed=config.seed, **facts)
+    run.add(FOREST.name, parts, seed=config.seed, **facts)

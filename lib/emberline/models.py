@@ -1,0 +1,173 @@
+"""What answers, in one table: models, the baselines they are measured beside, and the bound that none
+reaches.
+
+A name is what stands in the column `model` of tables and in the rows of `metrics.json`. To add a
+model, add its row here and its module in `spark/models/`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Names = tuple[str, ...]
+Role = Literal["model", "baseline", "bound"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """One row: `caption` says what its answers are, `badge` names it where there is room for a word.
+
+    A model answers each question from tables: who likes what (`lists`), which rating would somebody
+    give (`ratings`), how are items ranked that nobody has rated (`new_items`), and what is in a
+    picture (`classes`).
+    """
+
+    name: str
+    role: Role
+    caption: str
+    badge: str = ""
+    lists: Names = ()
+    ratings: Names = ()
+    new_items: Names = ()
+    classes: Names = ()
+
+    @property
+    def tables(self) -> Names:
+        """All that it answers from."""
+        every = (*self.lists, *self.ratings, *self.new_items, *self.classes)
+        return tuple(dict.fromkeys(every))
+
+
+ALS = Model(
+    "als",
+    "model",
+    "factors of users and items by alternating least squares",
+    badge="factors",
+    lists=("user_factors", "item_factors"),
+    ratings=("user_rating_factors", "item_rating_factors"),
+)
+ITEM_NEIGHBORS = Model(
+    "item-neighbors",
+    "model",
+    "items most similar to those in the user's history",
+    badge="similar items",
+    lists=("item_neighbors",),
+    ratings=("item_neighbors",),
+)
+USER_NEIGHBORS = Model(
+    "user-neighbors",
+    "model",
+    "what the most similar users rated",
+    badge="similar users",
+    lists=("user_neighbors",),
+    ratings=("user_neighbors",),
+)
+CNN = Model(
+    "cnn",
+    "model",
+    "what the network predicts from pictures alone",
+    badge="new",
+    new_items=("predicted_factors",),
+    classes=("predicted_classes",),
+)
+FOREST = Model(
+    "forest",
+    "model",
+    "a random forest on the network's embeddings",
+    classes=("forest_classes",),
+)
+
+POPULAR = Model(
+    "popular",
+    "baseline",
+    "the most rated items, where the model had not enough",
+    badge="popular",
+    lists=("popular_items",),
+)
+MOST_POPULAR = Model("most-popular", "baseline", "the most rated items, the same for everybody")
+RANDOM = Model("random", "baseline", "drawn at random")
+
+BIASES = Model(
+    "biases", "baseline", "the mean, and what the user and the item deviate from it by, damped"
+)
+ITEM_MEAN = Model("item-mean", "baseline", "the item's mean rating")
+USER_MEAN = Model("user-mean", "baseline", "the user's mean rating")
+GLOBAL_MEAN = Model("global-mean", "baseline", "the mean of all ratings")
+
+_FACTORS = ("baseline_factors",)
+NEIGHBORS_PIXELS = Model(
+    "neighbors-pixels",
+    "baseline",
+    "mean factors of the items whose pictures are most alike",
+    new_items=_FACTORS,
+)
+NEIGHBORS_HISTOGRAM = Model(
+    "neighbors-histogram",
+    "baseline",
+    "mean factors of the items whose colours are most alike",
+    new_items=_FACTORS,
+)
+LINEAR_PIXELS = Model(
+    "linear-pixels", "baseline", "ridge regression on averaged pixels", new_items=_FACTORS
+)
+LINEAR_HISTOGRAM = Model(
+    "linear-histogram",
+    "baseline",
+    "ridge regression on the shares of colours",
+    new_items=_FACTORS,
+)
+KERNEL_HISTOGRAM = Model(
+    "kernel-histogram",
+    "baseline",
+    "kernel regression on the shares of colours",
+    new_items=_FACTORS,
+)
+MEAN_FACTORS = Model(
+    "mean-factors", "baseline", "mean factors: the same for every item", new_items=_FACTORS
+)
+ORACLE = Model(
+    "oracle",
+    "bound",
+    "the factors that the withheld ratings themselves give: an upper bound, not a competitor",
+    new_items=_FACTORS,
+)
+
+MOST_FREQUENT = Model("most-frequent", "baseline", "always the most frequent class")
+
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in (
+        ALS,
+        ITEM_NEIGHBORS,
+        USER_NEIGHBORS,
+        CNN,
+        FOREST,
+        POPULAR,
+        MOST_POPULAR,
+        RANDOM,
+        BIASES,
+        ITEM_MEAN,
+        USER_MEAN,
+        GLOBAL_MEAN,
+        NEIGHBORS_PIXELS,
+        NEIGHBORS_HISTOGRAM,
+        LINEAR_PIXELS,
+        LINEAR_HISTOGRAM,
+        KERNEL_HISTOGRAM,
+        MEAN_FACTORS,
+        ORACLE,
+        MOST_FREQUENT,
+    )
+}
+LIST_MODELS: Names = tuple(
+    model.name for model in MODELS.values() if model.role == "model" and model.lists
+)
+
+
+def role_of(name: str) -> Role | None:
+    """The role of what is called so; None for a name that is not in the table."""
+    return MODELS[name].role if name in MODELS else None
+
+
+def caption_of(name: str) -> str:
+    """What the answers of this name are; empty for one that is not in the table."""
+    return MODELS[name].caption if name in MODELS else ""
