@@ -46,7 +46,7 @@ def test_a_scheduler_gets_no_bare_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["emberline", "plan", "demo", "--format", "cron"])
+    monkeypatch.setattr(sys, "argv", ["emberline", "schedule", "cron", "demo"])
     with pytest.raises(SystemExit) as ended:
         main()
     assert (

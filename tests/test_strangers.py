@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from emberline.cli.metrics import show_metrics
-from emberline.cli.publish import show_release
+from emberline.cli.release import show_release
 from emberline.cli.show import show_manifest
 from emberline.datasets import damage
 from emberline.datasets import manifest as manifests

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -223,7 +224,7 @@ def test_a_plan_may_begin_at_a_stage_or_be_of_one(
     assert [row["stage"] for row in planned] == ["train-als"]
 
 
-def test_a_plan_for_a_scheduler_is_printed_or_written(
+def test_a_schedule_is_printed_or_written(
     emberline: Emberline, pipeline: Path, tmp_path: Path
 ) -> None:
     for style, first, names in (
@@ -239,20 +240,18 @@ def test_a_plan_for_a_scheduler_is_printed_or_written(
             ["emberline-night.service", "emberline-night.timer"],
         ),
     ):
-        printed = emberline("plan", pipeline, "--format", style, "--at", ":15")
+        printed = emberline("schedule", style, pipeline, "--at", ":15")
         assert (printed.code, printed.err) == (0, "")
         assert printed.out.startswith(first)
-        written = emberline("plan", pipeline, "--format", style, "--at", ":15", "--to", "units/new")
+        written = emberline("schedule", style, pipeline, "--at", ":15", "--to", "units/new")
         paths = [Path("units", "new", name) for name in names]
         assert written.out.splitlines() == [f"wrote {path}" for path in paths]
         assert "\n".join((tmp_path / path).read_text() for path in paths) == printed.out
 
 
-def test_a_schedule_runs_the_command_that_planned_it(emberline: Emberline, pipeline: Path) -> None:
+def test_a_schedule_runs_the_command_that_wrote_it(emberline: Emberline, pipeline: Path) -> None:
     program = Path(sys.executable).with_name("emberline")
-    line = emberline("plan", pipeline, "--format", "cron", "--set", "als.rank=8").out.splitlines()[
-        -1
-    ]
+    line = emberline("schedule", "cron", pipeline, "--set", "als.rank=8").out.splitlines()[-1]
     assert line.startswith("0 3 * * * cd ")
     assert f"{program} run {pipeline} --set als.rank=8; }} >> " in line
 
@@ -272,38 +271,40 @@ def test_a_schedule_passes_the_day_on_to_a_pipeline_that_has_a_use_for_it(
         ),
     ):
         for style, date in dates.items():
-            planned = emberline("plan", pipeline, "--format", style, *arguments)
+            planned = emberline("schedule", style, pipeline, *arguments)
             assert planned.code == 0, planned.err
             assert ("--date" in planned.out, date in planned.out) == (bool(date), True)
             assert all(Path(word).name in planned.out for word in arguments[1:])
 
 
-def test_options_that_do_not_fit_the_form_of_a_plan_are_refused(
-    emberline: Emberline, pipeline: Path
-) -> None:
-    for style, option, values in (
-        ("text", "--at", ["03:00"]),
-        ("json", "--to", ["there"]),
-        ("text", "--submit", ["spark-submit"]),
-        ("cron", "--only", ["train-als"]),
-        ("cron", "--date", ["2026-01-02"]),
-        ("systemd", "--from", ["train-als"]),
-        ("airflow", "--force", []),
-        ("cron", "--submit", ["spark-submit"]),
+def test_what_no_scheduler_can_use_is_refused(emberline: Emberline, pipeline: Path) -> None:
+    for arguments, parts in (
+        (("--submit", "spark-submit"), ("--submit does not go with cron",)),
+        (("--at", "noon"), ("--at noon: expected a time",)),
+        (("--to", pipeline), (f"--to {pipeline}: ", "give a folder")),
     ):
-        ended = emberline("plan", pipeline, "--format", style, option, *values)
-        _assert_one_line(ended, 2, f"{option} does not go with --format {style}")
-    _assert_one_line(
-        emberline("plan", pipeline, "--format", "cron", "--at", "noon"),
-        2,
-        "--at noon: expected a time",
-    )
-    _assert_one_line(
-        emberline("plan", pipeline, "--format", "cron", "--to", pipeline),
-        2,
-        f"--to {pipeline}: ",
-        "give a folder",
-    )
+        _assert_one_line(emberline("schedule", "cron", pipeline, *arguments), 2, *parts)
+    ended = emberline("schedule", "anacron", pipeline)
+    assert ended.code == 2 and "'airflow', 'cron', 'systemd'" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "instead"),
+    [
+        (("plan", "p.toml", "--format", "cron"), "emberline schedule cron PIPELINE.toml"),
+        (("plan", "p.toml", "--format=airflow", "--to", "x"), "emberline schedule airflow"),
+        (("plan", "p.toml", "--at", "03:00"), "emberline schedule airflow|cron|systemd"),
+        (("publish", "root", "--rollback", "--to", "x"), "emberline rollback DIR"),
+    ],
+)
+def test_an_option_that_is_a_command_now_says_which(
+    emberline: Emberline, arguments: tuple[str, ...], instead: str
+) -> None:
+    ended = emberline(*arguments)
+    assert ended.code == 2
+    last = ended.err.splitlines()[-1]
+    assert last.startswith(f"Instead of {arguments[0]} --") and instead in last
+    assert "Instead of" not in emberline("plan", "gone.toml", "--set", "a=airflow").err
 
 
 def test_the_root_is_the_option_then_the_file_then_its_name(
@@ -615,8 +616,6 @@ def test_gates_and_place_may_come_from_the_pipeline_file(
         (),
         ("--to", "x"),
         ("root",),
-        ("root", "--rollback", "--to", "x"),
-        ("--rollback",),
         ("r", "--to", "x", "--set", "a=1"),
     ],
 )
@@ -624,8 +623,13 @@ def test_publish_says_what_it_needs(emberline: Emberline, arguments: tuple[str, 
     _assert_one_line(
         emberline("publish", *arguments),
         2,
-        "give ROOT --to DIR to publish, --rollback --to DIR to go back",
+        "give ROOT --to DIR to publish, or --config PIPELINE.toml with a publish.to",
     )
+
+
+@pytest.mark.parametrize("arguments", [(), ("x", "--set", "a=1")])
+def test_rollback_says_what_it_needs(emberline: Emberline, arguments: tuple[str, ...]) -> None:
+    _assert_one_line(emberline("rollback", *arguments), 2, "give DIR, where releases are published")
 
 
 def test_a_rollback_brings_back_what_was_before(
@@ -642,9 +646,21 @@ def test_a_rollback_brings_back_what_was_before(
     )
     emberline("publish", published, "--to", served)
     assert "i6" in emberline("recommend", served, "--user", "bo").out
-    assert emberline("publish", "--rollback", "--to", served).code == 0
+    ended = emberline("rollback", served)
+    assert (ended.code, ended.err) == (0, "") and "Before it: nothing" in ended.out
     _assert_one_line(
         emberline("recommend", served, "--user", "bo"), 3, "'bo' has no recommendations"
+    )
+    _assert_one_line(emberline("rollback", served), 3, "has none before it to go back to")
+
+
+def test_where_to_roll_back_may_come_from_the_pipeline_file(
+    emberline: Emberline, published: Path, pipeline: Path, tmp_path: Path
+) -> None:
+    pipeline.write_text(pipeline.read_text() + f'\n[publish]\nto = "{tmp_path / "served"}"\n')
+    emberline("publish", published, "--config", pipeline)
+    _assert_one_line(
+        emberline("rollback", "--config", pipeline), 3, "has none before it to go back to"
     )
 
 
@@ -796,3 +812,25 @@ def test_a_reader_that_has_seen_enough_is_no_error(command: Command, published: 
     )
     done = subprocess.run(["sh", "-c", program], capture_output=True, text=True, timeout=60)
     assert (len(done.stdout.splitlines()), done.stderr) == (3, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_imports_ends_the_command_in_one_line(
+    number: signal.Signals,
+) -> None:
+    program = f"""
+import os, sys, time
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "emberline.cli.app":
+            os.kill(os.getpid(), {int(number)})
+            time.sleep(5)
+sys.meta_path.insert(0, Slow())
+from emberline.cli.main import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--version"], capture_output=True, text=True, timeout=60
+    )
+    expected = (75, "", "emberline: error: stopped; run it again\n")
+    assert (done.returncode, done.stdout, done.stderr) == expected

@@ -1,4 +1,4 @@
-"""Jobs: which commands run a pipeline, found from the shell in which somebody plans."""
+"""Jobs: which commands run a pipeline, found from the shell in which somebody schedules."""
 
 import sys
 from collections.abc import Callable
@@ -126,7 +126,7 @@ def test_scripts_that_are_not_there_cannot_be_submitted(make_job: MakeJob) -> No
     with pytest.raises(
         ConfigError,
         match=(
-            r"folder/jobs/prepare_ratings.py, which is not there; plan in the folder that holds"
+            r"folder/jobs/prepare_ratings.py, which is not there; schedule in the folder that holds"
             r" jobs/"
         ),
     ):
@@ -160,7 +160,7 @@ def test_a_name_becomes_plain_and_stays_different_from_others(make_job: MakeJob)
     assert all(name.isascii() and not set(name) & set(" %") for name in names)
 
 
-def test_the_program_is_the_one_of_the_environment_that_plans(
+def test_the_program_is_the_one_of_the_environment_that_schedules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bin_folder = _environment(tmp_path, monkeypatch)

@@ -1,4 +1,4 @@
-"""A real Airflow loads what plan wrote, and runs it: `make test-airflow`."""
+"""A real Airflow loads what schedule wrote, and runs it: `make test-airflow`."""
 
 import os
 import sqlite3
@@ -151,10 +151,9 @@ def test_a_planned_pipeline_runs_in_airflow_and_leaves_its_datasets(
     (tmp_path / "ratings.csv").write_text("\n".join(["u,i,v", *rows, ""]))
     (tmp_path / "small.toml").write_text(PIPELINE)
     planned = command(
-        "plan",
-        "small.toml",
-        "--format",
+        "schedule",
         "airflow",
+        "small.toml",
         "--root",
         "in 100% {{ ds }}",
         "--to",
@@ -173,7 +172,7 @@ def test_a_planned_pipeline_runs_in_airflow_and_leaves_its_datasets(
 def test_bad_data_is_not_retried(airflow: Airflow, command: Command, tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text("u,item,v\nu1,i1,1\n")
     (tmp_path / "bad.toml").write_text(PIPELINE)
-    assert command("plan", "bad.toml", "--format", "airflow", "--to", airflow.dags).returncode == 0
+    assert command("schedule", "airflow", "bad.toml", "--to", airflow.dags).returncode == 0
     states, log = airflow.test("emberline_bad")
     expected = {
         "prepare-ratings": "failed",

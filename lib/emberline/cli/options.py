@@ -56,6 +56,12 @@ Place = Annotated[
     ),
 ]
 
+PublishFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="PIPELINE.toml", help="Whose [publish] has what is not given here."
+    ),
+]
 RootFolder = Annotated[
     str, typer.Argument(metavar="ROOT", help="The pipeline's root, such as runs/demo.")
 ]

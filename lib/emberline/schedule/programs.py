@@ -1,4 +1,4 @@
-"""The programs that a scheduler calls, as the shell in which somebody plans finds them: a
+"""The programs that a scheduler calls, as the shell in which somebody schedules finds them: a
 scheduler has another PATH.
 """
 
@@ -36,7 +36,7 @@ def find(submit: str | None = None) -> Programs:
     emberline = bin_folder / "emberline"
     if not emberline.is_file():
         raise ConfigError(
-            f"{emberline} is not there: a schedule needs Emberline installed, and is planned by the"
+            f"{emberline} is not there: a schedule needs Emberline installed, and is made by the"
             " installed one"
         )
     submits = None if submit is None else (*environment, *_submit(submit, bin_folder))
