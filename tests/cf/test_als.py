@@ -11,17 +11,12 @@ import pytest
 import scipy.optimize
 import scipy.sparse as sp
 
-from emberline.cf.als import half_step as als
-from emberline.cf.als.half_step import (
-    Grams,
-    Loss,
-    Objective,
-    gramian,
-    half_step,
-    initial_factors,
-    published,
-    unpublished,
-)
+from emberline.cf.als import gramians
+from emberline.cf.als import half_step as cf_half_step
+from emberline.cf.als.factors import initial_factors, published, unpublished
+from emberline.cf.als.gramians import Grams, gramian
+from emberline.cf.als.half_step import half_step
+from emberline.cf.als.objective import Loss, Objective
 from emberline.cf.als.solvers import Solver
 from emberline.cf.blocks import Block
 
@@ -117,8 +112,8 @@ def test_the_exact_half_step_solves_the_equations_over_all_pairs(objective: Obje
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tiles so small that rows of more than 12 ratings are summed up in pieces."""
-    monkeypatch.setattr(als, "_TILE", 4 * RANK)
-    monkeypatch.setattr(als, "_WIDEST", 3)
+    monkeypatch.setattr(cf_half_step, "_TILE", 4 * RANK)
+    monkeypatch.setattr(cf_half_step, "_WIDEST", 3)
     yield
 
 
@@ -386,7 +381,7 @@ def test_a_row_with_a_million_ratings_keeps_its_precision() -> None:
 def test_the_gramian_is_the_sum_of_outer_products_in_float64(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(als, "_CHUNK", 7)
+    monkeypatch.setattr(gramians, "_CHUNK", 7)
     found = gramian(OTHERS)
     assert found.dtype == np.float64
     np.testing.assert_allclose(

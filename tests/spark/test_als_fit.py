@@ -13,8 +13,8 @@ import pytest
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 
-from emberline.cf.als import tasks as als_tasks
-from emberline.cf.als.half_step import initial_factors
+from emberline.cf.als import factor_rows
+from emberline.cf.als.factors import initial_factors
 from emberline.cf.als.validation import Withheld
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.sections.als import AlsConfig, RatingFactorsConfig
@@ -240,11 +240,13 @@ def test_neither_partitions_nor_blocks_nor_the_exchange_change_factors(
 def test_sums_of_blocks_that_are_merged_first_are_the_same(
     fit: Fit, reference: Fitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(als_tasks, "_SUMS_AT_ONCE", 2)
+    monkeypatch.setattr(factor_rows, "_SUMS_AT_ONCE", 2)
     taken: list[int] = []
-    grams_of = als_tasks.grams_of
+    grams_of = factor_rows.grams_of
     monkeypatch.setattr(
-        als_tasks, "grams_of", lambda rows, width: taken.append(len(rows)) or grams_of(rows, width)
+        factor_rows,
+        "grams_of",
+        lambda rows, width: taken.append(len(rows)) or grams_of(rows, width),
     )
     _, history, _ = fit(iterations=2, blocks=7, exchange="shuffle")
     assert set(taken) == {3}
@@ -293,7 +295,7 @@ def test_a_killed_fit_goes_on_at_the_iteration_that_was_stored(
 
     monkeypatch.setattr(Exchange, "half_step", counted)
     # of a file, where the driver writes them
-    monkeypatch.setattr(als_tasks, "_STORED_FLOATS", 7 * RANK)
+    monkeypatch.setattr(factor_rows, "_STORED_FLOATS", 7 * RANK)
     with pytest.raises(Killed):
         fit(iterations=4, checkpoint_every=2, exchange=exchange, work="killed")
     factors, history, final = fit(

@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.cf.tasks import EXCLUDED as EXCLUDED_KIND
+from emberline.cf.pieces import EXCLUDED as EXCLUDED_KIND
 from emberline.spark import topk
 from emberline.spark.scan import Scan
 from emberline.spark.topk import (

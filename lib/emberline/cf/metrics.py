@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 
 from emberline.numeric.arrays import Float64, Int32
 
@@ -154,3 +155,26 @@ class Sums:
             / (self.count - 1)
         )
         return np.sqrt(variance / self.count)
+
+
+SUMS = pa.schema(
+    [
+        ("model", pa.string()),
+        ("users", pa.int64()),
+        ("totals", pa.list_(pa.float64())),
+        ("squares", pa.list_(pa.float64())),
+    ]
+)
+
+
+def ranking_sums(relevant: pa.Table, hits: pa.Table, ks: tuple[int, ...]) -> pa.Table:
+    """One model's block of users to one row of SUMS: relevant has model, user and relevant
+    (a count), hits user and rank.
+    """
+    users, order = np.unique(relevant["user"].to_numpy(), return_index=True)
+    counts = relevant["relevant"].to_numpy()[order]
+    positions = np.searchsorted(users, hits["user"].to_numpy())
+    sums = Sums.of(per_user(counts, positions, hits["rank"].to_numpy(), ks))
+    return pa.table(
+        [relevant["model"][:1], [sums.count], [sums.total], [sums.squares]], schema=SUMS
+    )

@@ -25,10 +25,11 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from emberline.cf import regression, tasks
+from emberline.cf import packing, regression, scoring
 from emberline.cf.blocks import BLOCK_FIELDS, matrix_of
 from emberline.cf.kernels import Landmarks
 from emberline.cf.metrics import protocol
+from emberline.cf.ranks import PLACES, RIGHT, WANTED, count_places
 from emberline.cf.regression import Inputs
 from emberline.cf.ridge import Moments, choose
 from emberline.errors import EmptyDatasetError
@@ -259,10 +260,10 @@ def ranks_of(
     scored = scored.join(factors.withColumnRenamed("factors", "item_factors"), "item")
     scored = scored.select("model", "user", "item", "user_factors", "item_factors")
     wanted = scored.mapInArrow(
-        tasks.dot_products, "model string, user int, item int, predicted float"
+        scoring.dot_products, "model string, user int, item int, predicted float"
     )
     pairs = _pairs(users, factors, wanted)
-    counts = pairs.mapInArrow(tasks.count_places, spark_schema(tasks.PLACES))
+    counts = pairs.mapInArrow(count_places, spark_schema(PLACES))
     totals = counts.groupBy("model", "user", "item").agg(
         F.sum("above").alias("above"), F.sum("equal").alias("equal")
     )
@@ -276,18 +277,18 @@ def ranks_of(
 
 def _pairs(users: DataFrame, factors: DataFrame, wanted: DataFrame) -> DataFrame:
     """Every block of users with its wanted entries and every block of items, model by model."""
-    left = blocks(users.withColumnRenamed("user", "row"), tasks.pack_dense, ROWS_PER_BLOCK)
+    left = blocks(users.withColumnRenamed("user", "row"), packing.pack_dense, ROWS_PER_BLOCK)
     right = blocks(
-        factors.withColumnRenamed("item", "row"), tasks.pack_dense, COLUMNS_PER_BLOCK, "model"
+        factors.withColumnRenamed("item", "row"), packing.pack_dense, COLUMNS_PER_BLOCK, "model"
     )
     entries = wanted.withColumnsRenamed({"user": "row", "item": "column", "predicted": "value"})
-    packed = blocks(entries, tasks.pack_sparse, ROWS_PER_BLOCK, "model")
+    packed = blocks(entries, packing.pack_sparse, ROWS_PER_BLOCK, "model")
     packed = packed.select(
-        "model", "block", *[F.col(name).alias(tasks.WANTED + name) for name, _ in BLOCK_FIELDS]
+        "model", "block", *[F.col(name).alias(WANTED + name) for name, _ in BLOCK_FIELDS]
     )
     right = right.select(
         "model",
-        *[F.col(name).alias(tasks.RIGHT + name) for name in right.columns if name != "model"],
+        *[F.col(name).alias(RIGHT + name) for name in right.columns if name != "model"],
     )
     return left.join(packed, "block").join(right, "model")
 
@@ -296,7 +297,7 @@ def blocks(rows: DataFrame, pack: Any, block_size: int, *by: str) -> DataFrame:
     """Blocks of the rows (column row, and what `pack` takes) of each value of some text
     columns, which come first.
     """
-    schema = pa.schema([*((name, pa.string()) for name in by), *tasks.BLOCKS])
+    schema = pa.schema([*((name, pa.string()) for name in by), *packing.BLOCKS])
 
     def packed(table: pa.Table) -> pa.Table:
         block = pack(table)

@@ -16,8 +16,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.cf import tasks
-from emberline.cf.metrics import Sums, measured, protocol, ranking_names
+from emberline.cf.metrics import SUMS, Sums, measured, protocol, ranking_names, ranking_sums
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
 from emberline.runs.stage_run import StageRun
@@ -175,11 +174,11 @@ def ranking_rows(
 
     # a partial hides the type hints that applyInArrow needs
     def sum_up(relevant: pa.Table, hits: pa.Table) -> pa.Table:
-        return tasks.ranking_sums(relevant, hits, ks)
+        return ranking_sums(relevant, hits, ks)
 
     names = ranking_names(ks)
     sums = {model: Sums.empty(len(names)) for model in models}
-    for state in blocks.applyInArrow(sum_up, spark_schema(tasks.SUMS)).collect():
+    for state in blocks.applyInArrow(sum_up, spark_schema(SUMS)).collect():
         part = Sums(state["users"], np.array(state["totals"]), np.array(state["squares"]))
         sums[state["model"]] = sums[state["model"]].merge(part)
     for model, whole in sums.items():

@@ -12,7 +12,7 @@ import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from emberline.cf import tasks
+from emberline.cf import scoring
 from emberline.cf.metrics import measured
 from emberline.datasets.manifest import Dataset
 from emberline.runs.stage_run import StageRun
@@ -108,7 +108,7 @@ def predict(pairs: DataFrame, user_factors: DataFrame, item_factors: DataFrame) 
     joined = known.join(user_factors.withColumnRenamed("factors", "user_factors"), "user")
     joined = joined.join(item_factors.withColumnRenamed("factors", "item_factors"), "item")
     ordered = joined.select("user", "item", "user_factors", "item_factors")
-    products = ordered.mapInArrow(tasks.dot_products, "user int, item int, predicted float")
+    products = ordered.mapInArrow(scoring.dot_products, "user int, item int, predicted float")
     return known.join(products, ["user", "item"], "left")
 
 

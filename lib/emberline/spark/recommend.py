@@ -20,7 +20,7 @@ rated, which docs/lists.md compares.
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from emberline.cf.tasks import EXCLUDED
+from emberline.cf.pieces import EXCLUDED
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.runs.stage_run import StageRun

@@ -12,8 +12,8 @@ import numpy as np
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.cf import tasks
 from emberline.cf.metrics import Sums
+from emberline.cf.targets import TARGETS, sum_targets
 from emberline.datasets.sharding import GROUP_BYTES, GROUP_ROWS
 from emberline.errors import EmptyDatasetError
 from emberline.numeric.arrays import Float64
@@ -88,9 +88,7 @@ def target_sums(examples: DataFrame, rank: int) -> dict[str, Sums]:
     """Of the factors, by split: count, sums and sums of squares of each component."""
     sums: dict[str, Sums] = {}
     known = examples.where("factors is not null").select("split", "factors")
-    for row in known.mapInArrow(
-        tasks.sum_targets, frames.spark_schema(tasks.TARGETS)
-    ).toLocalIterator():
+    for row in known.mapInArrow(sum_targets, frames.spark_schema(TARGETS)).toLocalIterator():
         found = Sums(row["count"], np.array(row["total"]), np.array(row["squares"]))
         sums[row["split"]] = sums.get(row["split"], Sums.empty(rank)).merge(found)
     return sums

@@ -11,8 +11,9 @@ from functools import partial, reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from emberline.cf import tasks
+from emberline.cf import scoring
 from emberline.cf.entries import PIECES
+from emberline.cf.pieces import SPARSE, scatter_dense, scatter_sparse
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
 
@@ -24,7 +25,7 @@ BYTES_PER_GROUP = 64 << 20  # of right blocks, which a worker keeps
 def dense_pieces(factors: Scan, id_column: str, block_size: int) -> DataFrame:
     """PIECES of rows (id, factors), to be assembled to blocks of so many ids."""
     return factors.map(
-        (id_column, "factors"), partial(tasks.scatter_dense, block_size=block_size), PIECES
+        (id_column, "factors"), partial(scatter_dense, block_size=block_size), PIECES
     )
 
 
@@ -34,7 +35,7 @@ def sparse_pieces(
     column: str,
     value: str | None,
     block_size: int,
-    kind: str = tasks.SPARSE,
+    kind: str = SPARSE,
     damped: bool = False,
 ) -> DataFrame:
     """PIECES of a sparse matrix given by its entries; without a `value`, of its places only; if
@@ -43,7 +44,7 @@ def sparse_pieces(
     columns = (row, column) if value is None else (row, column, value)
     return entries.map(
         columns,
-        partial(tasks.scatter_sparse, block_size=block_size, kind=kind, damped=damped),
+        partial(scatter_sparse, block_size=block_size, kind=kind, damped=damped),
         PIECES,
     )
 
@@ -83,13 +84,14 @@ def top_products(
     )
     if groups == 1:
         return cells.mapInArrow(
-            partial(tasks.score_and_rank, k=k, random_seed=random_seed), spark_schema(tasks.BEST)
+            partial(scoring.score_and_rank, k=k, random_seed=random_seed),
+            spark_schema(scoring.BEST),
         )
     lists = cells.mapInArrow(
-        partial(tasks.score_cell, k=k, random_seed=random_seed), spark_schema(tasks.LISTS)
+        partial(scoring.score_cell, k=k, random_seed=random_seed), spark_schema(scoring.LISTS)
     )
     together = lists.repartition("block").sortWithinPartitions("block")
-    return together.mapInArrow(partial(tasks.merge_lists, k=k), spark_schema(tasks.BEST))
+    return together.mapInArrow(partial(scoring.merge_lists, k=k), spark_schema(scoring.BEST))
 
 
 def _bytes(pieces: DataFrame) -> int:

@@ -1,7 +1,7 @@
 """Solvers of alternating least squares: many rows' equations `A x = b` at once, from a tile of the
 ratings they have.
 
-Letters as in `half_step.py`: `A = w Y.T Y + Y_o.T diag(a) Y_o + reg I` and `b = Y_o.T (e p)`.
+Letters as in `objective.py`: `A = w Y.T Y + Y_o.T diag(a) Y_o + reg I` and `b = Y_o.T (e p)`.
 """
 
 from collections.abc import Iterator

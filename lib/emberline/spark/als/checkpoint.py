@@ -6,7 +6,7 @@ import json
 import logging
 from typing import Any
 
-from emberline.cf.als.tasks import SIDES
+from emberline.cf.als.packing import SIDES
 from emberline.datasets import storage
 from emberline.datasets.block_files import BlockFiles
 from emberline.datasets.storage import Location

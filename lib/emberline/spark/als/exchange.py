@@ -18,10 +18,14 @@ from pyspark import Broadcast
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from emberline.cf.als import tasks as als_tasks
-from emberline.cf.als.half_step import Grams, Loss, Objective
+from emberline.cf.als import factor_rows, starts, steps
+from emberline.cf.als import messages as cf_messages
+from emberline.cf.als.factor_rows import FACTORS, LOSS, ROWS, SOLVED
+from emberline.cf.als.gramians import Grams
+from emberline.cf.als.objective import Loss, Objective
+from emberline.cf.als.packing import SIDES
 from emberline.cf.als.solvers import Solver
-from emberline.cf.als.tasks import FACTORS, LOSS, ROWS, SIDES, SOLVED, Step
+from emberline.cf.als.steps import Step
 from emberline.datasets import storage
 from emberline.datasets.block_files import BlockFiles
 from emberline.datasets.storage import Location
@@ -60,7 +64,7 @@ class Exchange(ABC):
     def half_step(self, side: str, objective: Objective, solver: Solver) -> Loss:
         """Solve a side's factors from the other's; what they add to the objective."""
         solved = self.solve(side, Step(objective, solver, self.grams[OTHER[side]]))
-        self.grams[side] = als_tasks.grams_of(solved, self.width)
+        self.grams[side] = factor_rows.grams_of(solved, self.width)
         return reduce(Loss.merge, [Loss(*(row[name] for name in LOSS)) for row in solved])
 
     @abstractmethod
@@ -120,12 +124,12 @@ class Broadcasting(Exchange):
         self._take(side, factors.toArrow())
 
     def blocks(self, side: str) -> DataFrame:
-        task = partial(als_tasks.look_up, factors=self._shared[side])
+        task = partial(starts.look_up, factors=self._shared[side])
         return self.ratings.of(side, "ids", "indptr").mapInArrow(task, spark_schema(FACTORS))
 
     def solve(self, side: str, step: Step) -> list[dict[str, Any]]:
         task = partial(
-            als_tasks.solve_shared,
+            steps.solve_shared,
             others=self._shared[OTHER[side]],
             own=self._shared[side],
             step=step,
@@ -143,7 +147,7 @@ class Broadcasting(Exchange):
     def store(self, side: str, folder: Location) -> BlockFiles:
         ids = self._ids[side]
         return block_files.store_here(
-            als_tasks.factors_rows(ids, self._shared[side].value[ids], self.grams[side]), folder
+            factor_rows.factors_rows(ids, self._shared[side].value[ids], self.grams[side]), folder
         )
 
     def restore(self, side: str, files: BlockFiles) -> None:
@@ -155,7 +159,7 @@ class Broadcasting(Exchange):
 
     def _take(self, side: str, blocks: pa.Table) -> None:
         self._replace(side, *_gathered(blocks, self.width))
-        self.grams[side] = als_tasks.grams_of(_sums(blocks), self.width)
+        self.grams[side] = factor_rows.grams_of(_sums(blocks), self.width)
 
     def _share(self, factors: Float32) -> "Broadcast[Float32]":
         return self.spark.sparkContext.broadcast(factors)
@@ -185,7 +189,9 @@ class Routing(Exchange):
         self._files = {side: BlockFiles(folder, {}) for side in SIDES}
 
     def load(self, side: str, factors: DataFrame) -> None:
-        self.grams[side] = als_tasks.grams_of(self._keep(side, factors, FACTORS, _SUMS), self.width)
+        self.grams[side] = factor_rows.grams_of(
+            self._keep(side, factors, FACTORS, _SUMS), self.width
+        )
 
     def blocks(self, side: str) -> DataFrame:
         return block_files.frame(self.spark, self._files[side], self.ratings.num_blocks, FACTORS)
@@ -193,17 +199,17 @@ class Routing(Exchange):
     def solve(self, side: str, step: Step) -> list[dict[str, Any]]:
         num_blocks, other = self.ratings.num_blocks, OTHER[side]
         send = partial(
-            als_tasks.send_factors,
+            cf_messages.send_factors,
             packed=self._packed.row,
             factors=self._files[other].row,
             side=other,
         )
         numbers = self.spark.range(0, num_blocks, 1, num_blocks)
-        messages = numbers.mapInArrow(send, spark_schema(als_tasks.MESSAGES)).repartitionById(
+        messages = numbers.mapInArrow(send, spark_schema(cf_messages.MESSAGES)).repartitionById(
             num_blocks, "block"
         )
         task = partial(
-            als_tasks.solve_routed,
+            cf_messages.solve_routed,
             packed=self._packed.row,
             own=self._files[side].row,
             side=side,
@@ -214,7 +220,7 @@ class Routing(Exchange):
         )
 
     def rows_of(self, side: str, wanted: Int32) -> Float32:
-        task = partial(als_tasks.pick_factors, wanted=np.unique(wanted))
+        task = partial(factor_rows.pick_factors, wanted=np.unique(wanted))
         ids, found = _gathered(
             self.blocks(side).mapInArrow(task, spark_schema(ROWS)).toArrow(), self.width
         )
@@ -248,11 +254,11 @@ class Routing(Exchange):
         """Sums of neighbouring blocks together: those of thousands of blocks would not fit the
         driver.
         """
-        parts, num_blocks = als_tasks.num_sums(self.ratings.num_blocks), self.ratings.num_blocks
+        parts, num_blocks = factor_rows.num_sums(self.ratings.num_blocks), self.ratings.num_blocks
         if parts == num_blocks:
             return stored
         near = stored.withColumn(
             "_part", F.floor(F.col("block") * F.lit(parts) / F.lit(num_blocks)).cast("int")
         )
         together = near.repartitionById(parts, "_part").drop("_part")
-        return together.mapInArrow(partial(als_tasks.merge_sums, width=self.width), stored.schema)
+        return together.mapInArrow(partial(factor_rows.merge_sums, width=self.width), stored.schema)

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from emberline.cf.als import tasks as als_tasks
-from emberline.cf.als.tasks import ACCOUNT, SIDES
+from emberline.cf.als import packing
+from emberline.cf.als.packing import ACCOUNT, SIDES
 from emberline.cf.als.validation import Withheld
 from emberline.cf.blocks import BLOCK_FIELDS
 from emberline.cf.entries import PIECES
@@ -66,19 +66,19 @@ def pack(
     Raises EmptyDatasetError without ratings, and DataError for values that are not finite and for
     pairs that occur twice.
     """
-    scatter = partial(als_tasks.scatter_ratings, num_blocks=num_blocks, withheld=withheld)
+    scatter = partial(packing.scatter_ratings, num_blocks=num_blocks, withheld=withheld)
     pieces = ratings.map(("user", "item", "value"), scatter, PIECES)
-    task = partial(als_tasks.pack_blocks, num_blocks=num_blocks, routed=folder is not None)
+    task = partial(packing.pack_blocks, num_blocks=num_blocks, routed=folder is not None)
     packed = pieces.repartitionById(num_blocks, "block").mapInArrow(
-        task, spark_schema(als_tasks.PACKED)
+        task, spark_schema(packing.PACKED)
     )
     names = [f"{side}_{name}" for side in SIDES for name, _ in ACCOUNT]
     if folder is None:
         frame, files = packed.persist(), None
         accounts = frame.select(names).toArrow()
     else:
-        files, accounts = block_files.store(packed, folder, als_tasks.PACKED, names)
-        frame = block_files.frame(ratings.frame.sparkSession, files, num_blocks, als_tasks.PACKED)
+        files, accounts = block_files.store(packed, folder, packing.PACKED, names)
+        frame = block_files.frame(ratings.frame.sparkSession, files, num_blocks, packing.PACKED)
     return _checked(accounts, RatingBlocks(frame, num_blocks, {}, 0, 0.0, 0.0, files))
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from emberline.cf.als import tasks as als_tasks
+from emberline.cf.als import factor_rows, packing
 from emberline.errors import EmptyDatasetError
 from emberline.sections.als import AlsConfig
 from emberline.spark.scan import Scan
@@ -64,8 +64,8 @@ def measure(ratings: Scan, width: int) -> Sizes:
         raise EmptyDatasetError(
             "there are no ratings to learn from; look into rejected_ratings for what became of them"
         )
-    largest = ratings.map(("user", "item"), als_tasks.extent, als_tasks.EXTENT).toArrow()
-    users, items = (1 + pc.max(largest[side]).as_py() for side in als_tasks.SIDES)
+    largest = ratings.map(("user", "item"), packing.extent, packing.EXTENT).toArrow()
+    users, items = (1 + pc.max(largest[side]).as_py() for side in packing.SIDES)
     return Sizes(count, users, items, width)
 
 
@@ -145,7 +145,7 @@ def _shuffle(config: AlsConfig, sizes: Sizes, spark: SparkSession) -> Plan:
         spark.sparkContext.defaultParallelism, sizes.ratings * row / most
     )
     needed = sum(min(sizes.ratings / blocks, others) for others in (sizes.users, sizes.items)) * row
-    totals = als_tasks.num_sums(blocks) * sizes.width**2 * 2 * _DOUBLE
+    totals = factor_rows.num_sums(blocks) * sizes.width**2 * 2 * _DOUBLE
     return Plan(
         "shuffle", blocks, totals, round(2 * needed), round(needed * blocks + 2 * sizes.factors)
     )

@@ -1,10 +1,10 @@
 """The stage train-als: factors of users and items by alternating least squares, on blocks of
 ratings.
 
-NumPy solves blocks (`cf/als/half_step.py`, which says what is minimised); Spark cuts and keeps them, moves
-factors to them, and repeats what is lost. An iteration solves the items from the users, then the
-users from the items. The last half-step solves the users exactly, so that each user's factors are
-the least-squares answer to the items'.
+NumPy solves blocks (`cf/als/`, whose `objective.py` says what is minimised); Spark cuts and keeps
+them, moves factors to them, and repeats what is lost. An iteration solves the items from the users,
+then the users from the items. The last half-step solves the users exactly, so that each user's
+factors are the least-squares answer to the items'.
 
 Where both lists and predicted ratings are wanted, there are two fits, of implicit and of explicit
 feedback, on the same blocks.
@@ -23,11 +23,12 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.cf import tasks
-from emberline.cf.als import tasks as als_tasks
-from emberline.cf.als.half_step import Grams, Loss, Objective
+from emberline.cf.als import factor_rows, gramians, publishing, starts
+from emberline.cf.als.gramians import Grams
+from emberline.cf.als.objective import Loss, Objective
+from emberline.cf.als.packing import SIDES
 from emberline.cf.als.solvers import Solver
-from emberline.cf.als.tasks import SIDES, Step
+from emberline.cf.als.steps import Step
 from emberline.cf.als.validation import Withheld
 from emberline.datasets import manifest as manifests
 from emberline.datasets import storage
@@ -150,7 +151,7 @@ class Model:
 
 
 def _published(blocks: DataFrame, side: str, objective: Objective) -> DataFrame:
-    task = partial(als_tasks.publish, side=side, objective=objective)
+    task = partial(publishing.publish, side=side, objective=objective)
     return blocks.mapInArrow(task, f"{side} int, factors array<float>")
 
 
@@ -382,7 +383,7 @@ def _begin(training: _Training, earlier: dict[str, DataFrame] | None) -> None:
             exchange.load(side, _continued(ratings, side, earlier[side], objective, config.rank))
     else:
         task = partial(
-            als_tasks.begin,
+            starts.begin,
             rank=config.rank,
             objective=objective,
             seed=config.seed,
@@ -390,7 +391,7 @@ def _begin(training: _Training, earlier: dict[str, DataFrame] | None) -> None:
         )
         exchange.load(
             "item",
-            ratings.of("item", "ids", "indptr").mapInArrow(task, spark_schema(als_tasks.FACTORS)),
+            ratings.of("item", "ids", "indptr").mapInArrow(task, spark_schema(factor_rows.FACTORS)),
         )
     exchange.half_step("user", objective, training.solver)
 
@@ -406,10 +407,10 @@ def _continued(
 
     # a partial hides the type hints that applyInArrow needs
     def join(packed: pa.Table, earlier: pa.Table) -> pa.Table:
-        return als_tasks.continue_from(packed, earlier, side, objective, width)
+        return starts.continue_from(packed, earlier, side, objective, width)
 
     both = ratings.of(side, "ids", "indptr").groupBy("block").cogroup(before.groupBy("block"))
-    return both.applyInArrow(join, spark_schema(als_tasks.FACTORS))
+    return both.applyInArrow(join, spark_schema(factor_rows.FACTORS))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -521,7 +522,7 @@ def _gramian(factors: DataFrame, width: int) -> Float64:
     """
     sums = (
         factors.select("factors")
-        .mapInArrow(tasks.sum_gramians, spark_schema(tasks.GRAMIANS))
+        .mapInArrow(gramians.sum_gramians, spark_schema(gramians.GRAMIANS))
         .toLocalIterator()
     )
     total = sum((np.frombuffer(row["gramian"]) for row in sums), np.zeros(1))

@@ -9,9 +9,8 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from emberline.cf.als import half_step as als
-from emberline.cf.als import validation
-from emberline.cf.als.half_step import Objective
+from emberline.cf.als import factors, validation
+from emberline.cf.als.objective import Objective
 from emberline.cf.als.validation import Withheld
 from emberline.errors import DataError
 from emberline.numeric.arrays import Array, Bool, Float32, Float64, Int32, Int64
@@ -42,8 +41,8 @@ class Validation:
 
     def measure(self, exchange: Exchange, objective: Objective) -> dict[str, float]:
         """The metric's name and its value, over all pairs for RMSE, and over users for AUC."""
-        users = als.published(exchange.rows_of("user", self.users), "user", objective)
-        items = als.published(exchange.rows_of("item", self.items), "item", objective)
+        users = factors.published(exchange.rows_of("user", self.users), "user", objective)
+        items = factors.published(exchange.rows_of("item", self.items), "item", objective)
         if not objective.implicit:
             scores = [
                 _dots(users[user], items[item])

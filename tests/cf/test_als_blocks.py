@@ -9,8 +9,10 @@ import pyarrow as pa
 import pytest
 
 from emberline.cf import entries
-from emberline.cf.als import tasks as als_tasks
-from emberline.cf.als.half_step import Grams, Objective
+from emberline.cf.als import factor_rows, packing, starts
+from emberline.cf.als import messages as cf_messages
+from emberline.cf.als.gramians import Grams
+from emberline.cf.als.objective import Objective
 from emberline.cf.als.validation import Withheld
 from emberline.cf.blocks import decode
 from emberline.cf.entries import PIECES, Entries
@@ -42,14 +44,14 @@ def packed(
     they were sent.
     """
     pieces = pa.Table.from_batches(
-        als_tasks.scatter_ratings(iter(batches_of(pairs, values)), num_blocks, None), PIECES
+        packing.scatter_ratings(iter(batches_of(pairs, values)), num_blocks, None), PIECES
     )
     rows = []
     for block in range(num_blocks):
         mine = [row for row in pieces.to_pylist() if row["block"] == block][::-1]
         arrived = pa.Table.from_pylist(mine, schema=PIECES)
         found = pa.Table.from_batches(
-            als_tasks.pack_blocks(iter(arrived.to_batches()), num_blocks, routed), als_tasks.PACKED
+            packing.pack_blocks(iter(arrived.to_batches()), num_blocks, routed), packing.PACKED
         )
         rows += found.to_pylist()
     return rows
@@ -98,7 +100,7 @@ def test_accounts_say_how_many_what_is_wrong_and_where_ids_end() -> None:
 def test_what_is_withheld_is_in_no_block() -> None:
     withheld = Withheld(0.5, seed=1)
     pieces = pa.Table.from_batches(
-        als_tasks.scatter_ratings(iter(batches_of(PAIRS, VALUES)), 1, withheld), PIECES
+        packing.scatter_ratings(iter(batches_of(PAIRS, VALUES)), 1, withheld), PIECES
     ).to_pylist()
     users, items = np.array(PAIRS, np.int32).T
     left = {
@@ -115,7 +117,7 @@ def test_what_is_withheld_is_in_no_block() -> None:
 
 def test_the_extent_is_the_largest_of_both_ids() -> None:
     found = pa.Table.from_batches(
-        als_tasks.extent(iter(batches_of(PAIRS, VALUES))), als_tasks.EXTENT
+        packing.extent(iter(batches_of(PAIRS, VALUES))), packing.EXTENT
     ).to_pydict()
     assert (max(found["user"]), max(found["item"])) == (
         max(PAIRS)[0],
@@ -127,10 +129,10 @@ def test_the_extent_is_the_largest_of_both_ids() -> None:
 def test_a_block_is_sent_the_rows_it_needs_in_the_order_in_which_it_counts_them(
     floats: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(als_tasks, "_MESSAGE_FLOATS", floats)
+    monkeypatch.setattr(cf_messages, "_MESSAGE_FLOATS", floats)
     num_blocks = 3
     rows = {
-        row["block"]: pa.RecordBatch.from_pylist([row], schema=als_tasks.PACKED)
+        row["block"]: pa.RecordBatch.from_pylist([row], schema=packing.PACKED)
         for row in packed(num_blocks, routed=True)
     }
     ids = {
@@ -139,7 +141,7 @@ def test_a_block_is_sent_the_rows_it_needs_in_the_order_in_which_it_counts_them(
     }
     factors = {block: np.column_stack([own, -own]).astype(np.float32) for block, own in ids.items()}
     stored = {
-        block: next(als_tasks.factors_rows(ids[block], factors[block], Grams.empty(2)))
+        block: next(factor_rows.factors_rows(ids[block], factors[block], Grams.empty(2)))
         for block in rows
         if block != 1
     }
@@ -149,7 +151,7 @@ def test_a_block_is_sent_the_rows_it_needs_in_the_order_in_which_it_counts_them(
     }
     numbers = pa.table({"id": list(rows)}).to_batches()
     messages = pa.Table.from_batches(
-        als_tasks.send_factors(iter(numbers), rows.get, stored.get, "item"), als_tasks.MESSAGES
+        cf_messages.send_factors(iter(numbers), rows.get, stored.get, "item"), cf_messages.MESSAGES
     )
     assert max(len(row["factors"]) for row in messages.to_pylist()) <= max(4 * floats, 8)
     for block in rows:
@@ -169,37 +171,37 @@ def test_a_block_is_sent_the_rows_it_needs_in_the_order_in_which_it_counts_them(
 def test_merged_sums_are_those_of_all_rows_and_every_row_keeps_its_name() -> None:
     factors = RNG.standard_normal((6, 2, 3)).astype(np.float32)
     schema = pa.schema(
-        [field for field in als_tasks.SOLVED if field.name not in ("ids", "factors")]
+        [field for field in factor_rows.SOLVED if field.name not in ("ids", "factors")]
     ).append(pa.field("file", pa.string()))
     rows = []
     for block, some in enumerate(factors):
-        sums = als_tasks._sums_of(Grams.of(some, np.array([1, 2])))
+        sums = factor_rows.sums_of(Grams.of(some, np.array([1, 2])))
         rows.append(
             {
                 "block": block,
                 "file": f"{block}.arrow",
                 **sums,
-                **dict.fromkeys(als_tasks.LOSS, float(block)),
+                **dict.fromkeys(factor_rows.LOSS, float(block)),
             }
         )
     batches = pa.Table.from_pylist(rows[::-1], schema=schema).to_batches(max_chunksize=4)
-    merged = pa.Table.from_batches(als_tasks.merge_sums(iter(batches), 3)).to_pylist()
+    merged = pa.Table.from_batches(factor_rows.merge_sums(iter(batches), 3)).to_pylist()
     assert [(row["block"], row["file"]) for row in merged] == [
         (block, f"{block}.arrow") for block in range(6)
     ]
     assert {row["each"] for row in merged[1:]} == {None}
     found, expected = (
-        als_tasks.grams_of(merged, 3),
+        factor_rows.grams_of(merged, 3),
         Grams.of(np.concatenate(factors), np.array([1, 2] * 6)),
     )
     np.testing.assert_allclose(found.each, expected.each, rtol=1e-6)
     np.testing.assert_allclose(found.rated, expected.rated, rtol=1e-6)
     assert (found.rows, found.ratings, merged[0]["penalty"]) == (12, 18, 15.0)
-    assert list(als_tasks.merge_sums(iter([]), 3)) == []
+    assert list(factor_rows.merge_sums(iter([]), 3)) == []
 
 
 def test_the_driver_gets_few_sums_of_many_blocks() -> None:
-    assert [als_tasks.num_sums(blocks) for blocks in (1, 64, 100, 7630, 65_536)] == [
+    assert [factor_rows.num_sums(blocks) for blocks in (1, 64, 100, 7630, 65_536)] == [
         1,
         64,
         10,
@@ -219,7 +221,7 @@ def test_earlier_factors_go_to_their_ids_and_new_ids_begin_at_zero() -> None:
             "factors": pa.array([[1.0, 1], [8, 0.5], [2, 3]], pa.list_(pa.float32())),
         }
     )
-    found = als_tasks.continue_from(own, earlier, "user", Objective(True, 0.1), 2).to_pylist()[0]
+    found = starts.continue_from(own, earlier, "user", Objective(True, 0.1), 2).to_pylist()[0]
     assert np.frombuffer(found["factors"], np.float32).reshape(-1, 2).tolist() == [
         [2, 3],
         [0, 0],

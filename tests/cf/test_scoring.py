@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from emberline.cf import entries, tasks
+from emberline.cf import entries, metrics, packing, ranks, scoring
+from emberline.cf import pieces as cf_pieces
+from emberline.cf.als import gramians
 from emberline.cf.blocks import Block, decode, dense_block
 from emberline.cf.entries import Entries
 
@@ -47,7 +49,7 @@ def pieces(
     }
     row = {
         "block": number,
-        "kind": kind or (tasks.SPARSE if block.is_sparse else tasks.DENSE),
+        "kind": kind or (cf_pieces.SPARSE if block.is_sparse else cf_pieces.DENSE),
         "is_left": is_left,
     }
     row |= {name: array.tobytes() for name, array in arrays.items()}
@@ -60,12 +62,14 @@ def cell(
     left: Block, right: Block, excluded: Block | None = None, numbers: tuple[int, int] = (0, 0)
 ) -> list[pa.RecordBatch]:
     """A cell of one block of each side."""
-    gone = [] if excluded is None else [pieces(excluded, numbers[0], True, tasks.EXCLUDED)]
+    gone = [] if excluded is None else [pieces(excluded, numbers[0], True, cf_pieces.EXCLUDED)]
     return [pieces(right, numbers[1]), *gone, pieces(left, numbers[0], True)]
 
 
 def scored(cells: Iterable[pa.RecordBatch], k: int, seed: int | None = None) -> Scores:
-    rows = pa.Table.from_batches(tasks.score_and_rank(iter(cells), k, seed), tasks.BEST).to_pylist()
+    rows = pa.Table.from_batches(
+        scoring.score_and_rank(iter(cells), k, seed), scoring.BEST
+    ).to_pylist()
     scores = {(row["row"], row["column"]): row["score"] for row in rows}
     assert len(scores) == len(rows)
     return scores
@@ -102,8 +106,8 @@ def test_dense_rows_are_packed_in_the_order_of_their_ids(
         }
     )
     table = table.cast(pa.schema([("block", pa.int32()), ("row", pa.int32()), ("factors", FLOATS)]))
-    packed = tasks.pack_dense(cut(table))
-    assert packed.schema == tasks.BLOCKS
+    packed = packing.pack_dense(cut(table))
+    assert packed.schema == packing.BLOCKS
     (row,) = packed.to_pylist()
     assert row["block"] == 7
     assert decode(row).ids.tolist() == [3, 4, 5]
@@ -116,8 +120,10 @@ def test_sparse_entries_are_packed_in_the_order_of_row_and_column() -> None:
         name: pa.array(values, pa.int32())
         for name, values in ({"block": [2, 2, 2]} | numbers).items()
     }
-    packed = tasks.pack_sparse(pa.table(columns | {"value": pa.array([52, 39, 50], pa.float32())}))
-    assert packed.schema == tasks.BLOCKS
+    packed = packing.pack_sparse(
+        pa.table(columns | {"value": pa.array([52, 39, 50], pa.float32())})
+    )
+    assert packed.schema == packing.BLOCKS
     (row,) = packed.to_pylist()
     assert row["block"] == 2
     assert decode(row).ids.tolist() == [3, 5]
@@ -135,10 +141,10 @@ def pieces_of(
         [pa.array([pair[side] for pair in gone], pa.int32()) for side in (0, 1)],
         names=["row", "column"],
     )
-    own = tasks.scatter_dense(iter(factors.to_batches(3)), 10)
+    own = cf_pieces.scatter_dense(iter(factors.to_batches(3)), 10)
     if not is_dense:
-        own = tasks.scatter_sparse(iter(stored.to_batches(3)), 10, tasks.SPARSE)
-    return [*own, *tasks.scatter_sparse(iter(places.to_batches(3)), 10, tasks.EXCLUDED)]
+        own = cf_pieces.scatter_sparse(iter(stored.to_batches(3)), 10, cf_pieces.SPARSE)
+    return [*own, *cf_pieces.scatter_sparse(iter(places.to_batches(3)), 10, cf_pieces.EXCLUDED)]
 
 
 @pytest.mark.parametrize("portion", [1, 1000])
@@ -147,7 +153,7 @@ def test_what_is_scattered_is_put_together_and_scored(
     is_dense: bool, portion: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is excluded in block 0, and block 3 has no rows of its own."""
-    monkeypatch.setattr(tasks, "_PORTION_ROWS", portion)
+    monkeypatch.setattr(cf_pieces, "_PORTION_ROWS", portion)
     monkeypatch.setattr(entries, "_PORTION", portion)
     ids = np.random.default_rng(2).permutation(np.array([0, 4, 9, 10, 25, 26, 29], np.int32))
     matrix = np.random.default_rng(1).integers(1, 9, (len(ids), 4)).astype(np.float32)
@@ -223,13 +229,13 @@ def test_a_left_block_meets_right_blocks_of_several_cells() -> None:
         [dense(RIGHT_IDS + 10 * number, number + 2) for number in range(4)],
         [(1, 12), (6, 33)],
     )
-    lefts = [pieces(places(gone), 0, True, tasks.EXCLUDED), pieces(left, 0, True)]
+    lefts = [pieces(places(gone), 0, True, cf_pieces.EXCLUDED), pieces(left, 0, True)]
     cells = [
         [*(pieces(rights[number], number) for number in group), *lefts]
         for group in ((3,), (0, 1, 2))
     ]
-    lists = [batch for found in cells for batch in tasks.score_cell(iter(found), 3)]
-    merged = pa.Table.from_batches(tasks.merge_lists(iter(lists), 3), tasks.BEST)
+    lists = [batch for found in cells for batch in scoring.score_cell(iter(found), 3)]
+    merged = pa.Table.from_batches(scoring.merge_lists(iter(lists), 3), scoring.BEST)
     scores = np.concatenate([left.dense() @ right.dense().T for right in rights], axis=1)
     ids = np.concatenate([right.ids for right in rights]).tolist()
     assert merged.to_pylist() == [
@@ -247,8 +253,8 @@ def test_a_left_block_meets_right_blocks_of_several_cells() -> None:
 
 
 def test_blocks_larger_than_a_tile_are_scored_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "_TILE_ROWS", 2)
-    monkeypatch.setattr(tasks, "_TILE_COLUMNS", 2)
+    monkeypatch.setattr(scoring, "_TILE_ROWS", 2)
+    monkeypatch.setattr(scoring, "_TILE_COLUMNS", 2)
     gone = [(1, 0), (1, 8), (6, 9)]
     left, right = dense(LEFT_IDS, 1), dense(RIGHT_IDS, 2)
     assert scored(cell(left, right, places(gone)), 2) == best_of(
@@ -274,8 +280,8 @@ def test_ranking_sums_of_a_block_count_users_without_hits() -> None:
     hits = pa.table(
         {"user": pa.array([30, 10, 30], pa.int32()), "rank": pa.array([3, 2, 1], pa.int32())}
     )
-    found = tasks.ranking_sums(pa.table({"model": ["als"] * 3} | users), hits, (2,))
-    assert found.schema == tasks.SUMS
+    found = metrics.ranking_sums(pa.table({"model": ["als"] * 3} | users), hits, (2,))
+    assert found.schema == metrics.SUMS
     (row,) = found.to_pylist()
     assert (row["model"], row["users"]) == ("als", 3)
     log3 = np.log2(3)
@@ -299,7 +305,7 @@ def test_a_block_without_hits_has_sums_of_zero() -> None:
         }
     )
     hits = pa.table({"user": pa.array([], pa.int32()), "rank": pa.array([], pa.int32())})
-    assert tasks.ranking_sums(users, hits, (1,)).to_pylist() == [
+    assert metrics.ranking_sums(users, hits, (1,)).to_pylist() == [
         {"model": "als", "users": 1, "totals": [0.0] * 6, "squares": [0.0] * 6}
     ]
 
@@ -316,7 +322,7 @@ def test_dot_products_are_numpys_also_of_slices() -> None:
         ],
         names=["user", "user_factors", "item_factors"],
     )
-    found = pa.Table.from_batches(tasks.dot_products(iter([batch.slice(0, 2), batch.slice(2)])))
+    found = pa.Table.from_batches(scoring.dot_products(iter([batch.slice(0, 2), batch.slice(2)])))
     assert found.column_names == ["user", "predicted"]
     assert found["user"].to_pylist() == list(range(6))
     np.testing.assert_allclose(found["predicted"].to_numpy(), np.diag(left @ right.T), rtol=1e-5)
@@ -324,7 +330,7 @@ def test_dot_products_are_numpys_also_of_slices() -> None:
 
 def places_pair(left: Block, right: Block, wanted: Block, model: str = "als") -> pa.RecordBatch:
     """One row of what count_places reads."""
-    parts = {"": left, tasks.WANTED: wanted, tasks.RIGHT: right}
+    parts = {"": left, ranks.WANTED: wanted, ranks.RIGHT: right}
     row = {
         prefix + name: value
         for prefix, block in parts.items()
@@ -337,7 +343,7 @@ def places_pair(left: Block, right: Block, wanted: Block, model: str = "als") ->
 
 def counted(pairs: Iterable[pa.RecordBatch]) -> dict[tuple[int, int], tuple[int, int]]:
     """How many are above and how many equal, by user and item, summed over the pairs."""
-    found = pa.Table.from_batches(tasks.count_places(iter(pairs)), tasks.PLACES)
+    found = pa.Table.from_batches(ranks.count_places(iter(pairs)), ranks.PLACES)
     sums: dict[tuple[int, int], tuple[int, int]] = {}
     for row in found.to_pylist():
         above, equal = sums.get((row["user"], row["item"]), (0, 0))
@@ -391,7 +397,7 @@ def test_scores_that_rounding_makes_differ_are_equal() -> None:
 def test_places_bear_their_model() -> None:
     left, right = dense(LEFT_IDS, 1), dense(RIGHT_IDS, 2)
     wanted = wanted_scores(left.dense() @ right.dense().T, LEFT_IDS, [(4, 1)])
-    (batch,) = tasks.count_places(iter([places_pair(left, right, wanted, "cnn")]))
+    (batch,) = ranks.count_places(iter([places_pair(left, right, wanted, "cnn")]))
     assert batch["model"].to_pylist() == ["cnn"]
 
 
@@ -403,7 +409,7 @@ def test_gramians_of_batches_add_up_to_the_gramian_of_all() -> None:
     factors = np.random.default_rng(1).standard_normal((7, 3)).astype(np.float32)
     batch = pa.record_batch([lists(factors)], names=["factors"])
     found = pa.Table.from_batches(
-        tasks.sum_gramians(iter([batch.slice(0, 2), batch.slice(2)])), tasks.GRAMIANS
+        gramians.sum_gramians(iter([batch.slice(0, 2), batch.slice(2)])), gramians.GRAMIANS
     )
     assert found.num_rows == 2
     total = sum(np.frombuffer(content) for content in found["gramian"].to_pylist())

@@ -1,0 +1,75 @@
+"""The rows of a matrix cut into pieces by block, and blocks put together from pieces, for a product of
+two matrices."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from emberline.cf import topk
+from emberline.cf.blocks import (
+    Block,
+    dense_block,
+    matrix_of,
+    portions,
+)
+from emberline.cf.entries import PIECES, Entries, read
+
+EXCLUDED = "excluded"
+DENSE, SPARSE = "dense", "sparse"
+_PORTION_ROWS = 1 << 22
+
+
+def scatter_dense(batches: Iterator[pa.RecordBatch], block_size: int) -> Iterator[pa.RecordBatch]:
+    """Dense rows, columns id and factors (lists of one length), to PIECES by blocks of so many
+    ids: their ids, and values.
+    """
+    for table in portions(batches, _PORTION_ROWS):
+        ids, factors = table.column(0).to_numpy(), table.column(1).combine_chunks()
+        for number, piece in dense_block(ids, matrix_of(factors, len(ids))).cut(block_size):
+            row = {
+                "block": number,
+                "kind": DENSE,
+                "rows": piece.ids.tobytes(),
+                "values": piece.values.tobytes(),
+            }
+            yield pa.RecordBatch.from_pylist([row], schema=PIECES)
+
+
+def scatter_sparse(
+    batches: Iterator[pa.RecordBatch], block_size: int, kind: str, damped: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """Entries of a sparse matrix, as `entries.read` takes them, to PIECES by blocks of so many
+    ids; `damped`: log(1 + value).
+    """
+    for entries in read(batches):
+        portion = replace(entries, values=np.log1p(entries.values)) if damped else entries
+        yield from portion.pieces(portion.rows // block_size, kind)
+
+
+def assembled(pieces: Iterable[dict[str, Any]]) -> tuple[Block | None, topk.Excluded | None]:
+    """The block that PIECES of one number make, if they are not only of what it excludes, and
+    what that is.
+    """
+    found = list(pieces)
+    own, excluded = (
+        [piece for piece in found if (piece["kind"] == EXCLUDED) is wanted]
+        for wanted in (False, True)
+    )
+    if not own:
+        return None, None
+    block = _stacked(own) if own[0]["kind"] == DENSE else _sparse(own)
+    return block, topk.Excluded(block.ids, _sparse(excluded)) if excluded else None
+
+
+def _sparse(pieces: list[dict[str, Any]]) -> Block:
+    entries = Entries.decoded(pieces)
+    return entries.block(first=int(entries.rows.min()))
+
+
+def _stacked(pieces: list[dict[str, Any]]) -> Block:
+    ids = np.concatenate([np.frombuffer(piece["rows"], np.int32) for piece in pieces])
+    factors = np.concatenate([np.frombuffer(piece["values"], np.float32) for piece in pieces])
+    return dense_block(ids, factors.reshape(len(ids), -1))
