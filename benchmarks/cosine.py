@@ -39,7 +39,7 @@ from sparse_dot_topn import sp_matmul_topn
 from emberline.datasets.manifest import Dataset
 from emberline.numeric.arrays import Float64
 from emberline.sections.cosine import CosineConfig
-from emberline.spark import cosine
+from emberline.spark.cosine import search as cosine_search
 from emberline.spark.scan import Scan
 
 Judge = Callable[[Float64], Figures]
@@ -67,7 +67,7 @@ class Case:
 
 def emberline(case: Case, config: CosineConfig, session: SparkSession, folder: Path) -> Path:
     """Ours: the folder of neighbours."""
-    found = cosine.neighbors(Scan.of(session, case.stored), "item", "user", config)
+    found = cosine_search.neighbors(Scan.of(session, case.stored), "item", "user", config)
     found.write.mode("overwrite").parquet(str(folder))
     return folder
 

@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 
 from emberline.sections.cosine import CosineConfig
 from emberline.spark.biases import Biases
-from emberline.spark.cosine import Grid
-from emberline.spark.neighborhood import deviations
+from emberline.spark.cosine.packing import Grid
+from emberline.spark.cosine.prediction import deviations
 
 Matrix = npt.NDArray[np.float64]
 

@@ -89,7 +89,7 @@ STAGE = Stage(
     "train-cosine",
     "cosine",
     "spark",
-    "emberline.spark.cosine:run",
+    "emberline.spark.cosine.stage:run",
     reads=lambda config: ("ratings",),
     writes=cosine_tables,
 )

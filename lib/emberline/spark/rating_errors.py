@@ -17,8 +17,9 @@ from emberline.cf.metrics import measured
 from emberline.datasets.manifest import Dataset
 from emberline.runs.stage_run import StageRun
 from emberline.sections.cosine import CosineConfig
-from emberline.spark import frames, neighborhood
+from emberline.spark import frames
 from emberline.spark.biases import Biases
+from emberline.spark.cosine import prediction
 
 Row = dict[str, Any]
 Scale = tuple[float, float]
@@ -93,7 +94,7 @@ def _predictions(
             biases.residuals(tables["ratings"]), run, "residuals"
         ).persist()
     for name in neighbors:
-        deviations = neighborhood.deviations(
+        deviations = prediction.deviations(
             pairs, residuals, "item" if name == "item_neighbors" else "user", config
         )
         found[name.replace("_", "-")] = biases.predictions(deviations)

@@ -1,4 +1,4 @@
-"""Ratings predicted from neighbours, for pairs of users and items: see cf/neighborhood.
+"""Ratings predicted from neighbours, for pairs of users and items: see cf/cosine/.
 
 What ratings deviate from their biases by is packed into the blocks that train-cosine makes. Each
 block of targets' rows takes the pairs that want them, and meets every block of the others' columns,
@@ -10,12 +10,12 @@ from typing import Literal
 
 from pyspark.sql import DataFrame
 
-from emberline.cf.cosine import tasks
+from emberline.cf.cosine import prediction
 from emberline.cf.cosine.neighborhood import Rule
 from emberline.cf.cosine.similarity import Damping
 from emberline.cf.entries import PIECES, scatter
 from emberline.sections.cosine import CosineConfig, NeighborRatingsConfig
-from emberline.spark.cosine import Grid, columns_of, pack
+from emberline.spark.cosine.packing import Grid, columns_of, pack
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
 
@@ -46,13 +46,15 @@ def deviations(
     )
     if grid.columns == 1:
         found = cells.mapInArrow(
-            partial(tasks.look_up_and_predict, rule=rule), spark_schema(tasks.DEVIATIONS)
+            partial(prediction.look_up_and_predict, rule=rule), spark_schema(prediction.DEVIATIONS)
         )
     else:
-        rated = cells.mapInArrow(partial(tasks.look_up, rule=rule), spark_schema(tasks.RATED))
+        rated = cells.mapInArrow(
+            partial(prediction.look_up, rule=rule), spark_schema(prediction.RATED)
+        )
         together = rated.repartitionById(grid.rows, "block").sortWithinPartitions("block", "start")
         found = together.mapInArrow(
-            partial(tasks.predict, rule=rule), spark_schema(tasks.DEVIATIONS)
+            partial(prediction.predict, rule=rule), spark_schema(prediction.DEVIATIONS)
         )
     return found.withColumnsRenamed({"target": side, "owner": owner})
 
@@ -67,5 +69,5 @@ def _wanted(pairs: DataFrame, side: Side, owner: Side, blocks: int) -> DataFrame
         partial(scatter, num_blocks=blocks), spark_schema(PIECES)
     )
     return pieces.repartitionById(blocks, "block").mapInArrow(
-        tasks.gather, spark_schema(tasks.PAIRS)
+        prediction.gather, spark_schema(prediction.PAIRS)
     )

@@ -1,0 +1,61 @@
+"""The neighbours of a block's rows among a block's columns, and the best of several blocks'."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from emberline.cf.blocks import rows_of
+from emberline.cf.cosine import similarity as cosine
+from emberline.cf.cosine.compressed import (
+    RIGHT,
+    Batches,
+    Compressed,
+    decoded,
+    encoded,
+    schema_of,
+    unit_rows,
+)
+from emberline.cf.cosine.similarity import Damping, Nearest
+
+CANDIDATES = schema_of(Nearest)
+NEIGHBORS = pa.schema([("row", pa.int32()), ("neighbor", pa.int32()), ("similarity", pa.float32())])
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is looked for; with `one_in` above 1, for that share of the rows, chosen by hash."""
+
+    top_k: int
+    damping: Damping
+    one_in: int
+    seed: int
+
+
+def match(pairs: Batches, search: Search) -> Batches:
+    """The neighbours of a block's rows among a block's columns, whose names begin with RIGHT:
+    pairs of BLOCKS to CANDIDATES.
+    """
+    for pair in rows_of(pairs):
+        rows, columns = decoded(Compressed, pair), decoded(Compressed, pair, RIGHT)
+        left, right = unit_rows(rows, columns)
+        chosen = cosine.in_sample(rows.ids, search.one_in, search.seed)
+        left = left if chosen.all() else left[chosen]
+        found = cosine.nearest(
+            left, right, rows.ids[chosen], columns.ids, search.top_k, search.damping
+        )
+        yield encoded(pair["block"], found)
+
+
+def match_and_merge(pairs: Batches, search: Search) -> Batches:
+    """Both at once, where there is one block of columns: no candidates from elsewhere are to be
+    waited for.
+    """
+    return merge(match(pairs, search), search.top_k)
+
+
+def merge(candidates: Batches, top_k: int) -> Batches:
+    """All CANDIDATES of one block to NEIGHBORS."""
+    parts = [decoded(Nearest, row) for row in rows_of(candidates)]
+    if parts:
+        best = cosine.best(Nearest.joined(parts), top_k)
+        yield pa.record_batch([best.rows, best.neighbors, best.similarities], schema=NEIGHBORS)

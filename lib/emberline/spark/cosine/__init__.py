@@ -1,0 +1,1 @@
+"""Cosine neighbours on Spark; its door is `stage`, the stage train-cosine."""
