@@ -39,7 +39,7 @@ from threadpoolctl import threadpool_limits
 from emberline.datasets import manifest as datasets
 from emberline.numeric.arrays import Float32
 from emberline.sections.als import AlsConfig, RatingFactorsConfig
-from emberline.spark.als import stage as als
+from emberline.spark.als import fit as als_fit
 from emberline.spark.scan import Scan
 
 RANK = 64
@@ -146,7 +146,7 @@ def emberline(case: Case, session: SparkSession) -> Fit:
     shutil.rmtree(folder, ignore_errors=True)
     start = time.perf_counter()
     ratings = Scan.of(session, case.stored)
-    model = als.fit(
+    model = als_fit.fit(
         ratings, config, problem.feedback == "implicit", folder / "work", folder / "scratch"
     )
     seconds = time.perf_counter() - start

@@ -18,9 +18,9 @@ from emberline.cf.als.factors import initial_factors
 from emberline.cf.als.validation import Withheld
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.sections.als import AlsConfig, RatingFactorsConfig
-from emberline.spark.als import stage as als
+from emberline.spark.als import fit as als_fit
 from emberline.spark.als.exchange import Exchange
-from emberline.spark.als.stage import Model
+from emberline.spark.als.fit import Model
 from emberline.spark.scan import Scan
 
 Factors = dict[str, dict[int, np.ndarray]]
@@ -77,7 +77,7 @@ def fit(spark: SparkSession, tmp_path: Path) -> Iterator[Fit]:
         frames = earlier and {
             side: published(spark, side, factors) for side, factors in earlier.items()
         }
-        model = als.fit(
+        model = als_fit.fit(
             Scan(frame_of(spark, ratings, partitions)),
             config,
             implicit,
@@ -218,7 +218,7 @@ def reference(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
     """The default solver's fit, of 3 partitions in 5 blocks, all factors broadcast."""
     folder = tmp_path_factory.mktemp("reference")
     config = AlsConfig(rank=RANK, iterations=4, **HU, blocks=5, exchange="broadcast")
-    model = als.fit(
+    model = als_fit.fit(
         Scan(frame_of(spark, LIKES, 3)), config, True, folder / "work", folder / "scratch"
     )
     return collected(model), model.history, model.final
@@ -503,7 +503,7 @@ def test_what_cannot_be_learnt_from_is_refused(
 def test_a_pair_that_occurs_twice_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     twice = frame_of(spark, LIKES).unionByName(frame_of(spark, {(0, 23): 1.0, (3, 23): 1.0}))
     with pytest.raises(DataError, match=r"2 of [\d,]+ rows repeat a pair"):
-        als.fit(Scan(twice), AlsConfig(), True, tmp_path, tmp_path)
+        als_fit.fit(Scan(twice), AlsConfig(), True, tmp_path, tmp_path)
 
 
 def test_one_rating_alone_and_a_rank_above_all_rows_give_finite_factors(fit: Fit) -> None:

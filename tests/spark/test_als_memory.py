@@ -20,14 +20,14 @@ from pathlib import Path
 from emberline.sections.als import AlsConfig
 from emberline.sections.spark import SparkConfig
 from emberline.spark import session
-from emberline.spark.als import stage as als
+from emberline.spark.als.fit import fit
 from emberline.spark.scan import Scan
 
 folder, exchange = Path(sys.argv[1]), sys.argv[2]
 conf = {"spark.executor.pyspark.memory": sys.argv[4], "spark.executor.cores": "2", "spark.sql.codegen.wholeStage": "false"}
 spark = session.start(SparkConfig(master="local[2]", driver_memory=sys.argv[3], shuffle_partitions=4, conf=conf))
 config = AlsConfig(rank=int(sys.argv[5]), iterations=1, cg_steps=1, exchange=exchange)
-model = als.fit(Scan(spark.read.parquet(str(folder / "ratings"))), config, True, folder / "work", folder / "scratch")
+model = fit(Scan(spark.read.parquet(str(folder / "ratings"))), config, True, folder / "work", folder / "scratch")
 model.factors("user").write.parquet(str(folder / "users"))
 model.factors("item").write.parquet(str(folder / "items"))
 print("loss", model.history[0]["loss"], model.final["loss"], model.exchange.__class__.__name__)

@@ -37,7 +37,7 @@ from emberline.images import tasks as image_tasks
 from emberline.runs.stage_run import StageRun
 from emberline.sections.evaluate import EvaluateConfig
 from emberline.spark import frames, protocols
-from emberline.spark.als import stage as als
+from emberline.spark.als.fold_in import fold_in_items
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
 from emberline.spark.topk import (
@@ -240,7 +240,7 @@ def oracle(run: StageRun, tables: dict[str, DataFrame]) -> DataFrame:
     """
     users, known = tables["user_factors"], run.inputs["user_factors"].manifest.info
     ratings = tables["holdout"].where("cold").join(users.select("user"), "user", "left_semi")
-    return als.fold_in_items(Scan(ratings), users, run.config.als_for_lists, known, run.scratch)
+    return fold_in_items(Scan(ratings), users, run.config.als_for_lists, known, run.scratch)
 
 
 # --------------------------------------------------------------------------------------------------

@@ -1,0 +1,95 @@
+"""Published factors that a fit begins from: this root's of the last run, or another root's."""
+
+import json
+import logging
+
+from pyspark.sql import DataFrame, SparkSession
+
+from emberline.cf.als.packing import SIDES
+from emberline.datasets import manifest as manifests
+from emberline.datasets import storage
+from emberline.datasets.manifest import Dataset
+from emberline.datasets.storage import Location
+from emberline.errors import ConfigError
+from emberline.logs import event
+from emberline.runs.stage_run import StageRun
+from emberline.sections.als import AlsConfig
+from emberline.spark import frames
+from emberline.spark.als.purposes import Purpose
+from emberline.spark.als.training import Row
+
+log = logging.getLogger(__name__)
+
+
+def earlier_factors(
+    run: StageRun, spark: SparkSession, purpose: Purpose
+) -> dict[str, DataFrame] | None:
+    """Published factors to begin from, in this root's indices; None where the config names none, or
+    "previous" has none that fit.
+
+    Raises ConfigError where another root's do not fit, or none do that are to be kept as they are.
+    """
+    config: AlsConfig = run.settings
+    if config.start_from is None:
+        return None
+    if config.start_from == "previous":
+        found = {side: run.previous(table) for side, table in purpose.tables.items()}
+        reason = _why_not(purpose, list(found.values()))
+        if reason and not config.iterations:
+            raise ConfigError(
+                f"als.iterations = 0 keeps the items' earlier factors, but {reason}; train once"
+                " with iterations"
+            )
+        if reason:
+            log.info(event("als_starts_cold", because=reason))
+            return None
+        return {side: frames.read(spark, dataset) for side, dataset in found.items() if dataset}
+    root = storage.locate(config.start_from)
+    return {side: _of_other_root(run, spark, root, side, purpose) for side in SIDES}
+
+
+def _why_not(purpose: Purpose, datasets: list[Dataset | None]) -> str | None:
+    """Why earlier factors cannot be begun from."""
+    known = [dataset.manifest.produced_by for dataset in datasets if dataset]
+    if len(known) < len(datasets):
+        return "there is no earlier run"
+    if len({producer.run_id for producer in known}) > 1:
+        return "the earlier factors are of two runs"
+    wanted, had = _shape(purpose, purpose.config.what()), _shape(purpose, known[0].config)
+    return None if had == wanted else f"they have {_said(had)}, wanted are {_said(wanted)}"
+
+
+def _shape(purpose: Purpose, settings: Row) -> Row:
+    """Of [als], what decides how published factors look."""
+    if purpose.implicit:
+        return {"rank": settings.get("rank")}
+    ratings = settings.get("ratings", {})
+    return {f"ratings.{key}": ratings.get(key) for key in ("rank", "biases")}
+
+
+def _said(settings: Row) -> str:
+    return ", ".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
+
+
+def _of_other_root(
+    run: StageRun, spark: SparkSession, root: Location, side: str, purpose: Purpose
+) -> DataFrame:
+    """Another root's factors, by our indices: an id has another index there."""
+    table = purpose.tables[side]
+    theirs = {name: manifests.load(root, name) for name in (table, f"{side}s")}
+    ours = run.previous(f"{side}s")
+    reason = _why_not(purpose, [theirs[table]])
+    if reason or ours is None:
+        raise ConfigError(
+            f"als.start_from: {root} does not fit: {reason or 'this root has no ids'}; train it"
+            " anew, or remove start_from"
+        )
+    run.continued[f"{root}/{table}"] = theirs[table].manifest.identity()
+    factors, ids = (frames.read(spark, dataset) for dataset in theirs.values())
+    mine = frames.read(spark, ours).select(side, f"{side}_id")
+    return (
+        factors.join(ids.select(side, f"{side}_id"), side)
+        .drop(side)
+        .join(mine, f"{side}_id")
+        .select(side, "factors")
+    )

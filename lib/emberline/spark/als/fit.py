@@ -1,0 +1,211 @@
+"""One fit of alternating least squares: ratings cut into blocks, factors to begin from, iterations."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from emberline.cf.als import factor_rows, publishing, starts
+from emberline.cf.als.objective import Objective
+from emberline.cf.als.packing import SIDES
+from emberline.cf.als.validation import Withheld
+from emberline.datasets.storage import Location
+from emberline.logs import event
+from emberline.sections.als import AlsConfig
+from emberline.spark.als import packing as rating_blocks
+from emberline.spark.als import plan as als_plan
+from emberline.spark.als import validation
+from emberline.spark.als.checkpoint import Checkpoint
+from emberline.spark.als.exchange import Broadcasting, Exchange, Routing
+from emberline.spark.als.packing import RatingBlocks
+from emberline.spark.als.plan import Sizes
+from emberline.spark.als.purposes import objective_of
+from emberline.spark.als.training import Progress, Row, Training
+from emberline.spark.frames import spark_schema
+from emberline.spark.scan import Scan
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a fit came to: both sides' factors, each iteration's row of the history, and the parts
+    of the loss at the end.
+
+    Where nothing was iterated, these are the observed and the unobserved part, of users folded in.
+    `best` is the iteration that was kept, 0 where none was measured; `rank` how long published
+    factors are.
+    """
+
+    exchange: Exchange
+    objective: Objective
+    history: list[Row]
+    final: Row
+    best: int
+    rank: int
+
+    def factors(self, side: str) -> DataFrame:
+        """A row per rated user or item: its index, and its factors as they are published."""
+        return published(self.exchange.blocks(side), side, self.objective)
+
+    def close(self) -> None:
+        """Free the memory that the ratings and the factors take."""
+        self.exchange.close()
+        self.exchange.ratings.frame.unpersist()
+
+
+def published(blocks: DataFrame, side: str, objective: Objective) -> DataFrame:
+    task = partial(publishing.publish, side=side, objective=objective)
+    return blocks.mapInArrow(task, f"{side} int, factors array<float>")
+
+
+def fit(
+    ratings: Scan,
+    config: AlsConfig,
+    implicit: bool,
+    work: Location,
+    scratch: Location,
+    earlier: dict[str, DataFrame] | None = None,
+    progress: Progress = lambda text: None,
+) -> Model:
+    """Factors for ratings (columns user, item and value).
+
+    `work` keeps the state for a next attempt, and `scratch` what only this one needs; `earlier` are
+    published factors to begin from. Raises EmptyDatasetError without ratings, DataError for values
+    that are not finite and for repeated pairs.
+    """
+    checkpoint = Checkpoint(work / "als", config.exchange)
+    cut = prepare(
+        ratings, config, objective_of(config, implicit).width(config.rank), [checkpoint], scratch
+    )
+    return fit_blocks(cut, config, implicit, checkpoint, scratch, earlier, progress)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Ratings as blocks, and what their cut was decided by; `withheld` are those that
+    iterations are measured by.
+    """
+
+    ratings: Scan
+    packed: RatingBlocks
+    sizes: Sizes
+    exchange: str
+    withheld: Withheld | None
+
+
+def prepare(
+    ratings: Scan, config: AlsConfig, width: int, stored: Sequence[Checkpoint], scratch: Location
+) -> Cut:
+    """Cut ratings into blocks, for fits of factors of at most that width, as those that are
+    `stored` go on.
+    """
+    sizes = als_plan.measure(ratings, width)
+    begun = next((checkpoint for checkpoint in stored if checkpoint.blocks), None)
+    plan = als_plan.choose(
+        config,
+        sizes,
+        ratings.frame.sparkSession,
+        *((begun.exchange, begun.blocks) if begun else ()),
+    )
+    log.info(
+        event(
+            "als_plan", ratings=sizes.ratings, users=sizes.users, items=sizes.items, **asdict(plan)
+        )
+    )
+    withheld = (
+        Withheld(config.validation_users / sizes.users, config.seed)
+        if config.validation_users
+        else None
+    )
+    packed = rating_blocks.pack(
+        ratings, plan.blocks, scratch / "packed" if plan.exchange == "shuffle" else None, withheld
+    )
+    return Cut(ratings, packed, sizes, plan.exchange, withheld)
+
+
+def fit_blocks(
+    cut: Cut,
+    config: AlsConfig,
+    implicit: bool,
+    checkpoint: Checkpoint,
+    scratch: Location,
+    earlier: dict[str, DataFrame] | None = None,
+    progress: Progress = lambda text: None,
+) -> Model:
+    """Factors for ratings that are cut already; see `fit`."""
+    objective = replace(
+        objective_of(config, implicit), mean=cut.packed.mean, deviation=cut.packed.deviation
+    )
+    measured = (
+        validation.collect(cut.ratings, cut.withheld, objective, cut.sizes.items)
+        if cut.withheld
+        else None
+    )
+    exchange = exchange_of(cut.exchange, cut.packed, objective.width(config.rank), scratch)
+    training = Training(exchange, objective, config, checkpoint, measured, progress)
+    _begin(training, earlier)
+    final = training.run()
+    return Model(
+        exchange,
+        objective,
+        training.history,
+        final,
+        training.best,
+        config.rank + 2 * objective.biases,
+    )
+
+
+def exchange_of(name: str, packed: RatingBlocks, width: int, scratch: Location) -> Exchange:
+    return Broadcasting(packed, width) if name == "broadcast" else Routing(packed, width, scratch)
+
+
+def _begin(training: Training, earlier: dict[str, DataFrame] | None) -> None:
+    """Where the first iteration starts: where an attempt was killed, or at the answers of users to
+    earlier or to random items.
+
+    That saves iterations beside random users: each of them has seen all of their ratings.
+    """
+    exchange, config, objective = training.exchange, training.config, training.objective
+    ratings = exchange.ratings
+    if training.history:
+        for side in SIDES:
+            exchange.restore(side, training.checkpoint.files(side, len(training.history)))
+        return
+    if earlier:
+        for side in SIDES:
+            exchange.load(side, continued(ratings, side, earlier[side], objective, config.rank))
+    else:
+        task = partial(
+            starts.begin,
+            rank=config.rank,
+            objective=objective,
+            seed=config.seed,
+            nonnegative=config.nonnegative,
+        )
+        exchange.load(
+            "item",
+            ratings.of("item", "ids", "indptr").mapInArrow(task, spark_schema(factor_rows.FACTORS)),
+        )
+    exchange.half_step("user", objective, training.solver)
+
+
+def continued(
+    ratings: RatingBlocks, side: str, earlier: DataFrame, objective: Objective, rank: int
+) -> DataFrame:
+    """FACTORS of the rated rows of a side, from published ones; zeros for those that have none."""
+    before = earlier.select(
+        (F.col(side) % ratings.num_blocks).alias("block"), F.col(side).alias("id"), "factors"
+    )
+    width = objective.width(rank)
+
+    # a partial hides the type hints that applyInArrow needs
+    def join(packed: pa.Table, earlier: pa.Table) -> pa.Table:
+        return starts.continue_from(packed, earlier, side, objective, width)
+
+    both = ratings.of(side, "ids", "indptr").groupBy("block").cogroup(before.groupBy("block"))
+    return both.applyInArrow(join, spark_schema(factor_rows.FACTORS))

@@ -1,0 +1,60 @@
+"""Items folded in: their factors from users' that stay as they are."""
+
+from dataclasses import replace
+
+import numpy as np
+from pyspark.sql import DataFrame
+
+from emberline.cf.als import gramians
+from emberline.cf.als.gramians import Grams
+from emberline.cf.als.solvers import Solver
+from emberline.cf.als.steps import Step
+from emberline.datasets.storage import Location
+from emberline.numeric.arrays import Float64
+from emberline.sections.als import AlsConfig
+from emberline.spark.als import packing as rating_blocks
+from emberline.spark.als import plan as als_plan
+from emberline.spark.als.fit import continued, exchange_of, published
+from emberline.spark.als.purposes import objective_of
+from emberline.spark.als.training import Row
+from emberline.spark.frames import spark_schema
+from emberline.spark.scan import Scan
+
+
+def fold_in_items(
+    ratings: Scan, user_factors: DataFrame, config: AlsConfig, known: Row, scratch: Location
+) -> DataFrame:
+    """Columns item and factors of the items that `ratings` (user, item, value) name, solved exactly
+    from the users'.
+
+    `config` is of the fit that makes lists; `known` has the mean and the deviation of the ratings
+    that the users were fitted to.
+    """
+    objective = replace(
+        objective_of(config, True), mean=known["value_mean"], deviation=known["value_deviation"]
+    )
+    sizes = als_plan.measure(ratings, config.rank)
+    plan = als_plan.choose(config, sizes, ratings.frame.sparkSession)
+    packed = rating_blocks.pack(
+        ratings, plan.blocks, scratch / "packed" if plan.exchange == "shuffle" else None
+    )
+    exchange = exchange_of(plan.exchange, packed, sizes.width, scratch)
+    exchange.load("user", continued(packed, "user", user_factors, objective, config.rank))
+    solver = Solver("cholesky", nonnegative=config.nonnegative)  # from zero, which is far
+    gram = _gramian(user_factors, sizes.width)
+    exchange.solve("item", Step(objective, solver, Grams(gram, gram, user_factors.count(), 0)))
+    return published(exchange.blocks("item"), "item", objective)
+
+
+def _gramian(factors: DataFrame, width: int) -> Float64:
+    """Of published factors without biases; where there are biases, what was not observed weighs
+    nothing.
+    """
+    sums = (
+        factors.select("factors")
+        .mapInArrow(gramians.sum_gramians, spark_schema(gramians.GRAMIANS))
+        .toLocalIterator()
+    )
+    total = sum((np.frombuffer(row["gramian"]) for row in sums), np.zeros(1))
+    side = round(len(total) ** 0.5)
+    return total.reshape(side, side)[:width, :width]
