@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from emberline.cleaning import times
-from emberline.records.parquet import MOMENT
+from emberline.records.arrow_texts import MOMENT
 
 
 def parse(texts: list[str | None], written: str) -> list[datetime | None]:

@@ -26,7 +26,7 @@ from emberline.errors import EmberlineError
 from emberline.images.decode import Shape, UnusablePictureError, decode
 from emberline.records import parquet, text
 from emberline.records.dialect import Dialect
-from emberline.records.parquet import Piece
+from emberline.records.parquet_file import Piece
 
 pytestmark = pytest.mark.faults
 

@@ -20,9 +20,10 @@ import pytest
 
 from emberline.datasets import raw_files
 from emberline.errors import ConfigError, DataError, EmberlineError, SchemaError
-from emberline.records import parquet
+from emberline.records import parquet, parquet_file, parquet_pictures
+from emberline.records.arrow_texts import MOMENT
 from emberline.records.objects import WORDS
-from emberline.records.parquet import MOMENT, Piece
+from emberline.records.parquet_file import Piece
 
 LATIN = pa.array(["José".encode("latin-1"), b"anna", None]).view(pa.binary())
 
@@ -338,7 +339,7 @@ def test_rows_are_counted_against_what_the_footer_said_when_the_tasks_were_made(
 
 
 def test_pieces_of_a_row_group_have_every_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(parquet, "BATCH_ROWS", 7)
     file = written(pa.table({"v": list(range(100))}))
     for edges in ([0, 100], [0, 7, 50, 51, 100], [0, 0, 99, 100]):
         pieces = [Piece(0, 100, low, high) for low, high in itertools.pairwise(edges)]
@@ -359,7 +360,7 @@ def test_a_file_that_vanishes_after_the_tasks_were_made_is_missed(tmp_path: Path
         "start": 0,
         "end": 1,
     }
-    tasks = pa.RecordBatch.from_pylist([task | {"first_row": 0, "bytes": 9}], parquet.TASKS)
+    tasks = pa.RecordBatch.from_pylist([task | {"first_row": 0, "bytes": 9}], parquet_file.TASKS)
     with pytest.raises(DataError, match=r"/a\.parquet cannot be read: .*No such file"):
         list(parquet.read_tasks(iter([tasks]), {"v": "v"}, (), (), raw_files.open_arrow))
 
@@ -390,7 +391,7 @@ def pictures(rng: random.Random) -> tuple[bytes, int]:
 
 def read_pictures(content: bytes) -> int:
     names = ["x", "y", "z"]
-    layout = parquet.picture_layout(io.BytesIO(content), "a", PICTURES, names)
+    layout = parquet_pictures.picture_layout(io.BytesIO(content), "a", PICTURES, names)
     tasks = [
         {
             "uri": "a",
@@ -404,8 +405,10 @@ def read_pictures(content: bytes) -> int:
         }
         for group, rows in enumerate(layout.group_rows)
     ]
-    batch = pa.RecordBatch.from_pylist(tasks, parquet.TASKS)
-    found = parquet.read_pictures(iter([batch]), PICTURES, names, lambda uri: io.BytesIO(content))
+    batch = pa.RecordBatch.from_pylist(tasks, parquet_file.TASKS)
+    found = parquet_pictures.read_pictures(
+        iter([batch]), PICTURES, names, lambda uri: io.BytesIO(content)
+    )
     return sum(rows.num_rows for rows in found)
 
 

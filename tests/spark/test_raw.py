@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from emberline.datasets import listing
 from emberline.errors import ConfigError, DataError, EmberlineError, SchemaError
-from emberline.records.parquet import MOMENT as MARK
+from emberline.records.arrow_texts import MOMENT as MARK
 from emberline.sections.raw import RawConfig
 from emberline.spark.raw import read_raw
 

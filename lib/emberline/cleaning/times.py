@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from emberline.records.parquet import MOMENT as MARK
+from emberline.records.arrow_texts import MOMENT as MARK
 
 UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}  # in microseconds
 MOMENT = pa.timestamp("us", tz="UTC")

@@ -13,7 +13,7 @@ from emberline.datasets import listing, raw_files, storage
 from emberline.datasets.listing import RawFile
 from emberline.errors import DataError, EmberlineError
 from emberline.look import fits
-from emberline.records import heads, objects, parquet, streams, text
+from emberline.records import arrow_texts, heads, objects, parquet, streams, text
 from emberline.records.dialect import Dialect
 
 _START = 1 << 16  # bytes by which an encoding is told
@@ -193,6 +193,6 @@ def kind_of_values(column: pa.Array) -> str:
     """time, number, text or nothing."""
     if column.null_count == len(column):
         return "nothing"
-    if pc.any(pc.starts_with(column, parquet.MOMENT)).as_py() or fits.formats(column):
+    if pc.any(pc.starts_with(column, arrow_texts.MOMENT)).as_py() or fits.formats(column):
         return "time"
     return "number" if fits.number_ways(column) else "text"

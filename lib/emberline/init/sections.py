@@ -15,7 +15,7 @@ from emberline.cleaning.numbers import NumberRules
 from emberline.init import roles
 from emberline.init.inspect import Table, kind_of_values
 from emberline.look import fits
-from emberline.records.parquet import MOMENT
+from emberline.records.arrow_texts import MOMENT
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SCALES = ((1.0, 5.0), (0.5, 5.0), (0.0, 5.0), (1.0, 7.0), (1.0, 10.0), (0.0, 10.0))

@@ -27,7 +27,7 @@ from emberline.images import containers, tasks
 from emberline.images.containers import NotThisFormatError
 from emberline.images.decode import Shape
 from emberline.logs import event
-from emberline.records import parquet
+from emberline.records import parquet_pictures
 from emberline.runs.stage_run import StageRun
 from emberline.sections.images import ImageColumnsConfig, ImagesConfig
 from emberline.spark import frames, ids, row_groups
@@ -338,12 +338,12 @@ def _parquet(
     splits: Sequence[str | None],
 ) -> tuple[DataFrame, Task]:
     """Tasks to read encoded pictures in Parquet, and what makes ENCODED of them. Raises as
-    `parquet.picture_layout`.
+    `parquet_pictures.picture_layout`.
     """
     wanted: dict[str, str | int] = {name: column for name, column in columns if column is not None}
     facts: dict[str, Any] = {"wanted": wanted, "label_names": config.label_names}
-    layouts = row_groups.layouts_of(files, partial(parquet.picture_layout, **facts))
-    read = partial(parquet.read_pictures, opened=raw_files.open_arrow, **facts)
+    layouts = row_groups.layouts_of(files, partial(parquet_pictures.picture_layout, **facts))
+    read = partial(parquet_pictures.read_pictures, opened=raw_files.open_arrow, **facts)
     of_file = {file.relative: split for file, split in zip(files, splits, strict=True) if split}
     complete = partial(
         tasks.complete, splits=of_file, clean=partial(texts.clean, rules=config.text_rules())

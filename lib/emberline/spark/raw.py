@@ -24,7 +24,7 @@ from emberline.datasets.listing import RawFile
 from emberline.datasets.rows import Task, chained
 from emberline.errors import DataError, SchemaError
 from emberline.look.heads import kind_of
-from emberline.records import cuts, heads, objects, parquet, streams, text
+from emberline.records import cuts, heads, objects, parquet, parquet_columns, streams, text
 from emberline.records.dialect import Dialect
 from emberline.records.heads import Layout
 from emberline.sections.raw import RawConfig
@@ -75,7 +75,7 @@ def read_raw(
     `wanted` maps the new name to the input's column name, or to its position from 1 in CSV without
     a header. Files may differ in the order and number of their columns. A list in one of the
     columns `lists` is its words, each behind an objects.WORDS; a moment in a Parquet `timestamp`
-    stands behind a parquet.MOMENT.
+    stands behind a arrow_texts.MOMENT.
 
     Raises DataError for a file that is not what it claims, SchemaError for a missing column.
     """
@@ -96,7 +96,7 @@ def count_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted:
     kind = kind_of(raw, files)
     if kind == "parquet":
         footers = row_groups.layouts_of(
-            files, partial(parquet.layout, wanted=parquet.names_of(wanted))
+            files, partial(parquet.layout, wanted=parquet_columns.names_of(wanted))
         )
         return sum(sum(footer.group_rows) for footer in footers)
     layouts, tasks = _tasks(spark, _heads(files, raw.dialect(kind), wanted))

@@ -15,9 +15,9 @@ from pyspark.sql import DataFrame, SparkSession
 from emberline.datasets import raw_files
 from emberline.datasets.listing import RawFile
 from emberline.datasets.rows import Task
-from emberline.records import parquet
+from emberline.records import parquet, parquet_columns, parquet_file
 from emberline.records.heads import Wanted
-from emberline.records.parquet import Layout
+from emberline.records.parquet_file import Layout
 from emberline.spark.frames import spark_schema
 from emberline.spark.spread import WAVES, spread
 
@@ -31,13 +31,13 @@ _SMALL_PIECE = 4 << 20  # compressed bytes of a row group that are not worth cut
 def texts(
     spark: SparkSession, files: list[RawFile], wanted: Wanted, lists: Collection[str]
 ) -> tuple[DataFrame, Task]:
-    """parquet.TASKS, and what makes source_file, raw, problem, and a text per key of `wanted` of
+    """parquet_file.TASKS, and what makes source_file, raw, problem, and a text per key of `wanted` of
     them, as `parquet.read` does.
 
-    A moment in the column `timestamp` stands behind a parquet.MOMENT. Raises DataError and
+    A moment in the column `timestamp` stands behind a arrow_texts.MOMENT. Raises DataError and
     SchemaError as `parquet.layout`.
     """
-    names = parquet.names_of(wanted)
+    names = parquet_columns.names_of(wanted)
     layouts = layouts_of(files, partial(parquet.layout, wanted=names, lists=tuple(lists)))
     reading = partial(
         parquet.read_tasks,
@@ -63,7 +63,7 @@ def layouts_of(files: list[RawFile], layout: Callable[..., Layout]) -> list[Layo
 def tasks(
     spark: SparkSession, files: list[RawFile], layouts: list[Layout], smallest: int = _SMALL_PIECE
 ) -> DataFrame:
-    """parquet.TASKS, in partitions that cost about the same each.
+    """parquet_file.TASKS, in partitions that cost about the same each.
 
     Where there are fewer row groups than tasks for every core, they are cut into pieces of at least
     so many bytes.
@@ -90,11 +90,11 @@ def tasks(
                 for low, high in pairwise(edges)
             ]
     if not rows:
-        return spark.createDataFrame([], spark_schema(parquet.TASKS))
+        return spark.createDataFrame([], spark_schema(parquet_file.TASKS))
     costs = np.array(
         [
             row["bytes"] * (row["end"] - row["start"]) / max(row["rows"], 1) + _TASK_COST
             for row in rows
         ]
     )
-    return spread(spark, pa.Table.from_pylist(rows, parquet.TASKS), costs)
+    return spread(spark, pa.Table.from_pylist(rows, parquet_file.TASKS), costs)
