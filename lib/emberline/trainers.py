@@ -3,6 +3,7 @@ has written is taken over.
 """
 
 import logging
+from typing import Any
 
 from emberline.datasets import storage
 from emberline.datasets.manifest import Manifest
@@ -16,7 +17,7 @@ WORKER = "emberline.cnn.worker"
 ENVIRONMENT: Environment = {"TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
-def run_by(launcher: Launcher, run: StageRun) -> None:
+def run_by(launcher: Launcher, run: StageRun[Any]) -> None:
     """Have a stage run by the launcher's team.
 
     Raises the error that the stage raised, Preempted where it was asked to stop, WorkerError where
@@ -25,32 +26,33 @@ def run_by(launcher: Launcher, run: StageRun) -> None:
 
     def heard(message: Message) -> None:
         if "progress" in message:
-            run.progress(message["progress"])
+            run.control.progress(message["progress"])
 
     def again() -> None:
-        for name in run.stage.writes(run.config):
-            storage.remove_folder(run.folder(name))
+        for name in run.outputs.promised:
+            storage.remove_folder(run.outputs.folder(name))
 
-    work = Work(run.stage.name, _request(run), heard, run.stopping, again)
+    work = Work(run.stage.name, _request(run), heard, run.control.stopping, again)
     answer = supervise(launcher, work, _limits(run))
-    run.outputs |= {
-        name: Manifest.from_json(content) for name, content in answer["outputs"].items()
-    }
-    run.metrics |= answer["metrics"]
+    run.outputs.take(
+        {name: Manifest.from_json(content) for name, content in answer["outputs"].items()}
+    )
+    run.outputs.measure(**answer["metrics"])
 
 
-def _request(run: StageRun) -> Message:
+def _request(run: StageRun[Any]) -> Message:
     return {
         "stage": run.stage.name,
         "config": run.config.model_dump_json(exclude={"spark"}),
-        "root": str(run.root),
-        "fingerprint": run.fingerprint,
-        "run_id": run.run_id,
+        "root": str(run.outputs.root),
+        "inputs": {name: str(found.folder.parent) for name, found in run.inputs.items()},
+        "fingerprint": run.outputs.produced_by.fingerprint,
+        "run_id": run.outputs.produced_by.run_id,
         "verbosity": logging.getLogger("emberline").getEffectiveLevel(),
     }
 
 
-def _limits(run: StageRun) -> Limits:
+def _limits(run: StageRun[Any]) -> Limits:
     cnn = run.config.cnn
     assert cnn is not None, "the stages that run in trainer processes need a section [cnn]"
     return Limits(

@@ -26,7 +26,9 @@ from emberline.launch import cluster
 from emberline.launch.local import Local
 from emberline.launch.network import PrivateNetwork
 from emberline.runs import runner
-from emberline.runs.stage_run import StageRun, new_run_id
+from emberline.runs.inputs import Inputs
+from emberline.runs.roots import Roots
+from emberline.runs.stage_run import StageRun, begin, new_run_id
 from emberline.sections.config import Config
 
 Publish = Callable[..., None]
@@ -313,11 +315,11 @@ def test_a_trainer_that_dies_each_time_ends_the_run_with_what_happened(
     assert not (root / "cnn" / "manifest.json").exists()
 
 
-def stage_run(pipeline: Path, root: Path, *overrides: str) -> StageRun:
+def stage_run(pipeline: Path, root: Path, *overrides: str) -> StageRun[Any]:
     config: Config = pipelines.load(pipeline, overrides)
     (stage,) = stages.select(config, only="train-cnn")
     inputs = {name: manifests.load(root, name) for name in stage.reads(config)}
-    return StageRun(config, stage, root, inputs, "0" * 64, new_run_id())
+    return begin(config, stage, Roots(root), Inputs(inputs), identity=("0" * 64, new_run_id()))
 
 
 @pytest.mark.faults
@@ -344,7 +346,7 @@ def test_a_port_that_somebody_has_taken_is_given_up_for_another(
         with Local(trainers.WORKER, 2, trainers.ENVIRONMENT, ports) as team:
             trainers.run_by(team, run)
     assert next(tries, "used up") == "used up"
-    assert list(run.outputs) == ["cnn"]
+    assert list(run.outputs.manifests) == ["cnn"]
 
 
 @pytest.mark.faults

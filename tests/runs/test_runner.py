@@ -23,7 +23,7 @@ import pyarrow as pa
 import pytest
 
 import emberline
-from emberline.datasets import inputs
+from emberline.datasets import inputs, listing
 from emberline.datasets import manifest as manifests
 from emberline.datasets.listing import RawFile
 from emberline.datasets.manifest import Manifest
@@ -50,85 +50,85 @@ from emberline.sections.stage import Stage
 LATER = "20990101T000000-00000000"
 
 
-def sow(run: StageRun) -> None:
+def sow(run: StageRun[Any]) -> None:
     _yield(run, "seeds", "wheat.txt", f"{run.settings.num_items} grains")
     _yield(run, "soil", "soil.txt", "black")
-    run.metrics["grains"] = run.settings.num_items
+    run.outputs.measure(grains=run.settings.num_items)
 
 
-def grow(run: StageRun) -> None:
+def grow(run: StageRun[Any]) -> None:
     seeds = run.inputs["seeds"].paths[0].read_text()
     _yield(run, "plants", "plants.txt", f"{seeds}, {run.settings.rank} cm high")
 
 
-def cook(run: StageRun) -> None:
+def cook(run: StageRun[Any]) -> None:
     texts = [run.inputs[name].paths[0].read_text() for name in ("plants", "soil")]
     _yield(run, "meal", "meal.txt", " on ".join(texts))
 
 
-def freeze(run: StageRun) -> None:
+def freeze(run: StageRun[Any]) -> None:
     _leave_half(run)
-    run.metrics["frozen"] = 1
+    run.outputs.measure(frozen=1)
     raise DataError("a frost came")
 
 
-def stumble(run: StageRun) -> None:
+def stumble(run: StageRun[Any]) -> None:
     _leave_half(run)
     raise ZeroDivisionError("the password is hush")
 
 
-def grow_too_large(run: StageRun) -> None:
-    write_file(bytes(2 << 20), run.folder("plants"), "plants.txt")
+def grow_too_large(run: StageRun[Any]) -> None:
+    write_file(bytes(2 << 20), run.outputs.folder("plants"), "plants.txt")
 
 
-def grow_while_the_disk_fills(run: StageRun) -> None:
-    with suppress(OSError), (run.root / "of somebody else").open("wb", buffering=0) as file:
+def grow_while_the_disk_fills(run: StageRun[Any]) -> None:
+    with suppress(OSError), (run.outputs.root / "of somebody else").open("wb", buffering=0) as file:
         while file.write(bytes(4096)):
             pass
     grow_too_large(run)
 
 
-def interrupt(run: StageRun) -> None:
+def interrupt(run: StageRun[Any]) -> None:
     _leave_half(run)
     raise KeyboardInterrupt
 
 
-def forget(run: StageRun) -> None:
+def forget(run: StageRun[Any]) -> None:
     _leave_half(run)
 
 
-def continue_from_checkpoint(run: StageRun) -> None:
+def continue_from_checkpoint(run: StageRun[Any]) -> None:
     """Fails at the first attempt and leaves what the second one needs."""
-    checkpoint = run.work / "step.txt"
+    checkpoint = run.outputs.work / "step.txt"
     if not checkpoint.exists():
-        write_file(b"half grown", run.work, "step.txt")
+        write_file(b"half grown", run.outputs.work, "step.txt")
         raise Preempted("saved")
     _yield(run, "plants", "plants.txt", f"{checkpoint.read_text()}, then ripe")
 
 
-def append(run: StageRun) -> None:
+def append(run: StageRun[Any]) -> None:
     """Adds a line to what the last run wrote."""
-    before = run.previous("plants")
+    before = run.outputs.previous("plants")
     _yield(
         run, "plants", "plants.txt", (before.paths[0].read_text() if before else "") + "one more\n"
     )
 
 
-def copy_status(run: StageRun) -> None:
-    _yield(run, "plants", "plants.txt", (run.root / "_status" / "grow.json").read_text())
+def copy_status(run: StageRun[Any]) -> None:
+    _yield(run, "plants", "plants.txt", (run.outputs.root / "_status" / "grow.json").read_text())
 
 
-def grow_slowly(run: StageRun) -> None:
-    run.progress("half grown")
+def grow_slowly(run: StageRun[Any]) -> None:
+    run.control.progress("half grown")
     grow(run)
 
 
-def count_raw(run: StageRun) -> None:
-    _yield(run, "plants", "plants.txt", str(len(run.raw_files(run.settings.path))))
+def count_raw(run: StageRun[Any]) -> None:
+    _yield(run, "plants", "plants.txt", str(len(run.inputs.files(run.settings.path))))
 
 
-def read_raw(run: StageRun) -> None:
-    files = run.raw_files(run.settings.path)
+def read_raw(run: StageRun[Any]) -> None:
+    files = run.inputs.files(run.settings.path)
     _yield(
         run,
         "plants",
@@ -137,29 +137,29 @@ def read_raw(run: StageRun) -> None:
     )
 
 
-def read_raw_while_a_file_arrives(run: StageRun) -> None:
+def read_raw_while_a_file_arrives(run: StageRun[Any]) -> None:
     write_file(b"late", Path(run.settings.path), "late.csv")
     read_raw(run)
 
 
-def write_users(run: StageRun) -> None:
+def write_users(run: StageRun[Any]) -> None:
     tables = [pa.table({"user": [n], "user_id": [f"u{n}"]}, schema=USERS) for n in range(2)]
     parts = [
-        write_part([table], run.folder("users"), f"part-{n:05d}", USERS)
+        write_part([table], run.outputs.folder("users"), f"part-{n:05d}", USERS)
         for n, table in enumerate(tables)
     ]
-    run.add("users", parts, rank=7, seed=3, dropped={"empty": 2})
-    assert run.written("users").paths[0].is_file()
-    assert not manifests.exists(run.root, "users")
+    run.outputs.add("users", parts, rank=7, seed=3, dropped={"empty": 2})
+    assert run.outputs.written("users").paths[0].is_file()
+    assert not manifests.exists(run.outputs.root, "users")
 
 
-def _yield(run: StageRun, name: str, file: str, text: str) -> None:
-    run.add(name, [write_file(text.encode(), run.folder(name), file)])
+def _yield(run: StageRun[Any], name: str, file: str, text: str) -> None:
+    run.outputs.add(name, [write_file(text.encode(), run.outputs.folder(name), file)])
 
 
-def _leave_half(run: StageRun) -> None:
-    write_file(b"half", run.scratch, "temporary.txt")
-    write_file(b"half", run.folder("plants"), "plants.txt")
+def _leave_half(run: StageRun[Any]) -> None:
+    write_file(b"half", run.outputs.scratch, "temporary.txt")
+    write_file(b"half", run.outputs.folder("plants"), "plants.txt")
 
 
 def _stage(
@@ -865,6 +865,48 @@ def test_a_raw_file_that_arrives_during_a_run_belongs_to_the_next(
     assert _text(root, "plants") == "a.csv=a.csv"
     assert _run(root, READ_RAW, config=config)["read"] == ("run", "1 file is new: late.csv")
     assert _text(root, "plants") == "a.csv=a.csv late.csv=late"
+
+
+class Courier:
+    """Brings a raw file as soon as a stage's turn has come, which is after it was decided on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def started(self, decision: Decision, position: int, total: int) -> None:
+        write_file(b"late", self._folder, "late.csv")
+
+    def progressed(self, text: str) -> None: ...
+    def finished(self, outcome: Outcome, position: int, total: int) -> None: ...
+
+
+def test_a_raw_file_that_arrives_after_the_decision_is_not_read(root: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    write_file(b"a.csv", raw, "a.csv")
+    config = _raw_config(raw)
+    _run(root, READ_RAW, config=config)
+    (raw / "a.csv").write_text("A.csv")
+    (outcome,) = runner.run(config, root, [READ_RAW], Courier(raw))
+    assert (outcome.reason, _text(root, "plants")) == ("a.csv changed", "a.csv=A.csv")
+    assert _run(root, READ_RAW, config=config)["read"] == ("run", "1 file is new: late.csv")
+    assert _text(root, "plants") == "a.csv=A.csv late.csv=late"
+
+
+def test_raw_files_are_listed_once_a_run(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_file(b"a", tmp_path / "raw", "a.csv")
+    config, survey, listed = _raw_config(tmp_path / "raw"), listing.survey, []
+
+    def counted(uri: str, *places: Any) -> listing.Listing:
+        listed.append(uri)
+        return survey(uri, *places)
+
+    monkeypatch.setattr(listing, "survey", counted)
+    for action in ("run", "skip"):
+        (outcome,) = runner.run(config, root, [READ_RAW])
+        assert (outcome.action, listed) == (action, [f"{tmp_path}/raw"])
+        listed.clear()
 
 
 def test_raw_files_that_only_moved_rerun_nothing(root: Path, tmp_path: Path) -> None:

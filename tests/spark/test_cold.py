@@ -22,7 +22,9 @@ from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
 from emberline.errors import EmptyDatasetError
 from emberline.runs import runner
-from emberline.runs.stage_run import StageRun
+from emberline.runs.inputs import Inputs as RunInputs
+from emberline.runs.roots import Roots
+from emberline.runs.stage_run import begin
 from emberline.sections.config import Config
 from emberline.spark import cold
 from emberline.spark.cold import metric_rows, neighbor_means, oracle, ranks_of, regressions
@@ -425,14 +427,8 @@ def test_the_oracle_solves_the_whole_normal_equations(spark: SparkSession, confi
         ProducedBy("train-als", "", ""),
         info={"value_mean": 2.0, "value_deviation": 1.5},
     )
-    run = StageRun(
-        config,
-        stages.select(config)[0],
-        Path("unused"),
-        {"user_factors": Dataset(Path("unused"), trained)},
-        "",
-        "",
-    )
+    inputs = RunInputs({"user_factors": Dataset(Path("unused"), trained)})
+    run = begin(config, stages.select(config)[0], Roots(Path("unused")), inputs)
     warm = {"user": 0, "item": 1, "value": 3.0, "cold": False}
     holdout = spark.createDataFrame([*HELD, warm], "user int, item int, value float, cold boolean")
     found = oracle(

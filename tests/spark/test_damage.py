@@ -13,7 +13,9 @@ from pyspark.sql import SparkSession
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError, ManifestError
-from emberline.runs.stage_run import StageRun
+from emberline.runs.inputs import Inputs
+from emberline.runs.roots import Roots
+from emberline.runs.stage_run import StageRun, begin
 from emberline.sections.config import Config
 from emberline.spark import frames, session
 from emberline.spark.session import Engine
@@ -40,7 +42,7 @@ def recommendations(publish: Publish, root: Path, monkeypatch: pytest.MonkeyPatc
     return manifests.load(root, "recommendations")
 
 
-def reading(run: StageRun, spark: SparkSession) -> None:
+def reading(run: StageRun[Any], spark: SparkSession) -> None:
     """A stage that reads its input."""
     frames.read(spark, run.inputs["recommendations"]).toArrow()
 
@@ -54,9 +56,8 @@ def read(
 
     def read_dataset(dataset: Dataset) -> None:
         with Engine(Config()) as engine:
-            engine.call(
-                StageRun(Config(), STAGES[-1], root, {dataset.name: dataset}, "0" * 64, "run")
-            )
+            config = Config.model_validate({"report": {}})
+            engine.call(begin(config, STAGES[-1], Roots(root), Inputs({dataset.name: dataset})))
 
     return read_dataset
 

@@ -16,7 +16,9 @@ from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.errors import EmptyDatasetError
 from emberline.runs import runner
-from emberline.runs.stage_run import StageRun
+from emberline.runs.inputs import Inputs
+from emberline.runs.roots import Roots
+from emberline.runs.stage_run import begin
 from emberline.sections.config import Config
 from emberline.sections.ratings import RatingsConfig
 from emberline.spark.evaluate import _protocol
@@ -249,11 +251,8 @@ def protocol_hash(
     publish(root, "prepare-ratings", "holdout", [], config=cleaned, protocol=holdout)
     config = Config.model_validate(sections)
     (stage,) = stages.select(config, "evaluate")
-    return str(
-        _protocol(
-            StageRun(config, stage, root, {"holdout": manifests.load(root, "holdout")}, "", "")
-        )["hash"]
-    )
+    inputs = Inputs({"holdout": manifests.load(root, "holdout")})
+    return str(_protocol(begin(config, stage, Roots(root), inputs))["hash"])
 
 
 def test_the_protocols_hash_changes_with_the_protocol_only(

@@ -18,7 +18,9 @@ from emberline.datasets import manifest as manifests
 from emberline.datasets.parts import PARTITION, write_parts
 from emberline.datasets.schema import ITEM_FACTORS, RATINGS, TABLES
 from emberline.errors import SchemaError
-from emberline.runs.stage_run import StageRun
+from emberline.runs.inputs import Inputs
+from emberline.runs.roots import Roots
+from emberline.runs.stage_run import StageRun, begin
 from emberline.sections.config import Config
 from emberline.spark import frames
 
@@ -33,17 +35,12 @@ ROWS = [
 ]
 
 
-def _stage_run(root: Path) -> StageRun:
+def _stage_run(root: Path) -> StageRun[Any]:
     ratings = {"path": "in.csv", "columns": {"user_id": "u", "item_id": "i"}, "value": "one"}
     config = Config.model_validate({"ratings": ratings, "als": {}})
-    return StageRun(
-        config,
-        stages.select(config, "prepare-ratings")[0],
-        root,
-        {},
-        "0" * 64,
-        "20200101T000000-00000000",
-    )
+    (stage,) = stages.select(config, "prepare-ratings")
+    identity = ("0" * 64, "20200101T000000-00000000")
+    return begin(config, stage, Roots(root), Inputs(), identity=identity)
 
 
 def _read_parts(dataset: manifests.Dataset) -> pa.Table:
@@ -125,7 +122,7 @@ def test_a_written_frame_is_a_dataset_once_its_manifest_is_committed(
     run = _stage_run(tmp_path)
     written = frames.write(ratings, run, "ratings")
     assert not manifests.exists(tmp_path, "ratings")
-    manifests.commit(tmp_path, run.outputs["ratings"])
+    manifests.commit(tmp_path, run.outputs.manifests["ratings"])
     committed = manifests.load(tmp_path, "ratings")
     damage.verify(committed)
     assert committed == written
@@ -145,7 +142,7 @@ def test_parts_follow_the_order_of_partitions_and_hold_many_batches(
 
 def test_what_a_repeated_task_had_written_is_removed(ratings: DataFrame, tmp_path: Path) -> None:
     run = _stage_run(tmp_path)
-    folder = run.folder("ratings")
+    folder = run.outputs.folder("ratings")
     rows = pa.table([[value] for value in ROWS[0]], RATINGS)
     attempt = rows.add_column(0, pa.field(PARTITION, pa.int32()), [pa.array([0], pa.int32())])
     assert list(write_parts(iter(attempt.to_batches()), str(folder), RATINGS))
@@ -168,7 +165,7 @@ def test_empty_partitions_leave_no_part_and_an_empty_frame_is_a_dataset(
     assert [tuple(row) for row in frames.read(spark, few).collect()] == [(7, "u7")]
     run = _stage_run(tmp_path / "none")
     none = frames.write(users.where("user > 99"), run, "users")
-    manifests.commit(tmp_path / "none", run.outputs["users"])
+    manifests.commit(tmp_path / "none", run.outputs.manifests["users"])
     assert manifests.load(tmp_path / "none", "users").rows == 0
     assert frames.read(spark, none).collect() == []
     assert frames.read(spark, none).dtypes == [("user", "int"), ("user_id", "string")]
@@ -247,7 +244,7 @@ def test_a_checkpoint_lies_in_the_runs_scratch_folder_and_is_not_computed_again(
     random = frames.checkpoint(ratings.withColumn("draw", F.expr("uuid()")), run, "drawn")
     assert sorted(random.collect()) == sorted(random.collect())
     assert random.schema.names == [*ratings.schema.names, "draw"]
-    assert [path.name.split("-")[0] for path in run.scratch.iterdir()] == ["drawn"]
+    assert [path.name.split("-")[0] for path in run.outputs.scratch.iterdir()] == ["drawn"]
 
 
 def test_executors_that_write_parts_load_no_tensorflow_no_pydantic_and_no_stage(

@@ -6,7 +6,7 @@ This side imports no TensorFlow: neither planning, nor Spark's driver, nor its w
 
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from emberline import trainers
 from emberline.launch.local import Local
@@ -31,7 +31,7 @@ class Engine:
     ) -> None:
         self._shared.kill()
 
-    def call(self, run: StageRun) -> None:
+    def call(self, run: StageRun[Any]) -> None:
         """Run one stage's function there. Raises the error that it raised, WorkerError where
         its processes failed too often.
         """
@@ -39,6 +39,8 @@ class Engine:
         if workers == 1:
             trainers.run_by(self._shared, run)
             return
-        is_apart = isinstance(run.root, Path)  # whose shards are read without any network
+        # what is here is read and written without any network
+        places = [run.outputs.root, *(dataset.folder for dataset in run.inputs.values())]
+        is_apart = all(isinstance(place, Path) for place in places)
         with Local(trainers.WORKER, workers, trainers.ENVIRONMENT, is_apart=is_apart) as team:
             trainers.run_by(team, run)

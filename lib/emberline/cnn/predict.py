@@ -30,9 +30,9 @@ from emberline.sections.predict import PredictConfig
 _TOP = 5
 
 
-def run(run: StageRun) -> None:
+def run(run: StageRun[PredictConfig]) -> None:
     """Load the model, read every shard once, and write both tables."""
-    config: PredictConfig = run.settings
+    config = run.settings
     model = with_embedding(load_model(run.inputs[CNN.name]))
     shards = Shards(run.inputs["shards_all"])
     _check_shape(model, shards)
@@ -49,14 +49,14 @@ def run(run: StageRun) -> None:
             tables[name].append(to_table(items, outputs))
             tables["embeddings"].append(_lists(items, embedding, "embeddings"))
             done += len(group)
-            run.progress(f"{done:,} of {len(shards):,} pictures")
+            run.control.progress(f"{done:,} of {len(shards):,} pictures")
         for table, found in tables.items():
             parts[table].append(
-                write_part(found, run.folder(table), f"part-{number:05d}", TABLES[table])
+                write_part(found, run.outputs.folder(table), f"part-{number:05d}", TABLES[table])
             )
     classes = {"classes": info["classes"]} if "classes" in info else {}
-    run.add(name, parts[name], rank=run.inputs[CNN.name].manifest.rank, **classes)
-    run.add("embeddings", parts["embeddings"])
+    run.outputs.add(name, parts[name], rank=run.inputs[CNN.name].manifest.rank, **classes)
+    run.outputs.add("embeddings", parts["embeddings"])
 
 
 def load_model(cnn: Dataset) -> keras.Model:

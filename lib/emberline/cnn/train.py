@@ -41,17 +41,17 @@ MODEL_FILE = "model.keras"
 _PROGRESS_STEPS = 20
 
 
-def run(run: StageRun) -> None:
+def run(run: StageRun[CnnConfig]) -> None:
     """Train on `shards_train`, choose by `shards_val`, and write the artifact `cnn`.
 
     With several workers, this runs in each of them; the chief alone saves and writes.
     """
-    config: CnnConfig = run.settings
+    config = run.settings
     strategy = make_strategy(config.replicas, config.deterministic, config.workers)
     train, val = (Shards(run.inputs[name]) for name in ("shards_train", "shards_val"))
     if config.verify:
         for number, shards in enumerate((train, val)):
-            run.at("checking", number)
+            run.control.at("checking", number)
             shards.check(slice(rank_of(strategy), None, config.workers))
     with closing(Training(run, config, strategy, train, val)) as training:
         training.resume()
@@ -96,7 +96,12 @@ class Training:
     """Model, data and progress of one training. `step` counts within the epoch, from 0."""
 
     def __init__(
-        self, run: StageRun, config: CnnConfig, strategy: Strategy, train: Shards, val: Shards
+        self,
+        run: StageRun[CnnConfig],
+        config: CnnConfig,
+        strategy: Strategy,
+        train: Shards,
+        val: Shards,
     ) -> None:
         info = train.dataset.manifest.info
         self._run, self._config, self._val, self.task = run, config, val, info["task"]
@@ -118,7 +123,7 @@ class Training:
         self.progress = Progress()
         self.best: list[Any] = []
         self._reading: Ahead[list[Batch]] | None = None
-        self._folder = run.work / "checkpoints"
+        self._folder = run.outputs.work / "checkpoints"
         self._local = tempfile.TemporaryDirectory()
         self._events = (
             tf.summary.create_file_writer(str(self.events_folder))
@@ -137,7 +142,7 @@ class Training:
         """Where TensorBoard's summaries are while training goes on: with the checkpoints, where
         TensorFlow can write there.
         """
-        work = self._run.work
+        work = self._run.outputs.work
         return (work if isinstance(work, Path) else Path(self._local.name)) / "tensorboard"
 
     @property
@@ -195,11 +200,11 @@ class Training:
         """The batches, saying before each whether it is waited for or computed."""
         first = self.progress.epoch * self._steps + self.progress.step
         for number in itertools.count():
-            self._run.at("reading", first + number)
+            self._run.control.at("reading", first + number)
             batch = next(batches, None)
             if batch is None:
                 return
-            self._run.at("step", first + number)
+            self._run.control.at("step", first + number)
             yield batch
 
     def _some_steps(self, batches: Iterator[list[Batch]]) -> bool:
@@ -216,7 +221,7 @@ class Training:
         )
         try:
             done = self.trainer.train(
-                self._announced(batches), until - progress.step, self._run.stopping
+                self._announced(batches), until - progress.step, self._run.control.stopping
             )
         except NotFiniteError as error:
             raise self._not_finite(error) from None
@@ -272,7 +277,7 @@ class Training:
         sums = np.zeros(2)
         numbers = range(self.trainer.rank, len(self._val.group_rows), self.trainer.workers)
         for number, rows in zip(numbers, self._val.groups(numbers), strict=True):
-            self._run.at("measuring", number)
+            self._run.control.at("measuring", number)
             sums += self.trainer.measure(rows.pixels, self._target_of(rows.targets))
         loss, correct = (self.trainer.total(sums) / len(self._val)).tolist()
         return {"val_loss": loss} | ({"val_accuracy": correct} if self.task == "class" else {})
@@ -291,7 +296,7 @@ class Training:
             / max(rate, 1e-9)
         )
         epoch = min(progress.epoch + 1, self._config.epochs)
-        self._run.progress(
+        self._run.control.progress(
             f"epoch {epoch}/{self._config.epochs}, loss"
             f" {progress.loss_sum / max(progress.weight_sum, 1):.4f}, {rate:,.0f} images/s,"
             f" {int(left) // 60}:{int(left) % 60:02d} left"
@@ -331,8 +336,8 @@ class Training:
         return with_frozen_layer(self.trainer.model, components.back, components.mean)
 
 
-def _export(run: StageRun, training: Training) -> None:
-    config: CnnConfig = run.settings
+def _export(run: StageRun[CnnConfig], training: Training) -> None:
+    config = run.settings
     progress = training.progress
     best = next(row for row in progress.history if row["epoch"] == progress.best_epoch)
     facts = {
@@ -345,7 +350,7 @@ def _export(run: StageRun, training: Training) -> None:
     facts |= {
         name: info[name] for name in ("height", "width", "channels", "classes") if name in info
     }
-    folder = run.folder(CNN.name)
+    folder = run.outputs.folder(CNN.name)
     parts = [
         write_file(_saved(training.exported()), folder, MODEL_FILE),
         write_file(json.dumps(facts, indent=1).encode(), folder, "history.json"),
@@ -354,10 +359,10 @@ def _export(run: StageRun, training: Training) -> None:
             for file in sorted(training.events_folder.iterdir())
         ),
     ]
-    run.add(
+    run.outputs.add(
         CNN.name, parts, rank=run.inputs["shards_train"].manifest.rank, seed=config.seed, **facts
     )
-    run.metrics |= {"training": {"epochs": progress.epoch, **best}}
+    run.outputs.measure(training={"epochs": progress.epoch, **best})
 
 
 def _first(names: list[str]) -> str:

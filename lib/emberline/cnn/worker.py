@@ -17,7 +17,9 @@ from emberline.errors import EmberlineError, WorkerError
 from emberline.launch import memory
 from emberline.launch.child import Requests, error_message
 from emberline.runs import package
-from emberline.runs.stage_run import StageRun
+from emberline.runs.inputs import Inputs
+from emberline.runs.roots import Roots
+from emberline.runs.stage_run import Control, StageRun, begin
 from emberline.sections.config import Config
 from emberline.stages import STAGES
 
@@ -41,8 +43,8 @@ def _answer(request: dict[str, Any], requests: Requests) -> None:
         logs.configure(request["verbosity"])
         run = _stage_run(request, requests)
         package.resolve(run.stage.target)(run)
-        outputs = {name: asdict(manifest) for name, manifest in run.outputs.items()}
-        requests.send(done=True, outputs=outputs, metrics=run.metrics)
+        outputs = {name: asdict(manifest) for name, manifest in run.outputs.manifests.items()}
+        requests.send(done=True, outputs=outputs, metrics=run.outputs.metrics)
     except EmberlineError as error:
         requests.send(done=True, error=error_message(error))
     except Exception as error:
@@ -78,23 +80,18 @@ def _wait_for_the_end(error: Exception, requests: Requests) -> NoReturn:
         threading.Event().wait()
 
 
-def _stage_run(request: dict[str, Any], requests: Requests) -> StageRun:
+def _stage_run(request: dict[str, Any], requests: Requests) -> StageRun[Any]:
     config = Config.model_validate_json(request["config"])
     stage = next(stage for stage in STAGES if stage.name == request["stage"])
-    root = storage.locate(request["root"])
-    inputs = {name: manifests.load(root, name) for name in stage.reads(config)}
-    manifests.check_same_run(inputs.values())
-    return StageRun(
-        config,
-        stage,
-        root,
-        inputs,
-        request["fingerprint"],
-        request["run_id"],
-        progress=lambda text: requests.send(progress=text),
-        stopping=requests.stopping,
-        at=requests.at,
-    )
+    datasets = {
+        name: manifests.load(storage.locate(place), name)
+        for name, place in request["inputs"].items()
+    }
+    manifests.check_same_run(datasets.values())
+    control = Control(lambda text: requests.send(progress=text), requests.stopping, requests.at)
+    identity = (request["fingerprint"], request["run_id"])
+    roots = Roots(storage.locate(request["root"]))
+    return begin(config, stage, roots, Inputs(datasets), control, identity)
 
 
 if __name__ == "__main__":

@@ -83,37 +83,41 @@ class Content:
         return [section for section, content in every.items() if content]
 
 
-def run(run: StageRun) -> None:
+def run(run: StageRun[ReportConfig]) -> None:
     """Gather, render, and write `report.html`; once it is committed, also where it can be found
     without its run's id.
     """
-    config: ReportConfig = run.settings
+    config = run.settings
     now, last = _figures(run)
     page = render(gather(run, config, last)).encode()
-    part = write_file(page, run.folder("report"), FILE)
-    run.add("report", [part], seed=config.seed, figures=now, before=last)
-    run.committed = lambda: storage.replace_file(stable_path(run.root), page)
+    part = write_file(page, run.outputs.folder("report"), FILE)
+    run.outputs.add("report", [part], seed=config.seed, figures=now, before=last)
+    run.outputs.after_commit.append(
+        lambda: storage.replace_file(stable_path(run.outputs.root), page)
+    )
 
 
-def _figures(run: StageRun) -> tuple[earlier.Figures | None, earlier.Figures | None]:
+def _figures(run: StageRun[ReportConfig]) -> tuple[earlier.Figures | None, earlier.Figures | None]:
     """This run's figures, and those of the evaluation before it."""
     if "metrics" not in run.inputs:
         return None, None
     now = earlier.figures(run.inputs["metrics"], reports_of(run.inputs["metrics"]))
-    return now, earlier.before(run.root, now)
+    return now, earlier.before(run.outputs.root, now)
 
 
-def gather(run: StageRun, config: ReportConfig, last: earlier.Figures | None = None) -> Content:
+def gather(
+    run: StageRun[ReportConfig], config: ReportConfig, last: earlier.Figures | None = None
+) -> Content:
     """What there is to say of the run's inputs; `last` has the figures of the evaluation before."""
     inputs = run.inputs
     reports = reports_of(inputs["metrics"]) if "metrics" in inputs else {}
-    runs = made.made(run.root, run.config)
+    runs = made.made(run.outputs.root, run.config)
     return Content(
         title=config.title,
-        root=run.root.name,
+        root=run.outputs.root.name,
         is_generated=lineage.is_generated(inputs),
         began=moment(max(started(one.run_id) for one in runs)),
-        took=made.total(runs, run.root),
+        took=made.total(runs, run.outputs.root),
         sizes=[(label, inputs[name].rows) for name, label in _SIZES.items() if name in inputs],
         gains=measures.gains(reports),
         losses=measures.losses(reports),

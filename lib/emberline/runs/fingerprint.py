@@ -2,42 +2,37 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emberline.datasets.listing import RawFile
-from emberline.datasets.manifest import Dataset, ProducedBy
+from emberline.datasets.manifest import ProducedBy
+from emberline.runs.inputs import Inputs
 from emberline.runs.package import code_hash
 from emberline.sections.config import Config
 from emberline.sections.stage import Stage
 
 
-def fingerprint_of(
-    config: Config, stage: Stage, inputs: dict[str, Dataset], raw: Mapping[str, Sequence[RawFile]]
-) -> str:
+def fingerprint_of(config: Config, stage: Stage, inputs: Inputs) -> str:
     """sha256 of all that decides the stage's result."""
     content = {
         "stage": stage.name,
         "config": stage.settings(config).what(),
-        "inputs": {name: dataset.manifest.identity() for name, dataset in inputs.items()},
-        "raw": [_raw_identity(path, raw) for path in stage.raw(config)],
+        "inputs": inputs.identities(),
+        "raw": [_raw_identity(path, inputs) for path in stage.raw(config)],
         "code": code_hash(),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _raw_identity(path: str, raw: Mapping[str, Sequence[RawFile]]) -> list[Any]:
+def _raw_identity(path: str, inputs: Inputs) -> list[Any]:
     """What a stage knows of its raw files before it reads them; of an artifact's, which they
     are: the rest is its identity.
     """
-    return (
-        [[file.relative, file.size, file.modified] for file in raw[path]] if path in raw else [path]
-    )
+    if path not in inputs.raw:
+        return [path]
+    return [[file.relative, file.size, file.modified] for file in inputs.raw[path].files]
 
 
-def what_changed(
-    config: Config, stage: Stage, inputs: dict[str, Dataset], before: ProducedBy
-) -> list[str]:
+def what_changed(config: Config, stage: Stage, inputs: Inputs, before: ProducedBy) -> list[str]:
     """The settings, inputs and code that are not those of the stage's last run."""
     now = _flatten(stage.settings(config).what(), stage.section)
     then = _flatten(before.config, stage.section)
@@ -48,8 +43,8 @@ def what_changed(
     ]
     changes += [
         f"{name} is new"
-        for name, dataset in inputs.items()
-        if before.inputs.get(name) != dataset.manifest.identity()
+        for name, identity in inputs.identities().items()
+        if before.inputs.get(name) != identity
     ]
     if before.code != code_hash():
         changes.append("emberline's code changed")

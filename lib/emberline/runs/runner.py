@@ -2,14 +2,14 @@
 and reported.
 
 A stage is a function `run(stage_run, ...)` named in the table of `emberline.stages`; it writes
-parts and calls `StageRun.add`; the runner commits all of the stage's manifests, under one run_id,
+parts and calls `Outputs.add`; the runner commits all of the stage's manifests, under one run_id,
 after the function has returned.
 """
 
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -19,20 +19,19 @@ from emberline.datasets import disk, lock, storage
 from emberline.datasets import inputs as raw_inputs
 from emberline.datasets import manifest as manifests
 from emberline.datasets.inputs import Digests
-from emberline.datasets.listing import Listing
 from emberline.datasets.lock import Lock
-from emberline.datasets.manifest import Dataset
+from emberline.datasets.manifest import Manifest
 from emberline.datasets.prune import WORK
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, EmberlineError, Preempted
 from emberline.launch.stop import Stop
 from emberline.logs import event
-from emberline.look import examine
 from emberline.runs import status as statuses
-from emberline.runs.fingerprint import fingerprint_of
+from emberline.runs.inputs import Inputs
 from emberline.runs.package import resolve
-from emberline.runs.plan import Decision, decide, list_raw, open_inputs, plan, raw_files
-from emberline.runs.stage_run import StageRun, new_run_id
+from emberline.runs.plan import Decision, Raw, check_raw, decide, decisions, list_raw, open_inputs
+from emberline.runs.roots import Roots
+from emberline.runs.stage_run import Control, StageRun, begin, new_run_id
 from emberline.runs.status import Status
 from emberline.sections.config import Config
 from emberline.sections.stage import Stage
@@ -51,7 +50,7 @@ class Engine(AbstractContextManager["Engine"], Protocol):
     that has the framework.
     """
 
-    def call(self, run: "StageRun") -> None: ...
+    def call(self, run: StageRun[Any]) -> None: ...
 
 
 class PythonEngine(nullcontext["PythonEngine"]):
@@ -60,7 +59,7 @@ class PythonEngine(nullcontext["PythonEngine"]):
     def __init__(self, config: Config) -> None:
         super().__init__(self)
 
-    def call(self, run: "StageRun") -> None:
+    def call(self, run: StageRun[Any]) -> None:
         resolve(run.stage.target)(run)
 
 
@@ -86,6 +85,23 @@ class Listener(Protocol):
     def finished(self, outcome: Outcome, position: int, total: int) -> None: ...
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """What all stages of one run have in common."""
+
+    config: Config
+    roots: Roots
+    engine: Callable[[str], Engine]
+    held: Lock
+    stop: Stop
+    force: bool
+    listener: Listener | None
+
+    def control(self) -> Control:
+        progress = self.listener.progressed if self.listener else lambda text: None
+        return Control(progress, lambda: self.stop.requested)
+
+
 def run(
     config: Config,
     root: Location,
@@ -93,67 +109,80 @@ def run(
     listener: Listener | None = None,
     force: bool = False,
     stop: Stop | None = None,
+    base: Location | None = None,
 ) -> list[Outcome]:
     """Run the stages that are not up to date, in order, in one session per engine, while nobody
-    else does so in this root.
+    else does so in this root. What the root lacks is read from its base.
 
     Raises ConfigError and DataError before the first stage where a link stands in the root's place
     for something that is written, or any one's raw files are not there, Preempted where `stop` was
     requested while a stage ran.
     """
-    outcomes = []
-    stop = stop or Stop()
+    roots = Roots(root, base)
+    roots.check()
     with ExitStack() as stack:
         stack.enter_context(disk.explained(root))
         held = stack.enter_context(lock.hold(root))
         engine = functools.cache(lambda name: stack.enter_context(resolve(ENGINES[name])(config)))
-        progress = listener.progressed if listener else lambda text: None
+        shared = _Shared(config, roots, engine, held, stop or Stop(), force, listener)
         storage.refuse_links(root, *_written_places(config, root, stages))
         for stage in stages:
             statuses.settle(root, stage.name)
-        for stage in stages:  # hours may pass until the last one looks for its files
-            with _failure_in_status(config, root, stage):
-                examine.check(config, stage, raw_files(config, root, stage))
-        _check_tensorflow(config, root, stages, force)
-        for position, stage in enumerate(stages, start=1):
-            with _failure_in_status(config, root, stage):
-                if stop.requested:
-                    raise _stopped(stage)
-                inputs = open_inputs(config, root, stage)
-                decision = decide(config, root, stage, inputs, force, notes=True)
-            if listener:
-                listener.started(decision, position, len(stages))
-            began = time.monotonic()
-            if decision.action == "skip":
-                finished = _skip(config, root, stage)
-            else:
-                finished = _execute(config, root, stage, inputs, engine, progress, held, stop)
-            rows = {name: finished.outputs[name].rows for name in stage.writes(config)}
-            outcome = Outcome(
-                stage,
-                decision.action,
-                decision.reason,
-                time.monotonic() - began,
-                rows,
-                finished.metrics,
-            )
-            if listener:
-                listener.finished(outcome, position, len(stages))
-            outcomes.append(outcome)
-    return outcomes
+        raw = _look_at_raw(config, roots, stages)
+        _check_tensorflow(config, roots, stages, raw, force)
+        total = len(stages)
+        return [
+            _run_one(shared, stage, raw[stage.name], position, total)
+            for position, stage in enumerate(stages, start=1)
+        ]
 
 
-def _check_tensorflow(config: Config, root: Location, stages: Sequence[Stage], force: bool) -> None:
+def _look_at_raw(config: Config, roots: Roots, stages: Sequence[Stage]) -> dict[str, Raw]:
+    """The stages' raw files, listed once and looked into: hours may pass until the last stage
+    reads its files.
+    """
+    raw = {}
+    for stage in stages:
+        with _failure_in_status(roots.root, stage):
+            raw[stage.name] = list_raw(config, roots, stage)
+            check_raw(config, stage, raw[stage.name])
+    return raw
+
+
+def _run_one(shared: _Shared, stage: Stage, raw: Raw, position: int, total: int) -> Outcome:
+    """Decide on a stage, run it or not, and tell the listener."""
+    config, roots, listener = shared.config, shared.roots, shared.listener
+    with _failure_in_status(roots.root, stage):
+        if shared.stop.requested:
+            raise _stopped(stage)
+        inputs = open_inputs(config, roots, stage, raw)
+        decision = decide(config, roots, stage, inputs, shared.force, notes=True)
+    if listener:
+        listener.started(decision, position, total)
+    began = time.monotonic()
+    if decision.action == "skip":
+        rows, metrics = _skip(config, roots, stage)
+    else:
+        rows, metrics = _execute(shared, stage, inputs)
+    seconds = time.monotonic() - began
+    outcome = Outcome(stage, decision.action, decision.reason, seconds, rows, metrics)
+    if listener:
+        listener.finished(outcome, position, total)
+    return outcome
+
+
+def _check_tensorflow(
+    config: Config, roots: Roots, stages: Sequence[Stage], raw: Mapping[str, Raw], force: bool
+) -> None:
     """Raises ConfigError where a stage would run on TensorFlow, which is not installed: found
     out now, not hours later.
     """
     if extras.has_tensorflow():
         return
-    for stage, action in (
-        (decision.stage, decision.action) for decision in plan(config, root, stages, force)
-    ):
-        if action == "run" and stage.engine == "tensorflow":
-            with _failure_in_status(config, root, stage):
+    for decision in decisions(config, roots, stages, raw, force):
+        stage = decision.stage
+        if decision.action == "run" and stage.engine == "tensorflow":
+            with _failure_in_status(roots.root, stage):
                 raise ConfigError(
                     f"{stage.name} needs TensorFlow, which is not installed: {extras.REMEDY}, "
                     "or leave out [cnn] and what builds on it"
@@ -167,140 +196,135 @@ def _written_places(config: Config, root: Location, stages: Sequence[Stage]) -> 
         yield from (root / name for name in stage.writes(config))
 
 
-def _skip(config: Config, root: Location, stage: Stage) -> StageRun:
+def _skip(config: Config, roots: Roots, stage: Stage) -> tuple[dict[str, int], dict[str, Any]]:
+    """The rows and metrics of a stage whose outputs are up to date."""
     log.info(event("stage_skipped", stage=stage.name, reason="up to date"))
-    outputs = {name: manifests.load(root, name).manifest for name in stage.writes(config)}
-    run_id = next(iter(outputs.values())).produced_by.run_id
-    found = StageRun(config, stage, root, {}, "", run_id, outputs=outputs)
-    status = statuses.read(root, stage.name)
-    if status is not None and status.state == "succeeded" and status.run_id == run_id:
-        found.metrics = status.metrics
-    else:  # a later run failed, or was killed, and what is there is right all the same
-        fingerprint = next(iter(outputs.values())).produced_by.fingerprint
-        rows = {name: manifest.rows for name, manifest in outputs.items()}
-        statuses.write(
-            root, Status(stage.name, "running", run_id, fingerprint).succeeded(0.0, rows, {})
-        )
-    return found
+    names = stage.writes(config)
+    place = roots.place_of_all(names)
+    outputs = {name: manifests.load(place, name).manifest for name in names}
+    by = next(iter(outputs.values())).produced_by
+    rows = {name: manifest.rows for name, manifest in outputs.items()}
+    status = statuses.read(place, stage.name)
+    if status is not None and status.state == "succeeded" and status.run_id == by.run_id:
+        return rows, status.metrics
+    if place == roots.root:  # a later run failed, or was killed, and what is there is right
+        found = Status(stage.name, "running", by.run_id, by.fingerprint)
+        statuses.write(place, found.succeeded(0.0, rows, {}))
+    return rows, {}
 
 
 def _execute(
-    config: Config,
-    root: Location,
-    stage: Stage,
-    inputs: dict[str, Dataset],
-    engine: Callable[[str], Engine],
-    progress: Callable[[str], None],
-    held: Lock,
-    stop: Stop,
-) -> StageRun:
-    with _failure_in_status(config, root, stage):
-        listings = list_raw(config, root, stage)
-        raw = {path: listing.files for path, listing in listings.items()}
-        fingerprint = fingerprint_of(config, stage, inputs, raw)
-        this = StageRun(
-            config, stage, root, inputs, fingerprint, new_run_id(), raw, progress=progress
-        )
-    this.stopping = lambda: stop.requested
-    storage.refuse_links(root, this.work)
-    log.info(
-        event(
-            "stage_started",
-            stage=stage.name,
-            run_id=this.run_id,
-            fingerprint=this.fingerprint[:16],
-            **_where(config, stage),
-        )
-    )
-    _tell_passed_over(this, listings)
+    shared: _Shared, stage: Stage, inputs: Inputs
+) -> tuple[dict[str, int], dict[str, Any]]:
+    """Run a stage's function, and commit what it has written; its rows and metrics."""
+    root = shared.roots.root
+    with _failure_in_status(root, stage):
+        this = begin(shared.config, stage, shared.roots, inputs, shared.control())
+    storage.refuse_links(root, this.outputs.work)
+    status = _tell_begun(this)
     began = time.monotonic()
-    status = Status(stage.name, "running", this.run_id, this.fingerprint)
-    statuses.write(root, status)
     try:
-        with Digests([file for files in raw.values() for file in files]) as digests:
-            with stop.saving() if stage.saves else nullcontext():
-                engine(stage.engine).call(this)
-            held.check()
-            if raw:
-                raw_inputs.write(
-                    root, stage.name, raw_inputs.of(this.run_id, list(raw.values()), digests)
-                )
+        _call(shared, this)
         _commit(this)
-        this.committed()
     except BaseException as error:
-        ended = _as_told(error, this, stop)
+        ended = _as_told(error, this, shared.stop)
         _clean_up(this)
-        statuses.write(root, status.ended(ended, time.monotonic() - began, this.metrics))
+        statuses.write(root, status.ended(ended, time.monotonic() - began, this.outputs.metrics))
         if ended is error:
             raise
         raise ended from error
-    storage.remove_folder(this.work)
-    rows = {name: manifest.rows for name, manifest in this.outputs.items()}
-    statuses.write(root, status.succeeded(time.monotonic() - began, rows, this.metrics))
-    log.info(
-        event(
-            "stage_finished",
-            stage=stage.name,
-            run_id=this.run_id,
-            seconds=time.monotonic() - began,
-            **rows,
-        )
-    )
-    return this
+    storage.remove_folder(this.outputs.work)
+    rows = {name: manifest.rows for name, manifest in this.outputs.manifests.items()}
+    seconds = time.monotonic() - began
+    statuses.write(root, status.succeeded(seconds, rows, this.outputs.metrics))
+    facts = {"stage": stage.name, "run_id": status.run_id, "seconds": seconds}
+    log.info(event("stage_finished", **facts, **rows))
+    return rows, this.outputs.metrics
 
 
-def _as_told(error: BaseException, this: StageRun, stop: Stop) -> BaseException:
+def _tell_begun(this: StageRun[Any]) -> Status:
+    """Say in the log and in the status that the stage is at work, and what is not read of what
+    lies among its raw files.
+    """
+    by, name = this.outputs.produced_by, this.stage.name
+    facts = {"stage": name, "run_id": by.run_id, "fingerprint": by.fingerprint[:16]}
+    log.info(event("stage_started", **facts, **_where(this.settings)))
+    told = this.inputs.passed_over()
+    for path, files in told.items():
+        log.info(event("passed_over", stage=name, path=path, files=files))
+    if told:
+        this.outputs.measure(passed_over=told)
+    status = Status(name, "running", by.run_id, by.fingerprint)
+    statuses.write(this.outputs.root, status)
+    return status
+
+
+def _where(settings: Any) -> dict[str, Any]:
+    """The settings that are logged instead of fingerprinted."""
+    what = settings.what()
+    return {name: value for name, value in settings if name not in what}
+
+
+def _call(shared: _Shared, this: StageRun[Any]) -> None:
+    """Run the stage's function by its engine, while digests of its raw files are taken."""
+    sources, stage = this.inputs.sources, this.stage
+    with Digests([file for files in sources for file in files]) as digests:
+        with shared.stop.saving() if stage.saves else nullcontext():
+            shared.engine(stage.engine).call(this)
+        shared.held.check()
+        if sources:
+            read = raw_inputs.of(this.outputs.produced_by.run_id, sources, digests)
+            raw_inputs.write(this.outputs.root, stage.name, read)
+
+
+def _as_told(error: BaseException, this: StageRun[Any], stop: Stop) -> BaseException:
     """The error that says in one line what ended a stage, where something other than the stage
     did.
     """
     if stop.requested and not isinstance(error, EmberlineError):
         return _stopped(this.stage)
-    return disk.refusal(error, this.root) or error
-
-
-def _tell_passed_over(this: StageRun, listings: dict[str, Listing]) -> None:
-    """What lies among the raw files and is not read is in the log and in the stage's metrics."""
-    told = {path: str(listing) for path, listing in listings.items() if listing.passed_over}
-    for path, what in told.items():
-        log.info(event("passed_over", stage=this.stage.name, path=path, files=what))
-    if told:
-        this.metrics["passed_over"] = told
+    return disk.refusal(error, this.outputs.root) or error
 
 
 def _stopped(stage: Stage) -> Preempted:
     return Preempted(f"{stage.name} was asked to stop, and wrote nothing; run it again")
 
 
-def _where(config: Config, stage: Stage) -> dict[str, Any]:
-    """The settings that are logged instead of fingerprinted."""
-    settings = stage.settings(config)
-    what = settings.what()
-    return {name: value for name, value in settings if name not in what}
-
-
-def _commit(this: StageRun) -> None:
-    promised = set(this.stage.writes(this.config))
-    if set(this.outputs) != promised:
+def _commit(this: StageRun[Any]) -> None:
+    outputs = this.outputs
+    if set(outputs.manifests) != set(outputs.promised):
         raise AssertionError(
-            f"{this.stage.name} wrote {sorted(this.outputs)}, its row of the table says"
-            f" {sorted(promised)}"
+            f"{this.stage.name} wrote {sorted(outputs.manifests)}, its row of the table says"
+            f" {sorted(outputs.promised)}"
         )
-    for manifest in this.outputs.values():
-        manifests.commit(this.root, manifest)
+    if told := this.inputs.passed_over():
+        for name in _accounting(outputs.manifests):
+            outputs.finish(name, passed_over=told)
+    for manifest in outputs.manifests.values():
+        manifests.commit(outputs.root, manifest)
+    for act in outputs.after_commit:
+        act()
 
 
-def _clean_up(this: StageRun) -> None:
+def _accounting(written: Mapping[str, Manifest]) -> list[str]:
+    """The outputs that account for what was read; where none does, all of them."""
+    with_accounts = [name for name, manifest in written.items() if "accounts" in manifest.info]
+    return with_accounts or list(written)
+
+
+def _clean_up(this: StageRun[Any]) -> None:
     """Remove what a failed run wrote, but nothing that it may already have committed."""
-    storage.remove_folder(this.scratch)
+    outputs = this.outputs
+    storage.remove_folder(outputs.scratch)
     # else it holds what an attempt at the same fingerprint can continue from
-    storage.remove_if_empty(this.work)
-    for name in this.stage.writes(this.config):
-        committed = manifests.exists(this.root, name) and _run_of(this.root, name) == this.run_id
-        if not committed:
-            storage.remove_folder(this.folder(name))
+    storage.remove_if_empty(outputs.work)
+    for name in outputs.promised:
+        if _run_of(outputs.root, name) != outputs.produced_by.run_id:
+            storage.remove_folder(outputs.folder(name))
 
 
 def _run_of(root: Location, name: str) -> str | None:
+    """The run that wrote a dataset, where that can be told."""
     try:
         return manifests.load(root, name).manifest.produced_by.run_id
     except EmberlineError:
@@ -308,7 +332,7 @@ def _run_of(root: Location, name: str) -> str | None:
 
 
 @contextmanager
-def _failure_in_status(config: Config, root: Location, stage: Stage) -> Iterator[None]:
+def _failure_in_status(root: Location, stage: Stage) -> Iterator[None]:
     """What fails before a stage begins is in its status, too; else the last run's success would
     stay there.
     """

@@ -21,17 +21,19 @@ _PICTURES = pa.schema(
 )
 
 
-def run(run: StageRun) -> None:
+def run(run: StageRun[ShopConfig]) -> None:
     """Generate the catalogue, draw it, and let customers buy."""
-    config: ShopConfig = run.settings
+    config = run.settings
     catalogue = make_catalogue(config.num_items, config.seed)
     events = make_events(catalogue, config.num_users, config.num_events, config.seed)
-    folder = run.folder("shop")
+    folder = run.outputs.folder("shop")
     parts = [
         write_file(events.csv, folder, "events.csv"),
         write_part([_pictures(catalogue)], folder, "pictures", _PICTURES),
     ]
-    run.add("shop", parts, seed=config.seed, generated=True, dirty_lines=events.dirty_counts)
+    run.outputs.add(
+        "shop", parts, seed=config.seed, generated=True, dirty_lines=events.dirty_counts
+    )
 
 
 def _pictures(catalogue: Catalogue) -> pa.Table:

@@ -25,9 +25,9 @@ from emberline.spark.raw import Cleaning, read_raw
 _ORDER = ("_source", "source_file", "raw")
 
 
-def run(run: StageRun, spark: SparkSession) -> None:
+def run(run: StageRun[AttributesConfig], spark: SparkSession) -> None:
     """Read, check, merge, number and write both sides."""
-    config: AttributesConfig = run.settings
+    config = run.settings
     sides = {
         side: sources
         for side, sources in (("item", config.items), ("user", config.users))
@@ -49,11 +49,11 @@ def run(run: StageRun, spark: SparkSession) -> None:
     _account(run, spark, {side: rows.count() for side, rows in parsed.items()}, accounts)
 
 
-def _parsed(run: StageRun, spark: SparkSession, side: str) -> DataFrame:
-    config: AttributesConfig = run.settings
+def _parsed(run: StageRun[AttributesConfig], spark: SparkSession, side: str) -> DataFrame:
+    config = run.settings
     names, rows = config.numbers(side), []
     for position, source in enumerate(config.items if side == "item" else config.users):
-        files, wanted = run.raw_files(source.path), source.wanted(names)
+        files, wanted = run.inputs.files(source.path), source.wanted(names)
         parsed = read_raw(spark, files, source, wanted, LISTS, cleaning(source.rules(names)))
         rows.append(parsed.withColumn("_source", F.lit(position)))
     return reduce(DataFrame.unionByName, rows)
@@ -125,7 +125,9 @@ def _check_rejected(
         rejects.check(rows, source.max_rejected, f"attributes.{side}s{place}")
 
 
-def _write_side(run: StageRun, spark: SparkSession, side: str, parsed: DataFrame) -> None:
+def _write_side(
+    run: StageRun[AttributesConfig], spark: SparkSession, side: str, parsed: DataFrame
+) -> None:
     names = list(run.settings.numbers(side))
     usable = parsed.where("reason is null")
     rows = merge(usable, names).withColumnRenamed("id", f"{side}_id")
@@ -138,11 +140,13 @@ def _write_side(run: StageRun, spark: SparkSession, side: str, parsed: DataFrame
         "unusable_numbers": unusable_numbers(usable),
         "joined": rejects.joined(usable, "id", "spelling"),
     }
-    run.outputs[f"{side}_attributes"].info.update(cleaned)
+    run.outputs.finish(f"{side}_attributes", **cleaned)
     ids.record_end(run, spark, f"{side}_attributes", side, known)
 
 
-def _account(run: StageRun, spark: SparkSession, read: dict[str, int], left_out: Dataset) -> None:
+def _account(
+    run: StageRun[AttributesConfig], spark: SparkSession, read: dict[str, int], left_out: Dataset
+) -> None:
     """Raises DataError where the rows written are not those read, EmptyDatasetError where a
     side has none.
     """
@@ -160,7 +164,7 @@ def _account(run: StageRun, spark: SparkSession, read: dict[str, int], left_out:
             for what in ("merged", "rejected")
         }
         reasons = {f"{row['outcome']}: {row['reason']}": row["count"] for row in mine}
-        kept = run.outputs[f"{side}_attributes"].rows
+        kept = run.outputs.rows(f"{side}_attributes")
         accounts: dict[str, Any] = {"read": count, "kept": kept, **totals}
         if count != kept + sum(totals.values()):
             raise DataError(
@@ -171,7 +175,7 @@ def _account(run: StageRun, spark: SparkSession, read: dict[str, int], left_out:
             raise EmptyDatasetError(
                 f"none of the {count} rows of {side} attributes can be used ({'; '.join(reasons)})"
             )
-        run.outputs[f"{side}_attributes"].info.update(accounts=accounts, reasons=reasons)
+        run.outputs.finish(f"{side}_attributes", accounts=accounts, reasons=reasons)
 
 
 def unusable_numbers(usable: DataFrame) -> dict[str, int]:

@@ -33,11 +33,11 @@ _GROUP = "emberline-trainers"
 _END_SECONDS = 10.0
 
 
-def run(run: StageRun, spark: SparkSession) -> None:
+def run(run: StageRun[CnnConfig], spark: SparkSession) -> None:
     """Train by `cnn.workers` processes on the executors. Raises ConfigError where Spark cannot
     run as many tasks at once.
     """
-    with Barrier(spark, run.settings, run.stopping) as launcher:
+    with Barrier(spark, run.settings, run.control.stopping) as launcher:
         trainers.run_by(launcher, run)
 
 

@@ -1,6 +1,7 @@
 """Which items may be recommended, by the lists of outside ids that the pipeline names."""
 
 import logging
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -17,7 +18,7 @@ from emberline.spark.scan import Scan
 log = logging.getLogger(__name__)
 
 
-def allowed(run: StageRun, spark: SparkSession) -> DataFrame | None:
+def allowed(run: StageRun[Any], spark: SparkSession) -> DataFrame | None:
     """Column item: the candidates, or else all items, without the excluded ones; None where no list
     is named.
 
@@ -54,7 +55,7 @@ def within(rows: Scan, items: DataFrame | None) -> Scan:
 
 
 def _listed(
-    run: StageRun, spark: SparkSession, setting: str, config: ItemListConfig, items: DataFrame
+    run: StageRun[Any], spark: SparkSession, setting: str, config: ItemListConfig, items: DataFrame
 ) -> DataFrame:
     """Column item: what the files of one setting list. items: columns item and item_id.
 
@@ -62,7 +63,7 @@ def _listed(
     """
     rows = read_raw(
         spark,
-        run.raw_files(config.path),
+        run.inputs.files(config.path),
         config,
         {"id": config.item_id},
         cleaning=cleaning(config.rules()),
@@ -73,7 +74,7 @@ def _listed(
     ids_, known = listed.agg(F.count("item_id"), F.count("item")).first() or (0, 0)
     counts = {"ids": ids_, "unknown": ids_ - known}
     log.info(event("items_listed", setting=f"recommend.{setting}", path=config.path, **counts))
-    run.metrics[setting] = counts
+    run.outputs.measure(**{setting: counts})
     return listed.where("item is not null").select("item")
 
 

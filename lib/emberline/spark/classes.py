@@ -21,7 +21,7 @@ MODELS = {"predicted_classes": "cnn", "forest_classes": "forest"}
 Row = dict[str, Any]
 
 
-def report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
+def report(run: StageRun[Any], tables: dict[str, DataFrame]) -> Row:
     """The protocol, rows of model and metric, each model's classes and confusion matrix
     (true class, predicted class).
     """
@@ -69,7 +69,7 @@ def report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
     }
 
 
-def _protocol(run: StageRun, names: list[str]) -> Row:
+def _protocol(run: StageRun[Any], names: list[str]) -> Row:
     shards = run.inputs["shards_all"].manifest
     facts = {
         "pictures": "those of the split test",

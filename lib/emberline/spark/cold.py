@@ -63,7 +63,7 @@ Row = dict[str, Any]
 
 
 def report(
-    run: StageRun, spark: SparkSession, tables: dict[str, DataFrame], relevant: DataFrame
+    run: StageRun[Any], spark: SparkSession, tables: dict[str, DataFrame], relevant: DataFrame
 ) -> Row:
     """The protocol, and a row per model and metric; relevant: user, item of withheld ratings
     of cold items.
@@ -93,7 +93,7 @@ def report(
     }
 
 
-def _protocol(run: StageRun, num_candidates: int) -> Row:
+def _protocol(run: StageRun[Any], num_candidates: int) -> Row:
     config: EvaluateConfig = run.settings
     facts = protocols.of_ratings(run) | {
         "users": "those with factors and a relevant rating of a candidate",
@@ -112,7 +112,7 @@ def _protocol(run: StageRun, num_candidates: int) -> Row:
 
 
 def _models(
-    run: StageRun,
+    run: StageRun[Any],
     spark: SparkSession,
     tables: dict[str, DataFrame],
     examples: DataFrame,
@@ -234,13 +234,13 @@ def _moments(row: Any) -> Moments:
     return Moments(row["count"], np.frombuffer(row["xx"]).reshape(len(xy), len(xy)), xy, yy)
 
 
-def oracle(run: StageRun, tables: dict[str, DataFrame]) -> DataFrame:
+def oracle(run: StageRun[Any], tables: dict[str, DataFrame]) -> DataFrame:
     """Columns item and factors of the cold items, solved from their withheld ratings as
     train-als would have.
     """
     users, known = tables["user_factors"], run.inputs["user_factors"].manifest.info
     ratings = tables["holdout"].where("cold").join(users.select("user"), "user", "left_semi")
-    return fold_in_items(Scan(ratings), users, run.config.als_for_lists, known, run.scratch)
+    return fold_in_items(Scan(ratings), users, run.config.als_for_lists, known, run.outputs.scratch)
 
 
 # --------------------------------------------------------------------------------------------------

@@ -31,9 +31,9 @@ _USERS_PER_BLOCK = 8192
 Row = dict[str, Any]
 
 
-def run(run: StageRun, spark: SparkSession) -> None:
+def run(run: StageRun[EvaluateConfig], spark: SparkSession) -> None:
     """Measure what the pipeline recommends and predicts; write `metrics.json`."""
-    config: EvaluateConfig = run.settings
+    config = run.settings
     tables = {name: frames.read(spark, dataset) for name, dataset in run.inputs.items()}
     reports: dict[str, Row] = {}
     if run.config.recommend:
@@ -46,16 +46,16 @@ def run(run: StageRun, spark: SparkSession) -> None:
         reports["classes"] = classes.report(run, tables)
     content: Row = {"reports": reports}
     text = json.dumps(content, indent=1).encode()
-    run.add(
+    run.outputs.add(
         "metrics",
-        [write_file(text, run.folder("metrics"), "metrics.json")],
+        [write_file(text, run.outputs.folder("metrics"), "metrics.json")],
         seed=config.seed,
         **content,
     )
-    run.metrics |= content
+    run.outputs.measure(**(content))
 
 
-def _holdout_report(run: StageRun, tables: dict[str, DataFrame]) -> Row:
+def _holdout_report(run: StageRun[EvaluateConfig], tables: dict[str, DataFrame]) -> Row:
     """Recommendations, and the predicted ratings of explicit feedback, against ratings held out
     of each user's history.
     """
@@ -72,8 +72,8 @@ def _relevant(withheld: DataFrame, config: EvaluateConfig) -> DataFrame:
     return withheld.where(is_relevant).select("user", "item")
 
 
-def _protocol(run: StageRun) -> Row:
-    config: EvaluateConfig = run.settings
+def _protocol(run: StageRun[EvaluateConfig]) -> Row:
+    config = run.settings
     facts = protocols.of_ratings(run) | {
         "users": "those with a relevant held-out rating of an item that is not withheld whole",
         "candidates": "all items rated in training but those that the user rated in training",
@@ -98,8 +98,10 @@ def _protocol(run: StageRun) -> Row:
 # ranking
 
 
-def _ranking(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
-    config: EvaluateConfig = run.settings
+def _ranking(
+    run: StageRun[EvaluateConfig], tables: dict[str, DataFrame], withheld: DataFrame
+) -> Iterator[Row]:
+    config = run.settings
     ratings, items = tables["ratings"].persist(), tables.get("recommendable_items")
     relevant = within(Scan(_relevant(withheld, config)), items).frame.persist()
     if relevant.isEmpty():
@@ -135,12 +137,16 @@ def _ranking(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -
 
 
 def _contestants(
-    run: StageRun, published: DataFrame, users: DataFrame, ratings: DataFrame, counts: DataFrame
+    run: StageRun[EvaluateConfig],
+    published: DataFrame,
+    users: DataFrame,
+    ratings: DataFrame,
+    counts: DataFrame,
 ) -> dict[str, DataFrame]:
     """The published lists, the most popular items (ties broken at random, with the seed), and
     items drawn at random.
     """
-    config: EvaluateConfig = run.settings
+    config = run.settings
     assert run.config.recommend is not None
     seen = Scan(ratings.join(users, "user", "left_semi").select("user", "item").persist())
     left, top_k = constant_pieces(users), max(config.k)

@@ -25,9 +25,9 @@ _TOP = 5
 _PARTITIONS = 16
 
 
-def run(run: StageRun, spark: SparkSession) -> None:
+def run(run: StageRun[ForestConfig], spark: SparkSession) -> None:
     """Fit, classify the test pictures, and write the model, its importances and its answers."""
-    config: ForestConfig = run.settings
+    config = run.settings
     classes = run.inputs["shards_all"].manifest.info["classes"]
     labels = (
         frames.read(spark, run.inputs["shards_all"])
@@ -92,12 +92,12 @@ def _negated(probability: Column, label: Column) -> Column:
 
 
 def _write_model(
-    run: StageRun, model: RandomForestClassificationModel, config: ForestConfig
+    run: StageRun[ForestConfig], model: RandomForestClassificationModel, config: ForestConfig
 ) -> None:
     """MLlib's own files below `model/`, and the importance of each of the embedding's
     dimensions.
     """
-    place = run.scratch / "model"
+    place = run.outputs.scratch / "model"
     model.write().save(storage.spark_uri(place))
     importances = [float(value) for value in model.featureImportances.toArray()]
     facts: dict[str, Any] = {
@@ -105,11 +105,11 @@ def _write_model(
         "num_trees": model.getNumTrees,
         "num_features": model.numFeatures,
     }
-    folder = run.folder(FOREST.name)
+    folder = run.outputs.folder(FOREST.name)
     files = [path for path in storage.files_below(place) if not path.name.endswith(".crc")]
     parts = [
         write_file(path.read_bytes(), folder, f"model/{storage.below(path, place)}")
         for path in files
     ]
     parts.append(write_file(json.dumps(facts, indent=1).encode(), folder, "importances.json"))
-    run.add(FOREST.name, parts, seed=config.seed, **facts)
+    run.outputs.add(FOREST.name, parts, seed=config.seed, **facts)

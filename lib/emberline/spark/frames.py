@@ -95,7 +95,7 @@ def _of_rank(rank: int, name: str) -> Column:
 
 def write(
     frame: DataFrame,
-    run: StageRun,
+    run: StageRun[Any],
     name: str,
     rank: int | None = None,
     seed: int | None = None,
@@ -111,7 +111,9 @@ def write(
     again.
     """
     schema = TABLES[name]
-    task = partial(write_parts, folder=str(run.folder(name)), schema=schema, group_rows=group_rows)
+    task = partial(
+        write_parts, folder=str(run.outputs.folder(name)), schema=schema, group_rows=group_rows
+    )
     if through is None:
         frame = conform(frame, schema, name)
     else:
@@ -119,9 +121,9 @@ def write(
     numbered = frame.select(F.spark_partition_id().alias(PARTITION), "*")
     written = numbered.mapInArrow(task, spark_schema(WRITTEN_PARTS)).collect()
     parts = [_part(row.asDict()) for row in sorted(written, key=lambda row: row[PARTITION])]
-    _remove_others(run.folder(name), parts)
-    run.add(name, parts, rank=rank, seed=seed, **info)
-    return run.written(name)
+    _remove_others(run.outputs.folder(name), parts)
+    run.outputs.add(name, parts, rank=rank, seed=seed, **info)
+    return run.outputs.written(name)
 
 
 def _remove_others(folder: Location, parts: list[Part]) -> None:
@@ -133,14 +135,14 @@ def _remove_others(folder: Location, parts: list[Part]) -> None:
             path.unlink()
 
 
-def checkpoint(frame: DataFrame, run: StageRun, name: str) -> DataFrame:
+def checkpoint(frame: DataFrame, run: StageRun[Any], name: str) -> DataFrame:
     """The same rows, written to the run's scratch folder and read back from there.
 
     Computed once, on disk, and with a short plan from here on: in every job that uses a cached
     frame Spark analyses and optimises again all that led to it, which costs more than the work
     itself where a dozen steps follow each other.
     """
-    path = run.scratch / f"{name}-{uuid.uuid4().hex}"
+    path = run.outputs.scratch / f"{name}-{uuid.uuid4().hex}"
     frame.write.parquet(storage.spark_uri(path))
     return frame.sparkSession.read.schema(frame.schema).parquet(storage.for_spark(path))
 

@@ -9,6 +9,7 @@ lose an id again; the manifests' `next_index` keeps its index from being given t
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -33,13 +34,13 @@ class Known:
     next_index: int
 
 
-def known(run: StageRun, spark: SparkSession, side: str) -> Known:
+def known(run: StageRun[Any], spark: SparkSession, side: str) -> Known:
     """Every id of a side (user or item) that a dataset under the root has an index for.
 
     What is no input of the stage is recorded as lineage. Raises DataError where two datasets
     contradict each other.
     """
-    opened = [run.inputs.get(name) or run.previous(name) for name in ID_TABLES[side]]
+    opened = [run.inputs.get(name) or run.outputs.previous(name) for name in ID_TABLES[side]]
     datasets = [dataset for dataset in opened if dataset is not None]
     next_index = max(
         (dataset.manifest.info.get("next_index", 0) for dataset in datasets), default=0
@@ -62,14 +63,15 @@ def _joined(spark: SparkSession, datasets: list[Dataset], side: str) -> DataFram
     return ids
 
 
-def record_end(run: StageRun, spark: SparkSession, name: str, side: str, before: Known) -> None:
+def record_end(
+    run: StageRun[Any], spark: SparkSession, name: str, side: str, before: Known
+) -> None:
     """Write into the manifest of a dataset that was just written which index comes after all
     that were ever given.
     """
-    last = frames.read(spark, run.written(name)).agg(F.max(side)).first()
-    run.outputs[name].info["next_index"] = max(
-        before.next_index, 0 if last is None or last[0] is None else last[0] + 1
-    )
+    last = frames.read(spark, run.outputs.written(name)).agg(F.max(side)).first()
+    end = 0 if last is None or last[0] is None else last[0] + 1
+    run.outputs.finish(name, next_index=max(before.next_index, end))
 
 
 def extend(

@@ -58,13 +58,15 @@ _SMALL_PIECE = 4 << 20  # bytes of a collection's file that are not worth cuttin
 _SMALL_PART, _LARGE_PART = 8 << 20, 256 << 20  # bytes of pixels
 
 
-def run(run: StageRun, spark: SparkSession) -> None:
+def run(run: StageRun[ImagesConfig], spark: SparkSession) -> None:
     """Decode the pictures and park their pixels; judge, number and count them by what is known
     of them; write them.
     """
-    config: ImagesConfig = run.settings
-    encoded, decode = _source(spark, run.raw_files(config.path), config)
-    park = partial(parked.park, task=decode, column="pixels", folder=str(run.scratch / "pixels"))
+    config = run.settings
+    encoded, decode = _source(spark, run.inputs.files(config.path), config)
+    park = partial(
+        parked.park, task=decode, column="pixels", folder=str(run.outputs.scratch / "pixels")
+    )
     decoded = encoded.mapInArrow(park, spark_schema(_PARKED))
     judged = frames.checkpoint(decoded.transform(reject_repeated), run, "judged")
     counts = _counts(judged, config.channels)
@@ -87,7 +89,7 @@ def run(run: StageRun, spark: SparkSession) -> None:
     ids.record_end(run, spark, "images", "item", known)
     _account(run, counts)
     _tell_splits(run, kept)
-    run.outputs["images"].info.update(channel_statistics(counts, config))
+    run.outputs.finish("images", **channel_statistics(counts, config))
 
 
 def reject_repeated(pictures: DataFrame) -> DataFrame:
@@ -102,7 +104,7 @@ def reject_repeated(pictures: DataFrame) -> DataFrame:
     return pictures.withColumn("reason", F.coalesce("reason", nameless, repeated))
 
 
-def _tell_splits(run: StageRun, kept: DataFrame) -> None:
+def _tell_splits(run: StageRun[ImagesConfig], kept: DataFrame) -> None:
     """Say which pictures are for training, validation and test, where the publisher does."""
     splits = {
         row["split"]: row["count"]
@@ -112,12 +114,12 @@ def _tell_splits(run: StageRun, kept: DataFrame) -> None:
         counts = ", ".join(
             f"{splits[split]:,} {split}" for split in ("train", "val", "test") if split in splits
         )
-        run.progress(
+        run.control.progress(
             f"the pictures come split, as their folders or files are called: {counts}"
             " (images.split)"
         )
         log.info(event("pictures_split", path=run.settings.path, **splits))
-    run.outputs["images"].info["splits"] = splits
+    run.outputs.finish("images", splits=splits)
 
 
 def _parts(spark: SparkSession, pictures: int, config: ImagesConfig) -> int:
@@ -162,15 +164,15 @@ def channel_statistics(counts: list[Row], config: ImagesConfig) -> dict[str, lis
     }
 
 
-def _account(run: StageRun, counts: list[Row]) -> None:
+def _account(run: StageRun[ImagesConfig], counts: list[Row]) -> None:
     """Raises DataError where a picture is missing or twice there, EmptyDatasetError where none
     is left.
     """
     reasons = {row["reason"]: row["count"] for row in counts if row["reason"] is not None}
     read, kept, rejected = (
         sum(row["count"] for row in counts),
-        run.outputs["images"].rows,
-        run.outputs["rejected_images"].rows,
+        run.outputs.rows("images"),
+        run.outputs.rows("rejected_images"),
     )
     accounts = {"read": read, "kept": kept, "rejected": rejected}
     if read != kept + rejected:
@@ -181,7 +183,7 @@ def _account(run: StageRun, counts: list[Row]) -> None:
     if kept == 0:
         top = "; ".join(f"{count} {reason}" for reason, count in list(reasons.items())[:3])
         raise EmptyDatasetError(f"{run.settings.path}: of {read} pictures none can be used ({top})")
-    run.outputs["images"].info.update(accounts=accounts, reasons=reasons)
+    run.outputs.finish("images", accounts=accounts, reasons=reasons)
 
 
 # --------------------------------------------------------------------------------------------------

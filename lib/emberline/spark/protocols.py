@@ -15,7 +15,7 @@ _NO_CLEANING = {*RowsConfig.model_fields, "timestamp_format", "since", "until", 
 CLEANING = tuple(name for name in RatingsConfig.model_fields if name not in _NO_CLEANING)
 
 
-def of_ratings(run: StageRun) -> Row:
+def of_ratings(run: StageRun[Any]) -> Row:
     """The facts `holdout` and `cleaning`: settings of prepare-ratings, but those that are not
     used.
     """
@@ -27,7 +27,7 @@ def of_ratings(run: StageRun) -> Row:
     return {"holdout": manifest.info["protocol"], "cleaning": cleaning}
 
 
-def data_of_ratings(run: StageRun) -> Row:
+def data_of_ratings(run: StageRun[Any]) -> Row:
     """The fact `data` of a report, where prepare-ratings has said which they are."""
     found = run.inputs["holdout"].manifest.info.get("data")
     return {"data": found} if found else {}

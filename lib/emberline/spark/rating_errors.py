@@ -26,7 +26,7 @@ Scale = tuple[float, float]
 _BASELINES = ("biases", "item-mean", "user-mean", "global-mean")
 
 
-def rows(run: StageRun, tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
+def rows(run: StageRun[Any], tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
     """Two rows for each model; none where no model of the pipeline predicts ratings, or none
     is withheld.
     """
@@ -75,7 +75,7 @@ def clipped(prediction: Column, low: float, high: float) -> Column:
 
 
 def _predictions(
-    run: StageRun,
+    run: StageRun[Any],
     tables: dict[str, DataFrame],
     pairs: DataFrame,
     biases_of: Callable[[float], Biases],

@@ -36,12 +36,12 @@ _MERGED = {
 }
 
 
-def run(run: StageRun, spark: SparkSession) -> None:
+def run(run: StageRun[RatingsConfig], spark: SparkSession) -> None:
     """Read, clean, merge, filter, number, split and write."""
-    config: RatingsConfig = run.settings
+    config = run.settings
     raw = read_raw(
         spark,
-        run.raw_files(config.path),
+        run.inputs.files(config.path),
         config,
         config.wanted(),
         cleaning=cleaning(config.rules()),
@@ -70,14 +70,14 @@ def run(run: StageRun, spark: SparkSession) -> None:
     accounts = frames.write(left_out, run, "rejected_ratings")
     users, items = _write_ids(run, spark, kept, good)
     _write_kept(run, kept, users, items)
-    read = count_raw(spark, run.raw_files(config.path), config, config.wanted())
+    read = count_raw(spark, run.inputs.files(config.path), config, config.wanted())
     _account(run, spark, read, accounts)
     joined = {
         f"{side}s": rejects.joined(good, f"{side}_id", f"{side}_spelling")
         for side in ("user", "item")
     }
-    run.metrics["joined"] = joined
-    run.outputs["ratings"].info.update(joined=joined)
+    run.outputs.measure(joined=joined)
+    run.outputs.finish("ratings", joined=joined)
 
 
 def cleaning(rules: EventRules) -> Cleaning:
@@ -187,13 +187,13 @@ def latest_titles(good: DataFrame) -> DataFrame:
 
 
 def _write_ids(
-    run: StageRun, spark: SparkSession, kept: DataFrame, good: DataFrame
+    run: StageRun[RatingsConfig], spark: SparkSession, kept: DataFrame, good: DataFrame
 ) -> tuple[DataFrame, DataFrame]:
     """Extend both id maps by what is rated; returns them as written."""
     known = {side: ids.known(run, spark, side) for side in ("user", "item")}
     users, items = (_rated(run, spark, kept, side, before) for side, before in known.items())
     items = items.join(latest_titles(good), "item_id", "left")
-    if before := run.previous("items"):
+    if before := run.outputs.previous("items"):
         titles = frames.read(spark, before).select("item_id", F.col("title").alias("_before"))
         items = items.join(titles, "item_id", "left").withColumn(
             "title", F.coalesce("title", "_before")
@@ -206,7 +206,7 @@ def _write_ids(
 
 
 def _rated(
-    run: StageRun, spark: SparkSession, kept: DataFrame, side: str, known: ids.Known
+    run: StageRun[RatingsConfig], spark: SparkSession, kept: DataFrame, side: str, known: ids.Known
 ) -> DataFrame:
     """Columns `side` and `<side>_id` of the previous map and of what is rated now, also where
     another stage has numbered it.
@@ -214,16 +214,18 @@ def _rated(
     extended = ids.extend(
         known, kept, f"{side}_id", side, partial(frames.checkpoint, run=run, name="ids")
     )
-    if run.continued.keys() <= {"users", "items"}:
+    if run.outputs.continued.keys() <= {"users", "items"}:
         return extended
     wanted = kept.select(f"{side}_id")
-    if before := run.previous(f"{side}s"):
+    if before := run.outputs.previous(f"{side}s"):
         wanted = wanted.unionByName(frames.read(spark, before).select(f"{side}_id"))
     return extended.join(wanted, f"{side}_id", "left_semi")
 
 
-def _write_kept(run: StageRun, kept: DataFrame, users: DataFrame, items: DataFrame) -> None:
-    config: RatingsConfig = run.settings
+def _write_kept(
+    run: StageRun[RatingsConfig], kept: DataFrame, users: DataFrame, items: DataFrame
+) -> None:
+    config = run.settings
     numbered = (
         kept.join(users, "user_id")
         .join(items.drop("title"), "item_id")
@@ -238,7 +240,9 @@ def _write_kept(run: StageRun, kept: DataFrame, users: DataFrame, items: DataFra
     frames.write(withheld, run, "holdout", seed=config.seed, protocol=protocol, data=data)
 
 
-def _account(run: StageRun, spark: SparkSession, read: int, left_out: Dataset) -> None:
+def _account(
+    run: StageRun[RatingsConfig], spark: SparkSession, read: int, left_out: Dataset
+) -> None:
     """Compare what was read, counted by itself, with what was written. Raises DataError where a
     row is missing or twice there.
     """
@@ -250,7 +254,7 @@ def _account(run: StageRun, spark: SparkSession, read: int, left_out: Dataset) -
         .collect()
     )
     reasons = {f"{row['outcome']}: {row['reason']}": row["count"] for row in by_reason}
-    ratings, holdout = run.outputs["ratings"].rows, run.outputs["holdout"].rows
+    ratings, holdout = run.outputs.rows("ratings"), run.outputs.rows("holdout")
     totals = {
         outcome: sum(row["count"] for row in by_reason if row["outcome"] == outcome)
         for outcome in _OUTCOMES
@@ -275,5 +279,5 @@ def _account(run: StageRun, spark: SparkSession, read: int, left_out: Dataset) -
         raise EmptyDatasetError(
             f"{run.settings.path}: of {read} rows none is left to train on ({top})"
         )
-    run.metrics |= {"accounts": accounts, "reasons": reasons}
-    run.outputs["ratings"].info.update(accounts=accounts, reasons=reasons)
+    run.outputs.measure(accounts=accounts, reasons=reasons)
+    run.outputs.finish("ratings", accounts=accounts, reasons=reasons)

@@ -40,9 +40,9 @@ POPULAR = "popular"
 COLD = "cnn"
 
 
-def run(run: StageRun, spark: SparkSession) -> None:
+def run(run: StageRun[RecommendConfig], spark: SparkSession) -> None:
     """Score, fill up and write."""
-    config: RecommendConfig = run.settings
+    config = run.settings
     tables = {
         name: Scan.of(spark, dataset) for name, dataset in run.inputs.items() if name in TABLES
     }

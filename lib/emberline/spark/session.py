@@ -11,7 +11,7 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
@@ -109,7 +109,7 @@ class Engine:
             with suppress(*([Py4JError, ConnectionError] if error else [])):
                 self.session.stop()
 
-    def call(self, run: StageRun) -> None:
+    def call(self, run: StageRun[Any]) -> None:
         """Run one stage's function.
 
         Raises what a Python worker raised, DataError for a file that Spark cannot read, SchemaError
@@ -131,7 +131,9 @@ class Engine:
                     f"Spark does not find {unknown[1] or unknown[2]}, by which it reads this"
                     f" storage; add its jars: {shipped.page('storage.md')} says which"
                 ) from error
-            if not run.stopping() and (failure := failures.explain(error, self._memory, run.root)):
+            if not run.control.stopping() and (
+                failure := failures.explain(error, self._memory, run.outputs.root)
+            ):
                 raise failure from error
             raise
         except (KeyboardInterrupt, SystemExit):

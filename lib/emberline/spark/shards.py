@@ -26,9 +26,9 @@ SPLITS = ("train", "val", "test", "none")
 SETS = {"all": SPLITS, **{split: (split,) for split in SPLITS[:3]}}
 
 
-def run(run: StageRun, spark: SparkSession) -> None:
+def run(run: StageRun[ShardsConfig], spark: SparkSession) -> None:
     """Join, split, order and write the four sets of shards."""
-    config: ShardsConfig = run.settings
+    config = run.settings
     images = run.inputs["images"].manifest.info
     picture_bytes = images["height"] * images["width"] * images["channels"]
     group_rows = max(1, min(GROUP_ROWS, GROUP_BYTES // picture_bytes))
@@ -131,7 +131,7 @@ def _hash(seed: int, purpose: str) -> Column:
 
 
 def _with_classes(
-    run: StageRun, spark: SparkSession, config: ShardsConfig
+    run: StageRun[ShardsConfig], spark: SparkSession, config: ShardsConfig
 ) -> tuple[DataFrame, dict[str, Any]]:
     """Pictures with their label, the picture's own before the item's; labels are numbered in
     alphabetical order.
@@ -167,7 +167,7 @@ def _with_classes(
 
 
 def _with_factors(
-    run: StageRun, spark: SparkSession, config: ShardsConfig
+    run: StageRun[ShardsConfig], spark: SparkSession, config: ShardsConfig
 ) -> tuple[DataFrame, dict[str, Any]]:
     """Pictures with their item's factors; the items that prepare-ratings withheld whole are for
     measuring.
@@ -186,7 +186,7 @@ def _with_factors(
     return joined.withColumns({"split": split, "label": F.lit(None).cast("int")}), {}
 
 
-def _check(counts: dict[str, int], run: StageRun, config: ShardsConfig) -> None:
+def _check(counts: dict[str, int], run: StageRun[ShardsConfig], config: ShardsConfig) -> None:
     """Raises EmptyDatasetError where there is nothing to train on, or to choose a model by."""
     for split in ("train", "val"):
         if not counts.get(split):
@@ -196,4 +196,4 @@ def _check(counts: dict[str, int], run: StageRun, config: ShardsConfig) -> None:
                 f"no picture is for {split} (found: {found}); pictures need {need}, or shards.val"
                 " is too small"
             )
-    run.metrics["pictures"] = counts
+    run.outputs.measure(pictures=counts)

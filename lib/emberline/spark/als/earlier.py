@@ -22,18 +22,18 @@ log = logging.getLogger(__name__)
 
 
 def earlier_factors(
-    run: StageRun, spark: SparkSession, purpose: Purpose
+    run: StageRun[AlsConfig], spark: SparkSession, purpose: Purpose
 ) -> dict[str, DataFrame] | None:
     """Published factors to begin from, in this root's indices; None where the config names none, or
     "previous" has none that fit.
 
     Raises ConfigError where another root's do not fit, or none do that are to be kept as they are.
     """
-    config: AlsConfig = run.settings
+    config = run.settings
     if config.start_from is None:
         return None
     if config.start_from == "previous":
-        found = {side: run.previous(table) for side, table in purpose.tables.items()}
+        found = {side: run.outputs.previous(table) for side, table in purpose.tables.items()}
         reason = _why_not(purpose, list(found.values()))
         if reason and not config.iterations:
             raise ConfigError(
@@ -72,19 +72,19 @@ def _said(settings: Row) -> str:
 
 
 def _of_other_root(
-    run: StageRun, spark: SparkSession, root: Location, side: str, purpose: Purpose
+    run: StageRun[AlsConfig], spark: SparkSession, root: Location, side: str, purpose: Purpose
 ) -> DataFrame:
     """Another root's factors, by our indices: an id has another index there."""
     table = purpose.tables[side]
     theirs = {name: manifests.load(root, name) for name in (table, f"{side}s")}
-    ours = run.previous(f"{side}s")
+    ours = run.outputs.previous(f"{side}s")
     reason = _why_not(purpose, [theirs[table]])
     if reason or ours is None:
         raise ConfigError(
             f"als.start_from: {root} does not fit: {reason or 'this root has no ids'}; train it"
             " anew, or remove start_from"
         )
-    run.continued[f"{root}/{table}"] = theirs[table].manifest.identity()
+    run.outputs.continued[f"{root}/{table}"] = theirs[table].manifest.identity()
     factors, ids = (frames.read(spark, dataset) for dataset in theirs.values())
     mine = frames.read(spark, ours).select(side, f"{side}_id")
     return (

@@ -13,6 +13,7 @@ feedback, on the same blocks.
 from pyspark.sql import SparkSession
 
 from emberline.runs.stage_run import StageRun
+from emberline.sections.als import AlsConfig
 from emberline.spark import frames
 from emberline.spark.als.checkpoint import Checkpoint
 from emberline.spark.als.earlier import earlier_factors
@@ -21,12 +22,12 @@ from emberline.spark.als.purposes import Purpose, purposes
 from emberline.spark.scan import Scan
 
 
-def run(run: StageRun, spark: SparkSession) -> None:
+def run(run: StageRun[AlsConfig], spark: SparkSession) -> None:
     """Fit and write both sides' factors, of each purpose."""
     wanted = purposes(run.config)
     width = max(purpose.objective.width(purpose.config.rank) for purpose in wanted)
     checkpoints = {
-        purpose.work: Checkpoint(run.work / purpose.work, run.settings.exchange)
+        purpose.work: Checkpoint(run.outputs.work / purpose.work, run.settings.exchange)
         for purpose in wanted
     }
     cut = prepare(
@@ -34,11 +35,11 @@ def run(run: StageRun, spark: SparkSession) -> None:
         run.settings,
         width,
         list(checkpoints.values()),
-        run.scratch,
+        run.outputs.scratch,
     )
     for purpose in wanted:
         earlier = earlier_factors(run, spark, purpose)
-        scratch = run.scratch / purpose.work
+        scratch = run.outputs.scratch / purpose.work
         model = fit_blocks(
             cut,
             purpose.config,
@@ -46,14 +47,14 @@ def run(run: StageRun, spark: SparkSession) -> None:
             checkpoints[purpose.work],
             scratch,
             earlier,
-            run.progress,
+            run.control.progress,
         )
         _write(run, purpose, model)
         model.exchange.close()
     cut.packed.frame.unpersist()
 
 
-def _write(run: StageRun, purpose: Purpose, model: Model) -> None:
+def _write(run: StageRun[AlsConfig], purpose: Purpose, model: Model) -> None:
     facts = {
         "history": model.history,
         **model.final,
@@ -64,4 +65,4 @@ def _write(run: StageRun, purpose: Purpose, model: Model) -> None:
     for side, table in purpose.tables.items():
         rows = model.factors(side).sortWithinPartitions(side)
         frames.write(rows, run, table, rank=model.rank, seed=purpose.config.seed, **facts)
-    run.metrics |= facts if purpose.implicit else {"ratings": facts}
+    run.outputs.measure(**(facts if purpose.implicit else {"ratings": facts}))

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _SAMPLE = 200  # rows, about, whose exact neighbours are found to say what a cap costs
 
 
-def run(run: StageRun, spark: SparkSession) -> None:
+def run(run: StageRun[CosineConfig], spark: SparkSession) -> None:
     """Write the neighbours of each configured side."""
     ratings = Scan.of(spark, run.inputs["ratings"])
     config = checked(ratings, run.settings)
@@ -44,7 +44,7 @@ def run(run: StageRun, spark: SparkSession) -> None:
             found = frames.checkpoint(found, run, name)
             facts = {"ratings_left_out": left_out, **recall(ratings, side, other, config, found)}
             log.info(event("ratings_capped", dataset=name, max_ratings=config.max_ratings, **facts))
-            run.metrics[name] = facts
+            run.outputs.measure(**{name: facts})
         frames.write(found, run, name, seed=config.seed if left_out else None, **facts)
 
 
