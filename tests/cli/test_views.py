@@ -171,6 +171,15 @@ def test_input_rows_are_accounted_for(console: Console) -> None:
     assert "Spellings of items" not in shown
 
 
+def test_files_that_were_passed_over_are_named_in_one_line(console: Console) -> None:
+    metrics = {"passed_over": {"in/": "2 hidden (.a.csv)", "logs/": "1 links to nowhere (b)"}}
+    show_outcomes(console, [_outcome("prepare-ratings", metrics=metrics)])
+    assert (
+        "Files that were passed over in in/: 2 hidden (.a.csv); in logs/: 1 links to nowhere (b)"
+        in _shown(console).splitlines()
+    )
+
+
 def test_reasons_are_shown_literally(console: Console) -> None:
     accounts = dict.fromkeys(("read", "kept", "merged", "rejected", "filtered"), 1)
     metrics = {"accounts": accounts, "reasons": {"not a [red]number\n": 150}}

@@ -909,6 +909,18 @@ def test_raw_files_are_listed_once_a_run(
         listed.clear()
 
 
+def test_files_that_are_passed_over_are_in_the_manifest_and_in_the_status(
+    root: Path, tmp_path: Path
+) -> None:
+    for name in ("a.csv", ".b.csv"):
+        write_file(b"a", tmp_path / "raw", name)
+    (outcome,) = runner.run(_raw_config(tmp_path / "raw"), root, [READ_RAW])
+    told = {f"{tmp_path}/raw": "1 hidden (.b.csv)"}
+    assert outcome.metrics["passed_over"] == told
+    assert _manifest(root, "plants").info["passed_over"] == told
+    assert _status(root, "read")["metrics"]["passed_over"] == told
+
+
 def test_raw_files_that_only_moved_rerun_nothing(root: Path, tmp_path: Path) -> None:
     write_file(b"a", tmp_path / "here", "day/a.csv")
     _run(root, READ_RAW, config=_raw_config(tmp_path / "here"))

@@ -36,10 +36,21 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
                 console,
                 f"Spellings of {side} that were joined with another one of the same id: {count:,}",
             )
+    if told := _passed_over(ran):
+        say(console, told)
     for report in metrics.get("reports", {}).values():
         show_metrics(console, named(report), report["metrics"])
     for loss in trivial.losses(metrics.get("reports", {})):
         console.print(Text(f"\n{_said(loss)}", COLOURS["warning"]), soft_wrap=True)
+
+
+def _passed_over(ran: Sequence[Outcome]) -> str:
+    """Which files lay among those that were read and were not read themselves."""
+    by_setting: dict[str, str] = {}
+    for outcome in ran:
+        by_setting |= outcome.metrics.get("passed_over", {})
+    told = "; ".join(f"in {path}: {files}" for path, files in by_setting.items())
+    return f"Files that were passed over {told}" if told else ""
 
 
 def _said(loss: Loss) -> str:

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from emberline.datasets.listing import Listing, RawFile
 from emberline.datasets.manifest import Dataset, ProducedBy
 from emberline.errors import ManifestError
+from emberline.logs import public
 from emberline.sections.artifacts import split_dataset_path
 
 
@@ -61,7 +62,7 @@ class Inputs(Mapping[str, Dataset]):
 
     def passed_over(self) -> dict[str, str]:
         """By setting, what lies among its raw files and is not read."""
-        return {path: str(found) for path, found in self.raw.items() if found.passed_over}
+        return {public(path): str(found) for path, found in self.raw.items() if found.passed_over}
 
 
 def _files_of(dataset: Dataset, pattern: str) -> list[RawFile]:
