@@ -143,7 +143,7 @@ def test_the_history_has_every_epoch_and_the_best_one_is_the_most_accurate(
 def test_epochs_of_classes_compare_by_accuracy_and_those_of_factors_by_loss(
     tensorflow: Any, measured: list[dict[str, float]], best: int
 ) -> None:
-    from emberline.cnn.train import Progress
+    from emberline.cnn.progress import Progress
 
     progress = Progress()
     assert [place for place, row in enumerate(measured, 1) if progress.takes(row)][-1] == best

@@ -16,8 +16,8 @@ import pyarrow as pa
 import tensorflow as tf
 
 from emberline.cnn.model import with_embedding
+from emberline.cnn.model_file import MODEL_FILE
 from emberline.cnn.shards import Rows, Shards
-from emberline.cnn.train import MODEL_FILE
 from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from emberline.cnn import checkpoint
 from emberline.cnn.ahead import Ahead
 from emberline.cnn.checkpoint import Checkpoint
 from emberline.cnn.model import build, with_frozen_layer
+from emberline.cnn.model_file import MODEL_FILE, content_of
+from emberline.cnn.progress import Progress
 from emberline.cnn.reader import Batch, Reader
 from emberline.cnn.shards import Shards
 from emberline.cnn.strategy import Strategy, make_strategy, rank_of
@@ -37,7 +39,6 @@ from emberline.runs.stage_run import StageRun
 from emberline.sections.cnn import CnnConfig
 
 log = logging.getLogger(__name__)
-MODEL_FILE = "model.keras"
 _PROGRESS_STEPS = 20
 
 
@@ -59,37 +60,6 @@ def run(run: StageRun[CnnConfig]) -> None:
             training.one_epoch()
         if training.trainer.rank == 0:
             _export(run, training)
-
-
-@dataclass
-class Progress:
-    """Where training stands; what a checkpoint holds besides arrays. `waited` counts epochs
-    since the best one.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    loss_sum: float = 0.0
-    weight_sum: float = 0.0
-    seconds: float = 0.0
-    best_loss: float = float("inf")
-    best_accuracy: float = 0.0
-    best_epoch: int = 0
-    waited: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
-
-    def takes(self, measured: dict[str, float]) -> bool:
-        """Whether an epoch is better than the best so far, and is that from now on.
-
-        Classes are compared by what is reported of them, accuracy, and where that is equal by the
-        loss; factors by the loss. The loss of classes grows long before they get worse: a net
-        becomes surer of its mistakes.
-        """
-        accuracy, loss = measured.get("val_accuracy", 0.0), measured["val_loss"]
-        is_better = (-accuracy, loss) < (-self.best_accuracy, self.best_loss)
-        if is_better:
-            self.best_accuracy, self.best_loss = accuracy, loss
-        return is_better
 
 
 class Training:
@@ -352,7 +322,7 @@ def _export(run: StageRun[CnnConfig], training: Training) -> None:
     }
     folder = run.outputs.folder(CNN.name)
     parts = [
-        write_file(_saved(training.exported()), folder, MODEL_FILE),
+        write_file(content_of(training.exported()), folder, MODEL_FILE),
         write_file(json.dumps(facts, indent=1).encode(), folder, "history.json"),
         *(
             write_file(file.read_bytes(), folder, f"tensorboard/{file.name}")
@@ -368,11 +338,3 @@ def _export(run: StageRun[CnnConfig], training: Training) -> None:
 def _first(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
-
-
-def _saved(model: keras.Model) -> bytes:
-    """The model as a file's bytes; Keras itself writes only to this machine's files."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / MODEL_FILE
-        model.save(path)
-        return path.read_bytes()
