@@ -56,7 +56,13 @@ def fill(
     )
     values = {"als": ndcg, "most-popular": popular}
     rows = [
-        {"model": model, "metric": "ndcg@10", "value": value, "users": 2}
+        {
+            "model": model,
+            "metric": "ndcg@10",
+            "value": value,
+            "users": 2,
+            "standard_error": 0.01,
+        }
         for model, value in values.items()
     ]
     content = {
@@ -145,11 +151,12 @@ def test_a_gate_that_fails_leaves_what_is_published_byte_for_byte(root: Path, fo
 def test_lists_that_lose_to_the_most_popular_items_are_not_published_unless_told(
     root: Path, folder: Path
 ) -> None:
-    fill(root, 1, ndcg=0.078, popular=0.08)
+    fill(root, 1, ndcg=0.05, popular=0.08)
     with pytest.raises(
         GateError,
         match=(
-            r"als.ndcg@10 >= most-popular: found 0\.078, the limit is 0\.08; .*--no-default-gates"
+            r"als.ndcg@10 is no worse than most-popular: found 0\.05, the limit is 0\.0517157; .*"
+            r"--no-default-gates"
         ),
     ):
         releases.publish(root, folder)
@@ -160,9 +167,9 @@ def test_lists_that_lose_to_the_most_popular_items_are_not_published_unless_told
 def test_what_lists_are_asked_by_default_stands_in_the_release(root: Path, folder: Path) -> None:
     fill(root, 1, ndcg=0.2, popular=0.08)
     release, _ = releases.publish(root, folder)
-    assert [(verdict.gate, verdict.limit, verdict.holds) for verdict in release.gates] == [
-        ("holdout:als.ndcg@10 >= most-popular", 0.08, True)
-    ]
+    (verdict,) = release.gates
+    assert verdict.gate == "holdout:als.ndcg@10 is no worse than most-popular" and verdict.holds
+    assert verdict.limit == pytest.approx(0.08 - 2 * 0.01 * 2**0.5)
 
 
 def test_another_protocol_needs_a_new_baseline(root: Path, folder: Path) -> None:

@@ -3,11 +3,17 @@
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from emberline.cli.outcomes import show_outcomes
 from emberline.publish import trivial
-from emberline.publish.trivial import Loss
+from emberline.publish.trivial import Comparison
+from emberline.report import measures
+from emberline.runs.runner import Outcome
+from emberline.stages import STAGES
 
 Row = dict[str, Any]
+STAGE = {stage.name: stage for stage in STAGES}
 
 
 def row(model: str, metric: str, value: float) -> Row:
@@ -41,21 +47,67 @@ REPORTS = {
 }
 
 
-def test_a_model_that_loses_is_named_with_the_numbers() -> None:
-    assert trivial.losses(REPORTS) == [
-        Loss("als", "most-popular", "ndcg@10", 0.078, 0.08, 0.01),
-        Loss("als", "biases", "rmse", 0.9, 0.87, 0.01),
-        Loss("cnn", "mean-factors", "auc", 0.49, 0.5, 0.01),
-        Loss("forest", "most-frequent", "accuracy", 0.4, 0.5, 0.01),
+def test_a_model_that_does_not_beat_a_trivial_answer_is_named_with_the_numbers() -> None:
+    assert trivial.not_beaten(REPORTS) == [
+        Comparison("als", "most-popular", "ndcg@10", 0.078, 0.08, 0.01, "undecided"),
+        Comparison("als", "biases", "rmse", 0.9, 0.87, 0.01, "worse"),
+        Comparison("cnn", "mean-factors", "auc", 0.49, 0.5, 0.01, "undecided"),
+        Comparison("forest", "most-frequent", "accuracy", 0.4, 0.5, 0.01, "worse"),
     ]
 
 
+# als against most-popular with standard errors of .003 and .004: of the difference .005, so that
+# .010 is what tells two values apart; None is an error that is not known
+RULE = [
+    (0.089, 0.1, 0.003, "worse"),
+    (0.091, 0.1, 0.003, "undecided"),
+    (0.1, 0.1, 0.003, "undecided"),
+    (0.109, 0.1, 0.003, "undecided"),
+    (0.111, 0.1, 0.003, "better"),
+    (0.05, 0.1, None, "undecided"),
+]
+
+
+@pytest.mark.parametrize(("value", "popular", "error", "standing"), RULE)
+def test_the_console_the_gates_and_the_report_say_the_same_of_the_same_numbers(
+    value: float, popular: float, error: float | None, standing: str
+) -> None:
+    reports = {
+        "holdout": {
+            "protocol": {"name": "a", "hash": "a"},
+            "metrics": [
+                {**row("als", "ndcg@10", value), "standard_error": error, "users": 9},
+                {**row("most-popular", "ndcg@10", popular), "standard_error": 0.004, "users": 9},
+            ],
+        }
+    }
+    console = Console(record=True, width=200)
+    outcome = Outcome(STAGE["evaluate"], "run", "never run here", 1.0, {}, {"reports": reports})
+    show_outcomes(console, [outcome])
+    shown = console.export_text()
+    words = {
+        "worse": "als loses to most-popular",
+        "undecided": "als is no better than most-popular",
+    }
+    assert [text for text in words.values() if text in shown] == [
+        words[each] for each in (standing,) if each in words
+    ]
+    found = measures.losses(reports)
+    assert [text.partition(",")[0] for text in found] == [
+        words[each] for each in (standing,) if each in words
+    ]
+    (verdict,) = trivial.verdicts(reports, ["recommendations"], "als")
+    assert verdict.holds == (standing != "worse")
+    assert bool(verdict.reason) == (standing == "undecided")
+    assert verdict.limit == (None if error is None else pytest.approx(0.09))
+
+
 def test_nobody_loses_where_nothing_or_no_trivial_answer_is_measured() -> None:
-    assert trivial.losses({}) == []
-    assert trivial.losses({"holdout": report(row("als", "ndcg@10", 0.0))}) == []
+    assert trivial.not_beaten({}) == []
+    assert trivial.not_beaten({"holdout": report(row("als", "ndcg@10", 0.0))}) == []
     assert (
-        trivial.losses(
-            {"holdout": report(row("als", "ndcg@10", 0.08), row("most-popular", "ndcg@10", 0.08))}
+        trivial.not_beaten(
+            {"holdout": report(row("als", "ndcg@10", 0.12), row("most-popular", "ndcg@10", 0.08))}
         )
         == []
     )
@@ -64,18 +116,23 @@ def test_nobody_loses_where_nothing_or_no_trivial_answer_is_measured() -> None:
 @pytest.mark.parametrize(
     ("tables", "expected"),
     [
-        (["recommendations", "users"], ["holdout:als.ndcg@10 >= most-popular"]),
-        (["user_rating_factors"], ["holdout:als.rmse <= biases"]),
-        (["predicted_factors"], ["cold items:cnn.auc >= mean-factors"]),
-        (["predicted_classes"], ["classes:cnn.accuracy >= most-frequent"]),
+        (["recommendations", "users"], ["holdout:als.ndcg@10 is no worse than most-popular"]),
+        (["user_rating_factors"], ["holdout:als.rmse is no worse than biases"]),
+        (["predicted_factors"], ["cold items:cnn.auc is no worse than mean-factors"]),
+        (["predicted_classes"], ["classes:cnn.accuracy is no worse than most-frequent"]),
         (["items"], []),
     ],
 )
 def test_what_is_served_is_asked_to_beat_a_trivial_answer(
     tables: list[str], expected: list[str]
 ) -> None:
-    assert [gate.text for gate in trivial.gates(REPORTS, tables, "als")] == expected
+    assert [verdict.gate for verdict in trivial.verdicts(REPORTS, tables, "als")] == expected
+
+
+def test_the_limit_of_an_error_is_above_the_trivial_answers() -> None:
+    (verdict,) = trivial.verdicts(REPORTS, ["user_rating_factors"], "als")
+    assert not verdict.holds and verdict.limit == pytest.approx(0.87 + 2 * 0.01 * 2**0.5)
 
 
 def test_lists_of_another_model_than_the_one_that_is_measured_are_asked_nothing() -> None:
-    assert trivial.gates(REPORTS, ["recommendations"], "item-neighbors") == []
+    assert trivial.verdicts(REPORTS, ["recommendations"], "item-neighbors") == []

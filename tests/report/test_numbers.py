@@ -154,7 +154,7 @@ def test_a_difference_within_the_error_is_no_win(
     ]
 
 
-def test_each_model_that_loses_to_a_trivial_answer_is_named() -> None:
+def test_each_model_that_does_not_beat_a_trivial_answer_is_named() -> None:
     rows = [
         _rated("biases", 0.9),
         _rated("als", 0.8),
@@ -163,8 +163,8 @@ def test_each_model_that_loses_to_a_trivial_answer_is_named() -> None:
     ]
     assert measures.losses({"holdout": {"metrics": rows}}) == [
         (
-            "item-neighbors loses to biases, a trivial answer: rmse 0.910 against 0.900, a"
-            " difference within the error."
+            "item-neighbors is no better than biases, a trivial answer: rmse 0.910 against 0.900,"
+            " a difference within two standard errors."
         ),
         "user-neighbors loses to biases, a trivial answer: rmse 1.000 against 0.900.",
     ]

@@ -12,7 +12,7 @@ from emberline.cli.console import COLOURS, make_table, printable, say
 from emberline.cli.metrics import named, show_metrics
 from emberline.datasets.schema import TABLES
 from emberline.publish import trivial
-from emberline.publish.trivial import Loss
+from emberline.publish.trivial import Comparison
 from emberline.runs.runner import Outcome
 
 
@@ -40,8 +40,8 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
         say(console, told)
     for report in metrics.get("reports", {}).values():
         show_metrics(console, named(report), report["metrics"])
-    for loss in trivial.losses(metrics.get("reports", {})):
-        console.print(Text(f"\n{_said(loss)}", COLOURS["warning"]), soft_wrap=True)
+    for comparison in trivial.not_beaten(metrics.get("reports", {})):
+        console.print(Text(f"\n{_said(comparison)}", COLOURS["warning"]), soft_wrap=True)
 
 
 def _passed_over(ran: Sequence[Outcome]) -> str:
@@ -53,12 +53,11 @@ def _passed_over(ran: Sequence[Outcome]) -> str:
     return f"Files that were passed over {told}" if told else ""
 
 
-def _said(loss: Loss) -> str:
-    error = f" ±{loss.error:.4f}" if loss.error is not None else ""
-    values = f"{loss.metric} {loss.value:.4f}{error} against {loss.trivial_value:.4f}"
+def _said(compared: Comparison) -> str:
+    error = f" ±{compared.error:.4f}" if compared.error is not None else ""
+    values = f"{compared.metric} {compared.value:.4f}{error} against {compared.trivial_value:.4f}"
     return (
-        f"{loss.model} loses to {loss.trivial}: {values}; {shipped.page('lists.md')} says what"
-        " helps"
+        f"{compared.words}: {values}{compared.remark}; {shipped.page('lists.md')} says what helps"
     )
 
 

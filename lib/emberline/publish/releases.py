@@ -97,13 +97,10 @@ def publish(
         reports, model = _reports(root), _model(datasets)
         measures = gates.measures(reports, {dataset.name: dataset.rows for dataset in datasets})
         previous = None if before is None or is_baseline else before.measures
-        defaults = (
-            trivial.gates(reports, {dataset.name for dataset in datasets}, model)
-            if with_defaults
-            else []
-        )
-        verdicts = gates.judge([*conditions, *defaults], measures, previous, model)
-        _check_gates(verdicts, folder, before, {gate.text for gate in defaults})
+        tables_there = {dataset.name for dataset in datasets}
+        defaults = trivial.verdicts(reports, tables_there, model) if with_defaults else []
+        verdicts = [*gates.judge(conditions, measures, previous, model), *defaults]
+        _check_gates(verdicts, folder, before, {verdict.gate for verdict in defaults})
         release = _describe(root, before, datasets, measures, verdicts)
         _copy(datasets, _place(folder, release.release))
         held.check()

@@ -1,6 +1,7 @@
 """Trivial answers: what every model has to beat before it is worth serving, and which do not.
 
-A report of `metrics.json` has them beside its models, measured in the same way.
+A report of `metrics.json` has them beside its models, measured in the same way. What is a loss is
+decided by `standing`, for the console, the gates and the report.
 """
 
 import fnmatch
@@ -16,26 +17,24 @@ from emberline.models import (
     MOST_POPULAR,
     role_of,
 )
-from emberline.publish.gates import Gate, parse
+from emberline.publish.gates import Verdict
+from emberline.publish.standing import LOWER_IS_BETTER, Standing, margin, standing
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Trivial:
-    """Who answers trivially what a report asks, by which metric it is judged, and where lower
-    is better.
-    """
+    """Who answers trivially what a report asks, and by which metric it is judged."""
 
     report: str
     model: str
     metric: str
-    lower_is_better: bool = False
 
 
 @dataclass(frozen=True)
-class Loss:
-    """A model that a trivial answer is better than, by one metric."""
+class Comparison:
+    """A model beside a trivial answer, by one metric; `error` is the standard error of `value`."""
 
     model: str
     trivial: str
@@ -43,11 +42,23 @@ class Loss:
     value: float
     trivial_value: float
     error: float | None
+    standing: Standing
+
+    @property
+    def words(self) -> str:
+        """How the model stands, without the numbers."""
+        verb = {"better": "beats", "undecided": "is no better than", "worse": "loses to"}
+        return f"{self.model} {verb[self.standing]} {self.trivial}"
+
+    @property
+    def remark(self) -> str:
+        """What is to be added to the numbers, where they alone mislead."""
+        return ", a difference within two standard errors" if self.standing == "undecided" else ""
 
 
 TRIVIAL = (
     Trivial("holdout", MOST_POPULAR.name, "ndcg@*"),
-    Trivial("holdout", BIASES.name, "rmse", lower_is_better=True),
+    Trivial("holdout", BIASES.name, "rmse"),
     Trivial("cold items", MEAN_FACTORS.name, "auc"),
     Trivial("classes", MOST_FREQUENT.name, "accuracy"),
 )
@@ -60,27 +71,28 @@ _SERVED = {
 }
 
 
-def losses(reports: Mapping[str, Any]) -> list[Loss]:
-    """The models that lose to a trivial answer, each by the first metric of its kind."""
-    return [
-        Loss(
+def not_beaten(reports: Mapping[str, Any]) -> list[Comparison]:
+    """The models that lose to a trivial answer, or are no better, each by the first metric of its
+    kind.
+    """
+    compared = [
+        Comparison(
             row["model"],
-            trivial.model,
+            other["model"],
             row["metric"],
             row["value"],
             other["value"],
             row.get("standard_error"),
+            standing(row, other),
         )
-        for trivial, row, other in _pairs(reports)
-        if (
-            row["value"] > other["value"]
-            if trivial.lower_is_better
-            else row["value"] < other["value"]
-        )
+        for _, row, other in _pairs(reports)
     ]
+    return [comparison for comparison in compared if comparison.standing != "better"]
 
 
-def gates(reports: Mapping[str, Any], tables: Collection[str], lists_by: str | None) -> list[Gate]:
+def verdicts(
+    reports: Mapping[str, Any], tables: Collection[str], lists_by: str | None
+) -> list[Verdict]:
     """What is asked of a release of these tables by default: that no model that made them loses
     to a trivial answer.
     """
@@ -93,13 +105,23 @@ def gates(reports: Mapping[str, Any], tables: Collection[str], lists_by: str | N
         if table in tables and table in _SERVED
     }
     return [
-        parse(
-            f"{trivial.report}:{row['model']}.{row['metric']}"
-            f" {'<=' if trivial.lower_is_better else '>='} {trivial.model}"
-        )
-        for trivial, row, _ in _pairs(reports)
+        _verdict(trivial.report, row, other)
+        for trivial, row, other in _pairs(reports)
         if (row["model"], trivial.metric) in served
     ]
+
+
+def _verdict(report: str, row: Row, other: Row) -> Verdict:
+    """Its limit is the trivial answer's value, and two standard errors of the difference on."""
+    name, how = f"{report}:{row['model']}.{row['metric']}", standing(row, other)
+    sign, least = (1 if row["metric"] in LOWER_IS_BETTER else -1), margin(row, other)
+    return Verdict(
+        f"{name} is no worse than {other['model']}",
+        row["value"],
+        None if least is None else other["value"] + sign * least,
+        how != "worse",
+        "no better either: within two standard errors" if how == "undecided" else "",
+    )
 
 
 def _pairs(reports: Mapping[str, Any]) -> Iterator[tuple[Trivial, Row, Row]]:

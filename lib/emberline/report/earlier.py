@@ -10,7 +10,8 @@ from emberline.datasets.sketch import Sketch
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError
 from emberline.publish.gates import LEAST_SHARED
-from emberline.report.measures import Verdict, is_ours, main_metrics, verdict_of
+from emberline.publish.standing import Standing, standing
+from emberline.report.measures import is_ours, main_metrics
 from emberline.report.text import measure, moment, started
 
 Row = dict[str, Any]
@@ -26,7 +27,7 @@ class Change:
     before: str
     now: str
     difference: str
-    verdict: Verdict
+    verdict: Standing
 
 
 @dataclass(frozen=True)
@@ -140,5 +141,5 @@ def _change(now: Row, then: Row) -> Change:
         measure(then["value"]),
         measure(now["value"]),
         f"{sign}{measure(abs(difference))}",
-        verdict_of(now, then),
+        standing(now, then),
     )

@@ -1,13 +1,12 @@
 """Metrics beside their baselines: what was measured, under which protocol, for whom."""
 
 import fnmatch
-import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from emberline.models import caption_of, role_of
 from emberline.publish import trivial
-from emberline.publish.trivial import Loss
+from emberline.publish.standing import LOWER_IS_BETTER, Standing, standing
 from emberline.report import charts
 from emberline.report.text import measure
 
@@ -35,11 +34,8 @@ _MAIN = ("ndcg@*", "recall@*/n", "auc", "rmse", "accuracy", "mean F1")
 # one each, where a report has it; they answer different questions
 _HEADLINES = ("ndcg@*", "rmse", "accuracy")
 _PREDICTED = "Predicted ratings"
-_LOWER_IS_BETTER = {"rmse", "mae"}
 _TONES = {"model": charts.ACCENT, "bound": charts.INK, "baseline": charts.QUIET}
 Row = dict[str, Any]
-Verdict = Literal["better", "undecided", "worse"]
-_APART = 2.0  # standard errors of a difference, above which two values are told apart
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,7 @@ class Gain:
     value: str
     baseline: str
     baseline_value: str
-    verdict: Verdict
+    verdict: Standing
 
     @property
     def words(self) -> str:
@@ -133,43 +129,14 @@ def gains(reports: dict[str, Row]) -> list[Gain]:
 
 
 def losses(reports: dict[str, Row]) -> list[str]:
-    """The models that lose to a trivial answer, in words, by the rule of the console and of
-    gates.
+    """The models that lose to a trivial answer, or are no better, in words, by the rule of the
+    console and of gates.
     """
-    return [_loss(loss, reports) for loss in trivial.losses(reports)]
-
-
-def _loss(loss: Loss, reports: dict[str, Row]) -> str:
-    rows = [
-        row
-        for report in reports.values()
-        for row in report["metrics"]
-        if row["metric"] == loss.metric
+    return [
+        f"{compared.words}, a trivial answer: {compared.metric} {measure(compared.value)} against"
+        f" {measure(compared.trivial_value)}{compared.remark}."
+        for compared in trivial.not_beaten(reports)
     ]
-    model, other = (
-        next(row for row in rows if row["model"] == name) for name in (loss.model, loss.trivial)
-    )
-    clear = "" if verdict_of(model, other) == "worse" else ", a difference within the error"
-    values = f"{loss.metric} {measure(loss.value)} against {measure(loss.trivial_value)}"
-    return f"{loss.model} loses to {loss.trivial}, a trivial answer: {values}{clear}."
-
-
-def verdict_of(row: Row, other: Row) -> Verdict:
-    """Whether a value is better than another one of its metric by more than two standard errors of
-    their difference.
-
-    The errors are added as if the two were measured on different people, which is cautious. Without
-    errors, nothing is decided.
-    """
-    errors = [
-        one["standard_error"] for one in (row, other) if one.get("standard_error") is not None
-    ]
-    if len(errors) < 2:
-        return "undecided"
-    difference = (row["value"] - other["value"]) * (-1 if row["metric"] in _LOWER_IS_BETTER else 1)
-    if abs(difference) <= _APART * math.hypot(*errors):
-        return "undecided"
-    return "better" if difference > 0 else "worse"
 
 
 def _measurement(key: str, report: Row) -> Measurement:
@@ -241,7 +208,7 @@ def main_metrics(rows: list[Row]) -> list[str]:
 
 
 def _better_first(metric: str, rows: list[Row]) -> list[Row]:
-    sign = 1 if metric in _LOWER_IS_BETTER else -1
+    sign = 1 if metric in LOWER_IS_BETTER else -1
     return sorted(
         (row for row in rows if row["metric"] == metric), key=lambda row: sign * row["value"]
     )
@@ -254,7 +221,7 @@ def _chart(heading: str, metric: str, rows: list[Row]) -> Chart:
         [row["value"] for row in ordered],
         [row.get("standard_error") for row in ordered],
     )
-    note = "lower is better" if metric in _LOWER_IS_BETTER else "higher is better"
+    note = "lower is better" if metric in LOWER_IS_BETTER else "higher is better"
     title = f"{heading}: {metric}; " + ", ".join(
         f"{row['model']} {measure(row['value'])}" for row in ordered
     )
@@ -309,7 +276,7 @@ def _lines(rows: list[Row], models: list[str]) -> list[Line]:
 
 def _clear_best(ranked: list[Row]) -> Row | None:
     """The first of the rows, the better first, where every other is told apart from it."""
-    is_clear = len(ranked) > 1 and all(verdict_of(ranked[0], row) == "better" for row in ranked[1:])
+    is_clear = len(ranked) > 1 and all(standing(ranked[0], row) == "better" for row in ranked[1:])
     return ranked[0] if is_clear else None
 
 
@@ -342,4 +309,4 @@ def _gain(key: str, rows: list[Row], wanted: str) -> Gain | None:
         return None
     heading = _PREDICTED if metric == "rmse" else _HEADINGS.get(key, key)
     ours, theirs = ((row["model"], measure(row["value"])) for row in (model, baseline))
-    return Gain(heading, metric, *ours, *theirs, verdict_of(model, baseline))
+    return Gain(heading, metric, *ours, *theirs, standing(model, baseline))
