@@ -18,7 +18,7 @@ from typing import Any
 
 from emberline.errors import ConfigError
 from emberline.sections.artifacts import DATASET_PREFIX
-from emberline.sections.base import Section
+from emberline.sections.base import Section, marks_of
 from emberline.sections.recommend import ItemListConfig
 
 _VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
@@ -45,7 +45,7 @@ def _setting(model: type[Section], key: str, value: Any, name: str, folder: Path
     field = model.model_fields.get(key)
     if field is None:
         return value
-    marks: Any = field.json_schema_extra or {}
+    marks = marks_of(field)
     below = model_of(field.annotation)
     if isinstance(value, str) and (marks.get("place") or below is ItemListConfig):
         return value if value in marks.get("words", ()) else _resolved(value, name, folder)

@@ -15,73 +15,130 @@ if TYPE_CHECKING:
 class RatingFactorsConfig(Section):
     """The fit that predicts ratings, beside the one that makes lists; what is not here is as in
     [als].
-
-    With `biases`, a rating is predicted by the mean of all, a bias of the user, one of the item,
-    and the product of their `rank` factors, else by that product alone.
     """
 
-    rank: Positive = 32
-    reg_param: Annotated[float, Field(ge=0)] = 0.1
-    biases: bool = True
+    rank: Positive = Field(
+        default=32,
+        description="How many factors a user and an item have in the fit that predicts ratings.",
+    )
+    reg_param: Annotated[float, Field(ge=0)] = Field(
+        default=0.1,
+        description="The regularisation of the fit that predicts ratings; raise it where "
+        "held-out ratings are predicted worse than known ones.",
+    )
+    biases: bool = Field(
+        default=True,
+        description="Whether a rating is predicted by the mean of all, a bias of the user, one "
+        "of the item and the product of their factors, or by that product alone.",
+    )
 
 
 class AlsConfig(Section):
     """Alternating least squares.
 
     Lists are made by implicit feedback, which learns whom to show what, also where the values are
-    ratings. Explicit feedback learns to predict ratings, and makes bad lists. `feedback = "auto"`
-    is implicit and, where `value = "rating"` and there is an [evaluate] that measures predicted
-    ratings, explicit besides, as [als.ratings] says; "implicit" and "explicit" are one alone.
+    ratings. Explicit feedback learns to predict ratings, and makes bad lists.
 
-    A row's regularisation is `reg_param * count ** reg_exponent`. The count is of its ratings, with
-    implicit feedback of its positive ones, and with an `unobserved_weight` w of its ratings plus w
-    times the rows of the other side; 0 scales nothing, 1 is MLlib's.
-
-    Implicit feedback weighs a pair by 1 plus `alpha` times its `confidence`, where what was not
-    observed weighs 1: the value ("linear"), the logarithm of 1 + value ("log"), or the exponential
-    of how many standard deviations the value is above the mean of all ("exp"); "auto" is "exp" for
-    ratings and "log" for counts. With an `unobserved_weight`, a pair weighs 1, and what was not
-    observed weighs that.
-
-    Each half-step takes `cg_steps` of conjugate gradients, or solves exactly by `cholesky`, or in
-    one pass over blocks of `subspace` factors, which is the quickest for ranks of some hundreds.
-    With `nonnegative`, factors are kept from being negative, exactly; but those that predict
-    ratings only where these have no biases.
-
-    A part of the ratings of `validation_users` users is withheld to measure each iteration by:
-    explicit feedback by RMSE, implicit feedback by AUC. With `patience`, training ends after so
-    many iterations without a better one, and the best one is kept.
-
-    `start_from` begins at the factors of an earlier run: "previous" is this root's own, anything
-    else is another root. With `iterations = 0` the items' factors stay as they were, and all users,
-    new ones too, are folded in.
-
-    Both sides' factors are sent to all workers (`exchange = "broadcast"`), or to each the rows that
-    it needs (`"shuffle"`); "auto" does the first where the driver's memory allows it. Every
-    `checkpoint_every` iterations, and at each best one, the state is stored, and a killed run goes
-    on from there. `blocks` is into how many parts each side is cut.
+    A row's count is of its ratings, with implicit feedback of its positive ones, and with an
+    `unobserved_weight` w of its ratings plus w times the rows of the other side.
     """
 
-    feedback: Literal["auto", "explicit", "implicit"] = "auto"
-    rank: Positive = 64
-    iterations: Annotated[int, Field(ge=0)] = 10
-    reg_param: Annotated[float, Field(ge=0)] = 0.2
-    reg_exponent: Annotated[float, Field(ge=0)] = 1.0
-    alpha: Annotated[float, Field(gt=0)] = 1.0
-    confidence: Literal["auto", "linear", "log", "exp"] = "auto"
-    unobserved_weight: Annotated[float, Field(gt=0)] | None = None
-    ratings: RatingFactorsConfig = RatingFactorsConfig()
-    nonnegative: bool = False
-    solver: Literal["cg", "cholesky", "subspace"] = "cg"
-    cg_steps: Positive = 2
-    subspace: Positive = 32
-    validation_users: Annotated[int, Field(ge=0)] = 0
-    patience: Positive | None = None
-    seed: Seed = 1
-    start_from: str | None = place(None, "previous")
-    exchange: Literal["auto", "broadcast", "shuffle"] = where("auto")
-    blocks: Annotated[int, Field(gt=0, le=65536)] | None = where(None)
-    checkpoint_every: Positive = where(5)
+    feedback: Literal["auto", "explicit", "implicit"] = Field(
+        default="auto",
+        description='What is learnt: whom to show what ("implicit", which makes lists, also of '
+        'ratings), or ratings ("explicit", which makes bad lists); "auto" is '
+        "implicit and, where predicted ratings are measured, explicit besides.",
+    )
+    rank: Positive = Field(
+        default=64,
+        description="How many factors a user and an item have; more catch finer tastes, and "
+        "cost memory and time.",
+    )
+    iterations: Annotated[int, Field(ge=0)] = Field(
+        default=10,
+        description="How often both sides are solved; 0 keeps the items' factors of start_from "
+        "and folds all users in.",
+    )
+    reg_param: Annotated[float, Field(ge=0)] = Field(
+        default=0.2,
+        description="The regularisation; a row's is reg_param * count ** reg_exponent. Raise it "
+        "where lists are worse than popular items.",
+    )
+    reg_exponent: Annotated[float, Field(ge=0)] = Field(
+        default=1.0,
+        description="How regularisation grows with a row's count of ratings: 0 not at all, 1 in "
+        "proportion, as MLlib has it.",
+    )
+    alpha: Annotated[float, Field(gt=0)] = Field(
+        default=1.0,
+        description="The weight of an observed pair is 1 plus alpha times its confidence; used "
+        "by implicit feedback.",
+    )
+    confidence: Literal["auto", "linear", "log", "exp"] = Field(
+        default="auto",
+        description="What confidence is: the value, log(1 + value), or exp of its distance from "
+        'the mean in standard deviations; "auto" is "exp" for ratings, "log" for '
+        "counts.",
+    )
+    unobserved_weight: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="With it, each observed pair weighs 1 and each unobserved one this, as in "
+        "iALS++; without it, alpha and confidence weigh them.",
+    )
+    ratings: RatingFactorsConfig = Field(
+        default=RatingFactorsConfig(),
+        description="The fit that predicts ratings, beside the one that makes lists.",
+    )
+    nonnegative: bool = Field(
+        default=False,
+        description="Whether factors are kept from being negative; those that predict ratings "
+        "are only where they have no biases.",
+    )
+    solver: Literal["cg", "cholesky", "subspace"] = Field(
+        default="cg",
+        description="How a half-step is solved: cg_steps of conjugate gradients, exactly by "
+        "cholesky, or one pass over blocks of subspace factors, the quickest for "
+        "ranks of some hundreds.",
+    )
+    cg_steps: Positive = Field(
+        default=2,
+        description='How many steps of conjugate gradients a half-step takes, with solver = "cg".',
+    )
+    subspace: Positive = Field(
+        default=32, description='How many factors are solved together, with solver = "subspace".'
+    )
+    validation_users: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="How many users some ratings are withheld of, to measure each iteration by: "
+        "RMSE of explicit, AUC of implicit feedback.",
+    )
+    patience: Positive | None = Field(
+        default=None,
+        description="After how many iterations without a better one training ends; the best one "
+        "is kept. Needs validation_users.",
+    )
+    seed: Seed = Field(
+        default=1, description="The seed of the first factors and of the validation users."
+    )
+    start_from: str | None = place(
+        None,
+        words=("previous",),
+        description='The root whose factors training begins at; "previous" is the pipeline\'s '
+        "own root.",
+    )
+    exchange: Literal["auto", "broadcast", "shuffle"] = where(
+        "auto",
+        description="How factors reach the workers: all to all of them, or to each the rows "
+        'that it needs; "auto" broadcasts where the driver\'s memory allows it.',
+    )
+    blocks: Annotated[int, Field(gt=0, le=65536)] | None = where(
+        None, description="Into how many parts each side is cut; none chooses by size and cores."
+    )
+    checkpoint_every: Positive = where(
+        5,
+        description="After how many iterations the state is stored, from which a killed run "
+        "goes on.",
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

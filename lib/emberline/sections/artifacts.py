@@ -1,4 +1,4 @@
-"""Files of an artifact under the root, as paths of a pipeline file name them: `dataset:shop/events.csv`."""
+"""Files of an artifact under the root, as a pipeline file names them: `dataset:shop/events.csv`."""
 
 DATASET_PREFIX = "dataset:"
 

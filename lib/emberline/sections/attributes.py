@@ -16,31 +16,49 @@ if TYPE_CHECKING:
 
 
 class AttributeColumnsConfig(Section):
-    """Which input column is which; `genres` and `tags` hold several words, cut at the section's
-    `list_separator`.
-    """
+    """Which input column of attributes is which."""
 
-    id: str | Positive
-    title: str | Positive | None = None
-    text: str | Positive | None = None
-    label: str | Positive | None = None
-    genres: str | Positive | None = None
-    tags: str | Positive | None = None
+    id: str | Positive = Field(description="The column of the item's or the user's id.")
+    title: str | Positive | None = Field(
+        default=None, description="The column of the title, to be shown in lists."
+    )
+    text: str | Positive | None = Field(
+        default=None, description="The column of a longer text, such as a description."
+    )
+    label: str | Positive | None = Field(
+        default=None, description="The column of the class, which networks and forests learn."
+    )
+    genres: str | Positive | None = Field(
+        default=None, description="The column of genres: several words, cut at list_separator."
+    )
+    tags: str | Positive | None = Field(
+        default=None, description="The column of tags: several words, cut at list_separator."
+    )
 
 
 class AttributeSourceConfig(RowsConfig):
-    """One source of attributes; an id may have several rows, whose lists are joined. `clean_ids`
-    replaces what it finds in ids.
+    """One source of attributes; an id may have several rows, whose lists are joined."""
 
-    `numbers` are names of columns, or names of your own with the columns' names or positions: `{
-    price = 5 }`. A number that cannot be used is missing, and the rest of its row is not.
-    """
-
-    columns: AttributeColumnsConfig
-    ids: Literal["text", "integer"] = "text"
-    clean_ids: IdPatterns = ()
-    numbers: Annotated[tuple[str, ...], Field(strict=False)] | dict[str, str | Positive] = ()
-    list_separator: Annotated[str, Field(min_length=1)] = "|"
+    columns: AttributeColumnsConfig = Field(
+        description="Which input column is which: a name or, for CSV without a header, a "
+        "position counted from 1."
+    )
+    ids: Literal["text", "integer"] = Field(
+        default="text",
+        description="What an id is: any text, or an integer, of which 17850.0 and 017850 are one.",
+    )
+    clean_ids: IdPatterns = Field(
+        default=(), description="Patterns that are replaced in ids, in their order."
+    )
+    numbers: Annotated[tuple[str, ...], Field(strict=False)] | dict[str, str | Positive] = Field(
+        default=(),
+        description="Columns that are numbers: their names, or names of your own with the "
+        "columns' names or positions, as in { price = 5 }; a number that cannot be "
+        "used is missing, the rest of its row is not.",
+    )
+    list_separator: Annotated[str, Field(min_length=1)] = Field(
+        default="|", description="What stands between the words of genres and tags."
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -79,8 +97,16 @@ Sources = Annotated[tuple[AttributeSourceConfig, ...], Field(strict=False)]
 class AttributesConfig(Section):
     """What is known of items and of users besides ratings: one source or several of each."""
 
-    items: Sources = ()
-    users: Sources = ()
+    items: Sources = Field(
+        default=(),
+        description="One source of items' attributes, or a list of several; lists of an id that "
+        "has several rows are joined.",
+    )
+    users: Sources = Field(
+        default=(),
+        description="One source of users' attributes, or a list of several; lists of an id that "
+        "has several rows are joined.",
+    )
 
     @field_validator("items", "users", mode="before")
     @classmethod

@@ -8,6 +8,7 @@ the stage's fingerprint.
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -22,11 +23,23 @@ def where(default: Any = ..., **constraints: Any) -> Any:
     return Field(default, json_schema_extra={"where": True}, **constraints)
 
 
-def place(default: Any = ..., *words: str) -> Any:
+def place(default: Any = ..., words: tuple[str, ...] = (), **constraints: Any) -> Any:
     """A `where()` that is a path or a URI, which belongs to the pipeline file: relative to its
     folder; `words` are none.
     """
-    return Field(default, json_schema_extra={"where": True, "place": True, "words": list(words)})
+    marks: dict[str, Any] = {"where": True, "place": True, "words": list(words)}
+    return Field(default, json_schema_extra=marks, **constraints)
+
+
+def is_where(field: FieldInfo) -> bool:
+    """Whether a field is a `where()` or a `place()`."""
+    return bool(marks_of(field).get("where"))
+
+
+def marks_of(field: FieldInfo) -> dict[str, Any]:
+    """What `where()` and `place()` have noted at a field."""
+    extra = field.json_schema_extra
+    return extra if isinstance(extra, dict) else {}
 
 
 class Section(BaseModel):
@@ -39,7 +52,7 @@ class Section(BaseModel):
         return {
             name: value.what() if isinstance(value, Section) else _plain(value)
             for name, value in self
-            if not (type(self).model_fields[name].json_schema_extra or {}).get("where")  # type: ignore[union-attr]
+            if not is_where(type(self).model_fields[name])
         }
 
 

@@ -1,10 +1,10 @@
-"""A whole pipeline as frozen settings: one section per stage, and a section being there is what makes
-its stage run.
+"""A whole pipeline as frozen settings: one section per stage, and a section that is there is a
+stage that runs.
 """
 
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from emberline.models import ALS, CNN, FOREST
 from emberline.sections.als import AlsConfig
@@ -30,22 +30,61 @@ class Config(Section):
     `publish` what follows.
     """
 
-    root: str = place("runs")
-    spark: SparkConfig = where(SparkConfig())
-    shop: ShopConfig | None = None
-    ratings: RatingsConfig | None = None
-    attributes: AttributesConfig | None = None
-    images: ImagesConfig | None = None
-    als: AlsConfig | None = None
-    cosine: CosineConfig | None = None
-    shards: ShardsConfig | None = None
-    cnn: CnnConfig | None = None
-    predict: PredictConfig | None = None
-    forest: ForestConfig | None = None
-    recommend: RecommendConfig | None = None
-    evaluate: EvaluateConfig | None = None
-    report: ReportConfig | None = None
-    publish: PublishConfig = where(PublishConfig())
+    root: str = place(
+        "runs",
+        description="The folder or bucket of all datasets; without it, runs/ and the pipeline "
+        "file's name.",
+    )
+    spark: SparkConfig = where(
+        SparkConfig(),
+        description="Where Spark runs when `emberline run` starts it; under spark-submit the "
+        "cluster's own settings come first.",
+    )
+    shop: ShopConfig | None = Field(
+        default=None, description="generate-shop: a generated shop, for the demo."
+    )
+    ratings: RatingsConfig | None = Field(
+        default=None,
+        description="prepare-ratings: the raw interactions, and what of them is clean.",
+    )
+    attributes: AttributesConfig | None = Field(
+        default=None,
+        description="prepare-items: what is known of items and of users besides ratings.",
+    )
+    images: ImagesConfig | None = Field(
+        default=None, description="prepare-images: where pictures are, and the size they get."
+    )
+    als: AlsConfig | None = Field(default=None, description="train-als: alternating least squares.")
+    cosine: CosineConfig | None = Field(
+        default=None, description="train-cosine: neighbours of items and of users."
+    )
+    shards: ShardsConfig | None = Field(
+        default=None, description="export-shards: what the trainer reads."
+    )
+    cnn: CnnConfig | None = Field(
+        default=None, description="train-cnn: the network and how it is trained."
+    )
+    predict: PredictConfig | None = Field(
+        default=None,
+        description="predict-items: what the trained network says of every item with a picture.",
+    )
+    forest: ForestConfig | None = Field(
+        default=None, description="train-forest: a random forest on the network's embeddings."
+    )
+    recommend: RecommendConfig | None = Field(
+        default=None, description="recommend: lists for every user."
+    )
+    evaluate: EvaluateConfig | None = Field(
+        default=None, description="evaluate: how recommendations are measured on the holdout."
+    )
+    report: ReportConfig | None = Field(
+        default=None, description="report: one HTML page about the run."
+    )
+    publish: PublishConfig = where(
+        PublishConfig(),
+        description="What `emberline publish --config` does: no stage of the pipeline, but what "
+        "comes after it.",
+    )
 
     @property
     def has_ratings(self) -> bool:

@@ -12,50 +12,83 @@ if TYPE_CHECKING:
 
 
 class NeighborRatingsConfig(Section):
-    """How ratings are predicted from neighbours: the deviations from `damping`-ed biases of the
-    `top_k` most similar items that the user rated, or of the most similar users who rated the item,
-    weighted by similarity.
+    """How ratings are predicted from neighbours: the deviations from damped biases of the most
+    similar items that the user rated, or users who rated the item, weighted by similarity.
 
-    Similarities are cosines of such deviations, with a `shrinkage` and a `min_support` of their
-    own. `prior` is the similarity of one more neighbour that deviates by 0, which few and distant
-    ones do not outweigh; `damping` is how many average ratings are added to each user's and each
-    item's own (cf/cosine/neighborhood.py and spark/biases.py have the formulas).
+    Similarities are cosines of such deviations, with a `shrinkage` and a `min_support` of their own
+    (cf/neighborhood.py and spark/biases.py have the formulas).
     """
 
-    top_k: Positive = 40
-    shrinkage: Annotated[float, Field(ge=0)] = 50.0
-    min_support: Positive = 1
-    prior: Annotated[float, Field(ge=0)] = 0.1
-    damping: Annotated[float, Field(ge=0)] = 5.0
+    top_k: Positive = Field(
+        default=40,
+        description="How many of the most similar items that the user rated, or users who rated "
+        "the item, predict a rating.",
+    )
+    shrinkage: Annotated[float, Field(ge=0)] = Field(
+        default=50.0,
+        description="Similarities are multiplied by n / (n + shrinkage), for n ratings in common.",
+    )
+    min_support: Positive = Field(
+        default=1, description="Pairs with fewer ratings in common are no neighbours."
+    )
+    prior: Annotated[float, Field(ge=0)] = Field(
+        default=0.1,
+        description="The similarity of one more neighbour that deviates by 0, which few and "
+        "distant ones do not outweigh.",
+    )
+    damping: Annotated[float, Field(ge=0)] = Field(
+        default=5.0,
+        description="How many average ratings are added to each user's and each item's own, for "
+        "their biases.",
+    )
 
 
 class CosineConfig(Section):
-    """Cosine neighbours of items, of users, or of both: the `top_k` most similar of each.
-
-    Ratings are weighted for lists ("bm25", "tf-idf"; cf/cosine/similarity.py has the formulas), or compared as
-    they are ("none"), or less their user's or their item's mean (`center = "user"` is the adjusted
-    cosine). `weighting = "auto"` is "bm25", but "none" where they are centred, or some are below 0.
-    Similarities are multiplied by n / (n + `shrinkage`), for n ratings in common: without it,
-    whoever shares one rare item is most alike. Pairs with fewer than `min_support` of them are not
-    published. With `max_ratings`, no more than so many ratings count of one user, where items are
-    compared, and of one item, where users are; chosen by hash, with `seed`.
-
-    Ratings are predicted by neighbours of their own, as `ratings` says, which no setting before it
-    but `max_ratings` changes.
-    """
+    """Cosine neighbours of items, of users, or of both (cf/cosine has the formulas)."""
 
     sides: Annotated[tuple[Literal["items", "users"], ...], Field(strict=False, min_length=1)] = (
-        "items",
-        "users",
+        Field(
+            default=(
+                "items",
+                "users",
+            ),
+            description="Whether neighbours of items, of users, or of both are computed.",
+        )
     )
-    top_k: Positive = 50
-    weighting: Literal["auto", "none", "tf-idf", "bm25"] = "auto"
-    center: Literal["none", "user", "item"] = "none"
-    shrinkage: Annotated[float, Field(ge=0)] = 10.0
-    min_support: Positive = 1
-    max_ratings: Annotated[int, Field(ge=2)] | None = None
-    ratings: NeighborRatingsConfig = NeighborRatingsConfig()
-    seed: Seed = 1
+    top_k: Positive = Field(default=50, description="How many neighbours each item or user keeps.")
+    weighting: Literal["auto", "none", "tf-idf", "bm25"] = Field(
+        default="auto",
+        description='How ratings are weighted for lists: "bm25", "tf-idf", or as they are '
+        '("none"); "auto" is "bm25", but "none" where ratings are centred or some '
+        "are below 0.",
+    )
+    center: Literal["none", "user", "item"] = Field(
+        default="none",
+        description='Whose mean is taken off ratings before they are compared; "user" is the '
+        "adjusted cosine.",
+    )
+    shrinkage: Annotated[float, Field(ge=0)] = Field(
+        default=10.0,
+        description="Similarities are multiplied by n / (n + shrinkage), for n ratings in "
+        "common; without it, whoever shares one rare item is most alike.",
+    )
+    min_support: Positive = Field(
+        default=1, description="Pairs with fewer ratings in common are not published."
+    )
+    max_ratings: Annotated[int, Field(ge=2)] | None = Field(
+        default=None,
+        description="No more than so many ratings count, of a user where items are compared, of "
+        "an item where users are; chosen by hash. Set it where a few have very "
+        "many.",
+    )
+    ratings: NeighborRatingsConfig = Field(
+        default=NeighborRatingsConfig(),
+        description="How ratings are predicted from neighbours; no setting before it but "
+        "max_ratings changes that.",
+    )
+    seed: Seed = Field(
+        default=1, description="The seed of the hash that chooses ratings, with max_ratings."
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -15,19 +15,28 @@ if TYPE_CHECKING:
 
 
 class EvaluateConfig(Section):
-    """How recommendations are measured on the holdout: at which `k`, and from which value on a
-    held-out rating is relevant.
+    """How recommendations are measured on the holdout."""
 
-    `cold_k` is for the lists of cold items only, by the factors that their pictures predict.
-    `damping` is that of the biases which predicted ratings are measured beside: how many average
-    ratings are added to each user's and each item's own.
-    """
-
-    k: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (10,)
-    cold_k: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = (20,)
-    relevant_from: float | None = None
-    damping: Annotated[float, Field(ge=0)] = 5.0
-    seed: Seed = 1
+    k: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = Field(
+        default=(10,), description="At which lengths of the lists recommendations are measured."
+    )
+    cold_k: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = Field(
+        default=(20,),
+        description="At which lengths lists of cold items only are measured, by the factors "
+        "that their pictures predict.",
+    )
+    relevant_from: float | None = Field(
+        default=None,
+        description="From which value on a held-out rating is relevant; without it, all are.",
+    )
+    damping: Annotated[float, Field(ge=0)] = Field(
+        default=5.0,
+        description="How many average ratings are added to each user's and each item's own, for "
+        "the biases that predicted ratings are measured beside.",
+    )
+    seed: Seed = Field(
+        default=1, description="The seed of the random choices of measures that sample."
+    )
 
 
 def _reads(config: "Config") -> Names:

@@ -12,9 +12,13 @@ from emberline.sections.stage import Stage
 class ForestConfig(Section):
     """A random forest on the network's embeddings."""
 
-    num_trees: Positive = 50
-    max_depth: Annotated[int, Field(ge=1, le=30)] = 12
-    seed: Seed = 1
+    num_trees: Positive = Field(
+        default=50, description="How many trees the forest has; more are better and slower."
+    )
+    max_depth: Annotated[int, Field(ge=1, le=30)] = Field(
+        default=12, description="How many decisions a tree makes one after the other, at most."
+    )
+    seed: Seed = Field(default=1, description="The seed of the trees' random choices.")
 
 
 STAGE = Stage(

@@ -10,19 +10,28 @@ from emberline.sections.moments import time_text
 
 
 class HoldoutConfig(Section):
-    """Which ratings are withheld from training.
+    """Which ratings are withheld from training; `cold_items` are independent of `by`."""
 
-    `fraction` of each user's, chosen by hash; those `after` a time or of the `last_days` before the
-    newest; the last `n` of each user. Independently, `cold_items` is the share of items, chosen by
-    hash, of which every event is withheld.
-    """
-
-    by: Literal["none", "fraction", "time", "last"] = "none"
-    fraction: Fraction | None = None
-    after: str | None = None
-    last_days: Annotated[float, Field(gt=0)] | None = None
-    n: Positive | None = None
-    cold_items: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    by: Literal["none", "fraction", "time", "last"] = Field(
+        default="none",
+        description="How ratings are chosen that are withheld from training: a fraction of each "
+        "user's, those after a time, or the last of each user.",
+    )
+    fraction: Fraction | None = Field(
+        default=None, description="The share of each user's ratings to withhold, chosen by hash."
+    )
+    after: str | None = Field(default=None, description="Ratings after this time are withheld.")
+    last_days: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Ratings of so many days before the newest one are withheld."
+    )
+    n: Positive | None = Field(
+        default=None, description="How many of each user's last ratings are withheld."
+    )
+    cold_items: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="The share of items, chosen by hash, of which every rating is withheld, to "
+        "measure items that nobody has rated.",
+    )
 
     @field_validator("after", mode="before")
     @classmethod

@@ -15,41 +15,67 @@ if TYPE_CHECKING:
 
 
 class ImageColumnsConfig(Section):
-    """Which Parquet column is which; `image` holds encoded bytes: PNG, JPEG, ..."""
+    """Which Parquet column is which."""
 
-    item_id: str
-    image: str
-    label: str | None = None
+    item_id: str = Field(description="The Parquet column of items' ids.")
+    image: str = Field(
+        description="The Parquet column of encoded pictures: the bytes of PNG, JPEG and others."
+    )
+    label: str | None = Field(
+        default=None, description="The Parquet column of the picture's class."
+    )
 
 
 class ImagesConfig(Section):
-    """Where pictures are, and the fixed size they get.
+    """Where pictures are, and the fixed size they get."""
 
-    `format = "files"` is a folder tree of pictures. There, with `labels = "folder"` a picture's
-    folder is its label and its path its item id; with `labels = "none"` its file name without the
-    extension is its item id. `label_names` names classes that are
-    numbers: of collections, of a column of Parquet, of folders.
-
-    With `split = "auto"`, first folders called train, val (valid, validation) and test, in any
-    case, say what a picture is for, and so do Parquet files called train-00000-of-00002.parquet;
-    with `"none"` they say nothing. `normalize` is that of ratings. A picture of more than
-    `max_pixels` is refused before it is decoded: a pixel takes up to 6 bytes of a worker's memory,
-    of transparent pictures 9, of floating point 12, of WebP 16; of progressive JPEG 3, of other
-    JPEG next to none.
-    """
-
-    path: str = place()
-    format: Literal["auto", "files", "parquet", "cifar10", "idx"] = "auto"
-    labels: Literal["none", "folder"] = "none"
-    columns: ImageColumnsConfig | None = None
-    label_names: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    split: Literal["auto", "none"] = "auto"
-    normalize: bool = True
-    height: Positive = 32
-    width: Positive = 32
-    channels: Literal[1, 3] = 3
-    fit: Literal["crop", "pad", "stretch"] = "crop"
-    max_pixels: Positive = 50_000_000
+    path: str = place(
+        description="The pictures: a folder, a file or a glob, relative to the pipeline file's "
+        "folder, or dataset:NAME/FILE."
+    )
+    format: Literal["auto", "files", "parquet", "cifar10", "idx"] = Field(
+        default="auto",
+        description="How pictures are stored: a folder tree of files, Parquet, or the files of "
+        'CIFAR-10 or MNIST (idx); "auto" goes by what is there.',
+    )
+    labels: Literal["none", "folder"] = Field(
+        default="none",
+        description='With "folder", a file\'s folder is its label and its path its item id; with '
+        '"none", its name without the extension is its item id.',
+    )
+    columns: ImageColumnsConfig | None = Field(
+        default=None, description="Which Parquet column is which."
+    )
+    label_names: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=(),
+        description="The names of classes that are numbers: of collections, of a column of "
+        "Parquet, of folders.",
+    )
+    split: Literal["auto", "none"] = Field(
+        default="auto",
+        description="Whether first folders and Parquet files called train, val and test say "
+        'what a picture is for ("auto"), or nothing ("none").',
+    )
+    normalize: bool = Field(
+        default=True,
+        description="Whether ids and labels get Unicode's normal form NFC and lose the white "
+        "space around them.",
+    )
+    height: Positive = Field(default=32, description="The height that pictures get, in pixels.")
+    width: Positive = Field(default=32, description="The width that pictures get, in pixels.")
+    channels: Literal[1, 3] = Field(default=3, description="3 for colour, 1 for grey.")
+    fit: Literal["crop", "pad", "stretch"] = Field(
+        default="crop",
+        description="How a picture of another shape gets the size: its edges cut off, filled "
+        "up, or stretched.",
+    )
+    max_pixels: Positive = Field(
+        default=50_000_000,
+        description="Pictures of more pixels are refused before they are decoded; a pixel takes "
+        "up to 6 bytes of a worker's memory, 9 in transparent pictures, 12 in "
+        "floating point, 16 in WebP, 3 in progressive JPEG, next to none in other "
+        "JPEG.",
+    )
 
     def text_rules(self) -> TextRules:
         """How ids and labels are cleaned: no text of theirs means that there is none."""

@@ -10,12 +10,12 @@ from emberline.sections.base import Section
 
 
 class IdPattern(Section):
-    """What the regular expression `pattern` finds in an id is replaced; in `replace`, `\\1` is
-    the pattern's first group.
-    """
+    """What the regular expression `pattern` finds in an id is replaced."""
 
-    pattern: str
-    replace: str = ""
+    pattern: str = Field(description="The regular expression that is looked for in ids.")
+    replace: str = Field(
+        default="", description="What stands in its place; \\1 is the pattern's first group."
+    )
 
     @field_validator("pattern")
     @classmethod

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 class PredictConfig(Section):
     """What the trained network says of every item with a picture."""
 
-    batch_size: Positive = where(256)
+    batch_size: Positive = where(
+        256,
+        description="How many pictures the network sees at once; more are quicker, and take "
+        "more memory.",
+    )
 
 
 def _writes(config: "Config") -> Names:

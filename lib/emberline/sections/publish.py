@@ -8,14 +8,23 @@ from emberline.sections.base import Positive, Section, place
 
 
 class PublishConfig(Section):
-    """What `emberline publish --config` does: no stage of the pipeline, but what comes after it.
+    """What `emberline publish --config` does: no stage of the pipeline, but what comes after it."""
 
-    With `default_gates`, nothing is published that a trivial answer is better than, besides what
-    `gates` ask.
-    """
-
-    to: str | None = place(None)
-    tables: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    gates: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    default_gates: bool = True
-    keep: Positive = 3
+    to: str | None = place(None, description="The folder or bucket that releases are published to.")
+    tables: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=(),
+        description="The tables that are published; none given means all that are served.",
+    )
+    gates: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=(),
+        description='Conditions under which a release is published, such as "ndcg@10 >= 0.9 * '
+        'previous".',
+    )
+    default_gates: bool = Field(
+        default=True,
+        description="Whether nothing is published that a trivial answer is better than, besides "
+        "what gates ask.",
+    )
+    keep: Positive = Field(
+        default=3, description="How many releases are kept, the current one included."
+    )

@@ -24,23 +24,41 @@ class ColumnsConfig(Section):
     from 1.
     """
 
-    user_id: str | Positive
-    item_id: str | Positive
-    value: str | Positive | None = None
-    timestamp: str | Positive | None = None
-    title: str | Positive | None = None
-    event: str | Positive | None = None
+    user_id: str | Positive = Field(description="The column of users' ids.")
+    item_id: str | Positive = Field(description="The column of items' ids.")
+    value: str | Positive | None = Field(
+        default=None,
+        description="The column of the rating or the count; left out where every row counts as 1.",
+    )
+    timestamp: str | Positive | None = Field(
+        default=None,
+        description='The column of the time, which splits by time, windows of time and "the '
+        'latest" need.',
+    )
+    title: str | Positive | None = Field(
+        default=None, description="The column of the item's title, to be shown in lists."
+    )
+    event: str | Positive | None = Field(
+        default=None,
+        description="The column of the kind of event, such as view or purchase, that weights "
+        "are given for.",
+    )
 
 
 class RejectRule(Section):
-    """Rows in whose `column` the regular expression `pattern` is found are rejected, for `reason`.
+    """Rows in whose `column` the expression `pattern` is found are rejected, for `reason`."""
 
-    A missing text counts as the empty one: `pattern = "^$"` rejects rows without any.
-    """
-
-    column: str | Positive
-    pattern: str
-    reason: Annotated[str, Field(min_length=1)]
+    column: str | Positive = Field(
+        description="The column whose text is searched; a missing text counts as the empty one."
+    )
+    pattern: str = Field(
+        description='The regular expression; rows in which it is found are rejected. "^$" finds '
+        "an empty text."
+    )
+    reason: Annotated[str, Field(min_length=1)] = Field(
+        description="What to call rows rejected by this rule, in the tables and counts of "
+        "rejected rows."
+    )
 
     @field_validator("pattern")
     @classmethod
@@ -49,38 +67,81 @@ class RejectRule(Section):
 
 
 class RatingsConfig(RowsConfig):
-    """What the raw interactions look like, what counts as clean, and what is held out.
+    """What the raw interactions look like, what counts as clean, and what is held out."""
 
-    `clean_user_ids` and `clean_item_ids` replace what a pattern finds in ids. `timestamp_format` is
-    `seconds`, `milliseconds` or `microseconds` since 1970, `iso`, or a format of strptime
-    (`%d.%m.%Y %H:%M`) or of Java (`dd.MM.yyyy HH:mm`); times without a zone are UTC. A row counts
-    as much as the `weights` of its `columns.event`, times `columns.value` where there is one;
-    events that are not listed weigh `default_weight`, without which they are rejected, and events
-    that weigh 0 are left out. So are those earlier than `since`, not before `until`, or more than
-    `last_days` before the newest one. Of several rows of a user and an item, `keep` says what
-    counts: their sum, which is the default for counts and weighted events, else the latest.
-    """
-
-    columns: ColumnsConfig
-    user_ids: Literal["text", "integer"] = "text"
-    item_ids: Literal["text", "integer"] = "text"
-    clean_user_ids: IdPatterns = ()
-    clean_item_ids: IdPatterns = ()
-    value: Literal["rating", "count", "one"] = "rating"
-    min_value: float | None = None
-    max_value: float | None = None
-    weights: dict[str, Annotated[float, Field(ge=0, strict=False)]] = Field({})
-    default_weight: Annotated[float, Field(ge=0)] | None = None
-    timestamp_format: str = "seconds"
-    since: str | None = None
-    until: str | None = None
-    last_days: Annotated[float, Field(gt=0)] | None = None
-    reject: Annotated[tuple[RejectRule, ...], Field(strict=False)] = ()
-    keep: Literal["latest", "sum", "max"] = "latest"
-    min_user_ratings: Positive = 1
-    min_item_ratings: Positive = 1
-    holdout: HoldoutConfig = HoldoutConfig()
-    seed: Seed = 1
+    columns: ColumnsConfig = Field(
+        description="Which input column is which: a name or, for CSV without a header, a "
+        "position counted from 1."
+    )
+    user_ids: Literal["text", "integer"] = Field(
+        default="text",
+        description="What a user's id is: any text, or an integer; 17850.0 and 017850 are one.",
+    )
+    item_ids: Literal["text", "integer"] = Field(
+        default="text",
+        description="What an item's id is: any text, or an integer; 17850.0 and 017850 are one.",
+    )
+    clean_user_ids: IdPatterns = Field(
+        default=(), description="Patterns that are replaced in users' ids, in their order."
+    )
+    clean_item_ids: IdPatterns = Field(
+        default=(), description="Patterns that are replaced in items' ids, in their order."
+    )
+    value: Literal["rating", "count", "one"] = Field(
+        default="rating",
+        description="What columns.value is: a rating that can be predicted, a count of events, "
+        "or nothing, where every row counts as 1.",
+    )
+    min_value: float | None = Field(
+        default=None, description="Rows with a lower value are rejected."
+    )
+    max_value: float | None = Field(
+        default=None, description="Rows with a higher value are rejected."
+    )
+    weights: dict[str, Annotated[float, Field(ge=0, strict=False)]] = Field(
+        default={},
+        description="How much a row of each kind of event counts, times columns.value where "
+        "there is one; 0 leaves the kind out.",
+    )
+    default_weight: Annotated[float, Field(ge=0)] | None = Field(
+        default=None,
+        description="The weight of events that weights does not list; without it their rows are "
+        "rejected.",
+    )
+    timestamp_format: str = Field(
+        default="seconds",
+        description="How times are written: seconds, milliseconds or microseconds since 1970, "
+        "iso, or a format of strptime (%d.%m.%Y %H:%M) or of Java (dd.MM.yyyy "
+        "HH:mm); without a zone they are UTC.",
+    )
+    since: str | None = Field(default=None, description="Rows earlier than this time are left out.")
+    until: str | None = Field(default=None, description="Rows at or after this time are left out.")
+    last_days: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Rows more than so many days before the newest one are left out."
+    )
+    reject: Annotated[tuple[RejectRule, ...], Field(strict=False)] = Field(
+        default=(),
+        description="Rules by which more rows are rejected: a column, a pattern that is found "
+        "in it, a reason.",
+    )
+    keep: Literal["latest", "sum", "max"] = Field(
+        default="latest",
+        description="What counts of several rows of one user and item: the latest, their sum "
+        "(the default for counts and weighted events), or the largest.",
+    )
+    min_user_ratings: Positive = Field(
+        default=1, description="Users with fewer ratings are left out."
+    )
+    min_item_ratings: Positive = Field(
+        default=1, description="Items with fewer ratings are left out."
+    )
+    holdout: HoldoutConfig = Field(
+        default=HoldoutConfig(),
+        description="Which ratings are withheld from training, to measure by.",
+    )
+    seed: Seed = Field(
+        default=1, description="The seed of the hashes that choose what is withheld."
+    )
 
     @model_validator(mode="before")
     @classmethod

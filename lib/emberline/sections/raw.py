@@ -16,25 +16,45 @@ _WINDOWS = re.compile(r"(?:x-)?windows-(\d+j?)")  # what others call Python's cp
 
 
 class RawConfig(Section):
-    """Where raw records are and how their files are written.
-
-    CSV has fields between separators (`separator = "whitespace"` is any number of blanks and tabs);
-    a field in quotes may hold separators and line breaks; with `escape`, often a backslash, the
-    character behind it is text. JSON holds one object per line. `encoding` is any that Python
-    knows.
-
-    `path` is a file, a folder or a glob, relative to the pipeline file's folder (places.py has the
-    rules).
+    """Where raw records are and how their files are written: CSV, JSON with one object per line, or
+    Parquet.
     """
 
-    path: str = place()
-    format: Literal["auto", "csv", "json", "parquet"] = "auto"
-    separator: Annotated[str, Field(min_length=1)] = ","
-    header: bool = True
-    quote: Annotated[str, Field(max_length=1)] = '"'
-    escape: Annotated[str, Field(max_length=1, pattern=r"^[^\w\s]?$")] = ""
-    comment: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    encoding: str = "utf-8"
+    path: str = place(
+        description="The raw files: a file, a folder or a glob, relative to the pipeline file's "
+        "folder, or dataset:NAME/FILE."
+    )
+    format: Literal["auto", "csv", "json", "parquet"] = Field(
+        default="auto", description='How the files are written; "auto" goes by their names\' ends.'
+    )
+    separator: Annotated[str, Field(min_length=1)] = Field(
+        default=",",
+        description='What stands between the fields of CSV; "whitespace" is any number of '
+        "blanks and tabs.",
+    )
+    header: bool = Field(
+        default=True,
+        description="Whether the first line of a CSV file names the columns; without one, "
+        "columns are positions counted from 1.",
+    )
+    quote: Annotated[str, Field(max_length=1)] = Field(
+        default='"',
+        description="The character around fields that may hold separators and line breaks; the "
+        "empty text means none.",
+    )
+    escape: Annotated[str, Field(max_length=1, pattern=r"^[^\w\s]?$")] = Field(
+        default="",
+        description="The character, often a backslash, behind which the next one is text; the "
+        "empty text means none.",
+    )
+    comment: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
+        default=None, description="Lines that begin with this character are left out."
+    )
+    encoding: str = Field(
+        default="utf-8",
+        description="The encoding of text files: any that Python knows, such as utf-8, cp1252 "
+        "or utf-16.",
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -57,30 +77,37 @@ class RawConfig(Section):
 
 
 class TextConfig(RawConfig):
-    """How texts are cleaned: `nulls` are texts that mean that there is none, as the empty one does.
+    """How texts are cleaned."""
 
-    With `normalize`, texts get Unicode's normal form NFC, and lose all white space around them: an
-    id is one id, however its accents are written, and whatever blank stands behind it.
-    """
-
-    nulls: Annotated[tuple[str, ...], Field(strict=False)] = NULLS
-    normalize: bool = True
+    nulls: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=NULLS, description="Texts that mean that there is no value, as the empty one does."
+    )
+    normalize: bool = Field(
+        default=True,
+        description="Whether texts get Unicode's normal form NFC and lose the white space "
+        "around them, so that an id is one id however its accents are written.",
+    )
 
     def text_rules(self) -> TextRules:
         return TextRules(self.nulls, self.normalize)
 
 
 class RowsConfig(TextConfig):
-    """How numbers are written, `decimal` before the fraction and `thousands` between groups of
-    digits.
+    """How numbers are written, and how many rows may be unusable."""
 
-    Where more than the share `max_rejected` of the rows cannot be used, the stage stops; rows that
-    a `reject` rule names are not counted.
-    """
-
-    decimal: Literal[".", ","] = "."
-    thousands: Literal["", ".", ",", " ", "'", "\u00a0", "\u202f"] = ""
-    max_rejected: float = where(0.05, ge=0, le=1)
+    decimal: Literal[".", ","] = Field(
+        default=".", description="The character before a number's fraction."
+    )
+    thousands: Literal["", ".", ",", " ", "'", "\u00a0", "\u202f"] = Field(
+        default="", description="The character between groups of digits; the empty text means none."
+    )
+    max_rejected: float = where(
+        0.05,
+        ge=0,
+        le=1,
+        description="The share of rows that may be unusable before the stage stops; rows that a "
+        "reject rule names are not counted.",
+    )
 
     @model_validator(mode="after")
     def _numbers_can_be_read(self) -> Self:

@@ -21,14 +21,22 @@ else:
 
 
 class ItemListConfig(TextConfig):
-    """Items by their outside ids: the column `item_id` of CSV, JSON or Parquet files.
+    """Items by their outside ids: a column of CSV, JSON or Parquet files.
 
     In a text file with an id a line and no header, `header = false` and `item_id = 1`.
     """
 
-    item_id: str | Positive = "item_id"
-    ids: Literal["text", "integer"] = "text"
-    clean_ids: IdPatterns = ()
+    item_id: str | Positive = Field(
+        default="item_id",
+        description="The column of items' outside ids; without a header, its position: 1.",
+    )
+    ids: Literal["text", "integer"] = Field(
+        default="text",
+        description="What an id is: any text, or an integer, of which 17850.0 and 017850 are one.",
+    )
+    clean_ids: IdPatterns = Field(
+        default=(), description="Patterns that are replaced in ids, in their order."
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -49,17 +57,30 @@ class RecommendConfig(Section):
     """Top-k lists for every user: by `model` where it has an answer, filled up with what is
     popular.
 
-    Where the pipeline predicts factors, items without ratings compete by those, and `cold_share` of
-    each list's places are set aside for them. With `candidates`, a file's path or an item list,
-    only those items are recommended (what is in stock); those in `exclude` never are (what is
-    recalled).
+    Where the pipeline predicts factors, items without ratings compete by those.
     """
 
-    model: ListModel = ALS.name
-    top_k: Positive = 10
-    cold_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-    candidates: ItemListConfig | None = None
-    exclude: ItemListConfig | None = None
+    model: ListModel = Field(
+        default=ALS.name,
+        description="The model that makes the lists where it has an answer; what is popular "
+        "fills them up.",
+    )
+    top_k: Positive = Field(default=10, description="How many items each user's list has.")
+    cold_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0,
+        description="The share of each list's places set aside for items without ratings, by "
+        "the factors that their pictures predict.",
+    )
+    candidates: ItemListConfig | None = Field(
+        default=None,
+        description="The only items that may be recommended, such as what is in stock: a file's "
+        "path, or an item list.",
+    )
+    exclude: ItemListConfig | None = Field(
+        default=None,
+        description="Items that are never recommended, such as what is recalled: a file's path, "
+        "or an item list.",
+    )
 
     @property
     def limits_items(self) -> bool:

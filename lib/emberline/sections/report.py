@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 
 class ReportConfig(Section):
-    """One HTML page about the run; `users` people are shown with their history and their
-    recommendations.
-    """
+    """One HTML page about the run."""
 
-    title: str = "Emberline report"
-    users: Annotated[int, Field(ge=0)] = 6
-    seed: Seed = 1
+    title: str = Field(default="Emberline report", description="The page's title.")
+    users: Annotated[int, Field(ge=0)] = Field(
+        default=6,
+        description="How many people are shown with their history and their recommendations.",
+    )
+    seed: Seed = Field(default=1, description="The seed of the choice of people.")
 
 
 _UNREAD = {

@@ -12,21 +12,34 @@ if TYPE_CHECKING:
 
 
 class ShardsConfig(Section):
-    """What the trainer reads: pictures with their `class`, or with the item's ALS `factors`, split
-    by item.
-
-    `test` is the share for measuring classes, of the pictures that do not say themselves whether
-    they are for that; with factors, the cold items are for measuring. `val` is the share of all
-    others which is set aside for choosing the model. Each set is cut into `num_shards` parts of
-    about equal size, or, without that, into as many as `rows_per_shard` asks for.
+    """What the trainer reads: pictures with their class, or with the item's ALS factors, split by
+    item.
     """
 
-    task: Literal["class", "factors"]
-    val: Fraction = 0.1
-    test: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    rows_per_shard: Positive = 10_000
-    num_shards: Positive | None = None
-    seed: Seed = 1
+    task: Literal["class", "factors"] = Field(
+        description="What pictures are learnt with: their class, or the ALS factors of their item."
+    )
+    val: Fraction = Field(
+        default=0.1,
+        description="The share of pictures set aside for choosing the model, of those that are "
+        "not for testing.",
+    )
+    test: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="The share of pictures for measuring classes, of those that do not say "
+        "themselves what they are for; with factors, cold items are for measuring.",
+    )
+    rows_per_shard: Positive = Field(
+        default=10_000, description="How many pictures a shard holds, about."
+    )
+    num_shards: Positive | None = Field(
+        default=None,
+        description="Into how many shards of about equal size each set is cut, whatever "
+        "rows_per_shard says.",
+    )
+    seed: Seed = Field(
+        default=1, description="The seed of the hash that splits items, and of the order of rows."
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -13,10 +13,18 @@ class ShopConfig(Section):
     log of purchases.
     """
 
-    num_items: Annotated[int, Field(ge=10)] = 1500
-    num_users: Annotated[int, Field(ge=10)] = 3000
-    num_events: Annotated[int, Field(ge=100)] = 120_000
-    seed: Seed = 1
+    num_items: Annotated[int, Field(ge=10)] = Field(
+        default=1500, description="How many items the generated shop sells."
+    )
+    num_users: Annotated[int, Field(ge=10)] = Field(
+        default=3000, description="How many customers the generated shop has."
+    )
+    num_events: Annotated[int, Field(ge=100)] = Field(
+        default=120_000, description="How many purchases the log holds."
+    )
+    seed: Seed = Field(
+        default=1, description="The seed of all random choices; another one gives another shop."
+    )
 
 
 STAGE = Stage(

@@ -12,10 +12,24 @@ class SparkConfig(Section):
     settings come first.
     """
 
-    master: str = where("local[*]")
-    driver_memory: str = where("2g", pattern=r"^\d+[kmgt]$")
-    shuffle_partitions: Positive | None = where(None)
-    conf: dict[str, str] = where({})
+    master: str = where(
+        "local[*]",
+        description="Where Spark runs: local[*], spark://HOST:PORT, yarn or k8s://HOST:PORT.",
+    )
+    driver_memory: str = where(
+        "2g",
+        pattern=r"^\d+[kmgt]$",
+        description="The memory of Spark's driver, which in local mode does all the work; raise "
+        "it when a run ends for lack of memory.",
+    )
+    shuffle_partitions: Positive | None = where(
+        None,
+        description="Into how many partitions Spark cuts what it sorts and joins; none lets it "
+        "choose by the number of cores.",
+    )
+    conf: dict[str, str] = where(
+        {}, description="Any other settings of Spark, by their own names, as texts."
+    )
 
     @field_validator("master")
     @classmethod
