@@ -1,0 +1,1 @@
+"""What a clean row is; its doors are `clean_all` of `events` and of `attributes`."""

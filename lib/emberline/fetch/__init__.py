@@ -1,0 +1,1 @@
+"""Public datasets from their publishers, checked and unpacked; its door is `dataset.fetch`."""

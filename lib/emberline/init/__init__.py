@@ -1,0 +1,1 @@
+"""A pipeline written from a look at somebody's files; its door is `pipeline.write`."""

@@ -1,0 +1,1 @@
+"""Processes that never outlive their parent, as teams; its door is `supervise.supervise`."""

@@ -1,0 +1,1 @@
+"""Releases of the tables that are served, and the gates before them; its door is `releases`."""

@@ -1,0 +1,1 @@
+"""What a pipeline did, as one HTML page; its door is `page.run`, the stage report."""

@@ -13,14 +13,13 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from emberline.cleaning import attributes
-from emberline.cleaning.attributes import LISTS, SINGLE, AttributeRules
+from emberline.cleaning.attributes import LISTS, SINGLE
 from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.runs.stage_run import StageRun
 from emberline.sections.attributes import AttributesConfig, AttributeSourceConfig
 from emberline.spark import frames, ids, rejects
-from emberline.spark.raw import Cleaning, read_raw
+from emberline.spark.attribute_rows import read_attributes
 
 _ORDER = ("_source", "source_file", "raw")
 
@@ -54,14 +53,9 @@ def _parsed(run: StageRun[AttributesConfig], spark: SparkSession, side: str) -> 
     names, rows = config.numbers(side), []
     for position, source in enumerate(config.items if side == "item" else config.users):
         files, wanted = run.inputs.files(source.path), source.wanted(names)
-        parsed = read_raw(spark, files, source, wanted, LISTS, cleaning(source.rules(names)))
+        parsed = read_attributes(spark, files, source, wanted, source.rules(names), LISTS)
         rows.append(parsed.withColumn("_source", F.lit(position)))
     return reduce(DataFrame.unionByName, rows)
-
-
-def cleaning(rules: AttributeRules) -> Cleaning:
-    """What makes attributes of raw rows, or gives the reason why they are none."""
-    return Cleaning(partial(attributes.clean_all, rules=rules), attributes.SCHEMA)
 
 
 def number_rows(parsed: DataFrame) -> DataFrame:

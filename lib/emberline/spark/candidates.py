@@ -11,8 +11,7 @@ from emberline.logs import event
 from emberline.runs.stage_run import StageRun
 from emberline.sections.recommend import ItemListConfig, RecommendConfig
 from emberline.spark import ids
-from emberline.spark.attributes import cleaning
-from emberline.spark.raw import read_raw
+from emberline.spark.attribute_rows import read_attributes
 from emberline.spark.scan import Scan
 
 log = logging.getLogger(__name__)
@@ -61,12 +60,8 @@ def _listed(
 
     Raises DataError where a row cannot be read: it may name an item that must not be recommended.
     """
-    rows = read_raw(
-        spark,
-        run.inputs.files(config.path),
-        config,
-        {"id": config.item_id},
-        cleaning=cleaning(config.rules()),
+    rows = read_attributes(
+        spark, run.inputs.files(config.path), config, {"id": config.item_id}, config.rules()
     )
     rows = rows.select("source_file", "raw", "reason", F.col("id").alias("item_id")).persist()
     _check_readable(rows, f"recommend.{setting}", config.path)

@@ -1,0 +1,32 @@
+"""How the code is laid out: what nobody reads well, and what import-linter cannot see."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from emberline.stages import STAGES
+
+TOP = Path(__file__).parent.parent
+LIB = TOP / "lib" / "emberline"
+
+
+@pytest.mark.parametrize(
+    "door", sorted(LIB.rglob("__init__.py")), ids=lambda door: str(door.parent.relative_to(LIB))
+)
+def test_a_package_opens_with_a_sentence_and_imports_nothing(door: Path) -> None:
+    body = ast.parse(door.read_text())
+    sentence = ast.get_docstring(body)
+    assert sentence and sentence.endswith(".")
+    if door.parent != LIB:  # whose names are imported when they are first used
+        assert len(body.body) == 1
+
+
+def test_import_linter_knows_every_stage_that_runs_on_a_framework() -> None:
+    contracts = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (independence,) = (c for c in contracts["contracts"] if c["type"] == "independence")
+    targets = {target for stage in STAGES for target in (stage.target, stage.on_spark) if target}
+    modules = {target.partition(":")[0] for target in targets}
+    ours = {name for name in modules if name.split(".")[1] in ("spark", "cnn")}
+    assert ours == set(independence["modules"])
