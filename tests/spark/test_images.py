@@ -29,7 +29,7 @@ from emberline.images.decode import Shape
 from emberline.images.tasks import decode_encoded
 from emberline.runs import runner
 from emberline.sections.config import Config
-from emberline.spark.images import splits_of
+from emberline.spark.images.splits import splits_of
 
 Row = dict[str, Any]
 Colour = tuple[int, int, int]

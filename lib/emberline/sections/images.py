@@ -90,7 +90,7 @@ STAGE = Stage(
     "prepare-images",
     "images",
     "spark",
-    "emberline.spark.images:run",
+    "emberline.spark.images.stage:run",
     reads=lambda config: (
         *artifacts_of(_raw(config)),
         *(("items",) if config.ratings else ()),

@@ -1,0 +1,1 @@
+"""Pictures on Spark; its door is `stage`, the stage prepare-images."""
