@@ -24,15 +24,15 @@ def run_by(launcher: Launcher, run: StageRun[Any]) -> None:
     processes failed too often.
     """
 
-    def heard(message: Message) -> None:
+    def pass_on(message: Message) -> None:
         if "progress" in message:
             run.control.progress(message["progress"])
 
-    def again() -> None:
+    def clear() -> None:
         for name in run.outputs.promised:
             storage.remove_folder(run.outputs.folder(name))
 
-    work = Work(run.stage.name, _request(run), heard, run.control.stopping, again)
+    work = Work(run.stage.name, _request(run), pass_on, run.control.stopping, clear)
     answer = supervise(launcher, work, _limits(run))
     run.outputs.take(
         {name: Manifest.from_json(content) for name, content in answer["outputs"].items()}

@@ -71,7 +71,7 @@ def test_members_meet_and_with_a_network_of_their_own_nobody_else_reaches_them(
     with Local("team_worker", 2, {"FOLDER": str(tmp_path)}, is_apart=is_apart) as team:
         supervise(
             team,
-            Work("train-cnn", {"do": [LISTEN, CONNECT]}, heard=try_to_reach),
+            Work("train-cnn", {"do": [LISTEN, CONNECT]}, on_message=try_to_reach),
             Limits(start=20, restarts=0),
         )
     assert heard[0] == "hello from rank 1"

@@ -84,7 +84,9 @@ def is_alive(pid: int) -> bool:
 
 def test_the_answer_and_the_progress_are_the_chiefs(run: Team, launchers: list[Recorded]) -> None:
     heard: list[Message] = []
-    answer = run("steps(3)", "requests.send(progress='of rank 1'); steps(3)", heard=heard.append)
+    answer = run(
+        "steps(3)", "requests.send(progress='of rank 1'); steps(3)", on_message=heard.append
+    )
     assert answer == {"done": True, "pid": launchers[0].pids[0]}
     assert heard == [{"progress": "at the end"}, answer]
 
@@ -121,7 +123,7 @@ def test_who_was_killed_is_named_and_all_start_again(
     codes = ["if first() : lose()", "if first(): lose()"]
     codes[victim] = "if first(): time.sleep(.5); kill(9)"
     restarted: list[int] = []
-    run(*codes, again=lambda: restarted.append(1))
+    run(*codes, before_restart=lambda: restarted.append(1))
     assert (
         f"rank {victim} on {HOST} was killed by signal 9 (often for lack of memory: " in caplog.text
     )

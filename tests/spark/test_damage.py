@@ -18,7 +18,7 @@ from emberline.runs.roots import Roots
 from emberline.runs.stage_run import StageRun, begin
 from emberline.sections.config import Config
 from emberline.spark import frames, session
-from emberline.spark.session import Engine
+from emberline.spark.session import SparkEngine
 from emberline.stages import STAGES
 
 Publish = Callable[..., None]
@@ -55,7 +55,7 @@ def read(
     monkeypatch.setattr(session, "resolve", lambda target: reading)
 
     def read_dataset(dataset: Dataset) -> None:
-        with Engine(Config()) as engine:
+        with SparkEngine(Config()) as engine:
             config = Config.model_validate({"report": {}})
             engine.call(begin(config, STAGES[-1], Roots(root), Inputs({dataset.name: dataset})))
 
@@ -101,7 +101,7 @@ def test_a_flipped_bit_in_any_region_names_the_part_and_the_stage(
 def test_a_session_of_somebody_else_checks_pages_too(
     spark: SparkSession, recommendations: Dataset, read: Callable[..., None]
 ) -> None:
-    """Engine finds one running, with settings of a cluster that take damage for nothing."""
+    """SparkEngine finds one running, with settings of a cluster that take damage for nothing."""
     other = {
         "parquet.page.verify-checksum.enabled": "false",
         "spark.sql.files.ignoreCorruptFiles": "true",

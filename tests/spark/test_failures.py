@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from emberline.errors import ConfigError, EmberlineError, StorageError, WorkerError
 from emberline.sections.config import Config
 from emberline.spark import failures
-from emberline.spark.session import Engine
+from emberline.spark.session import SparkEngine
 
 RATINGS = """
 [ratings]
@@ -31,7 +31,7 @@ from types import SimpleNamespace
 from emberline.sections.config import Config
 from emberline.sections.spark import SparkConfig
 from emberline.errors import EmberlineError
-from emberline.spark.session import Engine
+from emberline.spark.session import SparkEngine
 from pyspark import SparkContext
 
 def kill_java(run, spark):
@@ -44,7 +44,7 @@ def use_up_the_heap(run, spark):
 stage = SimpleNamespace(target=f"__main__:{sys.argv[1]}")
 run = SimpleNamespace(stage=stage, stopping=lambda: False, root=Path.cwd())
 try:
-    with Engine(Config(spark=SparkConfig(master="local[1]", driver_memory="512m"))) as engine:
+    with SparkEngine(Config(spark=SparkConfig(master="local[1]", driver_memory="512m"))) as engine:
         engine.call(run)
 except EmberlineError as error:
     print(error.exit_code, error)
@@ -71,7 +71,7 @@ def refuse_in_a_worker(run: Any, spark: SparkSession) -> None:
 
 def _call(function: Callable[..., None], root: Path, is_stopping: bool = False) -> None:
     stage = SimpleNamespace(target=f"{__name__}:{function.__name__}")
-    with Engine(Config()) as engine:
+    with SparkEngine(Config()) as engine:
         engine.call(SimpleNamespace(stage=stage, stopping=lambda: is_stopping, root=root))  # type: ignore[arg-type]
 
 

@@ -14,7 +14,7 @@ from emberline.runs.stage_run import StageRun
 from emberline.sections.config import Config
 
 
-class Engine:
+class TensorFlowEngine:
     """Hands stages to the child process; a stage with several workers gets as many of its own."""
 
     def __init__(self, config: Config) -> None:

@@ -20,14 +20,12 @@ from emberline.cnn.model_file import MODEL_FILE
 from emberline.cnn.shards import Rows, Shards
 from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import write_part
-from emberline.datasets.schema import TABLES
+from emberline.datasets.schema import TABLES, TOP_CLASSES
 from emberline.errors import SchemaError
 from emberline.models import CNN
 from emberline.numeric.arrays import Float32
 from emberline.runs.stage_run import StageRun
 from emberline.sections.predict import PredictConfig
-
-_TOP = 5
 
 
 def run(run: StageRun[PredictConfig]) -> None:
@@ -99,7 +97,7 @@ def classes_table(items: pa.Array, logits: Float32) -> pa.Table:
     class comes first.
     """
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    best = np.argsort(-logits, axis=1, kind="stable")[:, :_TOP].astype(np.int32)
+    best = np.argsort(-logits, axis=1, kind="stable")[:, :TOP_CLASSES].astype(np.int32)
     probability = np.take_along_axis(shifted, best[:, :1].astype(np.int64), axis=1)[
         :, 0
     ] / shifted.sum(axis=1)

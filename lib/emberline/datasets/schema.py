@@ -80,11 +80,12 @@ SHARDS = pa.schema(
     ]
 )
 PREDICTED_FACTORS = pa.schema([ITEM, _FACTORS])
+TOP_CLASSES = 5  # of a picture are listed, where there are as many
 _CLASS_COLUMNS = [
     ITEM,
     pa.field("predicted", pa.int32(), nullable=False),  # its place in the manifest's `classes`
     pa.field("probability", pa.float32(), nullable=False),
-    # up to five classes, the most probable first
+    # up to TOP_CLASSES, the most probable first
     pa.field("top", pa.list_(pa.int32()), nullable=False),
 ]
 PREDICTED_CLASSES = pa.schema(_CLASS_COLUMNS)

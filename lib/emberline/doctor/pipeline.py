@@ -18,7 +18,7 @@ from emberline.sections.artifacts import split_dataset_path
 from emberline.sections.config import Config
 from emberline.sections.stage import Stage
 
-ENGINES = {"spark", "tensorflow"}
+FRAMEWORKS = {"spark", "tensorflow"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Target:
     config: Config = field(default_factory=Config)
     root: Location | None = None
     stages: Sequence[Stage] = ()
-    engines: set[str] = field(default_factory=lambda: set(ENGINES))
+    engines: set[str] = field(default_factory=lambda: set(FRAMEWORKS))
 
 
 def read_target(

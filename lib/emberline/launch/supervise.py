@@ -75,15 +75,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Work:
-    """What a team is asked for, and who is interested: `heard` gets the chief's messages,
-    `again` is called before a restart.
+    """What a team is asked for, and who is interested: `on_message` gets the chief's
+    messages, `before_restart` is called before each restart.
     """
 
     name: str
     request: Message
-    heard: Callable[[Message], None] = lambda message: None
+    on_message: Callable[[Message], None] = lambda message: None
     stopping: Callable[[], bool] = lambda: False
-    again: Callable[[], None] = lambda: None
+    before_restart: Callable[[], None] = lambda: None
 
 
 class _FailedError(Exception):
@@ -130,7 +130,7 @@ def supervise(launcher: Launcher, work: Work, limits: Limits) -> Message:
                 )
             )
         launcher.kill()
-        work.again()
+        work.before_restart()
     raise Preempted(f"{work.name} was asked to stop; run it again: {_CONTINUES}")
 
 
@@ -160,9 +160,9 @@ def _in_turn(failures: list[str]) -> str:
 
 @dataclass
 class _Seen:
-    """What is known of a member. `heard` and `moved`: when it said something, and something new."""
+    """What is known of a member. `spoke` and `moved`: when it said something, and something new."""
 
-    heard: float
+    spoke: float
     moved: float
     is_up: bool = False
     place: tuple[str, int] = ("", 0)
@@ -211,12 +211,12 @@ class _Attempt:
         seen = self._seen.get(member)
         if seen is None:  # of a team that has been ended
             return
-        seen.heard = time.monotonic()
+        seen.spoke = time.monotonic()
         seen.is_up = seen.is_up or "line" not in message
         if "beat" in message:
             place = (message["beat"], message["step"])
             if place != seen.place:
-                seen.place, seen.moved = place, seen.heard
+                seen.place, seen.moved = place, seen.spoke
         elif "line" in message:
             seen.lines.append(message["line"])
             with suppress(BrokenPipeError):  # who read it is gone; the team goes on, or saves
@@ -231,7 +231,7 @@ class _Attempt:
             seen.ended, seen.memory = message["ended"], message.get("memory", "")
             self._gone.append(member)
         elif member.rank == CHIEF and "hello" not in message:
-            self._work.heard(message)
+            self._work.on_message(message)
             self._answer = message if "done" in message else None
 
     def _take_error(self, member: Member, error: EmberlineError) -> None:
@@ -262,7 +262,7 @@ class _Attempt:
         """Raises _FailedError where a member has failed."""
         if now - self._ticked > _SLEPT_SECONDS:
             for seen in self._seen.values():
-                seen.heard = seen.moved = now
+                seen.spoke = seen.moved = now
         self._ticked = now
         self._look_for_the_failed(now)
         for member, seen in self._seen.items():
@@ -271,8 +271,8 @@ class _Attempt:
                     f"{_name(member)} has not started within {self._limits.start:g} s: "
                     "see whether its machine is there and has room, or raise cnn.start_timeout"
                 )
-            if seen.is_up and now - seen.heard > self._limits.silence:
-                raise _FailedError(_silence(member, now - seen.heard))
+            if seen.is_up and now - seen.spoke > self._limits.silence:
+                raise _FailedError(_silence(member, now - seen.spoke))
         self._look_for_a_stall(now)
 
     def _look_for_the_failed(self, now: float) -> None:
@@ -295,14 +295,14 @@ class _Attempt:
         quiet = [
             member
             for member, seen in self._seen.items()
-            if now - seen.heard > _QUIET_SECONDS and not seen.ended
+            if now - seen.spoke > _QUIET_SECONDS and not seen.ended
         ]
         by_themselves = self._ended_by_themselves()
         if by_themselves or (self._gone and not quiet):
             member = (by_themselves or self._gone)[0]
             return _ending(member, self._seen[member])
         if quiet:
-            return _silence(quiet[0], now - self._seen[quiet[0]].heard)
+            return _silence(quiet[0], now - self._seen[quiet[0]].spoke)
         return (
             f"{_name(lost[0])} lost the others: {self._seen[lost[0]].lost}; look at the network"
             " between their machines"

@@ -38,9 +38,9 @@ from emberline.sections.stage import Stage
 
 log = logging.getLogger(__name__)
 
-ENGINES = {
-    "spark": "emberline.spark.session:Engine",
-    "tensorflow": "emberline.cnn.engine:Engine",
+ENGINE_CODE = {
+    "spark": "emberline.spark.session:SparkEngine",
+    "tensorflow": "emberline.cnn.engine:TensorFlowEngine",
     "python": "emberline.runs.runner:PythonEngine",
 }
 
@@ -123,7 +123,9 @@ def run(
     with ExitStack() as stack:
         stack.enter_context(disk.explained(root))
         held = stack.enter_context(lock.hold(root))
-        engine = functools.cache(lambda name: stack.enter_context(resolve(ENGINES[name])(config)))
+        engine = functools.cache(
+            lambda name: stack.enter_context(resolve(ENGINE_CODE[name])(config))
+        )
         shared = _Shared(config, roots, engine, held, stop or Stop(), force, listener)
         storage.refuse_links(root, *_written_places(config, root, stages))
         for stage in stages:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from emberline.sections.config import Config
 
-Engine = Literal["spark", "tensorflow", "python"]
+EngineName = Literal["spark", "tensorflow", "python"]
 Names = tuple[str, ...]
 
 
@@ -25,7 +25,7 @@ class Stage:
 
     name: str
     section: str
-    engine: Engine
+    engine: EngineName
     target: str
     reads: Callable[["Config"], Names]
     writes: Callable[["Config"], Names]

@@ -39,6 +39,7 @@ from emberline.sections.evaluate import EvaluateConfig
 from emberline.spark import frames, protocols
 from emberline.spark.als.fold_in import fold_in_items
 from emberline.spark.frames import spark_schema
+from emberline.spark.hashes import hash_of
 from emberline.spark.scan import Scan
 from emberline.spark.topk import (
     COLUMNS_PER_BLOCK,
@@ -267,9 +268,7 @@ def ranks_of(
     totals = counts.groupBy("model", "user", "item").agg(
         F.sum("above").alias("above"), F.sum("equal").alias("equal")
     )
-    draw = F.pmod(
-        F.xxhash64(F.lit(seed), F.lit("ties"), "user", "item"), F.greatest("equal", F.lit(1))
-    )
+    draw = F.pmod(hash_of(seed, "ties", "user", "item"), F.greatest("equal", F.lit(1)))
     return totals.select(
         "model", "user", "item", (1 + F.col("above") + draw).cast("int").alias("rank")
     )

@@ -15,13 +15,13 @@ from pyspark.sql import functions as F
 
 from emberline.datasets import storage
 from emberline.datasets.parts import write_file
+from emberline.datasets.schema import TOP_CLASSES
 from emberline.errors import EmptyDatasetError
 from emberline.models import FOREST
 from emberline.runs.stage_run import StageRun
 from emberline.sections.forest import ForestConfig
 from emberline.spark import frames
 
-_TOP = 5
 _PARTITIONS = 16
 
 
@@ -77,7 +77,7 @@ def answers(model: RandomForestClassificationModel, examples: DataFrame) -> Data
     """
     answered = model.transform(examples.select("item", "features"))
     pairs = F.transform(vector_to_array(F.col("probability")), _negated)
-    best = answered.select("item", F.slice(F.array_sort(pairs), 1, _TOP).alias("_best"))
+    best = answered.select("item", F.slice(F.array_sort(pairs), 1, TOP_CLASSES).alias("_best"))
     first = F.get("_best", 0)
     return best.select(
         "item",

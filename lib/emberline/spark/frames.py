@@ -67,7 +67,7 @@ def read(spark: SparkSession, dataset: Dataset) -> DataFrame:
 
     Raises DataError for a part whose footer is not the one that was written; pages are checked as
     they are read. Factors that are not as long as its rank says fail the job that reads them, which
-    Engine.call makes a SchemaError.
+    SparkEngine.call makes a SchemaError.
     """
     check_footers(dataset)
     schema = TABLES[dataset.name]

@@ -30,7 +30,7 @@ from emberline.records.heads import Layout
 from emberline.sections.raw import RawConfig
 from emberline.spark import row_groups
 from emberline.spark.frames import spark_schema
-from emberline.spark.spread import WAVES, spread
+from emberline.spark.spread import TASKS_PER_CORE, spread
 
 _FIRST_LOOK = 1 << 16  # bytes
 _HEADS_AT_ONCE = 16
@@ -169,7 +169,8 @@ def _tasks(spark: SparkSession, found: list[_Head]) -> tuple[list[Layout], DataF
     numbers = {layout: number for number, layout in enumerate(layouts)}
     total = sum(head.file.size for head in found)
     size = min(
-        max(total // (WAVES * spark.sparkContext.defaultParallelism), _SMALL_PIECE), _LARGE_PIECE
+        max(total // (TASKS_PER_CORE * spark.sparkContext.defaultParallelism), _SMALL_PIECE),
+        _LARGE_PIECE,
     )
     rows, costs = [], []
     for head in found:

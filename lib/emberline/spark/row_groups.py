@@ -19,7 +19,7 @@ from emberline.records import parquet, parquet_columns, parquet_file
 from emberline.records.heads import Wanted
 from emberline.records.parquet_file import Layout
 from emberline.spark.frames import spark_schema
-from emberline.spark.spread import WAVES, spread
+from emberline.spark.spread import TASKS_PER_CORE, spread
 
 _MOMENTS = ("timestamp",)
 _FOOTERS_AT_ONCE = 16
@@ -68,7 +68,7 @@ def tasks(
     Where there are fewer row groups than tasks for every core, they are cut into pieces of at least
     so many bytes.
     """
-    waves = WAVES * spark.sparkContext.defaultParallelism
+    waves = TASKS_PER_CORE * spark.sparkContext.defaultParallelism
     size = max(sum(sum(layout.group_bytes) for layout in layouts) // waves, smallest, 1)
     rows: list[dict[str, Any]] = []
     for file, layout in zip(files, layouts, strict=True):

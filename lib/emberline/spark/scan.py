@@ -14,8 +14,8 @@ from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import Task
 from emberline.spark import frames
 from emberline.spark.frames import spark_schema
+from emberline.spark.spread import TASKS_PER_CORE
 
-_WAVES = 3  # tasks per core at least, where there are row groups enough: some cores are slower
 _GROUPS = 32  # of a task, at most
 
 
@@ -43,6 +43,6 @@ class Scan:
             return self.frame.select(*columns).mapInArrow(task, spark_schema(schema))
         spark, number = self.frame.sparkSession, len(rows.row_groups(self.dataset))
         cores = spark.sparkContext.defaultParallelism
-        partitions = max(min(_WAVES * cores, number), -(-number // _GROUPS), 1)
+        partitions = max(min(TASKS_PER_CORE * cores, number), -(-number // _GROUPS), 1)
         reading = partial(rows.hand_over, dataset=self.dataset, columns=columns, task=task)
         return spark.range(0, number, 1, partitions).mapInArrow(reading, spark_schema(schema))

@@ -77,7 +77,7 @@ _NOISE = re.compile(rb"WARNING: Using incubator modules: jdk\.incubator\.vector\
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 
-class Engine:
+class SparkEngine:
     """Starts Spark for the first stage that needs it, stops it after the last, and forgets each
     stage's cached data.
 

@@ -20,8 +20,8 @@ from emberline.numeric.arrays import Float64
 from emberline.runs.stage_run import StageRun
 from emberline.sections.shards import ShardsConfig
 from emberline.spark import frames
+from emberline.spark.hashes import hash_of, is_drawn
 
-_BUCKETS = 1_000_000
 SPLITS = ("train", "val", "test", "none")
 SETS = {"all": SPLITS, **{split: (split,) for split in SPLITS[:3]}}
 
@@ -41,7 +41,7 @@ def run(run: StageRun[ShardsConfig], spark: SparkSession) -> None:
         "task": config.task
     }
     whole = frames.checkpoint(
-        examples.withColumn("_order", _hash(config.seed, "order")), run, "examples"
+        examples.withColumn("_order", hash_of(config.seed, "order", "item_id")), run, "examples"
     )
     by_class = {
         (row["split"], row["label"]): row["count"]
@@ -114,20 +114,12 @@ def split_of(
 ) -> Column:
     """Each item's split: what is `tested` is for measuring, and of the other usable ones what is
     `chosen`, or else a share, by hash, for choosing a model."""
-    drawn = _is_drawn("val", config.val, config.seed) if chosen is None else chosen
+    drawn = is_drawn(config.val, config.seed, "val", "item_id") if chosen is None else chosen
     return (
         F.when(tested, "test")
         .when(usable, F.when(drawn, "val").otherwise("train"))
         .otherwise("none")
     )
-
-
-def _is_drawn(purpose: str, share: float, seed: int) -> Column:
-    return F.pmod(_hash(seed, purpose), F.lit(_BUCKETS)) < round(share * _BUCKETS)
-
-
-def _hash(seed: int, purpose: str) -> Column:
-    return F.xxhash64(F.lit(seed), F.lit(purpose), "item_id")
 
 
 def _with_classes(
@@ -156,7 +148,9 @@ def _with_classes(
         )
     number = F.array_position(F.array(*map(F.lit, classes)), F.col("label")).cast("int") - 1
     is_labelled = F.col("label").isNotNull()
-    is_test = F.coalesce(F.col("split") == "test", _is_drawn("test", config.test, config.seed))
+    is_test = F.coalesce(
+        F.col("split") == "test", is_drawn(config.test, config.seed, "test", "item_id")
+    )
     given = run.inputs["images"].manifest.info.get("splits", {})
     is_val = F.col("split") == "val" if given.get("val") else None
     split = split_of(is_labelled, is_labelled & is_test, config, is_val)

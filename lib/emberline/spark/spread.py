@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-WAVES = 3  # tasks per core at least, where there is work enough: some cores are slower
+TASKS_PER_CORE = 3  # tasks per core at least, where there is work enough: some cores are slower
 _TASK_COST = 128 << 20  # bytes of encoded pictures or of compressed rows, for some seconds of work
 
 
@@ -15,7 +15,7 @@ def spread(spark: SparkSession, table: pa.Table, costs: npt.NDArray[np.float64])
     """The rows, in their order: a few partitions for every core, and more where one would cost
     too much.
     """
-    waves = WAVES * spark.sparkContext.defaultParallelism
+    waves = TASKS_PER_CORE * spark.sparkContext.defaultParallelism
     partitions = max(min(waves, len(table)), math.ceil(costs.sum() / _TASK_COST), 1)
     middle = np.cumsum(costs) - costs / 2
     number = (middle / costs.sum() * partitions).astype(np.int32)

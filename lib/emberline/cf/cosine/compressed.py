@@ -38,7 +38,7 @@ def schema_of(kind: type) -> pa.Schema:
     )
 
 
-BLOCKS = schema_of(Compressed)
+COMPRESSED = schema_of(Compressed)
 _FLOATS = dict.fromkeys(("values", "similarities", "deviations"), np.float32)
 _DTYPES = _FLOATS | {"indptr": np.int64, "lengths": np.float64}
 

@@ -76,7 +76,7 @@ def prepare_terms(pieces: Batches, blocks: int, terms: Terms, row_blocks: int) -
 
 
 def prepare_rows(pieces: Batches, blocks: int, rows: Rows) -> Batches:
-    """All PIECES of one of so many blocks of rows to one row of BLOCKS: the rows in CSR."""
+    """All PIECES of one of so many blocks of rows to one row of COMPRESSED: the rows in CSR."""
     found = list(rows_of(pieces))
     if not found:
         return
@@ -99,7 +99,7 @@ def prepare_rows(pieces: Batches, blocks: int, rows: Rows) -> Batches:
 
 
 def as_columns(blocks: Batches) -> Batches:
-    """BLOCKS of rows to one row of BLOCKS: all of these rows as the columns of a matrix that
+    """COMPRESSED of rows to one row of COMPRESSED: all of these rows as the columns of a matrix that
     has terms as rows.
     """
     parts = [decoded(Compressed, row) for row in rows_of(blocks)]

@@ -41,7 +41,7 @@ def gather(pieces: Batches) -> Batches:
 
 
 def look_up(cells: Batches, rule: Rule) -> Batches:
-    """The neighbours of a block's pairs among a block's columns: BLOCKS, PAIRS and RIGHT
+    """The neighbours of a block's pairs among a block's columns: COMPRESSED, PAIRS and RIGHT
     columns to rows of RATED.
     """
     for cell in rows_of(cells):

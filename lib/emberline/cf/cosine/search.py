@@ -33,7 +33,7 @@ class Search:
 
 def match(pairs: Batches, search: Search) -> Batches:
     """The neighbours of a block's rows among a block's columns, whose names begin with RIGHT:
-    pairs of BLOCKS to CANDIDATES.
+    pairs of COMPRESSED to CANDIDATES.
     """
     for pair in rows_of(pairs):
         rows, columns = decoded(Compressed, pair), decoded(Compressed, pair, RIGHT)

@@ -39,7 +39,7 @@ class Grid:
 
 
 def columns_of(rows: DataFrame, blocks: int) -> DataFrame:
-    """All rows of BLOCKS as columns, in so many blocks of their own, whose names begin with
+    """All rows of COMPRESSED as columns, in so many blocks of their own, whose names begin with
     RIGHT.
     """
     grouped = (
@@ -47,12 +47,12 @@ def columns_of(rows: DataFrame, blocks: int) -> DataFrame:
         .repartitionById(blocks, "group")
         .drop("group")
     )
-    columns = grouped.mapInArrow(packing.as_columns, spark_schema(compressed.BLOCKS)).persist()
+    columns = grouped.mapInArrow(packing.as_columns, spark_schema(compressed.COMPRESSED)).persist()
     return columns.select([F.col(name).alias(compressed.RIGHT + name) for name in columns.columns])
 
 
 def pack(ratings: Scan, side: str, other: str, config: CosineConfig, blocks: int) -> DataFrame:
-    """BLOCKS of the rows of `side`, weighted, in so many partitions, a block in each."""
+    """COMPRESSED of the rows of `side`, weighted, in so many partitions, a block in each."""
     config = config.weighted()
     is_weighted = config.weighting != "none"
     sums = F.sum("value"), F.countDistinct(side)
@@ -66,5 +66,5 @@ def pack(ratings: Scan, side: str, other: str, config: CosineConfig, blocks: int
         pieces = pieces.repartitionById(blocks, "block").mapInArrow(prepare, spark_schema(PIECES))
     together = pieces.repartitionById(blocks, "block")
     return together.mapInArrow(
-        partial(packing.prepare_rows, blocks=blocks, rows=rows), spark_schema(compressed.BLOCKS)
+        partial(packing.prepare_rows, blocks=blocks, rows=rows), spark_schema(compressed.COMPRESSED)
     )

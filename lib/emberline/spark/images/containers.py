@@ -14,7 +14,7 @@ from emberline.errors import DataError
 from emberline.images import containers, tasks
 from emberline.images.containers import NotThisFormatError
 from emberline.spark.images.files import FILE_COST
-from emberline.spark.spread import WAVES, spread
+from emberline.spark.spread import TASKS_PER_CORE, spread
 
 CIFAR_BINARY = re.compile(r"(data_batch_\d+|test_batch)\.bin")
 CIFAR_PICKLE = re.compile(r"data_batch_\d+|test_batch")
@@ -71,7 +71,7 @@ def _beside(file: RawFile, prefix: str) -> str:
 def container_frame(spark: SparkSession, found: list[dict[str, Any]]) -> DataFrame:
     """The collections' files as CONTAINERS, in pieces that occupy every core."""
     equal = sum(container["file"].size for container in found) / (
-        WAVES * spark.sparkContext.defaultParallelism
+        TASKS_PER_CORE * spark.sparkContext.defaultParallelism
     )
     rows: list[dict[str, Any]] = []
     costs: list[float] = []
