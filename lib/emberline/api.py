@@ -119,6 +119,7 @@ def run(
     pipeline: Place,
     *,
     root: Place | None = None,
+    base: Place | None = None,
     settings: Settings | None = None,
     day: date | None = None,
     only: str | None = None,
@@ -128,12 +129,13 @@ def run(
 ) -> list[Outcome]:
     """Run the stages of a pipeline file that are not up to date, and return how each one ended.
 
-    `settings` maps names such as "als.rank" to values, as `--set` does; `day` is what {date} stands
+    What the root lacks is read from `base`, another root, which is never written. `settings` maps
+    names such as "als.rank" to values, as `--set` does; `day` is what {date} stands
     for. `only` is one stage, `start` the first of those to run. Where Spark is running in this
     process, it is used and left running. Raises ConfigError for a mistake in the file or the
     settings, DataError for data that is not what it should be.
     """
-    config = _load(pipeline, root, settings, day)
+    config = _load(pipeline, {"root": root, "base": base}, settings, day)
     chosen = stages.select(config, only, start)
     beginning.check(config, storage.locate(config.root), chosen, force, os.environ)
     return runner.run(config, storage.locate(config.root), chosen, listener, force)
@@ -143,6 +145,7 @@ def plan(
     pipeline: Place,
     *,
     root: Place | None = None,
+    base: Place | None = None,
     settings: Settings | None = None,
     day: date | None = None,
     only: str | None = None,
@@ -152,7 +155,7 @@ def plan(
     """Say for each stage whether `run` would run it, and why; nothing is computed, and Spark
     does not start.
     """
-    config = _load(pipeline, root, settings, day)
+    config = _load(pipeline, {"root": root, "base": base}, settings, day)
     return plans.plan(
         config, storage.locate(config.root), stages.select(config, only, start), force
     )
@@ -187,9 +190,13 @@ def _locate(place: Place) -> Location:
 
 
 def _load(
-    pipeline: Place, root: Place | None, settings: Settings | None, day: date | None
+    pipeline: Place,
+    roots: Mapping[str, Place | None],
+    settings: Settings | None,
+    day: date | None,
 ) -> Config:
-    given = dict(settings or {}) | ({"root": root} if root is not None else {})
+    named = {key: place for key, place in roots.items() if place is not None}
+    given = {**(settings or {}), **named}
     return pipelines.load(
         Path(pipeline), [f"{key}={_toml(value)}" for key, value in given.items()], day
     )

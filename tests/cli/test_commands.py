@@ -229,13 +229,52 @@ def test_a_plan_is_a_table(emberline: Emberline, pipeline: Path) -> None:
     ]
 
 
-def test_a_plan_may_be_json(emberline: Emberline, pipeline: Path) -> None:
+def test_a_plan_may_be_json(emberline: Emberline, tmp_path: Path, pipeline: Path) -> None:
     ended = emberline("plan", pipeline, "--format", "json")
-    assert json.loads(ended.out) == [
-        {"stage": "prepare-ratings", "action": "run", "reason": "never run here"},
-        {"stage": "train-als", "action": "run", "reason": "prepare-ratings runs before"},
-        {"stage": "recommend", "action": "run", "reason": "prepare-ratings runs before"},
+    planned = json.loads(ended.out)
+    assert [(row["stage"], row["action"], row["reason"]) for row in planned] == [
+        ("prepare-ratings", "run", "never run here"),
+        ("train-als", "run", "prepare-ratings runs before"),
+        ("recommend", "run", "prepare-ratings runs before"),
     ]
+    root = f"{tmp_path}/runs/night"
+    assert planned[1]["inputs"] == {"ratings": root}
+
+
+def test_a_plan_reads_what_the_root_lacks_from_a_base(
+    emberline: Emberline, tmp_path: Path, pipeline: Path
+) -> None:
+    for name in ("ratings", "users", "items"):
+        _publish(tmp_path / "base", name, [])
+    arguments = ("--only", "train-als", "--base", tmp_path / "base", "--format", "json")
+    (row,) = json.loads(emberline("plan", pipeline, *arguments).out)
+    assert row["inputs"] == {"ratings": f"{tmp_path}/base"}
+    pipeline.write_text(f'base = "../base"\n{pipeline.read_text()}')
+    (pipeline.parent / "below").mkdir()
+    below = pipeline.rename(pipeline.parent / "below" / pipeline.name)
+    (row,) = json.loads(emberline("plan", below, "--only", "train-als", "--format", "json").out)
+    assert row["inputs"] == {"ratings": f"{below.parent}/../base"}
+
+
+def test_show_lists_what_is_in_the_base_and_not_in_the_root(
+    emberline: Emberline, tmp_path: Path
+) -> None:
+    _publish(tmp_path / "root", "ratings", [])
+    for name in ("ratings", "users"):
+        _publish(tmp_path / "base", name, [])
+    shown = emberline("show", tmp_path / "root", "--base", tmp_path / "base").out
+    here, there = (
+        {line.split()[0] for line in part.splitlines() if "prepare-" in line}
+        for part in shown.split("and not here:")
+    )
+    assert (here, there) == ({"ratings"}, {"users"})
+
+
+def test_a_base_that_is_the_root_is_a_mistake(
+    emberline: Emberline, tmp_path: Path, pipeline: Path
+) -> None:
+    ended = emberline("run", pipeline, "--root", tmp_path, "--base", tmp_path)
+    assert ended.code == 2 and "a base is another root" in ended.err
 
 
 def test_a_plan_may_begin_at_a_stage_or_be_of_one(

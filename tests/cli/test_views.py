@@ -4,6 +4,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -121,20 +122,39 @@ def test_a_plan_as_json_is_json_whatever_the_width(capsys: pytest.CaptureFixture
     long = "als.rank was 24, is 32; " * 20 + "[red]"
     decisions = [
         Decision(STAGE["train-als"], "run", long),
-        Decision(STAGE["recommend"], "skip", "up to date"),
+        Decision(STAGE["recommend"], "skip", "up to date", {"ratings": Path("base")}),
     ]
-    show_plan(Console(width=20), decisions, "json")
+    show_plan(Console(width=20), decisions, "json", Path("root"))
     assert json.loads(capsys.readouterr().out) == [
-        {"stage": "train-als", "action": "run", "reason": long},
-        {"stage": "recommend", "action": "skip", "reason": "up to date"},
+        {"stage": "train-als", "action": "run", "reason": long, "inputs": {}},
+        {
+            "stage": "recommend",
+            "action": "skip",
+            "reason": "up to date",
+            "inputs": {"ratings": "base"},
+        },
     ]
 
 
 def test_a_plan_as_a_table_shows_reasons_as_they_are(console: Console) -> None:
-    show_plan(
-        console, [Decision(STAGE["train-als"], "run", "ratings.columns was [1], is [red]")], "text"
-    )
+    decision = Decision(STAGE["train-als"], "run", "ratings.columns was [1], is [red]")
+    show_plan(console, [decision], "text", Path("root"))
     assert "ratings.columns was [1], is [red]" in _shown(console)
+
+
+def test_a_plan_as_a_table_says_what_is_read_from_a_base(console: Console) -> None:
+    places = {"users": Path("base"), "ratings": Path("root"), "items": Path("base")}
+    decisions = [
+        Decision(STAGE["train-als"], "run", "never run here", {"ratings": Path("root")}),
+        Decision(STAGE["recommend"], "run", "never run here", places),
+    ]
+    show_plan(console, decisions, "text", Path("root"))
+    lines = [line.strip() for line in _shown(console).splitlines()]
+    assert [line for line in lines if line.endswith("reads from the base")]
+    assert [line.endswith("users, items") for line in lines if "never run here" in line] == [
+        False,
+        True,
+    ]
 
 
 def test_a_stage_that_ended_is_one_line_with_its_position_and_rows(console: Console) -> None:

@@ -23,6 +23,14 @@ Root = Annotated[
     typer.Option(metavar="DIR", help="Where datasets go; the file's `root`, else runs/<its name>."),
 ]
 
+Base = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR",
+        help="Another root, only read: what this root lacks is there; the file's `base`.",
+    ),
+]
+
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting of the file."),
@@ -68,10 +76,22 @@ RootFolder = Annotated[
 
 
 def load(
-    pipeline: Path, root: str | None, overrides: list[str] | None, day: datetime | None
+    pipeline: Path,
+    root: str | None,
+    overrides: list[str] | None,
+    day: datetime | None,
+    base: str | None = None,
 ) -> Config:
-    return pipelines.load(pipeline, overrides_of(root, overrides), day and day.date())
+    return pipelines.load(pipeline, overrides_of(root, overrides, base), day and day.date())
 
 
-def overrides_of(root: str | None, given: list[str] | None) -> list[str]:
-    return [*(given or ()), *([f"root={json.dumps(root, ensure_ascii=False)}"] if root else [])]
+def overrides_of(root: str | None, given: list[str] | None, base: str | None = None) -> list[str]:
+    places = {"root": root, "base": base}
+    return [
+        *(given or ()),
+        *(
+            f"{key}={json.dumps(place, ensure_ascii=False)}"
+            for key, place in places.items()
+            if place
+        ),
+    ]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -10,9 +10,10 @@ from rich.text import Text
 
 from emberline import stages
 from emberline.cli.console import make_console, make_table
-from emberline.cli.options import Day, Force, From, Only, Pipeline, Root, Set, load
+from emberline.cli.options import Base, Day, Force, From, Only, Pipeline, Root, Set, load
 from emberline.datasets import storage
-from emberline.logs import one_line
+from emberline.datasets.storage import Location
+from emberline.logs import one_line, public
 from emberline.runs import plan as plans
 from emberline.runs.plan import Decision
 
@@ -22,6 +23,7 @@ Style = Annotated[Literal["text", "json"], typer.Option("--format", help="text o
 def plan(
     pipeline: Pipeline,
     root: Root = None,
+    base: Base = None,
     set_: Set = None,
     day: Day = None,
     only: Only = None,
@@ -32,23 +34,40 @@ def plan(
     """Say which stages would run, and why, without running them. (For cron, systemd or Airflow:
     emberline schedule.)
     """
-    config = load(pipeline, root, set_, day)
+    config = load(pipeline, root, set_, day, base)
     decisions = plans.plan(
         config, storage.locate(config.root), stages.select(config, only, from_), force
     )
-    show_plan(make_console(), decisions, style)
+    show_plan(make_console(), decisions, style, storage.locate(config.root))
 
 
 def show_plan(
-    console: Console, decisions: Sequence[Decision], style: Literal["text", "json"]
+    console: Console, decisions: Sequence[Decision], style: Literal["text", "json"], root: Location
 ) -> None:
-    """What would run, and why."""
-    rows = [{"stage": d.stage.name, "action": d.action, "reason": d.reason} for d in decisions]
+    """What would run, and why, and where its inputs are; in the table, those of a base."""
     if style == "json":
-        console.out(json.dumps(rows, indent=1), highlight=False)
+        console.out(
+            json.dumps([_row(decision) for decision in decisions], indent=1), highlight=False
+        )
         return
-    table = make_table("stage", "action", "reason")
-    for row in rows:
-        cells = [Text(one_line(cell)) for cell in row.values()]
-        table.add_row(*cells, style="dim" if row["action"] == "skip" else None)
+    read = [_read_elsewhere(decision, root) for decision in decisions]
+    table = make_table("stage", "action", "reason", *(["reads from the base"] if any(read) else []))
+    for decision, names in zip(decisions, read, strict=True):
+        texts = (decision.stage.name, decision.action, decision.reason)
+        cells = [Text(one_line(text)) for text in (*texts, *([names] if any(read) else []))]
+        table.add_row(*cells, style="dim" if decision.action == "skip" else None)
     console.print(table)
+
+
+def _row(decision: Decision) -> dict[str, Any]:
+    return {
+        "stage": decision.stage.name,
+        "action": decision.action,
+        "reason": decision.reason,
+        "inputs": {name: public(place) for name, place in decision.places.items()},
+    }
+
+
+def _read_elsewhere(decision: Decision, root: Location) -> str:
+    """The names of the inputs that are in another root than this one."""
+    return ", ".join(name for name, place in decision.places.items() if place != root)

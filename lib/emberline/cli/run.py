@@ -6,7 +6,7 @@ import typer
 
 from emberline import logs, stages
 from emberline.cli.console import make_console, say
-from emberline.cli.options import Day, Force, From, Only, Pipeline, Root, Set, Verbose, load
+from emberline.cli.options import Base, Day, Force, From, Only, Pipeline, Root, Set, Verbose, load
 from emberline.cli.outcomes import show_outcomes
 from emberline.cli.progress import Progress
 from emberline.datasets import storage
@@ -19,6 +19,7 @@ def run(
     context: typer.Context,
     pipeline: Pipeline,
     root: Root = None,
+    base: Base = None,
     set_: Set = None,
     day: Day = None,
     only: Only = None,
@@ -28,7 +29,7 @@ def run(
 ) -> None:
     """Run the stages that are not up to date."""
     logs.configure("INFO" if verbose else "WARNING")
-    config = load(pipeline, root, set_, day)
+    config = load(pipeline, root, set_, day, base)
     chosen = stages.select(config, only, from_)
     console = make_console()
     if config.shop:

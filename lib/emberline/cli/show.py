@@ -11,19 +11,21 @@ from rich.text import Text
 
 from emberline.cli import place as places
 from emberline.cli.console import make_console, make_table, printable, say
-from emberline.cli.options import Place
+from emberline.cli.options import Base, Place
 from emberline.datasets import manifest as manifests
-from emberline.datasets import rows
+from emberline.datasets import rows, storage
 from emberline.datasets.manifest import Dataset, Manifest
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError
 from emberline.logs import one_line
 from emberline.runs import status as statuses
+from emberline.runs.roots import Roots
 from emberline.runs.status import Status
 
 
 def show(
     place: Place,
+    base: Base = None,
     count: Annotated[
         int, typer.Option("--rows", min=0, help="How many rows of a dataset to print.")
     ] = 5,
@@ -39,10 +41,22 @@ def show(
             {each: _opened_or_why(root, each) for each in manifests.names(root)},
             statuses.all_of(root),
         )
+        _show_rest_of_base(console, root, base)
         return
     opened = manifests.load(root, name)
     first = rows.head(opened, count) if opened.manifest.kind == "table" else None
     show_manifest(console, opened.manifest, first)
+
+
+def _show_rest_of_base(console: Console, root: Location, base: str | None) -> None:
+    """What is in the base, and not in the root."""
+    roots = Roots(root, storage.locate(base) if base else None)
+    roots.check()
+    if roots.base is None:
+        return
+    rest = sorted(set(manifests.names(roots.base)) - set(manifests.names(root)))
+    say(console, f"In the base {roots.base}, and not here:")
+    show_root(console, {each: _opened_or_why(roots.base, each) for each in rest}, [])
 
 
 def _opened_or_why(root: Location, name: str) -> Dataset | EmberlineError:

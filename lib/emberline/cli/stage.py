@@ -8,7 +8,7 @@ import typer
 
 from emberline import logs, stages
 from emberline.cli.guard import guard
-from emberline.cli.options import Day, Force, Root, Set, load
+from emberline.cli.options import Base, Day, Force, Root, Set, load
 from emberline.datasets import storage
 from emberline.doctor import beginning
 from emberline.runs import runner
@@ -25,12 +25,13 @@ def run_stage(name: str) -> None:
             Path, typer.Option("--config", metavar="PIPELINE.toml", help="The pipeline file.")
         ],
         root: Root = None,
+        base: Base = None,
         set_: Set = None,
         day: Day = None,
         force: Force = False,
     ) -> None:
         logs.configure("INFO")
-        config = load(pipeline, root, set_, day)
+        config = load(pipeline, root, set_, day, base)
         chosen = stages.select(config, only=name)
         beginning.check(config, storage.locate(config.root), chosen, force, os.environ)
         runner.run(config, storage.locate(config.root), chosen, force=force, stop=context.obj)

@@ -10,13 +10,12 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from emberline import stages
-from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import ProducedBy
-from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError
 from emberline.logs import is_secret, public
 from emberline.report.text import moment, started
 from emberline.runs import status
+from emberline.runs.roots import Roots
 from emberline.sections.base import Section
 from emberline.sections.config import Config
 from emberline.sections.stage import Stage
@@ -46,31 +45,32 @@ class Made:
     settings: list[Setting]
 
 
-def made(root: Location, config: Config) -> list[Made]:
+def made(roots: Roots, config: Config) -> list[Made]:
     """The last run of each of the pipeline's stages, in their order, also of those whose tables
     the page does not read.
     """
     runs = (
-        (stage, _run_of(root, stage.writes(config)[0]))
+        (stage, _run_of(roots, stage.writes(config)[0]))
         for stage in stages.in_pipeline(config)
         if stage.name != "report"
     )
-    return [_made(root, stage, by) for stage, by in runs if by is not None]
+    return [_made(roots, stage, by) for stage, by in runs if by is not None]
 
 
-def _run_of(root: Location, name: str) -> ProducedBy | None:
+def _run_of(roots: Roots, name: str) -> ProducedBy | None:
     """The run that wrote a dataset; None where that is not there, which is for the stages that
     read it to say.
     """
     try:
-        return manifests.load(root, name).manifest.produced_by
+        found = roots.load(name)
+        return None if found is None else found.manifest.produced_by
     except EmberlineError:
         return None
 
 
-def total(runs: list[Made], root: Location) -> str:
+def total(runs: list[Made], roots: Roots) -> str:
     """How long those runs took together, as far as it is known."""
-    seconds = [_seconds(root, run.stage, run.run_id) for run in runs]
+    seconds = [_seconds(roots, run.stage, run.run_id) for run in runs]
     return duration(sum(found for found in seconds if found is not None)) if any(seconds) else ""
 
 
@@ -82,18 +82,21 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _made(root: Location, stage: Stage, by: ProducedBy) -> Made:
-    seconds = _seconds(root, stage.name, by.run_id)
+def _made(roots: Roots, stage: Stage, by: ProducedBy) -> Made:
+    seconds = _seconds(roots, stage.name, by.run_id)
     took = "" if seconds is None else duration(seconds)
     return Made(
         stage.name, by.run_id, moment(started(by.run_id)), took, changed(stage.section, by.config)
     )
 
 
-def _seconds(root: Location, stage: str, run_id: str) -> float | None:
+def _seconds(roots: Roots, stage: str, run_id: str) -> float | None:
     """How long a run took; None where its status is not there any more."""
-    found = status.read(root, stage)
-    return found.seconds or None if found is not None and found.run_id == run_id else None
+    for place in roots.places:
+        found = status.read(place, stage)
+        if found is not None and found.run_id == run_id:
+            return found.seconds or None
+    return None
 
 
 def changed(section: str, config: Mapping[str, Any]) -> list[Setting]:

@@ -111,13 +111,13 @@ def gather(
     """What there is to say of the run's inputs; `last` has the figures of the evaluation before."""
     inputs = run.inputs
     reports = reports_of(inputs["metrics"]) if "metrics" in inputs else {}
-    runs = made.made(run.outputs.root, run.config)
+    runs = made.made(run.outputs.roots, run.config)
     return Content(
         title=config.title,
         root=run.outputs.root.name,
         is_generated=lineage.is_generated(inputs),
         began=moment(max(started(one.run_id) for one in runs)),
-        took=made.total(runs, run.outputs.root),
+        took=made.total(runs, run.outputs.roots),
         sizes=[(label, inputs[name].rows) for name, label in _SIZES.items() if name in inputs],
         gains=measures.gains(reports),
         losses=measures.losses(reports),

@@ -15,7 +15,7 @@ from emberline.look import examine
 from emberline.runs import status as statuses
 from emberline.runs.fingerprint import fingerprint_of, what_changed
 from emberline.runs.inputs import Inputs
-from emberline.runs.roots import Roots
+from emberline.runs.roots import Roots, absolute
 from emberline.sections.artifacts import split_dataset_path
 from emberline.sections.config import Config
 from emberline.sections.stage import Stage
@@ -41,15 +41,13 @@ def plan(
     root: Location,
     stages: Sequence[Stage],
     force: bool = False,
-    base: Location | None = None,
 ) -> list[Decision]:
     """Say for each stage whether it would run, and why, reading manifests and the first lines of
     raw files but computing nothing.
 
     Raises DataError where raw files are not there, or cannot be what the settings say.
     """
-    roots = Roots(root, base)
-    roots.check()
+    roots = Roots.of(config, root)
     raw = {stage.name: list_raw(config, roots, stage) for stage in stages}
     for stage in stages:
         check_raw(config, stage, raw[stage.name])
@@ -195,7 +193,8 @@ def _without(listing: Listing, base: Location | None) -> Listing:
     """The files that are not the base's own."""
     if base is None:
         return listing
-    files = [file for file in listing.files if not file.uri.startswith(f"{base}/")]
+    own = f"{absolute(base)}/"
+    files = [file for file in listing.files if not file.uri.startswith((f"{base}/", own))]
     if len(files) == len(listing.files):
         return listing
     told = {"of this run's base": (len(listing.files) - len(files), str(base))}

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emberline.datasets import manifest as manifests
+from emberline.datasets import storage
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError
+from emberline.sections.config import Config
 
 
 @dataclass(frozen=True)
@@ -17,8 +19,15 @@ class Roots:
     root: Location
     base: Location | None = None
 
+    @classmethod
+    def of(cls, config: Config, root: Location) -> "Roots":
+        """A root, with the base that the pipeline says. Raises ConfigError where they overlap."""
+        roots = cls(root, storage.locate(config.base) if config.base else None)
+        roots.check()
+        return roots
+
     def __str__(self) -> str:
-        return f"{self.root}" if self.base is None else f"{self.root}, nor in its base {self.base}"
+        return f"{self.root}" if self.base is None else f"{self.root} or its base {self.base}"
 
     @property
     def places(self) -> list[Location]:
@@ -49,7 +58,7 @@ class Roots:
         """
         if self.base is None:
             return
-        root, base = _absolute(self.root), _absolute(self.base)
+        root, base = absolute(self.root), absolute(self.base)
         if root == base or base.startswith(f"{root}/"):
             raise ConfigError(
                 f"the base {self.base} is the root {self.root} or inside it; a base is another"
@@ -66,5 +75,6 @@ class Roots:
             )
 
 
-def _absolute(place: Location) -> str:
+def absolute(place: Location) -> str:
+    """A place as text, without links and dots where it is on this machine."""
     return str(place.resolve() if isinstance(place, Path) else place).rstrip("/")

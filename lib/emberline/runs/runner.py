@@ -109,7 +109,6 @@ def run(
     listener: Listener | None = None,
     force: bool = False,
     stop: Stop | None = None,
-    base: Location | None = None,
 ) -> list[Outcome]:
     """Run the stages that are not up to date, in order, in one session per engine, while nobody
     else does so in this root. What the root lacks is read from its base.
@@ -118,8 +117,7 @@ def run(
     for something that is written, or any one's raw files are not there, Preempted where `stop` was
     requested while a stage ran.
     """
-    roots = Roots(root, base)
-    roots.check()
+    roots = Roots.of(config, root)
     with ExitStack() as stack:
         stack.enter_context(disk.explained(root))
         held = stack.enter_context(lock.hold(root))

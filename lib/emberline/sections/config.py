@@ -35,6 +35,10 @@ class Config(Section):
         description="The folder or bucket of all datasets; without it, runs/ and the pipeline "
         "file's name.",
     )
+    base: str | None = place(
+        None,
+        description="Another root, which is only read: what the root lacks is taken from there.",
+    )
     spark: SparkConfig = where(
         SparkConfig(),
         description="Where Spark runs when `emberline run` starts it; under spark-submit the "
