@@ -6,7 +6,8 @@ A script builds `Subject`s, the first of which is ours, and hands them case by c
 
     options = harness.options(__doc__)
     with harness.spark(options) as session, harness.report(options) as report:
-        report.compare("fit implicit 4M rank 64", [Subject("emberline", ours, judge), Subject("mllib", peer, judge)])
+        subjects = [Subject("emberline", ours, judge), Subject("mllib", peer, judge)]
+        report.compare("fit implicit 4M rank 64", subjects)
 
 Subjects whose memory must be their own, or whose frameworks disturb each other, live `apart`, each
 in a process of its own.

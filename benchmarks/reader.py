@@ -7,11 +7,10 @@ from Hugging Face's datasets.
   batches can be had again, from any of them on.
 - numpy has all pictures in memory, and takes those of a batch by a permutation of the whole.
 - tfrecord is tf.data over uncompressed files of as many rows as our shards: the files permuted, two
-  read in turn, records
-  shuffled in a buffer of 10,000, parsed in batches by two threads, two batches ahead, in a deterministic order.
+  read in turn, records shuffled in a buffer of 10,000, parsed in batches by two threads, two
+  batches ahead, in a deterministic order.
 - datasets has the same columns as an Arrow file, mapped into memory, shuffled by an index of all
-  rows, taken in batches as
-  Arrow tables: of its ways to shuffle the fastest here.
+  rows, taken in batches as Arrow tables: of its ways to shuffle the fastest here.
 
 Every subject lives in a process of its own, and has read one epoch before it is measured: files are
 in the page cache. Each batch is looked at whole, byte for byte. An epoch in which not every picture

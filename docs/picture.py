@@ -1,4 +1,5 @@
-"""The picture of the demo's report that the README shows: its beginning, and further down new items and people, by Chromium.
+"""The picture of the demo's report that the README shows: its beginning, and further down new
+items and people, by Chromium.
 
 make demo && .venv/bin/python docs/picture.py runs/demo/report/report.html docs/report.png
 """
@@ -13,9 +14,11 @@ from PIL import Image
 WIDTH, HEIGHT = 1160, 1470  # of a page, in CSS pixels
 HALF = (710, 900)  # of the picture, in its own
 BELOW = """
-body > header, nav, #data, #distribution, #training, #metrics > h2, #metrics > .intro, #metrics-holdout, #metrics .pair, #lists
+body > header, nav, #data, #distribution, #training, #metrics > h2, #metrics > .intro,
+#metrics-holdout, #metrics .pair, #lists
 { display: none !important }
-section { padding-top: 0 !important } .block { margin-top: 18px !important } #people { padding-top: 30px !important }
+section { padding-top: 0 !important } .block { margin-top: 18px !important }
+#people { padding-top: 30px !important }
 """
 
 

@@ -1,7 +1,8 @@
 """A real standalone cluster on this machine's loopback: a master and its workers, started from
 pip's pyspark and stopped again.
 
-    .venv/bin/python spark-conf/cluster.py start [--workers N] [--cores N] [--memory 2g] [--port 7077] [--folder DIR]
+    .venv/bin/python spark-conf/cluster.py start [--workers N] [--cores N] [--memory 2g]
+                                                 [--port 7077] [--folder DIR]
     .venv/bin/python spark-conf/cluster.py stop [--folder DIR]
 
 Executors find the `python3` of the PATH that this was started with, unless spark-submit names

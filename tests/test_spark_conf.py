@@ -38,13 +38,15 @@ held, owners = {*sys.argv[1:], "emberline"}, importlib.metadata.packages_distrib
 
 class NotHeld:
     def find_spec(name, path=None, target=None):
-        by = {re.sub("[-_.]+", "-", owner).lower() for owner in owners.get(name.partition(".")[0], ())}
+        found = owners.get(name.partition(".")[0], ())
+        by = {re.sub("[-_.]+", "-", owner).lower() for owner in found}
         if by and not by & held:
             raise ModuleNotFoundError(f"{name} is not in the archive")
 
 sys.meta_path.insert(0, NotHeld)
-for layer in map(importlib.import_module, ("emberline.cf", "emberline.datasets", "emberline.images")):
-    for module in pkgutil.iter_modules(layer.__path__, layer.__name__ + "."):
+layers = ("emberline.cf", "emberline.datasets", "emberline.images")
+for layer in map(importlib.import_module, layers):
+    for module in pkgutil.walk_packages(layer.__path__, layer.__name__ + "."):
         importlib.import_module(module.name)
 """
 

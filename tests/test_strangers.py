@@ -29,7 +29,8 @@ from emberline.publish import releases
 from emberline.runs.stage_run import new_run_id
 
 HOSTILE: tuple[Any, ...] = (
-    None, True, -1, 0.5, 2**70, float("nan"), "", "x", "12", "a\0b", "../..", "/etc/passwd", "\x1b[31m", "[/red]", "[link=x]",
+    None, True, -1, 0.5, 2**70, float("nan"), "", "x", "12", "a\0b", "../..", "/etc/passwd",
+    "\x1b[31m", "[/red]", "[link=x]",
     "\ud800", "\udcff", "é" * 3000, [], {}, [1], {"x": 1}, [[]], {"a\0": None}, [{"name": "user"}],
 )  # fmt: skip
 RUN_ID = "20250102T030405-00c0ffee"
@@ -170,9 +171,11 @@ def test_a_mutated_release_is_refused_in_a_message_or_read(root: Path, seed: int
     rng = random.Random(seed)
     identity = {"fingerprint": "0" * 64, "run_id": RUN_ID}
     content = {
-        "release": new_run_id(), "previous": None, "published": "now", "source": "x", "datasets": {"users": identity},
+        "release": new_run_id(), "previous": None, "published": "now", "source": "x",
+        "datasets": {"users": identity},
         "rows": {"users": 3}, "measures": {"m": {"value": 0.5, "protocol": "aa"}},
-        "gates": [{"gate": "m > 0", "value": 0.5, "limit": None, "holds": True, "reason": ""}], "format": 1,
+        "gates": [{"gate": "m > 0", "value": 0.5, "limit": None, "holds": True, "reason": ""}],
+        "format": 1,
     }  # fmt: skip
     root.mkdir()
     _write_json(root / "current.json", content)

@@ -7,10 +7,13 @@
     │   ├── ManifestError           a dataset is missing, torn, altered or mixed
     │   ├── EmptyDatasetError       nothing is left to work on
     │   └── GateError               a release is worse than its gates allow
-    ├── StorageError            1   a disk is full, or an object store or HDFS does not answer, or refuses
-    ├── UnreachableError       75   a publisher's server does not answer, or breaks off: try again later
+    ├── StorageError            1   a disk is full, or an object store or HDFS does not answer, or
+    │                               refuses
+    ├── UnreachableError       75   a publisher's server does not answer, or breaks off: try again
+    │                               later
     ├── LockedError            75   another run works on the same root: try again when it has ended
-    ├── WorkerError             1   Java or a worker of Spark was killed; trainer processes died, each time that they were started
+    ├── WorkerError             1   Java or a worker of Spark was killed; trainer processes died,
+    │                               each time that they were started
     ├── TrainingError           4   the numbers went wrong (a loss that is not finite)
     └── Preempted              75   saved; run me again (EX_TEMPFAIL of sysexits.h)
 

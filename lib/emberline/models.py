@@ -1,5 +1,5 @@
-"""What answers, in one table: models, the baselines they are measured beside, and the bound that none
-reaches.
+"""What answers, in one table: models, the baselines they are measured beside, and the bound that
+none reaches.
 
 A name is what stands in the column `model` of tables and in the rows of `metrics.json`. To add a
 model, add its row here and its module in `spark/models/`.
@@ -14,7 +14,7 @@ Role = Literal["model", "baseline", "bound"]
 
 @dataclass(frozen=True)
 class Model:
-    """One row: `caption` says what its answers are, `badge` names it where there is room for a word.
+    """One row: `caption` says what its answers are, `badge` names it where a word has room.
 
     A model answers each question from tables: who likes what (`lists`), which rating would somebody
     give (`ratings`), how are items ranked that nobody has rated (`new_items`), and what is in a

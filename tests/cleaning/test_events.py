@@ -38,7 +38,8 @@ def test_an_event_counts_by_its_kind_times_its_value() -> None:
     }
     found = clean(cells, value="count", weights={"view": 1.0, "buy": 2.5, "seen": 0.0})
     assert found["reason"].to_pylist() == [
-        None, None, "value is not a number", "event weighs 0", "event has no weight", "event is missing",
+        None, None, "value is not a number", "event weighs 0", "event has no weight",
+        "event is missing",
     ]  # fmt: skip
     assert found["outcome"].to_pylist() == [
         None,

@@ -123,7 +123,8 @@ def test_any_table_with_indices_gets_names_and_any_other_its_own_columns(
         export(shop, name, str(tmp_path / "it.jsonl"))
         found[name] = json.loads((tmp_path / "it.jsonl").read_text().splitlines()[0])
     assert found["item_neighbors"] == {
-        "item_id": "i-0", "title": QUOTED, "neighbor_id": "NA", "neighbor_title": "From attributes", "similarity": 0.5
+        "item_id": "i-0", "title": QUOTED, "neighbor_id": "NA",
+        "neighbor_title": "From attributes", "similarity": 0.5
     }  # fmt: skip
     assert found["user_neighbors"] == {"user_id": "ann", "neighbor_id": "=1+1", "similarity": 0.5}
     assert found["item_factors"] == {"item_id": "007", "title": None, "factors": [0.1, -2.0]}
@@ -204,8 +205,8 @@ def test_standard_output_holds_nothing_else_and_a_closed_pipe_is_no_failure(
     ]
     commit(shop, "ratings", [(0, 0, 1.0, None)] * 200_000)
     program = (
-        f"{sys.executable} -c 'from emberline.cli.main import main; main()' export {shop} ratings --to -"
-        " | head -2"
+        f"{sys.executable} -c 'from emberline.cli.main import main; main()'"
+        f" export {shop} ratings --to - | head -2"
     )
     piped = subprocess.run(
         ["bash", "-o", "pipefail", "-c", program], capture_output=True, text=True, env=os.environ

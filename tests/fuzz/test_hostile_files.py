@@ -38,8 +38,10 @@ WANTED: dict[str, str | int] = {
     "timestamp": "at",
 }
 SPICES = [
-    b"\0", b'"', b'""', b'"\n', b"\r", b"\n\n", b",", b";", b"\\", b"\xff\xfe", b"\xef\xbb\xbf", b"\xef\xbf\xbd", b"\xc3",
-    b"\x1b[31m", b"[bold]", b"1e999", b"-0", b"NaN", b"null", b"{" * 500, b"[" * 500, b'{"a":', b"\xe2\x80\xa8", b"9" * 400,
+    b"\0", b'"', b'""', b'"\n', b"\r", b"\n\n", b",", b";", b"\\", b"\xff\xfe", b"\xef\xbb\xbf",
+    b"\xef\xbf\xbd", b"\xc3",
+    b"\x1b[31m", b"[bold]", b"1e999", b"-0", b"NaN", b"null", b"{" * 500, b"[" * 500,
+    b'{"a":', b"\xe2\x80\xa8", b"9" * 400,
 ]  # fmt: skip
 
 
@@ -70,7 +72,8 @@ def as_csv(rng: Random) -> bytes:
             ["plain", '"quoted, with a comma"', '"two\nlines"', '"a ""word"""', "", '12" disc']
         )
         lines.append(
-            f"u{rng.randrange(9)},i{rng.randrange(9)},{rng.randint(1, 5)},{rng.randrange(10**9)},{title}"
+            f"u{rng.randrange(9)},i{rng.randrange(9)},{rng.randint(1, 5)},"
+            f"{rng.randrange(10**9)},{title}"
         )
     return (rng.choice(["\n", "\r\n"]).join(lines) + rng.choice(["", "\n"])).encode()
 

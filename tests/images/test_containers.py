@@ -68,7 +68,10 @@ def array_with(
     """A dictionary whose data is an array of the given pickled parts, as Python 2 would have
     written it.
     """
-    start = b"\x80\x02}(U\x06labels](K\x01eU\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    start = (
+        b"\x80\x02}(U\x06labels](K\x01eU\x04datacnumpy.core.multiarray\n_reconstruct\n"
+        b"cnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    )
     return (
         start
         + (state or b"(K\x01K\x01K\x03\x86cnumpy\ndtype\n" + dtype + b"\x89" + raw + b"tb")

@@ -41,7 +41,8 @@ def test_a_german_shop_log_with_its_products(
     found = written(tmp_path, monkeypatch, "käufe.csv", "produkte.csv")
     ratings, items = found["ratings"], found["attributes"]["items"]
     assert ratings["columns"] == {
-        "user_id": "Kundennr", "item_id": "Artikelnummer", "timestamp": "Kaufdatum", "value": "Menge",
+        "user_id": "Kundennr", "item_id": "Artikelnummer", "timestamp": "Kaufdatum",
+        "value": "Menge",
     }  # fmt: skip
     assert (ratings["separator"], ratings["value"], ratings["keep"]) == (";", "count", "sum")
     assert (ratings["timestamp_format"], ratings["user_ids"]) == ("%d.%m.%Y %H:%M", "integer")

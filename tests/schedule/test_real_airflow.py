@@ -24,7 +24,8 @@ PIPELINE = """
 master = "local[1]"
 driver_memory = "1g"
 shuffle_partitions = 2
-conf = { "spark.driver.extraJavaOptions" = "-XX:TieredStopAtLevel=1", "spark.sql.codegen.wholeStage" = "false" }
+conf."spark.driver.extraJavaOptions" = "-XX:TieredStopAtLevel=1"
+conf."spark.sql.codegen.wholeStage" = "false"
 [ratings]
 path = "ratings.csv"
 columns = { user_id = "u", item_id = "i", value = "v" }

@@ -198,7 +198,8 @@ def test_the_same_settings_come_as_far_as_in_mllib(
     losses: dict[str, list[float]] = {"ours": [], "theirs": []}
     for seed in range(1, 6):
         peer = ALS(
-            rank=RANK, maxIter=5, regParam=REG, alpha=ALPHA, implicitPrefs=implicit, userCol="user", itemCol="item",
+            rank=RANK, maxIter=5, regParam=REG, alpha=ALPHA, implicitPrefs=implicit,
+            userCol="user", itemCol="item",
             ratingCol="value", seed=seed,
         ).fit(frame_of(spark, LIKES))  # fmt: skip
         rows = {"user": peer.userFactors.collect(), "item": peer.itemFactors.collect()}

@@ -24,10 +24,15 @@ from emberline.spark.als.fit import fit
 from emberline.spark.scan import Scan
 
 folder, exchange = Path(sys.argv[1]), sys.argv[2]
-conf = {"spark.executor.pyspark.memory": sys.argv[4], "spark.executor.cores": "2", "spark.sql.codegen.wholeStage": "false"}
-spark = session.start(SparkConfig(master="local[2]", driver_memory=sys.argv[3], shuffle_partitions=4, conf=conf))
+conf = {"spark.executor.pyspark.memory": sys.argv[4], "spark.executor.cores": "2"}
+conf["spark.sql.codegen.wholeStage"] = "false"
+settings = SparkConfig(
+    master="local[2]", driver_memory=sys.argv[3], shuffle_partitions=4, conf=conf
+)
+spark = session.start(settings)
 config = AlsConfig(rank=int(sys.argv[5]), iterations=1, cg_steps=1, exchange=exchange)
-model = fit(Scan(spark.read.parquet(str(folder / "ratings"))), config, True, folder / "work", folder / "scratch")
+ratings = Scan(spark.read.parquet(str(folder / "ratings")))
+model = fit(ratings, config, True, folder / "work", folder / "scratch")
 model.factors("user").write.parquet(str(folder / "users"))
 model.factors("item").write.parquet(str(folder / "items"))
 print("loss", model.history[0]["loss"], model.final["loss"], model.exchange.__class__.__name__)

@@ -378,7 +378,7 @@ def best_of(inputs: dict[int, np.ndarray], strengths: list[float]) -> dict[int, 
     return {item: fits[best](inputs[item]) for item in COLD}
 
 
-def test_regressed_factors_are_those_of_weighted_least_squares_with_the_strength_that_validates_best(
+def test_regressed_factors_are_of_weighted_least_squares_with_the_strength_that_validates_best(
     spark: SparkSession, features: DataFrame, warm: DataFrame
 ) -> None:
     weighted = warm.join(

@@ -46,7 +46,8 @@ def test_a_local_spark_with_its_pages_on_listens_on_loopback_too(within_reach: W
 import sys
 from emberline.sections.spark import SparkConfig
 from emberline.spark import session
-spark = session.start(SparkConfig(master="local[1]", driver_memory="512m", conf={"spark.ui.enabled": "true"}))
+conf = {"spark.ui.enabled": "true"}
+spark = session.start(SparkConfig(master="local[1]", driver_memory="512m", conf=conf))
 print("up" if spark.sparkContext.uiWebUrl else "no pages", flush=True)
 sys.stdin.read()
 """
@@ -67,11 +68,15 @@ def test_a_secret_of_spark_is_not_on_javas_command_line() -> None:
 import subprocess
 from emberline.sections.spark import SparkConfig
 from emberline.spark import session
-conf = {"fs.azure.sas.box": "?sig=hush", "spark.hadoop.fs.s3a.secret.key": "hush", "spark.app.id": "known"}
+conf = {"fs.azure.sas.box": "?sig=hush", "spark.hadoop.fs.s3a.secret.key": "hush"}
+conf["spark.app.id"] = "known"
 spark = session.start(SparkConfig(master="local[1]", driver_memory="512m", conf=conf))
-ps = subprocess.run(["ps", "-ww", "-e", "-o", "args"], capture_output=True, text=True).stdout.splitlines()
-seen = "".join(line for line in ps if line.split(" ")[0].endswith("java") and "spark.app.id" in line)
-print("known" in seen, "hush" in seen, spark.sparkContext._jsc.hadoopConfiguration().get("fs.s3a.secret.key"))
+ps = ["ps", "-ww", "-e", "-o", "args"]
+lines = subprocess.run(ps, capture_output=True, text=True).stdout.splitlines()
+java = [line for line in lines if line.split(" ")[0].endswith("java")]
+seen = "".join(line for line in java if "spark.app.id" in line)
+hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+print("known" in seen, "hush" in seen, hadoop.get("fs.s3a.secret.key"))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.splitlines()[-1] == "True False hush", done.stderr

@@ -8,7 +8,8 @@ where the item at rank p is in R:
     recall@k/n             sum_{p<=k} hit(p) / |R|
     recall@k/min(k,n)      sum_{p<=k} hit(p) / min(k, |R|)
     hit_rate@k             1 where there is a hit
-    ndcg@k                 sum_{p<=k} hit(p) / log2(p + 1), divided by its largest possible value (Jarvelin, Kekalainen 2002)
+    ndcg@k                 sum_{p<=k} hit(p) / log2(p + 1), divided by its largest possible value
+                           (Jarvelin, Kekalainen 2002)
     map@k/min(k,n)         sum_{p<=k} hit(p) precision@p / min(k, |R|)
 
 A list shorter than k counts as if filled with irrelevant items.

@@ -1,5 +1,6 @@
-"""The rows of a matrix cut into pieces by block, and blocks put together from pieces, for a product of
-two matrices."""
+"""The rows of a matrix in pieces, from which blocks are put together for a product of two
+matrices.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

@@ -1,5 +1,6 @@
 """How many items score above a wanted one, and how many like it: places in a ranking that nobody
-writes down."""
+writes down.
+"""
 
 from collections.abc import Iterator
 

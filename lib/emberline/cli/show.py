@@ -152,5 +152,6 @@ def _short(value: Any) -> Any:
     if isinstance(value, bytes):
         return f"{len(value):,} bytes"
     if isinstance(value, list):
-        return f"[{', '.join(str(_short(element)) for element in value[:4])}{', ...' if len(value) > 4 else ''}]"
+        first = ", ".join(str(_short(element)) for element in value[:4])
+        return f"[{first}{', ...' if len(value) > 4 else ''}]"
     return f"{value:.4f}" if isinstance(value, float) else value

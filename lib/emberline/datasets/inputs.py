@@ -1,7 +1,8 @@
 """The raw files that a run read: which they were, and of which content, so that new times of the
 same bytes run nothing again.
 
-    <root>/_inputs/<stage>.parquet      source, relative path, size, time of change, digest; the run's id beside the schema
+    <root>/_inputs/<stage>.parquet      source, relative path, size, time of change, digest; the
+                                        run's id beside the schema
 
 Sizes and times tell most of the time that nothing has changed. Where nothing but times differ, the
 content of those files is compared with the digest that was taken while the run was at work: of a

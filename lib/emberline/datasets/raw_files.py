@@ -1,4 +1,4 @@
-"""Raw files opened, read or mapped into memory: every failure is a DataError that names the file."""
+"""Raw files opened, read or mapped into memory; each failure is a DataError that names the file."""
 
 import mmap
 import os

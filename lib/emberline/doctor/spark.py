@@ -14,7 +14,8 @@ from emberline.doctor.probes import Probes
 
 # What Emberline's tasks need of a worker's Python, and what it says of itself.
 _WORKER = (
-    "import sys, emberline.cf.scoring, emberline.images.tasks; print(*sys.version_info[:2], sep='.');"
+    "import sys, emberline.cf.scoring, emberline.images.tasks;"
+    " print(*sys.version_info[:2], sep='.');"
     " print(sys.prefix)"
 )
 _BANNER = re.compile(r"version (\d\S*)")

@@ -1,4 +1,4 @@
-"""The package's own code: its sources, their hash, and the functions that the table of stages names."""
+"""The package's own code: its sources, their hash, and the functions that stages' rows name."""
 
 import functools
 import hashlib

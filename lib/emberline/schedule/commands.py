@@ -46,7 +46,8 @@ class Commands:
         script = self.folder / "jobs" / f"{stage.name.replace('-', '_')}.py"
         if not script.is_file():
             raise ConfigError(
-                f"--submit runs {script}, which is not there; schedule in the folder that holds jobs/"
+                f"--submit runs {script}, which is not there; schedule in the folder that holds"
+                " jobs/"
             )
         fixed = ("--conf", "spark.dynamicAllocation.enabled=false") if stage.is_all_at_once else ()
         return (

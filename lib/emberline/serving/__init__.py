@@ -1,1 +1,3 @@
-"""Reading of published tables by whoever serves or shows them, without Spark; its doors are `names` and `lookup`."""
+"""Reading of published tables by whoever serves or shows them, without Spark; its doors are `names`
+and `lookup`.
+"""

@@ -55,7 +55,8 @@ def check(
             f"{max_rejected:g} is the most that may be: {told}; correct the settings by which they"
             " are read, "
             "or raise"
-            f" {setting}.max_rejected{' or name them in ' + setting + '.reject' if setting == 'ratings' else ''}"
+            f" {setting}.max_rejected"
+            + (" or name them in ratings.reject" if setting == "ratings" else "")
         )
 
 

@@ -31,8 +31,8 @@ _SMALL_PIECE = 4 << 20  # compressed bytes of a row group that are not worth cut
 def texts(
     spark: SparkSession, files: list[RawFile], wanted: Wanted, lists: Collection[str]
 ) -> tuple[DataFrame, Task]:
-    """parquet_file.TASKS, and what makes source_file, raw, problem, and a text per key of `wanted` of
-    them, as `parquet.read` does.
+    """parquet_file.TASKS, and what makes source_file, raw, problem, and a text per key of `wanted`
+    of them, as `parquet.read` does.
 
     A moment in the column `timestamp` stands behind a arrow_texts.MOMENT. Raises DataError and
     SchemaError as `parquet.layout`.

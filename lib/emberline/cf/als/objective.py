@@ -19,9 +19,9 @@ ratings, n is how many rows of the other side are rated, and
 
     reg = reg_param * count ** reg_exponent
 
-The line explicit is ALS-WR (Zhou et al. 2008), implicit equation 3 of Hu et al., both regularised as
-MLlib does at exponent 1. The last is iALS of Rendle et al. (2021), whose second sum goes over all
-pairs, the observed ones included. With biases, which only explicit feedback has, a row's last
+The line explicit is ALS-WR (Zhou et al. 2008), implicit equation 3 of Hu et al., both regularised
+as MLlib does at exponent 1. The last is iALS of Rendle et al. (2021), whose second sum goes over
+all pairs, the observed ones included. With biases, which only explicit feedback has, a row's last
 factor is its bias and x.y means `x'.y' + bias_x + bias_y + mean`.
 """
 

@@ -1,4 +1,4 @@
-"""Packed blocks' factors to begin from: random ones, earlier ones, or those that all workers have."""
+"""Packed blocks' factors to begin from: random ones, earlier ones, or those that workers have."""
 
 from collections.abc import Iterator
 

@@ -1,1 +1,1 @@
-"""Cosine neighbours of a sparse matrix's rows; its door is `similarity`, what is searched and how."""
+"""Cosine neighbours of a sparse matrix's rows; its door is `similarity`, which has the formulas."""

@@ -3,8 +3,10 @@
 With e_uj = r_uj - b_uj what user u's rating of item j deviates from its biases (see spark/biases),
 the deviation of u and i is
 
-    item-based   sum_j s_ij e_uj / (prior + sum_j s_ij)    over the k items most similar to i among those that u rated
-    user-based   sum_v s_uv e_vi / (prior + sum_v s_uv)    over the k users most similar to u among those who rated i
+    item-based   sum_j s_ij e_uj / (prior + sum_j s_ij)    j: the k items most similar to i that
+                                                           u rated
+    user-based   sum_v s_uv e_vi / (prior + sum_v s_uv)    v: the k users most similar to u who
+                                                           rated i
 
 where only similarities above 0 count. Both are one thing: the owner's (u's, or i's) ratings of the
 others that are nearest to the target (i, or u). Neighbours are looked for among what the owner has

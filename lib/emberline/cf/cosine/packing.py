@@ -99,8 +99,8 @@ def prepare_rows(pieces: Batches, blocks: int, rows: Rows) -> Batches:
 
 
 def as_columns(blocks: Batches) -> Batches:
-    """COMPRESSED of rows to one row of COMPRESSED: all of these rows as the columns of a matrix that
-    has terms as rows.
+    """COMPRESSED of rows to one row of COMPRESSED: all of these rows as the columns of a matrix
+    that has terms as rows.
     """
     parts = [decoded(Compressed, row) for row in rows_of(blocks)]
     if parts:

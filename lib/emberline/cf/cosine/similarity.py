@@ -8,14 +8,16 @@ items. Of entries x:
 with n the number of terms that i and j have in common (Bell, Koren 2007; Koren 2008, equation 2:
 few in common say little). The entries are ratings, as they are, less a mean, or weighted:
 
-    center = terms   r_it - mean_t    for items the adjusted cosine of Sarwar et al. (2001), but with |x_i| over all of i's raters
+    center = terms   r_it - mean_t
     center = rows    r_it - mean_i
     tf-idf           sqrt(r_it) idf_t
-    bm25             r_it (K1 + 1) / (K1 (1 - B + B length_i / average length) + r_it) idf_t      (Robertson, Zaragoza 2009)
+    bm25             r_it (K1 + 1) / (K1 (1 - B + B length_i / average length) + r_it) idf_t
 
-where length_i is the sum of i's ratings and idf_t = log(number of rows / (1 + ratings of t)), but
-not below 0. These are the formulas of `implicit` 0.7 and its K1 = 1.2 and B = 0.75; it multiplies
-BM25's weights as they are, here they are cosines, too.
+For items, center = terms is the adjusted cosine of Sarwar et al. (2001), but with |x_i| over all
+of i's raters; bm25 is of Robertson and Zaragoza (2009). There, length_i is the sum of i's ratings
+and idf_t = log(number of rows / (1 + ratings of t)), but not below 0. These are the formulas of
+`implicit` 0.7 and its K1 = 1.2 and B = 0.75; it multiplies BM25's weights as they are, here they
+are cosines, too.
 """
 
 from collections.abc import Iterator

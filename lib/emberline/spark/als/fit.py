@@ -1,4 +1,4 @@
-"""One fit of alternating least squares: ratings cut into blocks, factors to begin from, iterations."""
+"""One fit of alternating least squares: ratings cut into blocks, a start, and iterations."""
 
 import logging
 from collections.abc import Sequence
