@@ -44,17 +44,16 @@ class Arrays:
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """One after the other."""
-        return cls(
-            *(
-                np.concatenate([getattr(part, field.name) for part in parts])
-                for field in fields(cls)
-            )
-        )
+        return cls(*(_joined(parts, field.name) for field in fields(cls)))
 
     def take(self, chosen: npt.NDArray[np.bool_] | Int64) -> Self:
         """Those at some places."""
         arrays = (getattr(self, field.name) for field in fields(self))
         return type(self)(*(array[chosen] if len(array) else array for array in arrays))
+
+
+def _joined(parts: Sequence[Arrays], name: str) -> npt.NDArray[Any]:
+    return np.concatenate([getattr(part, name) for part in parts])
 
 
 def _nothing() -> Float32:
@@ -75,11 +74,12 @@ class Entries(Arrays):
     @classmethod
     def decoded(cls, pieces: Iterable[Mapping[str, Any]]) -> Self:
         """All entries of some rows of PIECES, given as bytes or as buffers."""
-        parts = [
-            cls(**{name: np.frombuffer(piece[name], kind) for name, kind in _DTYPES.items()})
-            for piece in pieces
-        ]
+        parts = [cls._of_piece(piece) for piece in pieces]
         return cls.joined(parts) if parts else cls(np.empty(0, np.int32), np.empty(0, np.int32))
+
+    @classmethod
+    def _of_piece(cls, piece: Mapping[str, Any]) -> Self:
+        return cls(**{name: np.frombuffer(piece[name], kind) for name, kind in _DTYPES.items()})
 
     def pieces(self, blocks: Int32, kind: str = "") -> Iterator[pa.RecordBatch]:
         """Rows of PIECES, one for each block that any of the entries is in; blocks: (n,)."""

@@ -55,10 +55,8 @@ def assembled(pieces: Iterable[dict[str, Any]]) -> tuple[Block | None, topk.Excl
     what that is.
     """
     found = list(pieces)
-    own, excluded = (
-        [piece for piece in found if (piece["kind"] == EXCLUDED) is wanted]
-        for wanted in (False, True)
-    )
+    own = [piece for piece in found if piece["kind"] != EXCLUDED]
+    excluded = [piece for piece in found if piece["kind"] == EXCLUDED]
     if not own:
         return None, None
     block = _stacked(own) if own[0]["kind"] == DENSE else _sparse(own)

@@ -88,17 +88,15 @@ def publish(
     with lock.hold(folder) as held:
         storage.refuse_links(folder, folder / RELEASES, folder / CURRENT)
         before = current(folder)
-        if before is not None and before.datasets == {
-            dataset.name: dataset.manifest.identity() for dataset in datasets
-        }:
+        if before is not None and before.datasets == _identities(datasets):
             # as it would have, had it not been killed after the last step
             _remove_old(folder, before, keep)
             return before, False
         reports, model = _reports(root), _model(datasets)
-        measures = gates.measures(reports, {dataset.name: dataset.rows for dataset in datasets})
+        rows = {dataset.name: dataset.rows for dataset in datasets}
+        measures = gates.measures(reports, rows)
         previous = None if before is None or is_baseline else before.measures
-        tables_there = {dataset.name for dataset in datasets}
-        defaults = trivial.verdicts(reports, tables_there, model) if with_defaults else []
+        defaults = trivial.verdicts(reports, set(rows), model) if with_defaults else []
         verdicts = [*gates.judge(conditions, measures, previous, model), *defaults]
         _check_gates(verdicts, folder, before, {verdict.gate for verdict in defaults})
         release = _describe(root, before, datasets, measures, verdicts)
@@ -107,6 +105,10 @@ def publish(
         _make_current(folder, release)
         _remove_old(folder, release, keep)
     return release, True
+
+
+def _identities(datasets: Sequence[Dataset]) -> dict[str, dict[str, str]]:
+    return {dataset.name: dataset.manifest.identity() for dataset in datasets}
 
 
 def rollback(folder: Location) -> Release:
@@ -237,7 +239,7 @@ def _describe(
         previous=before.release if before else None,
         published=datetime.now(UTC).isoformat(timespec="seconds"),
         source=str(root),
-        datasets={dataset.name: dataset.manifest.identity() for dataset in datasets},
+        datasets=_identities(datasets),
         rows={dataset.name: dataset.rows for dataset in datasets},
         measures=measures,
         gates=verdicts,

@@ -64,13 +64,9 @@ class Checkpoint:
         """
         iteration = len(history)
         stored = {side: exchange.store(side, self._place(iteration)).names for side in SIDES}
-        files = {
-            side: {str(block): file for block, file in names.items()}
-            for side, names in stored.items()
-        }
-        self._files = {
-            number: names for number, names in self._files.items() if int(number) == best
-        } | {str(iteration): files}
+        files = {side: _by_text(names) for side, names in stored.items()}
+        kept = {number: names for number, names in self._files.items() if int(number) == best}
+        self._files = kept | {str(iteration): files}
         how = {"blocks": exchange.ratings.num_blocks, "exchange": exchange.name}
         state = {**how, "history": history, "best": best, "files": self._files}
         storage.replace_file(self._folder / _STATE, json.dumps(state).encode())
@@ -87,3 +83,8 @@ class Checkpoint:
 
     def _place(self, iteration: int) -> Location:
         return self._folder / f"{iteration:05d}"
+
+
+def _by_text(names: dict[int, str]) -> dict[str, str]:
+    """The names of blocks' files as JSON has them."""
+    return {str(block): file for block, file in names.items()}

@@ -2,7 +2,6 @@
 sparse rows of its number.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -84,13 +83,7 @@ def pack(
 
 def _checked(accounts: pa.Table, blocks: RatingBlocks) -> RatingBlocks:
     """The blocks, with what their accounts (a row per block) say together."""
-    totals = {
-        side: {
-            name: _total(accounts, f"{side}_{name}", pc.max if name == "last" else pc.sum)
-            for name, _ in ACCOUNT
-        }
-        for side in SIDES
-    }
+    totals = {side: _totals(accounts, side) for side in SIDES}
     _check(totals["user"])
     sides = {side: Side(totals[side]["rows"], totals[side]["last"]) for side in SIDES}
     count, mean = totals["user"]["ratings"], totals["user"]["total"] / totals["user"]["ratings"]
@@ -101,8 +94,10 @@ def _checked(accounts: pa.Table, blocks: RatingBlocks) -> RatingBlocks:
     )
 
 
-def _total(accounts: pa.Table, name: str, function: Callable[[pa.ChunkedArray], pa.Scalar]) -> Any:
-    return function(accounts[name]).as_py()
+def _totals(accounts: pa.Table, side: str) -> dict[str, Any]:
+    """What a side's accounts come to: the largest id, and sums of the rest."""
+    merge = {name: pc.max if name == "last" else pc.sum for name, _ in ACCOUNT}
+    return {name: merge[name](accounts[f"{side}_{name}"]).as_py() for name in merge}
 
 
 def _check(account: dict[str, Any]) -> None:
