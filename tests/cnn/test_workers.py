@@ -166,7 +166,7 @@ def test_any_number_of_processes_and_devices_learns_the_same(
         publish_shards(root)
         changes = [
             "optimizer=sgd",
-            "learning_rate=0.003",
+            "learning_rate=0.001",
             "epochs=9",
             f"model={model}",
             "flip=true",
