@@ -10,12 +10,11 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
 from emberline.cf.blocks import Block, portions
-from emberline.numeric.arrays import Float32, Int32, Int64
+from emberline.numeric.arrays import Array, Bool, Float32, Int32, Int64
 
 PIECES = pa.schema(
     [
@@ -46,13 +45,13 @@ class Arrays:
         """One after the other."""
         return cls(*(_joined(parts, field.name) for field in fields(cls)))
 
-    def take(self, chosen: npt.NDArray[np.bool_] | Int64) -> Self:
+    def take(self, chosen: Bool | Int64) -> Self:
         """Those at some places."""
         arrays = (getattr(self, field.name) for field in fields(self))
         return type(self)(*(array[chosen] if len(array) else array for array in arrays))
 
 
-def _joined(parts: Sequence[Arrays], name: str) -> npt.NDArray[Any]:
+def _joined(parts: Sequence[Arrays], name: str) -> Array:
     return np.concatenate([getattr(part, name) for part in parts])
 
 

@@ -5,7 +5,6 @@ writes down.
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from emberline.cf.blocks import (
@@ -13,7 +12,7 @@ from emberline.cf.blocks import (
     product,
     rows_of,
 )
-from emberline.numeric.arrays import Float32
+from emberline.numeric.arrays import Float32, Int64
 
 PLACES = pa.schema(
     [
@@ -51,9 +50,7 @@ def count_places(pairs: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         )
 
 
-def _places(
-    ascending: Float32, scores: Float32
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _places(ascending: Float32, scores: Float32) -> tuple[Int64, Int64]:
     """For each of one user's scores (n,), how many of all its scores (m,) are above, and how
     many equal.
     """

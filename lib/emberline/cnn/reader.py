@@ -10,16 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from emberline.cnn.ahead import Ahead
 from emberline.cnn.shards import Rows, Shards, Targets
 from emberline.datasets.sharding import Piece, Plan, Pool
 from emberline.images.pixels import Pixels, augment, row_keys
-from emberline.numeric.arrays import Float32, Int64
+from emberline.numeric.arrays import Array, Float32, Int64
 from emberline.sections.cnn import CnnConfig
 
 _BLOCK_BYTES = 4 << 20
@@ -112,7 +110,7 @@ class Reader:
 
     def _block(
         self, epoch: int, first: int, steps: int, streams: list[int], taken: "list[_Stream]"
-    ) -> list[npt.NDArray[Any]]:
+    ) -> list[Array]:
         """Pixels, targets and weights (steps, rows of a batch, ...), stream after stream within
         each step.
         """
@@ -230,7 +228,7 @@ class _Permuted:
         )
 
 
-def _place(whole: npt.NDArray[Any], at: int, part: npt.NDArray[Any]) -> None:
+def _place(whole: Array, at: int, part: Array) -> None:
     """Write rows `part` (n, ...) into `whole` (steps, size, ...), from the step and row on that
     `at` says.
     """

@@ -8,10 +8,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -25,9 +23,9 @@ from emberline.datasets.sharding import groups_of
 from emberline.datasets.storage import Location
 from emberline.errors import SchemaError
 from emberline.images.pixels import Pixels, pixel_array
-from emberline.numeric.arrays import Int64
+from emberline.numeric.arrays import Array, Bool, Int64
 
-Targets = npt.NDArray[Any]  # (n,) int32 classes, or (n, rank) float32 factors
+Targets = Array  # (n,) int32 classes, or (n, rank) float32 factors
 
 _GROUPS_AHEAD = 2
 
@@ -45,7 +43,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def take(self, order: Int64 | npt.NDArray[np.bool_] | slice) -> "Rows":
+    def take(self, order: Int64 | Bool | slice) -> "Rows":
         return Rows(self.pixels[order], self.targets[order], self.numbers[order])
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from emberline.numeric import hashing
-from emberline.numeric.arrays import Float32, Int64, UInt64
+from emberline.numeric.arrays import Bool, Float32, Int64, UInt64
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -28,7 +28,7 @@ def pixel_array(column: pa.Array) -> Pixels:
     return data.reshape(len(column), -1)
 
 
-def pixel_column(pixels: Pixels, is_there: npt.NDArray[np.bool_]) -> pa.Array:
+def pixel_column(pixels: Pixels, is_there: Bool) -> pa.Array:
     """A binary column of the rows of (rows, bytes per picture) uint8, without a copy, null
     where a picture is not there.
     """

@@ -5,14 +5,12 @@ new.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import batches
 from emberline.models import MODELS, caption_of
+from emberline.numeric.arrays import Bool, Int32
 from emberline.report.text import percent
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -81,10 +79,10 @@ def _sentence(users: int, items: int, new: int, rated: int) -> str:
     return f"The lists of {users:,} users hold {items:,} different items: {shares}{rest}."
 
 
-def _count(recommendations: Dataset) -> tuple[int, dict[str, Mask], dict[str, int]]:
+def _count(recommendations: Dataset) -> tuple[int, dict[str, Bool], dict[str, int]]:
     """The number of lists, and by model the items, as a mask, and the places."""
-    users: Mask = np.zeros(0, bool)
-    by_model: dict[str, Mask] = {}
+    users: Bool = np.zeros(0, bool)
+    by_model: dict[str, Bool] = {}
     places: dict[str, int] = {}
     for batch in batches(recommendations, ["user", "item", "model"]):
         users = _marked(users, batch["user"].to_numpy())
@@ -96,20 +94,20 @@ def _count(recommendations: Dataset) -> tuple[int, dict[str, Mask], dict[str, in
     return int(users.sum()), by_model, places
 
 
-def _seen(dataset: Dataset, column: str) -> Mask:
-    seen: Mask = np.zeros(0, bool)
+def _seen(dataset: Dataset, column: str) -> Bool:
+    seen: Bool = np.zeros(0, bool)
     for batch in batches(dataset, [column]):
         seen = _marked(seen, batch[column].to_numpy())
     return seen
 
 
-def _marked(mask: Mask, places: npt.NDArray[np.int32]) -> Mask:
+def _marked(mask: Bool, places: Int32) -> Bool:
     """The mask, true at the places, as long as it has to be."""
     longer = _fitting(mask, max(len(mask), int(places.max(initial=-1)) + 1))
     longer[places] = True
     return longer
 
 
-def _fitting(mask: Mask, length: int) -> Mask:
+def _fitting(mask: Bool, length: int) -> Bool:
     """A copy of the mask that is so long."""
     return np.pad(mask[:length], (0, max(0, length - len(mask))))

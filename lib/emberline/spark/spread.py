@@ -3,15 +3,16 @@
 import math
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+
+from emberline.numeric.arrays import Float64
 
 TASKS_PER_CORE = 3  # tasks per core at least, where there is work enough: some cores are slower
 _TASK_COST = 128 << 20  # bytes of encoded pictures or of compressed rows, for some seconds of work
 
 
-def spread(spark: SparkSession, table: pa.Table, costs: npt.NDArray[np.float64]) -> DataFrame:
+def spread(spark: SparkSession, table: pa.Table, costs: Float64) -> DataFrame:
     """The rows, in their order: a few partitions for every core, and more where one would cost
     too much.
     """

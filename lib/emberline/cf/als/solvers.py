@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
-from emberline.numeric.arrays import Float32, Float64
+from emberline.numeric.arrays import Bool, Float32, Float64
 
 Floats = npt.NDArray[np.floating[Any]]
 SolverName = Literal["cg", "cholesky", "subspace", "exact"]
@@ -310,7 +310,7 @@ def _nonnegative(a: Float64, b: Floats) -> Float32:
     return np.maximum(found, 0).astype(np.float32)
 
 
-def _solve_free(a: Float64, b: Floats, free: npt.NDArray[np.bool_]) -> Float64:
+def _solve_free(a: Float64, b: Floats, free: Bool) -> Float64:
     """x (rows, width) of `A x = b` where only the `free` ones (rows, width) may differ from 0."""
     both = a * (free[:, :, None] & free[:, None, :])
     np.einsum("ijj->ij", both)[...] += ~free

@@ -19,12 +19,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
 from emberline.cf.cosine import similarity as cosine
 from emberline.cf.cosine.similarity import Damping, Nearest
-from emberline.numeric.arrays import Float32, Int32, Int64
+from emberline.numeric.arrays import Bool, Float32, Int32, Int64
 
 _ENTRIES = 1 << 23  # of similarities, dense, in memory at a time
 _LOOKUPS = 1 << 21  # of them at a time
@@ -146,7 +145,7 @@ class Neighborhood:
         )
 
 
-def _near(scores: Float32, top_k: int) -> npt.NDArray[np.bool_]:
+def _near(scores: Float32, top_k: int) -> Bool:
     """True for those above 0 of each row (m, n) that no `top_k` others of it are above."""
     near = scores > cosine.ZERO
     if scores.shape[1] <= top_k:
