@@ -42,7 +42,8 @@ def use_up_the_heap(run, spark):
     spark.sql("select length(repeat(cast(id as string), 600000000)) from range(4)").collect()
 
 stage = SimpleNamespace(target=f"__main__:{sys.argv[1]}")
-run = SimpleNamespace(stage=stage, stopping=lambda: False, root=Path.cwd())
+control, outputs = SimpleNamespace(stopping=lambda: False), SimpleNamespace(root=Path.cwd())
+run = SimpleNamespace(stage=stage, control=control, outputs=outputs)
 try:
     with SparkEngine(Config(spark=SparkConfig(master="local[1]", driver_memory="512m"))) as engine:
         engine.call(run)
@@ -71,8 +72,10 @@ def refuse_in_a_worker(run: Any, spark: SparkSession) -> None:
 
 def _call(function: Callable[..., None], root: Path, is_stopping: bool = False) -> None:
     stage = SimpleNamespace(target=f"{__name__}:{function.__name__}")
+    control, outputs = SimpleNamespace(stopping=lambda: is_stopping), SimpleNamespace(root=root)
+    run: Any = SimpleNamespace(stage=stage, control=control, outputs=outputs)
     with SparkEngine(Config()) as engine:
-        engine.call(SimpleNamespace(stage=stage, stopping=lambda: is_stopping, root=root))  # type: ignore[arg-type]
+        engine.call(run)
 
 
 def test_a_python_worker_that_is_killed_is_told_in_one_line(
