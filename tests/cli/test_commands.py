@@ -39,6 +39,7 @@ columns = { user_id = "u", item_id = "i", value = "v" }
 SHOP = "[shop]\nnum_items = 10\nnum_users = 10\nnum_events = 100\n"
 RUN_ID = "20250101T000000-00000000"
 Rows = Sequence[tuple[object, ...]]
+Several = Callable[..., "subprocess.CompletedProcess[bytes]"]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -153,36 +154,6 @@ def no_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Probes, "ask", lambda self, command, environment: unasked)
 
 
-# runs the commands between the words `then`, one after the other, and prints how each ended
-SEVERAL = """
-import os, sys
-from emberline.cli.main import main
-words = sys.argv[1:]
-while words:
-    end = words.index("then") if "then" in words else len(words)
-    sys.argv, words = ["emberline", *words[:end]], words[end + 1 :]
-    try:
-        main()
-    except SystemExit as ended:
-        print("ended with", ended.code or 0)
-"""
-
-
-def _in_one_process(
-    commands: Sequence[Sequence[object]], **variables: str
-) -> "subprocess.CompletedProcess[bytes]":
-    """Several commands in a Python of their own, whose start is what takes time."""
-    words: list[bytes | str] = []
-    for command in commands:
-        words += [word if isinstance(word, bytes) else str(word) for word in command] + ["then"]
-    return subprocess.run(
-        [sys.executable, "-c", SEVERAL, *words[:-1]],
-        capture_output=True,
-        timeout=120,
-        env={**os.environ, **variables},
-    )
-
-
 def test_a_password_in_a_uri_is_shown_nowhere(
     emberline: Emberline, tmp_path: Path, pipeline: Path, no_probes: None
 ) -> None:
@@ -198,9 +169,9 @@ def test_a_password_in_a_uri_is_shown_nowhere(
 
 
 def test_no_command_imports_a_framework_that_it_does_not_use(
-    pipeline: Path, published: Path, tmp_path: Path
+    several: Several, pipeline: Path, published: Path, tmp_path: Path
 ) -> None:
-    done = _in_one_process(
+    done = several(
         [
             ("plan", pipeline, "--root", tmp_path / "new"),
             ("show", published / "users"),
@@ -850,11 +821,11 @@ def test_a_table_without_rows_says_so(emberline: Emberline, root: Path) -> None:
     ],
 )
 def test_a_console_of_any_encoding_shows_what_it_can(
-    published: Path, variables: dict[str, str]
+    several: Several, published: Path, variables: dict[str, str]
 ) -> None:
     _publish(published, "items", [(5, "日本", "Zürich"), (6, "i6", None)])
     _publish(published, "popular_items", [(1, 5, 3.0)], stage="recommend")
-    done = _in_one_process(
+    done = several(
         [
             ("show", published / "items"),
             ("show", published),

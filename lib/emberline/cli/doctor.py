@@ -23,6 +23,7 @@ def doctor(
         Path | None,
         typer.Argument(
             metavar="PIPELINE.toml",
+            readable=False,
             help="What is to run; without it, the machine alone is looked at.",
         ),
     ] = None,

@@ -13,11 +13,15 @@ Files = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILES...",
+        readable=False,
         help="A log of who liked what (a file, a folder or a glob in quotes), tables, pictures.",
     ),
 ]
 To = Annotated[
-    Path, typer.Option(metavar="FILE", help="The pipeline file to write; one that is there stays.")
+    Path,
+    typer.Option(
+        metavar="FILE", readable=False, help="The pipeline file to write; one that is there stays."
+    ),
 ]
 
 

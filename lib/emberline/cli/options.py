@@ -14,6 +14,7 @@ Pipeline = Annotated[
     Path,
     typer.Argument(
         metavar="PIPELINE.toml",
+        readable=False,  # asked when it is opened, as of all files
         help="The pipeline's file, or the name of one that comes along: demo.",
     ),
 ]
@@ -67,7 +68,10 @@ Place = Annotated[
 PublishFile = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="PIPELINE.toml", help="Whose [publish] has what is not given here."
+        "--config",
+        metavar="PIPELINE.toml",
+        readable=False,
+        help="Whose [publish] has what is not given here.",
     ),
 ]
 RootFolder = Annotated[

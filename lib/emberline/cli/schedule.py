@@ -18,7 +18,11 @@ from emberline.schedule.job import Job
 Which = Annotated[Scheduler, typer.Argument(help="Who is to run it.")]
 PipelineFile = Annotated[
     Path,
-    typer.Argument(metavar="PIPELINE.toml", help="The pipeline's file, which stays where it is."),
+    typer.Argument(
+        metavar="PIPELINE.toml",
+        readable=False,
+        help="The pipeline's file, which stays where it is.",
+    ),
 ]
 Time = Annotated[
     str,
@@ -26,7 +30,12 @@ Time = Annotated[
 ]
 Folder = Annotated[
     Path | None,
-    typer.Option("--to", metavar="DIR", help="Write the files there; else they are printed."),
+    typer.Option(
+        "--to",
+        metavar="DIR",
+        readable=False,
+        help="Write the files there; else they are printed.",
+    ),
 ]
 Submit = Annotated[
     str | None,

@@ -12,8 +12,8 @@ from rich.text import Text
 from emberline.cli import place as places
 from emberline.cli.console import make_console, make_table, printable, say
 from emberline.cli.options import Base, Place
+from emberline.datasets import disk, rows, storage
 from emberline.datasets import manifest as manifests
-from emberline.datasets import rows, storage
 from emberline.datasets.manifest import Dataset, Manifest
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError
@@ -61,7 +61,8 @@ def _show_rest_of_base(console: Console, root: Location, base: str | None) -> No
 
 def _opened_or_why(root: Location, name: str) -> Dataset | EmberlineError:
     try:
-        return manifests.load(root, name)
+        with disk.explained():
+            return manifests.load(root, name)
     except EmberlineError as error:
         return error
 

@@ -22,7 +22,10 @@ def run_stage(name: str) -> None:
     def job(
         context: typer.Context,
         pipeline: Annotated[
-            Path, typer.Option("--config", metavar="PIPELINE.toml", help="The pipeline file.")
+            Path,
+            typer.Option(
+                "--config", metavar="PIPELINE.toml", readable=False, help="The pipeline file."
+            ),
         ],
         root: Root = None,
         base: Base = None,

@@ -3,9 +3,9 @@
 from emberline.cli import place as places
 from emberline.cli.console import tell
 from emberline.cli.options import Place
-from emberline.datasets import damage
+from emberline.datasets import damage, disk
 from emberline.datasets import manifest as manifests
-from emberline.errors import DataError, ManifestError
+from emberline.errors import ConfigError, DataError, ManifestError
 
 
 def verify(place: Place) -> None:
@@ -16,9 +16,10 @@ def verify(place: Place) -> None:
     damaged = []
     for each in [name] if name else manifests.names(root):
         try:
-            opened = manifests.load(root, each)
-            damage.verify(opened)
-        except DataError as error:
+            with disk.explained():
+                opened = manifests.load(root, each)
+                damage.verify(opened)
+        except (DataError, ConfigError) as error:
             if name:
                 raise
             damaged.append(each)

@@ -50,9 +50,11 @@ def check_no_more(dataset: Dataset) -> None:
 
 @contextmanager
 def damage_explained(dataset: Dataset, path: Location) -> Iterator[None]:
-    """Raises DataError where a part cannot be read."""
+    """Raises DataError where a part cannot be read, though this user may."""
     try:
         yield
+    except PermissionError:
+        raise
     except (OSError, pa.ArrowInvalid) as error:
         raise damaged(dataset, path, error) from error
 

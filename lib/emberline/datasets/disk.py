@@ -1,5 +1,5 @@
-"""What it means that a disk refuses to be written: in one line, where, what is left there, and
-what to do.
+"""What it means that a disk refuses to be written, or a file to be read: in one line, where, what is
+left there, and what to do.
 """
 
 import errno
@@ -18,6 +18,7 @@ _FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "is over its quota"}
 _CLOSED = {
     errno.EROFS: "is mounted read-only",
     errno.EACCES: "may not be written by this user",
+    errno.EPERM: "may not be changed by this user",
     errno.EFBIG: "takes no larger files (ulimit -f)",
 }
 _NUMBERS = {os.strerror(number): number for number in (*_FULL, *_CLOSED)}
@@ -26,12 +27,13 @@ _REASON = "|".join(map(re.escape, _NUMBERS))
 _JAVA = re.compile(rf"(/[^\s()]*) \(({_REASON})\)")
 _PYTHON = re.compile(rf"\[Errno \d+\] [^\n]*?({_REASON})(?:: '([^'\n]+)')?")
 _BARE = re.compile(rf"java\.(?:io|nio)[\w.]*: (?:[^\n]*: )?({_REASON})")
+_QUOTED = re.compile(r"'(/[^'\n]+)'")
 _TENSORFLOW = re.compile(rf"(/[^\s;]*); ({_REASON})")
 
 
 @contextmanager
 def explained(*places: Location) -> Iterator[None]:
-    """Raises a disk's refusal to write as an error that says so; the places are those that may
+    """Raises a disk's refusal as an error that says so; the places are those that may
     be meant.
     """
     try:
@@ -46,7 +48,7 @@ def refusal(error: BaseException, *places: Location) -> EmberlineError | None:
     """The error that says what a disk has refused, where that is what the given one is about.
 
     StorageError (a retry may find room) for a disk that is full, ConfigError for one that is not to
-    be written.
+    be written, and for a file that this user may not read.
     """
     if isinstance(error, EmberlineError):
         return None
@@ -59,7 +61,19 @@ def refusal(error: BaseException, *places: Location) -> EmberlineError | None:
             f"the disk of {place} {_FULL[number]}: {_left(place)}, {_need(error)}; make room there,"
             f" {_ELSE}"
         )
-    return ConfigError(f"{place} {_CLOSED[number]}; change that, {_ELSE}")
+    closed = f"{place} {_CLOSED[number]}; change that, {_ELSE}"
+    return ConfigError(_unreadable(place) or closed)
+
+
+def _unreadable(place: Path) -> str | None:
+    """What to say of a place that this user may not even read, None of one that they may."""
+    remedy = "give this user the right to, or name another place"
+    for folder in reversed(place.absolute().parents):
+        if folder.exists() and not os.access(folder, os.X_OK):
+            return f"{place} is in {folder}, which this user may not enter; {remedy}"
+    if place.exists() and not os.access(place, os.R_OK):
+        return f"{place} may not be read by this user; {remedy}"
+    return None
 
 
 _ELSE = (
@@ -70,9 +84,12 @@ _ELSE = (
 
 def _refused(error: BaseException) -> tuple[int | None, str | None]:
     """What was refused, as a number of `errno`, and where, if that is known."""
-    if isinstance(error, OSError) and error.errno in _NUMBERS.values():
-        return error.errno, None if error.filename is None else os.fsdecode(error.filename)
     text = str(error)
+    if isinstance(error, OSError) and error.errno in _NUMBERS.values():
+        if error.filename is not None:
+            return error.errno, os.fsdecode(error.filename)
+        named = _QUOTED.search(text)
+        return error.errno, named and named[1]
     if found := _JAVA.search(text) or _TENSORFLOW.search(text):
         return _NUMBERS[found[2]], found[1]
     if found := _PYTHON.search(text):

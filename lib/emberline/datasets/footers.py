@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 
 from emberline.datasets import storage
 from emberline.datasets.damage import damage_explained, sha256_of
-from emberline.datasets.manifest import Dataset, Part
+from emberline.datasets.manifest import Dataset, Part, remedy
+from emberline.datasets.schema import fields_of
 from emberline.datasets.storage import Location
+from emberline.errors import SchemaError
 
 _MAGIC = b"PAR1"
 _AT_ONCE = 64 << 10  # bytes that nearly all footers fit in
@@ -45,7 +47,7 @@ def read_footer(path: Location) -> bytes:
 
 def checked_footer(dataset: Dataset, part: Part) -> pq.FileMetaData:
     """What a part's footer says. Raises DataError where it, or a small part, is not what was
-    written.
+    written, and SchemaError for columns that are not the manifest's.
     """
     path = storage.inside(dataset.folder, part.path)
     with damage_explained(dataset, path):
@@ -54,7 +56,20 @@ def checked_footer(dataset: Dataset, part: Part) -> pq.FileMetaData:
         footer = read_footer(path)
         if part.footer and hashlib.sha256(footer).hexdigest() != part.footer:
             raise OSError("its footer was altered")
-        return pq.read_metadata(pa.BufferReader(footer))
+        known = pq.read_metadata(pa.BufferReader(footer))
+        found = known.schema.to_arrow_schema()
+    _check_columns(dataset, path, found)
+    return known
+
+
+def _check_columns(dataset: Dataset, path: Location, found: pa.Schema) -> None:
+    there = [f"{field['name']} {field['type']}" for field in fields_of(found)]
+    expected = [f"{field['name']} {field['type']}" for field in dataset.manifest.fields]
+    if there != expected:
+        raise SchemaError(
+            f"{path} has the columns {', '.join(there)}, where the manifest says"
+            f" {', '.join(expected)}; {remedy(dataset.manifest)} with --force"
+        )
 
 
 def check_footers(dataset: Dataset) -> None:
