@@ -14,6 +14,7 @@ from rich.text import Text
 
 from emberline.cli.console import make_console, printable
 from emberline.cli.download import FetchProgress
+from emberline.cli.metrics import show_metrics
 from emberline.cli.outcomes import show_outcomes
 from emberline.cli.plan import show_plan
 from emberline.cli.progress import Progress
@@ -373,3 +374,29 @@ def test_a_download_is_a_bar_on_a_terminal_and_then_a_line() -> None:
     assert "━━━━" in screen.getvalue()
     assert "the connection was cut\n" in screen.getvalue()
     assert re.search(r"a\.zip: 5,000,000 of 5,000,000 bytes, [\d.]+ MB/s\n$", screen.getvalue())
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 130])
+def test_metrics_are_not_broken_over_lines_however_narrow_the_terminal_is(width: int) -> None:
+    names = ["precision@10", "recall@10/n", "recall@10/min(k,n)", "hit_rate@10", "ndcg@10"]
+    models = ["als", "neighbors-histogram", "most-popular"]
+    values = {
+        (model, name): 0.1 + 0.1 * place + 0.01 * number
+        for place, model in enumerate(models)
+        for number, name in enumerate(names)
+    }
+    rows = [
+        {"model": model, "metric": name, "value": value, "standard_error": 0.0123, "users": 2990}
+        for (model, name), value in values.items()
+    ]
+    narrow = Console(record=True, width=width, highlight=False)
+    show_metrics(narrow, "a holdout", rows)
+    lines = [line for line in _shown(narrow).splitlines()[2:] if line.strip()]
+    assert max(map(len, lines)) <= width
+    found, header = {}, []
+    for cells in (re.split(r"\s{2,}", line.strip()) for line in lines):
+        if cells[0] == "over 2,990 users":
+            header = cells[1:]
+        elif cells[0] in models:
+            found |= {(cells[0], name): cell for name, cell in zip(header, cells[1:], strict=True)}
+    assert found == {place: f"{value:.4f} ±0.0123" for place, value in values.items()}

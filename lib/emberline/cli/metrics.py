@@ -1,14 +1,17 @@
 """Metrics as tables: one per unit that is counted, models down, metrics across."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from emberline.cli.console import make_table, printable, say
 from emberline.datasets.measures import UNITS
 
 _FALLBACK = "answered by biases"  # how often, where a model that predicts ratings has no answer
+_ANY_WIDTH = 1 << 20
+Cells = Mapping[str, Mapping[str, str]]  # by model, by metric
 
 
 def named(report: dict[str, Any]) -> str:
@@ -18,22 +21,50 @@ def named(report: dict[str, Any]) -> str:
 
 
 def show_metrics(console: Console, measured_on: str, rows: Iterable[dict[str, Any]]) -> None:
-    """One table per unit counted (users, items, ratings): models down, metrics across."""
-    groups: dict[str, dict[str, dict[str, str]]] = {}
+    """Tables for each unit counted (users, items, ratings), of as many metrics as there is room
+    for side by side.
+    """
+    console.print()
+    say(console, f"Measured on: {measured_on}; ± is one standard error")
+    for count, cells in _by_unit(rows).items():
+        for table in _tables(console, f"over {count}", cells):
+            console.print(table)
+
+
+def _by_unit(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, str]]]:
+    """Under each count, such as 2,990 users, the cells of its table."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
         unit = next(name for name in UNITS if name in row)
         error = row.get("standard_error")
         shown = f"{row['value']:.4f}" + (f" ±{error:.4f}" if error is not None else "")
-        cells = groups.setdefault(f"{row[unit]:,} {unit}", {}).setdefault(row["model"], {})
+        cells = found.setdefault(f"{row[unit]:,} {unit}", {}).setdefault(row["model"], {})
         cells[row["metric"]] = shown
         if "answered_by_biases" in row:
             cells[_FALLBACK] = f"{row['answered_by_biases']:,}"
-    console.print()
-    say(console, f"Measured on: {measured_on}; ± is one standard error")
-    for count, models in groups.items():
-        found = dict.fromkeys(name for cells in models.values() for name in cells)
-        names = sorted(found, key=_FALLBACK.__eq__)  # the last column
-        table = make_table(f"over {count}", *(f">{name}" for name in names))
-        for model, values in models.items():
+    return found
+
+
+def _tables(console: Console, heading: str, cells: Cells) -> Iterator[Table]:
+    """No cell is broken: the metrics that do not fit beside the others come in a table below."""
+    names = list(dict.fromkeys(name for values in cells.values() for name in values))
+    names.sort(key=_FALLBACK.__eq__)  # the last column
+    while names:
+        count = len(names)
+        while count > 1 and not _fits(console, _table(heading, cells, names[:count])):
+            count -= 1
+        yield _table(heading, cells, names[:count])
+        names = names[count:]
+
+
+def _table(heading: str, cells: Cells, names: Sequence[str]) -> Table:
+    table = make_table(heading, *(f">{name}" for name in names))
+    for model, values in cells.items():
+        if not values.keys().isdisjoint(names):
             table.add_row(printable(model), *(values.get(name, "") for name in names))
-        console.print(table)
+    return table
+
+
+def _fits(console: Console, table: Table) -> bool:
+    unbound = console.options.update(max_width=_ANY_WIDTH)
+    return console.measure(table, options=unbound).maximum <= console.width
