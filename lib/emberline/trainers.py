@@ -9,7 +9,8 @@ from emberline.datasets import storage
 from emberline.datasets.manifest import Manifest
 from emberline.launch.child import Message
 from emberline.launch.cluster import Environment
-from emberline.launch.supervise import Launcher, Limits, Work, supervise
+from emberline.launch.supervise import supervise
+from emberline.launch.team import Launcher, Limits, Work
 from emberline.runs.stage_run import StageRun
 
 WORKER = "emberline.cnn.worker"

@@ -14,7 +14,8 @@ import pytest
 from emberline.launch import local
 from emberline.launch.local import Local
 from emberline.launch.network import PrivateNetwork
-from emberline.launch.supervise import Limits, Work, supervise
+from emberline.launch.supervise import supervise
+from emberline.launch.team import Limits, Work
 
 LISTEN = """
 server = socket.create_server(("", int(config["cluster"]["worker"][0].rpartition(":")[2])))

@@ -17,7 +17,8 @@ from emberline.errors import ConfigError, DataError, Preempted, WorkerError
 from emberline.launch import cluster, memory
 from emberline.launch.child import Child, Message
 from emberline.launch.local import Local
-from emberline.launch.supervise import Limits, Work, supervise
+from emberline.launch.supervise import supervise
+from emberline.launch.team import Limits, Work
 
 HOST = socket.gethostname()
 QUICK = Limits(start=20, silence=3, stall=4, stop=3, restarts=1)

@@ -13,7 +13,8 @@ from pyspark.sql import SparkSession
 
 from emberline.errors import ConfigError, DataError, Preempted
 from emberline.launch.child import Message
-from emberline.launch.supervise import Limits, Work, supervise
+from emberline.launch.supervise import supervise
+from emberline.launch.team import Limits, Work
 from emberline.sections.cnn import CnnConfig
 from emberline.spark.barrier import Barrier
 

@@ -38,6 +38,13 @@ NOISE = re.compile(
 _DRAIN_SECONDS = 2.0
 
 
+def _variables(changed: Mapping[str, str | None]) -> dict[str, str]:
+    """This process's environment, with its module path and some changes; None leaves one out."""
+    path = os.pathsep.join(path for path in sys.path if path)
+    variables = {**os.environ, **changed, "PYTHONPATH": path}
+    return {name: value for name, value in variables.items() if value is not None}
+
+
 class Child:
     """Parent's side: the process starts at once, with this one's module path, in a process group of
     its own; `kill` ends it.
@@ -60,11 +67,6 @@ class Child:
         self.rank = rank
         self.host = socket.gethostname()
         self._inbox = inbox
-        variables = {
-            **os.environ,
-            **(environment or {}),
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        }
         command = [sys.executable, "-m", module]
         errors = subprocess.PIPE if capture else sieve(NOISE)
         with _sigterm_blocked():
@@ -74,12 +76,16 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env={name: value for name, value in variables.items() if value is not None},
+                env=_variables(environment or {}),
                 process_group=0,
             )
         if not capture:
             os.close(errors)
         self.pid = self._process.pid
+        self._read(capture)
+
+    def _read(self, capture: bool) -> None:
+        """Threads pass on what the process says, and its end."""
         readers = [
             threading.Thread(target=self._relay_messages, args=(self._process.stdout,), daemon=True)
         ]

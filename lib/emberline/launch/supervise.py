@@ -11,17 +11,16 @@ import queue
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from emberline.errors import ConfigError, EmberlineError, Preempted, WorkerError
 from emberline.launch.child import Inbox, Message, error_of
+from emberline.launch.team import CHIEF, Launcher, Limits, Member, Work
 from emberline.logs import event
 
 log = logging.getLogger(__name__)
-CHIEF = 0
 _TICK = 0.2  # seconds
 _SUSPECT_SECONDS = (
     # after a sign that is another failure's consequence, until the end of the one that caused it is
@@ -35,55 +34,6 @@ _QUIET_SECONDS = 3.5
 _SLEPT_SECONDS = 5.0
 _MAX_COLLISIONS = 5
 _LAST_LINES = 3
-
-
-class Member(Protocol):
-    """A process of the team, on this machine or another. What it says comes by the inbox, its
-    end as {"ended": how}.
-    """
-
-    rank: int
-    host: str
-
-    def send(self, message: Message) -> None: ...
-
-
-class Launcher(Protocol):
-    """Starts teams and ends them. (None, {"error": ...}) in the inbox is the launcher's own."""
-
-    inbox: Inbox
-
-    def start(self) -> Sequence[Member]:
-        """A team that is ready for a request; after `kill` one of new processes on new ports."""
-
-    def kill(self) -> None:
-        """Leave no process behind."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Seconds that a member may take to start, be silent, take no step, and save when it is
-    asked to stop; and the restarts.
-    """
-
-    start: float = 45.0
-    silence: float = 40.0
-    stall: float = 600.0
-    stop: float = 60.0
-    restarts: int = 3
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a team is asked for, and who is interested: `on_message` gets the chief's
-    messages, `before_restart` is called before each restart.
-    """
-
-    name: str
-    request: Message
-    on_message: Callable[[Message], None] = lambda message: None
-    stopping: Callable[[], bool] = lambda: False
-    before_restart: Callable[[], None] = lambda: None
 
 
 class _FailedError(Exception):

@@ -82,37 +82,36 @@ def bars(
 
     def draw(axes: Axes) -> None:
         places, reach = range(len(values)), [error or 0.0 for error in errors]
-        # none is not an error of 0
-        whiskers = [np.nan if error is None else error for error in errors]
         faces = ["none" if tone == INK else tone for tone in tones]
         edges = [MUTED if tone == INK else tone for tone in tones]
         axes.barh(places, values, 0.62, color=faces, edgecolor=edges, linewidth=0.9)
-        axes.errorbar(
-            values,
-            places,
-            xerr=whiskers,
-            fmt="none",
-            ecolor=INK,
-            elinewidth=0.9,
-            capsize=2.2,
-            capthick=0.9,
-        )
+        _whiskers(axes, values, errors)
         widest = max(map(sum, zip(values, reach, strict=True)), default=1.0) or 1.0
         for place, value, error in zip(places, values, reach, strict=True):
-            axes.text(
-                value + error + widest * 0.025, place, f"{value:.3f}", va="center", fontsize=9
-            )
-        axes.set(
-            yticks=places,
-            yticklabels=labels,
-            xlim=(0, widest * 1.18),
-            ylim=(len(values) - 0.4, -0.6),
-        )
+            right = value + error + widest * 0.025
+            axes.text(right, place, f"{value:.3f}", va="center", fontsize=9)
+        ends = {"xlim": (0, widest * 1.18), "ylim": (len(values) - 0.4, -0.6)}
+        axes.set(yticks=places, yticklabels=labels, **ends)
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.xaxis.set_major_locator(MaxNLocator(4))
 
     return _svg(title, 0.5 + 0.26 * len(values), draw)
+
+
+def _whiskers(axes: Axes, values: Sequence[float], errors: Sequence[float | None]) -> None:
+    """Plus and minus of each bar; none is not an error of 0."""
+    lengths = [np.nan if error is None else error for error in errors]
+    axes.errorbar(
+        values,
+        range(len(values)),
+        xerr=lengths,
+        fmt="none",
+        ecolor=INK,
+        elinewidth=0.9,
+        capsize=2.2,
+        capthick=0.9,
+    )
 
 
 def lines(
