@@ -36,7 +36,7 @@ from emberline.cnn.reader import Reader
 from emberline.cnn.shards import Rows, Shards
 from emberline.datasets.manifest import load
 from emberline.images.pixels import pixel_array
-from emberline.sections.cnn import CnnConfig
+from emberline.sections.cnn import InputConfig
 
 # pictures and the numbers of their rows
 Batches = Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer]]]
@@ -67,7 +67,8 @@ class Source:
 def emberline(source: Source) -> Callable[[int], Batches]:
     reader = Reader(
         source.shards(),
-        CnnConfig(global_batch_size=source.batch_size, seed=SEED, reader_threads=_THREADS),
+        InputConfig(global_batch_size=source.batch_size, reader_threads=_THREADS),
+        SEED,
     )
 
     def epoch(number: int) -> Batches:

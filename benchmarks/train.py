@@ -42,8 +42,8 @@ if TYPE_CHECKING:  # only the processes that train load TensorFlow
     from emberline.cnn.trainer import Steps, Trainer
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-SETTINGS: dict[str, Any] = {"model": "cifar", "global_batch_size": 32}
-CONFIG = CnnConfig(**SETTINGS)
+SETTINGS: dict[str, Any] = {"model": "cifar", "input": {"global_batch_size": 32}}
+CONFIG = CnnConfig.model_validate(SETTINGS)
 CLASSES = 10
 _CHANNELS = ([0.5] * 3, [0.25] * 3)  # their means and standard deviations
 _STAGE_EPOCHS = 3  # of which the first, in which TensorFlow traces, is left out
@@ -66,7 +66,10 @@ def emberline(root: Path) -> Callable[[int], Learnt]:
     from emberline.cnn.reader import Reader
     from emberline.cnn.shards import Shards
 
-    reader, trainer = Reader(Shards(load(root, "shards_train")), CONFIG), _trainer()
+    reader, trainer = (
+        Reader(Shards(load(root, "shards_train")), CONFIG.input, CONFIG.seed),
+        _trainer(),
+    )
 
     def epoch(number: int) -> Learnt:
         return _learnt(trainer.train(reader.batches(number, 0, 1), reader.plan.steps))
@@ -78,7 +81,7 @@ def arrays(root: Path) -> Callable[[int], Learnt]:
     from emberline.cnn.reader import Batch
 
     pixels, labels = in_memory(root)
-    trainer, size = _trainer(), CONFIG.global_batch_size
+    trainer, size = _trainer(), CONFIG.input.global_batch_size
 
     def batches(number: int) -> Iterator[list[Batch]]:
         order = np.random.default_rng([CONFIG.seed, number]).permutation(len(labels))
@@ -100,14 +103,14 @@ def keras_fit(root: Path) -> Callable[[int], Learnt]:
     model = _trainer().model
     pixels, labels = in_memory(root)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(CONFIG.learning_rate), loss)
+    model.compile(keras.optimizers.Adam(CONFIG.optimizer.learning_rate), loss)
 
     def epoch(number: int) -> Learnt:
         before = int(model.optimizer.iterations)
         history = model.fit(
             pixels,
             labels,
-            batch_size=CONFIG.global_batch_size,
+            batch_size=CONFIG.input.global_batch_size,
             epochs=number + 1,
             initial_epoch=number,
             verbose=0,
@@ -149,13 +152,13 @@ def made(name: str, root: Path) -> Subject:
 def judged(rows: int, learnt: Learnt) -> Figures:
     """Raises AssertionError unless every row was learnt from, in as many steps as that takes."""
     assert learnt.rows == rows, f"{learnt.rows} rows of {rows}"
-    assert learnt.steps == -(-rows // CONFIG.global_batch_size), f"{learnt.steps} steps"
+    assert learnt.steps == -(-rows // CONFIG.input.global_batch_size), f"{learnt.steps} steps"
     return {"loss": learnt.loss}
 
 
 def stage(root: Path, workers: int) -> Figures:
     """Of the stage's epochs but the first: the mean of their seconds, and the last one's loss."""
-    cnn = SETTINGS | {"workers": workers, "epochs": _STAGE_EPOCHS}
+    cnn = SETTINGS | {"team": {"workers": workers}, "epochs": _STAGE_EPOCHS}
     config = Config.model_validate(
         {"images": {"path": "unread"}, "shards": {"task": "class"}, "cnn": cnn}
     )

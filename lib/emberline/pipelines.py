@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from emberline import places, shipped
 from emberline.errors import ConfigError
 from emberline.logs import hide, is_secret, may_be_secret
+from emberline.sections import moved
 from emberline.sections.config import Config
 
 _DATE = re.compile(r"\{date(?::([^{}]+))?\}")
@@ -52,13 +53,20 @@ def _read(path: Path, overrides: Iterable[str]) -> dict[str, Any]:
     """The file's content, whose paths are those of its folder, and the overrides, whose are
     those of the working folder.
     """
+    written = _read_toml(path)
+    _refuse_moved(written, f"{path.name}: ")
     content: dict[str, Any] = places.resolved(
-        Config, _read_toml(path), f"{path.name}: ", path.absolute().parent
+        Config, written, f"{path.name}: ", path.absolute().parent
     )
     for override in overrides:
         _apply(content, override)
     content.setdefault("root", f"runs/{path.stem}")
     return content
+
+
+def _refuse_moved(content: dict[str, Any], above: str) -> None:
+    if told := list(moved.refusals(content)):
+        raise ConfigError("; ".join(f"{above}{line}" for line in told))
 
 
 def _texts(content: Any) -> Iterator[str]:
@@ -112,12 +120,13 @@ def _apply(content: dict[str, Any], override: str) -> None:
     *sections, last = key.strip().split(".")
     if sections[:2] == ["spark", "conf"]:
         sections, last = ["spark", "conf"], ".".join([*sections[2:], last])
+    value = _value(text.strip())
+    _refuse_moved(_nested([*sections, last], value), "--set ")
     place = content
     for section in sections:
         place = place.setdefault(section, {})
         if not isinstance(place, dict):
             raise ConfigError(f"--set {key}: {section} is a value, not a section")
-    value = _value(text.strip())
     # Spark's settings are all texts: 8, true
     is_spark_text = sections == ["spark", "conf"] and not isinstance(value, str)
     place[last] = text.strip() if is_spark_text else _placed([*sections, last], value)
@@ -127,9 +136,12 @@ def _placed(names: list[str], value: Any) -> Any:
     """The value of a setting given on the command line; its paths are those of the working
     folder.
     """
-    nested = functools.reduce(lambda inner, name: {name: inner}, reversed(names), value)
-    found = places.resolved(Config, nested, "--set ")
+    found = places.resolved(Config, _nested(names, value), "--set ")
     return functools.reduce(lambda outer, name: outer[name], names, found)
+
+
+def _nested(names: list[str], value: Any) -> Any:
+    return functools.reduce(lambda inner, name: {name: inner}, reversed(names), value)
 
 
 def _value(text: str) -> Any:

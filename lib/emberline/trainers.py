@@ -56,10 +56,4 @@ def _request(run: StageRun[Any]) -> Message:
 def _limits(run: StageRun[Any]) -> Limits:
     cnn = run.config.cnn
     assert cnn is not None, "the stages that run in trainer processes need a section [cnn]"
-    return Limits(
-        cnn.start_timeout,
-        cnn.silence_timeout,
-        cnn.stall_timeout,
-        cnn.stop_timeout,
-        cnn.max_restarts,
-    )
+    return cnn.team.limits()

@@ -22,7 +22,7 @@ from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.errors import DataError, ManifestError, SchemaError
-from emberline.sections.cnn import CnnConfig
+from emberline.sections.cnn import InputConfig
 
 FINGERPRINT, RUN_ID = "0123456789abcdef" * 4, "20250102T030405-00c0ffee"
 SCHEMA = TABLES["shards_train"]
@@ -103,8 +103,12 @@ def dataset(
     return manifests.load(root, "shards_train")
 
 
-def config(**changes: Any) -> CnnConfig:
-    return CnnConfig(**({"global_batch_size": 8, "streams": 4, "pool": 2, "seed": 3} | changes))
+def config(**changes: Any) -> InputConfig:
+    return InputConfig(**({"global_batch_size": 8, "streams": 4, "pool": 2} | changes))
+
+
+def reader_of(shards: Shards, target_of: Any = np.asarray, seed: int = 3, **changes: Any) -> Reader:
+    return Reader(shards, config(**changes), seed, target_of)
 
 
 @pytest.fixture
@@ -115,7 +119,7 @@ def shards(root: Path) -> Shards:
 def batches(
     shards: Shards, epoch: int = 0, start: int = 0, replicas: int = 1, **changes: Any
 ) -> list[list[Batch]]:
-    return list(Reader(shards, config(**changes)).batches(epoch, start, replicas))
+    return list(reader_of(shards, **changes).batches(epoch, start, replicas))
 
 
 def numbers(batch: Batch) -> list[int]:
@@ -170,7 +174,7 @@ def test_pictures_come_with_their_pixels_and_classes(shards: Shards) -> None:
 
 def test_targets_are_what_the_reader_is_told_to_make_of_factors(root: Path) -> None:
     shards = Shards(dataset(root, task="factors"))
-    for (batch,) in Reader(shards, config(), lambda factors: factors[:, 1:] * 2).batches(0, 0, 1):
+    for (batch,) in reader_of(shards, lambda factors: factors[:, 1:] * 2).batches(0, 0, 1):
         assert batch.targets.tolist() == [
             [-2.0 * number] for number in batch.pixels[:, 0, 0, 0].tolist()
         ]
@@ -217,7 +221,7 @@ def test_replicas_together_see_what_one_sees_alone(shards: Shards, replicas: int
 def test_a_process_may_serve_some_of_the_replicas(shards: Shards) -> None:
     whole = batches(shards, 1, replicas=4, flip=True)
     for served in ([0], [3], [2, 3]):
-        found = list(Reader(shards, config(flip=True)).batches(1, 0, 4, served))
+        found = list(reader_of(shards, flip=True).batches(1, 0, 4, served))
         assert_equal(found, [[parts[replica] for replica in served] for parts in whole])
 
 
@@ -247,7 +251,7 @@ def test_a_picture_changes_by_its_row_and_epoch_whatever_the_batch(shards: Shard
     """
 
     def seen(epoch: int, **changes: int) -> dict[int, bytes]:
-        reader = Reader(shards, config(flip=True, shift=1, **changes))
+        reader = reader_of(shards, flip=True, shift=1, **changes)
         parts = [part for parts in reader.batches(epoch, 0, 1) for part in parts]
         return {
             n: p.tobytes()
@@ -288,7 +292,7 @@ def test_an_error_comes_after_the_batches_before_it(
         return targets
 
     seen: list[np.ndarray] = []
-    asked = Reader(large(root), config(global_batch_size=4), target_of).batches(0, 0, 1)
+    asked = reader_of(large(root), target_of, global_batch_size=4).batches(0, 0, 1)
     assert len([next(asked) for _ in range(2)]) == 2
     with pytest.raises(ZeroDivisionError):
         next(asked)
@@ -298,7 +302,7 @@ def test_an_error_comes_after_the_batches_before_it(
 def test_an_abandoned_epoch_leaves_no_thread(
     shards: Shards, threads: set[threading.Thread], taken: int
 ) -> None:
-    asked = Reader(shards, config(global_batch_size=4)).batches(0, 0, 1)
+    asked = reader_of(shards, global_batch_size=4).batches(0, 0, 1)
     for _ in range(taken):
         next(asked)
     asked.close()
@@ -313,7 +317,7 @@ def test_only_a_few_megabytes_are_cut_ahead(root: Path, threads: set[threading.T
         made.release()
         return targets
 
-    asked = Reader(large(root), config(global_batch_size=4), target_of).batches(0, 0, 1)
+    asked = reader_of(large(root), target_of, global_batch_size=4).batches(0, 0, 1)
     for _ in range(2):
         assert made.acquire(timeout=10)  # without being asked for
     next(asked)
@@ -339,7 +343,7 @@ def test_memory_does_not_grow_with_the_data(root: Path) -> None:
     def peak(rows: int) -> int:
         folder = dataset(root, Written([bytes(10_000)] * rows, [0] * rows, []), parts=(rows,))
         folder.manifest.info.update(height=100, width=100)
-        reader = Reader(Shards(folder), config())
+        reader = reader_of(Shards(folder))
         tracemalloc.start()
         for _ in reader.batches(0, 0, 1):
             pass

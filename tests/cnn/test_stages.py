@@ -36,9 +36,8 @@ SECTIONS: dict[str, Any] = {
     "cnn": {
         "model": "cifar",
         "epochs": 6,
-        "global_batch_size": 16,
-        "flip": True,
-        "learning_rate": 0.003,
+        "input": {"global_batch_size": 16, "flip": True},
+        "optimizer": {"learning_rate": 0.003},
     },
     "predict": {"batch_size": 7},
 }
@@ -50,7 +49,13 @@ FACTORS = SECTIONS | {
 
 
 def config_of(sections: dict[str, Any], **cnn: Any) -> Config:
-    return Config.model_validate(sections | {"cnn": sections["cnn"] | cnn})
+    """The sections with other settings in [cnn], its own sections put together."""
+    merged = {
+        name: sections["cnn"][name] | value if isinstance(value, dict) else value
+        for name, value in cnn.items()
+        if name in sections["cnn"] or not isinstance(value, dict)
+    }
+    return Config.model_validate(sections | {"cnn": sections["cnn"] | cnn | merged})
 
 
 def run(config: Config, root: Location, *names: str) -> list[runner.Outcome]:
@@ -226,7 +231,9 @@ def test_errors_cross_the_process_with_their_kind_and_leave_no_dataset(
         TrainingError,
         match=r"epoch 1, step 2 of 6: the loss is (nan|inf); its rows are from .*part-000",
     ):
-        run(config_of(SECTIONS, learning_rate=1e30, optimizer="sgd"), root, "train-cnn")
+        run(
+            config_of(SECTIONS, optimizer={"learning_rate": 1e30, "name": "sgd"}), root, "train-cnn"
+        )
     assert not (root / "cnn" / "manifest.json").exists()
     part = manifests.load(root, "shards_train").paths[0]
     damaged = bytearray(part.read_bytes())
@@ -271,9 +278,8 @@ def test_a_training_killed_within_an_epoch_goes_on_to_the_same_bits(
         model=model,
         epochs=30,
         checkpoint_steps=4,
-        shift=2,
-        schedule="cosine",
-        optimizer="adamw",
+        input={"shift": 2},
+        optimizer={"name": "adamw", "schedule": "cosine"},
     )
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for root in (whole, broken):
@@ -365,6 +371,7 @@ def test_planning_starts_no_framework(tmp_path: Path) -> None:
 
 def test_replicas_that_do_not_divide_the_streams_are_refused() -> None:
     with pytest.raises(
-        ValueError, match="replicas = 3 does not divide streams = 8; 1 and 2 and 4 and 8 do"
+        ValueError,
+        match=r"team.replicas = 3 does not divide input.streams = 8; 1 and 2 and 4 and 8 do",
     ):
-        config_of(SECTIONS, replicas=3)
+        config_of(SECTIONS, team={"replicas": 3})

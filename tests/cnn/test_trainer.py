@@ -8,7 +8,7 @@ import pytest
 
 from emberline.cnn.reader import Batch
 from emberline.errors import ConfigError
-from emberline.sections.cnn import CnnConfig
+from emberline.sections.cnn import CnnConfig, OptimizerConfig
 
 SHAPE = (20, 20, 1)
 CLASSES = 3
@@ -49,8 +49,15 @@ def make(tensorflow: Any) -> Any:
     def make_trainer(
         replicas: int = 1, task: str = "class", steps: int = 10, **settings: Any
     ) -> Trainer:
+        optimizer = {
+            key: settings.pop(key) for key in OptimizerConfig.model_fields & settings.keys()
+        }
         config = CnnConfig.model_validate(
-            {"optimizer": "sgd", "learning_rate": 0.05, "replicas": replicas} | settings
+            {
+                "optimizer": {"name": "sgd", "learning_rate": 0.05} | optimizer,
+                "team": {"replicas": replicas},
+            }
+            | settings
         )
         strategy = strategies[replicas]
         with strategy.scope():
@@ -289,6 +296,6 @@ def test_pictures_that_are_too_small_are_refused(tensorflow: Any) -> None:
 
     with pytest.raises(
         ConfigError,
-        match=r'cnn.model = "cifar" needs pictures of at least 18 pixels on a side, found 16 x 20',
+        match=r'the network "cifar" needs pictures of at least 18 pixels on a side, found 16 x 20',
     ):
         build(CnnConfig(), (16, 20, 3), [0.5] * 3, [0.2] * 3, 2)

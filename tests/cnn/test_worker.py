@@ -30,7 +30,9 @@ def test_too_little_memory_is_told_with_what_there_is(
     told = _of_the_machine(error, tmp_path)
     assert isinstance(told, WorkerError)
     assert str(told).startswith(f"TensorFlow ran out of memory ({memory.describe()}): {said}")
-    assert str(told).endswith("; lower cnn.global_batch_size or cnn.pool") and "\n" not in str(told)
+    assert str(told).endswith(
+        "; lower cnn.input.global_batch_size or cnn.input.pool"
+    ) and "\n" not in str(told)
 
 
 def test_a_full_disk_that_tensorflow_met_is_told_as_any_other(tmp_path: Path) -> None:

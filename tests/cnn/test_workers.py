@@ -42,9 +42,12 @@ path = "unread"
 task = "class"
 [cnn]
 epochs = 4
-global_batch_size = 16
-learning_rate = 0.003
 checkpoint_steps = 2
+[cnn.input]
+global_batch_size = 16
+[cnn.optimizer]
+learning_rate = 0.003
+[cnn.team]
 workers = 2
 [predict]
 """
@@ -300,7 +303,7 @@ def test_a_trainer_that_dies_or_stops_is_named_within_a_minute_and_training_goes
 def test_a_trainer_that_dies_each_time_ends_the_run_with_what_happened(
     start: Callable[..., Process], root: Path
 ) -> None:
-    process = start("cnn.epochs=1000", "cnn.max_restarts=1")
+    process = start("cnn.epochs=1000", "cnn.team.max_restarts=1")
     for _ in range(2):
         before = set(running().values())
         wait_for("new trainers", lambda known=before: len(set(running().values()) - known) == 2)
@@ -342,7 +345,7 @@ def test_a_port_that_somebody_has_taken_is_given_up_for_another(
                 free[rank] = other.getsockname()[1]
             return free
 
-        run = stage_run(pipeline, root, "cnn.max_restarts=0", "cnn.epochs=1")
+        run = stage_run(pipeline, root, "cnn.team.max_restarts=0", "cnn.epochs=1")
         with Local(trainers.WORKER, 2, trainers.ENVIRONMENT, ports) as team:
             trainers.run_by(team, run)
     assert next(tries, "used up") == "used up"
@@ -360,7 +363,9 @@ def test_a_trainer_that_cannot_write_is_not_started_again(
     """The disk is full before the first checkpoint."""
     small_disk(root / "_work", "20k")
     publish_shards(root)
-    done = command("run", pipeline, "--root", root, "--only", "train-cnn", "--set", "cnn.workers=1")
+    done = command(
+        "run", pipeline, "--root", root, "--only", "train-cnn", "--set", "cnn.team.workers=1"
+    )
     assert done.returncode == 1
     assert re.search(
         rf"^emberline: error: the disk of {root}/_work/\S+ is full: .* of 20,480 bytes are left, ",
@@ -414,7 +419,7 @@ def test_a_run_that_is_asked_to_stop_saves_and_the_next_one_continues_it(
     workers: int, start: Callable[..., Process], root: Path
 ) -> None:
     """The next one with the other number of workers."""
-    process = start("cnn.epochs=1000", "cnn.checkpoint_steps=1000", f"cnn.workers={workers}")
+    process = start("cnn.epochs=1000", "cnn.checkpoint_steps=1000", f"cnn.team.workers={workers}")
     wait_for("the first epoch", lambda: checkpoints(root))
     process.terminate()
     code, errors = finish(process, root, 40)
@@ -423,7 +428,7 @@ def test_a_run_that_is_asked_to_stop_saves_and_the_next_one_continues_it(
         "emberline: error: training was asked to stop; epoch "
     )
     assert (status(root)["state"], status(root)["exit_code"]) == ("stopped", 75)
-    again = start("cnn.epochs=1000", f"cnn.workers={3 - workers}")
+    again = start("cnn.epochs=1000", f"cnn.team.workers={3 - workers}")
     wait_for("resuming", lambda: "training_resumed" in (root.parent / "stderr").read_text())
     again.terminate()
     assert finish(again, root, 40)[0] == 75
@@ -450,19 +455,20 @@ def test_a_trainer_whose_machine_is_taken_away_has_all_of_them_save(
 def test_workers_that_do_not_divide_the_streams_are_refused(pipeline: Path) -> None:
     with pytest.raises(
         ConfigError,
-        match=r"workers \* replicas = 3 \* 1 does not divide streams = 8; 1 and 2 and 4 and 8 do",
+        match=r"team.workers \* team.replicas = 3 \* 1 does not divide input.streams = 8; 1 and 2"
+        " and 4 and 8 do",
     ):
-        pipelines.load(pipeline, ["cnn.workers=3"])
+        pipelines.load(pipeline, ["cnn.team.workers=3"])
 
 
 def test_who_starts_the_trainers_is_said_by_the_config(pipeline: Path) -> None:
     local, spark = (
-        stages.select(pipelines.load(pipeline, [f"cnn.launcher={name}"]), "train-cnn")[0]
+        stages.select(pipelines.load(pipeline, [f"cnn.team.launcher={name}"]), "train-cnn")[0]
         for name in ("local", "spark")
     )
     assert (local.engine, local.target) == ("tensorflow", "emberline.cnn.train:run")
     assert (spark.engine, spark.target) == ("spark", "emberline.spark.barrier:run")
     assert (
         local.settings(pipelines.load(pipeline)).what()
-        == local.settings(pipelines.load(pipeline, ["cnn.workers=4"])).what()
+        == local.settings(pipelines.load(pipeline, ["cnn.team.workers=4"])).what()
     )

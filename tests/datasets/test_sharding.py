@@ -182,7 +182,7 @@ def test_no_rows_make_no_steps() -> None:
 
 
 def test_a_number_of_replicas_that_does_not_divide_the_streams_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"replicas = 3 does not divide cnn\.streams = 4"):
+    with pytest.raises(ConfigError, match="3 replicas cannot share 4 streams equally"):
         MANY.streams_of(0, 3)
 
 

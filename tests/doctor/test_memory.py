@@ -6,7 +6,7 @@ import pytest
 
 from emberline.doctor.memory import available_memory, check_memory, driver_heap, judge_memory, need
 from emberline.launch.memory import machine_memory
-from emberline.sections.cnn import CnnConfig
+from emberline.sections.cnn import CnnConfig, InputConfig
 from emberline.sections.config import Config
 from emberline.sections.spark import SparkConfig
 
@@ -62,7 +62,7 @@ def test_only_engines_that_run_need_memory() -> None:
     assert need(local, {"spark"}, 4, GIB) - need(local, {"spark"}, 3, GIB) == 256 << 20
     cluster = Config(spark=SparkConfig(master="yarn"))
     assert need(cluster, {"spark"}, 4, GIB) == need(cluster, {"spark"}, 64, GIB)
-    training = Config.model_construct(cnn=CnnConfig(streams=16, pool=8))
+    training = Config.model_construct(cnn=CnnConfig(input=InputConfig(streams=16, pool=8)))
     assert need(training, {"tensorflow"}, 4, 0) == (640 + 2 * 16 * 8 * 4) << 20
 
 

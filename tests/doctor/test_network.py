@@ -9,7 +9,7 @@ from emberline.doctor import network
 from emberline.doctor.master import check_master
 from emberline.doctor.network import check_host_name, check_loopback
 from emberline.launch.network import PrivateNetwork
-from emberline.sections.cnn import CnnConfig
+from emberline.sections.cnn import CnnConfig, TeamConfig
 
 # No machine can bind to it (RFC 5737), and as no DNS label may be as long, no server is asked for
 # the other.
@@ -80,8 +80,8 @@ def test_yarn_needs_the_clusters_configuration(tmp_path: Path) -> None:
     [
         (None, True, None),
         (CnnConfig(), True, None),
-        (CnnConfig(workers=2, launcher="spark"), True, "on Spark's executors"),
-        (CnnConfig(workers=2), False, "on all interfaces, as the root"),
+        (CnnConfig(team=TeamConfig(workers=2, launcher="spark")), True, "on Spark's executors"),
+        (CnnConfig(team=TeamConfig(workers=2)), False, "on all interfaces, as the root"),
     ],
 )
 def test_trainers_whose_ports_others_reach_are_a_warning(
@@ -99,9 +99,11 @@ def test_trainers_in_a_network_of_their_own_are_fine_and_else_the_reason_is_told
         raise PermissionError(1, "unshare: Operation not permitted")
 
     monkeypatch.setattr(PrivateNetwork, "__enter__", lambda self: self)
-    assert [line.state for line in network.check_trainers(CnnConfig(workers=2), True)] == ["ok"]
+    assert [
+        line.state for line in network.check_trainers(CnnConfig(team=TeamConfig(workers=2)), True)
+    ] == ["ok"]
     monkeypatch.setattr(PrivateNetwork, "__enter__", refuse)
-    (line,) = network.check_trainers(CnnConfig(workers=2), True)
+    (line,) = network.check_trainers(CnnConfig(team=TeamConfig(workers=2)), True)
     assert line.state == "warning" and "(unshare: Operation not permitted)" in line.found
 
 

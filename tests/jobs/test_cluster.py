@@ -467,15 +467,15 @@ def test_too_few_slots_for_the_workers_are_a_configuration_error_within_a_minute
     root, log = Path(shutil.copytree(finished, tmp_path / "root")), tmp_path / "log"
     words = [
         "--set",
-        "cnn.workers=4",
+        "cnn.team.workers=4",
         "--set",
-        "cnn.launcher=spark",
+        "cnn.team.launcher=spark",
         "--set",
-        "cnn.start_timeout=20",
+        "cnn.team.start_timeout=20",
     ]
     process = cluster.start(stage, pipeline, root, log, "--force", *words, **AT_ONCE)
     assert process.wait(timeout=120) == 2, log.read_text()
-    assert "cnn.workers = 4, but Spark runs no more than 2 tasks at once" in log.read_text()
+    assert "cnn.team.workers = 4, but Spark runs no more than 2 tasks at once" in log.read_text()
     status = json.loads((root / "_status" / "train-cnn.json").read_text())
     assert (status["state"], status["exit_code"]) == ("failed", 2)
 
@@ -494,9 +494,9 @@ def test_sigterm_to_spark_submit_itself_saves_and_the_next_run_goes_on(
     root = Path(shutil.copytree(finished, tmp_path / "root"))
     words = [
         "--set",
-        f"cnn.launcher={launcher}",
+        f"cnn.team.launcher={launcher}",
         "--set",
-        "cnn.workers=2",
+        "cnn.team.workers=2",
         "--set",
         "cnn.epochs=1000",
         "--force",

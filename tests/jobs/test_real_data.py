@@ -33,6 +33,8 @@ test = 0.25
 
 [cnn]
 epochs = 10
+
+[cnn.input]
 global_batch_size = 16
 flip = true
 

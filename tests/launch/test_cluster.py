@@ -41,7 +41,7 @@ def test_members_on_one_machine_share_its_gpus() -> None:
     assert shares == ["0,2", "5,7"]
     assert own_gpus(["0", "1"], 1, 0) == own_gpus([], 4, 2) == {}
     with pytest.raises(
-        ConfigError, match=r"^cnn\.workers = 3, but this machine has 2 GPUs for them; lower it$"
+        ConfigError, match=r"^3 trainers were asked for, but this machine has 2 GPUs for them; ask"
     ):
         own_gpus(["0", "1"], 3, 0)
 

@@ -86,7 +86,7 @@ def test_trainers_on_spark_are_submitted_without_dynamic_allocation(
     ):
         (jobs / f"{name}.py").touch()
     sections = (
-        '[images]\npath = "pictures"\n[shards]\ntask = "factors"\n[cnn]\nlauncher = "spark"\n'
+        '[images]\npath = "pictures"\n[shards]\ntask = "factors"\n[cnn.team]\nlauncher = "spark"\n'
     )
     (command,) = (
         step.command

@@ -15,7 +15,7 @@ from emberline.errors import ConfigError, DataError, Preempted
 from emberline.launch.child import Message
 from emberline.launch.supervise import supervise
 from emberline.launch.team import Limits, Work
-from emberline.sections.cnn import CnnConfig
+from emberline.sections.cnn import TeamConfig
 from emberline.spark.barrier import Barrier
 
 HOST = socket.gethostname()
@@ -33,7 +33,7 @@ def run(spark: SparkSession, team_worker: Path, tmp_path: Path) -> Iterator[Team
     def run_team(
         *codes: str, limits: Limits = QUICK, timeout: float = 45, **interests: Any
     ) -> Message:
-        config = CnnConfig(workers=len(codes), launcher="spark", start_timeout=timeout)
+        config = TeamConfig(workers=len(codes), launcher="spark", start_timeout=timeout)
         with Barrier(
             spark, config, module="team_worker", environment={"FOLDER": str(tmp_path)}
         ) as launcher:

@@ -35,7 +35,8 @@ class TensorFlowEngine:
         """Run one stage's function there. Raises the error that it raised, WorkerError where
         its processes failed too often.
         """
-        workers = getattr(run.settings, "workers", 1)
+        team = getattr(run.settings, "team", None)
+        workers = team.workers if team else 1
         if workers == 1:
             trainers.run_by(self._shared, run)
             return

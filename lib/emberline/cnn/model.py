@@ -35,7 +35,7 @@ def build(
     """
     if min(shape[:2]) < _SMALLEST[config.model]:
         raise ConfigError(
-            f'cnn.model = "{config.model}" needs pictures of at least {_SMALLEST[config.model]}'
+            f'the network "{config.model}" needs pictures of at least {_SMALLEST[config.model]}'
             f" pixels on a side, found {shape[0]} x {shape[1]}: raise images.height and"
             " images.width"
         )
@@ -65,7 +65,7 @@ def _build(
     embedding = (
         _classic(scaled)
         if config.model == "cifar"
-        else _residual(scaled, config.workers * config.replicas > 1)
+        else _residual(scaled, config.team.all_replicas > 1)
     )
     return keras.Model(
         pictures,

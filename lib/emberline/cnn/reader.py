@@ -18,7 +18,7 @@ from emberline.cnn.shards import Rows, Shards, Targets
 from emberline.datasets.sharding import Piece, Plan, Pool
 from emberline.images.pixels import Pixels, augment, row_keys
 from emberline.numeric.arrays import Array, Float32, Int64
-from emberline.sections.cnn import CnnConfig
+from emberline.sections.cnn import InputConfig
 
 _BLOCK_BYTES = 4 << 20
 _BLOCKS_AHEAD = 1
@@ -44,11 +44,12 @@ class Reader:
     def __init__(
         self,
         shards: Shards,
-        config: CnnConfig,
+        config: InputConfig,
+        seed: int,
         target_of: Callable[[Targets], Targets] = np.asarray,
     ) -> None:
         self.plan = Plan(
-            shards.group_rows, config.seed, config.global_batch_size, config.streams, config.pool
+            shards.group_rows, seed, config.global_batch_size, config.streams, config.pool
         )
         self.shards = shards
         self._config = config
@@ -124,7 +125,7 @@ class Reader:
         for place, stream in enumerate(streams):
             weights[:, place] = self.plan.weights(stream, first, steps)
             taken[place].fill(Rows(pixels[:, place], targets[:, place], numbers[:, place]))
-        keys = row_keys(self._config.seed, epoch, numbers.ravel())
+        keys = row_keys(self.plan.seed, epoch, numbers.ravel())
         changed = augment(
             pixels.reshape(-1, *self.shards.shape),
             keys,

@@ -26,7 +26,8 @@ def make_strategy(replicas: int, deterministic: bool, workers: int = 1) -> Strat
         tf.config.experimental.set_memory_growth(gpu, True)
     if gpus and len(gpus) < replicas:
         raise ConfigError(
-            f"cnn.replicas = {replicas}, but this machine has {len(gpus)} GPUs; lower it"
+            f"{replicas} replicas were asked for, but this machine has {len(gpus)} GPUs; ask for"
+            " fewer"
         )
     if workers > 1:
         return _of_workers(gpus, replicas)
@@ -42,8 +43,8 @@ def _of_workers(gpus: list[Any], replicas: int) -> Strategy:
     """MultiWorkerMirroredStrategy takes all GPUs that it sees, or one CPU device."""
     if not gpus and replicas > 1:
         raise ConfigError(
-            f"cnn.replicas = {replicas} with several workers needs GPUs, and this machine has none;"
-            " raise cnn.workers"
+            f"{replicas} replicas a worker need GPUs, and this machine has none; ask for more workers"
+            " of one replica"
         )
     tf.config.set_visible_devices(gpus[:replicas], "GPU")
     return tf.distribute.MultiWorkerMirroredStrategy()
@@ -76,6 +77,6 @@ def _split_cpu(parts: int) -> None:
     except RuntimeError:
         if len(tf.config.list_logical_devices("CPU")) < parts:
             raise ConfigError(
-                f"cnn.replicas = {parts}, but TensorFlow runs already with fewer CPU devices in"
-                " this process"
+                f"{parts} replicas were asked for, but TensorFlow runs already with fewer CPU devices"
+                " in this process"
             ) from None

@@ -36,7 +36,7 @@ from emberline.errors import Preempted, TrainingError
 from emberline.logs import event
 from emberline.models import CNN
 from emberline.runs.stage_run import StageRun
-from emberline.sections.cnn import CnnConfig
+from emberline.sections.cnn import AGAINST_NOT_FINITE, CnnConfig
 
 log = logging.getLogger(__name__)
 _PROGRESS_STEPS = 20
@@ -48,12 +48,12 @@ def run(run: StageRun[CnnConfig]) -> None:
     With several workers, this runs in each of them; the chief alone saves and writes.
     """
     config = run.settings
-    strategy = make_strategy(config.replicas, config.deterministic, config.workers)
+    strategy = make_strategy(config.team.replicas, config.deterministic, config.team.workers)
     train, val = (Shards(run.inputs[name]) for name in ("shards_train", "shards_val"))
-    if config.verify:
+    if config.input.verify:
         for number, shards in enumerate((train, val)):
             run.control.at("checking", number)
-            shards.check(slice(rank_of(strategy), None, config.workers))
+            shards.check(slice(rank_of(strategy), None, config.team.workers))
     with closing(Training(run, config, strategy, train, val)) as training:
         training.resume()
         while not training.is_over:
@@ -79,8 +79,10 @@ class Training:
             fit_components(train.targets(), config.components) if self.task == "factors" else None
         )
         self._target_of = self.components.targets if self.components else np.asarray
-        flip = self.task == "factors" if config.flip is None else config.flip
-        self._reader = Reader(train, config.model_copy(update={"flip": flip}), self._target_of)
+        pictures = config.input
+        flip = self.task == "factors" if pictures.flip is None else pictures.flip
+        pictures = pictures.model_copy(update={"flip": flip})
+        self._reader = Reader(train, pictures, config.seed, self._target_of)
         self._steps = self._reader.plan.steps
         outputs = (
             len(info["classes"]) if self.components is None else self.components.forward.shape[1]
@@ -216,8 +218,8 @@ class Training:
         )
         return TrainingError(
             f"epoch {self.progress.epoch + 1}, step {step + 1} of {self._steps}: {error}; its rows"
-            f" are from {shards.dataset.name}'s {_first(list(parts))}; lower cnn.learning_rate, set"
-            " cnn.clip_norm, or look at those shards"
+            f" are from {shards.dataset.name}'s {_first(list(parts))};"
+            f" {AGAINST_NOT_FINITE}"
         )
 
     def _finish_epoch(self, rate: float) -> None:
@@ -262,7 +264,7 @@ class Training:
         left = (
             (self._config.epochs - done)
             * self._steps
-            * self._config.global_batch_size
+            * self._config.input.global_batch_size
             / max(rate, 1e-9)
         )
         epoch = min(progress.epoch + 1, self._config.epochs)

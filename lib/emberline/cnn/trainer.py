@@ -19,7 +19,7 @@ from emberline.cnn.shards import Targets
 from emberline.cnn.strategy import Strategy, rank_of, served_by, workers_of
 from emberline.images.pixels import Pixels
 from emberline.numeric.arrays import Array, Float64
-from emberline.sections.cnn import CnnConfig
+from emberline.sections.cnn import CnnConfig, OptimizerConfig
 
 _EVALUATION_BATCH = 512
 
@@ -64,14 +64,15 @@ def make_optimizer(config: CnnConfig, steps_per_epoch: int) -> keras.optimizers.
     """As configured; weight decay is decoupled (Loshchilov and Hutter 2019) and spares biases
     and normalisation.
     """
-    rate = _learning_rate(config, config.epochs * steps_per_epoch)
-    decay = config.weight_decay or None
-    if config.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(rate, momentum=config.momentum, weight_decay=decay)
-    elif config.optimizer == "adam":
+    chosen = config.optimizer
+    rate = _learning_rate(chosen, config.epochs * steps_per_epoch)
+    decay = chosen.weight_decay or None
+    if chosen.name == "sgd":
+        optimizer = keras.optimizers.SGD(rate, momentum=chosen.momentum, weight_decay=decay)
+    elif chosen.name == "adam":
         optimizer = keras.optimizers.Adam(rate, weight_decay=decay)
     else:
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=chosen.weight_decay)
     if decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return (
@@ -86,7 +87,7 @@ class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[mi
     (cosine) or at 1/100 (step).
     """
 
-    def __init__(self, config: CnnConfig, steps: int) -> None:
+    def __init__(self, config: OptimizerConfig, steps: int) -> None:
         self._config = config
         self._steps = steps
 
@@ -106,7 +107,7 @@ class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[mi
         return {"config": self._config.what(), "steps": self._steps}
 
 
-def _learning_rate(config: CnnConfig, steps: int) -> float | _Rate:
+def _learning_rate(config: OptimizerConfig, steps: int) -> float | _Rate:
     if config.schedule == "constant" and not config.warmup_steps:
         return config.learning_rate
     return _Rate(config, steps)
@@ -129,7 +130,7 @@ class Trainer:
     ) -> None:
         self._strategy = strategy
         self._task = task
-        self._clip_norm = config.clip_norm
+        self._clip_norm = config.optimizer.clip_norm
         self.model = model
         self.optimizer = optimizer
         with strategy.scope():

@@ -20,6 +20,7 @@ from emberline.runs import package
 from emberline.runs.inputs import Inputs
 from emberline.runs.roots import Roots
 from emberline.runs.stage_run import Control, StageRun, begin
+from emberline.sections.cnn import AGAINST_NO_MEMORY
 from emberline.sections.config import Config
 from emberline.stages import STAGES
 
@@ -64,8 +65,7 @@ def _of_the_machine(error: Exception, root: Location) -> EmberlineError | None:
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         first = str(error).partition("\n")[0] or "memory is used up"
         return WorkerError(
-            f"TensorFlow ran out of memory ({memory.describe()}): {first}; lower"
-            " cnn.global_batch_size or cnn.pool"
+            f"TensorFlow ran out of memory ({memory.describe()}): {first}; {AGAINST_NO_MEMORY}"
         )
     return None
 

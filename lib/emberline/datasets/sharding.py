@@ -80,8 +80,8 @@ class Plan:
         """
         if self.streams % replicas:
             raise ConfigError(
-                f"replicas = {replicas} does not divide cnn.streams = {self.streams}; change one of"
-                " them"
+                f"{replicas} replicas cannot share {self.streams} streams equally; change one of the"
+                " numbers"
             )
         return range(replica, self.streams, replicas)
 

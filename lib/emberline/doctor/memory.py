@@ -49,7 +49,7 @@ def judge_memory(total: int, place: str, available: int | None, heap: int, neede
         return warning(
             "memory",
             found,
-            f"{lower}, or spark.master to fewer cores (local[2]), or cnn.pool lower",
+            f"{lower}, or spark.master to fewer cores (local[2]), or cnn.input.pool lower",
         )
     if available is not None and available < needed:
         return warning(
@@ -65,9 +65,9 @@ def need(config: Config, engines: set[str], cores: int, heap: int) -> int:
     is_local = config.spark.master.startswith("local")
     spark = heap + _JVM + (cores * _WORKER if is_local else 0) if "spark" in engines else 0
     cnn = config.cnn
-    pools = 2 * cnn.streams * cnn.pool * GROUP_BYTES if cnn else 0
+    pools = 2 * cnn.input.streams * cnn.input.pool * GROUP_BYTES if cnn else 0
     return spark + (
-        _TENSORFLOW * (cnn.workers if cnn else 1) + pools if "tensorflow" in engines else 0
+        _TENSORFLOW * (cnn.team.workers if cnn else 1) + pools if "tensorflow" in engines else 0
     )
 
 

@@ -34,9 +34,9 @@ def check_loopback() -> Check:
 def check_trainers(cnn: CnnConfig | None, is_local_root: bool) -> list[Check]:
     """A line where several trainers run: who reaches TensorFlow's ports, which obey anybody."""
     name = "trainers' ports"
-    if cnn is None or cnn.workers == 1:
+    if cnn is None or cnn.team.workers == 1:
         return []
-    if cnn.launcher == "spark":
+    if cnn.team.launcher == "spark":
         return [warning(name, "on Spark's executors, on all of their interfaces", close_ports())]
     if not is_local_root:
         return [

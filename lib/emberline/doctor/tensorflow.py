@@ -44,7 +44,7 @@ def check_tensorflow(
         ok("TensorFlow imports", f"{said['version']}, Keras on it"),
         check_gpus(said["gpus"], glob("/dev/nvidia[0-9]*")),
     ]
-    replicas = config.cnn.replicas if config.cnn else 1
+    replicas = config.cnn.team.replicas if config.cnn else 1
     return lines if replicas == 1 else [*lines, check_replicas(replicas, said["gpus"], cores)]
 
 
@@ -86,18 +86,18 @@ def check_gpus(seen: int, devices: list[str]) -> Check:
 
 
 def check_replicas(replicas: int, gpus: int, cores: int) -> Check:
-    """`cnn.replicas` beside the devices for them."""
+    """`cnn.team.replicas` beside the devices for them."""
     if 0 < gpus < replicas:
         return error(
             "replicas",
-            f"cnn.replicas = {replicas}, GPUs: {gpus}",
-            f"set cnn.replicas to {gpus} or less",
+            f"cnn.team.replicas = {replicas}, GPUs: {gpus}",
+            f"set cnn.team.replicas to {gpus} or less",
         )
     if not gpus and replicas > cores:
         return warning(
             "replicas",
-            f"cnn.replicas = {replicas}, usable cores: {cores}",
-            f"set cnn.replicas to {cores} or less",
+            f"cnn.team.replicas = {replicas}, usable cores: {cores}",
+            f"set cnn.team.replicas to {cores} or less",
         )
     return ok(
         "replicas", f"{replicas}, on {gpus} GPUs" if gpus else f"{replicas}, on {cores} cores"

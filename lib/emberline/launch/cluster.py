@@ -68,7 +68,8 @@ def own_gpus(gpus: Sequence[str], size: int, rank: int) -> Environment:
         return {}
     if len(gpus) < size:
         raise ConfigError(
-            f"cnn.workers = {size}, but this machine has {len(gpus)} GPUs for them; lower it"
+            f"{size} trainers were asked for, but this machine has {len(gpus)} GPUs for them; ask"
+            " for fewer"
         )
     each = len(gpus) // size
     return {"CUDA_VISIBLE_DEVICES": ",".join(gpus[rank * each : (rank + 1) * each])}

@@ -219,10 +219,11 @@ class _Attempt:
             if not seen.is_up and now - self._began > self._limits.start:
                 raise _FailedError(
                     f"{_name(member)} has not started within {self._limits.start:g} s: "
-                    "see whether its machine is there and has room, or raise cnn.start_timeout"
+                    "see whether its machine is there and has room, or"
+                    f" {self._limits.remedies.late}"
                 )
             if seen.is_up and now - seen.spoke > self._limits.silence:
-                raise _FailedError(_silence(member, now - seen.spoke))
+                raise _FailedError(self._silence(member, now - seen.spoke))
         self._look_for_a_stall(now)
 
     def _look_for_the_failed(self, now: float) -> None:
@@ -250,9 +251,9 @@ class _Attempt:
         by_themselves = self._ended_by_themselves()
         if by_themselves or (self._gone and not quiet):
             member = (by_themselves or self._gone)[0]
-            return _ending(member, self._seen[member])
+            return self._ending(member, self._seen[member])
         if quiet:
-            return _silence(quiet[0], now - self._seen[quiet[0]].spoke)
+            return self._silence(quiet[0], now - self._seen[quiet[0]].spoke)
         return (
             f"{_name(lost[0])} lost the others: {self._seen[lost[0]].lost}; look at the network"
             " between their machines"
@@ -284,26 +285,24 @@ class _Attempt:
         raise _FailedError(
             f"no step was finished for {self._limits.stall:g} s: {_name(member)} is at"
             f" {late.place[0]!r} of step {late.place[1]}{others}; look at what it waits for, or"
-            " raise cnn.stall_timeout"
+            f" {self._limits.remedies.stalled}"
         )
+
+    def _silence(self, member: Member, seconds: float) -> str:
+        return (
+            f"{_name(member)} has been silent for {seconds:.0f} s: it is stopped, swapping or cut"
+            f" off; look at its machine, or {self._limits.remedies.silent}"
+        )
+
+    def _ending(self, member: Member, seen: _Seen) -> str:
+        if seen.ended == "was killed by signal 9":  # by nobody whom its own lines could name
+            return (
+                f"{_name(member)} {seen.ended} (often for lack of memory: {seen.memory}; give it"
+                f" more, or {self._limits.remedies.killed})"
+            )
+        last = f"; its last lines: {' | '.join(seen.lines)}" if seen.lines else ""
+        return f"{_name(member)} {seen.ended}{last}"
 
 
 def _name(member: Member) -> str:
     return f"rank {member.rank} on {member.host}"
-
-
-def _silence(member: Member, seconds: float) -> str:
-    return (
-        f"{_name(member)} has been silent for {seconds:.0f} s: it is stopped, swapping or cut off; "
-        "look at its machine, or raise cnn.silence_timeout"
-    )
-
-
-def _ending(member: Member, seen: _Seen) -> str:
-    if seen.ended == "was killed by signal 9":  # by nobody whom its own lines could name
-        return (
-            f"{_name(member)} {seen.ended} (often for lack of memory: {seen.memory}; give it more,"
-            " or lower cnn.pool)"
-        )
-    last = f"; its last lines: {' | '.join(seen.lines)}" if seen.lines else ""
-    return f"{_name(member)} {seen.ended}{last}"

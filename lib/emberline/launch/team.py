@@ -33,6 +33,18 @@ class Launcher(Protocol):
 
 
 @dataclass(frozen=True)
+class Remedies:
+    """What to do where a member starts too late, is silent, takes no step, or is killed: the ends
+    of sentences, said by who set the limits.
+    """
+
+    late: str = "give it more time"
+    silent: str = "give it more time"
+    stalled: str = "give it more time"
+    killed: str = "have it hold less"
+
+
+@dataclass(frozen=True)
 class Limits:
     """Seconds that a member may take to start, be silent, take no step, and save when it is
     asked to stop; and the restarts.
@@ -43,6 +55,7 @@ class Limits:
     stall: float = 600.0
     stop: float = 60.0
     restarts: int = 3
+    remedies: Remedies = Remedies()
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,6 @@ class Stage:
 
     def placed(self, config: "Config") -> "Stage":
         """The row as this config has it run."""
-        if self.on_spark and self.settings(config).launcher == "spark":
+        if self.on_spark and self.settings(config).team.launcher == "spark":
             return replace(self, engine="spark", target=self.on_spark)
         return self

@@ -24,7 +24,7 @@ from emberline.launch.cluster import Environment
 from emberline.launch.remote import Meeting, Remote
 from emberline.logs import event
 from emberline.runs.stage_run import StageRun
-from emberline.sections.cnn import CnnConfig
+from emberline.sections.cnn import CnnConfig, TeamConfig
 
 Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 log = logging.getLogger(__name__)
@@ -34,10 +34,10 @@ _END_SECONDS = 10.0
 
 
 def run(run: StageRun[CnnConfig], spark: SparkSession) -> None:
-    """Train by `cnn.workers` processes on the executors. Raises ConfigError where Spark cannot
-    run as many tasks at once.
+    """Train by `cnn.team.workers` processes on the executors. Raises ConfigError where Spark
+    cannot run as many tasks at once.
     """
-    with Barrier(spark, run.settings, run.control.stopping) as launcher:
+    with Barrier(spark, run.settings.team, run.control.stopping) as launcher:
         trainers.run_by(launcher, run)
 
 
@@ -49,7 +49,7 @@ class Barrier:
     def __init__(
         self,
         spark: SparkSession,
-        config: CnnConfig,
+        config: TeamConfig,
         stopping: Callable[[], bool] = lambda: False,
         module: str = trainers.WORKER,
         environment: Environment = trainers.ENVIRONMENT,
@@ -111,7 +111,7 @@ class Barrier:
         context, workers = self._spark.sparkContext, self._config.workers
         if context.getConf().get("spark.dynamicAllocation.enabled") == "true":
             raise ConfigError(
-                'cnn.launcher = "spark" needs all executors at once: submit with --conf'
+                'cnn.team.launcher = "spark" needs all executors at once: submit with --conf'
                 " spark.dynamicAllocation.enabled=false"
             )
         waited = self._config.start_timeout
@@ -123,9 +123,9 @@ class Barrier:
                 )
             if time.monotonic() > until:
                 raise ConfigError(
-                    f"cnn.workers = {workers}, but Spark runs no more than {room} tasks at once"
-                    f" (waited {waited:g} s for more): lower cnn.workers, give Spark more executors"
-                    " or cores, or raise cnn.start_timeout"
+                    f"cnn.team.workers = {workers}, but Spark runs no more than {room} tasks at once"
+                    f" (waited {waited:g} s for more): lower cnn.team.workers, give Spark more executors"
+                    " or cores, or raise cnn.team.start_timeout"
                 )
             time.sleep(0.2)
 
