@@ -184,9 +184,9 @@ def test_a_setting_that_is_called_a_path_is_one() -> None:
     """
 
     def settings(model: type[Section]) -> list[str]:
-        from emberline.places import model_of
+        from emberline.sections.base import section_of
 
-        below = [model_of(field.annotation) for field in model.model_fields.values()]
+        below = [section_of(field.annotation) for field in model.model_fields.values()]
         wrong = [
             f"{model.__name__}.{name}"
             for name, field in model.model_fields.items()

@@ -15,6 +15,7 @@ from emberline import places, shipped
 from emberline.errors import ConfigError
 from emberline.logs import hide, is_secret, may_be_secret
 from emberline.sections import moved
+from emberline.sections.base import section_of
 from emberline.sections.config import Config
 
 _DATE = re.compile(r"\{date(?::([^{}]+))?\}")
@@ -194,7 +195,7 @@ def _suggestion(names: list[str]) -> str:
         if name.isdecimal():  # the place in a list
             continue
         field = model.model_fields.get(name)
-        model = field and places.model_of(field.annotation)
+        model = field and section_of(field.annotation)
         if model is None:
             return ""
     close = difflib.get_close_matches(names[-1], list(model.model_fields), n=1)

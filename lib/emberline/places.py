@@ -18,7 +18,7 @@ from typing import Any
 
 from emberline.errors import ConfigError
 from emberline.sections.artifacts import DATASET_PREFIX
-from emberline.sections.base import Section, marks_of
+from emberline.sections.base import Section, marks_of, section_of
 from emberline.sections.recommend import ItemListConfig
 
 _VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
@@ -46,19 +46,10 @@ def _setting(model: type[Section], key: str, value: Any, name: str, folder: Path
     if field is None:
         return value
     marks = marks_of(field)
-    below = model_of(field.annotation)
+    below = section_of(field.annotation)
     if isinstance(value, str) and (marks.get("place") or below is ItemListConfig):
         return value if value in marks.get("words", ()) else _resolved(value, name, folder)
     return value if below is None else resolved(below, value, f"{name}.", folder)
-
-
-def model_of(annotation: Any) -> type[Section] | None:
-    """The section that a field holds, alone, in a list or perhaps not at all."""
-    options = [annotation, *getattr(annotation, "__args__", ())]
-    return next(
-        (option for option in options if isinstance(option, type) and issubclass(option, Section)),
-        None,
-    )
 
 
 def _resolved(text: str, name: str, folder: Path | None) -> str:

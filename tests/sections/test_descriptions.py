@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import emberline
-from emberline.places import model_of
-from emberline.sections.base import Section
+from emberline.sections.base import Section, section_of
 from emberline.sections.config import Config
 
 PACKAGE = Path(emberline.__file__).parent
@@ -17,7 +16,7 @@ _NAMED = re.compile(r"(?<![\w.])cnn(?:\.[a-z_]+)+")
 def _settings(section: type[Section], above: str = "") -> Iterator[tuple[str, str | None]]:
     for name, field in section.model_fields.items():
         yield f"{above}{name}", field.description
-        if below := model_of(field.annotation):
+        if below := section_of(field.annotation):
             yield from _settings(below, f"{above}{name}.")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from emberline import pipelines
 from emberline.errors import ConfigError
-from emberline.places import model_of
+from emberline.sections.base import section_of
 from emberline.sections.config import Config
 from emberline.sections.moved import MOVED
 
@@ -18,7 +18,7 @@ def _field(path: str) -> Any:
     section: Any = Config
     *above, last = path.split(".")
     for name in above:
-        section = model_of(section.model_fields[name].annotation)
+        section = section_of(section.model_fields[name].annotation)
     return section.model_fields.get(last)
 
 

@@ -20,6 +20,7 @@ from emberline.cli.recommend import recommend
 from emberline.cli.rollback import rollback
 from emberline.cli.run import run
 from emberline.cli.schedule import schedule
+from emberline.cli.settings import settings
 from emberline.cli.show import show
 from emberline.cli.verify import verify
 from emberline.errors import ConfigError
@@ -64,6 +65,7 @@ for command in (
     fetch,
     doctor,
     init,
+    settings,
 ):
     app.command(command.__name__.rstrip("_"))(command)
 

@@ -60,3 +60,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [item.what() if isinstance(item, Section) else item for item in value]
     return value
+
+
+def section_of(annotation: Any) -> type[Section] | None:
+    """The section that a field holds, alone, in a list or perhaps not at all."""
+    options = [annotation, *getattr(annotation, "__args__", ())]
+    return next(
+        (option for option in options if isinstance(option, type) and issubclass(option, Section)),
+        None,
+    )
