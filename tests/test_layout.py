@@ -1,6 +1,7 @@
 """How the code is laid out: what nobody reads well, and what import-linter cannot see."""
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -30,3 +31,17 @@ def test_import_linter_knows_every_stage_that_runs_on_a_framework() -> None:
     modules = {target.partition(":")[0] for target in targets}
     ours = {name for name in modules if name.split(".")[1] in ("spark", "cnn")}
     assert ours == set(independence["modules"])
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "partitioning.md"])
+def test_what_the_pages_about_the_code_name_is_there(page: str) -> None:
+    named = set(
+        re.findall(r"`([\w./*-]*(?:/|\.py|\.toml)[\w.*-]*)`", (TOP / "docs" / page).read_text())
+    )
+    assert len(named) > 20
+    assert not {name for name in named if not any(LIB.glob(name)) and not any(TOP.glob(name))}
+
+
+def test_the_page_about_the_code_is_one_page() -> None:
+    lines = (TOP / "docs" / "architecture.md").read_text().splitlines()
+    assert len(lines) <= 110 and max(map(len, lines)) <= 100
