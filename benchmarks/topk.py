@@ -43,7 +43,8 @@ from emberline.cf.topk import Excluded, TopK, lists
 from emberline.datasets.manifest import load
 from emberline.datasets.schema import TABLES
 from emberline.numeric.arrays import Float32
-from emberline.spark.recommend import item_pieces, top_unseen, user_pieces
+from emberline.spark.lists import top_unseen
+from emberline.spark.pieces import item_pieces, user_pieces
 from emberline.spark.scan import Scan
 from emberline.spark.topk import ROWS_PER_BLOCK
 

@@ -22,7 +22,8 @@ from emberline.runs.stage_run import begin
 from emberline.sections.config import Config
 from emberline.sections.ratings import RatingsConfig
 from emberline.spark.evaluate import _protocol
-from emberline.spark.rating_errors import error_rows, predict
+from emberline.spark.models.als import products
+from emberline.spark.rating_errors import error_rows
 
 Row = dict[str, Any]
 Report = dict[str, Any]
@@ -463,16 +464,13 @@ def test_ranking_metrics_are_those_computed_by_hand(explicit: Report) -> None:
     assert {metric: measured[metric] for metric in expected} == pytest.approx(expected)
 
 
-def test_pairs_without_any_factors_are_predicted_null(spark: SparkSession) -> None:
+def test_pairs_without_any_factors_have_no_prediction(spark: SparkSession) -> None:
     pairs = spark.createDataFrame([(8, 0, 1.0), (0, 8, 2.0)], "user int, item int, value float")
     sides = [
         spark.createDataFrame(list(factors.items()), f"{side} int, factors array<float>")
         for side, factors in FACTORS.items()
     ]
-    assert sorted(map(tuple, predict(pairs, *sides).collect())) == [
-        (0, 8, 2.0, None),
-        (8, 0, 1.0, None),
-    ]
+    assert products(pairs, *sides).collect() == []
 
 
 def test_one_rating_has_an_error_without_a_standard_error(spark: SparkSession) -> None:

@@ -22,11 +22,13 @@ from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
 from emberline.errors import DataError, EmptyDatasetError
+from emberline.models import MODELS
 from emberline.runs import plan as plans
 from emberline.runs import runner
 from emberline.sections.config import Config
 from emberline.serving.lookup import recommendations_of
-from emberline.spark.recommend import fill_up, mix, model_pieces, top_unseen
+from emberline.spark.lists import fill_up, mix, top_unseen
+from emberline.spark.models.offers import Known, pieces_of
 from emberline.spark.scan import Scan
 
 Row = dict[str, Any]
@@ -191,7 +193,7 @@ def lists_by_model(spark: SparkSession, partitions: int, filled: list[str]) -> d
     ratings, users = tables["ratings"], tables["users"].frame
     frames = {
         model: (
-            top_unseen(*model_pieces(model, tables, True), ratings, top_k).withColumn(
+            top_unseen(*pieces_of(MODELS[model], Known(tables, True)), ratings, top_k).withColumn(
                 "model", F.lit(model)
             )
         )
@@ -441,7 +443,7 @@ def test_cold_items_get_their_places_and_what_their_scores_win(spark: SparkSessi
         }
         warm = scored_frame(spark, {user: case[2] for user, case in cases.items()}, "als")
         cold = scored_frame(spark, {user: case[3] for user, case in cases.items()}, "cnn")
-        frames.append(mix(warm, cold, top_k, share))
+        frames.append(mix([(warm, 0.0), (cold, share)], top_k))
         for user, case in cases.items():
             scores = dict(case[2]) | dict(case[3])
             expected[user] = [

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from emberline.datasets import storage
+from emberline.datasets.cleaned import has_ratings
 from emberline.datasets.measures import reports_of
 from emberline.datasets.parts import write_file
 from emberline.report import (
@@ -136,7 +137,12 @@ def gather(
             if "recommendations" in inputs
             else None
         ),
-        people=people.people(inputs, config.users, config.seed, run.config.has_ratings),
+        people=people.people(
+            inputs,
+            config.users,
+            config.seed,
+            "ratings" in inputs and has_ratings(inputs["ratings"]),
+        ),
         made=runs,
         sources=lineage.sources(inputs),
     )

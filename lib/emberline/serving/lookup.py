@@ -12,6 +12,7 @@ from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import head, rows_where
 from emberline.datasets.storage import Location
 from emberline.errors import DataError
+from emberline.models import POPULAR
 from emberline.serving.names import Item, items_called, tables_in
 
 
@@ -42,7 +43,7 @@ def recommendations_of(root: Location, user_id: str, k: int) -> list[Recommendat
     user = _index_of(users, user_id)
     if user is None:
         best = [
-            row | {"model": "popular"} for row in _popular(root, users, user_id).to_pylist()[:k]
+            row | {"model": POPULAR.name} for row in _popular(root, users, user_id).to_pylist()[:k]
         ]
     else:
         listed = rows_where(published, "user", [user], ["rank", "item", "score", "model"])

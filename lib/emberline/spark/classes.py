@@ -13,11 +13,11 @@ from pyspark.sql import functions as F
 
 from emberline.cf.metrics import per_class, protocol
 from emberline.errors import EmptyDatasetError
+from emberline.models import MODELS, MOST_FREQUENT
 from emberline.numeric.arrays import Float64
 from emberline.runs.stage_run import StageRun
 from emberline.spark.sketches import sketch
 
-MODELS = {"predicted_classes": "cnn", "forest_classes": "forest"}
 Row = dict[str, Any]
 
 
@@ -33,8 +33,9 @@ def report(run: StageRun[Any], tables: dict[str, DataFrame]) -> Row:
         .persist()
     )
     predicted = [
-        tables[table].withColumn("model", F.lit(model))
-        for table, model in MODELS.items()
+        tables[table].withColumn("model", F.lit(model.name))
+        for model in MODELS.values()
+        for table in model.classes
         if table in tables
     ]
     counts = _counts(
@@ -51,7 +52,7 @@ def report(run: StageRun[Any], tables: dict[str, DataFrame]) -> Row:
         .orderBy(F.desc("count"), "label")
         .first()
     )
-    counts["most-frequent"] = _always(guess[0] if guess else 0, next(iter(counts.values()))[0])
+    counts[MOST_FREQUENT.name] = _always(guess[0] if guess else 0, next(iter(counts.values()))[0])
     metrics = [
         row for model, (confusion, top) in counts.items() for row in _metrics(model, confusion, top)
     ]

@@ -19,12 +19,14 @@ from pyspark.sql import functions as F
 from emberline.cf.metrics import SUMS, Sums, measured, protocol, ranking_names, ranking_sums
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
+from emberline.models import MOST_POPULAR, RANDOM
 from emberline.runs.stage_run import StageRun
 from emberline.sections.evaluate import EvaluateConfig
 from emberline.spark import classes, cold, frames, protocols, rating_errors
 from emberline.spark.candidates import within
 from emberline.spark.frames import spark_schema
-from emberline.spark.recommend import constant_pieces, popularity, popularity_pieces, top_unseen
+from emberline.spark.lists import top_unseen
+from emberline.spark.pieces import constant_pieces, popularity, popularity_pieces
 from emberline.spark.scan import Scan
 
 _USERS_PER_BLOCK = 8192
@@ -155,8 +157,10 @@ def _contestants(
     )
     lists = {
         run.config.recommend.model: published.join(users, "user", "left_semi"),
-        "most-popular": top_unseen(left, popularity_pieces(shuffled), seen, top_k),
-        "random": top_unseen(left, popularity_pieces(counts), seen, top_k, random_seed=config.seed),
+        MOST_POPULAR.name: top_unseen(left, popularity_pieces(shuffled), seen, top_k),
+        RANDOM.name: top_unseen(
+            left, popularity_pieces(counts), seen, top_k, random_seed=config.seed
+        ),
     }
     return {name: frame.select("user", "item", "rank") for name, frame in lists.items()}
 

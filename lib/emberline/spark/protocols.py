@@ -4,6 +4,7 @@ ratings these are.
 
 from typing import Any
 
+from emberline.datasets.cleaned import cleaning_of
 from emberline.runs.stage_run import StageRun
 from emberline.sections.ratings import RatingsConfig
 from emberline.sections.raw import RowsConfig
@@ -20,7 +21,7 @@ def of_ratings(run: StageRun[Any]) -> Row:
     used.
     """
     manifest = run.inputs["holdout"].manifest
-    config = manifest.produced_by.config
+    config = cleaning_of(run.inputs["holdout"])
     cleaning = {
         name: config[name] for name in CLEANING if config.get(name) not in (None, [], {}, "")
     }

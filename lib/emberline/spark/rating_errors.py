@@ -1,43 +1,44 @@
 """How far predicted ratings are from held-out ones, where feedback is explicit, beside means.
 
-Where a model of the pipeline that predicts ratings has no answer, the biases
-are it, and its rows say how often. All predictions are clipped to the scale that ratings are on.
+Where a model that predicts ratings has no answer, the biases are it, and its rows say how often.
+All predictions are clipped to the scale that ratings are on.
 """
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from emberline.cf import scoring
 from emberline.cf.metrics import measured
+from emberline.datasets.cleaned import cleaning_of
 from emberline.datasets.manifest import Dataset
+from emberline.models import BIASES, GLOBAL_MEAN, ITEM_MEAN, MODELS, USER_MEAN
 from emberline.runs.stage_run import StageRun
-from emberline.sections.cosine import CosineConfig
 from emberline.spark import frames
 from emberline.spark.biases import Biases
-from emberline.spark.cosine import prediction
+from emberline.spark.models.offers import answering, predictions_of
+from emberline.spark.rated import Rated
 
 Row = dict[str, Any]
 Scale = tuple[float, float]
-_BASELINES = ("biases", "item-mean", "user-mean", "global-mean")
+_MEANS = {ITEM_MEAN.name: "item", USER_MEAN.name: "user"}
 
 
 def rows(run: StageRun[Any], tables: dict[str, DataFrame], withheld: DataFrame) -> Iterator[Row]:
     """Two rows for each model; none where no model of the pipeline predicts ratings, or none
     is withheld.
     """
-    if not run.config.predicts_ratings or withheld.isEmpty():
+    models = answering(MODELS.values(), "ratings", tables)
+    if not models or withheld.isEmpty():
         return
-    biases_of = functools.cache(lambda damping: Biases.of(tables["ratings"], damping))
-    predictions = _predictions(run, tables, withheld, biases_of)
-    if not predictions:
-        return
+    rated = Rated(run, tables)
+    predictions = {model.name: predictions_of(model, withheld, rated) for model in models}
     both = baselines(
-        withheld.select("user", "item", "value"), tables["ratings"], biases_of(run.settings.damping)
+        withheld.select("user", "item", "value"),
+        tables["ratings"],
+        rated.biases(run.settings.damping),
     )
     for model, frame in predictions.items():
         both = both.join(
@@ -49,12 +50,12 @@ def rows(run: StageRun[Any], tables: dict[str, DataFrame], withheld: DataFrame) 
     low, high = scale(run.inputs["ratings"], tables["ratings"])
     missing = both.agg(*(F.count_if(F.col(model).isNull()) for model in predictions)).first() or ()
     for model, fallback in zip(predictions, missing, strict=True):
-        answer = F.coalesce(model, "biases")
+        answer = F.coalesce(model, BIASES.name)
         yield from (
             row | {"answered_by_biases": fallback}
             for row in error_rows(model, both, clipped(answer, low, high))
         )
-    for model in _BASELINES:
+    for model in (BIASES.name, *_MEANS, GLOBAL_MEAN.name):
         yield from error_rows(model, both, clipped(F.col(model), low, high))
 
 
@@ -62,10 +63,10 @@ def scale(ratings: Dataset, frame: DataFrame) -> Scale:
     """The least and the largest rating there may be: as prepare-ratings was told, or as
     training has them.
     """
-    config = ratings.manifest.produced_by.config
+    cleaning = cleaning_of(ratings)
     found = frame.agg(F.min("value"), F.max("value")).first()
     assert found is not None
-    least, largest = config.get("min_value"), config.get("max_value")
+    least, largest = cleaning.get("min_value"), cleaning.get("max_value")
     return found[0] if least is None else least, found[1] if largest is None else largest
 
 
@@ -74,57 +75,15 @@ def clipped(prediction: Column, low: float, high: float) -> Column:
     return F.greatest(F.least(prediction, F.lit(high)), F.lit(low))
 
 
-def _predictions(
-    run: StageRun[Any],
-    tables: dict[str, DataFrame],
-    pairs: DataFrame,
-    biases_of: Callable[[float], Biases],
-) -> dict[str, DataFrame]:
-    """What each model of the pipeline that predicts ratings says of the pairs: columns user,
-    item and predicted.
-    """
-    found = {}
-    if "user_rating_factors" in tables:
-        found["als"] = predict(pairs, tables["user_rating_factors"], tables["item_rating_factors"])
-    neighbors = [name for name in ("item_neighbors", "user_neighbors") if name in tables]
-    if neighbors:
-        config = CosineConfig.model_validate(run.inputs[neighbors[0]].manifest.produced_by.config)
-        biases = biases_of(config.ratings.damping)
-        residuals = frames.checkpoint(
-            biases.residuals(tables["ratings"]), run, "residuals"
-        ).persist()
-    for name in neighbors:
-        deviations = prediction.deviations(
-            pairs, residuals, "item" if name == "item_neighbors" else "user", config
-        )
-        found[name.replace("_", "-")] = biases.predictions(deviations)
-    return found
-
-
-def predict(pairs: DataFrame, user_factors: DataFrame, item_factors: DataFrame) -> DataFrame:
-    """Columns user, item, value and predicted, the factors' dot product; null where a side has
-    no factors.
-    """
-    known = pairs.select("user", "item", "value")
-    joined = known.join(user_factors.withColumnRenamed("factors", "user_factors"), "user")
-    joined = joined.join(item_factors.withColumnRenamed("factors", "item_factors"), "item")
-    ordered = joined.select("user", "item", "user_factors", "item_factors")
-    products = ordered.mapInArrow(scoring.dot_products, "user int, item int, predicted float")
-    return known.join(products, ["user", "item"], "left")
-
-
 def baselines(pairs: DataFrame, ratings: DataFrame, biases: Biases) -> DataFrame:
     """The pairs with a column for each baseline, of the training ratings; the global mean where
     a side has none.
     """
-    joined = biases.added_to(pairs).withColumnRenamed("bias", "biases")
-    for side in ("item", "user"):
-        means = ratings.groupBy(side).agg(F.avg("value").alias(f"{side}-mean"))
-        joined = joined.join(means, side, "left")
-    filled = {
-        f"{side}-mean": F.coalesce(f"{side}-mean", F.lit(biases.mean)) for side in ("item", "user")
-    }
-    return joined.withColumns(filled | {"global-mean": F.lit(biases.mean)})
+    joined = biases.added_to(pairs).withColumnRenamed("bias", BIASES.name)
+    for name, side in _MEANS.items():
+        joined = joined.join(ratings.groupBy(side).agg(F.avg("value").alias(name)), side, "left")
+    filled = {name: F.coalesce(name, F.lit(biases.mean)) for name in _MEANS}
+    return joined.withColumns(filled | {GLOBAL_MEAN.name: F.lit(biases.mean)})
 
 
 def error_rows(model: str, pairs: DataFrame, predicted: Column) -> Iterator[Row]:

@@ -1,0 +1,15 @@
+"""How ratings were cleaned, and what their values are, as the manifests of their tables say."""
+
+from typing import Any
+
+from emberline.datasets.manifest import Dataset
+
+
+def cleaning_of(table: Dataset) -> dict[str, Any]:
+    """The section [ratings] of the run that made a table of ratings."""
+    return table.manifest.produced_by.config
+
+
+def has_ratings(table: Dataset) -> bool:
+    """Whether values are ratings, which can be predicted, and not counts of events."""
+    return bool(cleaning_of(table).get("value") == "rating")

@@ -1,0 +1,74 @@
+"""What the module of a model offers, found by its name in the table of models."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast
+
+from pyspark.sql import DataFrame
+
+from emberline.models import Model
+from emberline.spark.candidates import within
+from emberline.spark.rated import Rated
+from emberline.spark.scan import Scan
+
+Pieces = tuple[DataFrame, DataFrame]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What lists are made from: tables by name, whether the values of ratings are that, or else
+    counts, some of which may be thousands of times as large as others; and, if given, the `items`
+    that may be listed (column item).
+    """
+
+    tables: Mapping[str, Scan]
+    has_ratings: bool
+    items: DataFrame | None = None
+
+    def listed(self, name: str) -> Scan:
+        """The rows of a table whose item may be listed."""
+        return within(self.tables[name], self.items)
+
+
+class ListModel(Protocol):
+    """The module of a model that ranks items for users."""
+
+    def pieces(self, known: Known) -> Pieces:
+        """PIECES of users and of items whose product is the model's score."""
+
+
+class RatingModel(Protocol):
+    """The module of a model that predicts ratings."""
+
+    def predict(self, pairs: DataFrame, rated: Rated) -> DataFrame:
+        """Columns user, item and predicted, of those of the pairs (user, item) that it has an
+        answer for.
+        """
+
+
+def pieces_of(model: Model, known: Known) -> Pieces:
+    """What the model ranks items by."""
+    return cast(ListModel, _module(model)).pieces(known)
+
+
+def predictions_of(model: Model, pairs: DataFrame, rated: Rated) -> DataFrame:
+    """What the model says of pairs of users and items."""
+    return cast(RatingModel, _module(model)).predict(pairs, rated)
+
+
+def _module(model: Model) -> object:
+    return import_module(f"emberline.spark.models.{model.name.replace('-', '_')}")
+
+
+def answering(models: Iterable[Model], question: str, tables: Mapping[str, object]) -> list[Model]:
+    """Those of the models, no baselines, that answer a question (`lists`, `ratings`, `new_items`)
+    from tables that are there.
+    """
+    return [
+        model
+        for model in models
+        if model.role == "model"
+        and (wanted := getattr(model, question))
+        and all(name in tables for name in wanted)
+    ]

@@ -1,0 +1,31 @@
+"""The model `user-neighbors`: an item's score is the sum of what similar users rated it, each times
+their similarity (Herlocker et al. 1999, unnormalised). Of counts, the logarithm of 1 + count is seen.
+"""
+
+from pyspark.sql import DataFrame
+
+from emberline.models import USER_NEIGHBORS
+from emberline.spark.models.offers import Known, Pieces
+from emberline.spark.rated import Rated
+from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, sparse_pieces
+
+
+def pieces(known: Known) -> Pieces:
+    """Users' similarities, and items' ratings."""
+    (table,) = USER_NEIGHBORS.lists
+    users = sparse_pieces(known.tables[table], "user", "neighbor", "similarity", ROWS_PER_BLOCK)
+    items = sparse_pieces(
+        known.listed("ratings"),
+        "item",
+        "user",
+        "value",
+        COLUMNS_PER_BLOCK,
+        damped=not known.has_ratings,
+    )
+    return users, items
+
+
+def predict(pairs: DataFrame, rated: Rated) -> DataFrame:
+    """Columns user, item and predicted: from the nearest users who have rated the item."""
+    (table,) = USER_NEIGHBORS.ratings
+    return rated.by_neighbors(pairs, table, "user")
