@@ -498,9 +498,10 @@ def test_what_a_value_is_worth_to_lists_follows_from_what_it_is(
     load: Load, toml: str, confidence: str, weighting: str
 ) -> None:
     config = load(toml + "\n[als]\n[cosine]\n")
-    assert config.als_for_lists.confidence == confidence
+    assert _settings(config, "als").for_lists(config.has_ratings).confidence == confidence
     assert _settings(config, "cosine").weighted().weighting == weighting
-    assert load(toml + '\n[als]\nconfidence = "linear"').als_for_lists.confidence == "linear"
+    linear = _settings(load(toml + '\n[als]\nconfidence = "linear"'), "als")
+    assert linear.for_lists(config.has_ratings).confidence == "linear"
 
 
 @pytest.mark.parametrize(("value", "keep"), [("rating", "latest"), ("count", "sum")])

@@ -60,12 +60,20 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
         "train-cosine",
     ]
     learnt = ["export-shards", "train-cnn", "predict-items"]
-    assert _names(stages.select(FULL)) == [*prepared, *learnt, "recommend", "evaluate", "report"]
+    assert _names(stages.select(FULL)) == [
+        *prepared,
+        *learnt,
+        "recommend",
+        "train-baselines",
+        "evaluate",
+        "report",
+    ]
     assert _names(stages.select(CLASSES)) == [
         *prepared,
         *learnt,
         "train-forest",
         "recommend",
+        "train-baselines",
         "evaluate",
         "report",
     ]
@@ -74,8 +82,17 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
 
 def test_only_chooses_one_stage_and_from_the_rest() -> None:
     assert _names(stages.select(FULL, only="train-als")) == ["train-als"]
-    assert _names(stages.select(FULL, start="recommend")) == ["recommend", "evaluate", "report"]
+    last = ["recommend", "train-baselines", "evaluate", "report"]
+    assert _names(stages.select(FULL, start="recommend")) == last
     assert _names(stages.select(FULL, start="generate-shop")) == _names(stages.select(FULL))
+
+
+def test_a_stage_that_would_write_nothing_is_not_in_the_pipeline() -> None:
+    """Without items that are withheld whole there is nothing to answer for baselines."""
+    warm = RATINGS | {"holdout": {"by": "fraction", "fraction": 0.2}}
+    config = Config.model_validate(NO_FOREST | {"ratings": warm})
+    assert "train-baselines" in _names(stages.select(FULL))
+    assert "train-baselines" not in _names(stages.select(config))
 
 
 def test_only_and_from_exclude_each_other() -> None:
@@ -127,8 +144,11 @@ def test_every_table_is_written_by_a_stage() -> None:
     }
 
 
-def test_every_stage_has_a_section_of_its_own() -> None:
-    assert [stage.section for stage in STAGES] == list(SECTIONS)
+def test_every_section_has_a_stage_and_evaluates_a_second_one() -> None:
+    assert {stage.section for stage in STAGES} == set(SECTIONS)
+    shared = [stage.name for stage in STAGES if stage.section == "evaluate"]
+    assert shared == ["train-baselines", "evaluate"]
+    assert len(STAGES) == len(SECTIONS) + 1
     assert all(stage.settings(FULL) is getattr(FULL, stage.section) for stage in STAGES)
 
 

@@ -31,6 +31,7 @@ _BEFORE_REPORT: tuple[Stage, ...] = (
     predict.STAGE,
     forest.STAGE,
     recommend.STAGE,
+    evaluate.BASELINES_STAGE,
     evaluate.STAGE,
 )
 
@@ -39,7 +40,7 @@ STAGES: tuple[Stage, ...] = (*_BEFORE_REPORT, report.stage_after(_BEFORE_REPORT)
 
 def in_pipeline(config: Config) -> list[Stage]:
     """The stages whose section the pipeline file has, in the order in which they run."""
-    return [stage.placed(config) for stage in STAGES if stage.settings(config) is not None]
+    return [stage.placed(config) for stage in STAGES if stage.is_in(config)]
 
 
 def select(config: Config, only: str | None = None, start: str | None = None) -> list[Stage]:
@@ -50,7 +51,7 @@ def select(config: Config, only: str | None = None, start: str | None = None) ->
     if not stages:
         raise ConfigError(
             "the pipeline has no stage: add one of the sections"
-            f" {', '.join(s.section for s in STAGES)}"
+            f" {', '.join(dict.fromkeys(s.section for s in STAGES))}"
         )
     if only and start:
         raise ConfigError("--only and --from exclude each other")

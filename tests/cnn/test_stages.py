@@ -204,7 +204,9 @@ def test_factors_are_predicted_in_their_own_space(tmp_path: Path, publish_shards
     publish_shards(tmp_path, "factors")
     run(config_of(FACTORS, epochs=10, components=2), tmp_path)
     truth = np.array([picture.mean() for picture in _halves(tmp_path)]) > 0
-    factors = np.array(table(tmp_path, "predicted_factors").sort_by("item")["factors"].to_pylist())
+    predicted = table(tmp_path, "predicted_factors")
+    assert set(predicted["model"].to_pylist()) == {"cnn"}
+    factors = np.array(predicted.sort_by("item")["factors"].to_pylist())
     assert factors.shape == (130, 3)
     assert np.abs(factors - np.stack([truth, ~truth, truth], axis=1)).mean() < 0.2
     assert manifests.load(tmp_path, "predicted_factors").manifest.rank == 3

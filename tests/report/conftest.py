@@ -228,7 +228,8 @@ def publish_files(root: Path, stage: str, name: str, files: dict[str, Any], **in
 
 
 def _by(stage: str, inputs: dict[str, Any] | None) -> ProducedBy:
-    return ProducedBy(stage, FINGERPRINT, RUN_ID, inputs=inputs or {})
+    config = {"value": "rating"} if stage == "prepare-ratings" else {}
+    return ProducedBy(stage, FINGERPRINT, RUN_ID, config, inputs=inputs or {})
 
 
 def pixels_of(item: int) -> bytes:

@@ -3,6 +3,7 @@ equations.
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -20,14 +21,19 @@ from emberline.cf.kernels import Landmarks
 from emberline.cf.regression import Inputs
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
+from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.runs import runner
 from emberline.runs.inputs import Inputs as RunInputs
 from emberline.runs.roots import Roots
 from emberline.runs.stage_run import begin
+from emberline.sections.als import AlsConfig
 from emberline.sections.config import Config
 from emberline.spark import cold
-from emberline.spark.cold import metric_rows, neighbor_means, oracle, ranks_of, regressions
+from emberline.spark.baselines.neighbors import neighbor_means
+from emberline.spark.baselines.oracle import oracle
+from emberline.spark.baselines.regression import regressions
+from emberline.spark.cold import metric_rows, ranks_of
 
 Row = dict[str, Any]
 Place = tuple[str, int, int]  # model, user, item
@@ -412,29 +418,46 @@ HELD = [
 ALS: Row = {"reg_param": 0.3, "alpha": 2.5, "rank": RANK}
 
 
-@pytest.mark.parametrize("confidence", ["linear", "log", "exp"])
-def test_the_oracle_solves_the_whole_normal_equations(spark: SparkSession, confidence: str) -> None:
+@pytest.mark.parametrize(
+    ("setting", "value", "confidence"),
+    [
+        ("linear", "one", "linear"),
+        ("log", "rating", "log"),
+        ("exp", "count", "exp"),
+        ("auto", "count", "log"),
+        ("auto", "rating", "exp"),
+    ],
+)
+def test_the_oracle_solves_the_normal_equations_of_the_fit_whatever_the_file_at_hand_says(
+    spark: SparkSession, setting: str, value: str, confidence: str
+) -> None:
     """What a rating is worth to "exp" is measured by those in training, here of mean 2 and
     deviation 1.5.
     """
-    config = Config.model_validate({"als": ALS | {"confidence": confidence}})
+    fitted = AlsConfig.model_validate(ALS | {"confidence": setting})
+    at_hand = {"rank": RANK, "reg_param": 9.0, "alpha": 7.0, "confidence": "linear"}
+    config = Config.model_validate({"als": at_hand})
     trained = Manifest(
         "user_factors",
         "table",
         [],
         0,
         [],
-        ProducedBy("train-als", "", ""),
+        ProducedBy("train-als", "", "", fitted.what()),
         info={"value_mean": 2.0, "value_deviation": 1.5},
     )
-    inputs = RunInputs({"user_factors": Dataset(Path("unused"), trained)})
+    prepared = ProducedBy("prepare-ratings", "", "", {"value": value})
+    ratings = Manifest("ratings", "table", [], 0, [], prepared)
+    inputs = RunInputs(
+        {
+            "user_factors": Dataset(Path("unused"), trained),
+            "ratings": Dataset(Path("unused"), ratings),
+        }
+    )
     run = begin(config, stages.select(config)[0], Roots(Path("unused")), inputs)
     warm = {"user": 0, "item": 1, "value": 3.0, "cold": False}
     holdout = spark.createDataFrame([*HELD, warm], "user int, item int, value float, cold boolean")
-    found = oracle(
-        run,
-        {"holdout": holdout, "user_factors": spark.createDataFrame(factors_table(RATERS, "user"))},
-    )
+    found = oracle(run, spark.createDataFrame(factors_table(RATERS, "user")), holdout)
     y = np.array(list(RATERS.values()), float)
     expected = {}
     for item in COLD:
@@ -501,7 +524,7 @@ def publish_shop(publish: Publish, root: Path, held: list[Row]) -> None:
         for item, pixels in SHOP_PIXELS.items()
     ]
     publish(root, "export-shards", "shards_all", shards, height=2, width=2, channels=1)
-    publish(root, "prepare-ratings", "ratings", [])
+    publish(root, "prepare-ratings", "ratings", [], config={"value": "rating"})
     publish(root, "prepare-ratings", "holdout", held, protocol={"cold_items": 0.2})
     trained = {item: factors for item, factors in SHOP_ITEMS.items() if item < 80}
     for stage, name, side, factors in (
@@ -509,17 +532,27 @@ def publish_shop(publish: Publish, root: Path, held: list[Row]) -> None:
         ("train-als", "item_factors", "item", trained),
         ("predict-items", "predicted_factors", "item", SHOP_ITEMS),
     ):
-        rows = [{side: id_, "factors": vector.tolist()} for id_, vector in factors.items()]
-        publish(root, stage, name, rows, value_mean=3.0, value_deviation=1.0)
+        rows = [
+            {"model": "cnn", side: id_, "factors": vector.tolist()}
+            for id_, vector in factors.items()
+        ]
+        table = pa.Table.from_pylist(rows, schema=TABLES[name])
+        config = {"rank": 4} if stage == "train-als" else None
+        publish(root, stage, name, table, config=config, value_mean=3.0, value_deviation=1.0)
     set_rank(root, "user_factors", "item_factors", "predicted_factors")
+
+
+def measure(root: Path, config: Config) -> None:
+    """Run the stages of [evaluate]."""
+    wanted = ("train-baselines", "evaluate")
+    runner.run(config, root, [stages.select(config, name)[0] for name in wanted])
 
 
 @pytest.fixture(scope="module")
 def report(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Row:
     root = tmp_path_factory.mktemp("cold")
     publish_shop(publish, root, withheld_ratings())
-    config = Config.model_validate(SECTIONS)
-    runner.run(config, root, stages.select(config, "evaluate"))
+    measure(root, Config.model_validate(SECTIONS))
     reports = json.loads(manifests.load(root, "metrics").paths[0].read_text())["reports"]
     assert list(reports) == ["cold items"]
     found: Row = reports["cold items"]
@@ -565,8 +598,31 @@ def test_no_relevant_cold_item_with_a_picture_is_an_error(
     spark: SparkSession, publish: Publish, root: Path
 ) -> None:
     publish_shop(publish, root, [{"user": NEWCOMER, "item": 85, "value": 5.0, "cold": True}])
-    config = Config.model_validate(SECTIONS)
     with pytest.raises(
-        EmptyDatasetError, match="none of the 30 cold items with a picture has a relevant rating"
+        EmptyDatasetError, match="none of the 1 cold items with a picture has a relevant rating"
     ):
-        runner.run(config, root, stages.select(config, "evaluate"))
+        measure(root, Config.model_validate(SECTIONS))
+
+
+# Nothing is known of these items but what they are called.
+NO_PICTURES: Row = {
+    "ratings": SECTIONS["ratings"],
+    "attributes": {"items": {"path": "unread", "columns": {"id": "i", "title": "t"}}},
+    "als": {"rank": 4},
+    "evaluate": SECTIONS["evaluate"],
+}
+
+
+def test_a_catalogue_without_pictures_is_measured_by_what_there_is(
+    spark: SparkSession, publish: Publish, root: Path
+) -> None:
+    publish_shop(publish, root, withheld_ratings())
+    for name in ("shards_all", "predicted_factors"):
+        shutil.rmtree(root / name)
+    measure(root, Config.model_validate(NO_PICTURES))
+    report = json.loads(manifests.load(root, "metrics").paths[0].read_text())["reports"]
+    found = report["cold items"]
+    areas = {row["model"]: row["value"] for row in found["metrics"] if row["metric"] == "auc"}
+    assert areas.keys() == {"mean-factors", "random", "oracle"}
+    assert areas["oracle"] > 0.8 > 0.6 > areas["mean-factors"]
+    assert found["protocol"]["candidates"] == "the items withheld whole"

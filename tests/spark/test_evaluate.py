@@ -47,6 +47,7 @@ def publish_all(
     lists: Lists,
     protocol: Row,
     config: Row | None = None,
+    model: str = "item-neighbors",
 ) -> None:
     """Publish what every evaluation reads."""
     held = [_rating(pair, value) | {"cold": False} for pair, value in withheld.items()]
@@ -64,6 +65,7 @@ def publish_all(
         "recommend",
         "recommendations",
         [row for user, items in lists.items() for row in _list(user, items)],
+        config={"model": model},
     )
 
 
@@ -395,7 +397,15 @@ def explicit(
     """
     root = tmp_path_factory.mktemp("explicit")
     publish_all(
-        publish, root, RATED, HELD, {(1, 9): 5.0}, {0: [1, 2], 1: [2], 2: [0]}, HOLDOUT, SCALE
+        publish,
+        root,
+        RATED,
+        HELD,
+        {(1, 9): 5.0},
+        {0: [1, 2], 1: [2], 2: [0]},
+        HOLDOUT,
+        SCALE,
+        "als",
     )
     for side, factors in FACTORS.items():
         publish(

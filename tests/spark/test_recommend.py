@@ -505,7 +505,13 @@ def pictured(
             root,
             stage,
             name,
-            [{side: id_, "factors": vector.tolist()} for id_, vector in factors.items()],
+            pa.Table.from_pylist(
+                [
+                    {"model": "cnn", side: id_, "factors": vector.tolist()}
+                    for id_, vector in factors.items()
+                ],
+                schema=TABLES[name],
+            ),
         )
         manifests.commit(root, replace(manifests.load(root, name).manifest, rank=3))
     config = Config.model_validate(COLD_SECTIONS)

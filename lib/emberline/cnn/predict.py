@@ -45,7 +45,11 @@ def run(run: StageRun[PredictConfig]) -> None:
         for items, group in rows:
             outputs, embedding = _in_batches(predict, group.pixels, config.batch_size)
             tables[name].append(to_table(items, outputs))
-            tables["embeddings"].append(_lists(items, embedding, "embeddings"))
+            tables["embeddings"].append(
+                _lists(items, embedding)
+                .rename_columns(["item", "embedding"])
+                .cast(TABLES["embeddings"])
+            )
             done += len(group)
             run.control.progress(f"{done:,} of {len(shards):,} pictures")
         for table, found in tables.items():
@@ -109,10 +113,13 @@ def classes_table(items: pa.Array, logits: Float32) -> pa.Table:
 
 def factors_table(items: pa.Array, factors: Float32) -> pa.Table:
     """Items and factors (n, rank) as rows of PREDICTED_FACTORS."""
-    return _lists(items, factors, "predicted_factors")
+    lists = _lists(items, factors)
+    names = pa.array([CNN.name] * len(items), pa.string())
+    return lists.add_column(0, "model", names).cast(TABLES["predicted_factors"])
 
 
-def _lists(items: pa.Array, matrix: Float32, name: str) -> pa.Table:
+def _lists(items: pa.Array, matrix: Float32) -> pa.Table:
+    """Columns item and factors, a row of the matrix each."""
     offsets = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
     lists = pa.ListArray.from_arrays(offsets, np.ascontiguousarray(matrix, np.float32).ravel())
-    return pa.table([items, lists], schema=TABLES[name])
+    return pa.table({"item": items, "factors": lists})

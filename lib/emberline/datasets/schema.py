@@ -79,7 +79,8 @@ SHARDS = pa.schema(
         _PIXELS,
     ]
 )
-PREDICTED_FACTORS = pa.schema([ITEM, _FACTORS])
+_MODEL = pa.field("model", pa.string(), nullable=False)
+PREDICTED_FACTORS = pa.schema([_MODEL, ITEM, _FACTORS])
 TOP_CLASSES = 5  # of a picture are listed, where there are as many
 _CLASS_COLUMNS = [
     ITEM,
@@ -98,7 +99,7 @@ RECOMMENDATIONS = pa.schema(
         ITEM,
         pa.field("score", pa.float32(), nullable=False),
         # als, cnn, item-neighbors, user-neighbors or popular
-        pa.field("model", pa.string(), nullable=False),
+        _MODEL,
     ]
 )
 RECOMMENDABLE_ITEMS = pa.schema([ITEM])
@@ -132,6 +133,7 @@ TABLES: dict[str, pa.Schema] = {
     "shards_test": SHARDS,
     "shards_all": SHARDS,
     "predicted_factors": PREDICTED_FACTORS,
+    "baseline_factors": PREDICTED_FACTORS,
     "predicted_classes": PREDICTED_CLASSES,
     "embeddings": EMBEDDINGS,
     "forest_classes": FOREST_CLASSES,

@@ -140,6 +140,26 @@ class AlsConfig(Section):
         "goes on.",
     )
 
+    def for_lists(self, has_ratings: bool) -> Self:
+        """As the fit that makes lists has it: with the confidence that suits the values, where none
+        is said.
+        """
+        if self.confidence == "auto" and has_ratings:
+            return self.model_copy(update={"confidence": "exp"})
+        return self
+
+    def for_ratings(self) -> Self:
+        """As the fit that predicts ratings has it, by what [als.ratings] says."""
+        nonnegative = self.nonnegative and not self.ratings.biases
+        return self.model_copy(
+            update={
+                "rank": self.ratings.rank,
+                "reg_param": self.ratings.reg_param,
+                "unobserved_weight": None,
+                "nonnegative": nonnegative,
+            }
+        )
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.patience and not self.validation_users:

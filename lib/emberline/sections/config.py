@@ -115,31 +115,6 @@ class Config(Section):
         return self.has_ratings and self.evaluate is not None and self.recommend is not None
 
     @property
-    def als_for_lists(self) -> AlsConfig:
-        """[als] as the fit that makes lists has it: with the confidence that suits the values,
-        where none is said.
-        """
-        als = self.als or AlsConfig()
-        return (
-            als.model_copy(update={"confidence": "exp"})
-            if als.confidence == "auto" and self.has_ratings
-            else als
-        )
-
-    @property
-    def als_for_ratings(self) -> AlsConfig:
-        """[als] as the fit that predicts ratings has it, by what [als.ratings] says."""
-        als = self.als or AlsConfig()
-        own = {
-            "rank": als.ratings.rank,
-            "reg_param": als.ratings.reg_param,
-            "unobserved_weight": None,
-        }
-        return als.model_copy(
-            update=own | {"nonnegative": als.nonnegative and not als.ratings.biases}
-        )
-
-    @property
     def predicts_factors(self) -> bool:
         """Whether the pipeline predicts ALS factors from pictures."""
         return (
@@ -162,11 +137,12 @@ class Config(Section):
 
     @property
     def measures_cold_items(self) -> bool:
-        """Whether factors predicted from pictures can be measured on items that were withheld
-        whole.
+        """Whether items that were withheld whole can be ranked by factors: predicted ones, or at
+        least those of baselines.
         """
         return (
-            self.predicts_factors
+            self.evaluate is not None
+            and self.makes_lists_by_als
             and self.ratings is not None
             and self.ratings.holdout.cold_items > 0
         )

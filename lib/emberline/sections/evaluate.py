@@ -46,15 +46,29 @@ def _reads(config: "Config") -> Names:
         predicting = (*factors, *cosine_tables(config)) if config.predicts_ratings else ()
         names += ("ratings", "holdout", *list_tables(config), *predicting)
     if config.measures_cold_items:
-        names += ("ratings", "holdout", *ALS.lists, *CNN.new_items, "shards_all")
+        predicted = CNN.new_items if config.predicts_factors else ()
+        names += ("holdout", ALS.lists[0], *predicted, *_BASELINES)
     if config.predicts_classes:
-        names += (
-            "shards_all",
-            *CNN.classes,
-            *(FOREST.classes if config.forest else ()),
-        )
+        names += ("shards_all", *CNN.classes, *(FOREST.classes if config.forest else ()))
     return tuple(dict.fromkeys(names))
 
+
+_BASELINES = ("baseline_factors",)
+
+
+def _baselines_read(config: "Config") -> Names:
+    pictures = ("shards_all",) if config.predicts_factors else ()
+    return ("ratings", "holdout", *ALS.lists, *pictures)
+
+
+BASELINES_STAGE = Stage(
+    "train-baselines",
+    "evaluate",
+    "spark",
+    "emberline.spark.baselines.stage:run",
+    reads=_baselines_read,
+    writes=lambda config: _BASELINES if config.measures_cold_items else (),
+)
 
 STAGE = Stage(
     "evaluate",

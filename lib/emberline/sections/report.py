@@ -29,6 +29,7 @@ _UNREAD = {
     "embeddings",
     *SHARDS,
     "recommendable_items",
+    "baseline_factors",
     "popular_items",
     "shop",
 }
@@ -40,12 +41,7 @@ def stage_after(others: tuple[Stage, ...]) -> Stage:
     """
 
     def reads(config: "Config") -> Names:
-        written = (
-            name
-            for stage in others
-            if stage.settings(config) is not None
-            for name in stage.writes(config)
-        )
+        written = (name for stage in others if stage.is_in(config) for name in stage.writes(config))
         return tuple(name for name in written if name not in _UNREAD)
 
     return Stage(

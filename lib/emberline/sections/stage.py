@@ -40,6 +40,10 @@ class Stage:
         """
         return self.target == self.on_spark
 
+    def is_in(self, config: "Config") -> bool:
+        """Whether it is part of the pipeline: its section is there, and it has something to write."""
+        return self.settings(config) is not None and bool(self.writes(config))
+
     def settings(self, config: "Config") -> Any:
         """The stage's own section of the config."""
         return getattr(config, self.section)

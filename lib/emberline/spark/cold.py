@@ -1,104 +1,90 @@
-"""How well items that nobody has rated are ranked: by factors that their pictures predict, beside
-simpler ways to such factors.
+"""How well items that nobody has rated are ranked, by the factors that models predict for them.
 
-Only the withheld items compete with each other, and only those with a picture. A user's score for
-one is the product of their factors. Each model is a table of the items' factors; all else is the
-same for all of them:
-
-    cnn                   what the network predicts
-    neighbors-pixels      the mean factors of the ten items in training whose pictures are most alike, averaged over squares
-    neighbors-histogram   the same, alike by their colours
-    linear-pixels         a ridge regression on the averaged pixels, its strength chosen on the validation items
-    linear-histogram      the same, on the square roots of the colours' shares
-    kernel-histogram      the same, on how like these are to those of some items in training (see cf/kernels)
-    mean-factors          the mean of the items in training: the same for all
-    random                nothing: all scores are equal
-    oracle                the factors that the withheld ratings themselves give, the users' being as they are
+Only the withheld items compete with each other: those with a picture, where factors are predicted
+from these. A user's score for one is the product of their factors; where a model has none for an
+item, they are zeros. All else is the same for all models, for the baselines beside them, and for
+`random`, which has no factors at all.
 """
 
-from collections.abc import Iterator
-from functools import partial, reduce
+from collections.abc import Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from emberline.cf import packing, regression, scoring
-from emberline.cf.blocks import BLOCK_FIELDS, matrix_of
-from emberline.cf.kernels import Landmarks
+from emberline.cf import packing, scoring
+from emberline.cf.blocks import BLOCK_FIELDS
 from emberline.cf.metrics import protocol
 from emberline.cf.ranks import PLACES, RIGHT, WANTED, count_places
-from emberline.cf.regression import Inputs
-from emberline.cf.ridge import Moments, choose
 from emberline.errors import EmptyDatasetError
-from emberline.images import tasks as image_tasks
+from emberline.models import ALS, MODELS, RANDOM
 from emberline.runs.stage_run import StageRun
 from emberline.sections.evaluate import EvaluateConfig
 from emberline.spark import frames, protocols
-from emberline.spark.als.fold_in import fold_in_items
 from emberline.spark.frames import spark_schema
 from emberline.spark.hashes import hash_of
-from emberline.spark.scan import Scan
-from emberline.spark.topk import (
-    COLUMNS_PER_BLOCK,
-    ROWS_PER_BLOCK,
-    block_of,
-    dense_pieces,
-    top_products,
-)
+from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, block_of
 
-_NEIGHBORS = 10
 _SHARE = "share"  # of a user that one of their relevant items stands for
-_STRENGTHS = tuple(10.0 ** (half / 2) for half in range(-6, 7))
-_LANDMARKS = 250
-# an item of so many counts half as much as one of very many: its factors are not sure
-_FEW_RATINGS = 20
-_REGRESSIONS = {  # the column of features, and whether they pass the kernel
-    "linear-pixels": ("pixels", False),
-    "linear-histogram": ("colours", False),
-    "kernel-histogram": ("colours", True),
-}
 Row = dict[str, Any]
+Tables = Mapping[str, DataFrame]
 
 
-def report(
-    run: StageRun[Any], spark: SparkSession, tables: dict[str, DataFrame], relevant: DataFrame
-) -> Row:
-    """The protocol, and a row per model and metric; relevant: user, item of withheld ratings
-    of cold items.
+def report(run: StageRun[Any], tables: Tables, relevant: DataFrame) -> Row:
+    """The protocol, and a row per model and metric; relevant: user, item of withheld ratings of
+    cold items.
     """
     config: EvaluateConfig = run.settings
-    examples = tables["shards_all"].select("item", "split", "pixels")
-    candidates = examples.where("split = 'test'").select("item").persist()
+    users, candidates = tables[ALS.lists[0]], candidates_of(tables).persist()
     counted = relevant.join(candidates, "item", "left_semi").join(
-        tables["user_factors"].select("user"), "user", "left_semi"
+        users.select("user"), "user", "left_semi"
     )
     counted = frames.checkpoint(counted.select("user", "item"), run, "relevant")
     num_candidates = candidates.count()
     if counted.isEmpty():
         raise EmptyDatasetError(
-            f"none of the {num_candidates} cold items with a picture has a relevant rating; raise"
+            f"none of the {num_candidates} {_kind(tables)} has a relevant rating; raise"
             " ratings.holdout.cold_items"
         )
-    factors = frames.checkpoint(_models(run, spark, tables, examples, candidates), run, "models")
-    ranks = frames.checkpoint(
-        ranks_of(counted, tables["user_factors"], factors, config.seed), run, "ranks"
-    )
-    rows = metric_rows(ranks, num_candidates, config.cold_k)
+    rank = run.inputs[ALS.lists[0]].manifest.rank or 0
+    factors = frames.checkpoint(answers(tables, candidates, rank), run, "models")
+    ranks = frames.checkpoint(ranks_of(counted, users, factors, config.seed), run, "ranks")
     return {
-        "protocol": _protocol(run, num_candidates),
+        "protocol": _protocol(run, tables, num_candidates),
         **protocols.data_of_ratings(run),
-        "metrics": list(rows),
+        "metrics": list(metric_rows(ranks, num_candidates, config.cold_k)),
     }
 
 
-def _protocol(run: StageRun[Any], num_candidates: int) -> Row:
+def candidates_of(tables: Tables) -> DataFrame:
+    """Column item: those withheld whole that compete, which some model has an answer for, if there
+    is any model.
+    """
+    cold = tables["holdout"].where("cold").select("item").distinct()
+    for name in _predicted(tables):
+        cold = cold.join(tables[name].select("item").distinct(), "item", "left_semi")
+    return cold
+
+
+def _predicted(tables: Tables) -> list[str]:
+    """The tables of models, and not of baselines, that answer for new items."""
+    names = (name for model in MODELS.values() if model.role == "model" for name in model.new_items)
+    return [name for name in dict.fromkeys(names) if name in tables]
+
+
+def _kind(tables: Tables) -> str:
+    return "cold items with a picture" if _predicted(tables) else "cold items"
+
+
+def _protocol(run: StageRun[Any], tables: Tables, num_candidates: int) -> Row:
     config: EvaluateConfig = run.settings
+    pictured = " that have a picture" if _predicted(tables) else ""
     facts = protocols.of_ratings(run) | {
         "users": "those with factors and a relevant rating of a candidate",
-        "candidates": "the items withheld whole that have a picture",
+        "candidates": f"the items withheld whole{pictured}",
         "relevant": (
             "every withheld rating"
             if config.relevant_from is None
@@ -108,140 +94,21 @@ def _protocol(run: StageRun[Any], num_candidates: int) -> Row:
     return protocol(f"{num_candidates} cold items among each other", facts)
 
 
-# --------------------------------------------------------------------------------------------------
-# models
-
-
-def _models(
-    run: StageRun[Any],
-    spark: SparkSession,
-    tables: dict[str, DataFrame],
-    examples: DataFrame,
-    candidates: DataFrame,
-) -> DataFrame:
-    """Columns model, item and factors: of every candidate, by every model; zeros where a
-    model has no answer.
+def answers(tables: Tables, candidates: DataFrame, rank: int) -> DataFrame:
+    """Columns model, item and factors: of every candidate, by every model of the tables and by
+    RANDOM; zeros where a model has no answer.
     """
-    info, rank = (
-        run.inputs["shards_all"].manifest.info,
-        run.inputs["item_factors"].manifest.rank or 0,
+    names = dict.fromkeys(name for model in MODELS.values() for name in model.new_items)
+    found = reduce(
+        DataFrame.unionByName,
+        [tables[name].select("model", "item", "factors") for name in names if name in tables],
     )
-    shape = (info["height"], info["width"], info["channels"])
-    features = examples.where("split <> 'none'").mapInArrow(
-        partial(image_tasks.plain_features, shape=shape), spark_schema(image_tasks.FEATURES)
-    )
-    features = frames.checkpoint(features, run, "features")
-    warm = (
-        tables["item_factors"]
-        .join(features.where("split <> 'test'").select("item"), "item", "left_semi")
-        .persist()
-    )
+    models = sorted(row["model"] for row in found.select("model").distinct().collect())
+    wanted = candidates.withColumn("model", F.explode(F.array(*map(F.lit, [*models, RANDOM.name]))))
     zeros = F.array(*[F.lit(0.0).cast("float")] * rank)
-    regressed = frames.checkpoint(_regressed(features, warm, tables["ratings"]), run, "regressed")
-    answers = {
-        "cnn": tables["predicted_factors"],
-        "neighbors-pixels": neighbor_means(features, "pixel_direction", warm),
-        "neighbors-histogram": neighbor_means(features, "colour_direction", warm),
-        **{name: regressed.where(F.col("model") == name) for name in _REGRESSIONS},
-        "mean-factors": candidates.crossJoin(_mean(warm, rank)),
-        "random": candidates.withColumn("factors", zeros),
-        "oracle": oracle(run, tables),
-    }
-    whole = [
-        candidates.join(frame.select("item", "factors"), "item", "left").select(
-            F.lit(name).alias("model"), "item", "factors"
-        )
-        for name, frame in answers.items()
-    ]
-    return reduce(DataFrame.unionByName, whole).withColumn("factors", F.coalesce("factors", zeros))
-
-
-def _mean(factors: DataFrame, rank: int) -> DataFrame:
-    means = [F.avg(F.get("factors", i)).cast("float") for i in range(rank)]
-    return factors.agg(F.array(*means).alias("factors"))
-
-
-def neighbor_means(features: DataFrame, column: str, warm: DataFrame) -> DataFrame:
-    """Columns item and factors: of each test item, the mean factors of the nearest items in
-    training by cosine.
-    """
-    unit = features.select("item", "split", F.col(column).alias("factors"))
-    cold = dense_pieces(Scan(unit.where("split = 'test'")), "item", ROWS_PER_BLOCK)
-    known = dense_pieces(Scan(unit.where("split <> 'test'")), "item", COLUMNS_PER_BLOCK)
-    nearest = top_products(cold, known, _NEIGHBORS).withColumnsRenamed(
-        {"row": "cold", "column": "item"}
+    return wanted.join(found, ["model", "item"], "left").select(
+        "model", "item", F.coalesce("factors", zeros).alias("factors")
     )
-    places = nearest.join(warm, "item").select(
-        "cold", F.posexplode("factors").alias("place", "value")
-    )
-    means = places.groupBy("cold", "place").agg(F.avg("value").alias("value"))
-    ordered = F.array_sort(F.collect_list(F.struct("place", "value")))
-    factors = F.transform(ordered, lambda pair: pair["value"].cast("float"))
-    return means.groupBy("cold").agg(factors.alias("factors")).withColumnRenamed("cold", "item")
-
-
-def _regressed(features: DataFrame, warm: DataFrame, ratings: DataFrame) -> DataFrame:
-    """Columns model, item and factors of the test items, by _REGRESSIONS, in which items of
-    many ratings weigh more.
-    """
-    counted = warm.join(ratings.groupBy("item").count(), "item", "left")
-    count = F.coalesce("count", F.lit(1))  # of an item whose factors an earlier run has learnt
-    weighted = counted.select(
-        "item", "factors", (count / (count + F.lit(_FEW_RATINGS))).alias("weight")
-    )
-    landmarks = _landmarks(features.join(warm.select("item"), "item", "left_semi"))
-    inputs = {
-        name: Inputs(column, landmarks if is_kernel else None)
-        for name, (column, is_kernel) in _REGRESSIONS.items()
-    }
-    return regressions(features, weighted, inputs)
-
-
-def _landmarks(features: DataFrame) -> Landmarks:
-    """The colours of some items in training, chosen by hash."""
-    drawn = features.where("split = 'train'").orderBy(
-        F.xxhash64(F.lit("landmarks"), "item"), "item"
-    )
-    colours = drawn.select("colours").limit(_LANDMARKS).toArrow()["colours"].combine_chunks()
-    return Landmarks.of(matrix_of(colours, len(colours)))
-
-
-def regressions(features: DataFrame, warm: DataFrame, inputs: dict[str, Inputs]) -> DataFrame:
-    """Columns model, item and factors of the test items, by ridge regression on each of the
-    inputs.
-
-    warm: item, factors and weight of the others.
-    """
-    known = features.where("split <> 'test'").join(warm, "item")
-    sums = known.mapInArrow(
-        partial(regression.sum_moments, inputs=inputs), spark_schema(regression.MOMENTS)
-    )
-    moments: dict[tuple[str, str], Moments] = {}
-    for row in sums.toLocalIterator():
-        key, found = (row["model"], row["split"]), _moments(row)
-        moments[key] = moments[key].merge(found) if key in moments else found
-    known_to = {
-        name: (moments[name, "train"], moments.get((name, "val"), moments[name, "train"]))
-        for name in inputs
-    }
-    weights = {name: choose(train, val, _STRENGTHS) for name, (train, val) in known_to.items()}
-    task = partial(regression.apply_weights, inputs=inputs, weights=weights)
-    return features.where("split = 'test'").mapInArrow(task, spark_schema(regression.PREDICTED))
-
-
-def _moments(row: Any) -> Moments:
-    yy = np.frombuffer(row["yy"])
-    xy = np.frombuffer(row["xy"]).reshape(-1, len(yy))
-    return Moments(row["count"], np.frombuffer(row["xx"]).reshape(len(xy), len(xy)), xy, yy)
-
-
-def oracle(run: StageRun[Any], tables: dict[str, DataFrame]) -> DataFrame:
-    """Columns item and factors of the cold items, solved from their withheld ratings as
-    train-als would have.
-    """
-    users, known = tables["user_factors"], run.inputs["user_factors"].manifest.info
-    ratings = tables["holdout"].where("cold").join(users.select("user"), "user", "left_semi")
-    return fold_in_items(Scan(ratings), users, run.config.als_for_lists, known, run.outputs.scratch)
 
 
 # --------------------------------------------------------------------------------------------------

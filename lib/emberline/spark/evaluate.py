@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from emberline.cf.metrics import SUMS, Sums, measured, protocol, ranking_names, ranking_sums
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
-from emberline.models import MOST_POPULAR, RANDOM
+from emberline.models import MODELS, MOST_POPULAR, RANDOM
 from emberline.runs.stage_run import StageRun
 from emberline.sections.evaluate import EvaluateConfig
 from emberline.spark import classes, cold, frames, protocols, rating_errors
@@ -38,13 +38,12 @@ def run(run: StageRun[EvaluateConfig], spark: SparkSession) -> None:
     config = run.settings
     tables = {name: frames.read(spark, dataset) for name, dataset in run.inputs.items()}
     reports: dict[str, Row] = {}
-    if run.config.recommend:
+    if "recommendations" in tables:
         reports["holdout"] = _holdout_report(run, tables)
-    if run.config.measures_cold_items:
-        reports["cold items"] = cold.report(
-            run, spark, tables, _relevant(tables["holdout"].where("cold"), config)
-        )
-    if run.config.predicts_classes:
+    if "baseline_factors" in tables:
+        relevant = _relevant(tables["holdout"].where("cold"), config)
+        reports["cold items"] = cold.report(run, tables, relevant)
+    if any(name in tables for model in MODELS.values() for name in model.classes):
         reports["classes"] = classes.report(run, tables)
     content: Row = {"reports": reports}
     text = json.dumps(content, indent=1).encode()
@@ -85,9 +84,10 @@ def _protocol(run: StageRun[EvaluateConfig]) -> Row:
             else f"held-out value >= {config.relevant_from:g}"
         ),
     }
-    if run.config.recommends_unrated_items:
+    made_from = run.inputs.produced_by("recommendations").inputs
+    if any(name in made_from for model in MODELS.values() for name in model.new_items):
         facts["candidates"] += ", and items without ratings by their predicted factors"
-    if run.config.recommend and run.config.recommend.limits_items:
+    if "recommendable_items" in run.inputs:
         facts["items"] = (
             "only those that recommend.candidates and recommend.exclude leave are candidates, or"
             " relevant"
@@ -149,20 +149,24 @@ def _contestants(
     items drawn at random.
     """
     config = run.settings
-    assert run.config.recommend is not None
     seen = Scan(ratings.join(users, "user", "left_semi").select("user", "item").persist())
     left, top_k = constant_pieces(users), max(config.k)
     shuffled = counts.withColumn(
         "popularity", (F.col("popularity") + _uniform(config.seed)).cast("float")
     )
     lists = {
-        run.config.recommend.model: published.join(users, "user", "left_semi"),
+        _lists_by(run): published.join(users, "user", "left_semi"),
         MOST_POPULAR.name: top_unseen(left, popularity_pieces(shuffled), seen, top_k),
         RANDOM.name: top_unseen(
             left, popularity_pieces(counts), seen, top_k, random_seed=config.seed
         ),
     }
     return {name: frame.select("user", "item", "rank") for name, frame in lists.items()}
+
+
+def _lists_by(run: StageRun[EvaluateConfig]) -> str:
+    """The model that the lists are by, but for what it has no answer to."""
+    return str(run.inputs.produced_by("recommendations").config["model"])
 
 
 def _uniform(seed: int) -> Column:

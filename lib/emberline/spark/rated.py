@@ -39,7 +39,7 @@ class Rated:
 
     def by_neighbors(self, pairs: DataFrame, table: str, side: Side) -> DataFrame:
         """Columns user, item and predicted, by the settings that the table of neighbours has."""
-        produced_by = self._run.inputs[table].manifest.produced_by
+        produced_by = self._run.inputs.produced_by(table)
         config = CosineConfig.model_validate(produced_by.config)
         damping = config.ratings.damping
         found = deviations(pairs, self.residuals(damping), side, config)

@@ -15,6 +15,7 @@ from emberline.cf.als.packing import SIDES
 from emberline.cf.als.validation import Withheld
 from emberline.datasets.storage import Location
 from emberline.logs import event
+from emberline.models import ALS
 from emberline.sections.als import AlsConfig
 from emberline.spark.als import packing as rating_blocks
 from emberline.spark.als import plan as als_plan
@@ -78,7 +79,7 @@ def fit(
     published factors to begin from. Raises EmptyDatasetError without ratings, DataError for values
     that are not finite and for repeated pairs.
     """
-    checkpoint = Checkpoint(work / "als", config.exchange)
+    checkpoint = Checkpoint(work / ALS.name, config.exchange)
     cut = prepare(
         ratings, config, objective_of(config, implicit).width(config.rank), [checkpoint], scratch
     )

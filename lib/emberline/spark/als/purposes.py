@@ -1,11 +1,12 @@
 """What the fits of train-als are for: lists, predicted ratings, or both."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emberline.cf.als.objective import Objective
 from emberline.cf.als.packing import SIDES
+from emberline.models import ALS
 from emberline.sections.als import AlsConfig
-from emberline.sections.config import Config
 
 
 @dataclass(frozen=True)
@@ -24,17 +25,17 @@ class Purpose:
         return objective_of(self.config, self.implicit)
 
 
-def purposes(config: Config) -> list[Purpose]:
-    """The fits of a pipeline: for lists, for predicted ratings, or for both."""
-    lists = Purpose(True, config.als_for_lists, {side: f"{side}_factors" for side in SIDES}, "als")
-    ratings = Purpose(
-        False,
-        config.als_for_ratings,
-        {side: f"{side}_rating_factors" for side in SIDES},
-        "als-ratings",
+def purposes(config: AlsConfig, has_ratings: bool, outputs: Sequence[str]) -> list[Purpose]:
+    """The fits whose factors are among the outputs: for lists, for predicted ratings, or for both;
+    `has_ratings` says that values are ratings, and not counts.
+    """
+    lists = {side: f"{side}_factors" for side in SIDES}
+    ratings = {side: f"{side}_rating_factors" for side in SIDES}
+    both = (
+        Purpose(True, config.for_lists(has_ratings), lists, ALS.name),
+        Purpose(False, config.for_ratings(), ratings, f"{ALS.name}-ratings"),
     )
-    wanted = {"lists": config.makes_lists_by_als, "ratings": config.predicts_ratings_by_als}
-    return [purpose for name, purpose in (("lists", lists), ("ratings", ratings)) if wanted[name]]
+    return [purpose for purpose in both if set(purpose.tables.values()) <= {*outputs}]
 
 
 def objective_of(config: AlsConfig, implicit: bool) -> Objective:

@@ -12,6 +12,7 @@ feedback, on the same blocks.
 
 from pyspark.sql import SparkSession
 
+from emberline.datasets.cleaned import has_ratings
 from emberline.runs.stage_run import StageRun
 from emberline.sections.als import AlsConfig
 from emberline.spark import frames
@@ -24,7 +25,8 @@ from emberline.spark.scan import Scan
 
 def run(run: StageRun[AlsConfig], spark: SparkSession) -> None:
     """Fit and write both sides' factors, of each purpose."""
-    wanted = purposes(run.config)
+    is_of_ratings = has_ratings(run.inputs["ratings"])
+    wanted = purposes(run.settings, is_of_ratings, run.stage.writes(run.config))
     width = max(purpose.objective.width(purpose.config.rank) for purpose in wanted)
     checkpoints = {
         purpose.work: Checkpoint(run.outputs.work / purpose.work, run.settings.exchange)

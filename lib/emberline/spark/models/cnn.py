@@ -2,6 +2,8 @@
 own.
 """
 
+from pyspark.sql import functions as F
+
 from emberline.models import ALS, CNN
 from emberline.spark.candidates import within
 from emberline.spark.models.offers import Known, Pieces
@@ -13,7 +15,8 @@ def pieces(known: Known) -> Pieces:
     """Users' factors, and the predicted ones of items without ratings."""
     users, items = ALS.lists
     (predicted,) = CNN.new_items
-    unrated = known.tables[predicted].frame.join(known.tables[items].frame, "item", "left_anti")
+    own = known.tables[predicted].frame.where(F.col("model") == CNN.name)
+    unrated = own.join(known.tables[items].frame, "item", "left_anti")
     return (
         user_pieces(known.tables[users]),
         item_pieces(within(Scan(unrated), known.items)),

@@ -1,0 +1,25 @@
+"""Factors of new items that their withheld ratings themselves give: no model ranks better."""
+
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from emberline.datasets.cleaned import has_ratings
+from emberline.models import ALS
+from emberline.runs.stage_run import StageRun
+from emberline.sections.als import AlsConfig
+from emberline.spark.als.fold_in import fold_in_items
+from emberline.spark.scan import Scan
+
+
+def oracle(run: StageRun[Any], users: DataFrame, holdout: DataFrame) -> DataFrame:
+    """Columns item and factors of the cold items of `holdout`, solved from their ratings as
+    train-als had, by the settings that the users' factors were fitted with.
+    """
+    fitted = run.inputs[ALS.lists[0]].manifest
+    # of a fit that only folded users in, the manifest leaves out what it began from
+    settings = AlsConfig.model_validate(fitted.produced_by.config | {"iterations": 1})
+    config = settings.for_lists(has_ratings(run.inputs["ratings"]))
+    ratings = holdout.where(F.col("cold")).join(users.select("user"), "user", "left_semi")
+    return fold_in_items(Scan(ratings), users, config, fitted.info, run.outputs.scratch)
