@@ -42,6 +42,7 @@ def fit(spark: SparkSession, root: Path, publish: Callable[..., None]) -> Fit:
             "prepare-ratings",
             "ratings",
             [{"user": user, "item": item, "value": value} for user, item, value in rated],
+            config={"value": raw.get("value", "rating")} if raw else None,
         )
         config = Config.model_validate(
             {"als": {"blocks": 2} | als} | ({"ratings": raw} if raw else {}) | (sections or {})

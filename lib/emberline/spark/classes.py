@@ -45,14 +45,7 @@ def report(run: StageRun[Any], tables: dict[str, DataFrame]) -> Row:
         raise EmptyDatasetError(
             "no picture with a label is for testing; set shards.test, such as 0.2"
         )
-    guess = (
-        truth.where("split = 'train'")
-        .groupBy("label")
-        .count()
-        .orderBy(F.desc("count"), "label")
-        .first()
-    )
-    counts[MOST_FREQUENT.name] = _always(guess[0] if guess else 0, next(iter(counts.values()))[0])
+    counts[MOST_FREQUENT.name] = _always(_most_frequent(truth), next(iter(counts.values()))[0])
     metrics = [
         row for model, (confusion, top) in counts.items() for row in _metrics(model, confusion, top)
     ]
@@ -68,6 +61,13 @@ def report(run: StageRun[Any], tables: dict[str, DataFrame]) -> Row:
         "per_class": by_class,
         "confusion": confusions,
     }
+
+
+def _most_frequent(truth: DataFrame) -> int:
+    """The class of most pictures in training; of equally many the first."""
+    counts = truth.where("split = 'train'").groupBy("label").count()
+    first = counts.orderBy(F.desc("count"), "label").first()
+    return first[0] if first else 0
 
 
 def _protocol(run: StageRun[Any], names: list[str]) -> Row:

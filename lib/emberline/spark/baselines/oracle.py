@@ -22,4 +22,6 @@ def oracle(run: StageRun[Any], users: DataFrame, holdout: DataFrame) -> DataFram
     settings = AlsConfig.model_validate(fitted.produced_by.config | {"iterations": 1})
     config = settings.for_lists(has_ratings(run.inputs["ratings"]))
     ratings = holdout.where(F.col("cold")).join(users.select("user"), "user", "left_semi")
+    if ratings.isEmpty():  # of newcomers alone, who have no factors
+        return users.limit(0).withColumnRenamed("user", "item")
     return fold_in_items(Scan(ratings), users, config, fitted.info, run.outputs.scratch)
