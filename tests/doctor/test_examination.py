@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,8 @@ def test_a_pipeline_that_is_wrong_is_a_line(
     pipeline: Path, text: str, arguments: dict[str, object], said: str
 ) -> None:
     pipeline.write_text(text, encoding="utf-8")
-    _, (line,) = read_target(pipeline, **({"root": None, "overrides": (), "day": None} | arguments))  # type: ignore[arg-type]
+    given: dict[str, Any] = {"root": None, "overrides": (), "day": None} | arguments
+    _, (line,) = read_target(pipeline, **given)
     assert line.state == "error"
     assert said in line.found
 

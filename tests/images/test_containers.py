@@ -53,8 +53,10 @@ def pickled(**changes: Any) -> bytes:
 PYTHON_2 = (
     b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of"
     b" 5q\x03U\x06labelsq\x04]q\x05(K\x06K\x09K\x00K\x03e"
-    b"U\x04dataq\x06cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08K\x00\x85U\x01b\x87Rq\x09"
-    b"(K\x01M\x04\x00M\x00\x0c\x86cnumpy\ndtype\nq\x0aU\x02u1K\x00K\x01\x87Rq\x0b(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
+    b"U\x04dataq\x06cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\n"
+    b"q\x08K\x00\x85U\x01b\x87Rq\x09"
+    b"(K\x01M\x04\x00M\x00\x0c\x86cnumpy\ndtype\nq\x0aU\x02u1K\x00K\x01\x87Rq\x0b"
+    b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
     b"K\x00tb\x89T"
     + struct.pack("<I", 4 * 3072)
     + PLANES.tobytes()

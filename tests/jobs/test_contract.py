@@ -91,7 +91,8 @@ def job(stage: Stage, pipeline: Path, root: Path, *more: str) -> Ended:
         child = os.fork()
         if child == 0:
             os.dup2(errors.fileno(), 2)
-            sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115  # for this process, which ends below
+            # for this process, which ends below
+            sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
             sys.argv = [str(script), "--config", str(pipeline), "--root", str(root), *more]
             os._exit(_exit_code_of(script))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -44,7 +44,8 @@ def save(folder: Location, step: int, checkpoint: Checkpoint, keep: int) -> None
     named |= {f"best_{i}": value for i, value in enumerate(checkpoint.best)}
     content = io.BytesIO()
     counts = np.array([len(checkpoint.variables), len(checkpoint.best)])
-    np.savez(content, state=np.array(json.dumps(checkpoint.state)), counts=counts, **named)  # type: ignore[arg-type]
+    state = np.array(json.dumps(checkpoint.state))
+    np.savez(content, state=state, counts=counts, **named)  # type: ignore[arg-type]
     storage.replace_file(_file(folder, step), content.getvalue())
     for path in _files(folder)[:-keep]:
         path.unlink()

@@ -43,8 +43,8 @@ def _of_workers(gpus: list[Any], replicas: int) -> Strategy:
     """MultiWorkerMirroredStrategy takes all GPUs that it sees, or one CPU device."""
     if not gpus and replicas > 1:
         raise ConfigError(
-            f"{replicas} replicas a worker need GPUs, and this machine has none; ask for more workers"
-            " of one replica"
+            f"{replicas} replicas a worker need GPUs, and this machine has none; ask for more"
+            " workers of one replica"
         )
     tf.config.set_visible_devices(gpus[:replicas], "GPU")
     return tf.distribute.MultiWorkerMirroredStrategy()
@@ -77,6 +77,6 @@ def _split_cpu(parts: int) -> None:
     except RuntimeError:
         if len(tf.config.list_logical_devices("CPU")) < parts:
             raise ConfigError(
-                f"{parts} replicas were asked for, but TensorFlow runs already with fewer CPU devices"
-                " in this process"
+                f"{parts} replicas were asked for, but TensorFlow runs already with fewer CPU"
+                " devices in this process"
             ) from None

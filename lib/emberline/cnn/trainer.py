@@ -82,7 +82,8 @@ def make_optimizer(config: CnnConfig, steps_per_epoch: int) -> keras.optimizers.
     )
 
 
-class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras has no types
+# Keras has no types
+class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """`rate` times the schedule's factor, which rises from 0 over the warm-up and ends at 0
     (cosine) or at 1/100 (step).
     """

@@ -1,5 +1,5 @@
-"""What it means that a disk refuses to be written, or a file to be read: in one line, where, what is
-left there, and what to do.
+"""What it means that a disk refuses to be written, or a file to be read: in one line, where, what
+is left there, and what to do.
 """
 
 import errno

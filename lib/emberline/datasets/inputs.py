@@ -168,7 +168,8 @@ class Digests:
 
     def _sha256(self, file: RawFile) -> str | None:
         digest = hashlib.sha256()
-        with open(file.uri, "rb", buffering=0) as opened:  # noqa: PTH123  pathlib takes as long as reading a picture
+        # pathlib takes as long as reading a picture
+        with open(file.uri, "rb", buffering=0) as opened:  # noqa: PTH123
             status = os.fstat(opened.fileno())
             while not self._given_up.is_set():
                 chunk = opened.read(_CHUNK)

@@ -80,8 +80,8 @@ class Plan:
         """
         if self.streams % replicas:
             raise ConfigError(
-                f"{replicas} replicas cannot share {self.streams} streams equally; change one of the"
-                " numbers"
+                f"{replicas} replicas cannot share {self.streams} streams equally; change one of"
+                " the numbers"
             )
         return range(replica, self.streams, replicas)
 

@@ -65,7 +65,8 @@ def check_start(probes: Probes, environment: Mapping[str, str]) -> Check:
         return error(
             "Spark starts", "pyspark is not installed", "make setup, or pip install pyspark"
         )
-    answer = probes.ask([os.path.join(home, "bin", "spark-submit"), "--version"], environment)  # noqa: PTH118
+    submit = os.path.join(home, "bin", "spark-submit")  # noqa: PTH118
+    answer = probes.ask([submit, "--version"], environment)
     if answer.failure:
         return error(
             "Spark starts",

@@ -30,7 +30,8 @@ _ZIP_SMALL = 16 << 20  # bytes that may come of any file
 # What the pickles of Python 2, and of Python 3 for Python 2, consist of. Left out are shortcuts
 # round `find_class` (registered extensions, persistent ids) and all that this data does not need.
 _OPCODES = re.compile(
-    "PROTO|STOP|MARK|(LONG_)?BIN(PUT|GET)|GLOBAL|REDUCE|BUILD|NONE|NEWTRUE|NEWFALSE|BININT[12]?|(SHORT_)?BINSTRING|BINUNICODE"
+    "PROTO|STOP|MARK|(LONG_)?BIN(PUT|GET)|GLOBAL|REDUCE|BUILD|NONE|NEWTRUE|NEWFALSE"
+    "|BININT[12]?|(SHORT_)?BINSTRING|BINUNICODE"
     "|(EMPTY_)?TUPLE|TUPLE[123]|EMPTY_LIST|APPENDS?|EMPTY_DICT|SETITEMS?"
 )
 

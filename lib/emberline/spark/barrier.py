@@ -123,9 +123,9 @@ class Barrier:
                 )
             if time.monotonic() > until:
                 raise ConfigError(
-                    f"cnn.team.workers = {workers}, but Spark runs no more than {room} tasks at once"
-                    f" (waited {waited:g} s for more): lower cnn.team.workers, give Spark more executors"
-                    " or cores, or raise cnn.team.start_timeout"
+                    f"cnn.team.workers = {workers}, but Spark runs no more than {room} tasks at"
+                    f" once (waited {waited:g} s for more): lower cnn.team.workers, give Spark more"
+                    " executors or cores, or raise cnn.team.start_timeout"
                 )
             time.sleep(0.2)
 
