@@ -5,6 +5,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
 
 from emberline.stages import STAGES
@@ -24,13 +25,23 @@ def test_a_package_opens_with_a_sentence_and_imports_nothing(door: Path) -> None
         assert len(body.body) == 1
 
 
+def stage_modules() -> set[str]:
+    targets = {target for stage in STAGES for target in (stage.target, stage.on_spark) if target}
+    return {target.partition(":")[0] for target in targets}
+
+
 def test_import_linter_knows_every_stage_that_runs_on_a_framework() -> None:
     contracts = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["importlinter"]
     (independence,) = (c for c in contracts["contracts"] if c["type"] == "independence")
-    targets = {target for stage in STAGES for target in (stage.target, stage.on_spark) if target}
-    modules = {target.partition(":")[0] for target in targets}
-    ours = {name for name in modules if name.split(".")[1] in ("spark", "cnn")}
+    ours = {name for name in stage_modules() if name.split(".")[1] in ("spark", "cnn")}
     assert ours == set(independence["modules"])
+
+
+def test_nobody_imports_a_stage_which_its_row_names() -> None:
+    """What two stages need is a library below them."""
+    graph = grimp.build_graph("emberline", cache_dir=None)
+    importers = {name: graph.find_modules_that_directly_import(name) for name in stage_modules()}
+    assert {name: found for name, found in importers.items() if found} == {}
 
 
 @pytest.mark.parametrize("page", ["architecture.md", "partitioning.md"])

@@ -694,7 +694,8 @@ def test_what_is_popular_is_a_table_of_its_own_for_whoever_is_unknown(
     allowed = [
         item["item"] for item in table_of(root, "recommendable_items") if item["item"] in counts
     ]
-    best = sorted(allowed, key=lambda item: (-counts[item], item))[: config.recommend.top_k]  # type: ignore[union-attr]
+    best = sorted(allowed, key=lambda item: (-counts[item], item))
+    best = best[: config.recommend.top_k]  # type: ignore[union-attr]
     assert table_of(root, "popular_items") == [
         {"rank": rank, "item": item, "score": counts[item]}
         for rank, item in enumerate(best, start=1)

@@ -41,7 +41,7 @@ class Stage:
         return self.target == self.on_spark
 
     def is_in(self, config: "Config") -> bool:
-        """Whether it is part of the pipeline: its section is there, and it has something to write."""
+        """Whether it is part of the pipeline: its section is there, and it has what to write."""
         return self.settings(config) is not None and bool(self.writes(config))
 
     def settings(self, config: "Config") -> Any:

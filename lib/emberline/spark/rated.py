@@ -1,4 +1,6 @@
-"""What ratings are predicted from: those in training, less what biases explain, and models' tables."""
+"""What ratings are predicted from: those in training, less what biases explain, and models'
+tables.
+"""
 
 from collections.abc import Mapping
 from typing import Any

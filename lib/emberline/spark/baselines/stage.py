@@ -2,15 +2,19 @@
 rated, each as factors of those items, and the bound that none can reach.
 
     mean-factors          the mean of the items in training: the same for all
-    oracle                the factors that the withheld ratings themselves give, the users' being as they are
+    oracle                the factors that the withheld ratings themselves give, the users' being
+                          as they are
 
 and, where the catalogue has pictures,
 
-    neighbors-pixels      the mean factors of the ten items in training whose pictures are most alike, averaged over squares
+    neighbors-pixels      the mean factors of the ten items in training whose pictures are most
+                          alike, averaged over squares
     neighbors-histogram   the same, alike by their colours
-    linear-pixels         a ridge regression on the averaged pixels, its strength chosen on the validation items
+    linear-pixels         a ridge regression on the averaged pixels, its strength chosen on the
+                          validation items
     linear-histogram      the same, on the square roots of the colours' shares
-    kernel-histogram      the same, on how like these are to those of some items in training (see cf/kernels)
+    kernel-histogram      the same, on how like these are to those of some items in training (see
+                          cf/kernels)
 """
 
 from collections.abc import Mapping

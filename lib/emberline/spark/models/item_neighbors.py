@@ -3,7 +3,8 @@ neighbours that the user has rated, each times what they were rated (Sarwar et a
 unnormalised).
 
 So do Deshpande and Karypis (2004) and LensKit; `implicit` sums over the neighbours of the items
-that the user has rated, which docs/lists.md compares. Of counts, the logarithm of 1 + count is seen.
+that the user has rated, which docs/lists.md compares. Of counts, the logarithm of 1 + count is
+seen.
 """
 
 from pyspark.sql import DataFrame

@@ -1,5 +1,6 @@
 """The model `user-neighbors`: an item's score is the sum of what similar users rated it, each times
-their similarity (Herlocker et al. 1999, unnormalised). Of counts, the logarithm of 1 + count is seen.
+their similarity (Herlocker et al. 1999, unnormalised). Of counts, the logarithm of 1 + count is
+seen.
 """
 
 from pyspark.sql import DataFrame
