@@ -743,6 +743,16 @@ def test_every_commands_help_says_all_that_is_written_of_it(emberline: Emberline
     assert "[publish]" in emberline("publish", "--help").out
 
 
+def test_the_list_of_commands_cuts_no_sentence(
+    emberline: Emberline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = emberline("--help").out.partition("Commands:")[2].strip().splitlines()
+    names = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert [line.split()[0] for line in shown] == list(names)
+    assert all(line.endswith(".") and not line.endswith("...") for line in shown)
+
+
 def test_completion_is_offered_for_the_shell(emberline: Emberline) -> None:
     assert "--install-completion" in emberline("--help").out
 

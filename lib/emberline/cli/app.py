@@ -1,6 +1,7 @@
 """The `emberline` command: every command by its name."""
 
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from typing import Annotated
 
@@ -50,24 +51,27 @@ def emberline(
     """From a log of who liked what to recommendations, by Spark and TensorFlow."""
 
 
-for command in (
-    run,
-    plan,
-    show,
-    verify,
-    prune,
-    recommend,
-    open_,
-    export,
-    publish,
-    rollback,
-    schedule,
-    fetch,
-    doctor,
-    init,
-    settings,
-):
-    app.command(command.__name__.rstrip("_"))(command)
+_COMMANDS: dict[
+    Callable[..., None], str
+] = {  # what each does in so few words that the list of all has them on one line
+    run: "Run the stages that are not up to date.",
+    plan: "Say which stages would run, and why.",
+    show: "Print a dataset's facts and first rows, or a root's.",
+    verify: "Compare a dataset, or a root, with its hashes.",
+    prune: "Remove old runs, and what killed runs have left.",
+    recommend: "Print a user's recommendations.",
+    open_: "Open a root's report in a browser.",
+    export: "Write a table as one file, with ids and titles.",
+    publish: "Copy what is served, if every gate holds.",
+    rollback: "Go back to the release before the current one.",
+    schedule: "Write what cron, systemd or Airflow needs.",
+    fetch: "Download a public dataset, and check it.",
+    doctor: "Say what on this machine is in the way of a run.",
+    init: "Write a pipeline for your own files.",
+    settings: "Print settings: type, default, range, meaning.",
+}
+for command, summary in _COMMANDS.items():
+    app.command(command.__name__.rstrip("_"), short_help=summary)(command)
 
 
 def run_app() -> None:

@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from emberline.cli.options import RootFolder
+from emberline.cli.options import RootOrRelease
 from emberline.datasets import storage
 from emberline.export import table as tables
 from emberline.publish import releases
 
 
 def export(
-    root: RootFolder,
+    root: RootOrRelease,
     table: Annotated[
         str, typer.Argument(metavar="TABLE", help="The table's name, such as recommendations.")
     ],

@@ -74,6 +74,13 @@ PublishFile = Annotated[
         help="Whose [publish] has what is not given here.",
     ),
 ]
+RootOrRelease = Annotated[
+    str,
+    typer.Argument(
+        metavar="ROOT", help="A pipeline's root, such as runs/demo, or where it was published."
+    ),
+]
+
 RootFolder = Annotated[
     str, typer.Argument(metavar="ROOT", help="The pipeline's root, such as runs/demo.")
 ]

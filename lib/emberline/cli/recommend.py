@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from emberline.cli.console import make_console, make_table, printable, say
-from emberline.cli.options import RootFolder
+from emberline.cli.options import RootOrRelease
 from emberline.datasets import storage
 from emberline.publish import releases
 from emberline.serving import lookup
@@ -17,7 +17,7 @@ from emberline.serving.lookup import Recommendation
 
 
 def recommend(
-    root: RootFolder,
+    root: RootOrRelease,
     user: Annotated[str, typer.Option(metavar="ID", help="The user's id, as in the input.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
 ) -> None:

@@ -15,7 +15,7 @@ from emberline.schedule.calendar import At
 from emberline.schedule.files import Scheduler
 from emberline.schedule.job import Job
 
-Which = Annotated[Scheduler, typer.Argument(help="Who is to run it.")]
+Which = Annotated[Scheduler, typer.Argument(metavar="SCHEDULER", help="Who is to run it.")]
 PipelineFile = Annotated[
     Path,
     typer.Argument(
