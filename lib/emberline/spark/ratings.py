@@ -39,13 +39,8 @@ _MERGED = {
 def run(run: StageRun[RatingsConfig], spark: SparkSession) -> None:
     """Read, clean, merge, filter, number, split and write."""
     config = run.settings
-    raw = read_raw(
-        spark,
-        run.inputs.files(config.path),
-        config,
-        config.wanted(),
-        cleaning=cleaning(config.rules()),
-    )
+    files, wanted = run.inputs.files(config.path), config.wanted()
+    raw = read_raw(spark, files, config, wanted, cleaning=cleaning(config.rules()))
     parsed = frames.checkpoint(raw, run, "parsed").transform(leave_out_old, config.last_days)
     rejects.check(parsed, config.max_rejected, "ratings", [rule.reason for rule in config.reject])
     good = parsed.where("reason is null")
@@ -70,7 +65,7 @@ def run(run: StageRun[RatingsConfig], spark: SparkSession) -> None:
     accounts = frames.write(left_out, run, "rejected_ratings")
     users, items = _write_ids(run, spark, kept, good)
     _write_kept(run, kept, users, items)
-    read = count_raw(spark, run.inputs.files(config.path), config, config.wanted())
+    read = count_raw(spark, files, config, wanted)
     _account(run, spark, read, accounts)
     joined = {
         f"{side}s": rejects.joined(good, f"{side}_id", f"{side}_spelling")
