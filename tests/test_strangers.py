@@ -19,6 +19,7 @@ from emberline.cli.release import show_release
 from emberline.cli.show import show_manifest
 from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
+from emberline.datasets.facts import Pictures
 from emberline.datasets.manifest import Manifest, ProducedBy
 from emberline.datasets.measures import reports_of
 from emberline.datasets.parts import write_file
@@ -283,8 +284,8 @@ def test_a_part_that_is_a_pipe_is_missing_and_nobody_waits_for_it(honest: Path) 
 
 
 def test_a_fact_that_a_manifest_lacks_is_named(honest: Path) -> None:
-    with pytest.raises(ManifestError, match=r"lacks info\.width"):
-        _ = manifests.load(honest, "metrics").manifest.info["width"]
+    with pytest.raises(ManifestError, match=r"metrics: info\.width is missing"):
+        manifests.load(honest, "metrics").manifest.facts(Pictures)
 
 
 def test_names_of_files_in_other_bytes_than_utf_8_survive_in_a_manifest(root: Path) -> None:

@@ -316,7 +316,13 @@ def publish_classes(root: Path) -> None:
     publish(root, "predict-items", "predicted_classes", [])
     publish(root, "train-forest", "forest_classes", [])
     publish_files(
-        root, "train-forest", "forest", {"importances.json": {}}, importances=[0.25, 0.75]
+        root,
+        "train-forest",
+        "forest",
+        {"importances.json": {}},
+        importances=[0.25, 0.75],
+        num_trees=3,
+        num_features=2,
     )
     publish_files(
         root, "evaluate", "metrics", {"metrics.json": {"reports": {"classes": CLASSES_REPORT}}}

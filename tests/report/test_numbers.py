@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from emberline.datasets import manifest as manifests
+from emberline.datasets.facts import AlsTraining
 from emberline.report import charts, classes, lists, made, measures, people, ratings, text, training
 from emberline.sections.als import AlsConfig
 from emberline.sections.recommend import ItemListConfig
@@ -230,7 +231,7 @@ def test_what_is_asked_is_what_was_withheld(
 
 def test_iterations_are_not_called_epochs() -> None:
     history = [{"iteration": 1, "rmse": 0.9}, {"iteration": 2, "rmse": 0.8}]
-    (curve,) = training._training("ALS", {"history": history}).charts
+    (curve,) = training._training("ALS", AlsTraining(history, 1.0, 1.0, 3.0, 1.0)).charts
     assert ">iteration</text>" in curve.svg and ">epoch<" not in curve.svg
 
 

@@ -25,6 +25,7 @@ import pytest
 import emberline
 from emberline.datasets import inputs, listing
 from emberline.datasets import manifest as manifests
+from emberline.datasets.facts import Spellings
 from emberline.datasets.listing import RawFile
 from emberline.datasets.manifest import Manifest
 from emberline.datasets.parts import write_file, write_part
@@ -148,7 +149,7 @@ def write_users(run: StageRun[Any]) -> None:
         write_part([table], run.outputs.folder("users"), f"part-{n:05d}", USERS)
         for n, table in enumerate(tables)
     ]
-    run.outputs.add("users", parts, rank=7, seed=3, dropped={"empty": 2})
+    run.outputs.add("users", parts, Spellings({"users": 2}), rank=7, seed=3)
     assert run.outputs.written("users").paths[0].is_file()
     assert not manifests.exists(run.outputs.root, "users")
 
@@ -740,7 +741,7 @@ def test_a_table_is_committed_with_its_fields_and_rows(root: Path) -> None:
     manifest = _manifest(root, "users")
     assert (manifest.kind, manifest.rows, manifest.rank, manifest.seed) == ("table", 2, 7, 3)
     assert [field["name"] for field in manifest.fields] == ["user", "user_id"]
-    assert manifest.info == {"dropped": {"empty": 2}}
+    assert manifest.info == {"joined": {"users": 2}}
     assert _status(root, "number")["rows"] == {"users": 2}
 
 

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from emberline import stages
 from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
+from emberline.datasets.facts import Spellings
 from emberline.datasets.parts import PARTITION, write_parts
 from emberline.datasets.schema import ITEM_FACTORS, RATINGS, TABLES
 from emberline.errors import SchemaError
@@ -103,7 +104,7 @@ def test_what_was_written_is_read_back(
     spark: SparkSession, ratings: DataFrame, tmp_path: Path
 ) -> None:
     run = _stage_run(tmp_path)
-    dataset = frames.write(ratings.repartition(2), run, "ratings", seed=7, note="x")
+    dataset = frames.write(ratings.repartition(2), run, "ratings", Spellings(3), seed=7)
     assert sorted(
         map(tuple, frames.read(spark, dataset).select("user", "item", "value").collect())
     ) == [
@@ -113,7 +114,7 @@ def test_what_was_written_is_read_back(
     table = _read_parts(dataset).sort_by("user")
     assert table.schema.equals(RATINGS)
     assert table["timestamp"].to_pylist() == [row[3] for row in sorted(ROWS)]
-    assert (dataset.rows, dataset.manifest.seed, dataset.manifest.info) == (3, 7, {"note": "x"})
+    assert (dataset.rows, dataset.manifest.seed, dataset.manifest.info) == (3, 7, {"joined": 3})
 
 
 def test_a_written_frame_is_a_dataset_once_its_manifest_is_committed(

@@ -18,6 +18,7 @@ import tensorflow as tf
 from emberline.cnn.model import with_embedding
 from emberline.cnn.model_file import MODEL_FILE
 from emberline.cnn.shards import Rows, Shards
+from emberline.datasets.facts import Classes, Task
 from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES, TOP_CLASSES
@@ -34,10 +35,11 @@ def run(run: StageRun[PredictConfig]) -> None:
     model = with_embedding(load_model(run.inputs[CNN.name]))
     shards = Shards(run.inputs["shards_all"])
     _check_shape(model, shards)
-    info = shards.dataset.manifest.info
+    manifest = shards.dataset.manifest
+    is_class = manifest.facts(Task).task == "class"
     predict = tf.function(partial(model, training=False), autograph=False, reduce_retracing=True)
-    name = "predicted_classes" if info["task"] == "class" else "predicted_factors"
-    to_table = classes_table if info["task"] == "class" else factors_table
+    name = "predicted_classes" if is_class else "predicted_factors"
+    to_table = classes_table if is_class else factors_table
     parts: dict[str, list[Part]] = {name: [], "embeddings": []}
     done = 0
     for number, rows in enumerate(_parts(shards)):
@@ -56,8 +58,8 @@ def run(run: StageRun[PredictConfig]) -> None:
             parts[table].append(
                 write_part(found, run.outputs.folder(table), f"part-{number:05d}", TABLES[table])
             )
-    classes = {"classes": info["classes"]} if "classes" in info else {}
-    run.outputs.add(name, parts[name], rank=run.inputs[CNN.name].manifest.rank, **classes)
+    classes = (manifest.facts(Classes),) if is_class else ()
+    run.outputs.add(name, parts[name], *classes, rank=run.inputs[CNN.name].manifest.rank)
     run.outputs.add("embeddings", parts["embeddings"])
 
 

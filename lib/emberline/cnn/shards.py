@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from emberline.cnn.ahead import Ahead
 from emberline.datasets import damage
+from emberline.datasets.facts import Pictures, RowGroups, Task
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import opened
 from emberline.datasets.schema import SHARDS
@@ -56,16 +57,18 @@ class Shards:
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        info, parts = dataset.manifest.info, dataset.manifest.parts
+        manifest, parts = dataset.manifest, dataset.manifest.parts
+        is_class = manifest.facts(Task).task == "class"
         self.dataset = dataset
         self._paths = dataset.paths
-        self.shape: tuple[int, int, int] = (info["height"], info["width"], info["channels"])
+        self.shape = manifest.facts(Pictures).shape
         self.group_rows = groups_of(
-            [(part.rows, part.row_groups) for part in parts], info["row_group_rows"]
+            [(part.rows, part.row_groups) for part in parts],
+            manifest.facts(RowGroups).row_group_rows,
         )
-        self._column = "label" if info["task"] == "class" else "factors"
-        self.target_shape = () if info["task"] == "class" else (dataset.manifest.rank,)
-        self.target_type = np.int32 if info["task"] == "class" else np.float32
+        self._column = "label" if is_class else "factors"
+        self.target_shape = () if is_class else (manifest.rank,)
+        self.target_type = np.int32 if is_class else np.float32
         self._places = [
             (part, group) for part, of in enumerate(parts) for group in range(of.row_groups)
         ]

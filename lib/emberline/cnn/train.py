@@ -31,6 +31,7 @@ from emberline.cnn.shards import Shards
 from emberline.cnn.strategy import Strategy, make_strategy, rank_of
 from emberline.cnn.targets import Components, fit_components
 from emberline.cnn.trainer import NotFiniteError, Trainer, make_optimizer
+from emberline.datasets.facts import Channels, Classes, CnnTraining, Facts, Pictures, Task, merged
 from emberline.datasets.parts import write_file
 from emberline.errors import Preempted, TrainingError
 from emberline.logs import event
@@ -73,8 +74,9 @@ class Training:
         train: Shards,
         val: Shards,
     ) -> None:
-        info = train.dataset.manifest.info
-        self._run, self._config, self._val, self.task = run, config, val, info["task"]
+        manifest = train.dataset.manifest
+        self._run, self._config, self._val = run, config, val
+        self.task = manifest.facts(Task).task
         self.components = (
             fit_components(train.targets(), config.components) if self.task == "factors" else None
         )
@@ -85,10 +87,13 @@ class Training:
         self._reader = Reader(train, pictures, config.seed, self._target_of)
         self._steps = self._reader.plan.steps
         outputs = (
-            len(info["classes"]) if self.components is None else self.components.forward.shape[1]
+            len(manifest.facts(Classes).classes)
+            if self.components is None
+            else self.components.forward.shape[1]
         )
+        levels = manifest.facts(Channels)
         with strategy.scope():
-            model = build(config, train.shape, info["mean"], info["std"], outputs)
+            model = build(config, train.shape, levels.mean, levels.std, outputs)
             self.trainer = Trainer(
                 strategy, model, make_optimizer(config, self._steps), self.task, config
             )
@@ -312,27 +317,24 @@ def _export(run: StageRun[CnnConfig], training: Training) -> None:
     config = run.settings
     progress = training.progress
     best = next(row for row in progress.history if row["epoch"] == progress.best_epoch)
-    facts = {
-        "task": training.task,
-        "best_epoch": progress.best_epoch,
-        "history": progress.history,
-        "seconds": progress.seconds,
-    }
-    info = training._val.dataset.manifest.info
-    facts |= {
-        name: info[name] for name in ("height", "width", "channels", "classes") if name in info
-    }
+    shards = run.inputs["shards_val"].manifest
+    facts: list[Facts] = [
+        Task(training.task),
+        CnnTraining(progress.best_epoch, progress.history, progress.seconds),
+        shards.facts(Pictures),
+    ]
+    facts += [shards.facts(Classes)] if training.task == "class" else []
     folder = run.outputs.folder(CNN.name)
     parts = [
         write_file(content_of(training.exported()), folder, MODEL_FILE),
-        write_file(json.dumps(facts, indent=1).encode(), folder, "history.json"),
+        write_file(json.dumps(merged(facts), indent=1).encode(), folder, "history.json"),
         *(
             write_file(file.read_bytes(), folder, f"tensorboard/{file.name}")
             for file in sorted(training.events_folder.iterdir())
         ),
     ]
     run.outputs.add(
-        CNN.name, parts, rank=run.inputs["shards_train"].manifest.rank, seed=config.seed, **facts
+        CNN.name, parts, *facts, rank=run.inputs["shards_train"].manifest.rank, seed=config.seed
     )
     run.outputs.measure(training={"epochs": progress.epoch, **best})
 

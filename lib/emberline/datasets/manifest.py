@@ -11,9 +11,10 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from emberline.datasets import storage, typed_json
+from emberline.datasets import facts, storage, typed_json
+from emberline.datasets.facts import Facts
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.datasets.storage import Location
 from emberline.errors import DataError, ManifestError, SchemaError
@@ -22,36 +23,7 @@ FORMAT_VERSION = 1
 FILE_NAME = "manifest.json"
 _RUN_FOLDER = re.compile(r"[0-9a-f]{16}-\d{8}T\d{6}-[0-9a-f]{8}")
 Kind = Literal["table", "artifact"]
-
-
-class Facts(dict[str, Any]):
-    """What a stage says of its output, for the stages after it, which may rely on the types in
-    `FACT_TYPES`.
-    """
-
-    def __missing__(self, key: str) -> Any:
-        raise ManifestError(
-            f"a manifest lacks info.{key}, which is needed here; rerun the stage that wrote it with"
-            " --force"
-        )
-
-
-FACT_TYPES: dict[str, Any] = {
-    "accounts": dict[str, int],
-    "reasons": dict[str, int],
-    "history": list[dict[str, Any]],
-    "height": int,
-    "width": int,
-    "channels": int,
-    "classes": list[str],
-    "mean": list[float],
-    "std": list[float],
-    "value_mean": float,
-    "value_deviation": float,
-    "task": str,
-    "row_group_rows": int,
-    "next_index": int,
-}
+AnyFacts = TypeVar("AnyFacts", bound=Facts)
 
 
 @dataclass(frozen=True)
@@ -99,8 +71,8 @@ class ProducedBy:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What one committed dataset consists of; `info` holds the producing stage's own facts,
-    such as counts by reason.
+    """What one committed dataset consists of; `info` holds the producing stage's own
+    facts, such as counts by reason; `facts` gives them typed.
     """
 
     name: str
@@ -114,9 +86,6 @@ class Manifest:
     info: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT_VERSION
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "info", Facts(self.info))
-
     @classmethod
     def from_json(cls, content: Any) -> "Manifest":
         """The manifest that `asdict` made this of. Raises ValueError, which names the field,
@@ -125,13 +94,28 @@ class Manifest:
         manifest = typed_json.build(cls, content)
         for place, column in enumerate(manifest.fields):
             typed_json.build(Field, column, f"fields[{place}]")
-        for name in manifest.info.keys() & FACT_TYPES.keys():
-            typed_json.build(FACT_TYPES[name], manifest.info[name], f"info.{name}")
+        facts.check(manifest.info)
         by = manifest.produced_by
         for name, identity in (*by.inputs.items(), *by.previous.items()):
             if "run_id" not in identity:
                 raise ValueError(f"produced_by: {name} has no run_id")
         return manifest
+
+    def facts(self, kind: type[AnyFacts]) -> AnyFacts:
+        """What the stage said of the dataset. Raises ManifestError, which names the field, where it
+        did not.
+        """
+        try:
+            return kind.from_json(self.info)
+        except ValueError as error:
+            raise ManifestError(
+                f"the manifest of {self.name}: {error}, which is needed here; {remedy(self)} with"
+                " --force"
+            ) from error
+
+    def given(self, kind: type[AnyFacts]) -> AnyFacts | None:
+        """As `facts`; None where the stage said nothing of the kind."""
+        return self.facts(kind) if self.info.keys() & set(kind.names()) else None
 
     def identity(self) -> dict[str, str]:
         """What another dataset's lineage says of this one."""

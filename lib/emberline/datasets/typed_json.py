@@ -5,7 +5,8 @@ depth, every refusal with its field.
 import functools
 import json
 import types
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from emberline.datasets.storage import Location
@@ -71,8 +72,7 @@ def _build(kind: Any, value: Any, name: str) -> Any:
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        (inner,) = (argument for argument in arguments if argument is not types.NoneType)
-        return None if value is None else _build(inner, value, name)
+        return _build_one_of(arguments, value, name)
     if origin is Literal:
         return (
             value
@@ -92,6 +92,16 @@ def _build(kind: Any, value: Any, name: str) -> Any:
     return value if kind is Any else _checked(kind, value, name)
 
 
+def _build_one_of(kinds: tuple[Any, ...], value: Any, name: str) -> Any:
+    if value is None and types.NoneType in kinds:
+        return None
+    some = [kind for kind in kinds if kind is not types.NoneType]
+    fitting = [kind for kind in some if type(value) is (get_origin(kind) or kind)]
+    if len(some) > 1 and not fitting:
+        _refuse(" or ".join(_NAMES[get_origin(kind) or kind] for kind in some), value, name)
+    return _build((fitting or some)[0], value, name)
+
+
 def _build_record(kind: Any, values: dict[str, Any], name: str) -> Any:
     hints = _hints(kind)
     for key in values:
@@ -103,6 +113,22 @@ def _build_record(kind: Any, values: dict[str, Any], name: str) -> Any:
     return kind(
         **{key: _build(hints[key][0], value, _below(name, key)) for key, value in values.items()}
     )
+
+
+def check_known(kind: Any, values: Mapping[str, Any], name: str) -> None:
+    """That those of the values that a dataclass has a field for are of its type. Raises as
+    `build`.
+    """
+    for key, (hint, _) in _hints(kind).items():
+        if key in values:
+            _build(hint, values[key], _below(name, key))
+
+
+def plain(value: Any) -> Any:
+    """What `build` reads: dataclasses, also in lists, as objects."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return [plain(item) for item in value] if isinstance(value, list) else value
 
 
 @functools.cache

@@ -5,6 +5,7 @@ rejected and filtered, and why.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from emberline.datasets.facts import Accounts
 from emberline.datasets.manifest import Dataset
 from emberline.report.text import percent
 
@@ -53,13 +54,11 @@ class Account:
 def accounts(inputs: Mapping[str, Dataset]) -> list[Account]:
     """One account for each input that says how many of its raw rows were kept."""
     known = (
-        (title, inputs[name].manifest.info) for name, title in _TITLES.items() if name in inputs
+        (title, inputs[name].manifest.given(Accounts))
+        for name, title in _TITLES.items()
+        if name in inputs
     )
-    return [
-        _account(title, info["accounts"], info.get("reasons", {}))
-        for title, info in known
-        if "accounts" in info
-    ]
+    return [_account(title, found.accounts, found.reasons) for title, found in known if found]
 
 
 def _account(title: str, counts: dict[str, int], reasons: dict[str, int]) -> Account:

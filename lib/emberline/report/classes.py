@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from emberline.datasets.facts import Forest
 from emberline.datasets.manifest import Dataset
 from emberline.models import FOREST, MODELS
 from emberline.report import charts
@@ -118,9 +119,10 @@ def _quality(row: Row) -> Quality:
 
 def _importances(inputs: Mapping[str, Dataset]) -> str | None:
     """The embedding's dimensions that the forest uses most."""
-    values = inputs[FOREST.name].manifest.info.get("importances") if FOREST.name in inputs else None
-    if not values:
+    forest = inputs[FOREST.name].manifest.given(Forest) if FOREST.name in inputs else None
+    if not forest or not forest.importances:
         return None
+    values = forest.importances
     order = np.argsort(-np.array(values), kind="stable")[:_MOST_IMPORTANCES]
     labels, tones = [f"dimension {place}" for place in order], [charts.SECOND] * len(order)
     return charts.bars(

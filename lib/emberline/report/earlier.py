@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emberline.datasets import manifest as manifests
+from emberline.datasets.facts import PageFigures
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.sketch import Sketch
 from emberline.datasets.storage import Location
@@ -59,15 +60,13 @@ def before(root: Location, now: Figures) -> Figures | None:
     or it cannot be read.
     """
     try:
-        info = (
-            manifests.load(root, "report").manifest.info if manifests.exists(root, "report") else {}
-        )
+        page = manifests.load(root, "report").manifest if manifests.exists(root, "report") else None
+        kept = page.given(PageFigures) if page else None
     except EmberlineError:  # a damaged page is replaced by this one: no reason not to write it
         return None
-    last: Figures | None = info.get("figures")
-    if last and last["run_id"] == now["run_id"]:
-        last = info.get("before")
-    return last
+    if kept and kept.figures and kept.figures["run_id"] == now["run_id"]:
+        return kept.before
+    return kept.figures if kept else None
 
 
 def comparisons(reports: Mapping[str, Row], last: Figures | None) -> dict[str, Comparison]:

@@ -10,6 +10,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from emberline.datasets import storage
 from emberline.datasets.cleaned import has_ratings
+from emberline.datasets.facts import PageFigures
 from emberline.datasets.measures import reports_of
 from emberline.datasets.parts import write_file
 from emberline.report import (
@@ -92,7 +93,7 @@ def run(run: StageRun[ReportConfig]) -> None:
     now, last = _figures(run)
     page = render(gather(run, config, last)).encode()
     part = write_file(page, run.outputs.folder("report"), FILE)
-    run.outputs.add("report", [part], seed=config.seed, figures=now, before=last)
+    run.outputs.add("report", [part], PageFigures(now, last), seed=config.seed)
     run.outputs.after_commit.append(
         lambda: storage.replace_file(stable_path(run.outputs.root), page)
     )

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from PIL import Image
 
+from emberline.datasets.facts import Pictures
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import rows_where
 
@@ -15,8 +16,7 @@ LARGEST = 96
 
 def pictures_of(images: Dataset, items: Collection[int]) -> dict[int, str]:
     """The pictures of those items that have one, as PNG, by item."""
-    info = images.manifest.info
-    shape = (info["height"], info["width"], info["channels"])
+    shape = images.manifest.facts(Pictures).shape
     rows = rows_where(images, "item", items, ["pixels"]).to_pylist()
     return {row["item"]: _data_uri(_png(row["pixels"], shape)) for row in rows}
 

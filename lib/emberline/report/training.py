@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from emberline.datasets.facts import AlsTraining, CnnTraining, History
 from emberline.datasets.manifest import Dataset
 from emberline.models import CNN
 from emberline.report import charts
@@ -29,7 +29,7 @@ _NAMES = {
     "rmse": "validation",
     "auc": "validation",
 }
-History = list[dict[str, float]]
+Told = CnnTraining | AlsTraining
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,19 @@ class Training:
 
 def trainings(inputs: Mapping[str, Dataset]) -> list[Training]:
     """The models whose manifests have a history."""
-    found = (
-        (title, inputs[name].manifest.info) for name, title in _MODELS.items() if name in inputs
-    )
-    return [_training(title, info) for title, info in found if info.get("history")]
+    found = ((title, _told(inputs[name])) for name, title in _MODELS.items() if name in inputs)
+    return [_training(title, told) for title, told in found if told and told.history]
 
 
-def _training(title: str, info: dict[str, Any]) -> Training:
-    history: History = info["history"]
-    best = info.get("best_epoch", info.get("best_iteration"))
+def _told(model: Dataset) -> Told | None:
+    if model.name == CNN.name:
+        return model.manifest.given(CnnTraining)
+    return model.manifest.given(AlsTraining)
+
+
+def _training(title: str, told: Told) -> Training:
+    history = told.history
+    best = told.best_epoch if isinstance(told, CnnTraining) else told.best_iteration
     drawn = []
     for name, wanted in _CURVES.items():
         series = {
@@ -75,7 +79,7 @@ def _training(title: str, info: dict[str, Any]) -> Training:
                 None if name == "Learning rate" else best,
             )
             drawn.append(Curve(name, svg))
-    return Training(title, _sentence(history, best, info), drawn)
+    return Training(title, _sentence(best, told), drawn)
 
 
 def _unit(history: History) -> str:
@@ -83,7 +87,8 @@ def _unit(history: History) -> str:
     return "iteration" if "iteration" in history[0] else "epoch"
 
 
-def _sentence(history: History, best: int | None, info: dict[str, Any]) -> str:
+def _sentence(best: int | None, told: Told) -> str:
+    history = told.history
     unit = _unit(history)
     parts = [f"{len(history):,} {unit}s"]
     chosen = next((row for row in history if row.get(unit) == best), None)
@@ -95,11 +100,11 @@ def _sentence(history: History, best: int | None, info: dict[str, Any]) -> str:
         )
     if chosen and "val_accuracy" in chosen:
         parts[-1] += f" and an accuracy of {measure(chosen['val_accuracy'])}"
-    if "observed" in info:
+    if isinstance(told, AlsTraining):
         parts.append(
             "the loss at the end is"
-            f" {measure(info['observed'] + info['unobserved'] + info['regularisation'])}"
+            f" {measure(told.observed + told.unobserved + (told.regularisation or 0.0))}"
         )
-    if "seconds" in info:
-        parts.append(f"{info['seconds']:,.0f} s of training")
+    if isinstance(told, CnnTraining):
+        parts.append(f"{told.seconds:,.0f} s of training")
     return "; ".join(parts) + "."

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from emberline.datasets import manifest as manifests
+from emberline.datasets.facts import Facts, merged
 from emberline.datasets.footers import check_footers
 from emberline.datasets.manifest import Dataset, Kind, Manifest, Part, ProducedBy
 from emberline.datasets.prune import WORK
@@ -57,9 +58,9 @@ class Outputs:
         self,
         name: str,
         parts: Sequence[Part],
+        *facts: Facts,
         rank: int | None = None,
         seed: int | None = None,
-        **info: Any,
     ) -> None:
         """Announce the finished parts of an output, with the stage's own facts of it."""
         schema = TABLES.get(name)
@@ -67,15 +68,16 @@ class Outputs:
         fields = fields_of(schema) if schema is not None else []
         rows = sum(part.rows for part in parts)
         by = replace(self.produced_by, previous=self.continued)
+        info = merged(facts)
         self.manifests[name] = Manifest(name, kind, fields, rows, list(parts), by, rank, seed, info)
 
     def take(self, written: Mapping[str, Manifest]) -> None:
         """Take over what another process has added for this run."""
         self.manifests.update(written)
 
-    def finish(self, name: str, **info: Any) -> None:
+    def finish(self, name: str, *facts: Facts) -> None:
         """Give facts of an output that are known only when it is written, each of them once."""
-        manifest = self.manifests[name]
+        manifest, info = self.manifests[name], merged(facts)
         repeated = sorted(manifest.info.keys() & info.keys())
         assert not repeated, f"{name}: {', '.join(repeated)} was already given"
         self.manifests[name] = replace(manifest, info={**manifest.info, **info})

@@ -18,6 +18,7 @@ from emberline import extras
 from emberline.datasets import disk, lock, storage
 from emberline.datasets import inputs as raw_inputs
 from emberline.datasets import manifest as manifests
+from emberline.datasets.facts import Accounts, PassedOver
 from emberline.datasets.inputs import Digests
 from emberline.datasets.lock import Lock
 from emberline.datasets.manifest import Manifest
@@ -299,7 +300,7 @@ def _commit(this: StageRun[Any]) -> None:
         )
     if told := this.inputs.passed_over():
         for name in _accounting(outputs.manifests):
-            outputs.finish(name, passed_over=told)
+            outputs.finish(name, PassedOver(told))
     for manifest in outputs.manifests.values():
         manifests.commit(outputs.root, manifest)
     for act in outputs.after_commit:
@@ -308,7 +309,7 @@ def _commit(this: StageRun[Any]) -> None:
 
 def _accounting(written: Mapping[str, Manifest]) -> list[str]:
     """The outputs that account for what was read; where none does, all of them."""
-    with_accounts = [name for name, manifest in written.items() if "accounts" in manifest.info]
+    with_accounts = [name for name, manifest in written.items() if manifest.given(Accounts)]
     return with_accounts or list(written)
 
 

@@ -4,6 +4,7 @@ artifact `shop`.
 
 import pyarrow as pa
 
+from emberline.datasets.facts import Shop
 from emberline.datasets.parts import write_file, write_part
 from emberline.runs.stage_run import StageRun
 from emberline.sections.shop import ShopConfig
@@ -32,7 +33,7 @@ def run(run: StageRun[ShopConfig]) -> None:
         write_part([_pictures(catalogue)], folder, "pictures", _PICTURES),
     ]
     run.outputs.add(
-        "shop", parts, seed=config.seed, generated=True, dirty_lines=events.dirty_counts
+        "shop", parts, Shop(generated=True, dirty_lines=events.dirty_counts), seed=config.seed
     )
 
 

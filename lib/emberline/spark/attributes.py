@@ -8,12 +8,12 @@ and of single values the first counts, in the order of the sources, then of file
 """
 
 from functools import partial, reduce
-from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from emberline.cleaning.attributes import LISTS, SINGLE
+from emberline.datasets.facts import Accounts, Attributes, Spellings, UnusableNumbers
 from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.runs.stage_run import StageRun
@@ -129,12 +129,12 @@ def _write_side(
     known = ids.known(run, spark, side)
     numbered = ids.extend(known, rows, f"{side}_id", side, store)
     kept = rows.join(numbered, f"{side}_id").repartition(side).sortWithinPartitions(side)
-    frames.write(kept, run, f"{side}_attributes", numbers=names)
-    cleaned = {
-        "unusable_numbers": unusable_numbers(usable),
-        "joined": rejects.joined(usable, "id", "spelling"),
-    }
-    run.outputs.finish(f"{side}_attributes", **cleaned)
+    frames.write(kept, run, f"{side}_attributes", Attributes(names))
+    run.outputs.finish(
+        f"{side}_attributes",
+        UnusableNumbers(unusable_numbers(usable)),
+        Spellings(rejects.joined(usable, "id", "spelling")),
+    )
     ids.record_end(run, spark, f"{side}_attributes", side, known)
 
 
@@ -159,7 +159,7 @@ def _account(
         }
         reasons = {f"{row['outcome']}: {row['reason']}": row["count"] for row in mine}
         kept = run.outputs.rows(f"{side}_attributes")
-        accounts: dict[str, Any] = {"read": count, "kept": kept, **totals}
+        accounts = {"read": count, "kept": kept, **totals}
         if count != kept + sum(totals.values()):
             raise DataError(
                 f"the rows of {side}s do not add up: {accounts}; were the input files changed? Run"
@@ -169,7 +169,7 @@ def _account(
             raise EmptyDatasetError(
                 f"none of the {count} rows of {side} attributes can be used ({'; '.join(reasons)})"
             )
-        run.outputs.finish(f"{side}_attributes", accounts=accounts, reasons=reasons)
+        run.outputs.finish(f"{side}_attributes", Accounts(accounts, reasons))
 
 
 def unusable_numbers(usable: DataFrame) -> dict[str, int]:

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from emberline.cf.metrics import per_class, protocol
+from emberline.datasets.facts import Classes
 from emberline.errors import EmptyDatasetError
 from emberline.models import MODELS, MOST_FREQUENT
 from emberline.numeric.arrays import Float64
@@ -25,7 +26,7 @@ def report(run: StageRun[Any], tables: dict[str, DataFrame]) -> Row:
     """The protocol, rows of model and metric, each model's classes and confusion matrix
     (true class, predicted class).
     """
-    names: list[str] = run.inputs["shards_all"].manifest.info["classes"]
+    names = run.inputs["shards_all"].manifest.facts(Classes).classes
     truth = (
         tables["shards_all"]
         .select("item", "item_id", "split", "label")

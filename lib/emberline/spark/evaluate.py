@@ -17,6 +17,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.cf.metrics import SUMS, Sums, measured, protocol, ranking_names, ranking_sums
+from emberline.datasets.facts import Evaluation
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
 from emberline.models import MODELS, MOST_POPULAR, RANDOM
@@ -50,8 +51,8 @@ def run(run: StageRun[EvaluateConfig], spark: SparkSession) -> None:
     run.outputs.add(
         "metrics",
         [write_file(text, run.outputs.folder("metrics"), "metrics.json")],
+        Evaluation(reports),
         seed=config.seed,
-        **content,
     )
     run.outputs.measure(**(content))
 

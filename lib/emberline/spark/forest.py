@@ -14,6 +14,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.datasets import storage
+from emberline.datasets.facts import Classes, Forest
 from emberline.datasets.parts import write_file
 from emberline.datasets.schema import TOP_CLASSES
 from emberline.errors import EmptyDatasetError
@@ -28,7 +29,7 @@ _PARTITIONS = 16
 def run(run: StageRun[ForestConfig], spark: SparkSession) -> None:
     """Fit, classify the test pictures, and write the model, its importances and its answers."""
     config = run.settings
-    classes = run.inputs["shards_all"].manifest.info["classes"]
+    classes = run.inputs["shards_all"].manifest.facts(Classes)
     labels = (
         frames.read(spark, run.inputs["shards_all"])
         .select("item", "split", "label")
@@ -49,13 +50,11 @@ def run(run: StageRun[ForestConfig], spark: SparkSession) -> None:
         maxDepth=config.max_depth,
         seed=config.seed,
     )
-    label = F.col("label").cast("double").alias("label", metadata=_nominal(len(classes)))
+    label = F.col("label").cast("double").alias("label", metadata=_nominal(len(classes.classes)))
     model = forest.fit(
         examples.where("split = 'train'").transform(cut_alike).select(label, "features")
     )
-    frames.write(
-        answers(model, examples.where("split = 'test'")), run, "forest_classes", classes=classes
-    )
+    frames.write(answers(model, examples.where("split = 'test'")), run, "forest_classes", classes)
     _write_model(run, model, config)
 
 
@@ -100,16 +99,14 @@ def _write_model(
     place = run.outputs.scratch / "model"
     model.write().save(storage.spark_uri(place))
     importances = [float(value) for value in model.featureImportances.toArray()]
-    facts: dict[str, Any] = {
-        "importances": importances,
-        "num_trees": model.getNumTrees,
-        "num_features": model.numFeatures,
-    }
+    facts = Forest(importances, model.getNumTrees, model.numFeatures)
     folder = run.outputs.folder(FOREST.name)
     files = [path for path in storage.files_below(place) if not path.name.endswith(".crc")]
     parts = [
         write_file(path.read_bytes(), folder, f"model/{storage.below(path, place)}")
         for path in files
     ]
-    parts.append(write_file(json.dumps(facts, indent=1).encode(), folder, "importances.json"))
-    run.outputs.add(FOREST.name, parts, seed=config.seed, **facts)
+    parts.append(
+        write_file(json.dumps(facts.to_json(), indent=1).encode(), folder, "importances.json")
+    )
+    run.outputs.add(FOREST.name, parts, facts, seed=config.seed)

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from emberline.datasets import storage
+from emberline.datasets.facts import Facts
 from emberline.datasets.footers import check_footers
 from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import PARTITION, WRITTEN_PARTS, write_parts
@@ -97,14 +98,14 @@ def write(
     frame: DataFrame,
     run: StageRun[Any],
     name: str,
+    *facts: Facts,
     rank: int | None = None,
     seed: int | None = None,
     group_rows: int | None = None,
     through: Task | None = None,
-    **info: Any,
 ) -> Dataset:
-    """Write a frame as the output `name` of this run: the executors write its parts, the driver
-    sees one row per part.
+    """Write a frame as the output `name` of this run, with what is said of it: the executors write
+    its parts, the driver sees one row per part.
 
     With `group_rows`, every row group of a part but its last has exactly so many rows. With
     `through`, what is written is what that task makes of the frame's rows: they do not pass Spark
@@ -122,7 +123,7 @@ def write(
     written = numbered.mapInArrow(task, spark_schema(WRITTEN_PARTS)).collect()
     parts = [_part(row.asDict()) for row in sorted(written, key=lambda row: row[PARTITION])]
     _remove_others(run.outputs.folder(name), parts)
-    run.outputs.add(name, parts, rank=rank, seed=seed, **info)
+    run.outputs.add(name, parts, *facts, rank=rank, seed=seed)
     return run.outputs.written(name)
 
 

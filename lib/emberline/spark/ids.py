@@ -14,6 +14,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from emberline.datasets.facts import Indices
 from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError
 from emberline.runs.stage_run import StageRun
@@ -42,9 +43,8 @@ def known(run: StageRun[Any], spark: SparkSession, side: str) -> Known:
     """
     opened = [run.inputs.get(name) or run.outputs.previous(name) for name in ID_TABLES[side]]
     datasets = [dataset for dataset in opened if dataset is not None]
-    next_index = max(
-        (dataset.manifest.info.get("next_index", 0) for dataset in datasets), default=0
-    )
+    ends = (dataset.manifest.given(Indices) for dataset in datasets)
+    next_index = max((end.next_index for end in ends if end), default=0)
     return Known(_joined(spark, datasets, side), next_index)
 
 
@@ -71,7 +71,7 @@ def record_end(
     """
     last = frames.read(spark, run.outputs.written(name)).agg(F.max(side)).first()
     end = 0 if last is None or last[0] is None else last[0] + 1
-    run.outputs.finish(name, next_index=max(before.next_index, end))
+    run.outputs.finish(name, Indices(max(before.next_index, end)))
 
 
 def extend(

@@ -2,9 +2,11 @@
 ratings these are.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from emberline.datasets.cleaned import cleaning_of
+from emberline.datasets.facts import Holdout
 from emberline.runs.stage_run import StageRun
 from emberline.sections.ratings import RatingsConfig
 from emberline.sections.raw import RowsConfig
@@ -25,10 +27,10 @@ def of_ratings(run: StageRun[Any]) -> Row:
     cleaning = {
         name: config[name] for name in CLEANING if config.get(name) not in (None, [], {}, "")
     }
-    return {"holdout": manifest.info["protocol"], "cleaning": cleaning}
+    return {"holdout": manifest.facts(Holdout).protocol, "cleaning": cleaning}
 
 
 def data_of_ratings(run: StageRun[Any]) -> Row:
     """The fact `data` of a report, where prepare-ratings has said which they are."""
-    found = run.inputs["holdout"].manifest.info.get("data")
-    return {"data": found} if found else {}
+    found = run.inputs["holdout"].manifest.facts(Holdout).data
+    return {"data": asdict(found)} if found else {}

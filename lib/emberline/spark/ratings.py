@@ -8,7 +8,6 @@ text and the reason.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from pyspark.sql import functions as F
 
 from emberline.cleaning import events
 from emberline.cleaning.events import EventRules
+from emberline.datasets.facts import Accounts, Holdout, Spellings
 from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.runs.stage_run import StageRun
@@ -72,7 +72,7 @@ def run(run: StageRun[RatingsConfig], spark: SparkSession) -> None:
         for side in ("user", "item")
     }
     run.outputs.measure(joined=joined)
-    run.outputs.finish("ratings", joined=joined)
+    run.outputs.finish("ratings", Spellings(joined))
 
 
 def cleaning(rules: EventRules) -> Cleaning:
@@ -231,8 +231,8 @@ def _write_kept(
     withheld = numbered.where(F.col("held") | F.col("cold")).sortWithinPartitions("user", "item")
     frames.write(training, run, "ratings", seed=config.seed)
     protocol = config.holdout.what() | {"seed": config.seed}
-    data = asdict(sketch(numbered, ("user_id", "item_id"), "value", "held", "cold"))
-    frames.write(withheld, run, "holdout", seed=config.seed, protocol=protocol, data=data)
+    data = sketch(numbered, ("user_id", "item_id"), "value", "held", "cold")
+    frames.write(withheld, run, "holdout", Holdout(protocol, data), seed=config.seed)
 
 
 def _account(
@@ -275,4 +275,4 @@ def _account(
             f"{run.settings.path}: of {read} rows none is left to train on ({top})"
         )
     run.outputs.measure(accounts=accounts, reasons=reasons)
-    run.outputs.finish("ratings", accounts=accounts, reasons=reasons)
+    run.outputs.finish("ratings", Accounts(accounts, reasons))

@@ -6,7 +6,6 @@ hangs on hashes of its outside id, so that it stays where it is when items arriv
 """
 
 from functools import reduce
-from typing import Any
 
 import numpy as np
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -14,6 +13,16 @@ from pyspark.sql import functions as F
 
 from emberline.cf.metrics import Sums
 from emberline.cf.targets import TARGETS, sum_targets
+from emberline.datasets.facts import (
+    Channels,
+    ClassCounts,
+    Classes,
+    GivenSplits,
+    Pictures,
+    RowGroups,
+    Targets,
+    Task,
+)
 from emberline.datasets.sharding import GROUP_BYTES, GROUP_ROWS
 from emberline.errors import EmptyDatasetError
 from emberline.numeric.arrays import Float64
@@ -22,6 +31,7 @@ from emberline.sections.shards import ShardsConfig
 from emberline.spark import frames
 from emberline.spark.hashes import hash_of, is_drawn
 
+Names = tuple[str, ...]
 SPLITS = ("train", "val", "test", "none")
 SETS = {"all": SPLITS, **{split: (split,) for split in SPLITS[:3]}}
 
@@ -29,17 +39,15 @@ SETS = {"all": SPLITS, **{split: (split,) for split in SPLITS[:3]}}
 def run(run: StageRun[ShardsConfig], spark: SparkSession) -> None:
     """Join, split, order and write the four sets of shards."""
     config = run.settings
-    images = run.inputs["images"].manifest.info
-    picture_bytes = images["height"] * images["width"] * images["channels"]
-    group_rows = max(1, min(GROUP_ROWS, GROUP_BYTES // picture_bytes))
-    examples, facts = (
+    images = run.inputs["images"].manifest
+    pictures = images.facts(Pictures)
+    group_rows = max(1, min(GROUP_ROWS, GROUP_BYTES // pictures.bytes))
+    examples, classes = (
         _with_classes(run, spark, config)
         if config.task == "class"
-        else _with_factors(run, spark, config)
+        else (_with_factors(run, spark, config), None)
     )
-    facts |= {name: images[name] for name in ("height", "width", "channels", "mean", "std")} | {
-        "task": config.task
-    }
+    facts = (pictures, images.facts(Channels), Task(config.task), RowGroups(group_rows))
     whole = frames.checkpoint(
         examples.withColumn("_order", hash_of(config.seed, "order", "item_id")), run, "examples"
     )
@@ -58,30 +66,34 @@ def run(run: StageRun[ShardsConfig], spark: SparkSession) -> None:
             config.num_shards
             or max(1, round(sum(counts[s] for s in splits) / config.rows_per_shard)),
         )
-        if rank:
-            sums = reduce(
-                Sums.merge,
-                (targets[split] for split in splits if split in targets),
-                Sums.empty(rank),
-            )
-            facts |= {"target_mean": _listed(sums.mean()), "target_std": _listed(sums.deviation())}
-        else:
-            of_classes = range(len(facts["classes"]))
-            facts |= {
-                "class_counts": [
-                    sum(by_class.get((split, label), 0) for split in splits) for label in of_classes
-                ]
-            }
+        learnt = (
+            (classes, _counted(splits, by_class, len(classes.classes)))
+            if classes
+            else (_targets(splits, targets, rank or 0),)
+        )
         frames.write(
             ordered,
             run,
             f"shards_{name}",
+            *facts,
+            *learnt,
             rank=rank,
             seed=config.seed,
             group_rows=group_rows,
-            row_group_rows=group_rows,
-            **facts,
         )
+
+
+def _counted(splits: Names, by_class: dict[tuple[str, int], int], classes: int) -> ClassCounts:
+    """Of the rows of some splits."""
+    return ClassCounts(
+        [sum(by_class.get((of, label), 0) for of in splits) for label in range(classes)]
+    )
+
+
+def _targets(splits: Names, sums: dict[str, Sums], rank: int) -> Targets:
+    """Of the rows of some splits."""
+    every = reduce(Sums.merge, (sums[of] for of in splits if of in sums), Sums.empty(rank))
+    return Targets(_listed(every.mean()), _listed(every.deviation()))
 
 
 def target_sums(examples: DataFrame, rank: int) -> dict[str, Sums]:
@@ -124,7 +136,7 @@ def split_of(
 
 def _with_classes(
     run: StageRun[ShardsConfig], spark: SparkSession, config: ShardsConfig
-) -> tuple[DataFrame, dict[str, Any]]:
+) -> tuple[DataFrame, Classes]:
     """Pictures with their label, the picture's own before the item's; labels are numbered in
     alphabetical order.
     """
@@ -151,18 +163,18 @@ def _with_classes(
     is_test = F.coalesce(
         F.col("split") == "test", is_drawn(config.test, config.seed, "test", "item_id")
     )
-    given = run.inputs["images"].manifest.info.get("splits", {})
+    given = run.inputs["images"].manifest.facts(GivenSplits).splits
     is_val = F.col("split") == "val" if given.get("val") else None
     split = split_of(is_labelled, is_labelled & is_test, config, is_val)
     numbered = images.withColumns(
         {"split": split, "label": number, "factors": F.lit(None).cast("array<float>")}
     )
-    return numbered, {"classes": classes}
+    return numbered, Classes(classes)
 
 
 def _with_factors(
     run: StageRun[ShardsConfig], spark: SparkSession, config: ShardsConfig
-) -> tuple[DataFrame, dict[str, Any]]:
+) -> DataFrame:
     """Pictures with their item's factors; the items that prepare-ratings withheld whole are for
     measuring.
     """
@@ -177,7 +189,7 @@ def _with_factors(
     )
     joined = images.join(factors, "item", "left").join(cold, "item", "left")
     split = split_of(F.col("factors").isNotNull(), F.col("_cold").isNotNull(), config)
-    return joined.withColumns({"split": split, "label": F.lit(None).cast("int")}), {}
+    return joined.withColumns({"split": split, "label": F.lit(None).cast("int")})
 
 
 def _check(counts: dict[str, int], run: StageRun[ShardsConfig], config: ShardsConfig) -> None:

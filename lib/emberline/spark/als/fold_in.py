@@ -9,6 +9,7 @@ from emberline.cf.als import gramians
 from emberline.cf.als.gramians import Grams
 from emberline.cf.als.solvers import Solver
 from emberline.cf.als.steps import Step
+from emberline.datasets.facts import Values
 from emberline.datasets.storage import Location
 from emberline.numeric.arrays import Float64
 from emberline.sections.als import AlsConfig
@@ -16,13 +17,12 @@ from emberline.spark.als import packing as rating_blocks
 from emberline.spark.als import plan as als_plan
 from emberline.spark.als.fit import continued, exchange_of, published
 from emberline.spark.als.purposes import objective_of
-from emberline.spark.als.training import Row
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
 
 
 def fold_in_items(
-    ratings: Scan, user_factors: DataFrame, config: AlsConfig, known: Row, scratch: Location
+    ratings: Scan, user_factors: DataFrame, config: AlsConfig, known: Values, scratch: Location
 ) -> DataFrame:
     """Columns item and factors of the items that `ratings` (user, item, value) name, solved exactly
     from the users'.
@@ -31,7 +31,7 @@ def fold_in_items(
     that the users were fitted to.
     """
     objective = replace(
-        objective_of(config, True), mean=known["value_mean"], deviation=known["value_deviation"]
+        objective_of(config, True), mean=known.value_mean, deviation=known.value_deviation
     )
     sizes = als_plan.measure(ratings, config.rank)
     plan = als_plan.choose(config, sizes, ratings.frame.sparkSession)

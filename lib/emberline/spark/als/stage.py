@@ -13,6 +13,7 @@ feedback, on the same blocks.
 from pyspark.sql import SparkSession
 
 from emberline.datasets.cleaned import has_ratings
+from emberline.datasets.facts import AlsTraining, Values, merged
 from emberline.runs.stage_run import StageRun
 from emberline.sections.als import AlsConfig
 from emberline.spark import frames
@@ -57,14 +58,10 @@ def run(run: StageRun[AlsConfig], spark: SparkSession) -> None:
 
 
 def _write(run: StageRun[AlsConfig], purpose: Purpose, model: Model) -> None:
-    facts = {
-        "history": model.history,
-        **model.final,
-        "value_mean": model.objective.mean,
-        "value_deviation": model.objective.deviation,
-    }
-    facts |= {"best_iteration": model.best} if model.best else {}
+    training = AlsTraining(model.history, **model.final, best_iteration=model.best or None)
+    values = Values(model.objective.mean, model.objective.deviation)
     for side, table in purpose.tables.items():
         rows = model.factors(side).sortWithinPartitions(side)
-        frames.write(rows, run, table, rank=model.rank, seed=purpose.config.seed, **facts)
+        frames.write(rows, run, table, training, values, rank=model.rank, seed=purpose.config.seed)
+    facts = merged((training, values))
     run.outputs.measure(**(facts if purpose.implicit else {"ratings": facts}))

@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from emberline.datasets.cleaned import has_ratings
+from emberline.datasets.facts import Values
 from emberline.models import ALS
 from emberline.runs.stage_run import StageRun
 from emberline.sections.als import AlsConfig
@@ -24,4 +25,4 @@ def oracle(run: StageRun[Any], users: DataFrame, holdout: DataFrame) -> DataFram
     ratings = holdout.where(F.col("cold")).join(users.select("user"), "user", "left_semi")
     if ratings.isEmpty():  # of newcomers alone, who have no factors
         return users.limit(0).withColumnRenamed("user", "item")
-    return fold_in_items(Scan(ratings), users, config, fitted.info, run.outputs.scratch)
+    return fold_in_items(Scan(ratings), users, config, fitted.facts(Values), run.outputs.scratch)

@@ -24,6 +24,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from emberline.datasets.facts import Pictures
 from emberline.images import tasks as image_tasks
 from emberline.models import ALS, MEAN_FACTORS, NEIGHBORS_HISTOGRAM, NEIGHBORS_PIXELS, ORACLE
 from emberline.runs.stage_run import StageRun
@@ -60,8 +61,7 @@ def run(run: StageRun[EvaluateConfig], spark: SparkSession) -> None:
 
 def _features(run: StageRun[Any], pictures: DataFrame) -> DataFrame:
     """FEATURES of the pictures that are for training, choosing or testing."""
-    info = run.inputs[PICTURES].manifest.info
-    shape = (info["height"], info["width"], info["channels"])
+    shape = run.inputs[PICTURES].manifest.facts(Pictures).shape
     wanted = pictures.select("item", "split", "pixels").where("split <> 'none'")
     return wanted.mapInArrow(
         partial(image_tasks.plain_features, shape=shape), spark_schema(image_tasks.FEATURES)

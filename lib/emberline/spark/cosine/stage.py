@@ -10,13 +10,13 @@ before blocks of rows are made.
 """
 
 import logging
-from typing import Any
 
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.cf.cosine import packing
+from emberline.datasets.facts import Capped, merged
 from emberline.errors import DataError
 from emberline.logs import event
 from emberline.runs.stage_run import StageRun
@@ -39,13 +39,14 @@ def run(run: StageRun[CosineConfig], spark: SparkSession) -> None:
         name = f"{side}_neighbors"
         found = neighbors(ratings, side, other, config)
         left_out = ratings_left_out(ratings.frame, other, config.max_ratings)
-        facts: dict[str, Any] = {}
+        facts: list[Capped] = []
         if left_out:
             found = frames.checkpoint(found, run, name)
-            facts = {"ratings_left_out": left_out, **recall(ratings, side, other, config, found)}
-            log.info(event("ratings_capped", dataset=name, max_ratings=config.max_ratings, **facts))
-            run.outputs.measure(**{name: facts})
-        frames.write(found, run, name, seed=config.seed if left_out else None, **facts)
+            facts = [Capped(left_out, *recall(ratings, side, other, config, found))]
+            told = merged(facts)
+            log.info(event("ratings_capped", dataset=name, max_ratings=config.max_ratings, **told))
+            run.outputs.measure(**{name: told})
+        frames.write(found, run, name, *facts, seed=config.seed if left_out else None)
 
 
 def checked(ratings: Scan, config: CosineConfig) -> CosineConfig:
@@ -85,9 +86,9 @@ def ratings_left_out(ratings: DataFrame, term: str, limit: int | None) -> int:
 
 def recall(
     ratings: Scan, side: str, other: str, config: CosineConfig, found: DataFrame
-) -> dict[str, Any]:
+) -> tuple[float | None, int]:
     """What share of the exact neighbours of some rows, chosen by hash, is among those found
-    under the cap.
+    under the cap, and of how many rows.
     """
     one_in = -(-ratings.frame.select(side).distinct().count() // _SAMPLE)
     exact = neighbors(
@@ -99,4 +100,4 @@ def recall(
     wanted, hits, rows = both.agg(
         F.count("*"), F.count("_found"), F.countDistinct(side)
     ).first() or (0, 0, 0)
-    return {"recall": hits / wanted if wanted else None, "recall_rows": rows}
+    return hits / wanted if wanted else None, rows

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
 from emberline.datasets import parked
+from emberline.datasets.facts import Accounts, Channels, GivenSplits, Pictures
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.images import tasks
 from emberline.logs import event
@@ -49,21 +50,21 @@ def run(run: StageRun[ImagesConfig], spark: SparkSession) -> None:
     numbered = ids.extend(
         known, kept, "item_id", "item", partial(frames.checkpoint, run=run, name="ids")
     )
-    facts = {"height": config.height, "width": config.width, "channels": config.channels}
+    size = Pictures(config.height, config.width, config.channels)
     parts = _parts(spark, sum(row["count"] for row in counts), config)
     pictures = (
         kept.join(numbered, "item_id")
         .repartitionByRange(parts, *_PLACE)
         .sortWithinPartitions(*_PLACE)
     )
-    frames.write(pictures, run, "images", through=partial(parked.fetch, column="pixels"), **facts)
+    frames.write(pictures, run, "images", size, through=partial(parked.fetch, column="pixels"))
     frames.write(
         judged.where("reason is not null").drop(*parked.PLACE.names), run, "rejected_images"
     )
     ids.record_end(run, spark, "images", "item", known)
     _account(run, counts)
     _tell_splits(run, kept)
-    run.outputs.finish("images", **channel_statistics(counts, config))
+    run.outputs.finish("images", channel_statistics(counts, config))
 
 
 def reject_repeated(pictures: DataFrame) -> DataFrame:
@@ -93,7 +94,7 @@ def _tell_splits(run: StageRun[ImagesConfig], kept: DataFrame) -> None:
             " (images.split)"
         )
         log.info(event("pictures_split", path=run.settings.path, **splits))
-    run.outputs.finish("images", splits=splits)
+    run.outputs.finish("images", GivenSplits(splits))
 
 
 def _parts(spark: SparkSession, pictures: int, config: ImagesConfig) -> int:
@@ -123,8 +124,8 @@ def _counts(judged: DataFrame, channels: int) -> list[Row]:
     return sorted(by_reason.collect(), key=lambda row: (-row["count"], row["reason"] or ""))
 
 
-def channel_statistics(counts: list[Row], config: ImagesConfig) -> dict[str, list[float]]:
-    """`mean` and `std` of each channel over all pixels of all pictures, as shares of full
+def channel_statistics(counts: list[Row], config: ImagesConfig) -> Channels:
+    """The mean and deviation of each channel over all pixels of all pictures, as shares of full
     brightness, 0..1.
     """
     (kept,) = [row for row in counts if row["reason"] is None]
@@ -132,10 +133,10 @@ def channel_statistics(counts: list[Row], config: ImagesConfig) -> dict[str, lis
     levels, squares = (
         np.array(part, np.float64) / pixels for part in np.array_split(kept["sums"], 2)
     )
-    return {
-        "mean": (levels / 255).tolist(),
-        "std": (np.sqrt(np.maximum(squares - levels**2, 0)) / 255).tolist(),
-    }
+    return Channels(
+        mean=(levels / 255).tolist(),
+        std=(np.sqrt(np.maximum(squares - levels**2, 0)) / 255).tolist(),
+    )
 
 
 def _account(run: StageRun[ImagesConfig], counts: list[Row]) -> None:
@@ -157,4 +158,4 @@ def _account(run: StageRun[ImagesConfig], counts: list[Row]) -> None:
     if kept == 0:
         top = "; ".join(f"{count} {reason}" for reason, count in list(reasons.items())[:3])
         raise EmptyDatasetError(f"{run.settings.path}: of {read} pictures none can be used ({top})")
-    run.outputs.finish("images", accounts=accounts, reasons=reasons)
+    run.outputs.finish("images", Accounts(accounts, reasons))
