@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.errors import EmptyDatasetError
+from emberline.publish import trivial
 from emberline.runs import runner
 from emberline.runs.inputs import Inputs
 from emberline.runs.roots import Roots
@@ -358,6 +359,31 @@ def test_nothing_relevant_is_an_error(shop: Callable[..., Report]) -> None:
         shop(relevant_from=5.5)
 
 
+def test_a_holdout_without_rows_is_an_error_that_says_so(
+    spark: SparkSession, publish: Publish, tmp_path: Path
+) -> None:
+    publish_all(publish, tmp_path, TRAINING, {}, {}, LISTS, HOLDOUT)
+    with pytest.raises(EmptyDatasetError, match="no held-out rating is relevant; withhold more"):
+        evaluated(tmp_path, SHOP)
+
+
+def test_a_single_user_is_measured_without_an_error_and_decides_nothing(
+    spark: SparkSession, publish: Publish, tmp_path: Path
+) -> None:
+    """The only list has its one hit at rank 2; the mean over one user has no standard error."""
+    training = {(0, item): 1.0 for item in (0, 1)} | {(1, item): 1.0 for item in (2, 3, 4)}
+    publish_all(publish, tmp_path, training, {(0, 3): 1.0}, {}, {0: [2, 3]}, HOLDOUT)
+    report = evaluated(tmp_path, SHOP)
+    found = report["by_name"]["item-neighbors", "ndcg@2"]
+    assert found["value"] == pytest.approx(1 / math.log2(3))
+    assert (found["users"], found["standard_error"]) == (1, None)
+    standings = {
+        comparison.standing
+        for comparison in trivial.not_beaten({"holdout": {"metrics": report["metrics"]}})
+    }
+    assert standings <= {"undecided"}
+
+
 # ------------------------------------------------------------------------------------------
 # explicit feedback, by hand
 
@@ -395,7 +421,13 @@ def explicit(
     """Relevant from 4 on: item 2 to user 0, item 0 to user 2; user 1 has a list but nothing
     relevant.
     """
-    root = tmp_path_factory.mktemp("explicit")
+    return evaluated_explicit(publish, tmp_path_factory.mktemp("explicit"), NEIGHBORS)
+
+
+def evaluated_explicit(
+    publish: Publish, root: Path, tables: dict[str, list[tuple[int, int, float]]]
+) -> Report:
+    """With these tables of neighbours."""
     publish_all(
         publish,
         root,
@@ -414,7 +446,7 @@ def explicit(
             f"{side}_rating_factors",
             [{side: id_, "factors": vector} for id_, vector in factors.items()],
         )
-    for side, neighbors in NEIGHBORS.items():
+    for side, neighbors in tables.items():
         rows = [
             {side: own, "neighbor": neighbor, "similarity": similarity}
             for own, neighbor, similarity in neighbors
@@ -442,6 +474,16 @@ def test_rating_errors_are_those_computed_by_hand(explicit: Report, model: str) 
         np.std(errors**2, ddof=1) / 2 / (2 * rmse["value"])
     )
     assert mae["standard_error"] == pytest.approx(np.std(np.abs(errors), ddof=1) / 2)
+
+
+def test_neighbour_tables_without_rows_leave_predicted_ratings_as_they_are(
+    spark: SparkSession, publish: Publish, tmp_path: Path, explicit: Report
+) -> None:
+    """What predicts ratings by neighbours finds them among what a user rated."""
+    bare = evaluated_explicit(publish, tmp_path, {"item": [], "user": []})
+    for model in ERRORS:
+        found, expected = (report["by_name"][model, "rmse"] for report in (bare, explicit))
+        assert found["value"] == pytest.approx(expected["value"])
 
 
 def test_each_model_says_how_many_ratings_it_left_to_the_biases(explicit: Report) -> None:
