@@ -94,9 +94,8 @@ class Training:
         levels = manifest.facts(Channels)
         with strategy.scope():
             model = build(config, train.shape, levels.mean, levels.std, outputs)
-            self.trainer = Trainer(
-                strategy, model, make_optimizer(config, self._steps), self.task, config
-            )
+            optimizer = make_optimizer(config, self._steps)
+            self.trainer = Trainer(strategy, model, optimizer, self.task, config)
         self.progress = Progress()
         self.best: list[Any] = []
         self._reading: Ahead[list[Batch]] | None = None

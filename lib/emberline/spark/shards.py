@@ -51,21 +51,14 @@ def run(run: StageRun[ShardsConfig], spark: SparkSession) -> None:
     whole = frames.checkpoint(
         examples.withColumn("_order", hash_of(config.seed, "order", "item_id")), run, "examples"
     )
-    by_class = {
-        (row["split"], row["label"]): row["count"]
-        for row in whole.groupBy("split", "label").count().collect()
-    }
+    by_class = _by_class(whole)
     counts = {split: sum(n for (of, _), n in by_class.items() if of == split) for split in SPLITS}
     _check({split: count for split, count in counts.items() if count}, run, config)
     rank = run.inputs["item_factors"].manifest.rank if config.task == "factors" else None
     targets = target_sums(whole, rank) if rank else {}
     for name, splits in SETS.items():
         rows = whole if name == "all" else whole.where(F.col("split") == name)
-        ordered = in_order(
-            rows,
-            config.num_shards
-            or max(1, round(sum(counts[s] for s in splits) / config.rows_per_shard)),
-        )
+        ordered = in_order(rows, _num_shards(config, sum(counts[split] for split in splits)))
         learnt = (
             (classes, _counted(splits, by_class, len(classes.classes)))
             if classes
@@ -94,6 +87,16 @@ def _targets(splits: Names, sums: dict[str, Sums], rank: int) -> Targets:
     """Of the rows of some splits."""
     every = reduce(Sums.merge, (sums[of] for of in splits if of in sums), Sums.empty(rank))
     return Targets(_listed(every.mean()), _listed(every.deviation()))
+
+
+def _by_class(examples: DataFrame) -> dict[tuple[str, int], int]:
+    """How many rows there are by split and label."""
+    rows = examples.groupBy("split", "label").count().collect()
+    return {(row["split"], row["label"]): row["count"] for row in rows}
+
+
+def _num_shards(config: ShardsConfig, rows: int) -> int:
+    return config.num_shards or max(1, round(rows / config.rows_per_shard))
 
 
 def target_sums(examples: DataFrame, rank: int) -> dict[str, Sums]:
