@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import grimp
@@ -12,6 +13,32 @@ from emberline.stages import STAGES
 
 TOP = Path(__file__).parent.parent
 LIB = TOP / "lib" / "emberline"
+MODULES = sorted(LIB.rglob("*.py"))
+LONGEST_FUNCTION, LONGEST_FILE = 40, 350
+
+
+def functions(module: Path) -> Iterator[tuple[str, int]]:
+    """Each function of a module and how many lines it has, its docstring among them."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
+            yield node.name, node.end_lineno - node.lineno + 1
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = {
+        f"{module.relative_to(LIB)}:{name}": lines
+        for module in MODULES
+        for name, lines in functions(module)
+        if lines > LONGEST_FUNCTION
+    }
+    assert long == {}
+
+
+def test_no_file_is_too_long_to_be_read() -> None:
+    lines = {
+        str(module.relative_to(LIB)): len(module.read_text().splitlines()) for module in MODULES
+    }
+    assert {name: count for name, count in lines.items() if count > LONGEST_FILE} == {}
 
 
 @pytest.mark.parametrize(

@@ -510,7 +510,8 @@ def test_a_part_with_other_columns_is_refused(shards: Shards) -> None:
     )
     with pytest.raises(
         SchemaError,
-        match=rf"{shards.dataset.paths[1]} has the columns .*label int64.*, where the manifest says .*label int32",
+        match=rf"{shards.dataset.paths[1]} has the columns .*label int64.*,"
+        " where the manifest says .*label int32",
     ):
         Shards(changed).check()
 

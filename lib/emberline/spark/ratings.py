@@ -241,13 +241,8 @@ def _account(
     """Compare what was read, counted by itself, with what was written. Raises DataError where a
     row is missing or twice there.
     """
-    by_reason = (
-        frames.read(spark, left_out)
-        .groupBy("outcome", "reason")
-        .count()
-        .orderBy(F.desc("count"), "reason")
-        .collect()
-    )
+    counts = frames.read(spark, left_out).groupBy("outcome", "reason").count()
+    by_reason = counts.orderBy(F.desc("count"), "reason").collect()
     reasons = {f"{row['outcome']}: {row['reason']}": row["count"] for row in by_reason}
     ratings, holdout = run.outputs.rows("ratings"), run.outputs.rows("holdout")
     totals = {
