@@ -46,7 +46,10 @@ def _request(run: StageRun[Any]) -> Message:
         "stage": run.stage.name,
         "config": run.config.model_dump_json(exclude={"spark"}),
         "root": str(run.outputs.root),
-        "inputs": {name: str(found.folder.parent) for name, found in run.inputs.items()},
+        "inputs": {
+            name: {"place": str(found.folder.parent), **found.manifest.identity()}
+            for name, found in run.inputs.items()
+        },
         "fingerprint": run.outputs.produced_by.fingerprint,
         "run_id": run.outputs.produced_by.run_id,
         "verbosity": logging.getLogger("emberline").getEffectiveLevel(),

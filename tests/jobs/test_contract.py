@@ -142,6 +142,43 @@ def test_a_second_run_does_nothing(stage: Stage, home: Home) -> None:
     assert run_ids(home.root) == before
 
 
+def contents(root: Path) -> dict[str, tuple[int, int]]:
+    """Every file of a root, with its size and time."""
+    return {
+        str(path.relative_to(root)): (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in root.rglob("*")
+    }
+
+
+@every_stage
+def test_a_stage_that_is_up_to_date_in_the_base_is_not_run_again(
+    stage: Stage, home: Home, tmp_path: Path
+) -> None:
+    before = contents(home.root)
+    skipped = job(stage, home.pipeline, tmp_path / "root", "--base", str(home.root))
+    assert skipped.returncode == 0, skipped.stderr
+    assert f'stage_skipped stage={stage.name} reason="up to date in {home.root}"' in skipped.stderr
+    assert (run_ids(tmp_path / "root"), contents(home.root)) == ({}, before)
+
+
+@pytest.mark.faults
+@every_stage
+def test_a_stage_reads_all_of_its_inputs_from_a_base_and_leaves_that_alone(
+    stage: Stage, home: Home, tmp_path: Path
+) -> None:
+    before, root = contents(home.root), tmp_path / "root"
+    ended = job(stage, home.pipeline, root, "--base", str(home.root), "--force")
+    assert ended.returncode == 0, ended.stderr
+    assert contents(home.root) == before
+    for name in stage.writes(home.config):
+        ours, theirs = (manifests.load(place, name).manifest for place in (root, home.root))
+        assert ours.produced_by.fingerprint == theirs.produced_by.fingerprint
+        assert (ours.rows, ours.produced_by.run_id != theirs.produced_by.run_id) == (
+            theirs.rows,
+            True,
+        )
+
+
 @every_stage
 def test_an_unknown_key_ends_with_exit_code_2_in_one_line(
     stage: Stage, home: Home, tmp_path: Path

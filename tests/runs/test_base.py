@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from emberline.cnn import worker
 from emberline.datasets import lock, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.parts import write_file
@@ -297,3 +298,11 @@ def test_a_base_may_be_in_an_object_store(s3_root: RemotePath, tmp_path: Path) -
 
 def _files(place: RemotePath) -> list[RemotePath]:
     return [path for folder in storage.children(place) for path in storage.children(folder)]
+
+
+def test_a_trainer_refuses_what_was_written_anew_in_the_base_meanwhile(base: Path) -> None:
+    decided = {"place": str(base), **manifests.load(base, "seeds").manifest.identity()}
+    assert worker._input("seeds", **decided).name == "seeds"
+    runner.run(_config(), base, [SOW], force=True)
+    with pytest.raises(ManifestError, match="was written anew"):
+        worker._input("seeds", **decided)

@@ -12,8 +12,9 @@ from typing import Any, NoReturn
 from emberline import logs
 from emberline.datasets import disk, storage
 from emberline.datasets import manifest as manifests
+from emberline.datasets.manifest import Dataset
 from emberline.datasets.storage import Location
-from emberline.errors import EmberlineError, WorkerError
+from emberline.errors import EmberlineError, ManifestError, WorkerError
 from emberline.launch import memory
 from emberline.launch.child import Requests, error_message
 from emberline.runs import package
@@ -83,15 +84,25 @@ def _wait_for_the_end(error: Exception, requests: Requests) -> NoReturn:
 def _stage_run(request: dict[str, Any], requests: Requests) -> StageRun[Any]:
     config = Config.model_validate_json(request["config"])
     stage = next(stage for stage in STAGES if stage.name == request["stage"])
-    datasets = {
-        name: manifests.load(storage.locate(place), name)
-        for name, place in request["inputs"].items()
-    }
-    manifests.check_same_run(datasets.values())
+    datasets = {name: _input(name, **said) for name, said in request["inputs"].items()}
     control = Control(lambda text: requests.send(progress=text), requests.stopping, requests.at)
     identity = (request["fingerprint"], request["run_id"])
     roots = Roots(storage.locate(request["root"]))
     return begin(config, stage, roots, Inputs(datasets), control, identity)
+
+
+def _input(name: str, place: str, fingerprint: str, run_id: str) -> Dataset:
+    """An input of the stage. Raises ManifestError where it is not the one any more that was
+    decided on: a base is not locked.
+    """
+    dataset = manifests.load(storage.locate(place), name)
+    if dataset.manifest.identity() != {"fingerprint": fingerprint, "run_id": run_id}:
+        raise ManifestError(
+            f"{name} in {place} was written anew (run"
+            f" {dataset.manifest.produced_by.run_id}) after this stage was decided on (run"
+            f" {run_id}); run it again"
+        )
+    return dataset
 
 
 if __name__ == "__main__":

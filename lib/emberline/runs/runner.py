@@ -162,7 +162,7 @@ def _run_one(shared: _Shared, stage: Stage, raw: Raw, position: int, total: int)
         listener.started(decision, position, total)
     began = time.monotonic()
     if decision.action == "skip":
-        rows, metrics = _skip(config, roots, stage)
+        rows, metrics = _skip(config, roots, stage, decision.reason)
     else:
         rows, metrics = _execute(shared, stage, inputs)
     seconds = time.monotonic() - began
@@ -197,9 +197,11 @@ def _written_places(config: Config, root: Location, stages: Sequence[Stage]) -> 
         yield from (root / name for name in stage.writes(config))
 
 
-def _skip(config: Config, roots: Roots, stage: Stage) -> tuple[dict[str, int], dict[str, Any]]:
+def _skip(
+    config: Config, roots: Roots, stage: Stage, reason: str
+) -> tuple[dict[str, int], dict[str, Any]]:
     """The rows and metrics of a stage whose outputs are up to date."""
-    log.info(event("stage_skipped", stage=stage.name, reason="up to date"))
+    log.info(event("stage_skipped", stage=stage.name, reason=reason))
     names = stage.writes(config)
     place = roots.place_of_all(names)
     outputs = {name: manifests.load(place, name).manifest for name in names}
