@@ -253,9 +253,10 @@ def protocol_hash(
 ) -> str:
     """The protocol's hash of a stage that is configured like this and has not run."""
     publish(root, "prepare-ratings", "holdout", [], config=cleaned, protocol=holdout)
+    publish(root, "recommend", "recommendations", [])
     config = Config.model_validate(sections)
     (stage,) = stages.select(config, "evaluate")
-    inputs = Inputs({"holdout": manifests.load(root, "holdout")})
+    inputs = Inputs({name: manifests.load(root, name) for name in ("holdout", "recommendations")})
     return str(_protocol(begin(config, stage, Roots(root), inputs))["hash"])
 
 
