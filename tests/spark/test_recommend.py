@@ -454,6 +454,27 @@ def test_cold_items_get_their_places_and_what_their_scores_win(spark: SparkSessi
     assert lists_of(rows) == expected
 
 
+def test_any_number_of_lists_is_mixed_each_with_places_of_its_own(spark: SparkSession) -> None:
+    """Of five places each of two lists has one for itself, and scores decide on the others."""
+    lists = {
+        "als": [(1, 9), (2, 8), (3, 7), (4, 6)],
+        "cnn": [(51, 2), (52, 1)],
+        "item-neighbors": [(71, 1), (72, 0)],
+    }
+    frames = [scored_frame(spark, {0: scored}, model) for model, scored in lists.items()]
+    mixed = mix(list(zip(frames, [0.0, 0.2, 0.2], strict=True)), 5)
+    assert [row["rank"] for row in mixed.sort("rank").collect()] == [1, 2, 3, 4, 5]
+    assert lists_of([row.asDict() for row in mixed.sort("rank").collect()]) == {
+        0: [
+            (1, 9.0, "als"),
+            (2, 8.0, "als"),
+            (3, 7.0, "als"),
+            (51, 2.0, "cnn"),
+            (71, 1.0, "item-neighbors"),
+        ]
+    }
+
+
 def scored_frame(spark: SparkSession, lists: dict[int, Scored], model: str) -> DataFrame:
     rows = [
         (u, i, float(score), rank, model)
