@@ -37,7 +37,7 @@ from emberline.errors import Preempted, TrainingError
 from emberline.logs import event
 from emberline.models import CNN
 from emberline.runs.stage_run import StageRun
-from emberline.sections.cnn import AGAINST_NOT_FINITE, CnnConfig
+from emberline.sections.cnn import AGAINST_NOT_FINITE, CnnConfig, InputConfig
 
 log = logging.getLogger(__name__)
 _PROGRESS_STEPS = 20
@@ -81,9 +81,7 @@ class Training:
             fit_components(train.targets(), config.components) if self.task == "factors" else None
         )
         self._target_of = self.components.targets if self.components else np.asarray
-        pictures = config.input
-        flip = self.task == "factors" if pictures.flip is None else pictures.flip
-        pictures = pictures.model_copy(update={"flip": flip})
+        pictures = _as_suits(config.input, self.task)
         self._reader = Reader(train, pictures, config.seed, self._target_of)
         self._steps = self._reader.plan.steps
         outputs = (
@@ -310,6 +308,12 @@ class Training:
             return self.trainer.model
         components: Components = self.components
         return with_frozen_layer(self.trainer.model, components.back, components.mean)
+
+
+def _as_suits(pictures: InputConfig, task: str) -> InputConfig:
+    """The settings with what they leave to the task: to flip pictures, where it is for factors."""
+    flip = task == "factors" if pictures.flip is None else pictures.flip
+    return pictures.model_copy(update={"flip": flip})
 
 
 def _export(run: StageRun[CnnConfig], training: Training) -> None:
