@@ -63,7 +63,8 @@ if os.environ.get("NEVER") == str(rank) and first():
     time.sleep(600)
 
 from emberline.errors import ConfigError, DataError, Preempted, TrainingError
-from emberline.launch.child import Requests, error_message
+from emberline.launch.child import Requests
+from emberline.launch.messages import Done, Failed, Lost, PortTaken, Progress
 
 requests = Requests()
 
@@ -73,10 +74,10 @@ def steps(count):
         time.sleep(0.02)
 
 def fail(error):
-    requests.send(done=True, error=error_message(error))
+    requests.send(Failed.of(error))
 
 def lose():
-    requests.send(lost="Connection reset by peer")
+    requests.send(Lost("Connection reset by peer"))
     time.sleep(600)
 
 def kill(number):
@@ -85,8 +86,8 @@ def kill(number):
 for request in requests:
     exec(request["do"][rank])
     if rank == 0:
-        requests.send(progress="at the end")
-        requests.send(done=True, pid=os.getpid())
+        requests.send(Progress("at the end"))
+        requests.send(Done({"pid": os.getpid()}))
 """
 
 Run = Callable[..., list[Outcome]]

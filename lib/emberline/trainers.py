@@ -3,11 +3,11 @@ has written is taken over.
 """
 
 import logging
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from emberline.datasets import storage
+from emberline.datasets import storage, typed_json
 from emberline.datasets.manifest import Manifest
-from emberline.launch.child import Message
 from emberline.launch.cluster import Environment
 from emberline.launch.supervise import supervise
 from emberline.launch.team import Launcher, Limits, Work
@@ -18,6 +18,36 @@ WORKER = "emberline.cnn.worker"
 ENVIRONMENT: Environment = {"TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
+@dataclass(frozen=True)
+class Given:
+    """The root in which an input is, and of which run it is."""
+
+    place: str
+    fingerprint: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a process is asked for: a run of a stage, of inputs in the roots where they are."""
+
+    stage: str
+    config: str
+    root: str
+    inputs: dict[str, Given]
+    fingerprint: str
+    run_id: str
+    verbosity: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the chief answers: the manifests that it has added, and what its status says."""
+
+    outputs: dict[str, dict[str, Any]]
+    metrics: dict[str, Any]
+
+
 def run_by(launcher: Launcher, run: StageRun[Any]) -> None:
     """Have a stage run by the launcher's team.
 
@@ -25,35 +55,33 @@ def run_by(launcher: Launcher, run: StageRun[Any]) -> None:
     processes failed too often.
     """
 
-    def pass_on(message: Message) -> None:
-        if "progress" in message:
-            run.control.progress(message["progress"])
-
     def clear() -> None:
         for name in run.outputs.promised:
             storage.remove_folder(run.outputs.folder(name))
 
-    work = Work(run.stage.name, _request(run), pass_on, run.control.stopping, clear)
-    answer = supervise(launcher, work, _limits(run))
+    request, control = asdict(_share_of(run)), run.control
+    work = Work(run.stage.name, request, control.progress, control.stopping, clear)
+    answer = typed_json.build(Answer, supervise(launcher, work, _limits(run)), "answer")
     run.outputs.take(
-        {name: Manifest.from_json(content) for name, content in answer["outputs"].items()}
+        {name: Manifest.from_json(content) for name, content in answer.outputs.items()}
     )
-    run.outputs.measure(**answer["metrics"])
+    run.outputs.measure(**answer.metrics)
 
 
-def _request(run: StageRun[Any]) -> Message:
-    return {
-        "stage": run.stage.name,
-        "config": run.config.model_dump_json(exclude={"spark"}),
-        "root": str(run.outputs.root),
-        "inputs": {
-            name: {"place": str(found.folder.parent), **found.manifest.identity()}
+def _share_of(run: StageRun[Any]) -> Share:
+    by = run.outputs.produced_by
+    return Share(
+        stage=run.stage.name,
+        config=run.config.model_dump_json(exclude={"spark"}),
+        root=str(run.outputs.root),
+        inputs={
+            name: Given(str(found.folder.parent), **found.manifest.identity())
             for name, found in run.inputs.items()
         },
-        "fingerprint": run.outputs.produced_by.fingerprint,
-        "run_id": run.outputs.produced_by.run_id,
-        "verbosity": logging.getLogger("emberline").getEffectiveLevel(),
-    }
+        fingerprint=by.fingerprint,
+        run_id=by.run_id,
+        verbosity=logging.getLogger("emberline").getEffectiveLevel(),
+    )
 
 
 def _limits(run: StageRun[Any]) -> Limits:

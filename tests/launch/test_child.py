@@ -3,6 +3,7 @@
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,20 @@ import pytest
 from emberline import errors
 from emberline.errors import EmberlineError
 from emberline.launch import memory
-from emberline.launch.child import Child, Inbox, Message, error_message, error_of
+from emberline.launch.child import Child, Inbox
+from emberline.launch.messages import (
+    Beat,
+    Done,
+    Ended,
+    Failed,
+    Hello,
+    Line,
+    Message,
+    Progress,
+    Request,
+    Stop,
+    message_of,
+)
 
 KINDS = [
     kind
@@ -25,6 +39,7 @@ KINDS = [
 START = """
 import os, signal, subprocess, sys, time
 from emberline.launch.child import Requests
+from emberline.launch.messages import Done, Progress
 
 requests = Requests()
 for request in requests:
@@ -37,22 +52,20 @@ class Talk:
     def __init__(self, module: str, **options: Any) -> None:
         self._inbox: Inbox = queue.SimpleQueue()
         self.child = Child(module, self._inbox, **options)
-        self.hello: Message = {}
 
     def next(self) -> Message:
         give_up = time.monotonic() + 30  # of its own: the beats go on however long nothing is said
         while True:
             child, message = self._inbox.get(timeout=max(0.0, give_up - time.monotonic()))
             assert child is self.child
-            self.hello = message.get("hello", self.hello)
-            if not {"hello", "beat"} & set(message):
-                return dict(message)
+            if not isinstance(message, Hello | Beat):
+                return message
 
     def ask(self, **request: Any) -> list[Message]:
         """The messages up to the one that is done, or the process's end."""
-        self.child.send(request)
+        self.child.send(Request(request))
         messages = [self.next()]
-        while not {"done", "ended"} & set(messages[-1]):
+        while not isinstance(messages[-1], Done | Ended):
             messages.append(self.next())
         return messages
 
@@ -60,7 +73,7 @@ class Talk:
 Worker = Callable[..., Talk]
 
 # of the machine that it was on
-KILLED = {"ended": "was killed by signal 9", "memory": memory.describe()}
+KILLED = Ended("was killed by signal 9", memory.describe())
 
 
 @pytest.fixture
@@ -91,22 +104,22 @@ def is_alive(pid: int) -> bool:
 
 
 def test_requests_are_answered_in_turn_by_one_process(worker: Worker) -> None:
-    talk = worker("requests.send(done=True, pid=os.getpid(), said=request)")
+    talk = worker("requests.send(Done(dict(pid=os.getpid(), said=request)))")
     found = [talk.ask(word=word) for word in ("grün", "line\nbreak", "")]
     assert talk.child.pid != os.getpid()
     assert found == [
-        [{"done": True, "pid": talk.child.pid, "said": {"word": word}}]
+        [Done({"pid": talk.child.pid, "said": {"word": word}})]
         for word in ("grün", "line\nbreak", "")
     ]
 
 
 def test_a_request_may_have_several_answers_up_to_the_one_that_is_done(worker: Worker) -> None:
     talk = worker(
-        "for n in range(3): requests.send(progress=n)",
-        "requests.send(done=True)",
-        "requests.send(done='early')",
+        "for n in range(3): requests.send(Progress(str(n)))",
+        "requests.send(Done({}))",
+        "requests.send(Done({'too': 'late'}))",
     )
-    assert talk.ask() == [{"progress": 0}, {"progress": 1}, {"progress": 2}, {"done": True}]
+    assert talk.ask() == [Progress("0"), Progress("1"), Progress("2"), Done({})]
 
 
 def test_it_says_hello_first_and_then_every_second_at_what_it_is(
@@ -119,32 +132,32 @@ def test_it_says_hello_first_and_then_every_second_at_what_it_is(
     inbox: Inbox = queue.SimpleQueue()
     child = Child("small_worker", inbox)
     try:
-        assert inbox.get(timeout=30)[1]["hello"]["pid"] == child.pid
-        assert inbox.get(timeout=30)[1] == {"beat": "", "step": 0}
+        assert inbox.get(timeout=30)[1] == Hello(child.pid, socket.gethostname())
+        assert inbox.get(timeout=30)[1] == Beat("", 0)
         began = time.monotonic()
-        child.send({"step": 12})
+        child.send(Request({"step": 12}))
         beats = [inbox.get(timeout=30)[1] for _ in range(3)]
-        assert beats[-1] == {"beat": "reading", "step": 12}
+        assert beats[-1] == Beat("reading", 12)
         assert 1 < time.monotonic() - began < 20
     finally:
         child.kill()
 
 
 def test_large_messages_pass_in_both_directions(worker: Worker) -> None:
-    talk = worker("requests.send(done=True, text=request['text'] * 2)")
+    talk = worker("requests.send(Done(dict(text=request['text'] * 2)))")
     text = "ä" * 300_000
-    assert talk.ask(text=text) == [{"done": True, "text": text * 2}]
+    assert talk.ask(text=text) == [Done({"text": text * 2})]
 
 
 def test_messages_of_several_threads_stay_whole(worker: Worker) -> None:
-    send = "lambda n: [requests.send(progress=str(n) * 5000) for _ in range(50)]"
+    send = "lambda n: [requests.send(Progress(str(n) * 5000)) for _ in range(50)]"
     talk = worker(
         "import threading",
         f"threads = [threading.Thread(target={send}, args=(n,)) for n in range(4)]",
         "[thread.start() for thread in threads]; [thread.join() for thread in threads]",
-        "requests.send(done=True)",
+        "requests.send(Done({}))",
     )
-    texts = [message["progress"] for message in talk.ask()[:-1]]
+    texts = [message.text for message in talk.ask() if isinstance(message, Progress)]
     assert sorted(texts) == sorted(str(n) * 5000 for n in range(4) for _ in range(50))
 
 
@@ -155,9 +168,9 @@ def test_what_the_process_prints_goes_to_standard_error(
         "print('by Python', flush=True)",
         "os.write(1, b'by a library\\n')",
         "subprocess.run([sys.executable, '-c', 'print(\"by a process\")'])",
-        "requests.send(done=True)",
+        "requests.send(Done({}))",
     )
-    assert talk.ask() == [{"done": True}]
+    assert talk.ask() == [Done({})]
     captured = capfd.readouterr()
     assert captured.out == ""
     assert {"by Python", "by a library", "by a process"} <= set(captured.err.splitlines())
@@ -166,8 +179,8 @@ def test_what_the_process_prints_goes_to_standard_error(
 def test_captured_lines_are_messages_and_come_before_the_end(worker: Worker) -> None:
     talk = worker("print('one'); print('two', file=sys.stderr); sys.exit(3)", capture=True)
     messages = talk.ask()
-    assert {message["line"] for message in messages[:-1]} == {"one", "two"}
-    assert messages[-1] == {"ended": "ended with exit code 3"}
+    assert set(messages[:-1]) == {Line("one"), Line("two")}
+    assert messages[-1] == Ended("ended with exit code 3")
 
 
 def test_the_environment_is_this_ones_and_what_is_added_but_not_what_is_taken_away(
@@ -177,70 +190,76 @@ def test_the_environment_is_this_ones_and_what_is_added_but_not_what_is_taken_aw
         monkeypatch.setenv(name, "1")
     names = "('INHERITED', 'ADDED', 'REMOVED')"
     talk = worker(
-        f"requests.send(done=[os.environ.get(k) for k in {names}], path=sys.path)",
+        f"requests.send(Done(dict(found=[os.environ.get(k) for k in {names}], path=sys.path)))",
         environment={"ADDED": "2", "REMOVED": None},
     )
-    (answer,) = talk.ask()
-    assert answer["done"] == ["1", "2", None]
-    assert set(filter(None, sys.path)) <= set(answer["path"])
+    (done,) = talk.ask()
+    assert isinstance(done, Done)
+    assert done.answer["found"] == ["1", "2", None]
+    assert set(filter(None, sys.path)) <= set(done.answer["path"])
 
 
 def test_an_exception_ends_the_process_and_is_shown(
     worker: Worker, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    talk = worker("requests.send(progress=1)", "raise ZeroDivisionError('by no means')")
-    assert talk.ask() == [{"progress": 1}, {"ended": "ended with exit code 1"}]
+    talk = worker("requests.send(Progress('1'))", "raise ZeroDivisionError('by no means')")
+    assert talk.ask() == [Progress("1"), Ended("ended with exit code 1")]
     assert capfd.readouterr().err.splitlines()[-1] == "ZeroDivisionError: by no means"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR1, signal.SIGABRT])
 def test_a_signal_is_named(worker: Worker, number: signal.Signals) -> None:
-    told = KILLED if number == signal.SIGKILL else {"ended": f"was killed by signal {number.value}"}
+    told = KILLED if number == signal.SIGKILL else Ended(f"was killed by signal {number.value}")
     assert worker(f"os.kill(os.getpid(), {number.value})").ask() == [told]
 
 
 def test_sigterm_and_the_parents_wish_to_stop_are_for_the_worker_to_see(worker: Worker) -> None:
-    wait = ("while not requests.stopping(): time.sleep(0.01)", "requests.send(done='saved')")
-    told = worker("requests.send(progress='at work')", *wait)
-    told.child.send({})
-    assert told.next() == {"progress": "at work"}
-    told.child.send({"stop": True})
-    assert told.next() == {"done": "saved"}
-    signalled = worker("requests.send(progress='at work')", *wait)
-    signalled.child.send({})
-    assert signalled.next() == {"progress": "at work"}
+    wait = (
+        "while not requests.stopping(): time.sleep(0.01)",
+        "requests.send(Done({'is': 'saved'}))",
+    )
+    told = worker("requests.send(Progress('at work'))", *wait)
+    told.child.send(Request({}))
+    assert told.next() == Progress("at work")
+    told.child.send(Stop())
+    assert told.next() == Done({"is": "saved"})
+    signalled = worker("requests.send(Progress('at work'))", *wait)
+    signalled.child.send(Request({}))
+    assert signalled.next() == Progress("at work")
     os.kill(signalled.child.pid, signal.SIGTERM)
-    assert signalled.next() == {"done": "saved"}
+    assert signalled.next() == Done({"is": "saved"})
 
 
 def test_sigterm_is_seen_whatever_handler_a_library_puts_in_place(worker: Worker) -> None:
     """TensorFlow does, when it makes a strategy of several workers."""
     ignore = (
         "import ctypes; ctypes.CDLL(None).signal(15, ctypes.c_void_p(1));"
-        " requests.send(progress='at work')"
+        " requests.send(Progress('at work'))"
     )
     talk = worker(
-        ignore, "while not requests.stopping(): time.sleep(0.01)", "requests.send(done='saved')"
+        ignore,
+        "while not requests.stopping(): time.sleep(0.01)",
+        "requests.send(Done({'is': 'saved'}))",
     )
-    talk.child.send({})
-    assert talk.next() == {"progress": "at work"}
+    talk.child.send(Request({}))
+    assert talk.next() == Progress("at work")
     os.kill(talk.child.pid, signal.SIGTERM)
-    assert talk.next() == {"done": "saved"}
+    assert talk.next() == Done({"is": "saved"})
 
 
 def test_a_module_that_does_not_exist_is_a_child_that_died() -> None:
     talk = Talk("emberline.no_such_module", capture=True)
     messages = talk.ask()
     talk.child.kill()
-    assert "No module named emberline.no_such_module" in messages[0]["line"]
-    assert messages[-1] == {"ended": "ended with exit code 1"}
+    assert "No module named emberline.no_such_module" in str(messages[0])
+    assert messages[-1] == Ended("ended with exit code 1")
 
 
 def test_sending_to_a_dead_process_is_no_error(worker: Worker) -> None:
     talk = worker("os.kill(os.getpid(), signal.SIGKILL)")
     assert talk.ask() == [KILLED]
     for _ in range(2):
-        talk.child.send({})
+        talk.child.send(Request({}))
 
 
 def test_half_a_message_is_none(worker: Worker) -> None:
@@ -253,12 +272,15 @@ def test_half_a_message_is_none(worker: Worker) -> None:
 
 
 def test_kill_leaves_no_process_not_even_those_that_the_child_has_started(worker: Worker) -> None:
-    talk = worker("requests.send(done=subprocess.Popen(['sleep', '600']).pid)", "while True: pass")
-    (answer,) = talk.ask()
-    assert is_alive(talk.child.pid) and is_alive(answer["done"])
+    talk = worker(
+        "requests.send(Done(dict(pid=subprocess.Popen(['sleep', '600']).pid)))", "while True: pass"
+    )
+    (done,) = talk.ask()
+    assert isinstance(done, Done)
+    assert is_alive(talk.child.pid) and is_alive(done.answer["pid"])
     talk.child.kill()
     assert not is_alive(talk.child.pid)
-    wait_until_gone(answer["done"])
+    wait_until_gone(done.answer["pid"])
     talk.child.kill()
 
 
@@ -272,7 +294,7 @@ def wait_until_gone(pid: int) -> None:
 WORK = [
     "while True: pass",
     "time.sleep(600)",
-    "requests.send(done=True)",
+    "requests.send(Done({}))",
     "os.kill(os.getpid(), signal.SIGSTOP)",
 ]
 
@@ -283,15 +305,16 @@ def test_the_process_ends_when_its_parent_is_killed(tmp_path: Path, work: str) -
     ends when both are gone.
     """
     (tmp_path / "small_worker.py").write_text(
-        f"{START}    requests.send(pid=os.getpid())\n    {work}\n"
+        f"{START}    requests.send(Progress(str(os.getpid())))\n    {work}\n"
     )
     script = "import queue, time; from emberline.launch.child import Child\n"
+    script += "from emberline.launch.messages import Progress, Request\n"
     script += (
-        "child = Child('small_worker', queue.SimpleQueue()); child.send({}); print(child.pid,"
+        "child = Child('small_worker', queue.SimpleQueue()); child.send(Request({})); print(child.pid,"
         " flush=True)\n"
     )
     script += (
-        "while 'pid' not in child._inbox.get()[1]: pass\nprint('at work', flush=True);"
+        "while not isinstance(child._inbox.get()[1], Progress): pass\nprint('at work', flush=True);"
         " time.sleep(600)"
     )
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
@@ -318,7 +341,9 @@ def test_the_process_ends_when_its_parent_is_killed(tmp_path: Path, work: str) -
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_travels_as_a_message(kind: type[EmberlineError]) -> None:
-    error = error_of(error_message(kind('ratings: 8 parts expected, "7" found')))
+    message = message_of(Failed.of(kind('ratings: 8 parts expected, "7" found')).to_line())
+    assert isinstance(message, Failed)
+    error = message.to_error()
     assert type(error) is kind
     assert str(error) == 'ratings: 8 parts expected, "7" found'
 

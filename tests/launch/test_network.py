@@ -21,7 +21,7 @@ LISTEN = """
 server = socket.create_server(("", int(config["cluster"]["worker"][0].rpartition(":")[2])))
 (folder / "listening").write_text(str(server.getsockname()[1]))
 met = server.accept()[0].recv(100).decode()
-requests.send(progress=met)
+requests.send(Progress(met))
 while not (folder / "tried").exists():
     time.sleep(0.05)
 """
@@ -63,8 +63,8 @@ def test_members_meet_and_with_a_network_of_their_own_nobody_else_reaches_them(
     monkeypatch.syspath_prepend(str(team_worker.parent))
     heard, reached = [], []
 
-    def try_to_reach(message: dict[str, str]) -> None:
-        heard.append(message.get("progress"))
+    def try_to_reach(text: str) -> None:
+        heard.append(text)
         if len(heard) == 1:
             reached.append(_answers(int((tmp_path / "listening").read_text())))
             (tmp_path / "tried").touch()
@@ -72,7 +72,7 @@ def test_members_meet_and_with_a_network_of_their_own_nobody_else_reaches_them(
     with Local("team_worker", 2, {"FOLDER": str(tmp_path)}, is_apart=is_apart) as team:
         supervise(
             team,
-            Work("train-cnn", {"do": [LISTEN, CONNECT]}, on_message=try_to_reach),
+            Work("train-cnn", {"do": [LISTEN, CONNECT]}, on_progress=try_to_reach),
             Limits(start=20, restarts=0),
         )
     assert heard[0] == "hello from rank 1"

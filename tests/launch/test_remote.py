@@ -8,15 +8,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pytest
 
 from emberline.launch import agent
 from emberline.launch.child import Inbox
+from emberline.launch.messages import (
+    Done,
+    Ended,
+    Hello,
+    Line,
+    Message,
+    Progress,
+    Request,
+    Stop,
+)
 from emberline.launch.remote import Meeting, Remote
 
 HOST = "127.0.0.1"
+AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 @pytest.fixture
@@ -61,13 +72,13 @@ def join(
         assert not each.is_alive()
 
 
-def messages(inbox: Inbox, key: str, count: int) -> dict[int, Any]:
-    """What the members say under a key."""
-    found: dict[int, Any] = {}
+def messages(inbox: Inbox, kind: type[AnyMessage], count: int) -> dict[int, AnyMessage]:
+    """What the members say of a kind."""
+    found: dict[int, AnyMessage] = {}
     while len(found) < count:
         member, message = inbox.get(timeout=30)
-        if key in message:
-            found[member.rank] = message[key]
+        if isinstance(message, kind):
+            found[member.rank] = message
     return found
 
 
@@ -79,12 +90,12 @@ def test_processes_start_when_all_agents_are_there_with_everybodys_address(
     meeting: Meeting, join: Join, inbox: Inbox
 ) -> None:
     for member in meeting.members:
-        member.send({"do": ["requests.send(told=config)"] * 2})
+        member.send(Request({"do": ["requests.send(Done(config))"] * 2}))
     join(1)
     with pytest.raises(queue.Empty):
         inbox.get(timeout=1)
     join(0)
-    told = messages(inbox, "told", 2)
+    told = {rank: done.answer for rank, done in messages(inbox, Done, 2).items()}
     assert told[0]["cluster"] == told[1]["cluster"]
     assert told[0]["cluster"]["worker"] == [member.address for member in meeting.members]
     assert [told[rank]["task"]["index"] for rank in (0, 1)] == [0, 1]
@@ -96,9 +107,9 @@ def test_processes_end_when_the_meeting_is_closed(
     work: str, meeting: Meeting, join: Join, inbox: Inbox
 ) -> None:
     for member in meeting.members:
-        member.send({"do": [f"requests.send(pid=os.getpid())\n{work}"] * 2})
+        member.send(Request({"do": [f"requests.send(Progress(str(os.getpid())))\n{work}"] * 2}))
     agents = [join(0), join(1)]
-    pids = messages(inbox, "pid", 2)
+    pids = {rank: int(said.text) for rank, said in messages(inbox, Progress, 2).items()}
     meeting.close()
     for each in agents:
         each.join(10)
@@ -107,9 +118,9 @@ def test_processes_end_when_the_meeting_is_closed(
 
 def test_how_a_process_has_ended_is_passed_on(meeting: Meeting, join: Join, inbox: Inbox) -> None:
     join(0), join(1)
-    meeting.members[1].send({"do": ["", "print('last words', flush=True); kill(9)"]})
-    assert messages(inbox, "line", 1) == {1: "last words"}
-    assert messages(inbox, "ended", 1) == {1: "was killed by signal 9"}
+    meeting.members[1].send(Request({"do": ["", "print('last words', flush=True); kill(9)"]}))
+    assert messages(inbox, Line, 1) == {1: Line("last words")}
+    assert messages(inbox, Ended, 1)[1].how == "was killed by signal 9"
 
 
 def test_strangers_and_second_agents_of_a_rank_are_sent_away(
@@ -126,7 +137,7 @@ def test_strangers_and_second_agents_of_a_rank_are_sent_away(
             assert is_closed(connection)
     assert first.is_alive() and not meeting.is_complete
     join(1)
-    messages(inbox, "hello", 2)
+    messages(inbox, Hello, 2)
 
 
 def is_closed(connection: socket.socket) -> bool:
@@ -157,5 +168,5 @@ def test_a_message_to_a_member_that_is_gone_is_no_error(inbox: Inbox) -> None:
     member.connect(here, {})
     there.close()
     for _ in range(3):
-        member.send({"stop": True})
+        member.send(Stop())
     here.close()

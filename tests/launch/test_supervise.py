@@ -15,7 +15,7 @@ import pytest
 
 from emberline.errors import ConfigError, DataError, Preempted, WorkerError
 from emberline.launch import cluster, memory
-from emberline.launch.child import Child, Message
+from emberline.launch.child import Child
 from emberline.launch.local import Local
 from emberline.launch.supervise import supervise
 from emberline.launch.team import Limits, Work
@@ -35,7 +35,7 @@ class Recorded(Local):
         return team
 
 
-Team = Callable[..., Message]
+Team = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def run(
         never: int = -1,
         ports: Any = cluster.free_ports,
         **interests: Any,
-    ) -> Message:
+    ) -> dict[str, Any]:
         environment: cluster.Environment = {"FOLDER": str(tmp_path), "NEVER": str(never)}
         launcher = Recorded("team_worker", len(codes), environment, ports)
         launchers.append(launcher)
@@ -84,12 +84,12 @@ def is_alive(pid: int) -> bool:
 
 
 def test_the_answer_and_the_progress_are_the_chiefs(run: Team, launchers: list[Recorded]) -> None:
-    heard: list[Message] = []
+    heard: list[str] = []
     answer = run(
-        "steps(3)", "requests.send(progress='of rank 1'); steps(3)", on_message=heard.append
+        "steps(3)", "requests.send(Progress('of rank 1')); steps(3)", on_progress=heard.append
     )
-    assert answer == {"done": True, "pid": launchers[0].pids[0]}
-    assert heard == [{"progress": "at the end"}, answer]
+    assert answer == {"pid": launchers[0].pids[0]}
+    assert heard == ["at the end"]
 
 
 def test_a_team_of_one_stays_for_the_next_request(
@@ -260,7 +260,7 @@ def test_a_port_that_is_taken_is_no_restart(run: Team, caplog: pytest.LogCapture
         try:
             mine = socket.create_server((host, int(port)))
         except OSError as error:
-            requests.send(port_taken=str(error))
+            requests.send(PortTaken(str(error)))
             time.sleep(600)
     """
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -22,6 +22,7 @@ from emberline.runs import runner
 from emberline.runs.stage_run import StageRun
 from emberline.sections.config import Config
 from emberline.sections.stage import Stage
+from emberline.trainers import Given
 
 
 def sow(run: StageRun[Any]) -> None:
@@ -301,8 +302,8 @@ def _files(place: RemotePath) -> list[RemotePath]:
 
 
 def test_a_trainer_refuses_what_was_written_anew_in_the_base_meanwhile(base: Path) -> None:
-    decided = {"place": str(base), **manifests.load(base, "seeds").manifest.identity()}
-    assert worker._input("seeds", **decided).name == "seeds"
+    decided = Given(str(base), **manifests.load(base, "seeds").manifest.identity())
+    assert worker._input("seeds", decided).name == "seeds"
     runner.run(_config(), base, [SOW], force=True)
     with pytest.raises(ManifestError, match="was written anew"):
-        worker._input("seeds", **decided)
+        worker._input("seeds", decided)

@@ -12,7 +12,6 @@ import pytest
 from pyspark.sql import SparkSession
 
 from emberline.errors import ConfigError, DataError, Preempted
-from emberline.launch.child import Message
 from emberline.launch.supervise import supervise
 from emberline.launch.team import Limits, Work
 from emberline.sections.cnn import TeamConfig
@@ -20,7 +19,7 @@ from emberline.spark.barrier import Barrier
 
 HOST = socket.gethostname()
 QUICK = Limits(start=60, silence=4, stall=60, stop=10, restarts=1)
-Team = Callable[..., Message]
+Team = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def run(spark: SparkSession, team_worker: Path, tmp_path: Path) -> Iterator[Team
 
     def run_team(
         *codes: str, limits: Limits = QUICK, timeout: float = 45, **interests: Any
-    ) -> Message:
+    ) -> dict[str, Any]:
         config = TeamConfig(workers=len(codes), launcher="spark", start_timeout=timeout)
         with Barrier(
             spark, config, module="team_worker", environment={"FOLDER": str(tmp_path)}
@@ -58,7 +57,7 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
-LOOK = "requests.send(done=True, config=config, environment=dict(os.environ), path=sys.path)"
+LOOK = "requests.send(Done(dict(config=config, environment=dict(os.environ), path=sys.path)))"
 
 
 def test_members_know_each_other_and_run_with_the_executors_modules(

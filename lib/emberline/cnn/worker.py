@@ -10,13 +10,14 @@ from dataclasses import asdict
 from typing import Any, NoReturn
 
 from emberline import logs
-from emberline.datasets import disk, storage
+from emberline.datasets import disk, storage, typed_json
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError, ManifestError, WorkerError
 from emberline.launch import memory
-from emberline.launch.child import Requests, error_message
+from emberline.launch.child import Requests
+from emberline.launch.messages import Done, Failed, Lost, PortTaken, Progress
 from emberline.runs import package
 from emberline.runs.inputs import Inputs
 from emberline.runs.roots import Roots
@@ -24,6 +25,7 @@ from emberline.runs.stage_run import Control, StageRun, begin
 from emberline.sections.cnn import AGAINST_NO_MEMORY
 from emberline.sections.config import Config
 from emberline.stages import STAGES
+from emberline.trainers import Answer, Given, Share
 
 # all that TensorFlow says where it cannot bind to its own address
 _NO_PORT = "Could not start gRPC server"
@@ -34,24 +36,24 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this process
     requests = Requests()
     for request in requests:
-        _answer(request, requests)
+        _answer(typed_json.build(Share, request, "request"), requests)
 
 
-def _answer(request: dict[str, Any], requests: Requests) -> None:
+def _answer(share: Share, requests: Requests) -> None:
     """Run one stage; an error that is none of ours, nor a peer's end, is a bug, and ends this
     process with its traceback.
     """
     try:
-        logs.configure(request["verbosity"])
-        run = _stage_run(request, requests)
+        logs.configure(share.verbosity)
+        run = _stage_run(share, requests)
         package.resolve(run.stage.target)(run)
         outputs = {name: asdict(manifest) for name, manifest in run.outputs.manifests.items()}
-        requests.send(done=True, outputs=outputs, metrics=run.outputs.metrics)
+        requests.send(Done(asdict(Answer(outputs, run.outputs.metrics))))
     except EmberlineError as error:
-        requests.send(done=True, error=error_message(error))
+        requests.send(Failed.of(error))
     except Exception as error:
-        if told := _of_the_machine(error, storage.locate(request["root"])):
-            requests.send(done=True, error=error_message(told))
+        if told := _of_the_machine(error, storage.locate(share.root)):
+            requests.send(Failed.of(told))
             return
         if "TF_CONFIG" in os.environ and type(error).__module__.startswith("tensorflow."):
             _wait_for_the_end(error, requests)
@@ -76,31 +78,31 @@ def _wait_for_the_end(error: Exception, requests: Requests) -> NoReturn:
     who ends all of them.
     """
     text = str(error).partition("\n")[0]
-    requests.send(**{"port_taken" if _NO_PORT in str(error) else "lost": text})
+    requests.send(PortTaken(text) if _NO_PORT in str(error) else Lost(text))
     while True:
         threading.Event().wait()
 
 
-def _stage_run(request: dict[str, Any], requests: Requests) -> StageRun[Any]:
-    config = Config.model_validate_json(request["config"])
-    stage = next(stage for stage in STAGES if stage.name == request["stage"])
-    datasets = {name: _input(name, **said) for name, said in request["inputs"].items()}
-    control = Control(lambda text: requests.send(progress=text), requests.stopping, requests.at)
-    identity = (request["fingerprint"], request["run_id"])
-    roots = Roots(storage.locate(request["root"]))
+def _stage_run(share: Share, requests: Requests) -> StageRun[Any]:
+    config = Config.model_validate_json(share.config)
+    stage = next(stage for stage in STAGES if stage.name == share.stage)
+    datasets = {name: _input(name, given) for name, given in share.inputs.items()}
+    control = Control(lambda text: requests.send(Progress(text)), requests.stopping, requests.at)
+    identity = (share.fingerprint, share.run_id)
+    roots = Roots(storage.locate(share.root))
     return begin(config, stage, roots, Inputs(datasets), control, identity)
 
 
-def _input(name: str, place: str, fingerprint: str, run_id: str) -> Dataset:
+def _input(name: str, given: Given) -> Dataset:
     """An input of the stage. Raises ManifestError where it is not the one any more that was
     decided on: a base is not locked.
     """
-    dataset = manifests.load(storage.locate(place), name)
-    if dataset.manifest.identity() != {"fingerprint": fingerprint, "run_id": run_id}:
+    dataset = manifests.load(storage.locate(given.place), name)
+    by = dataset.manifest.produced_by
+    if (by.fingerprint, by.run_id) != (given.fingerprint, given.run_id):
         raise ManifestError(
-            f"{name} in {place} was written anew (run"
-            f" {dataset.manifest.produced_by.run_id}) after this stage was decided on (run"
-            f" {run_id}); run it again"
+            f"{name} in {given.place} was written anew (run {by.run_id}) after this stage was"
+            f" decided on (run {given.run_id}); run it again"
         )
     return dataset
 

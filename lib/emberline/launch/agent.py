@@ -5,7 +5,6 @@ Both sides speak lines of JSON. This one begins with who and where it is; the an
 process's environment, and then come requests for it. What the process says goes back.
 """
 
-import json
 import queue
 import socket
 import sys
@@ -13,7 +12,8 @@ import threading
 from contextlib import suppress
 
 from emberline.launch import cluster
-from emberline.launch.child import Child, Inbox, Message
+from emberline.launch.child import Child, Inbox
+from emberline.launch.messages import Begin, Ended, Introduction, Message, message_of
 
 _CONNECT_SECONDS = 30.0
 # a machine that vanished is noticed in half a minute
@@ -32,22 +32,18 @@ def serve(
         keep_alive(connection)
         (port,) = cluster.free_ports(1)
         here = cluster.address(connection.getsockname()[0], port)
-        send(
-            connection,
-            {"token": token, "rank": rank, "host": socket.gethostname(), "address": here},
-        )
+        send(connection, Introduction(token, rank, socket.gethostname(), here))
         answer = lines.readline()
         if not answer:
             return
         inbox: Inbox = queue.SimpleQueue()
-        child = Child(
-            module, inbox, rank, {**environment, **json.loads(answer)["environment"]}, capture=True
-        )
+        begin = Begin.from_line(answer)
+        child = Child(module, inbox, rank, {**environment, **begin.environment}, capture=True)
         try:
             threading.Thread(target=_relay, args=(inbox, connection), daemon=True).start()
             with suppress(ConnectionError):
                 for line in lines:
-                    child.send(json.loads(line))
+                    child.send(message_of(line))
         finally:
             child.kill()
 
@@ -60,7 +56,7 @@ def _relay(inbox: Inbox, connection: socket.socket) -> None:
         while True:
             _, message = inbox.get()
             send(connection, message)
-            if "ended" in message:
+            if isinstance(message, Ended):
                 return
     except OSError:
         with suppress(OSError):
@@ -68,7 +64,7 @@ def _relay(inbox: Inbox, connection: socket.socket) -> None:
 
 
 def send(connection: socket.socket, message: Message) -> None:
-    connection.sendall(json.dumps(message).encode() + b"\n")
+    connection.sendall(message.to_line())
 
 
 def keep_alive(connection: socket.socket) -> None:

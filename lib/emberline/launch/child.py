@@ -2,11 +2,10 @@
 started it.
 
 Messages are lines of JSON: requests on the child's standard input, any number of messages for each
-on its standard output, first of all "hello", then a "beat" every second that says at what it is.
+on its standard output, first of all Hello, then a Beat every second that says at what it is.
 What the child or its libraries print goes to standard error.
 """
 
-import json
 import os
 import re
 import signal
@@ -20,13 +19,23 @@ from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import IO, Any, TextIO
 
-from emberline.errors import EmberlineError
+from emberline.errors import WorkerError
 from emberline.launch import memory
+from emberline.launch.messages import (
+    Beat,
+    Ended,
+    Failed,
+    Hello,
+    Line,
+    Message,
+    Request,
+    Stop,
+    message_of,
+)
 from emberline.launch.network import PrivateNetwork
 from emberline.launch.sieve import sieve
 from emberline.launch.stop import signal_at_parents_end
 
-Message = dict[str, Any]
 Inbox = SimpleQueue[tuple[Any, Message]]  # who says what
 BEAT_SECONDS = 1.0
 # TensorFlow says so at each import, before it has read TF_CPP_MIN_LOG_LEVEL.
@@ -49,8 +58,8 @@ class Child:
     """Parent's side: the process starts at once, with this one's module path, in a process group of
     its own; `kill` ends it.
 
-    Its messages go to the inbox, the last one being {"ended": how}. With `capture`, so do the lines
-    that it writes to standard error, as {"line": text}; else they go where this process's go. A
+    Its messages go to the inbox, the last one being Ended. With `capture`, so do the lines that it
+    writes to standard error, each as a Line; else they go where this process's go. A
     variable that `environment` maps to None is left out. With a `network`, the process is in that
     one and in no other.
     """
@@ -67,8 +76,8 @@ class Child:
         self.rank = rank
         self.host = socket.gethostname()
         self._inbox = inbox
-        command = [sys.executable, "-m", module]
         errors = subprocess.PIPE if capture else sieve(NOISE)
+        command = [sys.executable, "-m", module]
         with _sigterm_blocked():
             self._process = subprocess.Popen(
                 network.command(command) if network else command,
@@ -82,19 +91,16 @@ class Child:
         if not capture:
             os.close(errors)
         self.pid = self._process.pid
-        self._read(capture)
+        self._listen()
 
-    def _read(self, capture: bool) -> None:
-        """Threads pass on what the process says, and its end."""
+    def _listen(self) -> None:
+        """Have what it says, and how it ends, put into the inbox."""
+        streams = [(self._relay_messages, self._process.stdout)]
+        if self._process.stderr:
+            streams.append((self._relay_lines, self._process.stderr))
         readers = [
-            threading.Thread(target=self._relay_messages, args=(self._process.stdout,), daemon=True)
+            threading.Thread(target=relay, args=(stream,), daemon=True) for relay, stream in streams
         ]
-        if capture:
-            readers.append(
-                threading.Thread(
-                    target=self._relay_lines, args=(self._process.stderr,), daemon=True
-                )
-            )
         for reader in readers:
             reader.start()
         threading.Thread(target=self._announce_end, args=(readers,), daemon=True).start()
@@ -103,7 +109,7 @@ class Child:
         """Nothing happens where the process has ended: the inbox says so."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.write(message.to_line())
             self._process.stdin.flush()
 
     def kill(self) -> None:
@@ -122,14 +128,14 @@ class Child:
         with stream:
             for line in stream:
                 if line.endswith(b"\n"):  # else the process was ended in the middle of it
-                    self._inbox.put((self, json.loads(line)))
+                    self._inbox.put((self, understood(line)))
 
     def _relay_lines(self, stream: IO[bytes]) -> None:
         with stream:
             for line in stream:
                 if NOISE.fullmatch(line.rstrip(b"\n")):
                     continue
-                self._inbox.put((self, {"line": line.decode(errors="replace").rstrip()}))
+                self._inbox.put((self, Line(line.decode(errors="replace").rstrip())))
 
     def _announce_end(self, readers: list[threading.Thread]) -> None:
         code = self._process.wait()
@@ -137,46 +143,40 @@ class Child:
         for reader in readers:
             reader.join(max(0.0, until - time.monotonic()))
         ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        self._inbox.put(
-            (
-                self,
-                {"ended": ended}
-                | ({"memory": memory.describe()} if code == -signal.SIGKILL else {}),
-            )
-        )
+        self._inbox.put((self, Ended(ended, memory.describe() if code == -signal.SIGKILL else "")))
 
 
 class Requests:
     """Child's side: iterate over the requests, `send` messages. The process exits when the parent
     has gone, whatever it does.
 
-    SIGTERM, or {"stop": true} from the parent, ends nothing: whoever works asks `stopping`, and
+    SIGTERM, or Stop from the parent, ends nothing: whoever works asks `stopping`, and
     saves.
     """
 
     def __init__(self) -> None:
         self._answers = _take_over_stdout()
         self._writing = threading.Lock()
-        self._lines: list[Message] = []
+        self._requests: list[dict[str, Any]] = []
         self._arrived = threading.Condition()
         self._is_to_stop = False
         self._place: tuple[str, int] = ("", 0)
         signal_at_parents_end(signal.SIGKILL)  # even if this process is stopped then
-        self.send(hello={"pid": os.getpid(), "host": socket.gethostname()})
+        self.send(Hello(os.getpid(), socket.gethostname()))
         for work in (self._watch, self._beat, self._await_sigterm):
             threading.Thread(target=work, daemon=True).start()
 
-    def __iter__(self) -> Iterator[Message]:
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         while True:
             with self._arrived:
-                self._arrived.wait_for(lambda: self._lines)
-                request = self._lines.pop(0)
+                self._arrived.wait_for(lambda: self._requests)
+                request = self._requests.pop(0)
             yield request
 
-    def send(self, **message: Any) -> None:
-        text = json.dumps(message) + "\n"
+    def send(self, message: Message) -> None:
+        line = message.to_line().decode()
         with self._writing:
-            self._answers.write(text)
+            self._answers.write(line)
             self._answers.flush()
 
     def at(self, phase: str, step: int) -> None:
@@ -196,20 +196,22 @@ class Requests:
 
     def _watch(self) -> None:
         for line in sys.stdin:
-            message = json.loads(line)
-            if "stop" in message:
+            message = understood(line)
+            if isinstance(message, Stop):
                 self._stop()
-                continue
-            with self._arrived:
-                self._lines.append(message)
-                self._arrived.notify()
+            elif isinstance(message, Request):
+                with self._arrived:
+                    self._requests.append(message.content)
+                    self._arrived.notify()
+            elif isinstance(message, Failed):
+                self.send(message)
         os._exit(1)  # the parent has gone; a framework's threads must not keep this process alive
 
     def _beat(self) -> None:
         while True:
             time.sleep(BEAT_SECONDS)
             phase, step = self._place
-            self.send(beat=phase, step=step)
+            self.send(Beat(phase, step))
 
 
 @contextmanager
@@ -234,18 +236,9 @@ def _take_over_stdout() -> TextIO:
     return messages
 
 
-def error_message(error: EmberlineError) -> Message:
-    """An error as it travels between processes."""
-    return {"kind": type(error).__name__, "text": str(error)}
-
-
-def error_of(message: Message) -> EmberlineError:
-    """The error that `error_message` described."""
-    kinds = {kind.__name__: kind for kind in _kinds(EmberlineError)}
-    return kinds[message["kind"]](message["text"])
-
-
-def _kinds(kind: type[EmberlineError]) -> Iterator[type[EmberlineError]]:
-    yield kind
-    for below in kind.__subclasses__():
-        yield from _kinds(below)
+def understood(line: bytes | str) -> Message:
+    """The message in a line; where it is none of ours, that it is so is the message."""
+    try:
+        return message_of(line)
+    except WorkerError as error:
+        return Failed.of(error)

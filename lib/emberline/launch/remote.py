@@ -3,18 +3,20 @@ when all of them are there.
 """
 
 import hmac
-import json
 import secrets
 import socket
 import threading
 from contextlib import suppress
 
+from emberline.errors import WorkerError
 from emberline.launch import cluster
 from emberline.launch.agent import keep_alive, send
-from emberline.launch.child import Inbox, Message
+from emberline.launch.child import Inbox, understood
+from emberline.launch.messages import Begin, Ended, Introduction, Message
 
 _INTRODUCTION_SECONDS = 10.0
 _INTRODUCTION_BYTES = 10_000
+_GONE = "is gone: the connection has ended, its executor or its machine was lost"
 
 
 class Remote:
@@ -40,7 +42,7 @@ class Remote:
     def connect(self, connection: socket.socket, environment: cluster.Environment) -> None:
         """Have its process started; from now on, what it is sent goes there."""
         with self._sending, suppress(OSError):
-            for message in ({"environment": environment}, *self._waiting):
+            for message in (Begin(environment), *self._waiting):
                 send(connection, message)
             self._connection = connection
 
@@ -85,40 +87,30 @@ class Meeting:
         """Let an agent in, then pass on what its process says."""
         with connection:
             member = None
-            with (
-                suppress(OSError, ValueError, KeyError, TypeError, IndexError),
-                connection.makefile("rb") as lines,
-            ):
+            with suppress(OSError, WorkerError), connection.makefile("rb") as lines:
                 connection.settimeout(_INTRODUCTION_SECONDS)
-                member = self._admit(connection, json.loads(lines.readline(_INTRODUCTION_BYTES)))
+                introduction = Introduction.from_line(lines.readline(_INTRODUCTION_BYTES))
+                member = self._admit(connection, introduction)
                 connection.settimeout(None)
                 while member and (line := lines.readline()).endswith(b"\n"):
-                    self._inbox.put((member, json.loads(line)))
+                    self._inbox.put((member, understood(line)))
             if member and not self._is_over:
-                self._inbox.put(
-                    (
-                        member,
-                        {
-                            "ended": (
-                                "is gone: the connection has ended, its executor or its machine was"
-                                " lost"
-                            )
-                        },
-                    )
-                )
+                self._inbox.put((member, Ended(_GONE)))
 
-    def _admit(self, connection: socket.socket, introduction: Message) -> Remote | None:
+    def _admit(self, connection: socket.socket, introduction: Introduction) -> Remote | None:
         """The member that the agent speaks for; None for a stranger, or for one that is here
         already. The last one starts all.
         """
-        if not hmac.compare_digest(str(introduction["token"]).encode(), self.token.encode()):
+        if not hmac.compare_digest(introduction.token.encode(), self.token.encode()):
             return None
         keep_alive(connection)
-        member = self.members[introduction["rank"]]
+        if not 0 <= introduction.rank < len(self.members):
+            return None
+        member = self.members[introduction.rank]
         with self._arriving:
             if self._is_over or member in self._arrived:
                 return None
-            member.host, member.address = introduction["host"], introduction["address"]
+            member.host, member.address = introduction.host, introduction.address
             self._arrived[member] = connection
             if self.is_complete:
                 addresses = [each.address for each in self.members]

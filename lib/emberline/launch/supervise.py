@@ -14,9 +14,23 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from emberline.errors import ConfigError, EmberlineError, Preempted, WorkerError
-from emberline.launch.child import Inbox, Message, error_of
+from emberline.launch.child import Inbox
+from emberline.launch.messages import (
+    Beat,
+    Done,
+    Ended,
+    Failed,
+    Line,
+    Lost,
+    Message,
+    PortTaken,
+    Progress,
+    Request,
+    Stop,
+)
 from emberline.launch.team import CHIEF, Launcher, Limits, Member, Work
 from emberline.logs import event
 
@@ -44,7 +58,7 @@ class _PortTakenError(Exception):
     """Another program was faster."""
 
 
-def supervise(launcher: Launcher, work: Work, limits: Limits) -> Message:
+def supervise(launcher: Launcher, work: Work, limits: Limits) -> dict[str, Any]:
     """The chief's answer to the request, started again up to `limits.restarts` times.
 
     Raises the EmberlineError that a member raised, Preempted where the team was asked to stop,
@@ -121,6 +135,11 @@ class _Seen:
     lost: str | None = None
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
 
+    def at(self, place: tuple[str, int]) -> None:
+        """Where it says that it is."""
+        if place != self.place:
+            self.place, self.moved = place, self.spoke
+
 
 class _Attempt:
     """One team's work, from its start to the chief's answer or the first failure."""
@@ -129,14 +148,14 @@ class _Attempt:
         self._inbox, self._work, self._limits = inbox, work, limits
         self._began = self._ticked = time.monotonic()
         self._seen = {member: _Seen(self._began, self._began) for member in members}
-        self._answer: Message | None = None
+        self._answer: dict[str, Any] | None = None
         self._saved_by: float | None = None  # when those who were asked to stop have to have saved
         self._gone: list[Member] = []  # in the order in which they ended
         self._suspected: float | None = None  # when the first sign of a failure came
         for member in members:
-            member.send(work.request)
+            member.send(Request(work.request))
 
-    def answer(self) -> Message:
+    def answer(self) -> dict[str, Any]:
         while self._answer is None:
             self._take_messages()
             now = time.monotonic()
@@ -153,8 +172,8 @@ class _Attempt:
             except queue.Empty:
                 return
             wait = 0.0001
-            if member is None:  # the launcher itself
-                raise error_of(message["error"])
+            if member is None and isinstance(message, Failed):  # the launcher itself
+                raise message.to_error()
             self._take(member, message)
 
     def _take(self, member: Member, message: Message) -> None:
@@ -162,27 +181,27 @@ class _Attempt:
         if seen is None:  # of a team that has been ended
             return
         seen.spoke = time.monotonic()
-        seen.is_up = seen.is_up or "line" not in message
-        if "beat" in message:
-            place = (message["beat"], message["step"])
-            if place != seen.place:
-                seen.place, seen.moved = place, seen.spoke
-        elif "line" in message:
-            seen.lines.append(message["line"])
-            with suppress(BrokenPipeError):  # who read it is gone; the team goes on, or saves
-                print(f"[{_name(member)}] {message['line']}", file=sys.stderr, flush=True)
-        elif "error" in message:
-            self._take_error(member, error_of(message["error"]))
-        elif "port_taken" in message:
-            raise _PortTakenError(f"{_name(member)}: {message['port_taken']}")
-        elif "lost" in message:
-            seen.lost = message["lost"]
-        elif "ended" in message:
-            seen.ended, seen.memory = message["ended"], message.get("memory", "")
-            self._gone.append(member)
-        elif member.rank == CHIEF and "hello" not in message:
-            self._work.on_message(message)
-            self._answer = message if "done" in message else None
+        seen.is_up = seen.is_up or not isinstance(message, Line)
+        match message:
+            case Beat(phase, step):
+                seen.at((phase, step))
+            case Line(text):
+                seen.lines.append(text)
+                with suppress(BrokenPipeError):  # who read it is gone; the team goes on, or saves
+                    print(f"[{_name(member)}] {text}", file=sys.stderr, flush=True)
+            case Failed():
+                self._take_error(member, message.to_error())
+            case PortTaken(why):
+                raise _PortTakenError(f"{_name(member)}: {why}")
+            case Lost(why):
+                seen.lost = why
+            case Ended(how, memory):
+                seen.ended, seen.memory = how, memory
+                self._gone.append(member)
+            case Progress(text) if member.rank == CHIEF:
+                self._work.on_progress(text)
+            case Done(answer) if member.rank == CHIEF:
+                self._answer = answer
 
     def _take_error(self, member: Member, error: EmberlineError) -> None:
         if member.rank == CHIEF:
@@ -201,7 +220,7 @@ class _Attempt:
                 )
             self._saved_by = now + self._limits.stop
             for member in self._seen:
-                member.send({"stop": True})
+                member.send(Stop())
         if self._saved_by is not None and now > self._saved_by:
             raise Preempted(
                 f"{self._work.name} was asked to stop and did not save within {self._limits.stop:g}"

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from emberline.launch.child import Inbox, Message
+from emberline.launch.child import Inbox
+from emberline.launch.messages import Message
 
 CHIEF = 0
 
 
 class Member(Protocol):
     """A process of the team, on this machine or another. What it says comes by the inbox, its
-    end as {"ended": how}.
+    end as Ended.
     """
 
     rank: int
@@ -21,7 +22,7 @@ class Member(Protocol):
 
 
 class Launcher(Protocol):
-    """Starts teams and ends them. (None, {"error": ...}) in the inbox is the launcher's own."""
+    """Starts teams and ends them. (None, Failed) in the inbox is the launcher's own."""
 
     inbox: Inbox
 
@@ -60,12 +61,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Work:
-    """What a team is asked for, and who is interested: `on_message` gets the chief's
-    messages, `before_restart` is called before each restart.
+    """What a team is asked for, and who is interested: `on_progress` gets the chief's
+    lines, `before_restart` is called before each restart.
     """
 
     name: str
-    request: Message
-    on_message: Callable[[Message], None] = lambda message: None
+    request: dict[str, Any]
+    on_progress: Callable[[str], None] = lambda text: None
     stopping: Callable[[], bool] = lambda: False
     before_restart: Callable[[], None] = lambda: None

@@ -19,8 +19,9 @@ from pyspark.sql import SparkSession
 from emberline import trainers
 from emberline.errors import ConfigError, Preempted
 from emberline.launch import agent, cluster
-from emberline.launch.child import Inbox, error_message
+from emberline.launch.child import Inbox
 from emberline.launch.cluster import Environment
+from emberline.launch.messages import Failed
 from emberline.launch.remote import Meeting, Remote
 from emberline.logs import event
 from emberline.runs.stage_run import StageRun
@@ -144,7 +145,7 @@ class Barrier:
                 text = (
                     f"Spark does not start the trainers: {str(error).strip().partition(chr(10))[0]}"
                 )
-                self.inbox.put((None, {"error": error_message(ConfigError(text))}))
+                self.inbox.put((None, Failed.of(ConfigError(text))))
 
 
 def _num_concurrent_tasks(context: SparkContext) -> int:
