@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from emberline.cli.metrics import show_metrics
+from emberline.cli.metrics import named, show_metrics
 from emberline.cli.release import show_release
 from emberline.cli.show import show_manifest
 from emberline.datasets import damage
@@ -112,7 +112,7 @@ def _use(root: Path) -> str:
     show_manifest(console, dataset.manifest, None)
     damage.verify(dataset)
     for report in reports_of(dataset).values():
-        show_metrics(console, report["protocol"], report["metrics"])
+        show_metrics(console, named(report), report.metrics)
     return shown.getvalue()
 
 
@@ -164,7 +164,9 @@ def test_mutated_metrics_are_refused_in_a_message_or_read(honest: Path, seed: in
     for _ in range(100):
         _write_json(dataset.paths[0], _mutated(content, rng))
         with contextlib.suppress(EmberlineError):
-            _attempt(lambda: json.dumps(reports_of(dataset)))
+            _attempt(
+                lambda: json.dumps([report.to_json() for report in reports_of(dataset).values()])
+            )
 
 
 @pytest.mark.parametrize("seed", range(3))

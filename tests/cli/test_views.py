@@ -21,6 +21,7 @@ from emberline.cli.progress import Progress
 from emberline.cli.recommend import show_recommendations
 from emberline.cli.show import show_manifest
 from emberline.datasets.manifest import Manifest, Part, ProducedBy
+from emberline.datasets.measures import Measured
 from emberline.logs import one_line
 from emberline.runs.plan import Decision
 from emberline.runs.runner import Outcome
@@ -386,8 +387,7 @@ def test_metrics_are_not_broken_over_lines_however_narrow_the_terminal_is(width:
         for number, name in enumerate(names)
     }
     rows = [
-        {"model": model, "metric": name, "value": value, "standard_error": 0.0123, "users": 2990}
-        for (model, name), value in values.items()
+        Measured(model, name, value, 0.0123, users=2990) for (model, name), value in values.items()
     ]
     narrow = Console(record=True, width=width, highlight=False)
     show_metrics(narrow, "a holdout", rows)

@@ -7,24 +7,22 @@ from dataclasses import asdict
 import pytest
 
 from emberline.datasets import typed_json
+from emberline.datasets.measures import Measured, Protocol, Report
 from emberline.datasets.sketch import BINS, Sketch
 from emberline.errors import ConfigError
 from emberline.publish import gates
 from emberline.publish.gates import Gate, Measure
 
 REPORTS = {
-    "holdout": {
-        "protocol": {"hash": "aaa"},
-        "metrics": [
-            {"model": "als", "metric": "ndcg@10", "value": 0.2},
-            {"model": "als", "metric": "recall@10/min(k,n)", "value": 0.5},
-            {"model": "random", "metric": "ndcg@10", "value": 0.01},
+    "holdout": Report(
+        Protocol("of a test", "aaa"),
+        [
+            Measured("als", "ndcg@10", 0.2),
+            Measured("als", "recall@10/min(k,n)", 0.5),
+            Measured("random", "ndcg@10", 0.01),
         ],
-    },
-    "cold items": {
-        "protocol": {"hash": "bbb"},
-        "metrics": [{"model": "random", "metric": "ndcg@10", "value": 0.04}],
-    },
+    ),
+    "cold items": Report(Protocol("of a test", "bbb"), [Measured("random", "ndcg@10", 0.04)]),
 }
 NOW = gates.measures(REPORTS, {"recommendations": 3000})
 

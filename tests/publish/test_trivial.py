@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from emberline.cli.outcomes import show_outcomes
+from emberline.datasets.measures import Measured, Protocol, Report
 from emberline.publish import trivial
 from emberline.publish.trivial import Comparison
 from emberline.report import measures
@@ -16,12 +17,16 @@ Row = dict[str, Any]
 STAGE = {stage.name: stage for stage in STAGES}
 
 
-def row(model: str, metric: str, value: float) -> Row:
-    return {"model": model, "metric": metric, "value": value, "standard_error": 0.01}
+def row(model: str, metric: str, value: float, error: float | None = 0.01) -> Measured:
+    return Measured(model, metric, value, error, users=3)
 
 
-def report(*rows: Row) -> Row:
-    return {"protocol": {"hash": "a"}, "metrics": list(rows)}
+def report(*rows: Measured) -> Report:
+    return Report(Protocol("of a test", "a"), list(rows))
+
+
+def _told(reports: dict[str, Report]) -> dict[str, Any]:
+    return {"reports": {name: report.to_json() for name, report in reports.items()}}
 
 
 LISTS = [
@@ -73,16 +78,12 @@ def test_the_console_the_gates_and_the_report_say_the_same_of_the_same_numbers(
     value: float, popular: float, error: float | None, standing: str
 ) -> None:
     reports = {
-        "holdout": {
-            "protocol": {"name": "a", "hash": "a"},
-            "metrics": [
-                {**row("als", "ndcg@10", value), "standard_error": error, "users": 9},
-                {**row("most-popular", "ndcg@10", popular), "standard_error": 0.004, "users": 9},
-            ],
-        }
+        "holdout": report(
+            row("als", "ndcg@10", value, error), row("most-popular", "ndcg@10", popular, 0.004)
+        )
     }
     console = Console(record=True, width=200)
-    outcome = Outcome(STAGE["evaluate"], "run", "never run here", 1.0, {}, {"reports": reports})
+    outcome = Outcome(STAGE["evaluate"], "run", "never run here", 1.0, {}, _told(reports))
     show_outcomes(console, [outcome])
     shown = console.export_text()
     words = {

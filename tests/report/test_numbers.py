@@ -11,6 +11,7 @@ import pytest
 
 from emberline.datasets import manifest as manifests
 from emberline.datasets.facts import AlsTraining
+from emberline.datasets.measures import Measured, Protocol, Report
 from emberline.report import charts, classes, lists, made, measures, people, ratings, text, training
 from emberline.sections.als import AlsConfig
 from emberline.sections.recommend import ItemListConfig
@@ -84,37 +85,30 @@ def test_the_best_is_the_lowest_error_and_the_oracle_does_not_compete() -> None:
     (line,) = measures._lines(rows, ["oracle", "item-mean", "als"])
     assert [cell and cell.is_best for cell in line.cells] == [False, False, True]
     assert line.over == "9 ratings"
-    (gain,) = measures.gains({"holdout": {"metrics": rows}})
+    (gain,) = measures.gains(_reports(rows))
     assert gain == measures.Gain(
         "Predicted ratings", "rmse", "als", "0.800", "item-mean", "0.900", "better"
     )
 
 
-def _rated(model: str, value: float, error: float | None = 0.01, **more: int) -> dict[str, Any]:
-    return {
-        "model": model,
-        "metric": "rmse",
-        "value": value,
-        "standard_error": error,
-        "ratings": 9,
-        **more,
-    }
+def _reports(rows: list[Measured]) -> dict[str, Report]:
+    return {"holdout": Report(Protocol("of a test", "a"), rows)}
 
 
-def _ranked(model: str, value: float, error: float | None = 0.01) -> dict[str, Any]:
-    return {
-        "model": model,
-        "metric": "ndcg@5",
-        "value": value,
-        "standard_error": error,
-        "users": 3,
-    }
+def _rated(model: str, value: float, error: float | None = 0.01, **more: int) -> Measured:
+    return Measured(model, "rmse", value, error, ratings=9, **more)
+
+
+def _ranked(model: str, value: float, error: float | None = 0.01) -> Measured:
+    return Measured(model, "ndcg@5", value, error, users=3)
 
 
 def test_each_model_says_its_own_number_of_ratings_without_an_answer() -> None:
-    shared = {"metric": "rmse", "value": 0.8, "standard_error": 0.1, "ratings": 9000}
-    rows = [shared | {"model": "als", "answered_by_biases": 829}, shared | {"model": "biases"}]
-    rows.append(shared | {"model": "item-neighbors", "answered_by_biases": 3916})
+    missing = {"als": 829, "biases": None, "item-neighbors": 3916}
+    rows = [
+        Measured(model, "rmse", 0.8, 0.1, ratings=9000, answered_by_biases=count)
+        for model, count in missing.items()
+    ]
     (line,) = measures._lines(rows, ["als", "item-neighbors", "biases"])
     notes = [cell and cell.note for cell in line.cells]
     assert notes == ["829 answered by the biases", "3,916 answered by the biases", ""]
@@ -123,7 +117,7 @@ def test_each_model_says_its_own_number_of_ratings_without_an_answer() -> None:
 
 def test_a_model_that_loses_says_so() -> None:
     rows = [_ranked("als", 0.1), _ranked("random", 0.05), _ranked("most-popular", 0.2)]
-    (gain,) = measures.gains({"holdout": {"metrics": rows}})
+    (gain,) = measures.gains(_reports(rows))
     assert gain == measures.Gain(
         "Held-out ratings", "ndcg@5", "als", "0.100", "most-popular", "0.200", "worse"
     )
@@ -144,11 +138,11 @@ def test_a_model_that_loses_says_so() -> None:
     ],
 )
 def test_a_difference_within_the_error_is_no_win(
-    model: dict[str, Any], baseline: dict[str, Any], verdict: str
+    model: Measured, baseline: Measured, verdict: str
 ) -> None:
-    (gain,) = measures.gains({"holdout": {"metrics": [model, baseline]}})
+    (gain,) = measures.gains(_reports([model, baseline]))
     assert gain.verdict == verdict
-    (line,) = measures._lines([model, baseline], ["als", baseline["model"]])
+    (line,) = measures._lines([model, baseline], ["als", baseline.model])
     assert [cell and cell.is_best for cell in line.cells] == [
         verdict == "better",
         verdict == "worse",
@@ -162,7 +156,7 @@ def test_each_model_that_does_not_beat_a_trivial_answer_is_named() -> None:
         _rated("item-neighbors", 0.91),
         _rated("user-neighbors", 1.0),
     ]
-    assert measures.losses({"holdout": {"metrics": rows}}) == [
+    assert measures.losses(_reports(rows)) == [
         (
             "item-neighbors is no better than biases, a trivial answer: rmse 0.910 against 0.900,"
             " a difference within two standard errors."
@@ -178,7 +172,7 @@ def test_lists_and_predicted_ratings_have_a_headline_each() -> None:
         _rated("als", 0.8),
         _rated("item-mean", 0.9),
     ]
-    found = measures.gains({"holdout": {"metrics": rows}})
+    found = measures.gains(_reports(rows))
     assert [(gain.heading, gain.metric) for gain in found] == [
         ("Held-out ratings", "ndcg@5"),
         ("Predicted ratings", "rmse"),
@@ -225,7 +219,7 @@ def test_metrics_of_other_models_have_a_table_of_their_own() -> None:
 def test_what_is_asked_is_what_was_withheld(
     holdout: dict[str, Any], said: str, not_said: str
 ) -> None:
-    question = measures._question("holdout", {"holdout": holdout})
+    question = measures._question("holdout", Protocol("of a test", "a", {"holdout": holdout}))
     assert said in question and not_said not in question
 
 
@@ -323,7 +317,14 @@ def test_many_classes_are_a_picture_and_their_mistakes_are_named() -> None:
     ]
     names = [f"c{place}" for place in range(40)]
     found = classes.classes(
-        {"confusion": {"cnn": confusion}, "classes": names, "per_class": per_class}, {}
+        Report(
+            Protocol("of a test", "a"),
+            [],
+            classes=names,
+            per_class=per_class,
+            confusion={"cnn": confusion},
+        ),
+        {},
     )
     assert (
         found.heat is not None

@@ -1,26 +1,25 @@
 """Metrics as tables: one per unit that is counted, models down, metrics across."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from emberline.cli.console import make_table, printable, say
-from emberline.datasets.measures import UNITS
+from emberline.datasets.measures import Measured, Report
 
 _FALLBACK = "answered by biases"  # how often, where a model that predicts ratings has no answer
 _ANY_WIDTH = 1 << 20
 Cells = Mapping[str, Mapping[str, str]]  # by model, by metric
 
 
-def named(report: dict[str, Any]) -> str:
+def named(report: Report) -> str:
     """What was measured: numbers compare under the same protocol, and exactly on the same data."""
-    data = f", data {report['data']['hash']}" if "data" in report else ""
-    return f"{report['protocol']['name']} (protocol {report['protocol']['hash']}{data})"
+    data = f", data {report.data.hash}" if report.data else ""
+    return f"{report.protocol.name} (protocol {report.protocol.hash}{data})"
 
 
-def show_metrics(console: Console, measured_on: str, rows: Iterable[dict[str, Any]]) -> None:
+def show_metrics(console: Console, measured_on: str, rows: Iterable[Measured]) -> None:
     """Tables for each unit counted (users, items, ratings), of as many metrics as there is room
     for side by side.
     """
@@ -31,17 +30,17 @@ def show_metrics(console: Console, measured_on: str, rows: Iterable[dict[str, An
             console.print(table)
 
 
-def _by_unit(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, str]]]:
+def _by_unit(rows: Iterable[Measured]) -> dict[str, dict[str, dict[str, str]]]:
     """Under each count, such as 2,990 users, the cells of its table."""
     found: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
-        unit = next(name for name in UNITS if name in row)
-        error = row.get("standard_error")
-        shown = f"{row['value']:.4f}" + (f" ±{error:.4f}" if error is not None else "")
-        cells = found.setdefault(f"{row[unit]:,} {unit}", {}).setdefault(row["model"], {})
-        cells[row["metric"]] = shown
-        if "answered_by_biases" in row:
-            cells[_FALLBACK] = f"{row['answered_by_biases']:,}"
+        unit, count = next(iter(row.over.items()))
+        error = row.standard_error
+        shown = f"{row.value:.4f}" + (f" ±{error:.4f}" if error is not None else "")
+        cells = found.setdefault(f"{count:,} {unit}", {}).setdefault(row.model, {})
+        cells[row.metric] = shown
+        if row.answered_by_biases is not None:
+            cells[_FALLBACK] = f"{row.answered_by_biases:,}"
     return found
 
 

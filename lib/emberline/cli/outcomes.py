@@ -10,6 +10,7 @@ from rich.text import Text
 from emberline import shipped
 from emberline.cli.console import COLOURS, make_table, printable, say
 from emberline.cli.metrics import named, show_metrics
+from emberline.datasets.measures import reports_in
 from emberline.datasets.schema import TABLES
 from emberline.publish import trivial
 from emberline.publish.trivial import Comparison
@@ -38,9 +39,10 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
             )
     if told := _passed_over(ran):
         say(console, told)
-    for report in metrics.get("reports", {}).values():
-        show_metrics(console, named(report), report["metrics"])
-    for comparison in trivial.not_beaten(metrics.get("reports", {})):
+    reports = reports_in(metrics.get("reports", {}))
+    for report in reports.values():
+        show_metrics(console, named(report), report.metrics)
+    for comparison in trivial.not_beaten(reports):
         console.print(Text(f"\n{_said(comparison)}", COLOURS["warning"]), soft_wrap=True)
 
 

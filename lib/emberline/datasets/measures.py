@@ -2,8 +2,9 @@
 strangers.
 """
 
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 from emberline.datasets import typed_json
 from emberline.datasets.manifest import Dataset
@@ -15,19 +16,118 @@ UNITS = ("users", "items", "ratings", "pictures")  # one of which a row of metri
 
 
 @dataclass(frozen=True)
-class _Protocol:
+class Protocol:
+    """How something was measured: two numbers compare under the same hash. `facts` say it in
+    words and settings.
+    """
+
     name: str
     hash: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: Any, where: str = "protocol") -> Self:
+        """Raises ValueError, which names the field, for what is none."""
+        facts = dict(typed_json.build(dict[str, Any], content, where))
+        named = {key: facts.pop(key) for key in ("name", "hash") if key in facts}
+        return typed_json.build(cls, {**named, "facts": facts}, where)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads: the facts beside name and hash."""
+        return {"name": self.name, "hash": self.hash, **self.facts}
 
 
 @dataclass(frozen=True)
-class _Row:
+class Measured:
+    """One metric of one model, over how many users, items, ratings or pictures. Its standard error
+    is None where it is not known.
+    """
+
     model: str
     metric: str
     value: float
+    standard_error: float | None = None
+    users: int | None = None
+    items: int | None = None
+    ratings: int | None = None
+    pictures: int | None = None
+    answered_by_biases: int | None = None  # where a model that predicts ratings has no answer
+
+    @classmethod
+    def from_json(cls, content: Any, where: str = "row") -> Self:
+        """Raises ValueError, which names the field, for what is none."""
+        row = typed_json.build(cls, content, where)
+        if not row.over:
+            raise ValueError(f"{where}: expected one of {', '.join(UNITS)}")
+        return row
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads; an error that is not known is null."""
+        needed = ("model", "metric", "value", "standard_error")
+        every = asdict(self)
+        return {name: every[name] for name in every if name in needed or every[name] is not None}
+
+    @property
+    def over(self) -> dict[str, int]:
+        """How many of what the metric is a mean over."""
+        counts = {unit: getattr(self, unit) for unit in UNITS}
+        return {unit: count for unit, count in counts.items() if count is not None}
 
 
-def reports_of(metrics: Dataset) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Report:
+    """What one question was answered with. Of classes it has their names, how well each is
+    recognised, and by model what was taken for what.
+    """
+
+    protocol: Protocol
+    metrics: list[Measured]
+    data: Sketch | None = None
+    classes: list[str] = field(default_factory=list)
+    per_class: list[dict[str, Any]] = field(default_factory=list)
+    confusion: dict[str, list[list[int]]] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: Any, where: str = "report") -> Self:
+        """Raises ValueError, which names the field, for what is none."""
+        given = dict(typed_json.build(dict[str, Any], content, where))
+        protocol = Protocol.from_json(given.pop("protocol", None), f"{where}.protocol")
+        rows = typed_json.build(list[Any], given.pop("metrics", None), f"{where}.metrics")
+        metrics = [
+            Measured.from_json(row, f"{where}.metrics[{place}]") for place, row in enumerate(rows)
+        ]
+        rest = typed_json.build(_Rest, given, where)
+        return cls(protocol, metrics, rest.data, rest.classes, rest.per_class, rest.confusion)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads, without what there is none of."""
+        rest = {
+            "data": self.data and asdict(self.data),
+            "classes": self.classes,
+            "per_class": self.per_class,
+            "confusion": self.confusion,
+        }
+        return {
+            "protocol": self.protocol.to_json(),
+            "metrics": [row.to_json() for row in self.metrics],
+            **{name: value for name, value in rest.items() if value},
+        }
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """What a report may have beside protocol and metrics."""
+
+    data: Sketch | None = None
+    classes: list[str] = field(default_factory=list)
+    per_class: list[dict[str, Any]] = field(default_factory=list)
+    confusion: dict[str, list[list[int]]] = field(default_factory=dict)
+
+
+Reports = Mapping[str, Report]  # by the question's name
+
+
+def reports_of(metrics: Dataset) -> dict[str, Report]:
     """The reports of the dataset `metrics`, by name. Raises ManifestError for a file that is
     none of ours.
     """
@@ -37,34 +137,16 @@ def reports_of(metrics: Dataset) -> dict[str, Any]:
         raise ManifestError(f"{metrics.folder} has no {FILE_NAME}; rerun {stage} with --force")
     try:
         content = typed_json.build(dict[str, Any], typed_json.read(path))
-        return checked(content.get("reports"))
+        return reports_in(content.get("reports"))
     except ValueError as error:
         raise ManifestError(
             f"{path} holds no metrics ({error}); rerun {stage} with --force"
         ) from error
 
 
-def checked(reports: Any) -> dict[str, Any]:
-    """The same reports. Raises ValueError, which names the field, where they are not what an
-    evaluation writes.
+def reports_in(content: Any) -> dict[str, Report]:
+    """The reports of an object of JSON. Raises ValueError, which names the field, where they are
+    not what an evaluation writes.
     """
-    for name, report in typed_json.build(dict[str, dict[str, Any]], reports, "reports").items():
-        where = f"reports.{name}"
-        _check(_Protocol, report.get("protocol"), f"{where}.protocol")
-        if "data" in report:
-            typed_json.build(Sketch, report["data"], f"{where}.data")
-        for place, row in enumerate(
-            typed_json.build(list[Any], report.get("metrics"), f"{where}.metrics")
-        ):
-            _check(_Row, row, f"{where}.metrics[{place}]")
-            if not any(type(row.get(unit)) is int for unit in UNITS):
-                raise ValueError(f"{where}.metrics[{place}]: expected one of {', '.join(UNITS)}")
-    return dict(reports)
-
-
-def _check(kind: Any, value: Any, name: str) -> None:
-    """That an object has the fields of `kind`, whatever else it has."""
-    given = typed_json.build(dict[str, Any], value, name)
-    typed_json.build(
-        kind, {key: given[key] for key in (f.name for f in fields(kind)) if key in given}, name
-    )
+    given = typed_json.build(dict[str, Any], content, "reports")
+    return {name: Report.from_json(report, f"reports.{name}") for name, report in given.items()}

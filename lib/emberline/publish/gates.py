@@ -13,8 +13,8 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from emberline.datasets.measures import Reports
 from emberline.datasets.sketch import Sketch
 from emberline.errors import ConfigError
 
@@ -95,16 +95,14 @@ def _refuse_operator(text: str) -> None:
         )
 
 
-def measures(reports: Mapping[str, Any], rows: Mapping[str, int]) -> dict[str, Measure]:
+def measures(reports: Reports, rows: Mapping[str, int]) -> dict[str, Measure]:
     """All numbers of a release under their full names, `<report>:<model>.<metric>` and
     `rows.<table>`.
     """
     measured = {
-        f"{name}:{row['model']}.{row['metric']}": Measure(
-            row["value"], report["protocol"]["hash"], Sketch.read(report.get("data"))
-        )
+        f"{name}:{row.model}.{row.metric}": Measure(row.value, report.protocol.hash, report.data)
         for name, report in reports.items()
-        for row in report["metrics"]
+        for row in report.metrics
     }
     return measured | {f"rows.{table}": Measure(count) for table, count in rows.items()}
 

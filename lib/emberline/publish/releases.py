@@ -13,13 +13,12 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Any
 
 from emberline import shipped
 from emberline.datasets import lock, storage, typed_json
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
-from emberline.datasets.measures import reports_of
+from emberline.datasets.measures import Report, reports_of
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, DataError, GateError, ManifestError
 from emberline.publish import gates, trivial
@@ -195,7 +194,7 @@ def _check_lineage(root: Location, datasets: Sequence[Dataset]) -> None:
                 waiting.append(source)
 
 
-def _reports(root: Location) -> dict[str, Any]:
+def _reports(root: Location) -> dict[str, Report]:
     return reports_of(manifests.load(root, "metrics")) if manifests.exists(root, "metrics") else {}
 
 

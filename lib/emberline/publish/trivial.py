@@ -5,10 +5,10 @@ decided by `standing`, for the console, the gates and the report.
 """
 
 import fnmatch
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from emberline.datasets.measures import Measured, Reports
 from emberline.models import (
     BIASES,
     MEAN_FACTORS,
@@ -19,8 +19,6 @@ from emberline.models import (
 )
 from emberline.publish.gates import Verdict
 from emberline.publish.standing import LOWER_IS_BETTER, Standing, margin, standing
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -71,18 +69,18 @@ _SERVED = {
 }
 
 
-def not_beaten(reports: Mapping[str, Any]) -> list[Comparison]:
+def not_beaten(reports: Reports) -> list[Comparison]:
     """The models that lose to a trivial answer, or are no better, each by the first metric of its
     kind.
     """
     compared = [
         Comparison(
-            row["model"],
-            other["model"],
-            row["metric"],
-            row["value"],
-            other["value"],
-            row.get("standard_error"),
+            row.model,
+            other.model,
+            row.metric,
+            row.value,
+            other.value,
+            row.standard_error,
             standing(row, other),
         )
         for _, row, other in _pairs(reports)
@@ -90,9 +88,7 @@ def not_beaten(reports: Mapping[str, Any]) -> list[Comparison]:
     return [comparison for comparison in compared if comparison.standing != "better"]
 
 
-def verdicts(
-    reports: Mapping[str, Any], tables: Collection[str], lists_by: str | None
-) -> list[Verdict]:
+def verdicts(reports: Reports, tables: Collection[str], lists_by: str | None) -> list[Verdict]:
     """What is asked of a release of these tables by default: that no model that made them loses
     to a trivial answer.
     """
@@ -107,34 +103,34 @@ def verdicts(
     return [
         _verdict(trivial.report, row, other)
         for trivial, row, other in _pairs(reports)
-        if (row["model"], trivial.metric) in served
+        if (row.model, trivial.metric) in served
     ]
 
 
-def _verdict(report: str, row: Row, other: Row) -> Verdict:
+def _verdict(report: str, row: Measured, other: Measured) -> Verdict:
     """Its limit is the trivial answer's value, and two standard errors of the difference on."""
-    name, how = f"{report}:{row['model']}.{row['metric']}", standing(row, other)
-    sign, least = (1 if row["metric"] in LOWER_IS_BETTER else -1), margin(row, other)
+    name, how = f"{report}:{row.model}.{row.metric}", standing(row, other)
+    sign, least = (1 if row.metric in LOWER_IS_BETTER else -1), margin(row, other)
     return Verdict(
-        f"{name} is no worse than {other['model']}",
-        row["value"],
-        None if least is None else other["value"] + sign * least,
+        f"{name} is no worse than {other.model}",
+        row.value,
+        None if least is None else other.value + sign * least,
         how != "worse",
         "no better either: within two standard errors" if how == "undecided" else "",
     )
 
 
-def _pairs(reports: Mapping[str, Any]) -> Iterator[tuple[Trivial, Row, Row]]:
+def _pairs(reports: Reports) -> Iterator[tuple[Trivial, Measured, Measured]]:
     """Each model's row beside that of the trivial answer."""
     for trivial in TRIVIAL:
-        rows: list[Row] = reports.get(trivial.report, {}).get("metrics", [])
+        rows = reports[trivial.report].metrics if trivial.report in reports else []
         other = next((row for row in rows if _is(row, trivial.model, trivial.metric)), None)
         if other is None:
             continue
         for row in rows:
-            if role_of(row["model"]) == "model" and row["metric"] == other["metric"]:
+            if role_of(row.model) == "model" and row.metric == other.metric:
                 yield trivial, row, other
 
 
-def _is(row: Row, model: str, metric: str) -> bool:
-    return bool(row["model"] == model and fnmatch.fnmatchcase(row["metric"], metric))
+def _is(row: Measured, model: str, metric: str) -> bool:
+    return bool(row.model == model and fnmatch.fnmatchcase(row.metric, metric))

@@ -10,6 +10,7 @@ import numpy as np
 
 from emberline.datasets.facts import Forest
 from emberline.datasets.manifest import Dataset
+from emberline.datasets.measures import Report
 from emberline.models import FOREST, MODELS
 from emberline.report import charts
 from emberline.report.charts import Floats
@@ -65,12 +66,12 @@ class Classes:
     importances: str | None
 
 
-def classes(report: Row, inputs: Mapping[str, Dataset]) -> Classes:
+def classes(report: Report, inputs: Mapping[str, Dataset]) -> Classes:
     """Of the first model in the table that has any."""
-    known = report["confusion"]
+    known = report.confusion
     model = next((name for name in MODELS if name in known), next(iter(known)))
-    confusion = np.array(report["confusion"][model], np.float64)
-    names = _names(report["classes"], len(confusion))
+    confusion = np.array(known[model], np.float64)
+    names = _names(report.classes, len(confusion))
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     is_small = len(names) <= _MOST_NAMED
     return Classes(
@@ -79,7 +80,7 @@ def classes(report: Row, inputs: Mapping[str, Dataset]) -> Classes:
         matrix=_matrix(confusion, shares) if is_small else [],
         heat=None if is_small else charts.heat(f"Confusion matrix of {len(names)} classes", shares),
         mistakes=_mistakes(confusion, names),
-        qualities=[_quality(row) for row in report["per_class"] if row["model"] == model],
+        qualities=[_quality(row) for row in report.per_class if row["model"] == model],
         importances=_importances(inputs),
     )
 

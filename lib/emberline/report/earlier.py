@@ -1,12 +1,12 @@
 """The last report's figures beside this one's, where both were measured under one protocol."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from emberline.datasets import manifest as manifests
 from emberline.datasets.facts import PageFigures
 from emberline.datasets.manifest import Dataset
+from emberline.datasets.measures import Measured, Report, Reports
 from emberline.datasets.sketch import Sketch
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError
@@ -16,6 +16,7 @@ from emberline.report.measures import is_ours, main_metrics
 from emberline.report.text import measure, moment, started
 
 Row = dict[str, Any]
+_KEPT = ("model", "metric", "value", "standard_error")
 Figures = dict[str, Any]  # {"run_id": ..., "reports": {key: {"hash": ..., "rows": [...]}}}
 
 
@@ -39,16 +40,15 @@ class Comparison:
     changes: list[Change]
 
 
-def figures(metrics: Dataset, reports: Mapping[str, Row]) -> Figures:
+def figures(metrics: Dataset, reports: Reports) -> Figures:
     """What the next report will want to know of this one, kept in the report's manifest."""
-    kept = ("model", "metric", "value", "standard_error")
     return {
         "run_id": metrics.manifest.produced_by.run_id,
         "reports": {
             key: {
-                "hash": report["protocol"]["hash"],
-                "data": report.get("data"),
-                "rows": [{name: row.get(name) for name in kept} for row in report["metrics"]],
+                "hash": report.protocol.hash,
+                "data": report.data and asdict(report.data),
+                "rows": [{name: getattr(row, name) for name in _KEPT} for row in report.metrics],
             }
             for key, report in reports.items()
         },
@@ -69,7 +69,7 @@ def before(root: Location, now: Figures) -> Figures | None:
     return kept.figures if kept else None
 
 
-def comparisons(reports: Mapping[str, Row], last: Figures | None) -> dict[str, Comparison]:
+def comparisons(reports: Reports, last: Figures | None) -> dict[str, Comparison]:
     """Each report of the evaluation beside the last one, by a measurement's key; none where
     there was none.
     """
@@ -80,13 +80,13 @@ def comparisons(reports: Mapping[str, Row], last: Figures | None) -> dict[str, C
     )
 
 
-def _comparison(key: str, report: Row, last: Figures) -> Comparison:
+def _comparison(key: str, report: Report, last: Figures) -> Comparison:
     when, then = moment(started(last["run_id"])), last["reports"].get(key)
     if then is None:
         return Comparison(
             f"Not compared with the evaluation of {when}: it did not measure this.", []
         )
-    hash_now = report["protocol"]["hash"]
+    hash_now = report.protocol.hash
     if then["hash"] != hash_now:
         reason = f"was measured under another protocol ({then['hash']}, now {hash_now})"
         return Comparison(f"Not compared with the evaluation of {when}, which {reason}.", [])
@@ -95,50 +95,51 @@ def _comparison(key: str, report: Row, last: Figures) -> Comparison:
         return Comparison(
             f"Not compared with the evaluation of {when}: the data have {share:.0%} in common.", []
         )
-    changes = _changes(report["metrics"], then["rows"])
+    changes = _changes(report.metrics, then["rows"])
     return Comparison(
         f"Beside the evaluation of {when}, under the same protocol{_data(report, then, share)}.",
         changes,
     )
 
 
-def _shared(now: Row, then: Row) -> float:
+def _shared(now: Report, then: Row) -> float:
     """What share of the smaller data is in the larger; all, where one does not say."""
-    ours, theirs = Sketch.read(now.get("data")), Sketch.read(then.get("data"))
+    ours, theirs = now.data, Sketch.read(then.get("data"))
     return ours.shared_with(theirs) if ours and theirs else 1.0
 
 
-def _data(now: Row, then: Row, share: float) -> str:
-    if not now.get("data") or not then.get("data"):
+def _data(now: Report, then: Row, share: float) -> str:
+    if not now.data or not then.get("data"):
         return ""
-    is_same = now["data"]["hash"] == then["data"]["hash"]
+    is_same = now.data.hash == then["data"]["hash"]
     return " and on the same data" if is_same else f", on data that have {share:.0%} in common"
 
 
-def _changes(now: list[Row], then: list[Row]) -> list[Change]:
+def _changes(now: list[Measured], then: list[Row]) -> list[Change]:
     # an older evaluation named what it measured otherwise
-    earlier = {(row.get("model"), row["metric"]): row for row in then}
+    known = [Measured(**{name: row[name] for name in _KEPT}) for row in then if row.get("model")]
+    earlier = {(row.model, row.metric): row for row in known}
     wanted = [
         row
         for metric in main_metrics(now)
         for row in now
-        if row["metric"] == metric and is_ours(row["model"])
+        if row.metric == metric and is_ours(row.model)
     ]
     return [
         _change(row, earlier[place])
         for row in wanted
-        if (place := (row["model"], row["metric"])) in earlier
+        if (place := (row.model, row.metric)) in earlier
     ]
 
 
-def _change(now: Row, then: Row) -> Change:
-    difference = now["value"] - then["value"]
+def _change(now: Measured, then: Measured) -> Change:
+    difference = now.value - then.value
     sign = "+" if difference > 0 else "−" if difference < 0 else "±"
     return Change(
-        now["model"],
-        now["metric"],
-        measure(then["value"]),
-        measure(now["value"]),
+        now.model,
+        now.metric,
+        measure(then.value),
+        measure(now.value),
         f"{sign}{measure(abs(difference))}",
         standing(now, then),
     )

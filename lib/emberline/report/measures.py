@@ -4,6 +4,7 @@ import fnmatch
 from dataclasses import dataclass
 from typing import Any
 
+from emberline.datasets.measures import Measured, Protocol, Report, Reports
 from emberline.models import caption_of, role_of
 from emberline.publish import trivial
 from emberline.publish.standing import LOWER_IS_BETTER, Standing, standing
@@ -35,7 +36,6 @@ _MAIN = ("ndcg@*", "recall@*/n", "auc", "rmse", "accuracy", "mean F1")
 _HEADLINES = ("ndcg@*", "rmse", "accuracy")
 _PREDICTED = "Predicted ratings"
 _TONES = {"model": charts.ACCENT, "bound": charts.INK, "baseline": charts.QUIET}
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -113,22 +113,22 @@ class Gain:
         }[self.verdict]
 
 
-def measurements(reports: dict[str, Row]) -> list[Measurement]:
+def measurements(reports: Reports) -> list[Measurement]:
     """One for each report, in the order of the evaluation."""
     return [_measurement(key, report) for key, report in reports.items()]
 
 
-def gains(reports: dict[str, Row]) -> list[Gain]:
+def gains(reports: Reports) -> list[Gain]:
     """Of each report the headlines in which a model of the pipeline stands beside a baseline."""
     found = (
-        _gain(key, report["metrics"], wanted)
+        _gain(key, report.metrics, wanted)
         for key, report in reports.items()
         for wanted in _HEADLINES
     )
     return [gain for gain in found if gain is not None]
 
 
-def losses(reports: dict[str, Row]) -> list[str]:
+def losses(reports: Reports) -> list[str]:
     """The models that lose to a trivial answer, or are no better, in words, by the rule of the
     console and of gates.
     """
@@ -139,30 +139,26 @@ def losses(reports: dict[str, Row]) -> list[str]:
     ]
 
 
-def _measurement(key: str, report: Row) -> Measurement:
-    rows, protocol = report["metrics"], report["protocol"]
-    models = list(dict.fromkeys(row["model"] for row in rows))
+def _measurement(key: str, report: Report) -> Measurement:
+    rows, protocol = report.metrics, report.protocol
+    models = list(dict.fromkeys(row.model for row in rows))
     return Measurement(
         key=key.replace(" ", "-"),
         heading=_HEADINGS.get(key, key.capitalize()),
         question=_question(key, protocol),
-        protocol=protocol["name"],
-        protocol_hash=protocol["hash"],
-        data_hash=report.get("data", {}).get("hash", ""),
-        facts=[
-            (name.capitalize(), plain(value))
-            for name, value in protocol.items()
-            if name not in ("name", "hash")
-        ],
+        protocol=protocol.name,
+        protocol_hash=protocol.hash,
+        data_hash=report.data.hash if report.data else "",
+        facts=[(name.capitalize(), plain(value)) for name, value in protocol.facts.items()],
         models=[(model, caption_of(model), is_ours(model)) for model in models],
         charts=[_chart(_HEADINGS.get(key, key), metric, rows) for metric in main_metrics(rows)],
         grids=_grids(rows, models),
     )
 
 
-def _question(key: str, protocol: Row) -> str:
+def _question(key: str, protocol: Protocol) -> str:
     """What is measured, as the protocol says it was withheld."""
-    holdout = protocol.get("holdout")
+    holdout = protocol.facts.get("holdout")
     if key != "holdout" or not isinstance(holdout, dict) or holdout.get("by") not in _WITHHELD:
         return _QUESTIONS.get(key, "")
     return _WITHHELD[holdout["by"]].format(_withheld(holdout))
@@ -183,13 +179,13 @@ def plain(fact: Any) -> str:
     )
 
 
-def _plain_holdout(holdout: Row) -> str:
+def _plain_holdout(holdout: dict[str, Any]) -> str:
     cold = holdout.get("cold_items")
     more = f"; all ratings of {cold:.0%} of the items" if cold else ""
     return f"{_withheld(holdout)}{more} (seed {holdout.get('seed')})"
 
 
-def _withheld(holdout: Row) -> str:
+def _withheld(holdout: dict[str, Any]) -> str:
     """The ratings that were withheld, but those of whole items."""
     after, days = holdout.get("after"), holdout.get("last_days") or 0
     ways = {
@@ -201,32 +197,30 @@ def _withheld(holdout: Row) -> str:
     return ways.get(holdout["by"], str(holdout["by"]))
 
 
-def main_metrics(rows: list[Row]) -> list[str]:
+def main_metrics(rows: list[Measured]) -> list[str]:
     """The metrics that have a chart, the most telling first."""
-    names = list(dict.fromkeys(row["metric"] for row in rows))
+    names = list(dict.fromkeys(row.metric for row in rows))
     return [name for pattern in _MAIN for name in names if fnmatch.fnmatchcase(name, pattern)]
 
 
-def _better_first(metric: str, rows: list[Row]) -> list[Row]:
+def _better_first(metric: str, rows: list[Measured]) -> list[Measured]:
     sign = 1 if metric in LOWER_IS_BETTER else -1
-    return sorted(
-        (row for row in rows if row["metric"] == metric), key=lambda row: sign * row["value"]
-    )
+    return sorted((row for row in rows if row.metric == metric), key=lambda row: sign * row.value)
 
 
-def _chart(heading: str, metric: str, rows: list[Row]) -> Chart:
+def _chart(heading: str, metric: str, rows: list[Measured]) -> Chart:
     ordered = _better_first(metric, rows)
-    tones = [_tone(row["model"]) for row in ordered]
+    tones = [_tone(row.model) for row in ordered]
     values, errors = (
-        [row["value"] for row in ordered],
-        [row.get("standard_error") for row in ordered],
+        [row.value for row in ordered],
+        [row.standard_error for row in ordered],
     )
     note = "lower is better" if metric in LOWER_IS_BETTER else "higher is better"
     title = f"{heading}: {metric}; " + ", ".join(
-        f"{row['model']} {measure(row['value'])}" for row in ordered
+        f"{row.model} {measure(row.value)}" for row in ordered
     )
     return Chart(
-        metric, note, charts.bars(title, [row["model"] for row in ordered], values, errors, tones)
+        metric, note, charts.bars(title, [row.model for row in ordered], values, errors, tones)
     )
 
 
@@ -239,18 +233,18 @@ def is_ours(model: str) -> bool:
     return role_of(model) == "model"
 
 
-def _competes(row: Row) -> bool:
-    return role_of(row["model"]) != "bound"
+def _competes(row: Measured) -> bool:
+    return role_of(row.model) != "bound"
 
 
-def _grids(rows: list[Row], models: list[str]) -> list[Grid]:
+def _grids(rows: list[Measured], models: list[str]) -> list[Grid]:
     """A grid for each set of models that share metrics, in the order of the rows; a metric of
     some of them is there, too.
     """
-    metrics: dict[tuple[str, ...], list[Row]] = {}
-    for metric in dict.fromkeys(row["metric"] for row in rows):
-        measured = [row for row in rows if row["metric"] == metric]
-        names = {row["model"] for row in measured}
+    metrics: dict[tuple[str, ...], list[Measured]] = {}
+    for metric in dict.fromkeys(row.metric for row in rows):
+        measured = [row for row in rows if row.metric == metric]
+        names = {row.model for row in measured}
         alone = tuple(model for model in models if model in names)
         metrics.setdefault(next((key for key in metrics if names <= {*key}), alone), []).extend(
             measured
@@ -261,10 +255,10 @@ def _grids(rows: list[Row], models: list[str]) -> list[Grid]:
     ]
 
 
-def _lines(rows: list[Row], models: list[str]) -> list[Line]:
-    by_place = {(row["metric"], row["model"]): row for row in rows}
+def _lines(rows: list[Measured], models: list[str]) -> list[Line]:
+    by_place = {(row.metric, row.model): row for row in rows}
     lines = []
-    for metric in dict.fromkeys(row["metric"] for row in rows):
+    for metric in dict.fromkeys(row.metric for row in rows):
         # more coverage is not better
         ranked = [] if metric.startswith("coverage") else _better_first(metric, rows)
         best = _clear_best([row for row in ranked if _competes(row)])
@@ -274,28 +268,25 @@ def _lines(rows: list[Row], models: list[str]) -> list[Line]:
     return lines
 
 
-def _clear_best(ranked: list[Row]) -> Row | None:
+def _clear_best(ranked: list[Measured]) -> Measured | None:
     """The first of the rows, the better first, where every other is told apart from it."""
     is_clear = len(ranked) > 1 and all(standing(ranked[0], row) == "better" for row in ranked[1:])
     return ranked[0] if is_clear else None
 
 
-def _cell(row: Row, is_best: bool) -> Cell:
-    error = row.get("standard_error")
-    missing = row.get("answered_by_biases")
+def _cell(row: Measured, is_best: bool) -> Cell:
+    error = row.standard_error
+    missing = row.answered_by_biases
     note = f"{missing:,} answered by the biases" if missing else ""
-    return Cell(
-        measure(row["value"]), "" if error is None else f"± {measure(error)}", is_best, note
-    )
+    return Cell(measure(row.value), "" if error is None else f"± {measure(error)}", is_best, note)
 
 
-def _over(row: Row) -> str:
+def _over(row: Measured) -> str:
     """What the metric is a mean over, such as 2,990 users."""
-    counts = {name: row[name] for name in ("users", "items", "ratings", "pictures") if name in row}
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    return ", ".join(f"{count:,} {name}" for name, count in row.over.items())
 
 
-def _gain(key: str, rows: list[Row], wanted: str) -> Gain | None:
+def _gain(key: str, rows: list[Measured], wanted: str) -> Gain | None:
     """Of the first metric whose name fits the pattern; None where no model or no baseline has
     it.
     """
@@ -303,10 +294,10 @@ def _gain(key: str, rows: list[Row], wanted: str) -> Gain | None:
     if metric is None:
         return None
     ordered = _better_first(metric, rows)
-    model = next((row for row in ordered if is_ours(row["model"])), None)
-    baseline = next((row for row in ordered if _competes(row) and not is_ours(row["model"])), None)
+    model = next((row for row in ordered if is_ours(row.model)), None)
+    baseline = next((row for row in ordered if _competes(row) and not is_ours(row.model)), None)
     if not model or not baseline:
         return None
     heading = _PREDICTED if metric == "rmse" else _HEADINGS.get(key, key)
-    ours, theirs = ((row["model"], measure(row["value"])) for row in (model, baseline))
+    ours, theirs = ((row.model, measure(row.value)) for row in (model, baseline))
     return Gain(heading, metric, *ours, *theirs, standing(model, baseline))

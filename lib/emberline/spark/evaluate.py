@@ -17,7 +17,9 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.cf.metrics import SUMS, Sums, measured, protocol, ranking_names, ranking_sums
+from emberline.datasets import typed_json
 from emberline.datasets.facts import Evaluation
+from emberline.datasets.measures import reports_in
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
 from emberline.models import MODELS, MOST_POPULAR, RANDOM
@@ -46,15 +48,15 @@ def run(run: StageRun[EvaluateConfig], spark: SparkSession) -> None:
         reports["cold items"] = cold.report(run, tables, relevant)
     if any(name in tables for model in MODELS.values() for name in model.classes):
         reports["classes"] = classes.report(run, tables)
-    content: Row = {"reports": reports}
-    text = json.dumps(content, indent=1).encode()
+    text = json.dumps({"reports": reports}, indent=1).encode()
+    reports_in(typed_json.parse(text)["reports"])  # as readers will
     run.outputs.add(
         "metrics",
         [write_file(text, run.outputs.folder("metrics"), "metrics.json")],
         Evaluation(reports),
         seed=config.seed,
     )
-    run.outputs.measure(**(content))
+    run.outputs.measure(reports=reports)
 
 
 def _holdout_report(run: StageRun[EvaluateConfig], tables: dict[str, DataFrame]) -> Row:
