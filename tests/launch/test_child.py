@@ -310,8 +310,8 @@ def test_the_process_ends_when_its_parent_is_killed(tmp_path: Path, work: str) -
     script = "import queue, time; from emberline.launch.child import Child\n"
     script += "from emberline.launch.messages import Progress, Request\n"
     script += (
-        "child = Child('small_worker', queue.SimpleQueue()); child.send(Request({})); print(child.pid,"
-        " flush=True)\n"
+        "child = Child('small_worker', queue.SimpleQueue()); child.send(Request({}));"
+        " print(child.pid, flush=True)\n"
     )
     script += (
         "while not isinstance(child._inbox.get()[1], Progress): pass\nprint('at work', flush=True);"
