@@ -289,6 +289,21 @@ def test_numbers_without_a_header_have_names_and_positions(
     }
 
 
+def test_a_quoted_line_break_is_text_of_its_item(
+    root: Path, spark: SparkSession, tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_text('i,t,n\na,"warm,\nand red",1\nb,"plain\n\n""x""",2\n')
+    columns = {"id": "i", "title": "t"}
+    prepare(root, items={"path": f"{tmp_path}/in.csv", "columns": columns, "numbers": ["n"]})
+    found = {row["item_id"]: row for row in rows_of(root, "item_attributes")}
+    assert {item: row["title"] for item, row in found.items()} == {
+        "a": "warm,\nand red",
+        "b": 'plain\n\n"x"',
+    }
+    assert {item: row["numbers"] for item, row in found.items()} == {"a": [1.0], "b": [2.0]}
+    assert manifests.load(root, "rejected_attributes").rows == 0
+
+
 # --------------------------------------------------------------------------------------------------
 # failures
 
