@@ -39,7 +39,9 @@ GENERATED = """[ratings]
 path = "{path}"
 columns = {columns}
 {kind}
-holdout = {{ by = "fraction", fraction = 0.2 }}
+[split]
+by = "fraction"
+fraction = 0.2
 [als]
 [cosine]
 [recommend]
@@ -107,7 +109,10 @@ def main() -> None:
         ):
             root = Path(place) / "roots" / name
             config = pipelines.load(pipeline, overrides)
-            runner.run(config, storage.locate(str(root)), stages.select(config, "prepare-ratings"))
+            prepared = [
+                stages.select(config, name)[0] for name in ("prepare-ratings", "split-ratings")
+            ]
+            runner.run(config, storage.locate(str(root)), prepared)
             measure = [partial(lists_by, model, pipeline, root, overrides) for model in MODELS]
             subjects = [
                 Subject(model, run, measures_itself=True)

@@ -1,5 +1,5 @@
-"""Turn raw interactions into clean ratings under dense ids, with a holdout: the stage
-prepare-ratings, for spark-submit.
+"""Turn raw interactions into clean ones under dense ids: the stage prepare-ratings, for
+spark-submit.
 
     spark-submit --properties-file spark-conf/local.conf \\
         --py-files dist/emberline.zip jobs/prepare_ratings.py \\

@@ -298,6 +298,11 @@ def test_an_override_is_checked_like_the_file(load: Load) -> None:
     )
 
 
+def _split(settings: str) -> str:
+    """A pipeline whose section [split] has these settings, as an inline table would."""
+    return RATINGS + "\n[split]\n" + settings.replace(", ", "\n")
+
+
 @pytest.mark.parametrize(
     ("holdout", "what"),
     [
@@ -326,9 +331,9 @@ def test_an_override_is_checked_like_the_file(load: Load) -> None:
 def test_a_holdout_has_the_one_key_that_its_kind_needs(
     load: Load, holdout: str, what: dict[str, Any]
 ) -> None:
-    settings = _settings(load(f"{RATINGS}holdout = {{ {holdout} }}"), "ratings").what()["holdout"]
+    settings = _settings(load(_split(holdout)), "split").protocol()
     nothing = {"fraction": None, "after": None, "last_days": None, "n": None, "cold_items": 0.0}
-    assert settings == nothing | what
+    assert settings == nothing | what | {"seed": 1}
 
 
 @pytest.mark.parametrize(
@@ -348,33 +353,29 @@ def test_a_holdout_has_the_one_key_that_its_kind_needs(
         ('by = "last", fraction = 0.2', 'by = "last" goes with n, found fraction'),
         (
             "fraction = 0.2",
-            'by = "none" goes with none of fraction, after, last_days, n, found fraction',
+            'by = "none" goes with none of fraction, after, last_days, n, folds, pairs, found fraction',
         ),
     ],
 )
 def test_a_holdout_with_keys_that_do_not_fit_is_refused(
     load: Load, holdout: str, message: str
 ) -> None:
-    assert (
-        _refused(load, f"{RATINGS}holdout = {{ {holdout} }}")
-        == f"night.toml: ratings.holdout: {message}"
-    )
+    assert _refused(load, _split(holdout)) == f"night.toml: split: {message}"
 
 
 @pytest.mark.parametrize("after", ['"yesterday"', '"2011-13-01"', '""'])
 def test_a_time_that_is_none_is_refused(load: Load, after: str) -> None:
-    message = _refused(load, f'{RATINGS}holdout = {{ by = "time", after = {after} }}')
+    message = _refused(load, _split(f'by = "time", after = {after}'))
     assert (
-        message
-        == "night.toml: ratings.holdout.after: expected a time such as 2011-11-01 or 2011-11-01"
+        message == "night.toml: split.after: expected a time such as 2011-11-01 or 2011-11-01"
         " 08:00:00"
     )
 
 
 @pytest.mark.parametrize("by", ["by = 'time', last_days = 7", "by = 'last', n = 1"])
 def test_a_holdout_by_time_needs_a_timestamp(load: Load, by: str) -> None:
-    toml = RATINGS.replace(', timestamp = "t"', "") + f"holdout = {{ {by} }}"
-    assert "needs columns.timestamp" in _refused(load, toml)
+    toml = _split(by).replace(', timestamp = "t"', "")
+    assert "needs ratings.columns.timestamp" in _refused(load, toml)
 
 
 def test_a_rating_needs_a_value_and_a_counted_event_has_none(load: Load) -> None:
@@ -479,7 +480,7 @@ def test_an_encoding_has_one_name(load: Load) -> None:
                 " [predict]"
             ),
         ),
-        (PIPELINE + "[evaluate]\n", "[evaluate] needs held-out ratings: set ratings.holdout.by"),
+        (PIPELINE + "[evaluate]\n", "[evaluate] needs held-out ratings: set split.by"),
         (
             "[als]\n[recommend]\ntop_k = 5\n[evaluate]\nk = [1, 6]",
             "evaluate.k = 6 is more than recommend.top_k = 5",
@@ -602,7 +603,6 @@ def test_what_decides_the_result_is_ready_for_json_and_leaves_out_where_it_runs(
         "solver": "cg",
         "cg_steps": 2,
         "subspace": 32,
-        "validation_users": 0,
         "patience": None,
         "seed": 1,
     }

@@ -31,7 +31,7 @@ def test_the_pipeline_of_ones_own_data_is_valid_alone_and_with_pictures(tmp_path
         assert "report" in {stage.name for stage in stages.in_pipeline(config)}
     path.write_text(ratings + pictures, encoding="utf-8")
     assert pipelines.load(
-        path, ["recommend.cold_share=0.1", "ratings.holdout.cold_items=0.2"]
+        path, ["recommend.cold_share=0.1", "split.cold_items=0.2"]
     ).measures_cold_items
 
 

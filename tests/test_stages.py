@@ -22,7 +22,8 @@ PICTURES = {"path": "dataset:shop/*.parquet", "columns": {"item_id": "i", "image
 SOURCE = {"path": "dataset:shop/*.parquet", "columns": {"id": "i", "label": "l"}}
 SECTIONS = {
     "shop": {},
-    "ratings": RATINGS | {"holdout": {"by": "fraction", "fraction": 0.2, "cold_items": 0.2}},
+    "ratings": RATINGS,
+    "split": {"by": "fraction", "fraction": 0.2, "cold_items": 0.2},
     "attributes": {"items": SOURCE, "users": [SOURCE, SOURCE]},
     "images": PICTURES,
     "als": {},
@@ -54,6 +55,7 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
     prepared = [
         "generate-shop",
         "prepare-ratings",
+        "split-ratings",
         "prepare-items",
         "prepare-images",
         "train-als",
@@ -89,8 +91,8 @@ def test_only_chooses_one_stage_and_from_the_rest() -> None:
 
 def test_a_stage_that_would_write_nothing_is_not_in_the_pipeline() -> None:
     """Without items that are withheld whole there is nothing to answer for baselines."""
-    warm = RATINGS | {"holdout": {"by": "fraction", "fraction": 0.2}}
-    config = Config.model_validate(NO_FOREST | {"ratings": warm})
+    warm = {"by": "fraction", "fraction": 0.2}
+    config = Config.model_validate(NO_FOREST | {"split": warm})
     assert "train-baselines" in _names(stages.select(FULL))
     assert "train-baselines" not in _names(stages.select(config))
 

@@ -20,7 +20,9 @@ from emberline.errors import ConfigError
 from emberline.sections.artifacts import DATASET_PREFIX
 from emberline.sections.base import Section, marks_of, section_of
 from emberline.sections.recommend import ItemListConfig
+from emberline.sections.split import PairsConfig
 
+_ALONE = (ItemListConfig, PairsConfig)  # sections for which a path alone may stand
 _VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -47,7 +49,7 @@ def _setting(model: type[Section], key: str, value: Any, name: str, folder: Path
         return value
     marks = marks_of(field)
     below = section_of(field.annotation)
-    if isinstance(value, str) and (marks.get("place") or below is ItemListConfig):
+    if isinstance(value, str) and (marks.get("place") or below in _ALONE):
         return value if value in marks.get("words", ()) else _resolved(value, name, folder)
     return value if below is None else resolved(below, value, f"{name}.", folder)
 

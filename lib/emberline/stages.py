@@ -15,6 +15,7 @@ from emberline.sections import (
     report,
     shards,
     shop,
+    split,
 )
 from emberline.sections.config import Config
 from emberline.sections.stage import Stage
@@ -22,6 +23,7 @@ from emberline.sections.stage import Stage
 _BEFORE_REPORT: tuple[Stage, ...] = (
     shop.STAGE,
     ratings.STAGE,
+    split.STAGE,
     attributes.STAGE,
     images.STAGE,
     als.STAGE,

@@ -13,9 +13,8 @@ from emberline.cf.als import factor_rows, packing, starts
 from emberline.cf.als import messages as cf_messages
 from emberline.cf.als.gramians import Grams
 from emberline.cf.als.objective import Objective
-from emberline.cf.als.validation import Withheld
 from emberline.cf.blocks import decode
-from emberline.cf.entries import PIECES, Entries
+from emberline.cf.entries import PIECES
 
 Pair = tuple[int, int]
 RNG = np.random.default_rng(3)
@@ -44,7 +43,7 @@ def packed(
     they were sent.
     """
     pieces = pa.Table.from_batches(
-        packing.scatter_ratings(iter(batches_of(pairs, values)), num_blocks, None), PIECES
+        packing.scatter_ratings(iter(batches_of(pairs, values)), num_blocks), PIECES
     )
     rows = []
     for block in range(num_blocks):
@@ -95,24 +94,6 @@ def test_accounts_say_how_many_what_is_wrong_and_where_ids_end() -> None:
     }
     assert account == {"ratings": 5, "rows": 4, "last": 44, "not_finite": 2, "repeated": 1}
     assert (row["item_rows"], row["item_last"]) == (2, 6)
-
-
-def test_what_is_withheld_is_in_no_block() -> None:
-    withheld = Withheld(0.5, seed=1)
-    pieces = pa.Table.from_batches(
-        packing.scatter_ratings(iter(batches_of(PAIRS, VALUES)), 1, withheld), PIECES
-    ).to_pylist()
-    users, items = np.array(PAIRS, np.int32).T
-    left = {
-        pair for pair, is_held in zip(PAIRS, withheld.has(users, items), strict=True) if not is_held
-    }
-    for side, step in (("user", 1), ("item", -1)):
-        ratings = Entries.decoded(piece for piece in pieces if piece["kind"] == side)
-        assert set(zip(ratings.rows.tolist(), ratings.columns.tolist(), strict=True)) == {
-            pair[::step] for pair in left
-        }
-    # a fifth of the ratings of half of the users is withheld
-    assert 0.8 < len(left) / len(PAIRS) < 0.98
 
 
 def test_the_extent_is_the_largest_of_both_ids() -> None:

@@ -195,6 +195,7 @@ def test_a_plan_is_a_table(emberline: Emberline, pipeline: Path) -> None:
     assert (ended.code, ended.err) == (0, "")
     assert [line.split()[:2] for line in ended.out.splitlines() if "run" in line] == [
         ["prepare-ratings", "run"],
+        ["split-ratings", "run"],
         ["train-als", "run"],
         ["recommend", "run"],
     ]
@@ -205,11 +206,12 @@ def test_a_plan_may_be_json(emberline: Emberline, tmp_path: Path, pipeline: Path
     planned = json.loads(ended.out)
     assert [(row["stage"], row["action"], row["reason"]) for row in planned] == [
         ("prepare-ratings", "run", "never run here"),
-        ("train-als", "run", "prepare-ratings runs before"),
-        ("recommend", "run", "prepare-ratings runs before"),
+        ("split-ratings", "run", "prepare-ratings runs before"),
+        ("train-als", "run", "split-ratings runs before"),
+        ("recommend", "run", "split-ratings runs before"),
     ]
     root = f"{tmp_path}/runs/night"
-    assert planned[1]["inputs"] == {"ratings": root}
+    assert planned[2]["inputs"] == {"ratings": root}
 
 
 def test_a_plan_reads_what_the_root_lacks_from_a_base(
@@ -357,8 +359,7 @@ def test_the_root_is_the_option_then_the_file_then_its_name(
         _assert_one_line(
             ended,
             3,
-            f"train-als reads ratings, which is not in {tmp_path / root}; run prepare-ratings"
-            " first",
+            f"train-als reads ratings, which is not in {tmp_path / root}; run split-ratings first",
         )
 
 
@@ -414,7 +415,7 @@ def test_missing_input_ends_with_3(emberline: Emberline, pipeline: Path) -> None
     (pipeline.parent / "data" / "ratings.csv").unlink()
     _assert_one_line(emberline("run", pipeline), 3, "data/ratings.csv does not exist")
     _assert_one_line(
-        emberline("run", pipeline, "--only", "recommend"), 3, "run prepare-ratings first"
+        emberline("run", pipeline, "--only", "recommend"), 3, "run split-ratings first"
     )
 
 

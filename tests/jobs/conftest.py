@@ -22,7 +22,9 @@ from emberline.sections.config import Config
 
 # What a table is sorted by before it is compared.
 KEYS = {
+    "interactions": ["user", "item"],
     "ratings": ["user", "item"],
+    "validation": ["user", "item"],
     "holdout": ["user", "item"],
     "users": ["user"],
     "items": ["item"],

@@ -302,6 +302,7 @@ def test_changing_the_rank_reruns_what_depends_on_it_and_nothing_else(
     upstream = {
         "generate-shop",
         "prepare-ratings",
+        "split-ratings",
         "prepare-items",
         "prepare-images",
         "train-cosine",
@@ -347,7 +348,7 @@ def test_outputs_of_two_runs_are_not_joined(pipeline: Path, copy: Path) -> None:
     evaluate = next(stage for stage in STAGES if stage.name == "evaluate")
     refused = job(evaluate, pipeline, copy, "--force")
     assert refused.returncode == 3
-    assert "come from different runs of prepare-ratings" in refused.stderr
+    assert "come from different runs of split-ratings" in refused.stderr
     assert refused.stderr.count("\n") == 1
 
 

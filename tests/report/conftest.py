@@ -33,7 +33,9 @@ RATINGS = """
 [ratings]
 path = "none.csv"
 columns = { user_id = "u", item_id = "i", value = "v" }
-holdout = { by = "fraction", fraction = 0.5 }
+[split]
+by = "fraction"
+fraction = 0.5
 [als]
 rank = 2
 [recommend]
@@ -79,9 +81,9 @@ ACCOUNTS = {
     "merged": 34_560,
     "rejected": 1_200_000,
     "filtered": 0,
-    "ratings": 5,
-    "holdout": 2,
 }
+CLEANING = {"value": "rating"}
+SETS = {"kept": 7, "ratings": 5, "validation": 0, "holdout": 2}
 RANKING_REPORT = {
     "protocol": {
         "name": "fraction holdout, seed 7",
@@ -228,7 +230,7 @@ def publish_files(root: Path, stage: str, name: str, files: dict[str, Any], **in
 
 
 def _by(stage: str, inputs: dict[str, Any] | None) -> ProducedBy:
-    config = {"value": "rating"} if stage == "prepare-ratings" else {}
+    config = CLEANING if stage == "prepare-ratings" else {}
     return ProducedBy(stage, FINGERPRINT, RUN_ID, config, inputs=inputs or {})
 
 
@@ -247,9 +249,12 @@ def publish_ratings(root: Path, inputs: dict[str, Any] | None = None) -> None:
     ]
     reasons = {"rejected: value is not a number": 1_200_000, "merged: an older rating": 34_560}
     stage = "prepare-ratings"
-    publish(root, stage, "ratings", ratings, inputs, accounts=ACCOUNTS, reasons=reasons)
+    everything = [row | {"split": None} for row in ratings]
+    publish(root, stage, "interactions", everything, inputs, accounts=ACCOUNTS, reasons=reasons)
+    publish(root, "split-ratings", "ratings", ratings, accounts=SETS, cleaning=CLEANING)
+    publish(root, "split-ratings", "validation", [])
     held_out = [{"user": 0, "item": 3, "value": 5.0, "timestamp": None, "cold": False}]
-    publish(root, stage, "holdout", held_out, protocol=HOLDOUT)
+    publish(root, "split-ratings", "holdout", held_out, protocol=HOLDOUT)
     publish(root, stage, "users", [{"user": 0, "user_id": "ann"}, {"user": 1, "user_id": "b<o>b"}])
     titles = {0: HOSTILE, 1: "Plain", 2: REORDERING, 3: None, 4: "New thing"}
     publish(

@@ -244,23 +244,23 @@ def test_a_duration_is_told_in_words(seconds: float, said: str) -> None:
 
 
 def test_settings_that_are_defaults_are_left_out() -> None:
-    config = AlsConfig(rank=8, patience=2, validation_users=10, feedback="auto").what()
+    config = AlsConfig(rank=8, patience=2, feedback="auto").what()
     assert made.changed("als", config) == [
         made.Setting("rank", "8", "64"),
-        made.Setting("validation_users", "10", "0"),
         made.Setting("patience", "2", "none"),
     ]
     columns = {"user_id": "u", "item_id": 2}
-    ratings_config = {
-        "columns": columns,
-        "holdout": {"by": "last", "n": 1, "cold_items": 0.0},
-        "seed": 1,
-    }
-    assert made.changed("ratings", ratings_config) == [
+    assert made.changed("ratings", {"columns": columns}) == [
         made.Setting("columns.user_id", "u", None),
         made.Setting("columns.item_id", "2", None),
-        made.Setting("holdout.by", "last", "none"),
-        made.Setting("holdout.n", "1", "none"),
+    ]
+    split = {"by": "last", "n": 1, "cold_items": 0.0, "seed": 1}
+    split["validation"] = {"by": "users", "users": 10}
+    assert made.changed("split", split) == [
+        made.Setting("by", "last", "none"),
+        made.Setting("n", "1", "none"),
+        made.Setting("validation.by", "users", "none"),
+        made.Setting("validation.users", "10", "none"),
     ]
     candidates = ItemListConfig(path="p.csv", separator=";").what()
     assert made.changed("recommend", {"candidates": candidates}) == [

@@ -187,7 +187,7 @@ def test_a_stages_time_is_that_of_the_run_that_is_shown(
     assert "train-als 2 Jan 2025, 03:04 UTC 1 min 1 s all defaults" in page.texts("tr")
     assert "recommend 2 Jan 2025, 03:04 UTC – all defaults" in page.texts("tr")
     assert (
-        "4 stages, 1 min 1 s in all; the last began 2 Jan 2025, 03:04 UTC."
+        "5 stages, 1 min 1 s in all; the last began 2 Jan 2025, 03:04 UTC."
         in page.texts("p", class_="lead")[0]
     )
 
@@ -196,7 +196,7 @@ def test_a_setting_that_is_no_default_is_there_and_escaped(
     report: Report, root: Path, write_ratings: Write
 ) -> None:
     write_ratings(root)
-    path = root / "ratings" / "manifest.json"
+    path = root / "interactions" / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["produced_by"]["config"] = {
         "columns": {"user_id": "<u>"},

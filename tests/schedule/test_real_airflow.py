@@ -29,7 +29,9 @@ conf."spark.sql.codegen.wholeStage" = "false"
 [ratings]
 path = "ratings.csv"
 columns = { user_id = "u", item_id = "i", value = "v" }
-holdout = { by = "fraction", fraction = 0.2 }
+[split]
+by = "fraction"
+fraction = 0.2
 [als]
 rank = 2
 iterations = 2

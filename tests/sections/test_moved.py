@@ -18,6 +18,8 @@ def _field(path: str) -> Any:
     section: Any = Config
     *above, last = path.split(".")
     for name in above:
+        if name not in section.model_fields:
+            return None
         section = section_of(section.model_fields[name].annotation)
     return section.model_fields.get(last)
 

@@ -42,7 +42,7 @@ def fit(spark: SparkSession, root: Path, publish: Callable[..., None]) -> Fit:
             "prepare-ratings",
             "ratings",
             [{"user": user, "item": item, "value": value} for user, item, value in rated],
-            config={"value": raw.get("value", "rating")} if raw else None,
+            cleaning={"value": raw.get("value", "rating")} if raw else {},
         )
         config = Config.model_validate(
             {"als": {"blocks": 2} | als} | ({"ratings": raw} if raw else {}) | (sections or {})
@@ -110,7 +110,6 @@ def test_stars_get_factors_that_make_lists_and_others_that_predict_ratings(
     """
     stars = RAW | {
         "value": "rating",
-        "holdout": {"by": "last", "n": 1},
         "columns": RAW["columns"] | {"timestamp": "t"},
     }
     sections = {"recommend": {}, "evaluate": {"k": (10,)}}
@@ -143,8 +142,11 @@ def test_stars_get_factors_that_make_lists_and_others_that_predict_ratings(
 def test_what_is_fitted_follows_from_the_values_unless_told(
     als: dict[str, Any], value: str, written: list[str]
 ) -> None:
-    raw = RAW | {"value": value, "holdout": {"by": "fraction", "fraction": 0.5}}
-    config = Config.model_validate({"als": als, "ratings": raw, "recommend": {}, "evaluate": {}})
+    raw = RAW | {"value": value}
+    split = {"by": "fraction", "fraction": 0.5}
+    config = Config.model_validate(
+        {"als": als, "ratings": raw, "split": split, "recommend": {}, "evaluate": {}}
+    )
     assert list(stages.select(config, "train-als")[0].writes(config)) == written
 
 

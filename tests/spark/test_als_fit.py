@@ -15,7 +15,6 @@ from pyspark.sql import DataFrame, SparkSession
 
 from emberline.cf.als import factor_rows
 from emberline.cf.als.factors import initial_factors
-from emberline.cf.als.validation import Withheld
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.sections.als import AlsConfig, RatingFactorsConfig
 from emberline.spark.als import fit as als_fit
@@ -43,6 +42,13 @@ def likes(seed: int = 0, num_users: int = 50, num_items: int = 30) -> dict[tuple
 
 
 LIKES = likes()
+Ratings = dict[tuple[int, int], float]
+
+
+def parted(ratings: Ratings, one_in: int) -> tuple[Ratings, Ratings]:
+    """Every so many-th rating apart from the others."""
+    kept = {pair: value for n, (pair, value) in enumerate(ratings.items()) if n % one_in}
+    return kept, {pair: value for pair, value in ratings.items() if pair not in kept}
 
 
 def frame_of(
@@ -57,7 +63,7 @@ def frame_of(
 
 @pytest.fixture
 def fit(spark: SparkSession, tmp_path: Path) -> Iterator[Fit]:
-    """`fit(ratings, implicit=True, partitions=2, earlier=None, **als)`: both sides' factors,
+    """`fit(ratings, implicit=True, partitions=2, earlier=None, withheld=None, **als)`: both sides' factors,
     the history, and the final loss.
     """
 
@@ -67,6 +73,7 @@ def fit(spark: SparkSession, tmp_path: Path) -> Iterator[Fit]:
         partitions: int = 2,
         earlier: Factors | None = None,
         work: str = "",
+        withheld: dict[tuple[int, int], float] | None = None,
         **settings: Any,
     ) -> Fitted:
         biases = {"ratings": RatingFactorsConfig(biases=settings.pop("biases", False))}
@@ -84,6 +91,7 @@ def fit(spark: SparkSession, tmp_path: Path) -> Iterator[Fit]:
             folder,
             tmp_path / "scratch",
             frames,
+            withheld=Scan(frame_of(spark, withheld)) if withheld else None,
         )
         found = collected(model), model.history, model.final
         model.close()
@@ -396,10 +404,10 @@ def test_validation_stops_early_and_keeps_the_best_iteration(fit: Fit) -> None:
         "implicit": False,
         "biases": True,
         "reg_param": 0.05,
-        "validation_users": 1000,
         "solver": "cholesky",
     }
-    _, history, final = fit(noise, iterations=12, patience=2, **settings)
+    training, withheld = parted(noise, 5)
+    _, history, final = fit(training, iterations=12, patience=2, withheld=withheld, **settings)
     errors = [row["rmse"] for row in history]
     best = int(np.argmin(errors))
     assert len(errors) == best + 1 + 2 < 12
@@ -408,41 +416,27 @@ def test_validation_stops_early_and_keeps_the_best_iteration(fit: Fit) -> None:
 
 
 def test_the_validation_error_is_that_of_the_withheld_ratings(fit: Fit) -> None:
-    ratings = planted(2)
+    training, withheld = parted(planted(2), 12)
     factors, history, _ = fit(
-        ratings,
+        training,
         implicit=False,
         iterations=2,
-        validation_users=30,
+        withheld=withheld,
         solver="cholesky",
         biases=True,
         seed=3,
     )
-    users, items = np.array(list(ratings), np.int32).T
-    is_withheld = Withheld(30 / (1 + users.max()), seed=3).has(users, items).tolist()
-    held = [
-        (*pair, value)
-        for (pair, value), chosen in zip(ratings.items(), is_withheld, strict=True)
-        if chosen
-    ]
-    assert 0.03 < len(held) / len(ratings) < 0.13  # a fifth of the ratings of 30 of 80 users
+    held = [(*pair, value) for pair, value in withheld.items()]
     errors = [factors["user"][user] @ factors["item"][item] - value for user, item, value in held]
     assert history[-1]["rmse"] == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-4)
 
 
 @pytest.mark.parametrize("exchange", ["broadcast", "shuffle"])
 def test_what_only_withheld_ratings_name_is_predicted_as_nothing(fit: Fit, exchange: str) -> None:
-    """The last item has one rating, by the last user, who has no other: neither has factors."""
-    ratings = planted(2) | {(200, 90): 4.0}
-    settings = {"implicit": False, "iterations": 1, "exchange": exchange}
-    last, others = np.array([[200], [90]], np.int32), np.arange(80, dtype=np.int32)
-    chosen = (Withheld(1 / 201, seed) for seed in range(10_000))
-    seed = next(
-        withheld.seed
-        for withheld in chosen
-        if withheld.has(*last) and not withheld.of_users(others).any()
+    """The one rating for validation is of a user and an item without others."""
+    factors, history, _ = fit(
+        planted(2), implicit=False, iterations=1, exchange=exchange, withheld={(200, 90): 4.0}
     )
-    factors, history, _ = fit(ratings, validation_users=1, seed=seed, **settings)
     assert 200 not in factors["user"] and 90 not in factors["item"]
     assert history[-1]["rmse"] == pytest.approx(4)
 
@@ -450,7 +444,8 @@ def test_what_only_withheld_ratings_name_is_predicted_as_nothing(fit: Fit, excha
 def test_users_who_rated_every_item_are_nobody_to_measure_by(fit: Fit) -> None:
     everything = {(user, item): 1.0 for user in range(20) for item in range(6)}
     with pytest.raises(DataError, match="have rated every item"):
-        fit(everything, iterations=1, validation_users=20)
+        training, withheld = parted(everything, 5)
+        fit(training, iterations=1, withheld=withheld)
 
 
 def test_the_auc_of_a_model_that_knows_the_groups_is_high_and_is_reported(fit: Fit) -> None:
@@ -460,7 +455,8 @@ def test_the_auc_of_a_model_that_knows_the_groups_is_high_and_is_reported(fit: F
         for user in range(60)
         for item in user % 2 + 2 * rng.choice(20, 8, replace=False)
     }
-    _, history, _ = fit(groups, rank=2, iterations=4, validation_users=60)
+    training, withheld = parted(groups, 5)
+    _, history, _ = fit(training, rank=2, iterations=4, withheld=withheld)
     assert 0.7 < history[-1]["auc"] <= 1
 
 

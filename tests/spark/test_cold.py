@@ -481,10 +481,10 @@ SHOP_PIXELS = {item: RNG.integers(0, 256, 4, np.uint8) for item in range(115)}
 SHOP_ITEMS = {item: (pixels / 127.5 - 1).astype(np.float32) for item, pixels in SHOP_PIXELS.items()}
 NEWCOMER = 99
 SECTIONS: Row = {
+    "split": {"cold_items": 0.2},
     "ratings": {
         "path": "unread",
         "columns": {"user_id": "u", "item_id": "i", "value": "v"},
-        "holdout": {"cold_items": 0.2},
     },
     "als": {"rank": 4},
     "images": {"path": "unread"},
@@ -524,8 +524,15 @@ def publish_shop(publish: Publish, root: Path, held: list[Row]) -> None:
         for item, pixels in SHOP_PIXELS.items()
     ]
     publish(root, "export-shards", "shards_all", shards, height=2, width=2, channels=1)
-    publish(root, "prepare-ratings", "ratings", [], config={"value": "rating"})
-    publish(root, "prepare-ratings", "holdout", held, protocol={"cold_items": 0.2})
+    publish(root, "split-ratings", "ratings", [], cleaning={"value": "rating"})
+    publish(
+        root,
+        "split-ratings",
+        "holdout",
+        held,
+        protocol={"cold_items": 0.2},
+        cleaning={"value": "rating"},
+    )
     trained = {item: factors for item, factors in SHOP_ITEMS.items() if item < 80}
     for stage, name, side, factors in (
         ("train-als", "user_factors", "user", SHOP_USERS),

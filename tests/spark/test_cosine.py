@@ -318,7 +318,7 @@ def test_a_cap_that_bites_says_what_it_costs(
     spark: SparkSession, publish: Publish, run: Run, read: Read, root: Path
 ) -> None:
     rows = [{"user": user, "item": item, "value": value} for (user, item), value in STARS.items()]
-    publish(root, "prepare-ratings", "ratings", rows)
+    publish(root, "split-ratings", "ratings", rows)
     (outcome,) = run(
         "[cosine]\nsides = ['items']\ntop_k = 5\nweighting = 'none'\nshrinkage = 0.0\nmax_ratings"
         " = 6\n"

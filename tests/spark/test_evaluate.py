@@ -58,9 +58,9 @@ def publish_all(
         "prepare-ratings",
         "ratings",
         [_rating(pair, value) for pair, value in training.items()],
-        config=config,
+        cleaning=config or {},
     )
-    publish(root, "prepare-ratings", "holdout", held, protocol=protocol)
+    publish(root, "split-ratings", "holdout", held, protocol=protocol, cleaning=config or {})
     publish(
         root,
         "recommend",
@@ -252,7 +252,7 @@ def protocol_hash(
     cleaned: Row | None = None,
 ) -> str:
     """The protocol's hash of a stage that is configured like this and has not run."""
-    publish(root, "prepare-ratings", "holdout", [], config=cleaned, protocol=holdout)
+    publish(root, "split-ratings", "holdout", [], cleaning=cleaned or {}, protocol=holdout)
     publish(root, "recommend", "recommendations", [])
     config = Config.model_validate(sections)
     (stage,) = stages.select(config, "evaluate")
@@ -456,9 +456,15 @@ def evaluated_explicit(
     raw = {
         "path": "unread",
         "columns": {"user_id": "u", "item_id": "i", "value": "v"},
-        "holdout": {"by": "fraction", "fraction": 0.5},
     }
-    sections: dict[str, Row] = {"ratings": raw, "als": {}, "cosine": {}, "recommend": {}}
+    split = {"by": "fraction", "fraction": 0.5}
+    sections: dict[str, Row] = {
+        "ratings": raw,
+        "split": split,
+        "als": {},
+        "cosine": {},
+        "recommend": {},
+    }
     return evaluated(
         root, sections | {"evaluate": {"k": (1, 2), "relevant_from": 4.0, "damping": 1.0}}
     )

@@ -453,12 +453,16 @@ max_rejected = 0.4
 keep = "sum"
 min_user_ratings = {min_user}
 min_item_ratings = {min_item}
-holdout = {{ by = "fraction", fraction = 0.3, cold_items = 0.2 }}
 
 [[ratings.reject]]
 column = "note"
 pattern = "^void"
 reason = "voided"
+
+[split]
+by = "fraction"
+fraction = 0.3
+cold_items = 0.2
 """
 
 
@@ -480,6 +484,7 @@ class Prepared:
 
     root: Path
     metrics: dict[str, Any]
+    sets: dict[str, int]
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         paths = manifests.load(self.root, name).paths
@@ -609,8 +614,8 @@ def prepared(
     pipeline = folder / "pipeline.toml"
     pipeline.write_text(PIPELINE.format(folder=folder / "in", min_user=MIN_USER, min_item=MIN_ITEM))
     config = pipelines.load(pipeline)
-    outcome = runner.run(config, folder / "root", stages.select(config, "prepare-ratings"))[0]
-    return Prepared(folder / "root", outcome.metrics)
+    outcomes = runner.run(config, folder / "root", stages.select(config))
+    return Prepared(folder / "root", outcomes[0].metrics, outcomes[1].metrics["split"])
 
 
 def test_the_accounts_of_a_dirty_log_add_up(prepared: Prepared, expected: Account) -> None:
@@ -625,8 +630,11 @@ def test_the_accounts_of_a_dirty_log_add_up(prepared: Prepared, expected: Accoun
     assert prepared.metrics["reasons"] == reasons
     assert len(reasons) == 16
     assert list(prepared.metrics["reasons"].values()) == sorted(reasons.values(), reverse=True)
-    assert accounts["ratings"] + accounts["holdout"] == accounts["kept"] == len(expected.kept) > 100
-    assert manifests.load(prepared.root, "ratings").manifest.info == prepared.metrics
+    sets = prepared.sets
+    assert sets["ratings"] + sets["holdout"] == sets["kept"] == len(expected.kept) > 100
+    assert accounts["kept"] == sets["kept"] and sets["validation"] == 0
+    assert manifests.load(prepared.root, "interactions").manifest.info == prepared.metrics
+    assert manifests.load(prepared.root, "ratings").manifest.info["accounts"] == sets
     data = manifests.load(prepared.root, "holdout").manifest.info["data"]
     assert data["rows"] == prepared.metrics["accounts"]["kept"]
 
@@ -733,7 +741,7 @@ def test_a_second_run_keeps_indices_and_titles_and_takes_newer_ones(
         (1, "u9"),
         (2, "u1"),
     ]
-    assert sorted((row["user"], row["item"]) for row in read("ratings").to_pylist()) == [
+    assert sorted((row["user"], row["item"]) for row in read("interactions").to_pylist()) == [
         (1, 1),
         (1, 3),
         (2, 0),
@@ -769,15 +777,14 @@ def test_when_everything_is_held_out_that_is_told_first(
     )
     with pytest.raises(
         EmptyDatasetError,
-        match=r"of 3 rows none .* \(2 held out; 1 rejected: timestamp is not yyyy-MM-dd\)",
+        match=r"of 2 interactions none is left .* \(2 are held out, 0 are for validation\)",
     ):
         run(
             toml,
-            "ratings.holdout.by=time",
-            "ratings.holdout.after=2020-01-01",
-            only="prepare-ratings",
+            "split.by=time",
+            "split.after=2020-01-01",
         )
-    assert _datasets(root) == []
+    assert not {"ratings", "validation", "holdout"} & set(_datasets(root))
 
 
 @pytest.mark.parametrize(
@@ -860,8 +867,8 @@ def test_a_decimal_comma_and_a_german_time_are_read_by_their_settings(
     run: Run, tmp_path: Path
 ) -> None:
     outcome = run(_german(tmp_path, 'decimal = ","'), only="prepare-ratings")[0]
-    assert outcome.metrics["accounts"] | {"ratings": 60} == {
-        "read": 60, "kept": 60, "ratings": 60, "merged": 0, "rejected": 0, "filtered": 0, "holdout": 0,
+    assert outcome.metrics["accounts"] == {
+        "read": 60, "kept": 60, "merged": 0, "rejected": 0, "filtered": 0,
     }  # fmt: skip
 
 
@@ -892,7 +899,7 @@ def test_spellings_of_one_id_are_joined_and_counted(run: Run, read: Read, tmp_pa
     assert sorted(read("users")["user_id"].to_pylist()) == ["Bj\u00f6rn", "ann", "bob"]
     assert outcome.metrics["joined"] == {"users": 4, "items": 0}
     run(toml + "normalize = false\n", only="prepare-ratings")
-    assert len(set(read("ratings")["user"].to_pylist())) == 7
+    assert len(set(read("interactions")["user"].to_pylist())) == 7
 
 
 def test_events_count_by_their_weights_within_a_window(
@@ -925,7 +932,7 @@ max_rejected = 0.2
         {row[f"{side}_id"]: row[side] for row in read(f"{side}s").to_pylist()}
         for side in ("user", "item")
     )
-    found = {(row["user"], row["item"]): row["value"] for row in read("ratings").to_pylist()}
+    found = {(row["user"], row["item"]): row["value"] for row in read("interactions").to_pylist()}
     assert found == {(users["a"], items["i"]): 4.0, (users["a"], items["j"]): 5.5}
     assert outcome.metrics["reasons"] == {
         "filtered: earlier than since": 1,

@@ -355,7 +355,7 @@ def pairs_table(pairs: Pairs, schema: pa.Schema) -> pa.Table:
 
 def prepared(publish: Publish, root: Path, ratings: Pairs, users: list[int]) -> None:
     """Publish all that recommending by ITEM_NEIGHBORS reads."""
-    publish(root, "prepare-ratings", "ratings", pairs_table(ratings, TABLES["ratings"]))
+    publish(root, "split-ratings", "ratings", pairs_table(ratings, TABLES["ratings"]))
     publish(
         root,
         "prepare-ratings",
@@ -505,7 +505,7 @@ def pictured(
     """
     root = tmp_path_factory.mktemp("pictured")
     ids = pa.table([USERS, [str(user) for user in USERS]], schema=TABLES["users"])
-    publish(root, "prepare-ratings", "ratings", pairs_table(RATINGS, TABLES["ratings"]))
+    publish(root, "split-ratings", "ratings", pairs_table(RATINGS, TABLES["ratings"]))
     publish(root, "prepare-ratings", "users", ids)
     titled = [
         {"item": item, "item_id": f"rated {item}", "title": f"Title {item}"} for item in ITEMS

@@ -118,14 +118,15 @@ def retail_root(
     config = pipelines.load(
         PIPELINES / "retail.toml", [f"ratings.path={shared_data}/online-retail"]
     )
-    runner.run(config, root, stages.select(config, "prepare-ratings"))
+    runner.run(config, root, stages.in_pipeline(config)[:2])
     return root
 
 
 def test_every_line_of_the_shop_is_accounted_for(
     retail: Retail, core: set[Pair], retail_root: Path
 ) -> None:
-    info = manifests.load(retail_root, "ratings").manifest.info
+    info = manifests.load(retail_root, "interactions").manifest.info
+    sets = manifests.load(retail_root, "ratings").manifest.info["accounts"]
     merged, filtered = (
         sum(map(len, retail.bought.values())) - len(retail.bought),
         len(retail.bought) - len(core),
@@ -135,7 +136,7 @@ def test_every_line_of_the_shop_is_accounted_for(
     assert accounts["rejected"] == retail.rejected.total()
     assert accounts["merged"] == merged
     assert accounts["filtered"] == filtered
-    assert accounts["kept"] == len(core) == accounts["ratings"] + accounts["holdout"]
+    assert accounts["kept"] == len(core) == sets["ratings"] + sets["holdout"]
     assert retail.read == retail.rejected.total() + merged + filtered + len(core)
 
 
@@ -205,7 +206,9 @@ def test_all_of_movielens_is_kept(
         }
     pipeline = (PIPELINES / "movielens.toml").read_text(encoding="utf-8")
     outcome = run(pipeline, f"ratings.path={path}", only="prepare-ratings")[0]
-    assert outcome.rows["ratings"] + outcome.rows["holdout"] == len(expected) == 100_836
+    sets = run(pipeline, f"ratings.path={path}", only="split-ratings")[0].rows
+    assert outcome.rows["interactions"] == len(expected) == 100_836
+    assert sets["ratings"] + sets["holdout"] == 100_836
     assert outcome.rows["rejected_ratings"] == 0
     assert (outcome.rows["users"], outcome.rows["items"]) == (610, 9724)
     assert _pairs(root, "ratings") | _pairs(root, "holdout") == expected

@@ -86,7 +86,7 @@ def test_a_damaged_part_is_named_with_what_to_do(publish: Publish, run: Run, roo
         {"user": pair // 100, "item": pair % 100, "value": value}
         for pair, value in zip(pairs.tolist(), rng.random(5000), strict=True)
     ]
-    publish(root, "prepare-ratings", "ratings", rows)
+    publish(root, "split-ratings", "ratings", rows)
     (path,) = manifests.load(root, "ratings").paths
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF

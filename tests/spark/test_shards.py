@@ -254,7 +254,7 @@ def publish_factors(publish: Publish, root: Path, num_pictures: int) -> None:
         [picture(i, split="test") for i in range(num_pictures)],
         **INFO | size,
     )
-    publish(root, "prepare-ratings", "holdout", HELD)
+    publish(root, "split-ratings", "holdout", HELD)
     publish(root, "train-als", "item_factors", FACTORS)
     path = root / "item_factors" / "manifest.json"
     path.write_text(path.read_text().replace('"rank": null', '"rank": 2'))

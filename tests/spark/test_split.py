@@ -1,176 +1,115 @@
-"""Held-out ratings, counted in plain Python from the rows that Spark marked."""
+"""split-ratings: given splits, what leaks between sets, and what a change of the split reruns."""
 
-import random
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
-from math import floor
+from collections.abc import Callable
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from emberline.sections.holdout import HoldoutConfig
-from emberline.spark.split import mark_holdout
+from emberline.errors import DataError
+from emberline.runs.runner import Outcome
+from emberline.spark.given import check_cold, one_set_each
+from emberline.spark.ratings import check_splits
 
-Rating = tuple[str, str, datetime]
-Pair = tuple[str, str]
-Mark = Callable[..., list[tuple[str, str, datetime, bool, bool]]]
-START = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-def _ratings(num_users: int, num_items: int, seed: int) -> list[Rating]:
-    """User n rates n items (or all of them), at different times."""
-    rng = random.Random(seed)
-    events = []
-    for user in range(1, num_users + 1):
-        for item in rng.sample(range(num_items), min(user, num_items)):
-            events.append(
-                (f"u{user}", f"i{item}", START + timedelta(minutes=rng.randrange(500_000)))
-            )
-    return events
-
-
-RATINGS = _ratings(num_users=40, num_items=60, seed=5)
+Run = Callable[..., list[Outcome]]
+Read = Callable[[str], pa.Table]
+PIPELINE = """
+[ratings]
+path = "log.csv"
+columns = { user_id = "u", item_id = "i", value = "v", split = "set" }
+"""
+LOG = [("ann", "a", "train"), ("ann", "b", "Test"), ("ann", "c", "dev"), ("bob", "a", "train")]
+LOG += [("bob", "b", "training"), ("bob", "d", "test"), ("cyd", "c", "train")]
 
 
 @pytest.fixture
-def mark(spark: SparkSession) -> Mark:
-    """`mark(ratings, seed=, partitions=, **holdout)` gives user, item, time, held and cold of
-    each rating.
-    """
-
-    def marked(
-        ratings: list[Rating], seed: int = 1, partitions: int = 2, **holdout: object
-    ) -> list[tuple]:
-        frame: DataFrame = spark.createDataFrame(
-            ratings, "user_id string, item_id string, timestamp timestamp"
-        )
-        result = mark_holdout(
-            frame.repartition(partitions), HoldoutConfig.model_validate(holdout), seed
-        )
-        rows = result.selectExpr(
-            "user_id", "item_id", "unix_micros(timestamp)", "held", "cold"
-        ).collect()
-        return [
-            (user, item, START.fromtimestamp(micros / 1e6, UTC), held, cold)
-            for user, item, micros, held, cold in rows
-        ]
-
-    return marked
+def log(tmp_path: Path) -> Path:
+    lines = [f"{user},{item},3,{name}" for user, item, name in LOG]
+    (tmp_path / "log.csv").write_text("\n".join(["u,i,v,set", *lines]) + "\n")
+    return tmp_path
 
 
-def _held(marked: Iterable[tuple[str, str, datetime, bool, bool]]) -> set[Pair]:
-    return {(user, item) for user, item, _, held, _ in marked if held}
-
-
-def _cold_items(marked: Iterable[tuple[str, str, datetime, bool, bool]]) -> set[str]:
-    return {item for _, item, _, _, cold in marked if cold}
-
-
-def test_no_holdout_marks_nothing_and_keeps_every_row(mark: Mark) -> None:
-    marked = mark(RATINGS)
-    assert sorted(row[:3] for row in marked) == sorted(RATINGS)
-    assert {row[3:] for row in marked} == {(False, False)}
-
-
-def test_a_fraction_is_taken_of_each_user_and_one_rating_always_stays(mark: Mark) -> None:
-    counts = Counter(user for user, _, _ in RATINGS)
-    for fraction in (0.25, 0.9):
-        held = Counter(user for user, _ in _held(mark(RATINGS, by="fraction", fraction=fraction)))
-        assert held == Counter(
-            {user: min(floor(fraction * n + 0.5), n - 1) for user, n in counts.items()}
-        )
-
-
-def test_the_same_rows_are_held_out_whatever_the_partitions_and_the_order(mark: Mark) -> None:
-    shuffled = random.Random(1).sample(RATINGS, len(RATINGS))
-    for holdout in ({"by": "fraction", "fraction": 0.3}, {"by": "last", "n": 2, "cold_items": 0.2}):
-        once = mark(RATINGS, partitions=1, **holdout)
-        assert sorted(once) == sorted(mark(shuffled, partitions=7, **holdout))
-
-
-def test_another_seed_holds_out_other_rows_of_the_same_number(mark: Mark) -> None:
-    one, other = (_held(mark(RATINGS, seed=seed, by="fraction", fraction=0.3)) for seed in (1, 2))
-    assert len(one) == len(other)
-    assert len(one & other) < len(one) / 2
-
-
-def test_one_users_rows_do_not_depend_on_the_other_users(mark: Mark) -> None:
-    whole = _held(mark(RATINGS, by="fraction", fraction=0.3))
-    alone = _held(
-        mark([rating for rating in RATINGS if rating[0] == "u33"], by="fraction", fraction=0.3)
+def _sets(read: Read) -> dict[tuple[str, str], str]:
+    """The set of each pair of outside ids, as the datasets have it."""
+    users = dict(
+        zip(*(read("users")[name].to_pylist() for name in ("user", "user_id")), strict=True)
     )
-    assert alone == {pair for pair in whole if pair[0] == "u33"}
-
-
-def test_the_last_ratings_of_each_user_are_held_out_but_never_all(mark: Mark) -> None:
-    per_user = defaultdict(list)
-    for user, item, time in RATINGS:
-        per_user[user].append((time, item))
-    expected = {
-        (user, item) for user, rated in per_user.items() for _, item in sorted(rated)[1:][-3:]
-    }
-    assert _held(mark(RATINGS, by="last", n=3)) == expected
-
-
-def test_ratings_of_one_moment_are_drawn_alike_whatever_the_partitions(mark: Mark) -> None:
-    ratings = [(f"u{user}", f"i{item}", START) for user in range(20) for item in range(10)]
-    held = _held(mark(ratings, by="last", n=4, partitions=1))
-    assert Counter(user for user, _ in held) == Counter({f"u{user}": 4 for user in range(20)})
-    assert len({item for _, item in held}) == 10
-    assert held == _held(mark(ratings[::-1], by="last", n=4, partitions=5))
-
-
-def test_ratings_from_a_time_on_are_held_out(mark: Mark) -> None:
-    border = START + timedelta(days=200)
-    around = [
-        ("a", "before", border - timedelta(microseconds=1)),
-        ("a", "at", border),
-        ("b", "only", border + timedelta(days=1)),
+    items = dict(
+        zip(*(read("items")[name].to_pylist() for name in ("item", "item_id")), strict=True)
+    )
+    rows = [
+        (users[row["user"]], items[row["item"]], name)
+        for name in ("ratings", "validation", "holdout")
+        for row in read(name).to_pylist()
     ]
-    expected = {(user, item) for user, item, time in RATINGS if time >= border} | {
-        ("a", "at"),
-        ("b", "only"),
-    }
-    assert _held(mark(RATINGS + around, by="time", after="2020-07-19")) == expected
-    assert _held(mark(RATINGS + around, by="time", after="2020-07-19T02:00:00+02:00")) == expected
+    found = {(user, item): name for user, item, name in rows}
+    assert len(found) == len(rows)
+    return found
 
 
-def test_the_last_days_count_from_the_newest_rating(mark: Mark) -> None:
-    newest = max(time for _, _, time in RATINGS)
-    expected = {
-        (user, item) for user, item, time in RATINGS if time >= newest - timedelta(days=30.5)
-    }
-    assert 10 < len(expected) < 200
-    assert _held(mark(RATINGS, by="time", last_days=30.5)) == expected
-
-
-def test_every_rating_of_a_cold_item_is_cold_and_about_as_many_items_as_asked_for(
-    mark: Mark,
+def test_a_published_split_is_reproduced_by_a_column_and_by_files_and_prepared_once(
+    run: Run, read: Read, log: Path
 ) -> None:
-    ratings = [
-        (f"u{item % 3 + user}", f"i{item}", START) for item in range(2000) for user in range(2)
-    ]
-    marked = mark(ratings, cold_items=0.3)
-    cold = _cold_items(marked)
-    assert len(cold) == pytest.approx(600, abs=4 * (2000 * 0.3 * 0.7) ** 0.5)
-    assert all(is_cold == (item in cold) and not held for _, item, _, held, is_cold in marked)
-    assert len(cold ^ _cold_items(mark(ratings, cold_items=0.3, seed=2))) > 600
+    names = {"train": "ratings", "training": "ratings", "dev": "validation", "test": "holdout"}
+    expected = {(user, item): names[name.lower()] for user, item, name in LOG}
+    run(PIPELINE + '[split]\nby = "column"\n')
+    assert _sets(read) == expected
+    (log / "test.csv").write_text("user_id,item_id\nann,b\nbob,d\nnobody,a\n")
+    (log / "dev.csv").write_text("item;who\nc;ann\n")
+    prepared, split = run(
+        PIPELINE
+        + '[split]\nby = "given"\npairs = "test.csv"\n'
+        + '[split.validation]\nby = "given"\n'
+        + 'pairs = { path = "dev.csv", separator = ";", user_id = "who", item_id = "item" }\n'
+    )
+    assert _sets(read) == expected
+    assert (prepared.action, split.action) == ("skip", "run")
+    assert split.metrics["given_holdout"] == {"pairs": 3, "unknown": 1}
+    assert split.metrics["split"] == {"kept": 7, "ratings": 4, "validation": 1, "holdout": 2}
 
 
-def test_an_item_stays_cold_when_others_come_and_when_more_are_asked_for(mark: Mark) -> None:
-    few = [rating for rating in RATINGS if rating[1] < "i3"]
-    some = {item for _, item, _ in few}
-    assert 5 < len(some) < 60
-    cold = _cold_items(mark(RATINGS, cold_items=0.3))
-    assert _cold_items(mark(few, cold_items=0.3)) == cold & some
-    assert cold < _cold_items(mark(RATINGS, cold_items=0.6))
+@pytest.mark.parametrize(
+    ("test", "dev", "settings", "message"),
+    [
+        ("ann,b\n", "ann,b\n", "", r"user 'ann' and item 'b' are in two sets: holdout .*test\.csv"
+         r"\) and validation .*dev\.csv\)"),
+        ("ann,b\n", "cyd,c\n", "cold = true", r"item 'b' is cold in holdout \(by user 'ann'\), and"
+         r" rated in ratings \(by user 'bob'\)"),
+        ("x,b\n", "ann,c\n", "", "none of the 1 pairs given for holdout is an interaction"),
+    ],
+)  # fmt: skip
+def test_what_leaks_between_given_sets_is_named(
+    run: Run, log: Path, test: str, dev: str, settings: str, message: str
+) -> None:
+    (log / "test.csv").write_text("user_id,item_id\n" + test)
+    (log / "dev.csv").write_text("user_id,item_id\n" + dev)
+    given = f'[split]\nby = "given"\n[split.pairs]\npath = "test.csv"\n{settings}\n'
+    given += '[split.validation]\nby = "given"\npairs = "dev.csv"\n'
+    with pytest.raises(DataError, match=message):
+        run(PIPELINE + given)
 
 
-def test_a_fraction_is_of_the_warm_ratings_and_a_warm_one_stays(mark: Mark) -> None:
-    marked = mark(RATINGS, by="fraction", fraction=0.5, cold_items=0.4)
-    warm = Counter(user for user, _, _, _, cold in marked if not cold)
-    held = Counter(user for user, _ in _held(marked))
-    assert held == Counter({user: min(floor(0.5 * n + 0.5), n - 1) for user, n in warm.items()})
-    assert not any(held and cold for _, _, _, held, cold in marked)
-    assert 0 < sum(cold for *_, cold in marked) < len(marked)
+def test_rows_of_one_pair_in_two_sets_are_refused_with_both_places(spark: SparkSession) -> None:
+    columns = "user_id string, item_id string, split string, source_file string, raw string"
+    fine = [("u", "i", "train", "a.csv", "1"), ("u", "j", "test", "a.csv", "2")]
+    check_splits(spark.createDataFrame([*fine, fine[0]], columns))
+    with pytest.raises(
+        DataError, match=r"user 'u' and item 'j' are in two sets: test \('a\.csv: 2'\) and train"
+        r" \('b\.csv: 3'\)",
+    ):  # fmt: skip
+        check_splits(spark.createDataFrame([*fine, ("u", "j", "train", "b.csv", "3")], columns))
+
+
+def test_pairs_listed_twice_in_one_set_are_one(spark: SparkSession) -> None:
+    rows = [("u", "i", "holdout", "a"), ("u", "i", "holdout", "b")]
+    listed = spark.createDataFrame(rows, "user_id string, item_id string, set string, place string")
+    assert [tuple(row) for row in one_set_each(listed).collect()] == [("u", "i", "holdout")]
+
+
+def test_an_item_that_is_cold_and_for_validation_leaks(spark: SparkSession) -> None:
+    columns = "user_id string, item_id string, held boolean, cold boolean, chosen boolean"
+    cold, warm = ("u", "i", False, True, False), ("v", "i", False, False, True)
+    check_cold(spark.createDataFrame([cold, ("v", "j", False, False, True)], columns))
+    with pytest.raises(DataError, match=r"item 'i' is cold .* rated in validation \(by user 'v'\)"):
+        check_cold(spark.createDataFrame([cold, warm], columns))

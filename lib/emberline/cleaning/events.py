@@ -19,6 +19,15 @@ WEIGHS_NOTHING, TOO_EARLY, TOO_LATE = FILTERED = (
     "earlier than since",
     "not before until",
 )
+SPLITS = {  # what publishers call the sets
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+}
 SCHEMA = pa.schema(
     {
         "source_file": pa.string(),
@@ -32,6 +41,7 @@ SCHEMA = pa.schema(
         "reason": pa.string(),
         "user_spelling": pa.string(),
         "item_spelling": pa.string(),
+        "split": pa.string(),
     }
 )
 
@@ -40,8 +50,8 @@ SCHEMA = pa.schema(
 class EventRules:
     """What a clean event is.
 
-    `columns` are those that the input has: user_id, item_id, and some of value, timestamp, title
-    and event. `reject` has pairs of (pattern, reason), of which the n-th looks at the column
+    `columns` are those that the input has: user_id, item_id, and some of value, timestamp, title,
+    event and split. `reject` has pairs of (pattern, reason), of which the n-th looks at the column
     `_rule_n`. Events from `since` on and before `until` are wanted.
     """
 
@@ -105,6 +115,7 @@ def clean(rows: pa.RecordBatch, rules: EventRules) -> pa.RecordBatch:
         reasons.add(pc.is_null(one), f"{side} is not an integer")
     value = _values(found, rules, reasons, rows.num_rows)
     moments = _moments(found, rules, reasons, rows.num_rows)
+    splits = _splits(found, reasons, rows.num_rows)
     _leave_out(found, moments, rules, reasons)
     columns = {
         "source_file": rows["source_file"],
@@ -118,6 +129,7 @@ def clean(rows: pa.RecordBatch, rules: EventRules) -> pa.RecordBatch:
         "reason": reasons.found,
         "user_spelling": _other_spelling(rows["user_id"], named["user_id"][0]),
         "item_spelling": _other_spelling(rows["item_id"], named["item_id"][0]),
+        "split": splits,
     }
     return pa.RecordBatch.from_arrays(list(columns.values()), schema=SCHEMA)
 
@@ -178,6 +190,16 @@ def _moments(
     reasons.add(pc.is_null(found["timestamp"]), "timestamp is missing")
     reasons.add(pc.is_null(moments), f"timestamp is not {rules.timestamp_format}")
     return moments
+
+
+def _splits(found: dict[str, pa.Array], reasons: _Reasons, count: int) -> pa.Array:
+    """The publisher's split of each row, as `SPLITS` has it."""
+    if "split" not in found:
+        return pa.nulls(count, pa.string())
+    place = pc.index_in(pc.utf8_lower(found["split"]), value_set=pa.array(list(SPLITS)))
+    splits = pa.array(list(SPLITS.values())).take(place)
+    reasons.add(pc.is_null(splits), "split is none of train, validation and test")
+    return splits
 
 
 def _leave_out(

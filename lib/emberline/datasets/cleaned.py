@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from emberline.datasets.facts import Cleaned
 from emberline.datasets.manifest import Dataset
 
 
 def cleaning_of(table: Dataset) -> dict[str, Any]:
-    """The section [ratings] of the run that made a table of ratings."""
-    return table.manifest.produced_by.config
+    """The section [ratings] of the run that cleaned a table of ratings."""
+    found = table.manifest.given(Cleaned)
+    return found.cleaning if found else {}
 
 
 def has_ratings(table: Dataset) -> bool:

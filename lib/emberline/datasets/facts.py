@@ -90,6 +90,13 @@ class UnusableNumbers(Facts):
 
 
 @dataclass(frozen=True)
+class Cleaned(Facts):
+    """The section [ratings] by which ratings were cleaned, as split-ratings hands it on."""
+
+    cleaning: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Holdout(Facts):
     """How ratings were withheld, and a sketch of the ratings that it was done with."""
 

@@ -15,6 +15,8 @@ _VALUE = pa.field("value", pa.float32(), nullable=False)
 _TIMESTAMP = pa.field("timestamp", pa.timestamp("us", tz="UTC"))
 
 RATINGS = pa.schema([USER, ITEM, _VALUE, _TIMESTAMP])
+# `split` is what the input says: train, validation, test, or null where it says nothing
+INTERACTIONS = pa.schema([*RATINGS, pa.field("split", pa.string())])
 HOLDOUT = pa.schema([USER, ITEM, _VALUE, _TIMESTAMP, pa.field("cold", pa.bool_(), nullable=False)])
 USERS = pa.schema([USER, _USER_ID])
 ITEMS = pa.schema([ITEM, _ITEM_ID, pa.field("title", pa.string())])
@@ -112,7 +114,9 @@ POPULAR_ITEMS = pa.schema(
 )
 
 TABLES: dict[str, pa.Schema] = {
+    "interactions": INTERACTIONS,
     "ratings": RATINGS,
+    "validation": RATINGS,
     "holdout": HOLDOUT,
     "users": USERS,
     "items": ITEMS,

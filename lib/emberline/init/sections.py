@@ -84,9 +84,8 @@ def ratings(table: Table, found: Mapping[str, str], path: str) -> Section:
         *_time(table, columns.get("timestamp")),
         *_rules(table, columns["user_id"], value, kind),
     ]
-    lines.append(
-        'holdout = { by = "fraction", fraction = 0.2, cold_items = 0.1 }  # kept back to measure by'
-    )
+    lines += ["", "[split]  # what is kept back to measure by"]
+    lines += ['by = "fraction"', "fraction = 0.2", "cold_items = 0.1"]
     return Section("ratings", lines, doubts)
 
 

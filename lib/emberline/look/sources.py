@@ -16,6 +16,7 @@ from emberline.sections.config import Config
 from emberline.sections.ratings import RatingsConfig
 from emberline.sections.raw import TextConfig
 from emberline.sections.recommend import RecommendConfig
+from emberline.sections.split import SplitConfig
 from emberline.sections.stage import Stage
 
 Clean = Callable[[pa.RecordBatch], pa.RecordBatch]
@@ -54,6 +55,13 @@ def _ratings(config: RatingsConfig) -> Iterator[Source]:
     yield Source("ratings", config, config.wanted(), clean, config.max_rejected, expected=expected)
 
 
+def _split(config: SplitConfig) -> Iterator[Source]:
+    for setting, pairs in (("pairs", config.pairs), ("validation.pairs", config.validation.pairs)):
+        if pairs:
+            clean = partial(events.clean, rules=pairs.rules())
+            yield Source(f"split.{setting}", pairs, pairs.wanted(), clean, 1.0)
+
+
 def _attributes(config: AttributesConfig) -> Iterator[Source]:
     for side, sources in (("item", config.items), ("user", config.users)):
         numbers = config.numbers(side)
@@ -80,6 +88,7 @@ def _lists(config: RecommendConfig) -> Iterator[Source]:
 
 _OF_SECTION: dict[str, Callable[[Any], Iterator[Source]]] = {
     "prepare-ratings": _ratings,
+    "split-ratings": _split,
     "prepare-items": _attributes,
     "recommend": _lists,
 }

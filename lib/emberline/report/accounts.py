@@ -10,13 +10,14 @@ from emberline.datasets.manifest import Dataset
 from emberline.report.text import percent
 
 _TITLES = {
-    "ratings": "Ratings",
+    "interactions": "Ratings",
     "item_attributes": "Item attributes",
     "user_attributes": "User attributes",
     "images": "Pictures",
 }
 _OUTCOMES = {  # in the order of the page
     "ratings": "for training",
+    "validation": "for choosing models",
     "holdout": "held out for measuring",
     "kept": "kept",
     "merged": "merged into another row",
@@ -53,12 +54,26 @@ class Account:
 
 def accounts(inputs: Mapping[str, Dataset]) -> list[Account]:
     """One account for each input that says how many of its raw rows were kept."""
-    known = (
-        (title, inputs[name].manifest.given(Accounts))
-        for name, title in _TITLES.items()
-        if name in inputs
-    )
-    return [_account(title, found.accounts, found.reasons) for title, found in known if found]
+    known = {
+        name: found
+        for name in _TITLES
+        if name in inputs and (found := inputs[name].manifest.given(Accounts))
+    }
+    return [
+        _account(
+            _TITLES[name],
+            found.accounts | (_sets(inputs) if name == "interactions" else {}),
+            found.reasons,
+        )
+        for name, found in known.items()
+    ]
+
+
+def _sets(inputs: Mapping[str, Dataset]) -> dict[str, int]:
+    """Into what interactions were split; of validation only where there is any."""
+    found = inputs["ratings"].manifest.given(Accounts) if "ratings" in inputs else None
+    counts = found.accounts if found else {}
+    return {name: count for name, count in counts.items() if count or name != "validation"}
 
 
 def _account(title: str, counts: dict[str, int], reasons: dict[str, int]) -> Account:

@@ -30,6 +30,9 @@ _WITHHELD = {  # by what a holdout is chosen
     ),
     "last": "Do the lists hold what each user rated last: {}, withheld from every model?",
     "time": "Do the lists hold what people chose afterwards: {}, withheld from every model?",
+    "folds": "Do the lists hold what was withheld: {}? The other folds are held out in other runs.",
+    "given": "Do the lists hold what was withheld: {}?",
+    "column": "Do the lists hold what was withheld: {}?",
 }
 _MAIN = ("ndcg@*", "recall@*/n", "auc", "rmse", "accuracy", "mean F1")
 # one each, where a report has it; they answer different questions
@@ -193,6 +196,9 @@ def _withheld(holdout: dict[str, Any]) -> str:
         "fraction": f"{holdout.get('fraction') or 0:.0%} of each user's ratings, chosen by hash",
         "last": f"the last {holdout.get('n')} ratings of each user",
         "time": f"ratings after {after}" if after else f"ratings of the last {days:g} days",
+        "folds": f"fold {holdout.get('fold')} of {holdout.get('folds')}, chosen by hash",
+        "given": "the pairs of a given file",
+        "column": "what the input calls test",
     }
     return ways.get(holdout["by"], str(holdout["by"]))
 

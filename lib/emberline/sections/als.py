@@ -107,18 +107,14 @@ class AlsConfig(Section):
     subspace: Positive = Field(
         default=32, description='How many factors are solved together, with solver = "subspace".'
     )
-    validation_users: Annotated[int, Field(ge=0)] = Field(
-        default=0,
-        description="How many users some ratings are withheld of, to measure each iteration by: "
-        "RMSE of explicit, AUC of implicit feedback.",
-    )
     patience: Positive | None = Field(
         default=None,
         description="After how many iterations without a better one training ends; the best one "
-        "is kept. Needs validation_users.",
+        "is kept. Needs [split] validation.",
     )
     seed: Seed = Field(
-        default=1, description="The seed of the first factors and of the validation users."
+        default=1,
+        description="The seed of the first factors, and of what iterations are compared by.",
     )
     start_from: str | None = place(
         None,
@@ -162,10 +158,6 @@ class AlsConfig(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.patience and not self.validation_users:
-            raise ValueError(
-                "patience needs validation_users, by whose withheld ratings iterations are compared"
-            )
         if not self.iterations and not self.start_from:
             raise ValueError("iterations = 0 folds users into earlier factors: it needs start_from")
         if self.unobserved_weight is not None and self.confidence != "auto":
@@ -180,11 +172,16 @@ def _writes(config: "Config") -> Names:
     return (*lists, *(ALS.ratings if config.predicts_ratings_by_als else ()))
 
 
+def _reads(config: "Config") -> Names:
+    validates = config.split is not None and config.split.validates
+    return ("ratings", "validation") if validates else ("ratings",)
+
+
 STAGE = Stage(
     "train-als",
     ALS.name,
     "spark",
     "emberline.spark.als.stage:run",
-    reads=lambda config: ("ratings",),
+    reads=_reads,
     writes=_writes,
 )

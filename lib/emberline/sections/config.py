@@ -2,7 +2,7 @@
 stage that runs.
 """
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,7 @@ from emberline.sections.report import ReportConfig
 from emberline.sections.shards import ShardsConfig
 from emberline.sections.shop import ShopConfig
 from emberline.sections.spark import SparkConfig
+from emberline.sections.split import SplitConfig
 
 
 class Config(Section):
@@ -50,6 +51,10 @@ class Config(Section):
     ratings: RatingsConfig | None = Field(
         default=None,
         description="prepare-ratings: the raw interactions, and what of them is clean.",
+    )
+    split: SplitConfig | None = Field(
+        default=None,
+        description="split-ratings: which interactions are trained on, and which are withheld.",
     )
     attributes: AttributesConfig | None = Field(
         default=None,
@@ -143,12 +148,22 @@ class Config(Section):
         return (
             self.evaluate is not None
             and self.makes_lists_by_als
-            and self.ratings is not None
-            and self.ratings.holdout.cold_items > 0
+            and self.split is not None
+            and self.split.has_cold_items
         )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ratings_are_split(cls, content: Any) -> Any:
+        """Without a section [split], all ratings are trained on."""
+        if isinstance(content, dict) and content.get("ratings") is not None:
+            return {"split": {}} | content
+        return content
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:
+        if self.ratings and self.split:
+            self._split_fits(self.ratings, self.split)
         if self.cosine:
             self._cosine_fits(self.cosine)
         self._network_fits()
@@ -157,6 +172,20 @@ class Config(Section):
         if self.evaluate:
             self._evaluate_fits(self.evaluate)
         return self
+
+    def _split_fits(self, ratings: RatingsConfig, split: SplitConfig) -> None:
+        for name, way in (("split", split), ("split.validation", split.validation)):
+            if way.needs_time and ratings.columns.timestamp is None:
+                raise ValueError(f'{name}.by = "{way.by}" needs ratings.columns.timestamp')
+        if self.als and self.als.patience and not split.validates:
+            raise ValueError(
+                "als.patience needs split.validation, by whose ratings iterations are compared"
+            )
+        if split.by == "column" and ratings.columns.split is None:
+            raise ValueError(
+                'split.by = "column" needs ratings.columns.split, the column that says train,'
+                " validation or test"
+            )
 
     def _cosine_fits(self, cosine: CosineConfig) -> None:
         if cosine.center != "none" and self.ratings and self.ratings.value != "rating":
@@ -224,5 +253,5 @@ class Config(Section):
                 f"evaluate.k = {max(evaluate.k)} is more than recommend.top_k ="
                 f" {self.recommend.top_k}"
             )
-        if self.recommend and self.ratings and self.ratings.holdout.by == "none":
-            raise ValueError("[evaluate] needs held-out ratings: set ratings.holdout.by")
+        if self.recommend and self.split and not self.split.holds_out_ratings:
+            raise ValueError("[evaluate] needs held-out ratings: set split.by")

@@ -22,12 +22,16 @@ _TEAM = (
     "stall_timeout",
     "stop_timeout",
 )
+_HOLDOUT = ("by", "fraction", "after", "last_days", "n", "cold_items")
 
 MOVED: dict[str, str] = {
     "cnn.optimizer": "cnn.optimizer.name",
     **{f"cnn.{name}": f"cnn.optimizer.{name}" for name in _OPTIMIZER},
     **{f"cnn.{name}": f"cnn.input.{name}" for name in _INPUT},
     **{f"cnn.{name}": f"cnn.team.{name}" for name in _TEAM},
+    **{f"ratings.holdout.{name}": f"split.{name}" for name in _HOLDOUT},
+    "ratings.seed": "split.seed",
+    "als.validation_users": "split.validation.users",
 }
 
 

@@ -8,8 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from emberline.cleaning import times
 from emberline.cleaning.events import EventRules
 from emberline.sections.artifacts import artifacts_of
-from emberline.sections.base import Positive, Section, Seed
-from emberline.sections.holdout import HoldoutConfig
+from emberline.sections.base import Positive, Section
 from emberline.sections.moments import moment_of, time_text
 from emberline.sections.patterns import IdPatterns, id_rules, regular_expression
 from emberline.sections.raw import RowsConfig
@@ -43,6 +42,11 @@ class ColumnsConfig(Section):
         description="The column of the kind of event, such as view or purchase, that weights "
         "are given for.",
     )
+    split: str | Positive | None = Field(
+        default=None,
+        description="The column of the publisher's split, which says train, validation or test; "
+        'used by split.by = "column".',
+    )
 
 
 class RejectRule(Section):
@@ -67,7 +71,7 @@ class RejectRule(Section):
 
 
 class RatingsConfig(RowsConfig):
-    """What the raw interactions look like, what counts as clean, and what is held out."""
+    """What the raw interactions look like, and what counts as clean."""
 
     columns: ColumnsConfig = Field(
         description="Which input column is which: a name or, for CSV without a header, a "
@@ -135,13 +139,6 @@ class RatingsConfig(RowsConfig):
     min_item_ratings: Positive = Field(
         default=1, description="Items with fewer ratings are left out."
     )
-    holdout: HoldoutConfig = Field(
-        default=HoldoutConfig(),
-        description="Which ratings are withheld from training, to measure by.",
-    )
-    seed: Seed = Field(
-        default=1, description="The seed of the hashes that choose what is withheld."
-    )
 
     @model_validator(mode="before")
     @classmethod
@@ -187,7 +184,6 @@ class RatingsConfig(RowsConfig):
         self._weights_fit()
         if self.columns.timestamp is None:
             wanted = {"since": self.since, "until": self.until, "last_days": self.last_days}
-            wanted |= {f'holdout.by = "{self.holdout.by}"': self.holdout.by in ("time", "last")}
             if asking := [name for name, value in wanted.items() if value]:
                 raise ValueError(f"{asking[0]} needs columns.timestamp")
         mapped = [*self.columns.what().values(), *(rule.column for rule in self.reject)]
@@ -245,6 +241,6 @@ STAGE = Stage(
     "spark",
     "emberline.spark.ratings:run",
     reads=lambda config: artifacts_of(_raw(config)),
-    writes=lambda config: ("ratings", "holdout", "users", "items", "rejected_ratings"),
+    writes=lambda config: ("interactions", "users", "items", "rejected_ratings"),
     raw=_raw,
 )

@@ -45,8 +45,7 @@ class ShardsConfig(Section):
     def _fits_together(self) -> Self:
         if self.task == "factors" and self.test:
             raise ValueError(
-                'with task = "factors" the items of ratings.holdout.cold_items are tested on:'
-                " remove test"
+                'with task = "factors" the items of split.cold_items are tested on: remove test'
             )
         return self
 

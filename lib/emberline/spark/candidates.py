@@ -6,11 +6,11 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.errors import DataError, EmptyDatasetError
+from emberline.errors import EmptyDatasetError
 from emberline.logs import event
 from emberline.runs.stage_run import StageRun
 from emberline.sections.recommend import ItemListConfig, RecommendConfig
-from emberline.spark import ids
+from emberline.spark import ids, rejects
 from emberline.spark.attribute_rows import read_attributes
 from emberline.spark.scan import Scan
 
@@ -64,35 +64,13 @@ def _listed(
         spark, run.inputs.files(config.path), config, {"id": config.item_id}, config.rules()
     )
     rows = rows.select("source_file", "raw", "reason", F.col("id").alias("item_id")).persist()
-    _check_readable(rows, f"recommend.{setting}", config.path)
+    rejects.check_readable(rows, f"recommend.{setting}", config.path)
     listed = rows.select("item_id").distinct().join(items, "item_id", "left").persist()
     ids_, known = listed.agg(F.count("item_id"), F.count("item")).first() or (0, 0)
     counts = {"ids": ids_, "unknown": ids_ - known}
     log.info(event("items_listed", setting=f"recommend.{setting}", path=config.path, **counts))
     run.outputs.measure(**{setting: counts})
     return listed.where("item is not null").select("item")
-
-
-def _check_readable(rows: DataFrame, setting: str, path: str) -> None:
-    """Raises DataError, with the reasons, where not every row of a list names an item."""
-    example = F.min(F.struct("source_file", F.substring("raw", 1, 121).alias("raw"))).alias(
-        "example"
-    )
-    wrong = (
-        rows.where("reason is not null").groupBy("reason").agg(F.count("*").alias("rows"), example)
-    )
-    found = wrong.orderBy(F.desc("rows"), "reason").limit(3).collect()
-    if found:
-        told = "; ".join(
-            f"{row['rows']:,} {row['reason']}, such as {row['example']['raw']!r} in"
-            f" {row['example']['source_file']}"
-            for row in found
-        )
-        raise DataError(
-            f"{setting} ({path}): rows that cannot be read may name items, and the list has to be"
-            f" whole: {told}; correct those rows, or {setting}.separator, quote, escape and"
-            " encoding"
-        )
 
 
 def _places(config: RecommendConfig) -> str:

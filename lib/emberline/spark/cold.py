@@ -47,7 +47,7 @@ def report(run: StageRun[Any], tables: Tables, relevant: DataFrame) -> Row:
     if counted.isEmpty():
         raise EmptyDatasetError(
             f"none of the {num_candidates} {_kind(tables)} has a relevant rating; raise"
-            " ratings.holdout.cold_items"
+            " split.cold_items"
         )
     rank = run.inputs[ALS.lists[0]].manifest.rank or 0
     factors = frames.checkpoint(answers(tables, candidates, rank), run, "models")

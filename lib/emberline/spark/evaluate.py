@@ -116,7 +116,7 @@ def _ranking(
             else " of the items that recommend.candidates and recommend.exclude leave"
         )
         raise EmptyDatasetError(
-            f"no held-out rating{listed} is relevant; withhold more in ratings.holdout or lower"
+            f"no held-out rating{listed} is relevant; withhold more in [split] or lower"
             " evaluate.relevant_from"
         )
     counts = popularity(within(Scan(ratings), items).frame).persist()

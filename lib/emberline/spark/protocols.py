@@ -14,7 +14,7 @@ from emberline.sections.raw import RowsConfig
 Row = dict[str, Any]
 # How files are written, not what they say; and what says which data there are, which the sketch
 # does.
-_NO_CLEANING = {*RowsConfig.model_fields, "timestamp_format", "since", "until", "holdout", "seed"}
+_NO_CLEANING = {*RowsConfig.model_fields, "timestamp_format", "since", "until"}
 CLEANING = tuple(name for name in RatingsConfig.model_fields if name not in _NO_CLEANING)
 
 
@@ -31,6 +31,6 @@ def of_ratings(run: StageRun[Any]) -> Row:
 
 
 def data_of_ratings(run: StageRun[Any]) -> Row:
-    """The fact `data` of a report, where prepare-ratings has said which they are."""
+    """The fact `data` of a report, where split-ratings has said which they are."""
     found = run.inputs["holdout"].manifest.facts(Holdout).data
     return {"data": asdict(found)} if found else {}

@@ -1,10 +1,10 @@
-"""The stage prepare-ratings: raw interactions become clean ratings under dense ids, and every row
-is accounted for.
+"""The stage prepare-ratings: raw interactions become clean ones under dense ids, and every row is
+accounted for.
 
     read = kept + merged + rejected + filtered
 
-Kept rows are in `ratings` or `holdout`; the others are in `rejected_ratings` with their file, their
-text and the reason.
+Kept rows are in `interactions`; the others are in `rejected_ratings` with their file, their text
+and the reason.
 """
 
 from collections.abc import Callable
@@ -17,17 +17,16 @@ from pyspark.sql import functions as F
 
 from emberline.cleaning import events
 from emberline.cleaning.events import EventRules
-from emberline.datasets.facts import Accounts, Holdout, Spellings
+from emberline.datasets.facts import Accounts, Spellings
 from emberline.datasets.manifest import Dataset
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.runs.stage_run import StageRun
 from emberline.sections.ratings import RatingsConfig
 from emberline.spark import frames, ids, rejects
 from emberline.spark.raw import Cleaning, count_raw, read_raw
-from emberline.spark.sketches import sketch
-from emberline.spark.split import mark_holdout
 
 _PAIR = ["user_id", "item_id"]
+_SHOWN = 120  # characters of a row
 _OUTCOMES = ("merged", "rejected", "filtered")
 _MERGED = {
     "latest": "duplicate of a later event",
@@ -37,7 +36,7 @@ _MERGED = {
 
 
 def run(run: StageRun[RatingsConfig], spark: SparkSession) -> None:
-    """Read, clean, merge, filter, number, split and write."""
+    """Read, clean, merge, filter, number and write."""
     config = run.settings
     files, wanted = run.inputs.files(config.path), config.wanted()
     raw = read_raw(spark, files, config, wanted, cleaning=cleaning(config.rules()))
@@ -45,17 +44,17 @@ def run(run: StageRun[RatingsConfig], spark: SparkSession) -> None:
     rejects.check(parsed, config.max_rejected, "ratings", [rule.reason for rule in config.reject])
     good = parsed.where("reason is null")
     merged = frames.checkpoint(merge_duplicates(good, config.keep), run, "merged")
+    if config.columns.split is not None:
+        check_splits(merged)
     survivors = merged.where("_row = 1")
     store = partial(frames.checkpoint, run=run, name="frequent")
     frequent = drop_rare(
-        survivors.select(*_PAIR, "value", "timestamp"),
+        survivors.select(*_PAIR, "value", "timestamp", "split"),
         config.min_user_ratings,
         config.min_item_ratings,
         store,
     )
-    kept = frames.checkpoint(
-        frequent.transform(mark_holdout, config.holdout, config.seed), run, "kept"
-    )
+    kept = frames.checkpoint(frequent, run, "kept")
 
     left_out = (
         unusable(parsed)
@@ -72,7 +71,7 @@ def run(run: StageRun[RatingsConfig], spark: SparkSession) -> None:
         for side in ("user", "item")
     }
     run.outputs.measure(joined=joined)
-    run.outputs.finish("ratings", Spellings(joined))
+    run.outputs.finish("interactions", Spellings(joined))
 
 
 def cleaning(rules: EventRules) -> Cleaning:
@@ -110,6 +109,27 @@ def merge_duplicates(good: DataFrame, keep: str) -> DataFrame:
         return merged
     total = F.sum("value") if keep == "sum" else F.max("value")
     return merged.withColumn("value", total.over(pair).cast("float"))
+
+
+def check_splits(merged: DataFrame) -> None:
+    """Raises DataError where rows of one user and item are of two sets.
+
+    merged: columns user_id, item_id, split, source_file and raw.
+    """
+    place = F.concat("source_file", F.lit(": "), F.substring("raw", 1, _SHOWN))
+    found = merged.groupBy(*_PAIR).agg(
+        F.min("split").alias("one"),
+        F.max("split").alias("other"),
+        F.min_by(place, "split").alias("place"),
+        F.max_by(place, "split").alias("other_place"),
+    )
+    for row in found.where("one <> other").sort(*_PAIR).limit(1).collect():
+        raise DataError(
+            f"user {row['user_id']!r} and item {row['item_id']!r} are in two sets: {row['one']}"
+            f" ({row['place']!r}) and {row['other']} ({row['other_place']!r}); what models are"
+            " measured by must not be what they were made from: correct the column that"
+            " ratings.columns.split names, or leave those rows out by ratings.reject"
+        )
 
 
 def drop_rare(
@@ -220,19 +240,9 @@ def _rated(
 def _write_kept(
     run: StageRun[RatingsConfig], kept: DataFrame, users: DataFrame, items: DataFrame
 ) -> None:
-    config = run.settings
-    numbered = (
-        kept.join(users, "user_id")
-        .join(items.drop("title"), "item_id")
-        .repartition("user")
-        .persist()
-    )
-    training = numbered.where(~F.col("held") & ~F.col("cold")).sortWithinPartitions("user", "item")
-    withheld = numbered.where(F.col("held") | F.col("cold")).sortWithinPartitions("user", "item")
-    frames.write(training, run, "ratings", seed=config.seed)
-    protocol = config.holdout.what() | {"seed": config.seed}
-    data = sketch(numbered, ("user_id", "item_id"), "value", "held", "cold")
-    frames.write(withheld, run, "holdout", Holdout(protocol, data), seed=config.seed)
+    numbered = kept.join(users, "user_id").join(items.drop("title"), "item_id")
+    rows = numbered.repartition("user").sortWithinPartitions("user", "item")
+    frames.write(rows, run, "interactions")
 
 
 def _account(
@@ -244,30 +254,19 @@ def _account(
     counts = frames.read(spark, left_out).groupBy("outcome", "reason").count()
     by_reason = counts.orderBy(F.desc("count"), "reason").collect()
     reasons = {f"{row['outcome']}: {row['reason']}": row["count"] for row in by_reason}
-    ratings, holdout = run.outputs.rows("ratings"), run.outputs.rows("holdout")
+    kept = run.outputs.rows("interactions")
     totals = {
         outcome: sum(row["count"] for row in by_reason if row["outcome"] == outcome)
         for outcome in _OUTCOMES
     }
-    accounts: dict[str, Any] = {
-        "read": read,
-        "kept": ratings + holdout,
-        **totals,
-        "ratings": ratings,
-        "holdout": holdout,
-    }
-    if read != accounts["kept"] + sum(totals.values()):
+    accounts: dict[str, Any] = {"read": read, "kept": kept, **totals}
+    if read != kept + sum(totals.values()):
         raise DataError(
             f"the rows do not add up: {accounts}; were the input files changed while they were"
             " read? Run it again"
         )
-    if ratings == 0:
-        withheld = {"held out": holdout} if holdout else {}
-        top = "; ".join(
-            f"{count} {reason}" for reason, count in list((withheld | reasons).items())[:3]
-        )
-        raise EmptyDatasetError(
-            f"{run.settings.path}: of {read} rows none is left to train on ({top})"
-        )
+    if kept == 0:
+        top = "; ".join(f"{count} {reason}" for reason, count in list(reasons.items())[:3])
+        raise EmptyDatasetError(f"{run.settings.path}: of {read} rows none is left ({top})")
     run.outputs.measure(accounts=accounts, reasons=reasons)
-    run.outputs.finish("ratings", Accounts(accounts, reasons))
+    run.outputs.finish("interactions", Accounts(accounts, reasons))

@@ -71,6 +71,28 @@ def _shown(example: Any) -> str:
     return f"{text!r} in {example['source_file']}"
 
 
+def check_readable(rows: DataFrame, setting: str, path: str) -> None:
+    """Raises DataError, with the reasons, where not every row of a list can be read."""
+    example = F.min(F.struct("source_file", F.substring("raw", 1, 121).alias("raw"))).alias(
+        "example"
+    )
+    wrong = (
+        rows.where("reason is not null").groupBy("reason").agg(F.count("*").alias("rows"), example)
+    )
+    found = wrong.orderBy(F.desc("rows"), "reason").limit(3).collect()
+    if found:
+        told = "; ".join(
+            f"{row['rows']:,} {row['reason']}, such as {row['example']['raw']!r} in"
+            f" {row['example']['source_file']}"
+            for row in found
+        )
+        raise DataError(
+            f"{setting} ({path}): rows that cannot be read may name what is meant, and the list has to be"
+            f" whole: {told}; correct those rows, or {setting}.separator, quote, escape and"
+            " encoding"
+        )
+
+
 def joined(good: DataFrame, id_column: str, spelling: str) -> int:
     """How many spellings of ids were found to be another one's: those of one id, less one, over
     all ids with any.

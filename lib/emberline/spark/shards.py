@@ -178,7 +178,7 @@ def _with_classes(
 def _with_factors(
     run: StageRun[ShardsConfig], spark: SparkSession, config: ShardsConfig
 ) -> DataFrame:
-    """Pictures with their item's factors; the items that prepare-ratings withheld whole are for
+    """Pictures with their item's factors; the items that split-ratings withheld whole are for
     measuring.
     """
     images = frames.read(spark, run.inputs["images"]).drop("split", "label")

@@ -1,67 +1,89 @@
-"""Which ratings are withheld from training, decided by hashes of outside ids: the same rows
-whenever they are recomputed.
+"""The stage split-ratings: interactions become those that models are trained on, those that they
+are chosen by, and those that they are measured by.
 
-Random draws are unsafe on data that Spark may recompute: rows would move between training and
-holdout.
+    kept = ratings + validation + holdout
 """
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.sections.holdout import HoldoutConfig
+from emberline.datasets.facts import Accounts, Cleaned, Facts, Holdout
+from emberline.datasets.schema import TABLES
+from emberline.errors import DataError, EmptyDatasetError
+from emberline.runs.stage_run import StageRun
+from emberline.sections.split import SplitConfig
+from emberline.spark import frames, given
+from emberline.spark.sketches import sketch
+from emberline.spark.withheld import HOLDOUT, VALIDATION, mark_holdout, mark_validation
 
-_BUCKETS = 1_000_000
+SETS = ("ratings", VALIDATION, HOLDOUT)
 
 
-def mark_holdout(ratings: DataFrame, holdout: HoldoutConfig, seed: int) -> DataFrame:
-    """Add the booleans `held` and `cold` (the item is withheld whole) to rows of user_id, item_id,
-    timestamp, ...
+def run(run: StageRun[SplitConfig], spark: SparkSession) -> None:
+    """Mark, check, write and count."""
+    config = run.settings
+    tables = {name: frames.read(spark, dataset) for name, dataset in run.inputs.items()}
+    named = with_ids(tables["interactions"], tables["users"], tables["items"])
+    marked = (
+        given.with_sets(run, spark, named)
+        .transform(mark_holdout, config)
+        .transform(mark_validation, config)
+        .repartition("user")
+        .persist()
+    )
+    if config.pairs is not None:
+        given.check_cold(marked)
+    for name in SETS:
+        _write(run, marked, name)
+    marked.unpersist()
+    _account(run)
 
-    A user always keeps at least one rating where `by` is fraction or last, unless all of them are
-    of cold items.
+
+def with_ids(interactions: DataFrame, users: DataFrame, items: DataFrame) -> DataFrame:
+    """Add user_id and item_id, by which interactions are chosen, to rows of user and item."""
+    return interactions.join(users.select("user", "user_id"), "user").join(
+        items.select("item", "item_id"), "item"
+    )
+
+
+def of_set(marked: DataFrame, name: str) -> DataFrame:
+    """The rows of one of SETS."""
+    is_holdout = F.col("held") | F.col("cold")
+    conditions = {
+        HOLDOUT: is_holdout,
+        VALIDATION: F.col("chosen"),
+        "ratings": ~is_holdout & ~F.col("chosen"),
+    }
+    return marked.where(conditions[name])
+
+
+def _write(run: StageRun[SplitConfig], marked: DataFrame, name: str) -> None:
+    """One set, with what its readers have to know of how interactions were cleaned."""
+    config = run.settings
+    facts: list[Facts] = [Cleaned(run.inputs["interactions"].manifest.produced_by.config)]
+    if name == HOLDOUT:
+        marks = ("held", "cold", *(("chosen",) if config.validates else ()))
+        data = sketch(marked, ("user_id", "item_id"), "value", *marks)
+        facts.append(Holdout(config.protocol(), data))
+    rows = of_set(marked, name).select(TABLES[name].names).sortWithinPartitions("user", "item")
+    frames.write(rows, run, name, *facts, seed=config.seed)
+
+
+def _account(run: StageRun[SplitConfig]) -> None:
+    """Compare what was read with what was written. Raises DataError where an interaction is
+    missing or twice there, EmptyDatasetError where none is left to train on.
     """
-    marked = ratings.withColumn("cold", _is_cold(holdout.cold_items, seed))
-    if holdout.by == "fraction":
-        share = F.floor(F.lit(holdout.fraction) * _warm_count() + 0.5)
-        held = _position(
-            _hash(seed, "fraction", "user_id", "item_id"), F.col("item_id")
-        ) <= F.least(share, _warm_count() - 1)
-    elif holdout.by == "last":
-        newest = (
-            F.col("timestamp").desc(),
-            _hash(seed, "last", "user_id", "item_id"),
-            F.col("item_id"),
+    kept = run.inputs["interactions"].rows
+    accounts = {"kept": kept, **{name: run.outputs.rows(name) for name in SETS}}
+    if kept != sum(accounts[name] for name in SETS):
+        raise DataError(
+            f"the interactions do not add up: {accounts}; run prepare-ratings and split-ratings"
+            " again, with --force"
         )
-        held = _position(*newest) <= F.least(F.lit(holdout.n), _warm_count() - 1)
-    elif holdout.by == "time":
-        held = F.col("timestamp") >= _threshold(ratings, holdout)
-    else:
-        held = F.lit(False)
-    return marked.withColumn("held", held & ~F.col("cold"))
-
-
-def _hash(seed: int, purpose: str, *columns: str) -> Column:
-    return F.xxhash64(F.lit(seed), F.lit(purpose), *columns)
-
-
-def _is_cold(share: float, seed: int) -> Column:
-    """Whether an item is cold does not depend on the others, so that it stays so when items
-    arrive.
-    """
-    return F.pmod(_hash(seed, "cold", "item_id"), F.lit(_BUCKETS)) < round(share * _BUCKETS)
-
-
-def _warm_count() -> Column:
-    return F.count("*").over(Window.partitionBy("user_id", "cold"))
-
-
-def _position(*order: Column) -> Column:
-    return F.row_number().over(Window.partitionBy("user_id", "cold").orderBy(*order))
-
-
-def _threshold(ratings: DataFrame, holdout: HoldoutConfig) -> Column:
-    if holdout.after is not None:
-        return F.to_timestamp(F.lit(holdout.after))
-    newest = ratings.agg(F.max(F.unix_micros("timestamp"))).first()
-    micros = 0 if newest is None or newest[0] is None else newest[0]
-    return F.timestamp_micros(F.lit(micros - round((holdout.last_days or 0) * 86_400e6)))
+    if accounts["ratings"] == 0:
+        raise EmptyDatasetError(
+            f"of {kept:,} interactions none is left to train on ({accounts[HOLDOUT]:,} are held"
+            f" out, {accounts[VALIDATION]:,} are for validation); withhold less in [split]"
+        )
+    run.outputs.measure(split=accounts)
+    run.outputs.finish("ratings", Accounts(accounts))

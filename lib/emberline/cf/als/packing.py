@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from emberline.cf.als.validation import Withheld
 from emberline.cf.blocks import BLOCK_FIELDS, Block, rows_of
 from emberline.cf.entries import Entries, read
 from emberline.numeric.arrays import Int32, Int64
@@ -47,22 +46,15 @@ def extent(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.record_batch([[ratings.rows.max()], [ratings.columns.max()]], schema=EXTENT)
 
 
-def scatter_ratings(
-    batches: Iterator[pa.RecordBatch], num_blocks: int, withheld: Withheld | None
-) -> Iterator[pa.RecordBatch]:
+def scatter_ratings(batches: Iterator[pa.RecordBatch], num_blocks: int) -> Iterator[pa.RecordBatch]:
     """Columns user, item and value to PIECES: by the block of the user, and again by that of
-    the item; less what is withheld.
+    the item.
     """
     for ratings in read(batches):
-        kept = (
-            ratings
-            if withheld is None
-            else ratings.take(~withheld.has(ratings.rows, ratings.columns))
-        )
         for kind, rows, columns in zip(
-            SIDES, (kept.rows, kept.columns), (kept.columns, kept.rows), strict=True
+            SIDES, (ratings.rows, ratings.columns), (ratings.columns, ratings.rows), strict=True
         ):
-            yield from Entries(rows, columns, kept.values).pieces(rows % num_blocks, kind)
+            yield from Entries(rows, columns, ratings.values).pieces(rows % num_blocks, kind)
 
 
 def pack_blocks(

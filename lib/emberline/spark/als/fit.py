@@ -12,7 +12,6 @@ from pyspark.sql import functions as F
 from emberline.cf.als import factor_rows, publishing, starts
 from emberline.cf.als.objective import Objective
 from emberline.cf.als.packing import SIDES
-from emberline.cf.als.validation import Withheld
 from emberline.datasets.storage import Location
 from emberline.logs import event
 from emberline.models import ALS
@@ -72,23 +71,24 @@ def fit(
     scratch: Location,
     earlier: dict[str, DataFrame] | None = None,
     progress: Progress = lambda text: None,
+    withheld: Scan | None = None,
 ) -> Model:
-    """Factors for ratings (columns user, item and value).
+    """Factors for ratings (columns user, item and value), whose iterations are measured by those
+    `withheld`.
 
     `work` keeps the state for a next attempt, and `scratch` what only this one needs; `earlier` are
     published factors to begin from. Raises EmptyDatasetError without ratings, DataError for values
     that are not finite and for repeated pairs.
     """
     checkpoint = Checkpoint(work / ALS.name, config.exchange)
-    cut = prepare(
-        ratings, config, objective_of(config, implicit).width(config.rank), [checkpoint], scratch
-    )
+    width = objective_of(config, implicit).width(config.rank)
+    cut = prepare(ratings, withheld, config, width, [checkpoint], scratch)
     return fit_blocks(cut, config, implicit, checkpoint, scratch, earlier, progress)
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Ratings as blocks, and what their cut was decided by; `withheld` are those that
+    """Ratings as blocks, and what their cut was decided by; `withheld` are others, that
     iterations are measured by.
     """
 
@@ -96,11 +96,16 @@ class Cut:
     packed: RatingBlocks
     sizes: Sizes
     exchange: str
-    withheld: Withheld | None
+    withheld: Scan | None
 
 
 def prepare(
-    ratings: Scan, config: AlsConfig, width: int, stored: Sequence[Checkpoint], scratch: Location
+    ratings: Scan,
+    withheld: Scan | None,
+    config: AlsConfig,
+    width: int,
+    stored: Sequence[Checkpoint],
+    scratch: Location,
 ) -> Cut:
     """Cut ratings into blocks, for fits of factors of at most that width, as those that are
     `stored` go on.
@@ -118,13 +123,8 @@ def prepare(
             "als_plan", ratings=sizes.ratings, users=sizes.users, items=sizes.items, **asdict(plan)
         )
     )
-    withheld = (
-        Withheld(config.validation_users / sizes.users, config.seed)
-        if config.validation_users
-        else None
-    )
     packed = rating_blocks.pack(
-        ratings, plan.blocks, scratch / "packed" if plan.exchange == "shuffle" else None, withheld
+        ratings, plan.blocks, scratch / "packed" if plan.exchange == "shuffle" else None
     )
     return Cut(ratings, packed, sizes, plan.exchange, withheld)
 
@@ -143,7 +143,7 @@ def fit_blocks(
         objective_of(config, implicit), mean=cut.packed.mean, deviation=cut.packed.deviation
     )
     measured = (
-        validation.collect(cut.ratings, cut.withheld, objective, cut.sizes.items)
+        validation.collect(cut.ratings, cut.withheld, objective, cut.sizes.items, config.seed)
         if cut.withheld
         else None
     )

@@ -13,7 +13,6 @@ from pyspark.sql import functions as F
 
 from emberline.cf.als import packing
 from emberline.cf.als.packing import ACCOUNT, SIDES
-from emberline.cf.als.validation import Withheld
 from emberline.cf.blocks import BLOCK_FIELDS
 from emberline.cf.entries import PIECES
 from emberline.datasets.block_files import BlockFiles
@@ -56,16 +55,14 @@ class RatingBlocks:
         return self.frame.select("block", *[F.col(f"{side}_{name}").alias(name) for name in wanted])
 
 
-def pack(
-    ratings: Scan, num_blocks: int, folder: Location | None, withheld: Withheld | None = None
-) -> RatingBlocks:
+def pack(ratings: Scan, num_blocks: int, folder: Location | None) -> RatingBlocks:
     """Blocks of ratings (columns user, item and value), cached, or, for a fit that routes factors,
     in files of a `folder`.
 
     Raises EmptyDatasetError without ratings, and DataError for values that are not finite and for
     pairs that occur twice.
     """
-    scatter = partial(packing.scatter_ratings, num_blocks=num_blocks, withheld=withheld)
+    scatter = partial(packing.scatter_ratings, num_blocks=num_blocks)
     pieces = ratings.map(("user", "item", "value"), scatter, PIECES)
     task = partial(packing.pack_blocks, num_blocks=num_blocks, routed=folder is not None)
     packed = pieces.repartitionById(num_blocks, "block").mapInArrow(

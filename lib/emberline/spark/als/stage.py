@@ -35,6 +35,7 @@ def run(run: StageRun[AlsConfig], spark: SparkSession) -> None:
     }
     cut = prepare(
         Scan.of(spark, run.inputs["ratings"]),
+        Scan.of(spark, run.inputs["validation"]) if "validation" in run.inputs else None,
         run.settings,
         width,
         list(checkpoints.values()),

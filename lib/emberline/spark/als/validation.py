@@ -1,4 +1,4 @@
-"""A fit's withheld ratings on the driver, and what the factors of each iteration make of them;
+"""A fit's ratings for validation on the driver, and what the factors of each iteration make of them;
 see cf.validation.
 """
 
@@ -8,23 +8,26 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
 
 from emberline.cf.als import factors, validation
 from emberline.cf.als.objective import Objective
-from emberline.cf.als.validation import Withheld
+from emberline.cf.als.validation import RATINGS
 from emberline.errors import DataError
 from emberline.numeric.arrays import Array, Bool, Float32, Float64, Int32, Int64
 from emberline.spark.als.exchange import Exchange
 from emberline.spark.scan import Scan
 
-_DRAWN = 20  # items drawn for each withheld one
+_DRAWN = 20  # items drawn for each pair
 _POOL = 1 << 14  # items that are drawn from, at most: their factors are on the driver
+_PAIRS = 200_000  # of about so many users that these are their ratings for validation, at most
 _CHUNK = 1 << 12  # pairs at a time
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Withheld pairs (n,), the items drawn for each of them (n, _DRAWN), and which of those the
+    """Pairs of user and item (n,), the items drawn for each of them (n, _DRAWN), and which of those the
     user has not rated.
 
     `pairs` are places in `users` and `items`, which are distinct ids, (n,) each; `drawn` are places
@@ -80,7 +83,7 @@ def _dots(left: Float32, right: Float32) -> Float32:
 
 
 def _wins(scores: Float32, drawn: Float32, unrated: Bool) -> Float64:
-    """Over how many of the unrated drawn items (n, _DRAWN) each withheld one scores (n,), a tie
+    """Over how many of the unrated drawn items (n, _DRAWN) each pair scores (n,), a tie
     being half a win.
     """
     above = (scores[:, None] > drawn) + 0.5 * (scores[:, None] == drawn)
@@ -89,39 +92,42 @@ def _wins(scores: Float32, drawn: Float32, unrated: Bool) -> Float64:
 
 
 def collect(
-    ratings: Scan, withheld: Withheld, objective: Objective, num_items: int
+    ratings: Scan, withheld: Scan, objective: Objective, num_items: int, seed: int
 ) -> Validation | None:
-    """What is withheld, on the driver: it is of a few users; None where nothing is.
+    """What a fit of `ratings` is measured by, on the driver: those `withheld`, all of them or those
+    of some users; None where there are none.
 
-    ratings: all of them; with implicit feedback only withheld values above zero count. Raises
-    DataError where these users have rated all items that their withheld ones could be compared
-    with.
+    With implicit feedback only values above zero count. Raises DataError where these users have
+    rated all items that theirs could be compared with.
     """
-    sample = ratings.map(
-        ("user", "item", "value"), partial(validation.sample, withheld=withheld), validation.SAMPLE
-    )
-    table = sample.toArrow().sort_by([("user", "ascending"), ("item", "ascending")])
-    counted = table.filter(_counts(table, objective))
+    columns = ("user", "item", "value")
+    share = min(1.0, _PAIRS / max(1, withheld.count()))
+    some = withheld.map(columns, partial(validation.sample, share=share, seed=seed), RATINGS)
+    table = _sorted(some)
+    counted = table.filter(pc.greater(table["value"], 0)) if objective.implicit else table
     if not counted.num_rows:
         return None
     users, user = np.unique(counted["user"].to_numpy(), return_inverse=True)
     items, item = np.unique(counted["item"].to_numpy(), return_inverse=True)
-    random = np.random.default_rng(withheld.seed)
+    trained = _sorted(ratings.map(columns, partial(validation.of_users, users=users), RATINGS))
+    random = np.random.default_rng(seed)
     pool = random.choice(num_items, min(num_items, _POOL), replace=False).astype(np.int32)
     drawn = random.integers(0, len(pool), (len(user), _DRAWN))
-    rated = table["user"].to_numpy().astype(np.int64) << 32 | table["item"].to_numpy()
+    rated = np.concatenate([_keys(trained), _keys(table)])
     unrated = ~np.isin(users[user].astype(np.int64)[:, None] << 32 | pool[drawn], rated)
     if objective.implicit and not unrated.any():
         raise DataError(
-            f"als.validation_users: the {len(users):,} users by whom iterations would be measured"
-            " have rated every item that theirs are compared with; remove validation_users, or"
-            " choose others with another als.seed"
+            f"split.validation: the {len(users):,} users by whom ALS's iterations would be measured"
+            " have rated every item that theirs are compared with; remove it, or choose others with"
+            " another split.seed"
         )
     return Validation(users, items, (user, item), counted["value"].to_numpy(), pool, drawn, unrated)
 
 
-def _counts(table: pa.Table, objective: Objective) -> Bool:
-    counts: Bool = table["withheld"].to_numpy() & (
-        (table["value"].to_numpy() > 0) | (not objective.implicit)
-    )
-    return counts
+def _sorted(ratings: DataFrame) -> pa.Table:
+    return ratings.toArrow().sort_by([("user", "ascending"), ("item", "ascending")])
+
+
+def _keys(ratings: pa.Table) -> Int64:
+    keys: Int64 = ratings["user"].to_numpy().astype(np.int64) << 32 | ratings["item"].to_numpy()
+    return keys
