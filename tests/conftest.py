@@ -29,15 +29,18 @@ from emberline.runs.runner import Outcome
 from emberline.sections.spark import SparkConfig
 from emberline.spark import session
 
-# Small data, so that most of the time is Java warming up: let it optimise less, and cut less
-# finely.
+# Small data, so that most of the time is Java warming up: let it optimise and generate less,
+# collect garbage in one thread, and cut less finely. The pipelines of tests/jobs do generate code.
 SPARK = SparkConfig(
     master="local[2]",
     driver_memory="1g",
     shuffle_partitions=3,
     conf={
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
+        "spark.driver.extraJavaOptions": (
+            "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
+        ),
         "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     },
 )
 Weights = Callable[[Location], dict[str, np.ndarray]]
