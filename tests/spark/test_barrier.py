@@ -117,7 +117,7 @@ def test_too_few_slots_are_an_error_within_a_minute(run: Team) -> None:
     with pytest.raises(
         ConfigError,
         match=(
-            r"^cnn\.workers = 4, but Spark runs no more than 2 tasks at once \(waited 2 s for"
+            r"^cnn\.team\.workers = 4, but Spark runs no more than 2 tasks at once \(waited 2 s for"
             r" more\): "
         ),
     ):
