@@ -6,7 +6,7 @@ split-ratings, for spark-submit.
         --config PIPELINE.toml --root DIR [--set section.key=value]... [--force]
 """
 
-from emberline.cli import run_stage
+from emberline.cli.stage import run_stage
 
 if __name__ == "__main__":
     run_stage("split-ratings")

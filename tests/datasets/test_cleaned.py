@@ -15,7 +15,8 @@ from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
 def test_values_are_what_the_run_that_made_the_table_was_told(
     settings: dict[str, str], expected: bool
 ) -> None:
-    made = ProducedBy("prepare-ratings", "", "", settings)
-    table = Dataset(Path("unused"), Manifest("ratings", "table", [], 0, [], made))
+    made = ProducedBy("split-ratings", "", "", {"by": "fraction"})
+    said = {"cleaning": settings}
+    table = Dataset(Path("unused"), Manifest("ratings", "table", [], 0, [], made, info=said))
     assert cleaning_of(table) == settings
     assert has_ratings(table) is expected

@@ -32,9 +32,10 @@ def test_paths_are_absolute_and_the_root_is_passed_on_only_where_it_was_given(
 def test_a_step_comes_after_the_stages_whose_datasets_it_reads(make_job: MakeJob) -> None:
     assert {step.stage: step.after for step in make_job().steps} == {
         "prepare-ratings": (),
-        "train-als": ("prepare-ratings",),
-        "recommend": ("prepare-ratings", "train-als"),
-        "report": ("prepare-ratings", "train-als", "recommend"),
+        "split-ratings": ("prepare-ratings",),
+        "train-als": ("split-ratings",),
+        "recommend": ("prepare-ratings", "split-ratings", "train-als"),
+        "report": ("prepare-ratings", "split-ratings", "train-als", "recommend"),
     }
 
 
@@ -43,7 +44,7 @@ def test_only_stages_of_spark_are_submitted(
 ) -> None:
     jobs = tmp_path / "folder" / "jobs"
     jobs.mkdir(parents=True)
-    for name in ("prepare_ratings", "train_als", "recommend"):
+    for name in ("prepare_ratings", "split_ratings", "train_als", "recommend"):
         (jobs / f"{name}.py").touch()
     made = make_job(submit=("/opt/spark-submit", "--master", "yarn"), root="there")
     pipeline, root = str(tmp_path / "folder" / "night.toml"), str(tmp_path / "folder" / "there")
@@ -57,8 +58,8 @@ def test_only_stages_of_spark_are_submitted(
         "--root",
         root,
     )
-    assert made.steps[1].command == submitted
-    assert made.steps[3].command == (
+    assert made.steps[2].command == submitted
+    assert made.steps[4].command == (
         str(program),
         "run",
         pipeline,
@@ -78,6 +79,7 @@ def test_trainers_on_spark_are_submitted_without_dynamic_allocation(
     jobs.mkdir(parents=True)
     for name in (
         "prepare_ratings",
+        "split_ratings",
         "prepare_images",
         "train_als",
         "export_shards",
@@ -108,7 +110,9 @@ def test_publishing_comes_last_where_the_pipeline_file_says_to_where(
     command = (str(program), "publish", "--config", pipeline, "--set", "als.rank=8")
     made = make_job(overrides=("als.rank=8",), sections=section)
     assert made.steps[-1] == Step(
-        "publish", command, ("prepare-ratings", "train-als", "recommend", "report")
+        "publish",
+        command,
+        ("prepare-ratings", "split-ratings", "train-als", "recommend", "report"),
     )
     assert made.commands[1:] == (command,)
     there = str(tmp_path / "folder" / "there")
