@@ -112,7 +112,8 @@ def test_stars_get_factors_that_make_lists_and_others_that_predict_ratings(
         "value": "rating",
         "columns": RAW["columns"] | {"timestamp": "t"},
     }
-    sections = {"recommend": {}, "evaluate": {"k": (10,)}}
+    split = {"by": "fraction", "fraction": 0.2}
+    sections = {"split": split, "recommend": {}, "evaluate": {"k": (10,)}}
     users, items = fit(STARS, stars, sections, rank=3, ratings={"rank": 4}, iterations=8)
     predicting = [factors_of(root, f"{side}_rating") for side in ("user", "item")]
     assert {len(vector) for side in (users, items) for vector in side.values()} == {3}

@@ -446,8 +446,9 @@ def test_the_oracle_solves_the_normal_equations_of_the_fit_whatever_the_file_at_
         ProducedBy("train-als", "", "", fitted.what()),
         info={"value_mean": 2.0, "value_deviation": 1.5},
     )
-    prepared = ProducedBy("prepare-ratings", "", "", {"value": value})
-    ratings = Manifest("ratings", "table", [], 0, [], prepared)
+    split = ProducedBy("split-ratings", "", "", {})
+    said = {"cleaning": {"value": value}}
+    ratings = Manifest("ratings", "table", [], 0, [], split, info=said)
     inputs = RunInputs(
         {
             "user_factors": Dataset(Path("unused"), trained),
@@ -614,6 +615,7 @@ def test_no_relevant_cold_item_with_a_picture_is_an_error(
 # Nothing is known of these items but what they are called.
 NO_PICTURES: Row = {
     "ratings": SECTIONS["ratings"],
+    "split": SECTIONS["split"],
     "attributes": {"items": {"path": "unread", "columns": {"id": "i", "title": "t"}}},
     "als": {"rank": 4},
     "evaluate": SECTIONS["evaluate"],
