@@ -236,12 +236,12 @@ def test_a_training_killed_at_random_steps_ends_with_the_bits_of_an_unbroken_one
     steps old at most.
     """
     settings = [
-        "workers=1",
+        "team.workers=1",
         f"epochs={kills * 12}",
-        f"max_restarts={kills}",
-        "flip=true",
-        "shift=2",
-        "schedule=cosine",
+        f"team.max_restarts={kills}",
+        "input.flip=true",
+        "input.shift=2",
+        "optimizer.schedule=cosine",
     ]
     overrides = [f"cnn.{setting}" for setting in settings]
     process, rng, killed = start(*overrides), random.Random(kills), 0

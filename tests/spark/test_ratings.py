@@ -758,7 +758,7 @@ def test_when_nothing_is_left_the_top_reasons_are_told_and_nothing_is_written(
     with pytest.raises(EmptyDatasetError) as caught:
         run(toml.replace('title = "t"', 'value = "v"'), only="prepare-ratings")
     told = (
-        "of 11 rows none is left to train on (4 rejected: user_id is missing; 3 rejected: value is"
+        "of 11 rows none is left (4 rejected: user_id is missing; 3 rejected: value is"
         " not a number; "
     )
     assert str(caught.value) == f"{tmp_path}/in.csv: {told}2 rejected: item_id is missing)"

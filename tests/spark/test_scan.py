@@ -92,6 +92,6 @@ def test_a_damaged_part_is_named_with_what_to_do(publish: Publish, run: Run, roo
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
     with pytest.raises(
-        DataError, match=rf"{path.name} cannot be read \(.*\); rerun prepare-ratings with --force"
+        DataError, match=rf"{path.name} cannot be read \(.*\); rerun split-ratings with --force"
     ):
         run("[als]\nrank = 2\niterations = 1\n")
