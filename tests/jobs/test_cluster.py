@@ -398,7 +398,7 @@ def test_killing_a_trainer_or_its_executor_during_training_is_reported_and_train
 ) -> None:
     (stage,) = [stage for stage in STAGES if stage.name == "train-cnn"]
     root, log = Path(shutil.copytree(finished, tmp_path / "root")), tmp_path / "log"
-    settings = ["workers=2", 'launcher="spark"', "epochs=40", "checkpoint_steps=2"]
+    settings = ["team.workers=2", 'team.launcher="spark"', "epochs=40", "checkpoint_steps=2"]
     words = [word for setting in settings for word in ("--set", f"cnn.{setting}")]
     process = cluster.start(stage, pipeline, root, log, "--force", *words, **AT_ONCE)
     wait_for_a_checkpoint(process, root, log)
@@ -429,8 +429,8 @@ def test_trainers_on_a_cluster_learn_what_one_process_learns(
     alone, spread = (
         Path(shutil.copytree(finished, tmp_path / name)) for name in ("alone", "spread")
     )
-    settings = ['optimizer="sgd"', "learning_rate=0.002", "epochs=11"]
-    for root, more in ((alone, []), (spread, ["workers=2", 'launcher="spark"'])):
+    settings = ['optimizer.name="sgd"', "optimizer.learning_rate=0.002", "epochs=11"]
+    for root, more in ((alone, []), (spread, ["team.workers=2", 'team.launcher="spark"'])):
         words = [word for setting in settings + more for word in ("--set", f"cnn.{setting}")]
         cluster.run(
             stage, pipeline, root, tmp_path / f"{root.name}.log", "--force", *words, **AT_ONCE
