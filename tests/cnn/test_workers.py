@@ -168,14 +168,14 @@ def test_any_number_of_processes_and_devices_learns_the_same(
         root = tmp_path / "_".join(map(str, settings.values()))
         publish_shards(root)
         changes = [
-            "optimizer=sgd",
-            "learning_rate=0.001",
+            "optimizer.name=sgd",
+            "optimizer.learning_rate=0.001",
             "epochs=9",
             f"model={model}",
-            "flip=true",
-            "shift=2",
+            "input.flip=true",
+            "input.shift=2",
         ]
-        changes += [f"{key}={value}" for key, value in settings.items()]
+        changes += [f"team.{key}={value}" for key, value in settings.items()]
         config = pipelines.load(pipeline, [f"cnn.{change}" for change in changes])
         runner.run(config, root, stages.select(config, only="train-cnn"))
         return manifests.load(root, "cnn").manifest.info["history"], weights(root)
