@@ -353,7 +353,8 @@ def test_a_holdout_has_the_one_key_that_its_kind_needs(
         ('by = "last", fraction = 0.2', 'by = "last" goes with n, found fraction'),
         (
             "fraction = 0.2",
-            'by = "none" goes with none of fraction, after, last_days, n, folds, pairs, found fraction',
+            'by = "none" goes with none of fraction, after, last_days, n, folds, pairs, found'
+            " fraction",
         ),
     ],
 )

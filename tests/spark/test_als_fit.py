@@ -63,8 +63,8 @@ def frame_of(
 
 @pytest.fixture
 def fit(spark: SparkSession, tmp_path: Path) -> Iterator[Fit]:
-    """`fit(ratings, implicit=True, partitions=2, earlier=None, withheld=None, **als)`: both sides' factors,
-    the history, and the final loss.
+    """`fit(ratings, implicit=True, partitions=2, earlier=None, withheld=None, **als)`: both sides'
+    factors, the history, and the final loss.
     """
 
     def fitted(

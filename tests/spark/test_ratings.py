@@ -445,7 +445,11 @@ DIRT += [(4, ""), (4, '"torn'), (4, "a,b"), (4, "\udcff"), (5, "void 7"), (5, "a
 PIPELINE = """
 [ratings]
 path = "{folder}"
-columns = {{ user_id = "user", item_id = "item", value = "stars", timestamp = "time", title = "title" }}
+columns.user_id = "user"
+columns.item_id = "item"
+columns.value = "stars"
+columns.timestamp = "time"
+columns.title = "title"
 user_ids = "integer"
 min_value = 1
 max_value = 5

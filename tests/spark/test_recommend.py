@@ -689,7 +689,8 @@ def test_a_list_that_cannot_be_read_whole_stops_the_stage_with_the_reasons(
     config, root = listing
     Path(config.recommend.exclude.path).write_text('rated 5\nseen 10001, do not sell\n"broken\n')
     told = (
-        r"recommend\.exclude \(.*recalled\.txt\): rows that cannot be read may name what is meant.*1"
+        r"recommend\.exclude \(.*recalled\.txt\): rows that cannot be read may name what is"
+        r" meant.*1"
         r" unbalanced quotes.*1 wrong number"
     )
     with pytest.raises(DataError, match=told):

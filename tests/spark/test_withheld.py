@@ -59,8 +59,8 @@ def mark(spark: SparkSession) -> Mark:
 
 @pytest.fixture
 def sets(spark: SparkSession) -> Sets:
-    """`sets(ratings, partitions=, **split)` gives each pair's set; ratings may have a fourth column,
-    the set that the input or a file says.
+    """`sets(ratings, partitions=, **split)` gives each pair's set; ratings may have a fourth
+    column, the set that the input or a file says.
     """
 
     def of_each(ratings: list[tuple], partitions: int = 2, **split: object) -> dict[Pair, str]:

@@ -87,8 +87,8 @@ def check_readable(rows: DataFrame, setting: str, path: str) -> None:
             for row in found
         )
         raise DataError(
-            f"{setting} ({path}): rows that cannot be read may name what is meant, and the list has to be"
-            f" whole: {told}; correct those rows, or {setting}.separator, quote, escape and"
+            f"{setting} ({path}): rows that cannot be read may name what is meant, and the list has"
+            f" to be whole: {told}; correct those rows, or {setting}.separator, quote, escape and"
             " encoding"
         )
 

@@ -8,9 +8,9 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from emberline.sections.split import SplitConfig, ValidationConfig, WithheldConfig
+from emberline.spark.hashes import BUCKETS, bucket_of, hash_of, is_drawn
 
 HOLDOUT, VALIDATION = "holdout", "validation"
-_BUCKETS = 1_000_000
 _ONE_IN = 5  # of a chosen user's interactions is for validation
 
 
@@ -47,10 +47,8 @@ def _is_validated(rest: DataFrame, config: ValidationConfig, seed: int) -> Colum
         return _is_chosen(rest.where(~F.col("_out")), config, f"{VALIDATION} ", seed, "_out")
     of = rest.where(~F.col("_out")).agg(F.countDistinct("user_id")).first()
     share = (config.users or 0) / max(1, of[0] if of else 0)
-    is_user = F.pmod(_hash(seed, "validation users", "user_id"), F.lit(_BUCKETS)) < F.lit(
-        share * _BUCKETS
-    )
-    pair = _hash(seed, "validation pairs", "user_id", "item_id")
+    is_user = is_drawn(share, seed, "validation users", "user_id")
+    pair = hash_of(seed, "validation pairs", "user_id", "item_id")
     return is_user & (F.pmod(pair, F.lit(_ONE_IN)) == 0)
 
 
@@ -62,10 +60,10 @@ def _is_chosen(
     """
     if config.by == "fraction":
         share = F.floor(F.lit(config.fraction) * _count(out) + 0.5)
-        place = _position(out, _hash(seed, f"{purpose}fraction", "user_id", "item_id"), "item_id")
+        place = _position(out, hash_of(seed, f"{purpose}fraction", "user_id", "item_id"), "item_id")
         return place <= F.least(share, _count(out) - 1)
     if config.by == "last":
-        ties = _hash(seed, f"{purpose}last", "user_id", "item_id")
+        ties = hash_of(seed, f"{purpose}last", "user_id", "item_id")
         place = _position(out, F.col("timestamp").desc(), ties, "item_id")
         return place <= F.least(F.lit(config.n), _count(out) - 1)
     if config.by == "time":
@@ -79,8 +77,8 @@ def _is_in_fold(config: SplitConfig) -> Column:
     """Each user's interactions are dealt out to the folds one by one, from one that depends on the
     user.
     """
-    first = _hash(config.seed, "fold", "user_id")
-    place = _position("cold", _hash(config.seed, "fold", "user_id", "item_id"), "item_id")
+    first = hash_of(config.seed, "fold", "user_id")
+    place = _position("cold", hash_of(config.seed, "fold", "user_id", "item_id"), "item_id")
     fold = F.pmod(F.pmod(first, F.lit(config.folds)) + place, F.lit(config.folds)) + 1
     return (fold == F.lit(config.fold)) & (_count("cold") > 1)
 
@@ -89,16 +87,12 @@ def _is_cold(config: SplitConfig) -> Column:
     """Whether an item is cold does not depend on the others, so that it stays so when items
     arrive.
     """
-    bucket = F.pmod(_hash(config.seed, "cold", "item_id"), F.lit(_BUCKETS))
     if config.of == "items":
-        return F.floor(bucket * F.lit(config.folds) / _BUCKETS) + 1 == F.lit(config.fold)
+        bucket = bucket_of(config.seed, "cold", "item_id")
+        return F.floor(bucket * F.lit(config.folds) / BUCKETS) + 1 == F.lit(config.fold)
     if config.pairs is not None and config.pairs.cold:
         return F.coalesce(F.col("set") == HOLDOUT, F.lit(False))
-    return bucket < F.lit(round(config.cold_items * _BUCKETS))
-
-
-def _hash(seed: int, purpose: str, *columns: str) -> Column:
-    return F.xxhash64(F.lit(seed), F.lit(purpose), *columns)
+    return is_drawn(config.cold_items, config.seed, "cold", "item_id")
 
 
 def _count(out: str) -> Column:

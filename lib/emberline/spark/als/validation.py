@@ -1,5 +1,5 @@
-"""A fit's ratings for validation on the driver, and what the factors of each iteration make of them;
-see cf.validation.
+"""A fit's ratings for validation on the driver, and what the factors of each iteration make of
+them; see cf.validation.
 """
 
 from collections.abc import Iterator
@@ -27,8 +27,8 @@ _CHUNK = 1 << 12  # pairs at a time
 
 @dataclass(frozen=True)
 class Validation:
-    """Pairs of user and item (n,), the items drawn for each of them (n, _DRAWN), and which of those the
-    user has not rated.
+    """Pairs of user and item (n,), the items drawn for each of them (n, _DRAWN), and which of those
+    the user has not rated.
 
     `pairs` are places in `users` and `items`, which are distinct ids, (n,) each; `drawn` are places
     in `pool`, ids of items.
