@@ -237,7 +237,7 @@ def _execute(
             raise
         raise ended from error
     storage.remove_folder(this.outputs.work)
-    rows = {name: manifest.rows for name, manifest in this.outputs.manifests.items()}
+    rows = {name: this.outputs.rows(name) for name in this.outputs.promised}
     seconds = time.monotonic() - began
     statuses.write(root, status.succeeded(seconds, rows, this.outputs.metrics))
     facts = {"stage": stage.name, "run_id": status.run_id, "seconds": seconds}
