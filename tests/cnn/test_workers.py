@@ -42,6 +42,7 @@ path = "unread"
 task = "class"
 [cnn]
 epochs = 4
+patience = 1000
 checkpoint_steps = 2
 [cnn.input]
 global_batch_size = 16
