@@ -399,6 +399,7 @@ def test_killing_a_trainer_or_its_executor_during_training_is_reported_and_train
     (stage,) = [stage for stage in STAGES if stage.name == "train-cnn"]
     root, log = Path(shutil.copytree(finished, tmp_path / "root")), tmp_path / "log"
     settings = ["team.workers=2", 'team.launcher="spark"', "epochs=40", "checkpoint_steps=2"]
+    settings.append("patience=1000")
     words = [word for setting in settings for word in ("--set", f"cnn.{setting}")]
     process = cluster.start(stage, pipeline, root, log, "--force", *words, **AT_ONCE)
     wait_for_a_checkpoint(process, root, log)
@@ -429,7 +430,7 @@ def test_trainers_on_a_cluster_learn_what_one_process_learns(
     alone, spread = (
         Path(shutil.copytree(finished, tmp_path / name)) for name in ("alone", "spread")
     )
-    settings = ['optimizer.name="sgd"', "optimizer.learning_rate=0.002", "epochs=11"]
+    settings = ['optimizer.name="sgd"', "optimizer.learning_rate=0.002", "epochs=11", "patience=11"]
     for root, more in ((alone, []), (spread, ["team.workers=2", 'team.launcher="spark"'])):
         words = [word for setting in settings + more for word in ("--set", f"cnn.{setting}")]
         cluster.run(
@@ -499,6 +500,8 @@ def test_sigterm_to_spark_submit_itself_saves_and_the_next_run_goes_on(
         "cnn.team.workers=2",
         "--set",
         "cnn.epochs=1000",
+        "--set",
+        "cnn.patience=1000",
         "--force",
     ]
     for sign in ("epoch_finished epoch=2", "training_resumed"):
