@@ -441,8 +441,8 @@ def test_a_group_with_a_row_without_factors_has_pictures_and_an_empty_matrix(roo
     assert shards.group(1).pixels[:, 0, 0, 0].tolist() == [4, 5, 6]
 
 
-# ---------------------------------------------------------------------------------------- what does
-# not match the manifest
+# --------------------------------------------------------------------------------------------------
+# what does not match the manifest
 
 
 def test_shards_as_they_were_written_pass_the_check(shards: Shards) -> None:

@@ -37,8 +37,8 @@ def prepare(root: Path, **attributes: Any) -> None:
     runner.run(config, root, stages.select(config, "prepare-items"))
 
 
-# ------------------------------------------------------------------------------- three sources of
-# items and one of users
+# --------------------------------------------------------------------------------------------------
+# three sources of items and one of users
 
 MOVIES = """\
 id,title,genres,year,stars

@@ -196,8 +196,8 @@ def test_rows_of_zeros_have_and_are_no_neighbors(found: dict[int, dict[str, Neig
         assert all(ZERO not in row[:2] for row in found[3][side])
 
 
-# ---------------------------------------------------------------------------------------- weighted,
-# centred, damped, capped
+# --------------------------------------------------------------------------------------------------
+# weighted, centred, damped, capped
 
 STARS: Ratings = {
     (user, item): float(np.random.default_rng([user, item]).integers(1, 6))

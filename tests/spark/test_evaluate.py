@@ -96,8 +96,8 @@ def evaluated(root: Path, sections: dict[str, Row]) -> Report:
     return report | {"by_name": by_name}
 
 
-# ------------------------------------------------------------------------------------------- a
-# shop: lists beside loops
+# --------------------------------------------------------------------------------------------------
+# a shop: lists beside loops
 
 # Ids with gaps, in several blocks of users. The i-th item has 6 + i ratings: no two items are
 # equally popular.

@@ -119,8 +119,8 @@ def test_more_ids_than_an_int32_can_number_are_a_data_error(spark: SparkSession)
         _extend(spark, {2**31 - 3: "b"}, ["a", "c"])
 
 
-# --------------------------------------------------------------------------------- one index space
-# over several datasets
+# --------------------------------------------------------------------------------------------------
+# one index space over several datasets
 
 
 def _png() -> bytes:
