@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,10 +63,11 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
         "train-cosine",
     ]
     learnt = ["export-shards", "train-cnn", "predict-items"]
+    lists = ["recommend-holdout", "refit", "recommend"]
     assert _names(stages.select(FULL)) == [
         *prepared,
         *learnt,
-        "recommend",
+        *lists,
         "train-baselines",
         "evaluate",
         "report",
@@ -74,7 +76,7 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
         *prepared,
         *learnt,
         "train-forest",
-        "recommend",
+        *lists,
         "train-baselines",
         "evaluate",
         "report",
@@ -142,15 +144,46 @@ def test_no_dataset_is_written_by_two_stages() -> None:
 
 def test_every_table_is_written_by_a_stage() -> None:
     assert set(TABLES) <= {
-        name for config in (FULL, CLASSES) for stage in STAGES for name in stage.writes(config)
+        name
+        for config in (*EVERY_MODEL, CLASSES)
+        for stage in STAGES
+        for name in stage.writes(config)
     }
 
 
-def test_every_section_has_a_stage_and_evaluates_a_second_one() -> None:
+def test_every_section_has_a_stage_and_two_have_several() -> None:
     assert {stage.section for stage in STAGES} == set(SECTIONS)
-    shared = [stage.name for stage in STAGES if stage.section == "evaluate"]
-    assert shared == ["train-baselines", "evaluate"]
-    assert len(STAGES) == len(SECTIONS) + 1
+    shared = {
+        section: [stage.name for stage in STAGES if stage.section == section]
+        for section in ("evaluate", "recommend")
+    }
+    assert shared == {
+        "evaluate": ["train-baselines", "evaluate"],
+        "recommend": ["recommend-holdout", "refit", "recommend"],
+    }
+    assert len(STAGES) == len(SECTIONS) + 3
+
+
+@pytest.mark.parametrize(
+    ("split", "recommend", "names"),
+    [
+        ({"by": "last", "n": 1}, {}, ["recommend-holdout", "refit", "recommend"]),
+        ({"by": "last", "n": 1}, {"refit": False}, ["recommend-holdout", "recommend"]),
+        ({"cold_items": 0.1}, {}, ["refit", "recommend"]),
+        ({}, {}, ["recommend"]),
+    ],
+)
+def test_a_model_is_refitted_where_something_is_withheld_and_nothing_else_is_said(
+    split: dict[str, Any], recommend: dict[str, Any], names: list[str]
+) -> None:
+    evaluate = {"evaluate": {}} if split.get("by") else {}
+    timed = RATINGS | {"columns": RATINGS["columns"] | {"timestamp": "t"}}
+    sections = {"ratings": timed, "split": split, "als": {}, "recommend": recommend} | evaluate
+    config = Config.model_validate(sections)
+    chosen = [stage for stage in stages.in_pipeline(config) if stage.section == "recommend"]
+    assert _names(chosen) == names
+    suffix = "refitted_" if "refit" in names else ""
+    assert chosen[-1].reads(config)[3:] == (f"{suffix}user_factors", f"{suffix}item_factors")
     assert all(stage.settings(FULL) is getattr(FULL, stage.section) for stage in STAGES)
 
 

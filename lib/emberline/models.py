@@ -161,6 +161,14 @@ MODELS: dict[str, Model] = {
 LIST_MODELS: Names = tuple(
     model.name for model in MODELS.values() if model.role == "model" and model.lists
 )
+LIST_TABLES: Names = tuple(table for name in LIST_MODELS for table in MODELS[name].lists)
+
+
+def refitted(table: str) -> str:
+    """What the table of a model of lists is called when it is made from all interactions, those
+    too that were withheld from training.
+    """
+    return f"refitted_{table}"
 
 
 def role_of(name: str) -> Role | None:

@@ -32,6 +32,8 @@ _BEFORE_REPORT: tuple[Stage, ...] = (
     cnn.STAGE,
     predict.STAGE,
     forest.STAGE,
+    recommend.HOLDOUT_STAGE,
+    recommend.REFIT_STAGE,
     recommend.STAGE,
     evaluate.BASELINES_STAGE,
     evaluate.STAGE,

@@ -271,7 +271,9 @@ def publish_ratings(root: Path, inputs: dict[str, Any] | None = None) -> None:
         {"user": u, "rank": rank, "item": i, "score": 1 / rank, "model": model}
         for u, rank, i, model in lists
     ]
-    publish(root, "recommend", "recommendations", rows)
+    publish(root, "recommend-holdout", "holdout_recommendations", rows)
+    later = [row | {"score": row["score"] / 10} for row in rows]
+    publish(root, "recommend", "recommendations", later)
     publish_files(
         root, "evaluate", "metrics", {"metrics.json": {"reports": {"holdout": RANKING_REPORT}}}
     )

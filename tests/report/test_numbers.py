@@ -276,11 +276,12 @@ def test_settings_that_are_defaults_are_left_out() -> None:
 
 def test_new_items_are_counted(root: Path, write_ratings: Callable[..., None]) -> None:
     write_ratings(root)  # lists hold item 3 by als, 4 by cnn and 0 by als; rated are 0, 1 and 2
-    found = lists.lists(manifests.load(root, "recommendations"), manifests.load(root, "ratings"))
+    tables = (manifests.load(root, name) for name in ("recommendations", "interactions"))
+    found = lists.lists(*tables)
     assert (
         found.sentence
-        == "The lists of 2 users hold 3 different items: 1 of the 3 items that have ratings in"
-        " training, and 2 that have none."
+        == "The lists of 2 users hold 3 different items: 1 of the 3 items that somebody has"
+        " rated, and 2 that nobody has."
     )
     assert [(o.badge, o.places, o.share, o.items) for o in found.origins] == [
         ("factors", 2, "66.7%", 2),

@@ -187,7 +187,7 @@ def test_a_stages_time_is_that_of_the_run_that_is_shown(
     assert "train-als 2 Jan 2025, 03:04 UTC 1 min 1 s all defaults" in page.texts("tr")
     assert "recommend 2 Jan 2025, 03:04 UTC – all defaults" in page.texts("tr")
     assert (
-        "5 stages, 1 min 1 s in all; the last began 2 Jan 2025, 03:04 UTC."
+        "6 stages, 1 min 1 s in all; the last began 2 Jan 2025, 03:04 UTC."
         in page.texts("p", class_="lead")[0]
     )
 
@@ -454,7 +454,7 @@ def test_the_page_is_rendered_from_a_zip(tmp_path: Path) -> None:
     program = (
         "from emberline.report.page import Content, __file__, render\npage ="
         " render(Content('Zipped', 'r', False, '', '', [], [], [], [], None, [], [], {}, None,"
-        " None, [], [], []))\nprint(__file__, '<h1>Zipped</h1>' in page, '--accent' in page)"
+        " None, [], False, [], []))\nprint(__file__, '<h1>Zipped</h1>' in page, '--accent' in page)"
     )
     environment = {**os.environ, "PYTHONPATH": str(archive)}
     done = subprocess.run(

@@ -16,9 +16,9 @@ from sklearn.metrics.pairwise import cosine_similarity
 from emberline.datasets import manifest as manifests
 from emberline.errors import DataError
 from emberline.sections.cosine import CosineConfig
-from emberline.spark.cosine.packing import Grid
+from emberline.spark.cosine.packing import Grid, checked
 from emberline.spark.cosine.search import neighbors
-from emberline.spark.cosine.stage import checked, ratings_left_out
+from emberline.spark.cosine.stage import ratings_left_out
 from emberline.spark.scan import Scan
 
 Matrix = npt.NDArray[np.float64]

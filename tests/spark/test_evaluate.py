@@ -64,8 +64,8 @@ def publish_all(
     publish(root, "split-ratings", "holdout", held, protocol=protocol, cleaning=config or {})
     publish(
         root,
-        "recommend",
-        "recommendations",
+        "recommend-holdout",
+        "holdout_recommendations",
         [row for user, items in lists.items() for row in _list(user, items)],
         config={"model": model},
     )
@@ -254,10 +254,12 @@ def protocol_hash(
 ) -> str:
     """The protocol's hash of a stage that is configured like this and has not run."""
     publish(root, "split-ratings", "holdout", [], cleaning=cleaned or {}, protocol=holdout)
-    publish(root, "recommend", "recommendations", [])
+    publish(root, "recommend-holdout", "holdout_recommendations", [])
     config = Config.model_validate(sections)
     (stage,) = stages.select(config, "evaluate")
-    inputs = Inputs({name: manifests.load(root, name) for name in ("holdout", "recommendations")})
+    inputs = Inputs(
+        {name: manifests.load(root, name) for name in ("holdout", "holdout_recommendations")}
+    )
     return str(_protocol(begin(config, stage, Roots(root), inputs))["hash"])
 
 
@@ -341,7 +343,10 @@ def test_where_items_are_listed_no_others_are_candidates_or_relevant(
     lists = {user: [item for item in items if item in in_stock] for user, items in LISTS.items()}
     publish_all(publish, tmp_path, TRAINING, WITHHELD, COLD, lists, HOLDOUT)
     publish(
-        tmp_path, "recommend", "recommendable_items", [{"item": item} for item in [*in_stock, 5000]]
+        tmp_path,
+        "recommend-holdout",
+        "recommendable_items",
+        [{"item": item} for item in [*in_stock, 5000]],
     )
     limited = evaluated(
         tmp_path, SHOP | {"recommend": SHOP["recommend"] | {"candidates": "stock.csv"}}

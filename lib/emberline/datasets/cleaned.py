@@ -9,6 +9,8 @@ from emberline.datasets.manifest import Dataset
 def cleaning_of(table: Dataset) -> dict[str, Any]:
     """The section [ratings] of the run that cleaned a table of ratings."""
     found = table.manifest.given(Cleaned)
+    if found is None and table.name == "interactions":
+        return table.manifest.produced_by.config
     return found.cleaning if found else {}
 
 

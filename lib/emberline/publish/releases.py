@@ -21,6 +21,7 @@ from emberline.datasets.manifest import Dataset
 from emberline.datasets.measures import Report, reports_of
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, DataError, GateError, ManifestError
+from emberline.models import LIST_TABLES, refitted
 from emberline.publish import gates, trivial
 from emberline.publish.gates import Gate, Measure, Verdict
 from emberline.runs.stage_run import new_run_id
@@ -40,6 +41,7 @@ SERVED = (
     "predicted_classes",
     "user_neighbors",
     "item_neighbors",
+    *map(refitted, LIST_TABLES),
 )
 CURRENT, RELEASES, RELEASE = "current.json", "releases", "release.json"
 FORMAT_VERSION = 1
@@ -163,12 +165,17 @@ def _open(root: Location, tables: Sequence[str]) -> list[Dataset]:
         raise ConfigError(
             f"{', '.join(unknown)} cannot be published (what can: {', '.join(SERVED)})"
         )
-    names = tables or [name for name in SERVED if manifests.exists(root, name)]
+    names = tables or [name for name in SERVED if _is_served(root, name)]
     if not names:
         raise ManifestError(
             f"{root} has no table to publish; run a pipeline there, or give the root of one"
         )
     return [manifests.load(root, name) for name in names]
+
+
+def _is_served(root: Location, name: str) -> bool:
+    """Whether a table is there, and no other of the same model that has seen more."""
+    return manifests.exists(root, name) and not manifests.exists(root, refitted(name))
 
 
 def _check_lineage(root: Location, datasets: Sequence[Dataset]) -> None:

@@ -41,18 +41,18 @@ def badge_of(model: str) -> str:
 
 
 def is_new(model: str) -> bool:
-    """Whether it is for items that nobody has rated in training."""
+    """Whether it is for items that nobody has rated."""
     return model in MODELS and bool(MODELS[model].new_items)
 
 
 def _meaning(model: str) -> str:
-    new = ", of items that nobody has rated in training" if is_new(model) else ""
+    new = ", of items that nobody has rated" if is_new(model) else ""
     return f"{caption_of(model)}{new}"
 
 
-def lists(recommendations: Dataset, ratings: Dataset) -> Lists:
-    """Of the published lists, beside the ratings that models were trained on."""
-    rated = _seen(ratings, "item")
+def lists(recommendations: Dataset, interactions: Dataset) -> Lists:
+    """Of the published lists, beside all interactions, which they are made from."""
+    rated = _seen(interactions, "item")
     users, by_model, places = _count(recommendations)
     every = np.zeros(max((len(found) for found in by_model.values()), default=0), bool)
     for found in by_model.values():
@@ -74,8 +74,8 @@ def lists(recommendations: Dataset, ratings: Dataset) -> Lists:
 
 
 def _sentence(users: int, items: int, new: int, rated: int) -> str:
-    shares = f"{items - new:,} of the {rated:,} items that have ratings in training"
-    rest = f", and {new:,} that have none" if new else ", and none that has no rating"
+    shares = f"{items - new:,} of the {rated:,} items that somebody has rated"
+    rest = f", and {new:,} that nobody has" if new else ", and none that nobody has"
     return f"The lists of {users:,} users hold {items:,} different items: {shares}{rest}."
 
 

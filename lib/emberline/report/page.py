@@ -58,6 +58,7 @@ class Content:
     classes: classes.Classes | None
     lists: lists.Lists | None
     people: list[people.Person]
+    shows_hits: bool
     made: list[made.Made]
     sources: list[lineage.Source]
 
@@ -134,19 +135,20 @@ def gather(
         comparisons=earlier.comparisons(reports, last),
         classes=classes.classes(reports["classes"], inputs) if "classes" in reports else None,
         lists=(
-            lists.lists(inputs["recommendations"], inputs["ratings"])
+            lists.lists(inputs["recommendations"], inputs["interactions"])
             if "recommendations" in inputs
             else None
         ),
-        people=people.people(
-            inputs,
-            config.users,
-            config.seed,
-            "ratings" in inputs and has_ratings(inputs["ratings"]),
-        ),
+        people=_people(run, config),
+        shows_hits="holdout_recommendations" in inputs,
         made=runs,
         sources=lineage.sources(inputs),
     )
+
+
+def _people(run: StageRun[ReportConfig], config: ReportConfig) -> list[people.Person]:
+    is_of_ratings = "ratings" in run.inputs and has_ratings(run.inputs["ratings"])
+    return people.people(run.inputs, config.users, config.seed, is_of_ratings)
 
 
 def render(content: Content) -> str:

@@ -59,16 +59,19 @@ class Person:
 
 
 def people(inputs: Mapping[str, Dataset], count: int, seed: int, has_ratings: bool) -> list[Person]:
-    """`count` users drawn, with the seed, among those who have recommendations."""
-    if not count or "recommendations" not in inputs:
+    """`count` users drawn, with the seed, among those who have a list: of those that were compared
+    with the holdout, where there are such, for they alone may hold hits.
+    """
+    recommended = inputs.get("holdout_recommendations", inputs.get("recommendations"))
+    if not count or recommended is None:
         return []
-    users = draw(inputs["recommendations"], count, seed)
+    users = draw(recommended, count, seed)
     ids = {
         row["user"]: row["user_id"]
         for row in rows_where(inputs["users"], "user", users, ["user_id"]).to_pylist()
     }
     ratings = _by_user(inputs["ratings"], users, ["item", "value", "timestamp"])
-    lists = _by_user(inputs["recommendations"], users, ["item", "rank", "score", "model"])
+    lists = _by_user(recommended, users, ["item", "rank", "score", "model"])
     hits = _held_out(inputs, users)
     histories = {
         user: sorted(ratings[user], key=_explicit_order if has_ratings else _implicit_order)

@@ -136,6 +136,18 @@ class Config(Section):
         )
 
     @property
+    def refits(self) -> bool:
+        """Whether published lists are by a model refitted to all interactions: some are withheld
+        from training.
+        """
+        return (
+            self.recommend is not None
+            and self.recommend.refit
+            and self.split is not None
+            and self.split.withholds
+        )
+
+    @property
     def predicts_classes(self) -> bool:
         """Whether the pipeline predicts classes from pictures."""
         return self.predict is not None and self.shards is not None and self.shards.task == "class"

@@ -7,7 +7,7 @@ from pydantic import Field
 from emberline.models import ALS, CNN, FOREST
 from emberline.sections.base import Positive, Section, Seed
 from emberline.sections.cosine import cosine_tables
-from emberline.sections.recommend import list_tables
+from emberline.sections.recommend import holdout_tables
 from emberline.sections.stage import Names, Stage
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _reads(config: "Config") -> Names:
     if config.recommend:
         factors = ALS.ratings if config.predicts_ratings_by_als else ()
         predicting = (*factors, *cosine_tables(config)) if config.predicts_ratings else ()
-        names += ("ratings", "holdout", *list_tables(config), *predicting)
+        names += ("ratings", "holdout", *holdout_tables(config), *predicting)
     if config.measures_cold_items:
         predicted = CNN.new_items if config.predicts_factors else ()
         names += ("holdout", ALS.lists[0], *predicted, *_BASELINES)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from emberline.cleaning.attributes import AttributeRules
-from emberline.models import ALS, CNN, LIST_MODELS, MODELS
+from emberline.models import ALS, CNN, LIST_MODELS, MODELS, refitted
 from emberline.sections.artifacts import artifacts_of
 from emberline.sections.base import Positive, Section
 from emberline.sections.patterns import IdPatterns, id_rules
@@ -57,7 +57,9 @@ class RecommendConfig(Section):
     """Top-k lists for every user: by `model` where it has an answer, filled up with what is
     popular.
 
-    Where the pipeline predicts factors, items without ratings compete by those.
+    What is published is made from all interactions, and holds none of a user's own; what is
+    measured is made from those in training. Where the pipeline predicts factors, items without
+    ratings compete by those.
     """
 
     model: ListModel = Field(
@@ -82,6 +84,17 @@ class RecommendConfig(Section):
         "or an item list.",
     )
 
+    refit: bool = Field(
+        default=True,
+        description="Whether published lists are by the model fitted once more to all "
+        "interactions, those too that [split] withholds; metrics are of the split either way.",
+    )
+    refit_iterations: Positive = Field(
+        default=2,
+        description="How many iterations of ALS the refit takes, from the factors that training "
+        "has found.",
+    )
+
     @property
     def limits_items(self) -> bool:
         """Whether a list says which items may be recommended."""
@@ -98,29 +111,57 @@ def _raw(config: "Config") -> Names:
     return tuple(items.path for items in lists if items)
 
 
-def _reads(config: "Config") -> Names:
-    if not config.recommend:
-        return ()
+def _model_tables(config: "Config") -> Names:
+    return MODELS[config.recommend.model].lists if config.recommend else ()
+
+
+def _refitted_tables(config: "Config") -> Names:
+    return tuple(map(refitted, _model_tables(config))) if config.refits else ()
+
+
+def _also_read(config: "Config") -> Names:
     cold = CNN.new_items if config.recommends_unrated_items else ()
-    return (
-        "ratings",
-        "users",
-        "items",
-        *MODELS[config.recommend.model].lists,
-        *cold,
-        *artifacts_of(_raw(config)),
-    )
+    return (*cold, *artifacts_of(_raw(config)))
 
 
-def _writes(config: "Config") -> Names:
-    return (*list_tables(config), "popular_items")
+def _reads(config: "Config") -> Names:
+    by = _refitted_tables(config) or _model_tables(config)
+    return ("interactions", "users", "items", *by, *_also_read(config))
 
 
-def list_tables(config: "Config") -> Names:
-    """What is measured of the lists."""
-    is_limited = config.recommend is not None and config.recommend.limits_items
-    return ("recommendations", "recommendable_items") if is_limited else ("recommendations",)
+def _holdout_reads(config: "Config") -> Names:
+    by = _model_tables(config)
+    return ("ratings", "holdout", "items", *by, *_also_read(config))
 
+
+def holdout_tables(config: "Config") -> Names:
+    """What is measured of lists: those that the holdout is compared with, and what they may hold
+    where that is limited.
+    """
+    if config.recommend is None or config.evaluate is None:
+        return ()
+    limits = ("recommendable_items",) if config.recommend.limits_items else ()
+    return ("holdout_recommendations", *limits)
+
+
+HOLDOUT_STAGE = Stage(
+    "recommend-holdout",
+    "recommend",
+    "spark",
+    "emberline.spark.recommend_holdout:run",
+    reads=_holdout_reads,
+    writes=holdout_tables,
+    raw=_raw,
+)
+
+REFIT_STAGE = Stage(
+    "refit",
+    "recommend",
+    "spark",
+    "emberline.spark.refit:run",
+    reads=lambda config: ("interactions", *_model_tables(config)),
+    writes=_refitted_tables,
+)
 
 STAGE = Stage(
     "recommend",
@@ -128,6 +169,6 @@ STAGE = Stage(
     "spark",
     "emberline.spark.recommend:run",
     reads=_reads,
-    writes=_writes,
+    writes=lambda config: ("recommendations", "popular_items"),
     raw=_raw,
 )

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from emberline.models import LIST_TABLES, refitted
 from emberline.sections.base import Section, Seed
 from emberline.sections.shards import SHARDS
 from emberline.sections.stage import Names, Stage
@@ -29,6 +30,7 @@ _UNREAD = {
     "embeddings",
     *SHARDS,
     "recommendable_items",
+    *map(refitted, LIST_TABLES),
     "baseline_factors",
     "popular_items",
     "shop",

@@ -41,7 +41,7 @@ def run(run: StageRun[EvaluateConfig], spark: SparkSession) -> None:
     config = run.settings
     tables = {name: frames.read(spark, dataset) for name, dataset in run.inputs.items()}
     reports: dict[str, Row] = {}
-    if "recommendations" in tables:
+    if "holdout_recommendations" in tables:
         reports["holdout"] = _holdout_report(run, tables)
     if "baseline_factors" in tables:
         relevant = _relevant(tables["holdout"].where("cold"), config)
@@ -87,7 +87,7 @@ def _protocol(run: StageRun[EvaluateConfig]) -> Row:
             else f"held-out value >= {config.relevant_from:g}"
         ),
     }
-    made_from = run.inputs.produced_by("recommendations").inputs
+    made_from = run.inputs.produced_by("holdout_recommendations").inputs
     if any(name in made_from for model in MODELS.values() for name in model.new_items):
         facts["candidates"] += ", and items without ratings by their predicted factors"
     if "recommendable_items" in run.inputs:
@@ -122,7 +122,7 @@ def _ranking(
     counts = popularity(within(Scan(ratings), items).frame).persist()
     contestants = _contestants(
         run,
-        tables["recommendations"],
+        tables["holdout_recommendations"],
         relevant.select("user").distinct().persist(),
         ratings,
         counts,
@@ -143,12 +143,12 @@ def _ranking(
 
 def _contestants(
     run: StageRun[EvaluateConfig],
-    published: DataFrame,
+    recommended: DataFrame,
     users: DataFrame,
     ratings: DataFrame,
     counts: DataFrame,
 ) -> dict[str, DataFrame]:
-    """The published lists, the most popular items (ties broken at random, with the seed), and
+    """The model's lists, the most popular items (ties broken at random, with the seed), and
     items drawn at random.
     """
     config = run.settings
@@ -158,7 +158,7 @@ def _contestants(
         "popularity", (F.col("popularity") + _uniform(config.seed)).cast("float")
     )
     lists = {
-        _lists_by(run): published.join(users, "user", "left_semi"),
+        _lists_by(run): recommended.join(users, "user", "left_semi"),
         MOST_POPULAR.name: top_unseen(left, popularity_pieces(shuffled), seen, top_k),
         RANDOM.name: top_unseen(
             left, popularity_pieces(counts), seen, top_k, random_seed=config.seed
@@ -169,7 +169,7 @@ def _contestants(
 
 def _lists_by(run: StageRun[EvaluateConfig]) -> str:
     """The model that the lists are by, but for what it has no answer to."""
-    return str(run.inputs.produced_by("recommendations").config["model"])
+    return str(run.inputs.produced_by("holdout_recommendations").config["model"])
 
 
 def _uniform(seed: int) -> Column:

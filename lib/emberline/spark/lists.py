@@ -1,4 +1,8 @@
-"""Lists of the best items for every user: made of scores, mixed, and filled up."""
+"""Lists of the best items for every user: made of scores, mixed, and filled up.
+
+For a user's row of factors or history `left` and the items' rows `right`, every model's score is
+`left @ right.T`: see `spark/models/`.
+"""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -7,11 +11,42 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from emberline.cf.pieces import EXCLUDED
-from emberline.models import POPULAR
+from emberline.models import MODELS, POPULAR, Model
+from emberline.runs.stage_run import StageRun
+from emberline.sections.recommend import RecommendConfig
+from emberline.spark import frames
 from emberline.spark.candidates import within
+from emberline.spark.models.offers import Known, answering, pieces_of
 from emberline.spark.pieces import constant_pieces, popularity, popularity_pieces
 from emberline.spark.scan import Scan
 from emberline.spark.topk import ROWS_PER_BLOCK, sparse_pieces, top_products
+
+
+def full_lists(known: Known, users: Scan, run: StageRun[RecommendConfig]) -> DataFrame:
+    """Columns user, rank, item, score and model: a list for each of `users`, without what is known
+    of them already; by the configured model and those that rank new items, filled up with what is
+    popular.
+    """
+    config, ratings = run.settings, known.tables["ratings"].frame
+    best = frames.checkpoint(mixed(config, known), run, "best")
+    if best.count() < config.top_k * users.count():
+        filling = fill_up(best, users.frame, ratings.persist(), config.top_k, known.items)
+        best = best.unionByName(filling)
+    return best.repartition("user").sortWithinPartitions("user", "rank")
+
+
+def mixed(config: RecommendConfig, known: Known) -> DataFrame:
+    """The configured model's lists, with those of the models that rank items without ratings."""
+    new = answering(MODELS.values(), "new_items", known.tables)
+    lists = [(best_by(MODELS[config.model], config, known), 0.0)]
+    lists += [(best_by(model, config, known), config.cold_share / len(new)) for model in new]
+    return mix(lists, config.top_k)
+
+
+def best_by(model: Model, config: RecommendConfig, known: Known) -> DataFrame:
+    """Columns user, item, score, rank and model: one model's lists."""
+    best = top_unseen(*pieces_of(model, known), known.of_users("ratings"), config.top_k)
+    return best.withColumn("model", F.lit(model.name))
 
 
 def top_unseen(

@@ -7,6 +7,7 @@ are chosen by, and those that they are measured by.
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from emberline.datasets.cleaned import cleaning_of
 from emberline.datasets.facts import Accounts, Cleaned, Facts, Holdout
 from emberline.datasets.schema import TABLES
 from emberline.errors import DataError, EmptyDatasetError
@@ -60,7 +61,7 @@ def of_set(marked: DataFrame, name: str) -> DataFrame:
 def _write(run: StageRun[SplitConfig], marked: DataFrame, name: str) -> None:
     """One set, with what its readers have to know of how interactions were cleaned."""
     config = run.settings
-    facts: list[Facts] = [Cleaned(run.inputs["interactions"].manifest.produced_by.config)]
+    facts: list[Facts] = [Cleaned(cleaning_of(run.inputs["interactions"]))]
     if name == HOLDOUT:
         marks = ("held", "cold", *(("chosen",) if config.validates else ()))
         data = sketch(marked, ("user_id", "item_id"), "value", *marks)

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from functools import partial
 
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from emberline.cf.cosine import compressed, packing
 from emberline.cf.entries import PIECES, scatter
+from emberline.errors import DataError
 from emberline.sections.cosine import CosineConfig
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
@@ -36,6 +38,27 @@ class Grid:
         rounds = max(1, -(-count // (RATINGS_PER_ROW_BLOCK * cores)))
         rows = max(min(rounds * cores, -(-count // _SMALL)), 1)
         return cls(rows, -(-count // RATINGS_PER_COLUMN_BLOCK) or 1)
+
+
+def checked(ratings: Scan, config: CosineConfig) -> CosineConfig:
+    """The settings with the weighting that suits the values.
+
+    Raises DataError for values that no cosine, or no weight, is defined for.
+    """
+    accounts = ratings.map(("user", "item", "value"), packing.account, packing.ACCOUNTS).toArrow()
+    wrong, negative = (pc.sum(accounts[name]).as_py() or 0 for name in ("not_finite", "negative"))
+    if wrong:
+        raise DataError(
+            f"ratings: {wrong:,} values are not finite numbers; rerun prepare-ratings, which"
+            " rejects them"
+        )
+    if negative and config.weighting not in ("auto", "none"):
+        raise DataError(
+            f"ratings: {negative:,} values are below 0, which cosine.weighting ="
+            f' "{config.weighting}" is not made for: reject them by ratings.min_value, or use'
+            ' weighting = "none"'
+        )
+    return config.weighted(has_negative=negative > 0)
 
 
 def columns_of(rows: DataFrame, blocks: int) -> DataFrame:

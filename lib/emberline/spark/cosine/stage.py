@@ -11,17 +11,15 @@ before blocks of rows are made.
 
 import logging
 
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from emberline.cf.cosine import packing
 from emberline.datasets.facts import Capped, merged
-from emberline.errors import DataError
 from emberline.logs import event
 from emberline.runs.stage_run import StageRun
 from emberline.sections.cosine import CosineConfig
 from emberline.spark import frames
+from emberline.spark.cosine.packing import checked
 from emberline.spark.cosine.search import neighbors
 from emberline.spark.scan import Scan
 
@@ -47,27 +45,6 @@ def run(run: StageRun[CosineConfig], spark: SparkSession) -> None:
             log.info(event("ratings_capped", dataset=name, max_ratings=config.max_ratings, **told))
             run.outputs.measure(**{name: told})
         frames.write(found, run, name, *facts, seed=config.seed if left_out else None)
-
-
-def checked(ratings: Scan, config: CosineConfig) -> CosineConfig:
-    """The settings with the weighting that suits the values.
-
-    Raises DataError for values that no cosine, or no weight, is defined for.
-    """
-    accounts = ratings.map(("user", "item", "value"), packing.account, packing.ACCOUNTS).toArrow()
-    wrong, negative = (pc.sum(accounts[name]).as_py() or 0 for name in ("not_finite", "negative"))
-    if wrong:
-        raise DataError(
-            f"ratings: {wrong:,} values are not finite numbers; rerun prepare-ratings, which"
-            " rejects them"
-        )
-    if negative and config.weighting not in ("auto", "none"):
-        raise DataError(
-            f"ratings: {negative:,} values are below 0, which cosine.weighting ="
-            f' "{config.weighting}" is not made for: reject them by ratings.min_value, or use'
-            ' weighting = "none"'
-        )
-    return config.weighted(has_negative=negative > 0)
 
 
 def ratings_left_out(ratings: DataFrame, term: str, limit: int | None) -> int:

@@ -1,18 +1,63 @@
 """The model `als`: users' and items' factors, whose product is the score, or the rating."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from pyspark.sql import DataFrame
 
 from emberline.cf import scoring
+from emberline.cf.als.packing import SIDES
+from emberline.datasets.cleaned import has_ratings
+from emberline.datasets.facts import AlsTraining, Values
 from emberline.models import ALS
-from emberline.spark.models.offers import Known, Pieces
+from emberline.runs.stage_run import StageRun
+from emberline.sections.als import AlsConfig
+from emberline.sections.recommend import RecommendConfig
+from emberline.spark import frames
+from emberline.spark.als.fit import fit
+from emberline.spark.models.offers import Known, Pieces, Table
 from emberline.spark.pieces import item_pieces, user_pieces
 from emberline.spark.rated import Rated
+from emberline.spark.scan import Scan
 
 
 def pieces(known: Known) -> Pieces:
     """The factors of both sides."""
     users, items = ALS.lists
-    return user_pieces(known.tables[users]), item_pieces(known.listed(items))
+    return user_pieces(known.of_users(users)), item_pieces(known.listed(items))
+
+
+def refit(run: StageRun[RecommendConfig], interactions: Scan) -> Iterator[Table]:
+    """Some more iterations, from the factors that training has found."""
+    trained = run.inputs[ALS.lists[0]].manifest.produced_by.config
+    config = _to_refit(trained, run.settings.refit_iterations, run.config.als)
+    spark, tables = interactions.frame.sparkSession, dict(zip(SIDES, ALS.lists, strict=True))
+    model = fit(
+        interactions,
+        config.for_lists(has_ratings(run.inputs["interactions"])),
+        True,
+        run.outputs.work,
+        run.outputs.scratch,
+        {side: frames.read(spark, run.inputs[name]) for side, name in tables.items()},
+        run.control.progress,
+    )
+    training = AlsTraining(model.history, **model.final)
+    facts = (training, Values(model.objective.mean, model.objective.deviation))
+    for side, name in tables.items():
+        rows = model.factors(side).sortWithinPartitions(side)
+        yield Table(name, rows, facts, model.rank, config.seed)
+    model.close()
+
+
+def _to_refit(trained: Mapping[str, Any], iterations: int, here: AlsConfig | None) -> AlsConfig:
+    """The settings that factors were trained with, for some more iterations without validation;
+    where and how fast that is done says the pipeline file at hand.
+    """
+    config = AlsConfig.model_validate({**trained, "iterations": 1, "patience": None})
+    # a fit that only folded users in keeps the items as they are
+    more = {"iterations": min(iterations, trained["iterations"])}
+    places = ("exchange", "blocks", "checkpoint_every")
+    return config.model_copy(update=more | {name: getattr(here, name) for name in places if here})
 
 
 def predict(pairs: DataFrame, rated: Rated) -> DataFrame:

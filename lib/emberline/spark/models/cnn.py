@@ -18,6 +18,6 @@ def pieces(known: Known) -> Pieces:
     own = known.tables[predicted].frame.where(F.col("model") == CNN.name)
     unrated = own.join(known.tables[items].frame, "item", "left_anti")
     return (
-        user_pieces(known.tables[users]),
+        user_pieces(known.of_users(users)),
         item_pieces(within(Scan(unrated), known.items)),
     )

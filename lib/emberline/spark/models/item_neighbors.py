@@ -7,11 +7,19 @@ that the user has rated, which docs/lists.md compares. Of counts, the logarithm 
 seen.
 """
 
+from collections.abc import Iterator
+
 from pyspark.sql import DataFrame
 
 from emberline.models import ITEM_NEIGHBORS
-from emberline.spark.models.offers import Known, Pieces
+from emberline.runs.stage_run import StageRun
+from emberline.sections.cosine import CosineConfig
+from emberline.sections.recommend import RecommendConfig
+from emberline.spark.cosine.packing import checked
+from emberline.spark.cosine.search import neighbors
+from emberline.spark.models.offers import Known, Pieces, Table
 from emberline.spark.rated import Rated
+from emberline.spark.scan import Scan
 from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, sparse_pieces
 
 
@@ -19,7 +27,7 @@ def pieces(known: Known) -> Pieces:
     """Users' ratings, and items' similarities."""
     (table,) = ITEM_NEIGHBORS.lists
     users = sparse_pieces(
-        known.tables["ratings"],
+        known.of_users("ratings"),
         "user",
         "item",
         "value",
@@ -28,6 +36,15 @@ def pieces(known: Known) -> Pieces:
     )
     items = known.listed(table)
     return users, sparse_pieces(items, "item", "neighbor", "similarity", COLUMNS_PER_BLOCK)
+
+
+def refit(run: StageRun[RecommendConfig], interactions: Scan) -> Iterator[Table]:
+    """Neighbours by all interactions."""
+    (table,) = ITEM_NEIGHBORS.lists
+    settings = CosineConfig.model_validate(run.inputs.produced_by(table).config)
+    config = checked(interactions, settings)
+    found = neighbors(interactions, "item", "user", config)
+    yield Table(table, found, seed=config.seed if config.max_ratings else None)
 
 
 def predict(pairs: DataFrame, rated: Rated) -> DataFrame:

@@ -1,17 +1,21 @@
 """What the module of a model offers, found by its name in the table of models."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
 
 from pyspark.sql import DataFrame
 
+from emberline.datasets.facts import Facts
 from emberline.models import Model
+from emberline.runs.stage_run import StageRun
+from emberline.sections.recommend import RecommendConfig
 from emberline.spark.candidates import within
 from emberline.spark.rated import Rated
 from emberline.spark.scan import Scan
 
+_SEMI = "left_semi"
 Pieces = tuple[DataFrame, DataFrame]
 
 
@@ -19,16 +23,35 @@ Pieces = tuple[DataFrame, DataFrame]
 class Known:
     """What lists are made from: tables by name, whether the values of ratings are that, or else
     counts, some of which may be thousands of times as large as others; and, if given, the `items`
-    that may be listed (column item).
+    that may be listed (column item), and the `users` whom lists are for (column user).
     """
 
     tables: Mapping[str, Scan]
     has_ratings: bool
     items: DataFrame | None = None
+    users: DataFrame | None = None
 
     def listed(self, name: str) -> Scan:
         """The rows of a table whose item may be listed."""
         return within(self.tables[name], self.items)
+
+    def of_users(self, name: str) -> Scan:
+        """The rows of a table whose user gets a list."""
+        table = self.tables[name]
+        return (
+            table if self.users is None else Scan(table.frame.join(self.users, "user", "left_semi"))
+        )
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a model, ready to be written: its rows, and what its manifest says of them."""
+
+    name: str
+    rows: DataFrame
+    facts: tuple[Facts, ...] = ()
+    rank: int | None = None
+    seed: int | None = None
 
 
 class ListModel(Protocol):
@@ -36,6 +59,11 @@ class ListModel(Protocol):
 
     def pieces(self, known: Known) -> Pieces:
         """PIECES of users and of items whose product is the model's score."""
+
+    def refit(self, run: StageRun[RecommendConfig], interactions: Scan) -> Iterator[Table]:
+        """The tables of the model's lists, of all interactions, by the settings of those that the
+        run reads; each is to be written before the next is asked for.
+        """
 
 
 class RatingModel(Protocol):
@@ -50,6 +78,11 @@ class RatingModel(Protocol):
 def pieces_of(model: Model, known: Known) -> Pieces:
     """What the model ranks items by."""
     return cast(ListModel, _module(model)).pieces(known)
+
+
+def refit_of(model: Model, run: StageRun[RecommendConfig], interactions: Scan) -> Iterator[Table]:
+    """The tables of the model's lists, made once more, from all interactions."""
+    return cast(ListModel, _module(model)).refit(run, interactions)
 
 
 def predictions_of(model: Model, pairs: DataFrame, rated: Rated) -> DataFrame:
