@@ -23,6 +23,8 @@ from emberline import pipelines, stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets import storage
 from emberline.runs import runner
+from emberline.sections.config import Config
+from emberline.sections.stage import Stage
 
 MODELS = ("als", "item-neighbors")
 METRIC = "ndcg@10"
@@ -70,7 +72,7 @@ def lists_by(model: str, pipeline: Path, root: Path, overrides: Sequence[str] = 
     """Run the pipeline with the lists of one model: what they and the most popular items reach."""
     config = pipelines.load(pipeline, [*overrides, f"recommend.model={model}"])
     began = time.perf_counter()
-    runner.run(config, storage.locate(str(root)), stages.select(config))
+    runner.run(config, storage.locate(str(root)), measured_stages(config))
     seconds = time.perf_counter() - began
     (path,) = manifests.load(storage.locate(str(root)), "metrics").paths
     rows = json.loads(path.read_bytes())["reports"]["holdout"]["metrics"]
@@ -82,6 +84,11 @@ def lists_by(model: str, pipeline: Path, root: Path, overrides: Sequence[str] = 
         "popular": popular,
         "times popular": reached[model] / popular,
     }
+
+
+def measured_stages(config: Config) -> list[Stage]:
+    """All but those that publish lists, which nothing measures."""
+    return [s for s in stages.select(config) if s.name not in ("refit", "recommend")]
 
 
 def cases(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Path, list[str]]]:

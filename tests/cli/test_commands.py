@@ -208,7 +208,7 @@ def test_a_plan_may_be_json(emberline: Emberline, tmp_path: Path, pipeline: Path
         ("prepare-ratings", "run", "never run here"),
         ("split-ratings", "run", "prepare-ratings runs before"),
         ("train-als", "run", "split-ratings runs before"),
-        ("recommend", "run", "split-ratings runs before"),
+        ("recommend", "run", "prepare-ratings runs before"),
     ]
     root = f"{tmp_path}/runs/night"
     assert planned[2]["inputs"] == {"ratings": root}
@@ -254,7 +254,7 @@ def test_a_plan_may_begin_at_a_stage_or_be_of_one(
     emberline: Emberline, tmp_path: Path, pipeline: Path
 ) -> None:
     root = tmp_path / "runs" / "night"
-    for name in ("ratings", "users", "items"):
+    for name in ("interactions", "ratings", "users", "items"):
         _publish(root, name, [])
     planned = json.loads(emberline("plan", pipeline, "--format", "json", "--from", "train-als").out)
     assert [row["stage"] for row in planned] == ["train-als", "recommend"]
@@ -415,7 +415,7 @@ def test_missing_input_ends_with_3(emberline: Emberline, pipeline: Path) -> None
     (pipeline.parent / "data" / "ratings.csv").unlink()
     _assert_one_line(emberline("run", pipeline), 3, "data/ratings.csv does not exist")
     _assert_one_line(
-        emberline("run", pipeline, "--only", "recommend"), 3, "run split-ratings first"
+        emberline("run", pipeline, "--only", "recommend"), 3, "run prepare-ratings first"
     )
 
 

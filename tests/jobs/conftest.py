@@ -44,6 +44,8 @@ KEYS = {
     "embeddings": ["item"],
     "user_factors": ["user"],
     "item_factors": ["item"],
+    "refitted_user_factors": ["user"],
+    "refitted_item_factors": ["item"],
     "user_rating_factors": ["user"],
     "item_rating_factors": ["item"],
 }
@@ -52,6 +54,9 @@ NUMBERS = {"factors", "embedding", "probability"}
 LISTS = {
     "item_neighbors": (["item"], "neighbor", "similarity"),
     "user_neighbors": (["user"], "neighbor", "similarity"),
+    "refitted_item_neighbors": (["item"], "neighbor", "similarity"),
+    "refitted_user_neighbors": (["user"], "neighbor", "similarity"),
+    "holdout_recommendations": (["user", "model"], "item", "score"),
     "recommendations": (["user", "model"], "item", "score"),
 }
 AssertEqualResults = Callable[..., None]

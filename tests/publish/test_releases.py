@@ -125,6 +125,23 @@ def test_what_is_served_is_the_roots_tables_and_stays_when_the_root_goes_on(
     assert users_in(folder) == ["anna", "day 2"]
 
 
+def test_of_tables_of_one_model_those_that_have_seen_more_are_served(
+    root: Path, folder: Path
+) -> None:
+    fill(root, 1)
+    by = ProducedBy("train-als", "1" * 64, run_id(1))
+    for name in ("user_factors", "item_factors", "refitted_user_factors"):
+        side = "item" if name.startswith("item") else "user"
+        commit(root, name, [{side: 0, "factors": [1.0]}], by)
+    release, _ = releases.publish(root, folder)
+    assert set(release.datasets) - {"users", "items", "recommendations"} == {
+        "refitted_user_factors",
+        "item_factors",
+    }
+    named, _ = releases.publish(root, folder, ["user_factors"])
+    assert set(named.datasets) == {"user_factors"}
+
+
 def test_the_same_tables_are_published_once(root: Path, folder: Path) -> None:
     fill(root, 1)
     first, _ = releases.publish(root, folder)
