@@ -164,8 +164,8 @@ def test_a_stage_that_ended_is_one_line_with_its_position_and_rows(console: Cons
     progress.finished(_outcome("prepare-ratings"), 2, 6)
     progress.finished(_outcome("recommend", "skip", reason="up to date"), 3, 6)
     assert [line.rstrip() for line in _shown(console).splitlines()] == [
-        "[2/6] prepare-ratings     1.5 s  ratings 98,765  (never run here)",
-        "[3/6] recommend        skipped: up to date",
+        "[2/6] prepare-ratings       1.5 s  ratings 98,765  (never run here)",
+        "[3/6] recommend          skipped: up to date",
     ]
 
 

@@ -123,6 +123,25 @@ def test_the_small_pipeline_has_every_stage_but_those_of_classes(config: Config)
     ]
 
 
+def test_items_that_nobody_has_bought_are_in_published_lists_by_their_pictures(
+    finished: Path,
+) -> None:
+    """They are in no table of interactions; a place of each list is theirs."""
+    tables = {
+        name: [
+            row
+            for path in manifests.load(finished, name).paths
+            for row in pq.read_table(path).to_pylist()
+        ]
+        for name in ("recommendations", "interactions", "images")
+    }
+    bought = {row["item"] for row in tables["interactions"]}
+    new = {row["item"] for row in tables["images"] if row["item_id"].startswith("N-")}
+    by_pictures = {row["item"] for row in tables["recommendations"] if row["model"] == "cnn"}
+    assert len(new) == 4 and not new & bought
+    assert by_pictures & new and not by_pictures & bought
+
+
 @every_stage
 def test_a_stage_commits_what_its_row_of_the_table_says_under_one_run_id(
     stage: Stage, home: Home

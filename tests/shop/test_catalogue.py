@@ -85,3 +85,10 @@ def _explained(value: np.ndarray, group: np.ndarray) -> float:
     """The share of the variance that lies between the groups."""
     means = np.bincount(group, value) / np.maximum(np.bincount(group), 1)
     return float(means[group].var() / value.var())
+
+
+def test_items_of_another_prefix_are_none_of_these(catalogue: Catalogue) -> None:
+    arrivals = make_catalogue(50, seed=7, prefix="N")
+    assert all(item_id.startswith("N-") for item_id in arrivals.item_ids)
+    assert not set(arrivals.item_ids) & set(catalogue.item_ids)
+    assert len(make_catalogue(0, seed=7, prefix="N")) == 0

@@ -34,7 +34,7 @@ class Progress:
 
     def finished(self, outcome: Outcome, position: int, total: int) -> None:
         self.stop()
-        line = Text(f"{_count(position, total)} {outcome.stage.name:<16}")
+        line = Text(f"{_count(position, total)} {outcome.stage.name:<18}")
         if outcome.action == "skip":
             self._console.print(
                 line.append(" skipped", "dim").append(f": {one_line(outcome.reason)}", "dim")

@@ -16,6 +16,11 @@ class ShopConfig(Section):
     num_items: Annotated[int, Field(ge=10)] = Field(
         default=1500, description="How many items the generated shop sells."
     )
+    num_new_items: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="How many more items are about to be sold: there are pictures of them, and no "
+        "purchases.",
+    )
     num_users: Annotated[int, Field(ge=10)] = Field(
         default=3000, description="How many customers the generated shop has."
     )

@@ -66,9 +66,9 @@ class Catalogue:
         return len(self.item_ids)
 
 
-def make_catalogue(num_items: int, seed: int) -> Catalogue:
-    """`num_items` items with independent, evenly spread visible traits; the same seed makes the
-    same catalogue.
+def make_catalogue(num_items: int, seed: int, prefix: str = "B") -> Catalogue:
+    """`num_items` items with independent, evenly spread visible traits, whose ids begin with the
+    prefix; the same seed makes the same catalogue.
     """
     traits = stream(seed, "traits")
     shape, texture, colour, size = (
@@ -77,7 +77,7 @@ def make_catalogue(num_items: int, seed: int) -> Catalogue:
     words = [_words(*kinds) for kinds in zip(shape, texture, colour, size, strict=True)]
     return Catalogue(
         seed=seed,
-        item_ids=_item_ids(num_items, stream(seed, "item ids")),
+        item_ids=_item_ids(num_items, stream(seed, "item ids"), prefix),
         titles=titles(words, stream(seed, "titles")),
         shape=shape,
         texture=texture,
@@ -93,10 +93,10 @@ def _words(shape: int, texture: int, colour: int, size: int) -> str:
     return f"{SIZES[size]} {TEXTURES[texture]} {COLOURS[colour]} {SHAPES[shape]}".capitalize()
 
 
-def _item_ids(num_items: int, rng: np.random.Generator) -> list[str]:
+def _item_ids(num_items: int, rng: np.random.Generator, prefix: str) -> list[str]:
     """Article numbers with gaps, in no order."""
     numbers = rng.choice(max(100_000, 2 * num_items), size=num_items, replace=False)
-    return [f"B-{number:05d}" for number in numbers]
+    return [f"{prefix}-{number:05d}" for number in numbers]
 
 
 def _tones(colour: Indices, rng: np.random.Generator) -> Floats:

@@ -23,14 +23,17 @@ _PICTURES = pa.schema(
 
 
 def run(run: StageRun[ShopConfig]) -> None:
-    """Generate the catalogue, draw it, and let customers buy."""
+    """Generate the catalogue, draw it, let customers buy, and draw what is to be sold next."""
     config = run.settings
     catalogue = make_catalogue(config.num_items, config.seed)
+    arrivals = make_catalogue(config.num_new_items, config.seed + 1, prefix="N")
     events = make_events(catalogue, config.num_users, config.num_events, config.seed)
     folder = run.outputs.folder("shop")
     parts = [
         write_file(events.csv, folder, "events.csv"),
-        write_part([_pictures(catalogue)], folder, "pictures", _PICTURES),
+        write_part(
+            map(_pictures, filter(len, (catalogue, arrivals))), folder, "pictures", _PICTURES
+        ),
     ]
     run.outputs.add(
         "shop", parts, Shop(generated=True, dirty_lines=events.dirty_counts), seed=config.seed
