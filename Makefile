@@ -36,7 +36,7 @@ test: setup  ## Run the tests (about 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "not faults and not airflow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup  ## Run the long tests: real data, and killed processes
-	$(BIN)/python -m pytest -m faults --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m faults --numprocesses 2 --dist worksteal
 
 .venv-airflow/installed: tests/schedule/airflow.txt
 	$(PYTHON) -m venv .venv-airflow
