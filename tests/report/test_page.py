@@ -20,6 +20,8 @@ from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.prune import prune
 from emberline.datasets.sketch import Sketch
+from emberline.models import MODELS
+from emberline.report.lists import badge_of
 from emberline.runs import status
 from emberline.runs.status import Status
 
@@ -374,6 +376,15 @@ def test_pictures_have_the_datasets_pixels(whole: Any) -> None:
         (3, 2),
         bytes(120 + place for place in range(18)),
     )
+
+
+def test_a_badge_is_a_word_or_two_that_stay_on_one_line() -> None:
+    """Beside a picture of a list there is room for so many characters."""
+    rules = re.findall(r"^\.badge \{(.*?)\}", (LIB / "emberline/report/page.css").read_text(), re.M)
+    assert ["white-space: nowrap" in rule for rule in rules] == [True]
+    listed = [model for model in MODELS.values() if model.lists or model.new_items]
+    badges = {badge_of(model.name) for model in listed if model.role == "model"} | {"popular"}
+    assert max(map(len, badges)) <= len("similar users")
 
 
 def test_a_list_shows_rank_score_badge_and_hits(whole: Any) -> None:
