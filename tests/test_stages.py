@@ -187,6 +187,19 @@ def test_a_model_is_refitted_where_something_is_withheld_and_nothing_else_is_sai
     assert all(stage.settings(FULL) is getattr(FULL, stage.section) for stage in STAGES)
 
 
+def test_stages_that_share_a_section_say_which_of_its_settings_they_use() -> None:
+    for stage in stages.in_pipeline(FULL):
+        every = stage.settings(FULL).what()
+        assert set(stage.what(FULL)) <= set(every)
+        assert stage.uses is not None or stage.what(FULL) == every
+    shared = [stage for stage in STAGES if stage.section in ("evaluate", "recommend")]
+    assert [stage.name for stage in shared if stage.uses is None] == ["evaluate"]
+    for section in ("evaluate", "recommend"):
+        used = {name for stage in shared if stage.section == section for name in stage.what(FULL)}
+        switches = {"recommend": {"refit"}}.get(section, set())  # whether a stage is there at all
+        assert used | switches == set(getattr(FULL, section).what())
+
+
 def test_no_stage_is_named_like_another() -> None:
     assert len({stage.name for stage in STAGES}) == len(STAGES)
 

@@ -124,6 +124,28 @@ def test_the_small_pipeline_has_every_stage_but_those_of_classes(config: Config)
     ]
 
 
+@pytest.mark.parametrize(
+    ("change", "runs"),
+    [
+        ({"evaluate": {"k": (5,)}}, ["evaluate", "report"]),
+        ({"recommend": {"refit_iterations": 1}}, ["refit", "recommend", "report"]),
+        (
+            {"recommend": {"top_k": 12}},
+            ["recommend-holdout", "recommend", "evaluate", "report"],
+        ),
+    ],
+    ids=["k", "iterations", "length of lists"],
+)
+def test_of_stages_of_one_section_those_run_again_that_use_what_has_changed(
+    config: Config, finished: Path, change: dict[str, Any], runs: list[str]
+) -> None:
+    (section,) = change
+    settings = getattr(config, section).model_copy(update=change[section])
+    changed = config.model_copy(update={section: settings})
+    planned = plans.plan(changed, finished, stages.select(changed))
+    assert [decision.stage.name for decision in planned if decision.action == "run"] == runs
+
+
 def test_items_that_nobody_has_bought_are_in_published_lists_by_their_pictures(
     finished: Path,
 ) -> None:

@@ -15,7 +15,7 @@ def fingerprint_of(config: Config, stage: Stage, inputs: Inputs) -> str:
     """sha256 of all that decides the stage's result."""
     content = {
         "stage": stage.name,
-        "config": stage.settings(config).what(),
+        "config": stage.what(config),
         "inputs": inputs.identities(),
         "raw": [_raw_identity(path, inputs) for path in stage.raw(config)],
         "code": code_hash(),
@@ -34,7 +34,7 @@ def _raw_identity(path: str, inputs: Inputs) -> list[Any]:
 
 def what_changed(config: Config, stage: Stage, inputs: Inputs, before: ProducedBy) -> list[str]:
     """The settings, inputs and code that are not those of the stage's last run."""
-    now = _flatten(stage.settings(config).what(), stage.section)
+    now = _flatten(stage.what(config), stage.section)
     then = _flatten(before.config, stage.section)
     changes = [
         f"{key} was {then.get(key)!r}, is {now.get(key)!r}"

@@ -83,7 +83,7 @@ def begin(
         stage=stage.name,
         fingerprint=fingerprint,
         run_id=run_id,
-        config=settings.what(),
+        config=stage.what(config),
         inputs=inputs.identities(),
         code=code_hash(),
     )

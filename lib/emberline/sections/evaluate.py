@@ -68,6 +68,7 @@ BASELINES_STAGE = Stage(
     "emberline.spark.baselines.stage:run",
     reads=_baselines_read,
     writes=lambda config: _BASELINES if config.measures_cold_items else (),
+    uses=(),
 )
 
 STAGE = Stage(

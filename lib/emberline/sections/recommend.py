@@ -144,6 +144,8 @@ def holdout_tables(config: "Config") -> Names:
     return ("holdout_recommendations", *limits)
 
 
+_LISTS = ("model", "top_k", "cold_share", "candidates", "exclude")
+
 HOLDOUT_STAGE = Stage(
     "recommend-holdout",
     "recommend",
@@ -152,6 +154,7 @@ HOLDOUT_STAGE = Stage(
     reads=_holdout_reads,
     writes=holdout_tables,
     raw=_raw,
+    uses=_LISTS,
 )
 
 REFIT_STAGE = Stage(
@@ -161,6 +164,7 @@ REFIT_STAGE = Stage(
     "emberline.spark.refit:run",
     reads=lambda config: ("interactions", *_model_tables(config)),
     writes=_refitted_tables,
+    uses=("model", "refit_iterations"),
 )
 
 STAGE = Stage(
@@ -171,4 +175,5 @@ STAGE = Stage(
     reads=_reads,
     writes=lambda config: ("recommendations", "popular_items"),
     raw=_raw,
+    uses=_LISTS,
 )

@@ -19,8 +19,9 @@ class Stage:
     """One row of the table. `raw` names the files that the stage reads: outside the root, or of an
     artifact (`dataset:...`).
 
-    `on_spark` starts it on Spark's executors where its section says `launcher = "spark"`. `saves`:
-    asked to stop, it saves first.
+    `uses` are those settings of the section that decide its result: all of them, where it does not
+    share the section with another stage. `on_spark` starts it on Spark's executors where its
+    section says `launcher = "spark"`. `saves`: asked to stop, it saves first.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Stage:
     reads: Callable[["Config"], Names]
     writes: Callable[["Config"], Names]
     raw: Callable[["Config"], Names] = lambda config: ()
+    uses: Names | None = None
     on_spark: str | None = None
     saves: bool = False
 
@@ -47,6 +49,13 @@ class Stage:
     def settings(self, config: "Config") -> Any:
         """The stage's own section of the config."""
         return getattr(config, self.section)
+
+    def what(self, config: "Config") -> dict[str, Any]:
+        """The settings that decide the stage's result, as JSON-ready values."""
+        every: dict[str, Any] = self.settings(config).what()
+        if self.uses is None:
+            return every
+        return {name: every[name] for name in self.uses}
 
     def placed(self, config: "Config") -> "Stage":
         """The row as this config has it run."""
