@@ -281,7 +281,7 @@ def test_of_a_mutated_file_a_stage_keeps_accounts_or_ends_with_a_sentence(
         except EmberlineError as error:
             assert_is_a_sentence(error)
             continue
-        accounts = manifests.load(root, "ratings").manifest.info["accounts"]
+        accounts = manifests.load(root, "interactions").manifest.info["accounts"]
         outcomes = [manifests.load(root, "rejected_ratings").rows, accounts["kept"]]
         assert accounts["read"] == sum(outcomes), f"{kind} {number}"
         ended_well += 1
