@@ -215,7 +215,7 @@ def test_factors_of_another_length_than_the_rank_are_refused(
         rank=3,
     )
     publish(root, "train-als", "user_factors", [{"user": 0, "factors": [1.0, 1.0, 1.0]}], rank=3)
-    publish(root, "split-ratings", "ratings", [{"user": 0, "item": 0, "value": 1.0}])
+    publish(root, "prepare-ratings", "interactions", [{"user": 0, "item": 0, "value": 1.0}])
     publish(root, "prepare-ratings", "users", [{"user": 0, "user_id": "a"}])
     publish(root, "prepare-ratings", "items", [{"item": at, "item_id": str(at)} for at in range(2)])
     (root / "list.csv").write_text("item_id\n0\n1\n")
