@@ -17,7 +17,7 @@ from emberline.sections.config import Config
 class TensorFlowEngine:
     """Hands stages to the child process; a stage with several workers gets as many of its own."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, input_bytes: int) -> None:
         self._shared = Local(trainers.WORKER, environment=trainers.ENVIRONMENT)
 
     def __enter__(self) -> Self:

@@ -32,6 +32,7 @@ from emberline.runs.inputs import Inputs
 from emberline.runs.package import resolve
 from emberline.runs.plan import Decision, Raw, check_raw, decide, decisions, list_raw, open_inputs
 from emberline.runs.roots import Roots
+from emberline.runs.size import input_bytes
 from emberline.runs.stage_run import Control, StageRun, begin, new_run_id
 from emberline.runs.status import Status
 from emberline.sections.config import Config
@@ -57,7 +58,7 @@ class Engine(AbstractContextManager["Engine"], Protocol):
 class PythonEngine(nullcontext["PythonEngine"]):
     """Runs a stage's function as it is."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, input_bytes: int) -> None:
         super().__init__(self)
 
     def call(self, run: StageRun[Any]) -> None:
@@ -122,15 +123,17 @@ def run(
     with ExitStack() as stack:
         stack.enter_context(disk.explained(root))
         held = stack.enter_context(lock.hold(root))
-        engine = functools.cache(
-            lambda name: stack.enter_context(resolve(ENGINE_CODE[name])(config))
-        )
-        shared = _Shared(config, roots, engine, held, stop or Stop(), force, listener)
         storage.refuse_links(root, *_written_places(config, root, stages))
         for stage in stages:
             statuses.settle(root, stage.name)
         raw = _look_at_raw(config, roots, stages)
         _check_tensorflow(config, roots, stages, raw, force)
+        engine = functools.cache(
+            lambda name: stack.enter_context(
+                resolve(ENGINE_CODE[name])(config, input_bytes(config, roots, stages, raw))
+            )
+        )
+        shared = _Shared(config, roots, engine, held, stop or Stop(), force, listener)
         total = len(stages)
         return [
             _run_one(shared, stage, raw[stage.name], position, total)

@@ -28,7 +28,7 @@ from emberline.runs.package import resolve, sources
 from emberline.runs.stage_run import StageRun
 from emberline.sections.config import Config
 from emberline.sections.spark import SparkConfig
-from emberline.spark import failures
+from emberline.spark import failures, light
 
 Settings = dict[str, bool | float | int | str | None]
 
@@ -85,13 +85,17 @@ class SparkEngine:
     running.
     """
 
-    def __init__(self, config: Config) -> None:
-        self._config = config.spark
+    def __init__(self, config: Config, input_bytes: int | None = None) -> None:
+        self._config, self._input_bytes = config.spark, input_bytes
 
     def __enter__(self) -> Self:
         running = SparkSession.getActiveSession()
         self._is_ours = running is None
-        self.session = _with_required(running.newSession()) if running else start(self._config)
+        self.session = (
+            _with_required(running.newSession())
+            if running
+            else start(self._config, self._input_bytes)
+        )
         heap = self.session.sparkContext.getConf().get("spark.driver.memory", "1g")
         self._memory = failures.Memory(
             str(heap), str(self.session.sparkContext.master).startswith("local")
@@ -154,14 +158,15 @@ def _abandon_call(context: SparkContext) -> None:
     context.cancelAllJobs()
 
 
-def start(config: SparkConfig) -> SparkSession:
+def start(config: SparkConfig, input_bytes: int | None = None) -> SparkSession:
     """The session: what spark-submit was told, else `config`, and always the settings that results
-    depend on.
+    depend on; a light one where it is known that little is read.
 
     Raises ConfigError where Java is missing or a setting is refused.
     """
     is_local = _master(config).startswith("local")
-    settings = {} if _under_spark_submit() else _own_settings(config)
+    is_light = light.pays(config, input_bytes)
+    settings = {} if _under_spark_submit() else _own_settings(config, is_light)
     if is_local:
         _use_python(sys.executable)
         settings |= _keep_to_loopback()
@@ -170,7 +175,7 @@ def start(config: SparkConfig) -> SparkSession:
         _use_python(config.conf.get("spark.pyspark.python", "python3"))
     try:
         if not _under_spark_submit():
-            _start_java(settings)
+            _start_java(settings, is_light)
         # SparkContext puts its own there, which raises KeyboardInterrupt
         with handler_kept(signal.SIGINT):
             session = (
@@ -201,10 +206,12 @@ def _keep_to_loopback() -> Settings:
     return {}
 
 
-def _start_java(settings: Settings) -> None:
+def _start_java(settings: Settings, is_light: bool) -> None:
     """All users of a machine see Java's command line: what may be a secret is told to it
     afterwards.
     """
+    if not is_light and _runs_light_java():
+        _end_java()
     told = {key: str(value) for key, value in settings.items()}
     shown = [
         (key, value)
@@ -213,6 +220,20 @@ def _start_java(settings: Settings) -> None:
     ]
     with sifted(_NOISE):
         SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(shown))
+
+
+def _runs_light_java() -> bool:
+    """Whether a small run before this one, in this process, has left its Java."""
+    java: Any = SparkContext._jvm
+    return java is not None and java.java.lang.System.getProperty(light.MARK) is not None
+
+
+def _end_java() -> None:
+    gateway: Any = SparkContext._gateway
+    gateway.shutdown()
+    gateway.proc.stdin.close()  # its sign to end
+    gateway.proc.wait()
+    SparkContext._gateway = SparkContext._jvm = None
 
 
 def _with_required(session: SparkSession) -> SparkSession:
@@ -251,20 +272,22 @@ def _ship_package(session: SparkSession) -> None:
     session.sparkContext.addPyFile(str(folder / "emberline.zip"))
 
 
-def _own_settings(config: SparkConfig) -> Settings:
-    partitions = config.shuffle_partitions or 4 * (os.cpu_count() or 2)
+def _own_settings(config: SparkConfig, is_light: bool) -> Settings:
+    usual = light.SHUFFLE_PARTITIONS if is_light else 4 * (os.cpu_count() or 2)
+    java = [_quiet_log(), light.java_options(config) if is_light else ""]
     return {
         "spark.master": config.master,
         "spark.driver.memory": config.driver_memory,
-        "spark.sql.shuffle.partitions": str(partitions),
+        "spark.sql.shuffle.partitions": str(config.shuffle_partitions or usual),
         # Up to here the driver looks at input files itself: a job with one task per file takes
         # seconds where that takes none.
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",
+        **(light.SPARK if is_light else {}),
         **config.conf,
-        _JAVA_OPTIONS: f"{_quiet_log()} {config.conf.get(_JAVA_OPTIONS, '')}".strip(),
+        _JAVA_OPTIONS: " ".join(filter(None, [*java, config.conf.get(_JAVA_OPTIONS)])),
     }
 
 
