@@ -11,8 +11,8 @@ from emberline.sections.spark import SparkConfig
 SMALL = 32 << 20
 # A property by which a Java that runs already is known to be light.
 MARK = "emberline.light"
-# Compile at once and plainly; collect garbage in one thread.
-JAVA = f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -D{MARK}=true"
+# Compile at once and plainly, and keep what is compiled; collect garbage in one thread.
+JAVA = f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC -D{MARK}=true"
 SPARK = {
     # It plans every query once more after each of its shuffles.
     "spark.sql.adaptive.enabled": "false",
