@@ -292,6 +292,8 @@ def test_a_schedule_runs_the_command_that_wrote_it(emberline: Emberline, pipelin
     line = emberline("schedule", "cron", pipeline, "--set", "als.rank=8").out.splitlines()[-1]
     assert line.startswith("0 3 * * * cd ")
     assert f"{program} run {pipeline} --set als.rank=8; }} >> " in line
+    line = emberline("schedule", "cron", pipeline, "--base", "other").out.splitlines()[-1]
+    assert f"{program} run {pipeline} --base {pipeline.parent / 'other'}; }} >> " in line
 
 
 def test_a_schedule_passes_the_day_on_to_a_pipeline_that_has_a_use_for_it(

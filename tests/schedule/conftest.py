@@ -88,6 +88,7 @@ def make_job(tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch) -> 
         name: str = "night",
         folder: str = "folder",
         root: str | None = None,
+        base: str | None = None,
         overrides: tuple[str, ...] = (),
         at: str = "03:00",
         submit: tuple[str, ...] | None = None,
@@ -98,14 +99,16 @@ def make_job(tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.chdir(place)
         pipeline = place / f"{name}.toml"
         pipeline.write_text(PIPELINE + sections, encoding="utf-8")
-        in_root = [f"root={json.dumps(root, ensure_ascii=False)}"] if root else []
-        config = pipelines.load(pipeline, [*overrides, *in_root])
+        places = {"root": root, "base": base}
+        given = [f"{key}={json.dumps(at, ensure_ascii=False)}" for key, at in places.items() if at]
+        config = pipelines.load(pipeline, [*overrides, *given])
         return job.make(
             config,
             Path(pipeline.name),
             At.parse(at),
             Programs((str(program),), submit),
             root,
+            base,
             overrides,
         )
 

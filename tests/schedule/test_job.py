@@ -29,6 +29,34 @@ def test_paths_are_absolute_and_the_root_is_passed_on_only_where_it_was_given(
     assert given.commands == ((str(program), "run", pipeline, "--root", str(given.root)),)
 
 
+def test_a_base_that_was_given_goes_with_every_command_that_runs_a_stage(
+    make_job: MakeJob, tmp_path: Path, program: Path
+) -> None:
+    """Also with the scripts that are submitted."""
+    jobs, pipeline = tmp_path / "folder" / "jobs", str(tmp_path / "folder" / "night.toml")
+    jobs.mkdir(parents=True)
+    for name in ("prepare_ratings", "split_ratings", "train_als", "recommend"):
+        (jobs / f"{name}.py").touch()
+    there, base = (str(tmp_path / "folder" / name) for name in ("there", "base"))
+    options = ("--root", there, "--base", base)
+    made = make_job(root="there", base=base)
+    assert made.commands == ((str(program), "run", pipeline, *options),)
+    submitted = make_job(root="there", base="base", submit=("/opt/spark-submit",))
+    script = str(jobs / "recommend.py")
+    assert [step.command for step in submitted.steps[-2:]] == [
+        ("/opt/spark-submit", script, "--config", pipeline, *options),
+        (str(program), "run", pipeline, *options, "--only", "report"),
+    ]
+
+
+def test_a_base_that_the_pipeline_names_is_among_the_places_that_it_needs(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    """systemd would hide one in /tmp."""
+    base = str(tmp_path / "base")
+    assert base in make_job(overrides=(f"base={base}",)).places
+
+
 def test_a_step_comes_after_the_stages_whose_datasets_it_reads(make_job: MakeJob) -> None:
     assert {step.stage: step.after for step in make_job().steps} == {
         "prepare-ratings": (),

@@ -8,7 +8,7 @@ import typer
 
 from emberline import pipelines
 from emberline.cli.console import tell
-from emberline.cli.options import Root, Set, load, overrides_of
+from emberline.cli.options import Base, Root, Set, load, overrides_of
 from emberline.errors import ConfigError
 from emberline.schedule import files, job, programs
 from emberline.schedule.calendar import At
@@ -50,6 +50,7 @@ def schedule(
     scheduler: Which,
     pipeline: PipelineFile,
     root: Root = None,
+    base: Base = None,
     set_: Set = None,
     at: Time = "03:00",
     to: Folder = None,
@@ -63,7 +64,7 @@ def schedule(
             "--submit does not go with cron, for which a command per stage is too long a line:"
             " leave it out, or schedule by systemd or airflow"
         )
-    made = files.SCHEDULERS[scheduler](_job(pipeline, root, set_ or [], at, submit))
+    made = files.SCHEDULERS[scheduler](_job(pipeline, root, base, set_ or [], at, submit))
     if to is None:
         typer.echo("\n".join(made.values()), nl=False)
     else:
@@ -72,7 +73,12 @@ def schedule(
 
 
 def _job(
-    pipeline: Path, root: str | None, overrides: list[str], at: str, submit: str | None
+    pipeline: Path,
+    root: str | None,
+    base: str | None,
+    overrides: list[str],
+    at: str,
+    submit: str | None,
 ) -> Job:
     """The pipeline as a scheduler's job; its settings are checked as those of today."""
     if not pipeline.is_file():
@@ -80,8 +86,7 @@ def _job(
             f"{pipeline} is not a file; a scheduler needs the path of a pipeline file, which stays"
             " where it is"
         )
-    is_dated = pipelines.is_dated(pipeline, overrides_of(root, overrides))
-    config = load(pipeline, root, overrides, datetime.now())
-    return job.make(
-        config, pipeline, At.parse(at), programs.find(submit), root, overrides, is_dated
-    )
+    is_dated = pipelines.is_dated(pipeline, overrides_of(root, overrides, base))
+    config = load(pipeline, root, overrides, datetime.now(), base)
+    found = programs.find(submit)
+    return job.make(config, pipeline, At.parse(at), found, root, base, overrides, is_dated)

@@ -11,7 +11,7 @@ from emberline.sections.stage import Stage
 
 @dataclass(frozen=True)
 class Commands:
-    """How the pipeline file `pipeline` is run in `folder`, with the options `--root` and
+    """How the pipeline file `pipeline` is run in `folder`, with the options `--root`, `--base` and
     `--set` as they were given.
     """
 
@@ -19,6 +19,7 @@ class Commands:
     folder: Path
     pipeline: str
     root: str | None
+    base: str | None
     overrides: Sequence[str]
 
     @property
@@ -61,7 +62,9 @@ class Commands:
 
     @property
     def _options(self) -> Command:
-        return (*(("--root", self.root) if self.root else ()), *self._settings)
+        places = (("--root", self.root), ("--base", self.base))
+        given = tuple(word for option, place in places if place for word in (option, place))
+        return (*given, *self._settings)
 
     @property
     def _settings(self) -> Command:

@@ -59,6 +59,7 @@ def make(
     at: At,
     programs: Programs,
     root: str | None = None,
+    base: str | None = None,
     overrides: Sequence[str] = (),
     is_dated: bool = False,
 ) -> Job:
@@ -68,9 +69,8 @@ def make(
     of `jobs/` that is not there.
     """
     chosen, folder = stages.select(config), Path.cwd()
-    commands = Commands(
-        programs, folder, str(pipeline.absolute()), root and str(storage.locate(root)), overrides
-    )
+    at_root, at_base = (place and str(storage.locate(place)) for place in (root, base))
+    commands = Commands(programs, folder, str(pipeline.absolute()), at_root, at_base, overrides)
     steps = [
         Step(stage.name, commands.stage(stage), _before(config, chosen, stage)) for stage in chosen
     ]
@@ -85,7 +85,8 @@ def make(
         *(word for command in (commands.run, *whole) for word in command),
     )
     _check(words, overrides)
-    places = (*words, *_inputs(config, chosen))
+    read_too = [str(storage.locate(config.base))] if config.base else []
+    places = (*words, *read_too, *_inputs(config, chosen))
     return Job(
         _name(pipeline.stem), at, folder, place, tuple(steps), tuple(whole), places, is_dated
     )
