@@ -1,14 +1,21 @@
 """Options and arguments that several commands take, and the config that they make together."""
 
+import inspect
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from emberline import pipelines
+from emberline import pipelines, stages
 from emberline.sections.config import Config
+from emberline.sections.stage import Stage
+
+Own = ParamSpec("Own")
 
 Pipeline = Annotated[
     Path,
@@ -84,6 +91,43 @@ RootOrRelease = Annotated[
 RootFolder = Annotated[
     str, typer.Argument(metavar="ROOT", help="The pipeline's root, such as runs/demo.")
 ]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the commands take that are about a pipeline's stages."""
+
+    pipeline: Pipeline
+    root: Root = None
+    base: Base = None
+    set_: Set = None
+    day: Day = None
+    only: Only = None
+    from_: From = None
+    force: Force = False
+
+    def load(self) -> tuple[Config, list[Stage]]:
+        """The pipeline's config, and those of its stages that are meant."""
+        config = load(self.pipeline, self.root, self.set_, self.day, self.base)
+        return config, stages.select(config, self.only, self.from_)
+
+
+def of_stages(command: Callable[Concatenate[Choice, Own], None]) -> Callable[..., None]:
+    """A command as the command line takes it: with the options of Choice, which it gets as its
+    first argument, and then its own.
+    """
+    shared = inspect.signature(Choice).parameters
+    own = [*inspect.signature(command).parameters.values()][1:]
+
+    @wraps(command)
+    def taken(**given: Any) -> None:
+        choice = Choice(**{name: given.pop(name) for name in shared})
+        command(choice, **given)  # type: ignore[call-arg]
+
+    taken.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [each.replace(kind=each.KEYWORD_ONLY) for each in (*shared.values(), *own)]
+    )
+    return taken
 
 
 def load(

@@ -8,9 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from emberline import stages
 from emberline.cli.console import make_console, make_table
-from emberline.cli.options import Base, Day, Force, From, Only, Pipeline, Root, Set, load
+from emberline.cli.options import Choice, of_stages
 from emberline.datasets import storage
 from emberline.datasets.storage import Location
 from emberline.logs import one_line, public
@@ -20,25 +19,14 @@ from emberline.runs.plan import Decision
 Style = Annotated[Literal["text", "json"], typer.Option("--format", help="text or json")]
 
 
-def plan(
-    pipeline: Pipeline,
-    root: Root = None,
-    base: Base = None,
-    set_: Set = None,
-    day: Day = None,
-    only: Only = None,
-    from_: From = None,
-    force: Force = False,
-    style: Style = "text",
-) -> None:
+@of_stages
+def plan(choice: Choice, style: Style = "text") -> None:
     """Say which stages would run, and why, without running them. (For cron, systemd or Airflow:
     emberline schedule.)
     """
-    config = load(pipeline, root, set_, day, base)
-    decisions = plans.plan(
-        config, storage.locate(config.root), stages.select(config, only, from_), force
-    )
-    show_plan(make_console(), decisions, style, storage.locate(config.root))
+    config, chosen = choice.load()
+    root = storage.locate(config.root)
+    show_plan(make_console(), plans.plan(config, root, chosen, choice.force), style, root)
 
 
 def show_plan(
