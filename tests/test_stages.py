@@ -200,6 +200,28 @@ def test_stages_that_share_a_section_say_which_of_its_settings_they_use() -> Non
         assert used | switches == set(getattr(FULL, section).what())
 
 
+@pytest.mark.parametrize(
+    ("split", "unasked"),
+    [
+        ({}, {"validation", "holdout"}),
+        ({"cold_items": 0.2}, {"validation"}),
+        ({"by": "fraction", "fraction": 0.2}, {"validation"}),
+        ({"validation": {"by": "users", "users": 9}}, {"holdout"}),
+        ({"by": "folds", "folds": 5, "fold": 1, "validation": {"by": "users", "users": 9}}, set()),
+        ({"by": "column"}, set()),
+    ],
+)
+def test_a_split_writes_all_sets_and_says_which_nobody_has_asked_for(
+    split: dict[str, Any], unasked: set[str]
+) -> None:
+    ratings = RATINGS | {"columns": {"user_id": "u", "item_id": "i", "value": "v", "split": "s"}}
+    content = {"shop": {}, "ratings": ratings, "split": split}
+    config = Config.model_validate(content)
+    (stage,) = (stage for stage in STAGES if stage.name == "split-ratings")
+    assert set(stage.writes(config)) == {"ratings", "validation", "holdout"}
+    assert set(stage.unasked(config)) == unasked
+
+
 def test_no_stage_is_named_like_another() -> None:
     assert len({stage.name for stage in STAGES}) == len(STAGES)
 

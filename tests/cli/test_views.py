@@ -15,7 +15,7 @@ from rich.text import Text
 from emberline.cli.console import make_console, printable
 from emberline.cli.download import FetchProgress
 from emberline.cli.metrics import show_metrics
-from emberline.cli.outcomes import show_outcomes
+from emberline.cli.outcomes import show_outcomes, written
 from emberline.cli.plan import show_plan
 from emberline.cli.progress import Progress
 from emberline.cli.recommend import show_recommendations
@@ -172,6 +172,12 @@ def test_a_stage_that_ended_is_one_line_with_its_position_and_rows(console: Cons
 def test_nothing_to_do_is_said_in_a_sentence(console: Console) -> None:
     show_outcomes(console, [_outcome("train-als", "skip"), _outcome("recommend", "skip")])
     assert _shown(console).strip() == "Nothing to do: all 2 stages are up to date."
+
+
+def test_what_a_stage_wrote_is_told_but_for_what_nobody_has_asked_for(console: Console) -> None:
+    rows = {"ratings": 80, "validation": 0, "holdout": 0}
+    shown = written(_outcome("split-ratings", rows=rows, unasked=("validation",)))
+    assert shown == "ratings 80, holdout (no rows)"
 
 
 def test_the_summary_adds_the_seconds(console: Console) -> None:

@@ -279,6 +279,15 @@ def test_a_first_run_runs_everything_in_order(root: Path) -> None:
     assert _text(root, "meal") == "10 grains, 4 cm high on black"
 
 
+def test_an_outcome_has_all_rows_and_says_which_tables_nobody_has_asked_for(root: Path) -> None:
+    """Whether the stage runs or is up to date."""
+    sow = replace(SOW, unasked=lambda config: ("soil",) if config.als else ())
+    for action in ("run", "skip"):
+        (outcome,) = runner.run(_config(), root, [sow])
+        assert (outcome.action, outcome.unasked) == (action, ("soil",))
+        assert outcome.rows.keys() == {"seeds", "soil"}
+
+
 def test_a_second_run_does_nothing(root: Path) -> None:
     _run(root, *FARM)
     before = _tree(root)

@@ -77,7 +77,9 @@ def _summary(outcomes: Sequence[Outcome]) -> Table:
 
 
 def written(outcome: Outcome) -> str:
-    return ", ".join(_counted(name, rows) for name, rows in outcome.rows.items())
+    """The datasets that were asked for, and their rows."""
+    asked = {name: rows for name, rows in outcome.rows.items() if name not in outcome.unasked}
+    return ", ".join(_counted(name, rows) for name, rows in asked.items())
 
 
 def _counted(name: str, rows: int) -> str:

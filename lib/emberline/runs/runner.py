@@ -67,8 +67,8 @@ class PythonEngine(nullcontext["PythonEngine"]):
 
 @dataclass
 class Outcome:
-    """How one stage ended: `rows` per dataset written (or found up to date), `metrics` as the
-    stage reported them.
+    """How one stage ended: `rows` per dataset written (or found up to date), of which some are
+    `unasked` for, `metrics` as the stage reported them.
     """
 
     stage: Stage
@@ -77,6 +77,7 @@ class Outcome:
     seconds: float
     rows: dict[str, int]
     metrics: dict[str, Any]
+    unasked: tuple[str, ...] = ()
 
 
 class Listener(Protocol):
@@ -169,7 +170,8 @@ def _run_one(shared: _Shared, stage: Stage, raw: Raw, position: int, total: int)
     else:
         rows, metrics = _execute(shared, stage, inputs)
     seconds = time.monotonic() - began
-    outcome = Outcome(stage, decision.action, decision.reason, seconds, rows, metrics)
+    unasked = stage.unasked(config)
+    outcome = Outcome(stage, decision.action, decision.reason, seconds, rows, metrics, unasked)
     if listener:
         listener.finished(outcome, position, total)
     return outcome

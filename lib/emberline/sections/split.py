@@ -199,12 +199,17 @@ class SplitConfig(WithheldConfig):
     @property
     def withholds(self) -> bool:
         """Whether anything may be withheld from training."""
-        return self.by != "none" or self.cold_items > 0 or self.validates
+        return self.holds_out or self.validates
 
     @property
     def validates(self) -> bool:
         """Whether anything is withheld for choosing models by."""
         return self.validation.by != "none" or self.by == "column"
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether anything is withheld for measuring models by."""
+        return self.by != "none" or self.cold_items > 0
 
     @property
     def has_cold_items(self) -> bool:
@@ -235,6 +240,12 @@ def _raw(config: "Config") -> Names:
     return tuple(pairs.path for pairs in given if pairs)
 
 
+def _unasked(config: "Config") -> Names:
+    split = config.split or SplitConfig.model_validate({})
+    asked = {"validation": split.validates, "holdout": split.holds_out}
+    return tuple(name for name, is_asked in asked.items() if not is_asked)
+
+
 STAGE = Stage(
     "split-ratings",
     "split",
@@ -243,4 +254,5 @@ STAGE = Stage(
     reads=lambda config: ("interactions", "users", "items", *artifacts_of(_raw(config))),
     writes=lambda config: ("ratings", "validation", "holdout"),
     raw=_raw,
+    unasked=_unasked,
 )

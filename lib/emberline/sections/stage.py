@@ -20,8 +20,10 @@ class Stage:
     artifact (`dataset:...`).
 
     `uses` are those settings of the section that decide its result: all of them, where it does not
-    share the section with another stage. `on_spark` starts it on Spark's executors where its
-    section says `launcher = "spark"`. `saves`: asked to stop, it saves first.
+    share the section with another stage. `unasked` are those of its tables that nobody has asked
+    for: they are written for their readers, without rows, and not told. `on_spark` starts it on
+    Spark's executors where its section says `launcher = "spark"`. `saves`: asked to stop, it saves
+    first.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Stage:
     writes: Callable[["Config"], Names]
     raw: Callable[["Config"], Names] = lambda config: ()
     uses: Names | None = None
+    unasked: Callable[["Config"], Names] = lambda config: ()
     on_spark: str | None = None
     saves: bool = False
 
