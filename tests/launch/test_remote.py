@@ -2,6 +2,8 @@
 small processes.
 """
 
+import json
+import logging
 import queue
 import socket
 import threading
@@ -18,6 +20,7 @@ from emberline.launch.messages import (
     Done,
     Ended,
     Hello,
+    Introduction,
     Line,
     Message,
     Progress,
@@ -138,6 +141,27 @@ def test_strangers_and_second_agents_of_a_rank_are_sent_away(
     assert first.is_alive() and not meeting.is_complete
     join(1)
     messages(inbox, Hello, 2)
+
+
+def test_an_agent_of_another_version_is_sent_away_and_logged_once(
+    meeting: Meeting, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("emberline"), "propagate", True)
+    said = Introduction(meeting.token, 0, "there", "there:1").to_json() | {"version": 9}
+    for line in (json.dumps(said).encode() + b"\n", b""):
+        with socket.create_connection((HOST, meeting.port)) as connection:
+            connection.sendall(line)
+            connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(10)
+            assert is_closed(connection)
+    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+        (
+            "WARNING",
+            f'agent_refused host={HOST} because="a process said what is not understood here:'
+            ' Introduction.version: expected 1, found 9; is the same Emberline on all machines?"',
+        )
+    ]
+    assert meeting.token not in caplog.text
 
 
 def is_closed(connection: socket.socket) -> bool:

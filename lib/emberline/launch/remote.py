@@ -3,6 +3,7 @@ when all of them are there.
 """
 
 import hmac
+import logging
 import secrets
 import socket
 import threading
@@ -13,7 +14,9 @@ from emberline.launch import cluster
 from emberline.launch.agent import keep_alive, send
 from emberline.launch.child import Inbox, understood
 from emberline.launch.messages import Begin, Ended, Introduction, Message
+from emberline.logs import event
 
+log = logging.getLogger(__name__)
 _INTRODUCTION_SECONDS = 10.0
 _INTRODUCTION_BYTES = 10_000
 _GONE = "is gone: the connection has ended, its executor or its machine was lost"
@@ -89,7 +92,7 @@ class Meeting:
             member = None
             with suppress(OSError, WorkerError), connection.makefile("rb") as lines:
                 connection.settimeout(_INTRODUCTION_SECONDS)
-                introduction = Introduction.from_line(lines.readline(_INTRODUCTION_BYTES))
+                introduction = _introduction(lines.readline(_INTRODUCTION_BYTES), connection)
                 member = self._admit(connection, introduction)
                 connection.settimeout(None)
                 while member and (line := lines.readline()).endswith(b"\n"):
@@ -117,6 +120,19 @@ class Meeting:
                 for each, its in self._arrived.items():
                     each.connect(its, cluster.environment(addresses, each.rank))
         return member
+
+
+def _introduction(line: bytes, connection: socket.socket) -> Introduction:
+    """Who has come. Raises WorkerError for what is no introduction, or one of another version:
+    whoever waits for that agent finds in the log why it does not come.
+    """
+    try:
+        return Introduction.from_line(line)
+    except WorkerError as error:
+        if line:  # else a look whether the port is open
+            host = connection.getpeername()[0]
+            log.warning(event("agent_refused", host=host, because=error))
+        raise
 
 
 def _family(host: str) -> socket.AddressFamily:
