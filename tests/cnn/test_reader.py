@@ -18,7 +18,7 @@ from emberline.cnn.shards import Shards
 from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.footers import read_footer
-from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
+from emberline.datasets.manifest import Dataset, Manifest, Part, ProducedBy
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.errors import DataError, ManifestError, SchemaError
@@ -445,9 +445,23 @@ def test_a_group_with_a_row_without_factors_has_pictures_and_an_empty_matrix(roo
 # what does not match the manifest
 
 
-def test_shards_as_they_were_written_pass_the_check(shards: Shards) -> None:
+def test_shards_as_they_were_written_pass_the_check_of_every_part_that_is_asked_for(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed: list[str] = []
+
+    def verify(dataset: Dataset, part: Part) -> None:
+        verify_part(dataset, part)
+        passed.append(part.path)
+
+    verify_part = damage.verify_part
+    monkeypatch.setattr(damage, "verify_part", verify)
+    paths = [part.path for part in shards.dataset.manifest.parts]
     shards.check()
+    assert sorted(passed) == sorted(paths)
+    passed.clear()
     shards.check(slice(1, None, 2))
+    assert passed == paths[1::2]
 
 
 @pytest.mark.parametrize("place", [4, 0.3, 0.6, -100, -6, -1])

@@ -13,8 +13,10 @@ import pytest
 from emberline import pipelines, stages
 from emberline.doctor import beginning, clock, language, limits
 from emberline.errors import ConfigError
+from emberline.sections.config import Config
 
 Check = Callable[..., None]
+Look = Callable[..., dict[str, str]]
 TOML = """
 [ratings]
 path = "log.csv"
@@ -23,11 +25,16 @@ columns = { user_id = "u", item_id = "i", value = "v" }
 
 
 @pytest.fixture
-def check(tmp_path: Path) -> Check:
-    """`check(**environment)`: what a run that has something to do on Spark looks at first."""
+def config(tmp_path: Path) -> Config:
+    """A pipeline that has something to do on Spark."""
     (tmp_path / "night.toml").write_text(TOML)
     (tmp_path / "log.csv").write_text("u,i,v\na,b,1\n")
-    config = pipelines.load(tmp_path / "night.toml", [f"ratings.path={tmp_path / 'log.csv'}"])
+    return pipelines.load(tmp_path / "night.toml", [f"ratings.path={tmp_path / 'log.csv'}"])
+
+
+@pytest.fixture
+def check(config: Config, tmp_path: Path) -> Check:
+    """`check(**environment)`: what its run looks at first."""
 
     def look(only: str | None = None, **environment: str) -> None:
         beginning.check(config, tmp_path / "root", stages.select(config, only), False, environment)
@@ -35,7 +42,28 @@ def check(tmp_path: Path) -> Check:
     return look
 
 
-def test_a_machine_that_is_set_up_well_is_in_nobodys_way(check: Check) -> None:
+@pytest.fixture
+def look(config: Config) -> Look:
+    """`look(**environment)`: the names of all that is looked at, and their states."""
+
+    def states(**environment: str) -> dict[str, str]:
+        lines = beginning._look(config, stages.select(config), environment)
+        return {line.name: line.state for line in lines}
+
+    return states
+
+
+def test_a_machine_that_is_set_up_well_is_in_nobodys_way(check: Check, look: Look) -> None:
+    found = look(PYSPARK_PYTHON=sys.executable)
+    assert found.keys() == {
+        "clock",
+        "user",
+        "SPARK_HOME",
+        "pyspark",
+        "Spark's temporary files",
+        "Spark's workers",
+    }
+    assert "error" not in found.values()
     check()
     check(PYSPARK_PYTHON=sys.executable)
 
@@ -94,7 +122,10 @@ def test_local_folders_of_spark_that_cannot_be_written_are_told(
         check(SPARK_LOCAL_DIRS=str(tmp_path / "closed"))
 
 
-def test_under_spark_submit_spark_is_there_already(check: Check) -> None:
+def test_under_spark_submit_spark_is_there_already(check: Check, look: Look) -> None:
+    """What would be in the way of a Spark that is about to start is not looked at."""
+    assert look(SPARK_HOME="/nowhere")["SPARK_HOME"] == "error"
+    assert look(SPARK_HOME="/nowhere", PYSPARK_GATEWAY_PORT="1") == {"clock": "ok"}
     check(SPARK_HOME="/nowhere", PYSPARK_GATEWAY_PORT="1")
 
 
