@@ -104,6 +104,28 @@ def test_an_escape_takes_the_meaning_from_quotes_and_separators() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("title", "read", "problem"),
+    [
+        ('"Heat, again"', "Heat, again", None),
+        (' "Heat, again"', "Heat, again", None),
+        ('"Heat ""a, b"""', 'Heat "a, b"', None),
+        ("Heat, again", None, "wrong number of fields"),
+        ('Heat "a, b"', None, "wrong number of fields"),
+        ('"Heat", again', None, "wrong number of fields"),
+        (r'"say \"hi\", she"', None, "unbalanced quotes"),
+    ],
+)
+def test_a_title_with_a_comma_is_whole_or_its_row_is_none_and_says_why(
+    title: str, read: str | None, problem: str | None
+) -> None:
+    """It is never cut: not in the last column, and not before another one."""
+    last, first = _read(f"u,i\n1,{title}\n2,x\n"), _read(f"i,u\n{title},1\nx,2\n")
+    wanted = (problem, None if problem else "1", read)
+    assert [row[1:] for row in last] == [wanted, (None, "2", "x")]
+    assert [row[1:] for row in first] == [wanted, (None, "2", "x")]
+
+
 def test_a_blank_before_a_quote_is_no_text() -> None:
     assert [row[3] for row in _read('u, i\n1, "x, y"\n2,  "z" \n')] == ["x, y", "z"]
 
