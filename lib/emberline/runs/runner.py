@@ -135,9 +135,8 @@ def run(
             )
         )
         shared = _Shared(config, roots, engine, held, stop or Stop(), force, listener)
-        total = len(stages)
         return [
-            _run_one(shared, stage, raw[stage.name], position, total)
+            _run_one(shared, stage, raw[stage.name], position, len(stages))
             for position, stage in enumerate(stages, start=1)
         ]
 
