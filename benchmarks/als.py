@@ -1,5 +1,5 @@
-"""Alternating least squares: Emberline's against MLlib's, and against `implicit` in one process, at
-equal objectives.
+"""Alternating least squares: Emberline's on this machine's cores and on Spark, against MLlib's, and
+against `implicit` in one process, at equal objectives.
 
 Every subject begins with the same Parquet files, has the same cores, and ends with both sides'
 factors. What they reached is computed here, by one function for all: "quality" is the minimised sum
@@ -28,23 +28,27 @@ from pathlib import Path
 import data
 import harness
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from data import Ratings
 from harness import Figures, Report, Subject
 from implicit.als import AlternatingLeastSquares
 from pyspark.ml.recommendation import ALS
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from threadpoolctl import threadpool_limits
 
 from emberline.datasets import manifest as datasets
+from emberline.factors import fit as als_fit
+from emberline.flow.here import Here
+from emberline.flow.rows import Flow
 from emberline.numeric.arrays import Float32
 from emberline.sections.als import AlsConfig, RatingFactorsConfig
-from emberline.spark.als import fit as als_fit
-from emberline.spark.scan import Scan
+from emberline.spark.flow import SparkFlow
 
 RANK = 64
 SEED = 1
 MLLIB_MILLIONS = 4
+MEMORY = 6 << 30
 _BLOCK_ROWS = 1 << 16
 
 
@@ -124,7 +128,13 @@ def loss(problem: Problem, ratings: Ratings, user_factors: Float32, item_factors
     return total
 
 
-def emberline(case: Case, session: SparkSession) -> Fit:
+def here(case: Case) -> Fit:
+    """Ours on threads of this process."""
+    with Here(MEMORY, harness.CORES) as flow:
+        return emberline(case, flow)
+
+
+def emberline(case: Case, flow: Flow) -> Fit:
     """Ours, with the stage's own defaults beyond the problem: it stores its state every few
     iterations, too.
     """
@@ -145,21 +155,22 @@ def emberline(case: Case, session: SparkSession) -> Fit:
     )
     shutil.rmtree(folder, ignore_errors=True)
     start = time.perf_counter()
-    ratings = Scan.of(session, case.stored)
     model = als_fit.fit(
-        ratings, config, problem.feedback == "implicit", folder / "work", folder / "scratch"
+        flow,
+        flow.read(case.stored),
+        config,
+        problem.feedback == "implicit",
+        folder / "work",
+        folder / "scratch",
     )
     seconds = time.perf_counter() - start
-
-    def factors() -> tuple[Float32, Float32]:
-        sides = (("user", case.ratings.num_users), ("item", case.ratings.num_items))
-        user_factors, item_factors = (
-            _dense(model.factors(side), side, "factors", num_rows) for side, num_rows in sides
-        )
-        model.close()
-        return user_factors, item_factors
-
-    return Fit(seconds, factors, lambda: _split(seconds, [row["seconds"] for row in model.history]))
+    sides = (("user", case.ratings.num_users), ("item", case.ratings.num_items))
+    user_factors, item_factors = (
+        _dense(model.factors(side).table(), side, "factors", num_rows) for side, num_rows in sides
+    )
+    model.close()
+    history = [row["seconds"] for row in model.history]
+    return Fit(seconds, lambda: (user_factors, item_factors), lambda: _split(seconds, history))
 
 
 def mllib(case: Case, session: SparkSession) -> Fit:
@@ -191,7 +202,8 @@ def mllib(case: Case, session: SparkSession) -> Fit:
             (model.itemFactors, case.ratings.num_items),
         )
         user_factors, item_factors = (
-            _dense(side, "id", "features", num_rows) for side, num_rows in sides
+            _dense(side.select("id", "features").toArrow(), "id", "features", num_rows)
+            for side, num_rows in sides
         )
         return user_factors, item_factors
 
@@ -238,9 +250,8 @@ def _split(whole: float, iterations: list[float]) -> Figures:
     }
 
 
-def _dense(factors: DataFrame, index: str, column: str, num_rows: int) -> Float32:
+def _dense(table: pa.Table, index: str, column: str, num_rows: int) -> Float32:
     """(num_rows, rank): a row of zeros for what has no factors."""
-    table = factors.select(index, column).toArrow()
     dense = np.zeros((num_rows, RANK), np.float32)
     dense[table[index].to_numpy()] = pc.list_flatten(table[column]).to_numpy().reshape(-1, RANK)
     return dense
@@ -249,7 +260,11 @@ def _dense(factors: DataFrame, index: str, column: str, num_rows: int) -> Float3
 def subjects(case: Case, session: SparkSession, with_mllib: bool) -> list[Subject]:
     """Ours, and the peer that minimises the same."""
     judged = partial(judge, case)
-    found = [Subject("emberline", partial(emberline, case, session), judged)]
+    on_spark = partial(emberline, case, SparkFlow(session))
+    found = [
+        Subject("emberline", partial(here, case), judged, uses_spark=False),
+        Subject("on Spark", on_spark, judged),
+    ]
     if case.problem is UNSCALED:
         found.append(Subject("implicit", partial(implicit, case), judged, uses_spark=False))
     elif with_mllib:

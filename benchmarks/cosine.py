@@ -1,5 +1,5 @@
-"""Each item's 50 nearest by cosine: Emberline's against MLlib's, and against sparse-dot-topn and
-`implicit` in one process.
+"""Each item's 50 nearest by cosine: Emberline's on this machine's cores and on Spark, against
+MLlib's, and against sparse-dot-topn and `implicit` in one process.
 
 - emberline begins with Parquet and ends with Parquet, as the stage does. In "damped" cases, pairs
   are shrunk by their support.
@@ -12,6 +12,7 @@ with --full up to 1 M: it makes a pair of objects of every two ratings of a user
 share of 200 items whose similarities are those of scikit-learn, sorted, within 1e-5.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -37,14 +38,18 @@ from sklearn.preprocessing import normalize
 from sparse_dot_topn import sp_matmul_topn
 
 from emberline.datasets.manifest import Dataset
+from emberline.datasets.schema import TABLES
+from emberline.flow.here import Here
+from emberline.flow.rows import Flow
+from emberline.neighbors.search import neighbors
 from emberline.numeric.arrays import Float64
 from emberline.sections.cosine import CosineConfig
-from emberline.spark.cosine import search as cosine_search
-from emberline.spark.scan import Scan
+from emberline.spark.flow import SparkFlow
 
 Judge = Callable[[Float64], Figures]
 
 K, JUDGED = 50, 200
+MEMORY = 6 << 30
 PLAIN, DAMPED = (
     CosineConfig(top_k=K, weighting="none", shrinkage=shrinkage) for shrinkage in (0.0, 10.0)
 )
@@ -65,10 +70,17 @@ class Case:
         )
 
 
-def emberline(case: Case, config: CosineConfig, session: SparkSession, folder: Path) -> Path:
+def here(case: Case, config: CosineConfig, folder: Path) -> Path:
+    """Ours on threads of this process."""
+    with Here(MEMORY, harness.CORES) as flow:
+        return emberline(case, config, flow, folder)
+
+
+def emberline(case: Case, config: CosineConfig, flow: Flow, folder: Path) -> Path:
     """Ours: the folder of neighbours."""
-    found = cosine_search.neighbors(Scan.of(session, case.stored), "item", "user", config)
-    found.write.mode("overwrite").parquet(str(folder))
+    shutil.rmtree(folder, ignore_errors=True)
+    found = neighbors(flow, flow.read(case.stored), "item", "user", config)
+    found.write(folder, TABLES["item_neighbors"])
     return folder
 
 
@@ -160,13 +172,13 @@ def measure(
         if with_mllib:
             peers.append(Subject("mllib", partial(mllib, case, session), rounds=1))
         for case_name, config, others in ((plain, PLAIN, peers), (damped, DAMPED, peers[:1])):
-            ours = Subject(
-                "emberline",
-                partial(emberline, case, config, session, target),
-                partial(judge_table, case, config),
-            )
+            judge, on_spark = partial(judge_table, case, config), SparkFlow(session)
+            ours = [
+                Subject("emberline", partial(here, case, config, target), judge, uses_spark=False),
+                Subject("on Spark", partial(emberline, case, config, on_spark, target), judge),
+            ]
             if report.wants(case_name) and (config is PLAIN or with_damped):
-                report.compare(case_name, [ours, *others])
+                report.compare(case_name, [*ours, *others])
 
 
 def main() -> None:

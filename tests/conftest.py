@@ -22,12 +22,18 @@ from pyspark.sql import SparkSession
 
 from emberline import pipelines, stages
 from emberline.datasets import manifest as manifests
+from emberline.datasets.manifest import Manifest, ProducedBy, run_folder
+from emberline.datasets.parts import write_part
 from emberline.datasets.remote import RemotePath
+from emberline.datasets.schema import TABLES, fields_of
 from emberline.datasets.storage import Location
+from emberline.flow.here import Here
+from emberline.flow.rows import Flow
 from emberline.runs import runner
 from emberline.runs.runner import Outcome
 from emberline.sections.spark import SparkConfig
 from emberline.spark import session
+from emberline.spark.flow import SparkFlow
 
 # Small data, so that most of the time is Java warming up: let it optimise and generate less,
 # collect garbage in one thread, and cut less finely. The pipelines of tests/jobs do generate code.
@@ -43,6 +49,7 @@ SPARK = SparkConfig(
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     },
 )
+Publish = Callable[..., None]
 Weights = Callable[[Location], dict[str, np.ndarray]]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -112,6 +119,45 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"{SHARED_DATA} is not there")
     return SHARED_DATA
+
+
+@pytest.fixture
+def flow(request: pytest.FixtureRequest) -> Iterator[Flow]:
+    """Who works on blocks: two threads of this process or, by indirect parameter, Spark."""
+    if getattr(request, "param", "here") == "spark":
+        session: SparkSession = request.getfixturevalue("spark")
+        yield SparkFlow(session)
+        session.catalog.clearCache()
+        return
+    with Here(memory=1 << 30, cores=2) as here:
+        yield here
+
+
+@pytest.fixture(scope="session")
+def publish() -> Publish:
+    """`publish(root, stage, name, rows, rank=None, config=None, **info)` makes a dataset, as if
+    a run of the stage had.
+    """
+
+    def publish_rows(
+        root: Path,
+        stage: str,
+        name: str,
+        rows: pa.Table | list[dict[str, Any]],
+        rank: int | None = None,
+        config: dict[str, Any] | None = None,
+        **info: Any,
+    ) -> None:
+        run_id = "20250101T000000-00000000"
+        schema = TABLES[name]
+        table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=schema)
+        part = write_part([table], root / name / run_folder("0" * 64, run_id), "part-00000", schema)
+        made = ProducedBy(stage, "0" * 64, run_id, config or {})
+        fields, count = fields_of(schema), table.num_rows
+        manifest = Manifest(name, "table", fields, count, [part], made, rank=rank, info=info)
+        manifests.commit(root, manifest)
+
+    return publish_rows
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from emberline.models import LIST_MODELS, MODELS, caption_of, role_of
 LIB = Path(__file__).parents[1] / "lib" / "emberline"
 # the table, and what a model itself consists of
 OWN = ("models.py", "spark/models/{}.py")
-SETTINGS = {"spark/als/earlier.py: biases"}  # of [als.ratings]
+SETTINGS = {"factors/earlier.py: biases"}  # of [als.ratings]
 
 
 def test_lists_are_made_by_models_whose_tables_say_from_what() -> None:

@@ -125,7 +125,8 @@ def test_a_pipeline_without_a_stage_is_a_mistake() -> None:
 def test_every_target_is_a_function_that_takes_what_its_engine_gives(stage: Stage) -> None:
     module, _, name = stage.target.partition(":")
     function = getattr(importlib.import_module(module), name)
-    arguments = {"spark": ["run", "spark"], "python": ["run"], "tensorflow": ["run"]}[stage.engine]
+    more = {"spark": ["spark"], "flow": ["flow"], "python": [], "tensorflow": []}[stage.engine]
+    arguments = ["run", *more]
     assert list(inspect.signature(function).parameters) == arguments
 
 

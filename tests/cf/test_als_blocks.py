@@ -193,16 +193,20 @@ def test_the_driver_gets_few_sums_of_many_blocks() -> None:
 
 def test_earlier_factors_go_to_their_ids_and_new_ids_begin_at_zero() -> None:
     ids = np.array([2, 5, 8, 11], np.int32)
-    own = pa.Table.from_pylist(
+    own = pa.RecordBatch.from_pylist(
         [{"block": 2, "ids": ids.tobytes(), "indptr": np.array([0, 1, 3, 6, 10]).tobytes()}]
     )
-    earlier = pa.table(
-        {
-            "id": pa.array([14, 8, 2], pa.int32()),
-            "factors": pa.array([[1.0, 1], [8, 0.5], [2, 3]], pa.list_(pa.float32())),
-        }
+    rows = [(14, [1.0, 1]), (8, [8, 0.5]), (9, [5, 5]), (2, [2, 3])]
+    earlier = pa.RecordBatch.from_pylist(
+        [{"id": index, "factors": factors} for index, factors in rows], starts.EARLIER
     )
-    found = starts.continue_from(own, earlier, "user", Objective(True, 0.1), 2).to_pylist()[0]
+    pieces = [
+        *starts.rated_pieces(iter([own])),
+        *starts.scatter_published(iter([earlier.slice(0, 1), earlier.slice(1)]), 3),
+    ]
+    of_block = iter([piece for piece in pieces if piece["block"][0].as_py() == 2])
+    (row,) = starts.continue_from(of_block, "user", Objective(True, 0.1), 2)
+    found = row.to_pylist()[0]
     assert np.frombuffer(found["factors"], np.float32).reshape(-1, 2).tolist() == [
         [2, 3],
         [0, 0],

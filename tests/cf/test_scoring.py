@@ -411,8 +411,8 @@ def test_gramians_of_batches_add_up_to_the_gramian_of_all() -> None:
     found = pa.Table.from_batches(
         gramians.sum_gramians(iter([batch.slice(0, 2), batch.slice(2)])), gramians.GRAMIANS
     )
-    assert found.num_rows == 2
-    total = sum(np.frombuffer(content) for content in found["gramian"].to_pylist())
+    assert found.num_rows == 1
+    total = np.frombuffer(found["gramian"][0].as_py())
     np.testing.assert_allclose(
         total.reshape(3, 3), sum(np.outer(row, row) for row in factors.astype(float)), rtol=1e-12
     )

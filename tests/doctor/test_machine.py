@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from emberline.doctor.clock import check_time_zone
-from emberline.doctor.cores import check_cores, usable_cores
+from emberline.doctor.cores import check_cores
 from emberline.doctor.limits import check_open_files, judge_open_files
+from emberline.launch import cgroups
 from emberline.sections.spark import SparkConfig
 
 
 def test_a_quota_is_rounded_up_and_limits_only_downwards() -> None:
-    assert usable_cores(0.5) == 1
-    assert usable_cores(None) == usable_cores(10_000.0) == len(os.sched_getaffinity(0))
+    assert cgroups.usable_cores(0.5) == 1
+    allowed = len(os.sched_getaffinity(0))
+    assert cgroups.usable_cores(None) == cgroups.usable_cores(10_000.0) == allowed
 
 
 def test_cores_that_a_container_does_not_give_are_a_warning() -> None:

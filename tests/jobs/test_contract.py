@@ -8,6 +8,7 @@ import logging
 import os
 import runpy
 import shutil
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -37,6 +38,7 @@ JOBS = Path(__file__).parents[2] / "jobs"
 every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 every_reader = pytest.mark.parametrize("stage", STAGES[1:], ids=lambda stage: stage.name)
 # prepare-ratings reads files
+FLOW_STAGES = [stage for stage in STAGES if stage.engine == "flow"]
 every_reader_of_tables = pytest.mark.parametrize("stage", STAGES[2:], ids=lambda stage: stage.name)
 
 
@@ -372,10 +374,47 @@ def test_a_run_does_what_was_planned(spark: SparkSession, pipeline: Path, copy: 
     assert {outcome.stage.name: outcome.action for outcome in outcomes} == planned
 
 
+@pytest.mark.parametrize("blocks", [1, 3, 7])
+@pytest.mark.parametrize("stage", FLOW_STAGES, ids=lambda stage: stage.name)
+def test_a_stage_of_blocks_writes_the_same_tables_here_and_on_spark(
+    spark: SparkSession,
+    stage: Stage,
+    blocks: int,
+    home: Home,
+    tmp_path: Path,
+    assert_equal_results: AssertEqualResults,
+) -> None:
+    for engine in ("here", "spark"):
+        config = pipelines.load(home.pipeline, [f"als.blocks={blocks}", f"spark.engine={engine}"])
+        config = config.model_copy(update={"base": str(home.root)})
+        runner.run(config, tmp_path / engine, [stage], force=True)
+    assert_equal_results(tmp_path / "spark", tmp_path / "here")
+
+
+@pytest.mark.parametrize("stage", FLOW_STAGES, ids=lambda stage: stage.name)
+def test_a_stage_of_blocks_needs_no_java(stage: Stage, home: Home, tmp_path: Path) -> None:
+    overrides = ("--set", "spark.engine=here")
+    command = [str(Path(sys.executable).with_name("emberline")), "run", str(home.pipeline)]
+    command += [
+        "--force",
+        "--only",
+        stage.name,
+        "--base",
+        str(home.root),
+        "--root",
+        str(tmp_path / "root"),
+    ]
+    no_java = {**os.environ, "PATH": str(tmp_path), "JAVA_HOME": str(tmp_path)}
+    done = subprocess.run([*command, *overrides], env=no_java, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert status(tmp_path / "root", stage)["state"] == "succeeded"
+
+
 @pytest.mark.parametrize(
     "setting",
     [
         "als.blocks=3",
+        "spark.engine=spark",
         "spark.master=local[1]",
         "spark.driver_memory=3g",
         "spark.conf.a.b=c",

@@ -41,7 +41,7 @@ def kill_java(run, spark):
 def use_up_the_heap(run, spark):
     spark.sql("select length(repeat(cast(id as string), 600000000)) from range(4)").collect()
 
-stage = SimpleNamespace(target=f"__main__:{sys.argv[1]}")
+stage = SimpleNamespace(target=f"__main__:{sys.argv[1]}", engine="spark")
 control, outputs = SimpleNamespace(stopping=lambda: False), SimpleNamespace(root=Path.cwd())
 run = SimpleNamespace(stage=stage, control=control, outputs=outputs)
 try:
@@ -71,7 +71,7 @@ def refuse_in_a_worker(run: Any, spark: SparkSession) -> None:
 
 
 def _call(function: Callable[..., None], root: Path, is_stopping: bool = False) -> None:
-    stage = SimpleNamespace(target=f"{__name__}:{function.__name__}")
+    stage = SimpleNamespace(target=f"{__name__}:{function.__name__}", engine="spark")
     control, outputs = SimpleNamespace(stopping=lambda: is_stopping), SimpleNamespace(root=root)
     run: Any = SimpleNamespace(stage=stage, control=control, outputs=outputs)
     with SparkEngine(Config()) as engine:

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pytest
 from pyspark.sql import SparkSession
 
+from emberline.neighbors.packing import Grid
 from emberline.sections.cosine import CosineConfig
 from emberline.spark.biases import Biases
-from emberline.spark.cosine.packing import Grid
-from emberline.spark.cosine.prediction import deviations
+from emberline.spark.deviations import deviations
 
 Matrix = npt.NDArray[np.float64]
 

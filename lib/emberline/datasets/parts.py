@@ -8,6 +8,7 @@ import hashlib
 import io
 import uuid
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -86,11 +87,8 @@ def write_parts(
     if first is None:
         return
     partition = first[PARTITION][0].as_py()
-    tables = (
-        pa.Table.from_batches([batch]).select(schema.names).cast(schema)
-        for batch in _chain(first, filled)
-    )
-    part = write_part(tables, storage.locate(folder), f"part-{partition:05d}", schema, group_rows)
+    place, stem = storage.locate(folder), f"part-{partition:05d}"
+    part = write_part(_tables(chain([first], filled), schema), place, stem, schema, group_rows)
     row = {PARTITION: partition, "path": part.path, "rows": part.rows}
     row |= {
         "row_groups": part.row_groups,
@@ -99,6 +97,24 @@ def write_parts(
         "footer": part.footer,
     }
     yield pa.RecordBatch.from_pylist([row], schema=WRITTEN_PARTS)
+
+
+def write_rows(
+    batches: Iterator[pa.RecordBatch], folder: Location, stem: str, schema: pa.Schema
+) -> Part | None:
+    """Write batches, which have the schema's columns, as one Parquet part; None where they have no
+    row.
+    """
+    filled = (batch for batch in batches if batch.num_rows)
+    first = next(filled, None)
+    if first is None:
+        return None
+    return write_part(_tables(chain([first], filled), schema), folder, stem, schema)
+
+
+def _tables(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    for batch in batches:
+        yield pa.Table.from_batches([batch]).select(schema.names).cast(schema)
 
 
 def write_part(
@@ -160,11 +176,6 @@ def write_file(content: bytes, folder: Location, name: str) -> Part:
     with _HashingFile(path) as file:
         file.write(content)
     return Part(f"{folder.name}/{name}", 0, 0, file.bytes, file.hexdigest())
-
-
-def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
 
 
 def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -1,23 +1,11 @@
 """Cores, and how many of them a run may use."""
 
-import math
-import os
 import re
 
 from emberline.doctor.check import Check, ok, warning
 from emberline.sections.spark import SparkConfig
 
 _LOCAL = re.compile(r"local\[(\d+)")
-
-
-def usable_cores(quota: float | None) -> int:
-    """The cores that Java counts: those this process may run on, and no more than the control
-    group's quota.
-    """
-    allowed = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return min(allowed, max(1, math.ceil(quota))) if quota else allowed
 
 
 def check_cores(config: SparkConfig, usable: int, in_machine: int) -> Check:

@@ -38,7 +38,7 @@ def examine(read: tuple[Target, list[Check]], environment: Mapping[str, str]) ->
     """
     target, lines = read
     control = cgroups.read_limits()
-    usable = cores.usable_cores(control.cores)
+    usable = cgroups.usable_cores(control.cores)
     with ThreadPoolExecutor() as pool, Probes() as probes:
         looks = (
             lambda: packages.check_packages(extras=_extras(target)),

@@ -44,9 +44,10 @@ def read_target(
             return Target(root=storage.locate(root) if root else None), []
         config = pipelines.load(pipeline, overrides, day)
         selected = stages.select(config)
-        target = Target(
-            config, storage.locate(config.root), selected, {stage.engine for stage in selected}
-        )
+        engines: set[str] = {stage.engine for stage in selected}
+        if any(stage.may_need_spark(config) for stage in selected):
+            engines.add("spark")
+        target = Target(config, storage.locate(config.root), selected, engines)
     except EmberlineError as failure:
         return Target(), [
             error(

@@ -2,6 +2,8 @@
 service's.
 """
 
+import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,14 @@ def read_limits(
         cores += _quotas(folder)
     limit = min(memory, default=_UNLIMITED)
     return Limits(limit if limit < _UNLIMITED else None, min(cores, default=None))
+
+
+def usable_cores(quota: float | None) -> int:
+    """The cores that this process may run on, and no more than the control group's quota."""
+    allowed = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return min(allowed, max(1, math.ceil(quota))) if quota else allowed
 
 
 def _folders(membership: Path, mount: Path) -> Iterator[Path]:

@@ -5,7 +5,7 @@ They are SplitMix64's (Steele, Lea and Flood 2014): its n-th number is `finish(s
 
 import numpy as np
 
-from emberline.numeric.arrays import Bool, Int32, UInt64
+from emberline.numeric.arrays import Bool, Int32, UInt8, UInt64
 
 STEP = np.uint64(0x9E3779B97F4A7C15)
 
@@ -30,6 +30,18 @@ def of_ids(ids: Int32, seed: int) -> UInt64:
 def of_pairs(rows: Int32, columns: Int32, seed: int) -> UInt64:
     """64 bits of each pair (n,) and the seed."""
     return mix(of_ids(rows, seed) + columns.astype(np.uint64))
+
+
+def of_texts(content: UInt8, ends: Int32) -> UInt64:
+    """64 bits of each text (n,), whose bytes lie one text after the other in `content`, the text i
+    from `ends[i]` to before `ends[i + 1]`: a polynomial of the bytes, mixed.
+    """
+    lengths = np.diff(ends)
+    within = np.arange(len(content)) - np.repeat(ends[:-1], lengths)
+    powers = np.cumprod(np.full(int(lengths.max(initial=0)) + 1, STEP), dtype=np.uint64)
+    terms = (content.astype(np.uint64) + np.uint64(1)) * powers[within]
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
+    return mix(sums[ends[1:]] - sums[ends[:-1]])
 
 
 def below(bits: UInt64, share: float) -> Bool:

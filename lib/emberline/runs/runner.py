@@ -10,7 +10,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -27,7 +27,9 @@ from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, EmberlineError, Preempted
 from emberline.launch.stop import Stop
 from emberline.logs import event
+from emberline.runs import engines
 from emberline.runs import status as statuses
+from emberline.runs.engines import Engine
 from emberline.runs.inputs import Inputs
 from emberline.runs.package import resolve
 from emberline.runs.plan import Decision, Raw, check_raw, decide, decisions, list_raw, open_inputs
@@ -39,30 +41,6 @@ from emberline.sections.config import Config
 from emberline.sections.stage import Stage
 
 log = logging.getLogger(__name__)
-
-ENGINE_CODE = {
-    "spark": "emberline.spark.session:SparkEngine",
-    "tensorflow": "emberline.cnn.engine:TensorFlowEngine",
-    "python": "emberline.runs.runner:PythonEngine",
-}
-
-
-class Engine(AbstractContextManager["Engine"], Protocol):
-    """What a framework's stages share; `call` runs one stage's function, here or in a process
-    that has the framework.
-    """
-
-    def call(self, run: StageRun[Any]) -> None: ...
-
-
-class PythonEngine(nullcontext["PythonEngine"]):
-    """Runs a stage's function as it is."""
-
-    def __init__(self, config: Config, input_bytes: int) -> None:
-        super().__init__(self)
-
-    def call(self, run: StageRun[Any]) -> None:
-        resolve(run.stage.target)(run)
 
 
 @dataclass
@@ -131,7 +109,7 @@ def run(
         _check_tensorflow(config, roots, stages, raw, force)
         engine = functools.cache(
             lambda name: stack.enter_context(
-                resolve(ENGINE_CODE[name])(config, input_bytes(config, roots, stages, raw))
+                resolve(engines.CODE[name])(config, input_bytes(config, roots, stages, raw))
             )
         )
         shared = _Shared(config, roots, engine, held, stop or Stop(), force, listener)
@@ -277,7 +255,7 @@ def _call(shared: _Shared, this: StageRun[Any]) -> None:
     sources, stage = this.inputs.sources, this.stage
     with Digests([file for files in sources for file in files]) as digests:
         with shared.stop.saving() if stage.saves else nullcontext():
-            shared.engine(stage.engine).call(this)
+            shared.engine(engines.choose(stage, shared.config, shared.roots)).call(this)
         shared.held.check()
         if sources:
             read = raw_inputs.of(this.outputs.produced_by.run_id, sources, digests)

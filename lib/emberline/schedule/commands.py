@@ -42,7 +42,7 @@ class Commands:
 
     def stage(self, stage: Stage) -> Command:
         """This stage alone. Raises ConfigError where there is no script to submit."""
-        if self.programs.submit is None or stage.engine != "spark":
+        if self.programs.submit is None or stage.engine not in ("spark", "flow"):
             return (*self.run, "--only", stage.name)
         script = self.folder / "jobs" / f"{stage.name.replace('-', '_')}.py"
         if not script.is_file():

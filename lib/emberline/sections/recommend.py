@@ -6,11 +6,12 @@ from pydantic import Field, field_validator, model_validator
 
 from emberline.cleaning.attributes import AttributeRules
 from emberline.models import ALS, CNN, LIST_MODELS, MODELS, refitted
+from emberline.sections import als, cosine
 from emberline.sections.artifacts import artifacts_of
 from emberline.sections.base import Positive, Section
 from emberline.sections.patterns import IdPatterns, id_rules
 from emberline.sections.raw import TextConfig
-from emberline.sections.stage import Names, Stage
+from emberline.sections.stage import Names, Rows, Stage
 
 if TYPE_CHECKING:
     from emberline.sections.config import Config
@@ -144,6 +145,12 @@ def holdout_tables(config: "Config") -> Names:
     return ("holdout_recommendations", *limits)
 
 
+def _refit_memory(config: "Config", rows: Rows, cores: int) -> int:
+    if config.recommend and config.recommend.model == ALS.name:
+        return als.memory(config, rows, "interactions")
+    return cosine.memory(rows, cores, "interactions")
+
+
 _LISTS = ("model", "top_k", "cold_share", "candidates", "exclude")
 
 HOLDOUT_STAGE = Stage(
@@ -160,11 +167,12 @@ HOLDOUT_STAGE = Stage(
 REFIT_STAGE = Stage(
     "refit",
     "recommend",
-    "spark",
+    "flow",
     "emberline.spark.refit:run",
     reads=lambda config: ("interactions", *_model_tables(config)),
     writes=_refitted_tables,
     uses=("model", "refit_iterations"),
+    memory=_refit_memory,
 )
 
 STAGE = Stage(

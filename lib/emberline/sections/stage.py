@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from emberline.sections.config import Config
 
-EngineName = Literal["spark", "tensorflow", "python"]
+EngineName = Literal["spark", "tensorflow", "python", "flow"]
+Rows = Callable[[str], int]  # of a dataset, by its name; 0 where it is not there
 Names = tuple[str, ...]
 
 
@@ -21,9 +22,10 @@ class Stage:
 
     `uses` are those settings of the section that decide its result: all of them, where it does not
     share the section with another stage. `unasked` are those of its tables that nobody has asked
-    for: they are written for their readers, without rows, and not told. `on_spark` starts it on
-    Spark's executors where its section says `launcher = "spark"`. `saves`: asked to stop, it saves
-    first.
+    for: they are written for their readers, without rows, and not told. `memory` is how many bytes
+    a stage of the engine "flow", whose work is blocks, takes on so many cores. `on_spark` starts it
+    on Spark's executors where its section says `launcher = "spark"`. `saves`: asked to stop, it
+    saves first.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Stage:
     raw: Callable[["Config"], Names] = lambda config: ()
     uses: Names | None = None
     unasked: Callable[["Config"], Names] = lambda config: ()
+    memory: Callable[["Config", Rows, int], int] = lambda config, rows, cores: 0
     on_spark: str | None = None
     saves: bool = False
 
@@ -44,6 +47,10 @@ class Stage:
         allocation cannot promise.
         """
         return self.target == self.on_spark
+
+    def may_need_spark(self, config: "Config") -> bool:
+        """Whether Spark may have to be started for it."""
+        return self.engine == "spark" or (self.engine == "flow" and config.spark.engine != "here")
 
     def is_in(self, config: "Config") -> bool:
         """Whether it is part of the pipeline: its section is there, and it has what to write."""

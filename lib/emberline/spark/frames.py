@@ -111,20 +111,31 @@ def write(
     `through`, what is written is what that task makes of the frame's rows: they do not pass Spark
     again.
     """
-    schema = TABLES[name]
+    folder, schema = run.outputs.folder(name), TABLES[name]
+    frame = conform(frame, schema, name) if through is None else frame
+    parts = write_parts_of(frame, folder, schema, group_rows, through or iter)
+    run.outputs.add(name, parts, *facts, rank=rank, seed=seed)
+    return run.outputs.written(name)
+
+
+def write_parts_of(
+    frame: DataFrame,
+    folder: Location,
+    schema: pa.Schema,
+    group_rows: int | None = None,
+    through: Task = iter,
+) -> list[Part]:
+    """Have the executors write what `through` makes of each partition of a frame as a part of a
+    dataset, in the schema's columns; the parts, in the order of partitions.
+    """
     task = partial(
-        write_parts, folder=str(run.outputs.folder(name)), schema=schema, group_rows=group_rows
+        write_parts, folder=str(folder), schema=schema, group_rows=group_rows, through=through
     )
-    if through is None:
-        frame = conform(frame, schema, name)
-    else:
-        task = partial(task, through=through)
     numbered = frame.select(F.spark_partition_id().alias(PARTITION), "*")
     written = numbered.mapInArrow(task, spark_schema(WRITTEN_PARTS)).collect()
     parts = [_part(row.asDict()) for row in sorted(written, key=lambda row: row[PARTITION])]
-    _remove_others(run.outputs.folder(name), parts)
-    run.outputs.add(name, parts, *facts, rank=rank, seed=seed)
-    return run.outputs.written(name)
+    _remove_others(folder, parts)
+    return parts
 
 
 def _remove_others(folder: Location, parts: list[Part]) -> None:

@@ -27,8 +27,8 @@ def pays(config: SparkConfig, input_bytes: int | None) -> bool:
     """Whether a run that Emberline starts itself is small, on this machine, and left to its own
     settings by Spark's file of them.
     """
-    is_here = config.master == "local" or config.master.startswith("local[")
-    return input_bytes is not None and input_bytes <= SMALL and is_here and not _has_defaults()
+    is_small = input_bytes is not None and input_bytes <= SMALL
+    return is_small and config.is_local and not _has_defaults()
 
 
 def java_options(config: SparkConfig) -> str:

@@ -11,7 +11,7 @@ from emberline.runs.stage_run import StageRun
 from emberline.sections.cosine import CosineConfig
 from emberline.spark import frames
 from emberline.spark.biases import Biases
-from emberline.spark.cosine.prediction import Side, deviations
+from emberline.spark.deviations import Side, deviations
 
 Row = dict[str, Any]
 

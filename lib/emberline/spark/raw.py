@@ -23,6 +23,7 @@ from emberline.datasets import raw_files
 from emberline.datasets.listing import RawFile
 from emberline.datasets.rows import Task, chained
 from emberline.errors import DataError, SchemaError
+from emberline.flow.rows import TASKS_PER_CORE
 from emberline.look.heads import kind_of
 from emberline.records import cuts, heads, objects, parquet, parquet_columns, streams, text
 from emberline.records.dialect import Dialect
@@ -30,7 +31,7 @@ from emberline.records.heads import Layout
 from emberline.sections.raw import RawConfig
 from emberline.spark import row_groups
 from emberline.spark.frames import spark_schema
-from emberline.spark.spread import TASKS_PER_CORE, spread
+from emberline.spark.spread import spread
 
 _FIRST_LOOK = 1 << 16  # bytes
 _HEADS_AT_ONCE = 16

@@ -15,11 +15,12 @@ from pyspark.sql import DataFrame, SparkSession
 from emberline.datasets import raw_files
 from emberline.datasets.listing import RawFile
 from emberline.datasets.rows import Task
+from emberline.flow.rows import TASKS_PER_CORE
 from emberline.records import parquet, parquet_columns, parquet_file
 from emberline.records.heads import Wanted
 from emberline.records.parquet_file import Layout
 from emberline.spark.frames import spark_schema
-from emberline.spark.spread import TASKS_PER_CORE, spread
+from emberline.spark.spread import spread
 
 _MOMENTS = ("timestamp",)
 _FOOTERS_AT_ONCE = 16

@@ -12,9 +12,9 @@ from pyspark.sql import DataFrame, SparkSession
 from emberline.datasets import rows
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import Task
+from emberline.flow.rows import TASKS_PER_CORE
 from emberline.spark import frames
 from emberline.spark.frames import spark_schema
-from emberline.spark.spread import TASKS_PER_CORE
 
 _GROUPS = 32  # of a task, at most
 

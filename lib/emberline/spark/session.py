@@ -29,6 +29,7 @@ from emberline.runs.stage_run import StageRun
 from emberline.sections.config import Config
 from emberline.sections.spark import SparkConfig
 from emberline.spark import failures, light
+from emberline.spark.flow import SparkFlow
 
 Settings = dict[str, bool | float | int | str | None]
 
@@ -121,7 +122,8 @@ class SparkEngine:
         jars; and what `failures` makes of the end of Spark itself.
         """
         try:
-            resolve(run.stage.target)(run, self.session)
+            is_flow = run.stage.engine == "flow"
+            resolve(run.stage.target)(run, SparkFlow(self.session) if is_flow else self.session)
         except (PySparkException, Py4JError, ConnectionError) as error:
             if raised := _RAISED.search(str(error)):
                 kind: type[EmberlineError] = getattr(errors, raised[1])

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from emberline.flow.rows import TASKS_PER_CORE
 from emberline.numeric.arrays import Float64
 
-TASKS_PER_CORE = 3  # tasks per core at least, where there is work enough: some cores are slower
 _TASK_COST = 128 << 20  # bytes of encoded pictures or of compressed rows, for some seconds of work
 
 

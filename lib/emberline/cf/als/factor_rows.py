@@ -25,6 +25,7 @@ GRAMS = [
 FACTORS = pa.schema([*ROWS, *GRAMS])  # with the block's part of the side's Grams
 LOSS = ("observed", "squares", "everywhere", "penalty")
 SOLVED = pa.schema([*FACTORS, *((name, pa.float64()) for name in LOSS)])
+NEAR = "near"
 _STORED_FLOATS = 1 << 28  # 1 GiB; a binary value has less than 2
 _SUMS_AT_ONCE = 64  # blocks whose sums the driver takes one by one
 
@@ -75,6 +76,15 @@ def num_sums(num_blocks: int) -> int:
     width) in float64.
     """
     return num_blocks if num_blocks <= _SUMS_AT_ONCE else math.isqrt(num_blocks - 1) + 1
+
+
+def near(
+    batches: Iterator[pa.RecordBatch], parts: int, num_blocks: int
+) -> Iterator[pa.RecordBatch]:
+    """Rows with the column NEAR: the number of a row's block among so many parts of neighbours."""
+    for batch in batches:
+        numbers = batch.column("block").to_numpy().astype(np.int64) * parts // num_blocks
+        yield batch.append_column(NEAR, pa.array(numbers.astype(np.int32)))
 
 
 def merge_sums(batches: Iterator[pa.RecordBatch], width: int) -> Iterator[pa.RecordBatch]:

@@ -16,9 +16,12 @@ GRAMIANS = pa.schema([("gramian", pa.binary())])
 
 
 def sum_gramians(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Column factors to one row of GRAMIANS per batch."""
+    """Column factors to one row of GRAMIANS, where there is any."""
+    total: Float64 | None = None
     for batch in batches:
-        total = gramian(matrix_of(batch.column(0), batch.num_rows))
+        part = gramian(matrix_of(batch.column(0), batch.num_rows))
+        total = part if total is None else total + part
+    if total is not None:
         yield pa.RecordBatch.from_pylist([{"gramian": total.tobytes()}], schema=GRAMIANS)
 
 

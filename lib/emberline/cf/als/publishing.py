@@ -13,6 +13,11 @@ from emberline.cf.als.packing import rated_blocks
 _PUBLISHED_ROWS = 1 << 14
 
 
+def schema_of(side: str) -> pa.Schema:
+    """The columns of published factors of users or items."""
+    return pa.schema([(side, pa.int32()), ("factors", pa.list_(pa.float32()))])
+
+
 def publish(
     batches: Iterator[pa.RecordBatch], side: str, objective: Objective
 ) -> Iterator[pa.RecordBatch]:
@@ -23,6 +28,5 @@ def publish(
             part = published(factors[first : first + _PUBLISHED_ROWS], side, objective)
             ends = np.arange(0, part.size + 1, part.shape[1], dtype=np.int32)
             lists = pa.ListArray.from_arrays(ends, pa.array(part.ravel()))
-            yield pa.record_batch(
-                [pa.array(ids[first : first + _PUBLISHED_ROWS]), lists], names=[side, "factors"]
-            )
+            chosen = pa.array(ids[first : first + _PUBLISHED_ROWS])
+            yield pa.record_batch([chosen, lists], schema=schema_of(side))

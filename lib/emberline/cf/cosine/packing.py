@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from emberline.cf.blocks import rows_of
+from emberline.cf.blocks import portions, rows_of
 from emberline.cf.cosine import similarity as cosine
 from emberline.cf.cosine.compressed import (
     Batches,
@@ -22,6 +22,7 @@ from emberline.cf.cosine.compressed import (
 )
 from emberline.cf.entries import Entries, read
 
+_PORTION = 1 << 21  # ratings that are counted at a time
 ACCOUNTS = pa.schema([("not_finite", pa.int64()), ("negative", pa.int64())])
 
 
@@ -32,6 +33,46 @@ def account(batches: Batches) -> Batches:
     for entries in read(batches):
         counts = (~np.isfinite(entries.values)).sum(), (entries.values < 0).sum()
         yield pa.record_batch([[count] for count in counts], schema=ACCOUNTS)
+
+
+COUNTED = pa.schema(
+    [("block", pa.int32()), ("ids", pa.binary()), ("counts", pa.binary()), ("total", pa.float64())]
+)
+COUNTS = pa.schema(
+    [
+        ("ids", pa.int64()),
+        ("ratings", pa.int64()),
+        ("total", pa.float64()),
+        ("left_out", pa.int64()),
+    ]
+)
+
+
+def count_ids(batches: Batches, num_blocks: int) -> Batches:
+    """Columns id and value to COUNTED: how often each id of a block occurs, and the sum of its
+    values.
+    """
+    for table in portions(batches, _PORTION):
+        ids, values = (column.to_numpy() for column in table.columns)
+        for block in np.unique(blocks := ids % num_blocks).tolist():
+            is_in = blocks == block
+            found, counts = np.unique(ids[is_in], return_counts=True)
+            total = values[is_in].sum(dtype=np.float64)
+            row = [[block], [found.tobytes()], [counts.tobytes()], [total]]
+            yield pa.record_batch(row, schema=COUNTED)
+
+
+def sum_counts(counted: Batches, limit: int | None) -> Batches:
+    """All COUNTED of one block to a row of COUNTS; without a limit nothing is left out."""
+    rows = list(rows_of(counted))
+    if rows:
+        ids = np.concatenate([np.frombuffer(row["ids"], np.int32) for row in rows])
+        counts = np.concatenate([np.frombuffer(row["counts"], np.int64) for row in rows])
+        _, places = np.unique(ids, return_inverse=True)
+        each = np.bincount(places, counts).astype(np.int64)
+        more = 0 if limit is None else int(np.maximum(each - limit, 0).sum())
+        total = sum(row["total"] for row in rows)
+        yield pa.record_batch([[len(each)], [each.sum()], [total], [more]], schema=COUNTS)
 
 
 @dataclass(frozen=True)

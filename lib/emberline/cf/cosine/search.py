@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from emberline.cf.blocks import rows_of
@@ -16,8 +17,10 @@ from emberline.cf.cosine.compressed import (
     unit_rows,
 )
 from emberline.cf.cosine.similarity import Damping, Nearest
+from emberline.numeric.arrays import Int32, Int64
 
 CANDIDATES = schema_of(Nearest)
+PAIRS = pa.schema([("row", pa.int32()), ("neighbor", pa.int32())])
 NEIGHBORS = pa.schema([("row", pa.int32()), ("neighbor", pa.int32()), ("similarity", pa.float32())])
 
 
@@ -59,3 +62,16 @@ def merge(candidates: Batches, top_k: int) -> Batches:
     if parts:
         best = cosine.best(Nearest.joined(parts), top_k)
         yield pa.record_batch([best.rows, best.neighbors, best.similarities], schema=NEIGHBORS)
+
+
+def of_rows(batches: Batches, wanted: Int32) -> Batches:
+    """Columns row and neighbor to PAIRS, of these rows."""
+    for batch in batches:
+        chosen = batch.filter(pa.array(np.isin(batch.column(0).to_numpy(), wanted)))
+        yield pa.record_batch(chosen.columns, schema=PAIRS)
+
+
+def keys(rows: Int32, neighbors: Int32) -> Int64:
+    """A number for each pair (n,)."""
+    pairs: Int64 = rows.astype(np.int64) << 32 | neighbors
+    return pairs

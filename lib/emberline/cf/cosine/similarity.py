@@ -37,7 +37,7 @@ K1, B = 1.2, 0.75
 # candidates beyond those wanted: without them, every tie at the end of a list would be looked at
 # again
 _SLACK = 8
-_ENTRIES = 1 << 23  # of a product, in memory at a time
+_ENTRIES = 1 << 22  # of a product, in memory at a time
 ZERO = 1e-7  # a similarity up to this may be what rounding has left of 0
 
 

@@ -7,10 +7,11 @@ from pyspark.sql import functions as F
 
 from emberline.datasets.cleaned import has_ratings
 from emberline.datasets.facts import Values
+from emberline.factors.fold_in import fold_in_items
 from emberline.models import ALS
 from emberline.runs.stage_run import StageRun
 from emberline.sections.als import AlsConfig
-from emberline.spark.als.fold_in import fold_in_items
+from emberline.spark.flow import SparkFlow, SparkSource, frame_of
 from emberline.spark.scan import Scan
 
 
@@ -25,4 +26,7 @@ def oracle(run: StageRun[Any], users: DataFrame, holdout: DataFrame) -> DataFram
     ratings = holdout.where(F.col("cold")).join(users.select("user"), "user", "left_semi")
     if ratings.isEmpty():  # of newcomers alone, who have no factors
         return users.limit(0).withColumnRenamed("user", "item")
-    return fold_in_items(Scan(ratings), users, config, fitted.facts(Values), run.outputs.scratch)
+    rated, factors = SparkSource(Scan(ratings)), SparkSource(Scan(users))
+    known, flow = fitted.facts(Values), SparkFlow(users.sparkSession)
+    folded = fold_in_items(flow, rated, factors, config, known, run.outputs.scratch)
+    return frame_of(folded)

@@ -11,10 +11,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from emberline.datasets.listing import RawFile
 from emberline.errors import DataError
+from emberline.flow.rows import TASKS_PER_CORE
 from emberline.images import containers, tasks
 from emberline.images.containers import NotThisFormatError
 from emberline.spark.images.files import FILE_COST
-from emberline.spark.spread import TASKS_PER_CORE, spread
+from emberline.spark.spread import spread
 
 CIFAR_BINARY = re.compile(r"(data_batch_\d+|test_batch)\.bin")
 CIFAR_PICKLE = re.compile(r"data_batch_\d+|test_batch")

@@ -9,16 +9,16 @@ from emberline.cf import scoring
 from emberline.cf.als.packing import SIDES
 from emberline.datasets.cleaned import has_ratings
 from emberline.datasets.facts import AlsTraining, Values
+from emberline.factors.earlier import published
+from emberline.factors.fit import fit
+from emberline.flow.rows import Flow
 from emberline.models import ALS
 from emberline.runs.stage_run import StageRun
 from emberline.sections.als import AlsConfig
 from emberline.sections.recommend import RecommendConfig
-from emberline.spark import frames
-from emberline.spark.als.fit import fit
 from emberline.spark.models.offers import Known, Pieces, Table
 from emberline.spark.pieces import item_pieces, user_pieces
 from emberline.spark.rated import Rated
-from emberline.spark.scan import Scan
 
 
 def pieces(known: Known) -> Pieces:
@@ -27,25 +27,25 @@ def pieces(known: Known) -> Pieces:
     return user_pieces(known.of_users(users)), item_pieces(known.listed(items))
 
 
-def refit(run: StageRun[RecommendConfig], interactions: Scan) -> Iterator[Table]:
+def refit(run: StageRun[RecommendConfig], flow: Flow) -> Iterator[Table]:
     """Some more iterations, from the factors that training has found."""
     trained = run.inputs[ALS.lists[0]].manifest.produced_by.config
     config = _to_refit(trained, run.settings.refit_iterations, run.config.als)
-    spark, tables = interactions.frame.sparkSession, dict(zip(SIDES, ALS.lists, strict=True))
+    tables = dict(zip(SIDES, ALS.lists, strict=True))
     model = fit(
-        interactions,
+        flow,
+        flow.read(run.inputs["interactions"]),
         config.for_lists(has_ratings(run.inputs["interactions"])),
         True,
         run.outputs.work,
         run.outputs.scratch,
-        {side: frames.read(spark, run.inputs[name]) for side, name in tables.items()},
+        {side: published(flow, side, run.inputs[name]) for side, name in tables.items()},
         run.control.progress,
     )
     training = AlsTraining(model.history, **model.final)
     facts = (training, Values(model.objective.mean, model.objective.deviation))
     for side, name in tables.items():
-        rows = model.factors(side).sortWithinPartitions(side)
-        yield Table(name, rows, facts, model.rank, config.seed)
+        yield Table(name, model.factors(side), facts, model.rank, config.seed)
     model.close()
 
 

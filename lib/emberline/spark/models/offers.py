@@ -8,6 +8,7 @@ from typing import Protocol, cast
 from pyspark.sql import DataFrame
 
 from emberline.datasets.facts import Facts
+from emberline.flow.rows import Flow, Rows
 from emberline.models import Model
 from emberline.runs.stage_run import StageRun
 from emberline.sections.recommend import RecommendConfig
@@ -48,7 +49,7 @@ class Table:
     """A table of a model, ready to be written: its rows, and what its manifest says of them."""
 
     name: str
-    rows: DataFrame
+    rows: Rows
     facts: tuple[Facts, ...] = ()
     rank: int | None = None
     seed: int | None = None
@@ -60,7 +61,7 @@ class ListModel(Protocol):
     def pieces(self, known: Known) -> Pieces:
         """PIECES of users and of items whose product is the model's score."""
 
-    def refit(self, run: StageRun[RecommendConfig], interactions: Scan) -> Iterator[Table]:
+    def refit(self, run: StageRun[RecommendConfig], flow: Flow) -> Iterator[Table]:
         """The tables of the model's lists, of all interactions, by the settings of those that the
         run reads; each is to be written before the next is asked for.
         """
@@ -80,9 +81,9 @@ def pieces_of(model: Model, known: Known) -> Pieces:
     return cast(ListModel, _module(model)).pieces(known)
 
 
-def refit_of(model: Model, run: StageRun[RecommendConfig], interactions: Scan) -> Iterator[Table]:
+def refit_of(model: Model, run: StageRun[RecommendConfig], flow: Flow) -> Iterator[Table]:
     """The tables of the model's lists, made once more, from all interactions."""
-    return cast(ListModel, _module(model)).refit(run, interactions)
+    return cast(ListModel, _module(model)).refit(run, flow)
 
 
 def predictions_of(model: Model, pairs: DataFrame, rated: Rated) -> DataFrame:

@@ -7,15 +7,13 @@ from collections.abc import Iterator
 
 from pyspark.sql import DataFrame
 
+from emberline.flow.rows import Flow
 from emberline.models import USER_NEIGHBORS
 from emberline.runs.stage_run import StageRun
-from emberline.sections.cosine import CosineConfig
 from emberline.sections.recommend import RecommendConfig
-from emberline.spark.cosine.packing import checked
-from emberline.spark.cosine.search import neighbors
+from emberline.spark.models.neighbors import refitted_neighbors
 from emberline.spark.models.offers import Known, Pieces, Table
 from emberline.spark.rated import Rated
-from emberline.spark.scan import Scan
 from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, sparse_pieces
 
 
@@ -34,13 +32,10 @@ def pieces(known: Known) -> Pieces:
     return users, items
 
 
-def refit(run: StageRun[RecommendConfig], interactions: Scan) -> Iterator[Table]:
+def refit(run: StageRun[RecommendConfig], flow: Flow) -> Iterator[Table]:
     """Neighbours by all interactions."""
     (table,) = USER_NEIGHBORS.lists
-    settings = CosineConfig.model_validate(run.inputs.produced_by(table).config)
-    config = checked(interactions, settings)
-    found = neighbors(interactions, "user", "item", config)
-    yield Table(table, found, seed=config.seed if config.max_ratings else None)
+    yield refitted_neighbors(run, flow, table, "user", "item")
 
 
 def predict(pairs: DataFrame, rated: Rated) -> DataFrame:

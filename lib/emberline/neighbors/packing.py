@@ -4,15 +4,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from emberline.cf.cosine import compressed, packing
 from emberline.cf.entries import PIECES, scatter
 from emberline.errors import DataError
+from emberline.flow.rows import Rows, Source
 from emberline.sections.cosine import CosineConfig
-from emberline.spark.frames import spark_schema
-from emberline.spark.scan import Scan
 
 # Ratings per block, 8 bytes each. Columns come in larger ones: a row's product with one block costs
 # a visit to each of its terms. Rows do not come in smaller ones than memory asks for: all columns
@@ -31,21 +28,19 @@ class Grid:
     columns: int
 
     @classmethod
-    def of(cls, ratings: Scan) -> "Grid":
-        """Blocks of a bearable size, and of rows enough for all cores."""
-        count = ratings.count()
-        cores = ratings.frame.sparkSession.sparkContext.defaultParallelism
+    def of(cls, count: int, cores: int) -> "Grid":
+        """Blocks of a bearable size, of so many ratings, and of rows enough for all cores."""
         rounds = max(1, -(-count // (RATINGS_PER_ROW_BLOCK * cores)))
         rows = max(min(rounds * cores, -(-count // _SMALL)), 1)
         return cls(rows, -(-count // RATINGS_PER_COLUMN_BLOCK) or 1)
 
 
-def checked(ratings: Scan, config: CosineConfig) -> CosineConfig:
+def checked(ratings: Source, config: CosineConfig) -> CosineConfig:
     """The settings with the weighting that suits the values.
 
     Raises DataError for values that no cosine, or no weight, is defined for.
     """
-    accounts = ratings.map(("user", "item", "value"), packing.account, packing.ACCOUNTS).toArrow()
+    accounts = ratings.map(("user", "item", "value"), packing.account, packing.ACCOUNTS).table()
     wrong, negative = (pc.sum(accounts[name]).as_py() or 0 for name in ("not_finite", "negative"))
     if wrong:
         raise DataError(
@@ -61,33 +56,48 @@ def checked(ratings: Scan, config: CosineConfig) -> CosineConfig:
     return config.weighted(has_negative=negative > 0)
 
 
-def columns_of(rows: DataFrame, blocks: int) -> DataFrame:
+def columns_of(rows: Rows, blocks: int) -> Rows:
     """All rows of COMPRESSED as columns, in so many blocks of their own, whose names begin with
     RIGHT.
     """
-    grouped = (
-        rows.withColumn("group", F.col("block") % blocks)
-        .repartitionById(blocks, "group")
-        .drop("group")
-    )
-    columns = grouped.mapInArrow(packing.as_columns, spark_schema(compressed.COMPRESSED)).persist()
-    return columns.select([F.col(name).alias(compressed.RIGHT + name) for name in columns.columns])
+    columns = rows.together(blocks).map(packing.as_columns, compressed.COMPRESSED).kept()
+    names = {compressed.RIGHT + name: name for name in compressed.COMPRESSED.names}
+    return columns.select(names)
 
 
-def pack(ratings: Scan, side: str, other: str, config: CosineConfig, blocks: int) -> DataFrame:
-    """COMPRESSED of the rows of `side`, weighted, in so many partitions, a block in each."""
+@dataclass(frozen=True)
+class Counts:
+    """How many ids one side has, how many ratings there are, what their values come to, and how
+    many ratings a cap per id leaves out.
+    """
+
+    ids: int
+    ratings: int
+    total: float
+    left_out: int
+
+
+def count(ratings: Source, side: str, blocks: int, limit: int | None = None) -> Counts:
+    """Of ratings by the ids of a side, with at most `limit` each."""
+    scatter = partial(packing.count_ids, num_blocks=blocks)
+    pieces = ratings.map((side, "value"), scatter, packing.COUNTED)
+    task = partial(packing.sum_counts, limit=limit)
+    found = pieces.together(blocks).map(task, packing.COUNTS).table()
+    return Counts(*(pc.sum(found[name]).as_py() or 0 for name in packing.COUNTS.names))
+
+
+def pack(ratings: Source, side: str, other: str, config: CosineConfig, blocks: int) -> Rows:
+    """COMPRESSED of the rows of `side`, weighted, in so many parts, a block in each."""
     config = config.weighted()
-    is_weighted = config.weighting != "none"
-    sums = F.sum("value"), F.countDistinct(side)
-    total, num_rows = ratings.frame.agg(*sums).first() or (0, 0) if is_weighted else (0, 0)
-    terms = packing.Terms(config.center == other, config.max_ratings, num_rows or None, config.seed)
-    rows = packing.Rows(config.center == side, config.weighting, (total or 1) / (num_rows or 1))
+    counts = count(ratings, side, blocks) if config.weighting != "none" else None
+    num_rows = counts.ids if counts else None
+    average = (counts.total or 1) / (counts.ids or 1) if counts else 1.0
+    terms = packing.Terms(config.center == other, config.max_ratings, num_rows, config.seed)
+    rows = packing.Rows(config.center == side, config.weighting, average)
     by = "columns" if terms.is_needed else "rows"
     pieces = ratings.map((side, other, "value"), partial(scatter, num_blocks=blocks, by=by), PIECES)
     if terms.is_needed:
         prepare = partial(packing.prepare_terms, blocks=blocks, terms=terms, row_blocks=blocks)
-        pieces = pieces.repartitionById(blocks, "block").mapInArrow(prepare, spark_schema(PIECES))
-    together = pieces.repartitionById(blocks, "block")
-    return together.mapInArrow(
-        partial(packing.prepare_rows, blocks=blocks, rows=rows), spark_schema(compressed.COMPRESSED)
-    )
+        pieces = pieces.together(blocks).map(prepare, PIECES)
+    task = partial(packing.prepare_rows, blocks=blocks, rows=rows)
+    return pieces.together(blocks).map(task, compressed.COMPRESSED)

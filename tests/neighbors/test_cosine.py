@@ -1,7 +1,6 @@
 """Neighbours by cosine, beside the textbook's formula on one matrix."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +8,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 from sklearn.metrics.pairwise import cosine_similarity
+from tests.flows import given
 
 from emberline.datasets import manifest as manifests
 from emberline.errors import DataError
+from emberline.flow.here import Here
+from emberline.flow.rows import Flow, Rows
+from emberline.neighbors.packing import Grid, checked, count
+from emberline.neighbors.search import neighbors
 from emberline.sections.cosine import CosineConfig
-from emberline.spark.cosine.packing import Grid, checked
-from emberline.spark.cosine.search import neighbors
-from emberline.spark.cosine.stage import ratings_left_out
-from emberline.spark.scan import Scan
+from emberline.spark.flow import SparkFlow
 
 Matrix = npt.NDArray[np.float64]
 Publish = Callable[..., None]
@@ -27,7 +27,6 @@ Run = Callable[..., Any]
 Read = Callable[[str], pa.Table]
 Ratings = dict[tuple[int, int], float]
 Neighbors = list[tuple[int, int, Any]]
-ShufflingInto = Callable[[int], AbstractContextManager[None]]
 
 FEW, ALL = 3, 100
 LOYAL, LONELY, ZERO, TWIN = 2000, 3000, 4000, 4200  # ids of users and of items alike
@@ -56,11 +55,10 @@ def make_ratings() -> Ratings:
 RATINGS = make_ratings()
 
 
-def scan_of(spark: SparkSession, ratings: Ratings, partitions: int = 2) -> Scan:
+def table_of(ratings: Ratings) -> pa.Table:
     user, item = (pa.array([pair[side] for pair in ratings], pa.int32()) for side in (0, 1))
     value = pa.array(ratings.values(), pa.float32())
-    frame = spark.createDataFrame(pa.table([user, item, value], names=["user", "item", "value"]))
-    return Scan(frame.repartition(partitions))
+    return pa.table([user, item, value], names=["user", "item", "value"])
 
 
 def textbook(side: int, top_k: int) -> Neighbors:
@@ -90,36 +88,34 @@ def textbook(side: int, top_k: int) -> Neighbors:
 PLAIN: dict[str, Any] = {"weighting": "none", "shrinkage": 0.0}
 
 
+CUTS = [1, 3, 7]
+Found = dict[tuple[str, int], dict[str, Neighbors]]
+
+
 @pytest.fixture(scope="module")
-def found(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[str, Neighbors]]:
-    """Neighbours by number of partitions and side: few of each item's and all of each user's."""
-    found = {}
-    for partitions in (1, 3, 7):
-        with shuffling_into(partitions):
-            found[partitions] = neighbors_of_both(spark, partitions)
+def found(spark: SparkSession) -> Found:
+    """Neighbours by engine, parts and side: few of each item's and all of each user's."""
+    found = {("spark", parts): neighbors_of_both(SparkFlow(spark), parts) for parts in CUTS}
+    with Here(memory=1 << 30, cores=2) as here:
+        found |= {("here", parts): neighbors_of_both(here, parts) for parts in CUTS}
     return found
 
 
-def neighbors_of_both(spark: SparkSession, partitions: int) -> dict[str, Neighbors]:
-    ratings = scan_of(spark, RATINGS, partitions)
-    grid = Grid(rows=3, columns=2)
-    items = (
-        neighbors(ratings, "item", "user", CosineConfig(top_k=FEW, **PLAIN), grid)
-        .withColumnRenamed("item", "own")
-        .withColumn("side", F.lit("item"))
-    )
-    users = (
-        neighbors(ratings, "user", "item", CosineConfig(top_k=ALL, **PLAIN), grid)
-        .withColumnRenamed("user", "own")
-        .withColumn("side", F.lit("user"))
-    )
-    rows = items.unionByName(users).collect()
-    spark.catalog.clearCache()
-    ordered = sorted((row["own"], -row["similarity"], row["neighbor"], row["side"]) for row in rows)
+def neighbors_of_both(flow: Flow, parts: int) -> dict[str, Neighbors]:
+    ratings, grid = given(flow, table_of(RATINGS), parts), Grid(rows=3, columns=2)
+    wanted = (("item", "user", FEW), ("user", "item", ALL))
     return {
-        side: [(own, other, -negative) for own, negative, other, s in ordered if s == side]
-        for side in ("item", "user")
+        side: sorted_rows(
+            neighbors(flow, ratings, side, other, CosineConfig(top_k=top_k, **PLAIN), grid), side
+        )
+        for side, other, top_k in wanted
     }
+
+
+def sorted_rows(rows: Rows, side: str) -> Neighbors:
+    found = rows.table().to_pylist()
+    ordered = sorted((row[side], -row["similarity"], row["neighbor"]) for row in found)
+    return [(own, other, -negative) for own, negative, other in ordered]
 
 
 def approximately(neighbors: Neighbors) -> Neighbors:
@@ -129,50 +125,54 @@ def approximately(neighbors: Neighbors) -> Neighbors:
     ]
 
 
-def test_item_neighbors_are_the_textbooks(found: dict[int, dict[str, Neighbors]]) -> None:
-    assert found[3]["item"] == approximately(textbook(1, FEW))
+def test_item_neighbors_are_the_textbooks(found: Found) -> None:
+    assert found["here", 3]["item"] == approximately(textbook(1, FEW))
 
 
-def test_user_neighbors_are_the_textbooks(found: dict[int, dict[str, Neighbors]]) -> None:
-    assert found[3]["user"] == approximately(textbook(0, ALL))
+def test_user_neighbors_are_the_textbooks(found: Found) -> None:
+    assert found["here", 3]["user"] == approximately(textbook(0, ALL))
 
 
-@pytest.mark.parametrize("partitions", [1, 7])
-def test_the_number_of_partitions_does_not_matter(
-    found: dict[int, dict[str, Neighbors]], partitions: int
+@pytest.mark.parametrize("parts", CUTS)
+@pytest.mark.parametrize("engine", ["here", "spark"])
+def test_neither_the_number_of_parts_nor_the_engine_matters(
+    found: Found, engine: str, parts: int
 ) -> None:
-    assert found[partitions] == found[3]
+    assert found[engine, parts] == found["here", 3]
 
 
 def test_nobody_is_their_own_neighbor_and_similarities_are_above_zero_and_at_most_one(
-    found: dict[int, dict[str, Neighbors]],
+    found: Found,
 ) -> None:
     for side in ("item", "user"):
-        assert all(own != neighbor for own, neighbor, _ in found[3][side])
-        assert all(0 < similarity <= 1 + 1e-6 for _, _, similarity in found[3][side])
+        assert all(own != neighbor for own, neighbor, _ in found["here", 3][side])
+        assert all(0 < similarity <= 1 + 1e-6 for _, _, similarity in found["here", 3][side])
 
 
-def test_three_four_and_four_three_are_at_24_25ths(found: dict[int, dict[str, Neighbors]]) -> None:
+def test_three_four_and_four_three_are_at_24_25ths(found: Found) -> None:
     expected = [(LONELY, LONELY + 1, 0.96), (LONELY + 1, LONELY, 0.96)]
     for side in ("item", "user"):
-        assert [row for row in found[3][side] if row[0] in (LONELY, LONELY + 1)] == approximately(
-            expected
-        )
+        assert [
+            row for row in found["here", 3][side] if row[0] in (LONELY, LONELY + 1)
+        ] == approximately(expected)
 
 
-def test_ties_go_to_the_smaller_id(found: dict[int, dict[str, Neighbors]]) -> None:
+def test_ties_go_to_the_smaller_id(found: Found) -> None:
     """Items 4 and TWIN have the same ratings, so do users 6 and TWIN: whoever is near one is as
     near to the other.
     """
     for side, original in (("item", 4), ("user", 6)):
-        places = {(own, neighbor): place for place, (own, neighbor, _) in enumerate(found[3][side])}
+        places = {
+            (own, neighbor): place
+            for place, (own, neighbor, _) in enumerate(found["here", 3][side])
+        }
         both = [own for own, neighbor in places if neighbor == TWIN and (own, original) in places]
         assert both
         assert all(places[own, TWIN] == places[own, original] + 1 for own in both)
-        assert found[3][side][places[original, TWIN]] == (original, TWIN, pytest.approx(1))
+        assert found["here", 3][side][places[original, TWIN]] == (original, TWIN, pytest.approx(1))
 
 
-def test_one_rating_is_enough_for_neighbors(found: dict[int, dict[str, Neighbors]]) -> None:
+def test_one_rating_is_enough_for_neighbors(found: Found) -> None:
     """User LOYAL has rated item 1 only: near are users who like it, the more the larger its
     share of their ratings' length.
     """
@@ -186,14 +186,14 @@ def test_one_rating_is_enough_for_neighbors(found: dict[int, dict[str, Neighbors
         if item == 1 and value > 0 and user != LOYAL
     }
     assert {
-        other: similarity for own, other, similarity in found[3]["user"] if own == LOYAL
+        other: similarity for own, other, similarity in found["here", 3]["user"] if own == LOYAL
     } == pytest.approx(fans, abs=2e-6)
-    assert [row for row in found[3]["item"] if row[0] == LOYAL]
+    assert [row for row in found["here", 3]["item"] if row[0] == LOYAL]
 
 
-def test_rows_of_zeros_have_and_are_no_neighbors(found: dict[int, dict[str, Neighbors]]) -> None:
+def test_rows_of_zeros_have_and_are_no_neighbors(found: Found) -> None:
     for side in ("item", "user"):
-        assert all(ZERO not in row[:2] for row in found[3][side])
+        assert all(ZERO not in row[:2] for row in found["here", 3][side])
 
 
 # --------------------------------------------------------------------------------------------------
@@ -259,23 +259,25 @@ def best_of(
     }
 
 
-def as_dicts(frame: DataFrame, side: str) -> dict[int, dict[int, float]]:
+def as_dicts(rows: Rows, side: str) -> dict[int, dict[int, float]]:
     found: dict[int, dict[int, float]] = {}
-    for row in frame.collect():
+    for row in rows.table().to_pylist():
         found.setdefault(row[side], {})[row["neighbor"]] = row["similarity"]
     return found
 
 
-def test_adjusted_cosine_with_shrinkage_and_support_is_scikit_learns(spark: SparkSession) -> None:
+def test_adjusted_cosine_with_shrinkage_and_support_is_scikit_learns(flow: Flow) -> None:
     config = CosineConfig(top_k=8, center="user", shrinkage=10.0, min_support=5)
-    found = neighbors(scan_of(spark, STARS), "item", "user", config, Grid(3, 2))
+    found = neighbors(flow, given(flow, table_of(STARS)), "item", "user", config, Grid(3, 2))
     stars = dense(STARS)
     assert as_dicts(found, "item") == best_of(centered_on_users(stars).T, stars.T, 10, 5, 8)
 
 
-def test_weighted_neighbors_are_scikit_learns(spark: SparkSession) -> None:
-    ratings, stars = scan_of(spark, STARS), dense(STARS)
+@pytest.mark.parametrize("flow", ["here", "spark"], indirect=True)
+def test_weighted_neighbors_are_scikit_learns(flow: Flow) -> None:
+    ratings, stars = given(flow, table_of(STARS)), dense(STARS)
     items = neighbors(
+        flow,
         ratings,
         "item",
         "user",
@@ -283,11 +285,13 @@ def test_weighted_neighbors_are_scikit_learns(spark: SparkSession) -> None:
         Grid(2, 1),
     )
     assert as_dicts(items, "item") == best_of(of_tf_idf(stars).T, stars.T, 0, 1, 8)
-    users = neighbors(ratings, "user", "item", CosineConfig(top_k=8, shrinkage=0.0), Grid(2, 1))
+    users = neighbors(
+        flow, ratings, "user", "item", CosineConfig(top_k=8, shrinkage=0.0), Grid(2, 1)
+    )
     assert as_dicts(users, "user") == best_of(of_bm25(stars), stars, 0, 1, 8)
 
 
-def test_one_common_rare_item_makes_nobody_most_alike_by_default(spark: SparkSession) -> None:
+def test_one_common_rare_item_makes_nobody_most_alike_by_default(flow: Flow) -> None:
     """Items 0 and 1 share five users, who have rated others, too; items 0 and 9 share one, who
     is all that 9 has.
     """
@@ -295,12 +299,11 @@ def test_one_common_rare_item_makes_nobody_most_alike_by_default(spark: SparkSes
         (5, 0): 1.0,
         (5, 9): 1.0,
     }
-    by_default = as_dicts(
-        neighbors(scan_of(spark, few), "item", "user", CosineConfig(), Grid(1, 1)), "item"
-    )
-    plain = as_dicts(
-        neighbors(scan_of(spark, few), "item", "user", CosineConfig(shrinkage=0.0), Grid(1, 1)),
-        "item",
+    by_default, plain = (
+        as_dicts(
+            neighbors(flow, given(flow, table_of(few)), "item", "user", config, Grid(1, 1)), "item"
+        )
+        for config in (CosineConfig(), CosineConfig(shrinkage=0.0))
     )
     assert by_default[0][1] > 3 * by_default[0][9]
     assert plain[0][1] < 3 * plain[0][9]
@@ -308,14 +311,14 @@ def test_one_common_rare_item_makes_nobody_most_alike_by_default(spark: SparkSes
 
 @pytest.mark.parametrize(("values", "weighting"), [((1.0, 2.0), "bm25"), ((1.0, -2.0), "none")])
 def test_values_below_zero_are_not_weighted_unless_told(
-    spark: SparkSession, values: tuple[float, float], weighting: str
+    flow: Flow, values: tuple[float, float], weighting: str
 ) -> None:
-    ratings = scan_of(spark, {(0, 0): values[0], (0, 1): values[1]})
+    ratings = given(flow, table_of({(0, 0): values[0], (0, 1): values[1]}))
     assert checked(ratings, CosineConfig()).weighting == weighting
 
 
 def test_a_cap_that_bites_says_what_it_costs(
-    spark: SparkSession, publish: Publish, run: Run, read: Read, root: Path
+    publish: Publish, run: Run, read: Read, root: Path
 ) -> None:
     rows = [{"user": user, "item": item, "value": value} for (user, item), value in STARS.items()]
     publish(root, "split-ratings", "ratings", rows)
@@ -337,9 +340,17 @@ def test_a_cap_that_bites_says_what_it_costs(
     assert outcome.metrics["item_neighbors"] == info
 
 
-def test_a_cap_above_everything_changes_nothing(spark: SparkSession) -> None:
-    assert ratings_left_out(scan_of(spark, STARS).frame, "user", 25) == 0
-    assert ratings_left_out(scan_of(spark, STARS).frame, "user", None) == 0
+@pytest.mark.parametrize("flow", ["here", "spark"], indirect=True)
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_ratings_and_ids_are_counted_over_blocks(flow: Flow, blocks: int) -> None:
+    ratings, stars = given(flow, table_of(STARS), 3), dense(STARS)
+    counted = count(ratings, "user", blocks, limit=6)
+    assert counted.ids == (stars > 0).any(axis=1).sum()
+    assert counted.ratings == len(STARS)
+    assert counted.total == pytest.approx(stars.sum())
+    assert counted.left_out == np.maximum((stars > 0).sum(axis=1) - 6, 0).sum() > 0
+    assert count(ratings, "user", blocks, limit=25).left_out == 0
+    assert count(ratings, "user", blocks).left_out == 0
 
 
 @pytest.mark.parametrize(
@@ -351,8 +362,8 @@ def test_a_cap_above_everything_changes_nothing(spark: SparkSession) -> None:
     ],
 )
 def test_values_without_a_cosine_are_refused(
-    spark: SparkSession, value: float, weighting: str, message: str
+    flow: Flow, value: float, weighting: str, message: str
 ) -> None:
-    ratings = scan_of(spark, {(0, 0): 1.0, (0, 1): value})
+    ratings = given(flow, table_of({(0, 0): 1.0, (0, 1): value}))
     with pytest.raises(DataError, match=message):
         checked(ratings, CosineConfig.model_validate({"weighting": weighting}))

@@ -1,4 +1,4 @@
-"""A fit's ratings for validation on the driver, and what the factors of each iteration make of
+"""A fit's ratings for validation in this process, and what the factors of each iteration make of
 them; see cf.validation.
 """
 
@@ -9,18 +9,17 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
 
 from emberline.cf.als import factors, validation
 from emberline.cf.als.objective import Objective
 from emberline.cf.als.validation import RATINGS
 from emberline.errors import DataError
+from emberline.factors.exchange import Exchange
+from emberline.flow.rows import Rows, Source
 from emberline.numeric.arrays import Array, Bool, Float32, Float64, Int32, Int64
-from emberline.spark.als.exchange import Exchange
-from emberline.spark.scan import Scan
 
 _DRAWN = 20  # items drawn for each pair
-_POOL = 1 << 14  # items that are drawn from, at most: their factors are on the driver
+_POOL = 1 << 14  # items that are drawn from, at most: their factors are in this process
 _PAIRS = 200_000  # of about so many users that these are their ratings for validation, at most
 _CHUNK = 1 << 12  # pairs at a time
 
@@ -92,10 +91,10 @@ def _wins(scores: Float32, drawn: Float32, unrated: Bool) -> Float64:
 
 
 def collect(
-    ratings: Scan, withheld: Scan, objective: Objective, num_items: int, seed: int
+    ratings: Source, withheld: Source, objective: Objective, num_items: int, seed: int
 ) -> Validation | None:
-    """What a fit of `ratings` is measured by, on the driver: those `withheld`, all of them or those
-    of some users; None where there are none.
+    """What a fit of `ratings` is measured by, in this process: those `withheld`, all of them or
+    those of some users; None where there are none.
 
     With implicit feedback only values above zero count. Raises DataError where these users have
     rated all items that theirs could be compared with.
@@ -124,8 +123,8 @@ def collect(
     return Validation(users, items, (user, item), counted["value"].to_numpy(), pool, drawn, unrated)
 
 
-def _sorted(ratings: DataFrame) -> pa.Table:
-    return ratings.toArrow().sort_by([("user", "ascending"), ("item", "ascending")])
+def _sorted(ratings: Rows) -> pa.Table:
+    return ratings.table().sort_by([("user", "ascending"), ("item", "ascending")])
 
 
 def _keys(ratings: pa.Table) -> Int64:

@@ -8,8 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from emberline.cf.als import packing
 from emberline.cf.als.packing import ACCOUNT, SIDES
@@ -18,9 +16,8 @@ from emberline.cf.entries import PIECES
 from emberline.datasets.block_files import BlockFiles
 from emberline.datasets.storage import Location
 from emberline.errors import DataError, EmptyDatasetError
-from emberline.spark.als import block_files
-from emberline.spark.frames import spark_schema
-from emberline.spark.scan import Scan
+from emberline.factors import block_files
+from emberline.flow.rows import Rows, Source
 
 _ROUNDING = 1e-6  # of the mean: a deviation that float32 leaves of equal values
 
@@ -35,13 +32,13 @@ class Side:
 
 @dataclass(frozen=True)
 class RatingBlocks:
-    """The blocks, in the cluster's memory or in `files`; how many ratings they hold, and the mean
+    """The blocks, in memory or in `files`; how many ratings they hold, and the mean
     of these.
 
     `deviation` is their standard deviation, but 1 where all are equal.
     """
 
-    frame: DataFrame
+    rows: Rows
     num_blocks: int
     sides: dict[str, Side]
     ratings: int
@@ -49,13 +46,13 @@ class RatingBlocks:
     deviation: float
     files: BlockFiles | None = None
 
-    def of(self, side: str, *names: str) -> DataFrame:
+    def of(self, side: str, *names: str) -> Rows:
         """The columns of one side, their names without its prefix."""
         wanted = names or tuple(name for name, _ in BLOCK_FIELDS)
-        return self.frame.select("block", *[F.col(f"{side}_{name}").alias(name) for name in wanted])
+        return self.rows.select({"block": "block"} | {name: f"{side}_{name}" for name in wanted})
 
 
-def pack(ratings: Scan, num_blocks: int, folder: Location | None) -> RatingBlocks:
+def pack(ratings: Source, num_blocks: int, folder: Location | None) -> RatingBlocks:
     """Blocks of ratings (columns user, item and value), cached, or, for a fit that routes factors,
     in files of a `folder`.
 
@@ -65,17 +62,15 @@ def pack(ratings: Scan, num_blocks: int, folder: Location | None) -> RatingBlock
     scatter = partial(packing.scatter_ratings, num_blocks=num_blocks)
     pieces = ratings.map(("user", "item", "value"), scatter, PIECES)
     task = partial(packing.pack_blocks, num_blocks=num_blocks, routed=folder is not None)
-    packed = pieces.repartitionById(num_blocks, "block").mapInArrow(
-        task, spark_schema(packing.PACKED)
-    )
+    packed = pieces.together(num_blocks).map(task, packing.PACKED)
     names = [f"{side}_{name}" for side in SIDES for name, _ in ACCOUNT]
     if folder is None:
-        frame, files = packed.persist(), None
-        accounts = frame.select(names).toArrow()
+        rows, files = packed.kept(), None
+        accounts = rows.select({name: name for name in names}).table()
     else:
         files, accounts = block_files.store(packed, folder, packing.PACKED, names)
-        frame = block_files.frame(ratings.frame.sparkSession, files, num_blocks, packing.PACKED)
-    return _checked(accounts, RatingBlocks(frame, num_blocks, {}, 0, 0.0, 0.0, files))
+        rows = block_files.rows_in(packed.flow, files, num_blocks, packing.PACKED)
+    return _checked(accounts, RatingBlocks(rows, num_blocks, {}, 0, 0.0, 0.0, files))
 
 
 def _checked(accounts: pa.Table, blocks: RatingBlocks) -> RatingBlocks:

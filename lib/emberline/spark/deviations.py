@@ -14,8 +14,9 @@ from emberline.cf.cosine import prediction
 from emberline.cf.cosine.neighborhood import Rule
 from emberline.cf.cosine.similarity import Damping
 from emberline.cf.entries import PIECES, scatter
+from emberline.neighbors.packing import Grid, columns_of, pack
 from emberline.sections.cosine import CosineConfig, NeighborRatingsConfig
-from emberline.spark.cosine.packing import Grid, columns_of, pack
+from emberline.spark.flow import SparkRows, SparkSource, frame_of
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
 
@@ -36,14 +37,14 @@ def deviations(
     """
     owner: Side = "user" if side == "item" else "item"
     rule = _rule(config.ratings)
-    known = Scan(residuals)
-    grid = grid or Grid.of(known)
+    known = SparkSource(Scan(residuals))
+    cores = residuals.sparkSession.sparkContext.defaultParallelism
+    grid = grid or Grid.of(known.count(), cores)
     plain = config.model_copy(update={"weighting": "none", "center": "none"})
-    rows = pack(known, side, owner, plain, grid.rows).persist()
+    rows = pack(known, side, owner, plain, grid.rows).kept()
     right = columns_of(rows, grid.columns)
-    cells = rows.join(_wanted(pairs, side, owner, grid.rows), "block").crossJoin(
-        right.hint("shuffle_replicate_nl")
-    )
+    wanting = frame_of(rows).join(_wanted(pairs, side, owner, grid.rows), "block")
+    cells = SparkRows(wanting).beside(SparkRows(frame_of(right))).frame
     if grid.columns == 1:
         found = cells.mapInArrow(
             partial(prediction.look_up_and_predict, rule=rule), spark_schema(prediction.DEVIATIONS)

@@ -2,29 +2,32 @@
 
 import json
 import logging
+from functools import partial
 
-from pyspark.sql import DataFrame, SparkSession
-
+from emberline.cf.als import renaming, starts
 from emberline.cf.als.packing import SIDES
+from emberline.cf.entries import PIECES
 from emberline.datasets import manifest as manifests
 from emberline.datasets import storage
 from emberline.datasets.manifest import Dataset
+from emberline.datasets.rows import unchanged
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError
+from emberline.factors.purposes import Purpose
+from emberline.factors.training import Row
+from emberline.flow.rows import Flow, Rows
 from emberline.logs import event
 from emberline.runs.stage_run import StageRun
 from emberline.sections.als import AlsConfig
-from emberline.spark import frames
-from emberline.spark.als.purposes import Purpose
-from emberline.spark.als.training import Row
 
 log = logging.getLogger(__name__)
+_IDS_PER_BLOCK = 1 << 20
 
 
 def earlier_factors(
-    run: StageRun[AlsConfig], spark: SparkSession, purpose: Purpose
-) -> dict[str, DataFrame] | None:
-    """Published factors to begin from, in this root's indices; None where the config names none, or
+    run: StageRun[AlsConfig], flow: Flow, purpose: Purpose
+) -> dict[str, Rows] | None:
+    """EARLIER factors to begin from, in this root's indices; None where the config names none, or
     "previous" has none that fit.
 
     Raises ConfigError where another root's do not fit, or none do that are to be kept as they are.
@@ -43,9 +46,9 @@ def earlier_factors(
         if reason:
             log.info(event("als_starts_cold", because=reason))
             return None
-        return {side: frames.read(spark, dataset) for side, dataset in found.items() if dataset}
+        return {side: published(flow, side, dataset) for side, dataset in found.items() if dataset}
     root = storage.locate(config.start_from)
-    return {side: _of_other_root(run, spark, root, side, purpose) for side in SIDES}
+    return {side: _of_other_root(run, flow, root, side, purpose) for side in SIDES}
 
 
 def _why_not(purpose: Purpose, datasets: list[Dataset | None]) -> str | None:
@@ -71,10 +74,15 @@ def _said(settings: Row) -> str:
     return ", ".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
 
 
+def published(flow: Flow, side: str, factors: Dataset) -> Rows:
+    """EARLIER of a dataset of factors."""
+    return flow.read(factors).map((side, "factors"), unchanged, starts.EARLIER)
+
+
 def _of_other_root(
-    run: StageRun[AlsConfig], spark: SparkSession, root: Location, side: str, purpose: Purpose
-) -> DataFrame:
-    """Another root's factors, by our indices: an id has another index there."""
+    run: StageRun[AlsConfig], flow: Flow, root: Location, side: str, purpose: Purpose
+) -> Rows:
+    """EARLIER of another root, by our indices: an id has another index there."""
     table = purpose.tables[side]
     theirs = {name: manifests.load(root, name) for name in (table, f"{side}s")}
     ours = run.outputs.previous(f"{side}s")
@@ -85,11 +93,19 @@ def _of_other_root(
             " anew, or remove start_from"
         )
     run.outputs.continued[f"{root}/{table}"] = theirs[table].manifest.identity()
-    factors, ids = (frames.read(spark, dataset) for dataset in theirs.values())
-    mine = frames.read(spark, ours).select(side, f"{side}_id")
-    return (
-        factors.join(ids.select(side, f"{side}_id"), side)
-        .drop(side)
-        .join(mine, f"{side}_id")
-        .select(side, "factors")
-    )
+    return _renamed(flow, side, theirs[table], theirs[f"{side}s"], ours)
+
+
+def _renamed(flow: Flow, side: str, factors: Dataset, theirs: Dataset, ours: Dataset) -> Rows:
+    """Factors by the index that `ours` has for the id that `theirs` has for their index."""
+    blocks = max(flow.cores, -(-theirs.rows // _IDS_PER_BLOCK))
+
+    def names(dataset: Dataset, kind: str) -> Rows:
+        task = partial(renaming.scatter_names, num_blocks=blocks, kind=kind)
+        return flow.read(dataset).map((side, f"{side}_id"), task, renaming.NAMES)
+
+    both = names(ours, renaming.OURS).union(names(theirs, renaming.THEIRS)).together(blocks)
+    pairs = both.map(partial(renaming.match_names, num_blocks=blocks), PIECES)
+    task = partial(starts.scatter_published, num_blocks=blocks)
+    pieces = flow.read(factors).map((side, "factors"), task, PIECES)
+    return pairs.union(pieces).together(blocks).map(renaming.rename, starts.EARLIER)

@@ -8,11 +8,11 @@ from typing import Any
 
 from emberline.cf.als.objective import Loss, Objective
 from emberline.cf.als.solvers import Solver
+from emberline.factors.checkpoint import Checkpoint
+from emberline.factors.exchange import Exchange
+from emberline.factors.validation import Validation
 from emberline.logs import event
 from emberline.sections.als import AlsConfig
-from emberline.spark.als.checkpoint import Checkpoint
-from emberline.spark.als.exchange import Exchange
-from emberline.spark.als.validation import Validation
 
 log = logging.getLogger(__name__)
 Row = dict[str, Any]

@@ -10,8 +10,8 @@ from emberline.cf.als.packing import SIDES
 from emberline.datasets import storage
 from emberline.datasets.block_files import BlockFiles
 from emberline.datasets.storage import Location
+from emberline.factors.exchange import Exchange
 from emberline.logs import event
-from emberline.spark.als.exchange import Exchange
 
 log = logging.getLogger(__name__)
 _STATE = "state.json"

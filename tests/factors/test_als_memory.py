@@ -19,8 +19,9 @@ import resource, sys
 from pathlib import Path
 from emberline.sections.als import AlsConfig
 from emberline.sections.spark import SparkConfig
+from emberline.factors.fit import fit
 from emberline.spark import session
-from emberline.spark.als.fit import fit
+from emberline.spark.flow import SparkFlow, SparkSource
 from emberline.spark.scan import Scan
 
 folder, exchange = Path(sys.argv[1]), sys.argv[2]
@@ -31,10 +32,10 @@ settings = SparkConfig(
 )
 spark = session.start(settings)
 config = AlsConfig(rank=int(sys.argv[5]), iterations=1, cg_steps=1, exchange=exchange)
-ratings = Scan(spark.read.parquet(str(folder / "ratings")))
-model = fit(ratings, config, True, folder / "work", folder / "scratch")
-model.factors("user").write.parquet(str(folder / "users"))
-model.factors("item").write.parquet(str(folder / "items"))
+ratings = SparkSource(Scan(spark.read.parquet(str(folder / "ratings"))))
+model = fit(SparkFlow(spark), ratings, config, True, folder / "work", folder / "scratch")
+model.factors("user").frame.write.parquet(str(folder / "users"))
+model.factors("item").frame.write.parquet(str(folder / "items"))
 print("loss", model.history[0]["loss"], model.final["loss"], model.exchange.__class__.__name__)
 """
 

@@ -1,30 +1,28 @@
 """The stage train-als: factors of users and items by alternating least squares, on blocks of
 ratings.
 
-NumPy solves blocks (`cf/als/`, whose `objective.py` says what is minimised); Spark cuts and keeps
-them, moves factors to them, and repeats what is lost. An iteration solves the items from the users,
-then the users from the items. The last half-step solves the users exactly, so that each user's
-factors are the least-squares answer to the items'.
+NumPy solves blocks (`cf/als/`, whose `objective.py` says what is minimised); a flow, on this
+machine's cores or on Spark's, keeps them, moves factors to them, and repeats what is lost. An
+iteration solves the items from the users, then the users from the items. The last half-step solves
+the users exactly, so that each user's factors are the least-squares answer to the items'.
 
 Where both lists and predicted ratings are wanted, there are two fits, of implicit and of explicit
 feedback, on the same blocks.
 """
 
-from pyspark.sql import SparkSession
-
 from emberline.datasets.cleaned import has_ratings
 from emberline.datasets.facts import AlsTraining, Values, merged
+from emberline.factors.checkpoint import Checkpoint
+from emberline.factors.earlier import earlier_factors
+from emberline.factors.fit import Model, fit_blocks, prepare
+from emberline.factors.purposes import Purpose, purposes
+from emberline.flow import outputs
+from emberline.flow.rows import Flow
 from emberline.runs.stage_run import StageRun
 from emberline.sections.als import AlsConfig
-from emberline.spark import frames
-from emberline.spark.als.checkpoint import Checkpoint
-from emberline.spark.als.earlier import earlier_factors
-from emberline.spark.als.fit import Model, fit_blocks, prepare
-from emberline.spark.als.purposes import Purpose, purposes
-from emberline.spark.scan import Scan
 
 
-def run(run: StageRun[AlsConfig], spark: SparkSession) -> None:
+def run(run: StageRun[AlsConfig], flow: Flow) -> None:
     """Fit and write both sides' factors, of each purpose."""
     is_of_ratings = has_ratings(run.inputs["ratings"])
     wanted = purposes(run.settings, is_of_ratings, run.stage.writes(run.config))
@@ -34,15 +32,16 @@ def run(run: StageRun[AlsConfig], spark: SparkSession) -> None:
         for purpose in wanted
     }
     cut = prepare(
-        Scan.of(spark, run.inputs["ratings"]),
-        Scan.of(spark, run.inputs["validation"]) if "validation" in run.inputs else None,
+        flow,
+        flow.read(run.inputs["ratings"]),
+        flow.read(run.inputs["validation"]) if "validation" in run.inputs else None,
         run.settings,
         width,
         list(checkpoints.values()),
         run.outputs.scratch,
     )
     for purpose in wanted:
-        earlier = earlier_factors(run, spark, purpose)
+        earlier = earlier_factors(run, flow, purpose)
         scratch = run.outputs.scratch / purpose.work
         model = fit_blocks(
             cut,
@@ -55,14 +54,14 @@ def run(run: StageRun[AlsConfig], spark: SparkSession) -> None:
         )
         _write(run, purpose, model)
         model.exchange.close()
-    cut.packed.frame.unpersist()
+    cut.packed.rows.free()
 
 
 def _write(run: StageRun[AlsConfig], purpose: Purpose, model: Model) -> None:
     training = AlsTraining(model.history, **model.final, best_iteration=model.best or None)
     values = Values(model.objective.mean, model.objective.deviation)
     for side, table in purpose.tables.items():
-        rows = model.factors(side).sortWithinPartitions(side)
-        frames.write(rows, run, table, training, values, rank=model.rank, seed=purpose.config.seed)
+        rows, seed = model.factors(side), purpose.config.seed
+        outputs.write(rows, run, table, training, values, rank=model.rank, seed=seed)
     facts = merged((training, values))
     run.outputs.measure(**(facts if purpose.implicit else {"ratings": facts}))

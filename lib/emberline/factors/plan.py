@@ -6,17 +6,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow.compute as pc
-from pyspark.sql import SparkSession
 
 from emberline.cf.als import factor_rows, packing
 from emberline.errors import EmptyDatasetError
+from emberline.flow.rows import Flow, Room, Source
 from emberline.sections.als import AlsConfig
-from emberline.spark.scan import Scan
 
 _RATINGS_PER_BLOCK = 4_000_000  # 32 MiB a side
 _BYTES_PER_BLOCK = 64 << 20  # at most, of the factors that a routed block needs
-# of a block's factors that a core's share of the heap has room for, where they pass a JVM to begin
-# with
+# of a block's factors that a core's share of memory has room for: where they pass a JVM, it copies
+# them
 _COPIES = 16
 _FLOAT, _DOUBLE = 4, 8
 _MAX_BLOCKS = 1 << 16
@@ -46,8 +45,8 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Plan:
-    """The way chosen, and the bytes it takes: on the driver, in each Python worker, and sent
-    between machines per iteration.
+    """The way chosen, and the bytes it takes: in this process, in each worker, and sent between
+    machines per iteration.
     """
 
     exchange: Literal["broadcast", "shuffle"]
@@ -57,14 +56,14 @@ class Plan:
     bytes_per_iteration: int
 
 
-def measure(ratings: Scan, width: int) -> Sizes:
+def measure(ratings: Source, width: int) -> Sizes:
     """The sizes of ratings (user, item, value). Raises EmptyDatasetError where there are none."""
     count = ratings.count()
     if not count:
         raise EmptyDatasetError(
             "there are no ratings to learn from; look into rejected_ratings for what became of them"
         )
-    largest = ratings.map(("user", "item"), packing.extent, packing.EXTENT).toArrow()
+    largest = ratings.map(("user", "item"), packing.extent, packing.EXTENT).table()
     users, items = (1 + pc.max(largest[side]).as_py() for side in packing.SIDES)
     return Sizes(count, users, items, width)
 
@@ -72,7 +71,7 @@ def measure(ratings: Scan, width: int) -> Sizes:
 def choose(
     config: AlsConfig,
     sizes: Sizes,
-    spark: SparkSession,
+    flow: Flow,
     exchange: str | None = None,
     blocks: int | None = None,
 ) -> Plan:
@@ -84,46 +83,20 @@ def choose(
         config.exchange
         if config.exchange != "auto"
         else "broadcast"
-        if _fits(sizes, spark)
+        if _fits(sizes, flow.room)
         else "shuffle"
     )
-    parallelism = spark.sparkContext.defaultParallelism
     plan = (
-        _broadcast(config, sizes, parallelism)
+        _broadcast(config, sizes, flow.cores)
         if wanted == "broadcast"
-        else _shuffle(config, sizes, spark)
+        else _shuffle(config, sizes, flow)
     )
     return replace(plan, blocks=blocks or plan.blocks)
 
 
-def _fits(sizes: Sizes, spark: SparkSession) -> bool:
-    heap, result = (
-        _setting(spark, "spark.driver.memory", "1g"),
-        _setting(spark, "spark.driver.maxResultSize", "1g"),
-    )
-    worker = _setting(spark, "spark.executor.pyspark.memory", "0")
-    results_fit = 2 * sizes.larger_side <= min(heap, result or heap)
-    return results_fit and (not worker or 3 * sizes.factors <= worker)
-
-
-def _setting(spark: SparkSession, name: str, default: str) -> int:
-    """A setting of Spark's in bytes."""
-    context = spark.sparkContext
-    assert context._jvm is not None
-    size: int = context._jvm.org.apache.spark.network.util.JavaUtils.byteStringAsBytes(
-        context.getConf().get(name, default)
-    )
-    return size
-
-
-def _heap_per_core(spark: SparkSession) -> int:
-    """Bytes of an executor's heap, which in local mode is the driver's."""
-    context = spark.sparkContext
-    if (context.master or "").startswith("local"):
-        return _setting(spark, "spark.driver.memory", "1g") // context.defaultParallelism
-    return _setting(spark, "spark.executor.memory", "1g") // int(
-        context.getConf().get("spark.executor.cores", "1") or 1
-    )
+def _fits(sizes: Sizes, room: Room) -> bool:
+    is_sent = 2 * sizes.larger_side <= room.driver
+    return is_sent and (room.worker is None or 3 * sizes.factors <= room.worker)
 
 
 def _broadcast(config: AlsConfig, sizes: Sizes, parallelism: int) -> Plan:
@@ -138,12 +111,10 @@ def _broadcast(config: AlsConfig, sizes: Sizes, parallelism: int) -> Plan:
     )
 
 
-def _shuffle(config: AlsConfig, sizes: Sizes, spark: SparkSession) -> Plan:
+def _shuffle(config: AlsConfig, sizes: Sizes, flow: Flow) -> Plan:
     row = sizes.width * _FLOAT
-    most = min(_BYTES_PER_BLOCK, _heap_per_core(spark) // _COPIES)
-    blocks = config.blocks or _at_least(
-        spark.sparkContext.defaultParallelism, sizes.ratings * row / most
-    )
+    most = min(_BYTES_PER_BLOCK, flow.room.core // _COPIES)
+    blocks = config.blocks or _at_least(flow.cores, sizes.ratings * row / most)
     needed = sum(min(sizes.ratings / blocks, others) for others in (sizes.users, sizes.items)) * row
     totals = factor_rows.num_sums(blocks) * sizes.width**2 * 2 * _DOUBLE
     return Plan(

@@ -5,28 +5,24 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
-import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
 from emberline.cf.als import factor_rows, publishing, starts
 from emberline.cf.als.objective import Objective
 from emberline.cf.als.packing import SIDES
+from emberline.cf.entries import PIECES
 from emberline.datasets.storage import Location
+from emberline.factors import packing as rating_blocks
+from emberline.factors import plan as als_plan
+from emberline.factors import validation
+from emberline.factors.checkpoint import Checkpoint
+from emberline.factors.exchange import Broadcasting, Exchange, Routing
+from emberline.factors.packing import RatingBlocks
+from emberline.factors.plan import Sizes
+from emberline.factors.purposes import objective_of
+from emberline.factors.training import Progress, Row, Training
+from emberline.flow.rows import Flow, Rows, Source
 from emberline.logs import event
 from emberline.models import ALS
 from emberline.sections.als import AlsConfig
-from emberline.spark.als import packing as rating_blocks
-from emberline.spark.als import plan as als_plan
-from emberline.spark.als import validation
-from emberline.spark.als.checkpoint import Checkpoint
-from emberline.spark.als.exchange import Broadcasting, Exchange, Routing
-from emberline.spark.als.packing import RatingBlocks
-from emberline.spark.als.plan import Sizes
-from emberline.spark.als.purposes import objective_of
-from emberline.spark.als.training import Progress, Row, Training
-from emberline.spark.frames import spark_schema
-from emberline.spark.scan import Scan
 
 log = logging.getLogger(__name__)
 
@@ -48,41 +44,42 @@ class Model:
     best: int
     rank: int
 
-    def factors(self, side: str) -> DataFrame:
+    def factors(self, side: str) -> Rows:
         """A row per rated user or item: its index, and its factors as they are published."""
         return published(self.exchange.blocks(side), side, self.objective)
 
     def close(self) -> None:
         """Free the memory that the ratings and the factors take."""
         self.exchange.close()
-        self.exchange.ratings.frame.unpersist()
+        self.exchange.ratings.rows.free()
 
 
-def published(blocks: DataFrame, side: str, objective: Objective) -> DataFrame:
+def published(blocks: Rows, side: str, objective: Objective) -> Rows:
     task = partial(publishing.publish, side=side, objective=objective)
-    return blocks.mapInArrow(task, f"{side} int, factors array<float>")
+    return blocks.map(task, publishing.schema_of(side))
 
 
 def fit(
-    ratings: Scan,
+    flow: Flow,
+    ratings: Source,
     config: AlsConfig,
     implicit: bool,
     work: Location,
     scratch: Location,
-    earlier: dict[str, DataFrame] | None = None,
+    earlier: dict[str, Rows] | None = None,
     progress: Progress = lambda text: None,
-    withheld: Scan | None = None,
+    withheld: Source | None = None,
 ) -> Model:
     """Factors for ratings (columns user, item and value), whose iterations are measured by those
     `withheld`.
 
     `work` keeps the state for a next attempt, and `scratch` what only this one needs; `earlier` are
-    published factors to begin from. Raises EmptyDatasetError without ratings, DataError for values
-    that are not finite and for repeated pairs.
+    EARLIER factors to begin from, by side. Raises EmptyDatasetError without ratings, DataError for
+    values that are not finite and for repeated pairs.
     """
     checkpoint = Checkpoint(work / ALS.name, config.exchange)
     width = objective_of(config, implicit).width(config.rank)
-    cut = prepare(ratings, withheld, config, width, [checkpoint], scratch)
+    cut = prepare(flow, ratings, withheld, config, width, [checkpoint], scratch)
     return fit_blocks(cut, config, implicit, checkpoint, scratch, earlier, progress)
 
 
@@ -92,16 +89,17 @@ class Cut:
     iterations are measured by.
     """
 
-    ratings: Scan
+    ratings: Source
     packed: RatingBlocks
     sizes: Sizes
     exchange: str
-    withheld: Scan | None
+    withheld: Source | None
 
 
 def prepare(
-    ratings: Scan,
-    withheld: Scan | None,
+    flow: Flow,
+    ratings: Source,
+    withheld: Source | None,
     config: AlsConfig,
     width: int,
     stored: Sequence[Checkpoint],
@@ -115,7 +113,7 @@ def prepare(
     plan = als_plan.choose(
         config,
         sizes,
-        ratings.frame.sparkSession,
+        flow,
         *((begun.exchange, begun.blocks) if begun else ()),
     )
     log.info(
@@ -135,7 +133,7 @@ def fit_blocks(
     implicit: bool,
     checkpoint: Checkpoint,
     scratch: Location,
-    earlier: dict[str, DataFrame] | None = None,
+    earlier: dict[str, Rows] | None = None,
     progress: Progress = lambda text: None,
 ) -> Model:
     """Factors for ratings that are cut already; see `fit`."""
@@ -165,7 +163,7 @@ def exchange_of(name: str, packed: RatingBlocks, width: int, scratch: Location) 
     return Broadcasting(packed, width) if name == "broadcast" else Routing(packed, width, scratch)
 
 
-def _begin(training: Training, earlier: dict[str, DataFrame] | None) -> None:
+def _begin(training: Training, earlier: dict[str, Rows] | None) -> None:
     """Where the first iteration starts: where an attempt was killed, or at the answers of users to
     earlier or to random items.
 
@@ -190,23 +188,19 @@ def _begin(training: Training, earlier: dict[str, DataFrame] | None) -> None:
         )
         exchange.load(
             "item",
-            ratings.of("item", "ids", "indptr").mapInArrow(task, spark_schema(factor_rows.FACTORS)),
+            ratings.of("item", "ids", "indptr").map(task, factor_rows.FACTORS),
         )
     exchange.half_step("user", objective, training.solver)
 
 
 def continued(
-    ratings: RatingBlocks, side: str, earlier: DataFrame, objective: Objective, rank: int
-) -> DataFrame:
-    """FACTORS of the rated rows of a side, from published ones; zeros for those that have none."""
-    before = earlier.select(
-        (F.col(side) % ratings.num_blocks).alias("block"), F.col(side).alias("id"), "factors"
+    ratings: RatingBlocks, side: str, earlier: Rows, objective: Objective, rank: int
+) -> Rows:
+    """FACTORS of the rated rows of a side, from EARLIER ones; zeros for those that have none."""
+    scatter = partial(starts.scatter_published, num_blocks=ratings.num_blocks)
+    rated = ratings.of(side, "ids", "indptr").map(starts.rated_pieces, PIECES)
+    pieces = rated.union(earlier.map(scatter, PIECES)).together(ratings.num_blocks)
+    task = partial(
+        starts.continue_from, side=side, objective=objective, width=objective.width(rank)
     )
-    width = objective.width(rank)
-
-    # a partial hides the type hints that applyInArrow needs
-    def join(packed: pa.Table, earlier: pa.Table) -> pa.Table:
-        return starts.continue_from(packed, earlier, side, objective, width)
-
-    both = ratings.of(side, "ids", "indptr").groupBy("block").cogroup(before.groupBy("block"))
-    return both.applyInArrow(join, spark_schema(factor_rows.FACTORS))
+    return pieces.map(task, factor_rows.FACTORS)

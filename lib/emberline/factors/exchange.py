@@ -1,9 +1,9 @@
 """How a half-step of alternating least squares gets the other side's factors to the blocks that
 need them.
 
-`Broadcasting` holds both sides' factors on the driver and sends all of them to every worker.
-`Routing` keeps them in files, and sends each block by a shuffle the rows that its ratings name:
-nothing larger than a block is on the driver or in a Python worker. Both give the same factors.
+`Broadcasting` holds both sides' factors in this process and shares all of them with every task.
+`Routing` keeps them in files, and sends each block the rows that its ratings name: nothing larger
+than a block is in this process or in a worker. Both give the same factors.
 """
 
 import uuid
@@ -14,9 +14,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import Broadcast
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from emberline.cf.als import factor_rows, starts, steps
 from emberline.cf.als import messages as cf_messages
@@ -29,10 +26,10 @@ from emberline.cf.als.steps import Step
 from emberline.datasets import storage
 from emberline.datasets.block_files import BlockFiles
 from emberline.datasets.storage import Location
+from emberline.factors import block_files
+from emberline.factors.packing import RatingBlocks
+from emberline.flow.rows import Rows, Shared
 from emberline.numeric.arrays import Float32, Int32
-from emberline.spark.als import block_files
-from emberline.spark.als.packing import RatingBlocks
-from emberline.spark.frames import spark_schema
 
 OTHER = {"user": "item", "item": "user"}
 _SUMS = [name for name in FACTORS.names if name not in ROWS.names]
@@ -47,14 +44,14 @@ class Exchange(ABC):
         self.ratings = ratings
         self.width = width
         self.grams = {side: Grams.empty(width) for side in SIDES}
-        self.spark = ratings.frame.sparkSession
+        self.flow = ratings.rows.flow
 
     @abstractmethod
-    def load(self, side: str, factors: DataFrame) -> None:
+    def load(self, side: str, factors: Rows) -> None:
         """Take a side's factors from FACTORS."""
 
     @abstractmethod
-    def blocks(self, side: str) -> DataFrame:
+    def blocks(self, side: str) -> Rows:
         """A side's factors as FACTORS."""
 
     @abstractmethod
@@ -107,7 +104,7 @@ def _gathered(blocks: pa.Table, width: int) -> tuple[Int32, Float32]:
 
 
 class Broadcasting(Exchange):
-    """Both sides' factors as arrays (ids, width) that every worker has."""
+    """Both sides' factors as arrays (ids, width) that every task has."""
 
     name = "broadcast"
 
@@ -120,12 +117,12 @@ class Broadcasting(Exchange):
             for side in SIDES
         }
 
-    def load(self, side: str, factors: DataFrame) -> None:
-        self._take(side, factors.toArrow())
+    def load(self, side: str, factors: Rows) -> None:
+        self._take(side, factors.table())
 
-    def blocks(self, side: str) -> DataFrame:
+    def blocks(self, side: str) -> Rows:
         task = partial(starts.look_up, factors=self._shared[side])
-        return self.ratings.of(side, "ids", "indptr").mapInArrow(task, spark_schema(FACTORS))
+        return self.ratings.of(side, "ids", "indptr").map(task, FACTORS)
 
     def solve(self, side: str, step: Step) -> list[dict[str, Any]]:
         task = partial(
@@ -134,7 +131,7 @@ class Broadcasting(Exchange):
             own=self._shared[side],
             step=step,
         )
-        solved = self._blocks[side].mapInArrow(task, spark_schema(SOLVED)).toArrow()
+        solved = self._blocks[side].map(task, SOLVED).table()
         self._replace(side, *_gathered(solved, self.width))
         return _sums(solved)
 
@@ -161,8 +158,8 @@ class Broadcasting(Exchange):
         self._replace(side, *_gathered(blocks, self.width))
         self.grams[side] = factor_rows.grams_of(_sums(blocks), self.width)
 
-    def _share(self, factors: Float32) -> "Broadcast[Float32]":
-        return self.spark.sparkContext.broadcast(factors)
+    def _share(self, factors: Float32) -> Shared:
+        return self.flow.share(factors)
 
     def _replace(self, side: str, ids: Int32, rows: Float32) -> None:
         before = self._shared[side]
@@ -173,10 +170,10 @@ class Broadcasting(Exchange):
 
 
 class Routing(Exchange):
-    """Both sides' factors in files below `folder`, a block in each, as the ratings are; workers
-    read and write them.
+    """Both sides' factors in files below `folder`, a block in each, as the ratings are; tasks read
+    and write them.
 
-    Spark shuffles what blocks send each other, in rows of a megabyte, and a JVM holds nothing else.
+    What blocks send each other are rows of a megabyte; on Spark, a JVM holds nothing else.
     """
 
     name = "shuffle"
@@ -188,13 +185,13 @@ class Routing(Exchange):
         self._folder = folder
         self._files = {side: BlockFiles(folder, {}) for side in SIDES}
 
-    def load(self, side: str, factors: DataFrame) -> None:
+    def load(self, side: str, factors: Rows) -> None:
         self.grams[side] = factor_rows.grams_of(
             self._keep(side, factors, FACTORS, _SUMS), self.width
         )
 
-    def blocks(self, side: str) -> DataFrame:
-        return block_files.frame(self.spark, self._files[side], self.ratings.num_blocks, FACTORS)
+    def blocks(self, side: str) -> Rows:
+        return block_files.rows_in(self.flow, self._files[side], self.ratings.num_blocks, FACTORS)
 
     def solve(self, side: str, step: Step) -> list[dict[str, Any]]:
         num_blocks, other = self.ratings.num_blocks, OTHER[side]
@@ -204,10 +201,7 @@ class Routing(Exchange):
             factors=self._files[other].row,
             side=other,
         )
-        numbers = self.spark.range(0, num_blocks, 1, num_blocks)
-        messages = numbers.mapInArrow(send, spark_schema(cf_messages.MESSAGES)).repartitionById(
-            num_blocks, "block"
-        )
+        messages = self.flow.numbers(num_blocks).map(send, cf_messages.MESSAGES)
         task = partial(
             cf_messages.solve_routed,
             packed=self._packed.row,
@@ -215,15 +209,12 @@ class Routing(Exchange):
             side=side,
             step=step,
         )
-        return self._keep(
-            side, messages.mapInArrow(task, spark_schema(SOLVED)), SOLVED, [*_SUMS, *LOSS]
-        )
+        solved = messages.together(num_blocks).map(task, SOLVED)
+        return self._keep(side, solved, SOLVED, [*_SUMS, *LOSS])
 
     def rows_of(self, side: str, wanted: Int32) -> Float32:
         task = partial(factor_rows.pick_factors, wanted=np.unique(wanted))
-        ids, found = _gathered(
-            self.blocks(side).mapInArrow(task, spark_schema(ROWS)).toArrow(), self.width
-        )
+        ids, found = _gathered(self.blocks(side).map(task, ROWS).table(), self.width)
         rows, known = np.zeros((len(wanted), self.width), np.float32), np.isin(wanted, ids)
         rows[known] = found[np.searchsorted(ids, wanted[known])]
         return rows
@@ -232,13 +223,13 @@ class Routing(Exchange):
         return block_files.store(self.blocks(side), folder, FACTORS, [])[0]
 
     def restore(self, side: str, files: BlockFiles) -> None:
-        self.load(side, block_files.frame(self.spark, files, self.ratings.num_blocks, FACTORS))
+        self.load(side, block_files.rows_in(self.flow, files, self.ratings.num_blocks, FACTORS))
 
     def close(self) -> None:
         """Nothing: the folder goes with the run."""
 
     def _keep(
-        self, side: str, rows: DataFrame, schema: pa.Schema, sums: list[str]
+        self, side: str, rows: Rows, schema: pa.Schema, sums: list[str]
     ) -> list[dict[str, Any]]:
         """Put a side's rows of FACTORS or SOLVED in the place of those so far; what they come
         to.
@@ -250,15 +241,16 @@ class Routing(Exchange):
             storage.remove_folder(before.folder)
         return _sums(table.filter(pc.is_valid(table["each"])))
 
-    def _merge(self, stored: DataFrame) -> DataFrame:
-        """Sums of neighbouring blocks together: those of thousands of blocks would not fit the
-        driver.
+    def _merge(self, stored: Rows, schema: pa.Schema) -> Rows:
+        """Sums of neighbouring blocks together: those of thousands of blocks would not fit this
+        process.
         """
-        parts, num_blocks = factor_rows.num_sums(self.ratings.num_blocks), self.ratings.num_blocks
+        num_blocks = self.ratings.num_blocks
+        parts = factor_rows.num_sums(num_blocks)
         if parts == num_blocks:
             return stored
-        near = stored.withColumn(
-            "_part", F.floor(F.col("block") * F.lit(parts) / F.lit(num_blocks)).cast("int")
-        )
-        together = near.repartitionById(parts, "_part").drop("_part")
-        return together.mapInArrow(partial(factor_rows.merge_sums, width=self.width), stored.schema)
+        near = partial(factor_rows.near, parts=parts, num_blocks=num_blocks)
+        numbered = stored.map(near, schema.append(pa.field(factor_rows.NEAR, pa.int32())))
+        together = numbered.together(parts, factor_rows.NEAR)
+        rows = together.select({name: name for name in schema.names})
+        return rows.map(partial(factor_rows.merge_sums, width=self.width), schema)

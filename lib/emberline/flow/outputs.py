@@ -1,0 +1,25 @@
+"""Rows written as the outputs of a stage."""
+
+from typing import Any
+
+from emberline.datasets.facts import Facts
+from emberline.datasets.manifest import Dataset
+from emberline.datasets.schema import TABLES
+from emberline.flow.rows import Rows
+from emberline.runs.stage_run import StageRun
+
+
+def write(
+    rows: Rows,
+    run: StageRun[Any],
+    name: str,
+    *facts: Facts,
+    rank: int | None = None,
+    seed: int | None = None,
+) -> Dataset:
+    """Write rows as the output `name` of this run, with what is said of it; its columns are the
+    table's.
+    """
+    parts = rows.write(run.outputs.folder(name), TABLES[name])
+    run.outputs.add(name, parts, *facts, rank=rank, seed=seed)
+    return run.outputs.written(name)

@@ -1,0 +1,73 @@
+"""What calls the functions of stages: who that is for which stage, and what it has to offer."""
+
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, Protocol
+
+from emberline.datasets.manifest import Dataset
+from emberline.launch import cgroups
+from emberline.logs import event
+from emberline.runs.package import resolve
+from emberline.runs.roots import Roots
+from emberline.runs.stage_run import StageRun
+from emberline.sections.config import Config
+from emberline.sections.stage import Stage
+
+log = logging.getLogger(__name__)
+CODE = {
+    "spark": "emberline.spark.session:SparkEngine",
+    "tensorflow": "emberline.cnn.engine:TensorFlowEngine",
+    "python": "emberline.runs.engines:PythonEngine",
+    "here": "emberline.flow.engine:HereEngine",
+}
+Name = Literal["spark", "tensorflow", "python", "here"]
+
+
+class Engine(AbstractContextManager["Engine"], Protocol):
+    """What a framework's stages share; `call` runs one stage's function, here or in a process
+    that has the framework.
+    """
+
+    def call(self, run: StageRun[Any]) -> None: ...
+
+
+class PythonEngine(nullcontext["PythonEngine"]):
+    """Runs a stage's function as it is."""
+
+    def __init__(self, config: Config, input_bytes: int) -> None:
+        super().__init__(self)
+
+    def call(self, run: StageRun[Any]) -> None:
+        resolve(run.stage.target)(run)
+
+
+def choose(
+    stage: Stage, config: Config, roots: Roots, environment: Mapping[str, str] = os.environ
+) -> Name:
+    """Who calls a stage. One whose work is blocks runs here, without Java, where Spark would run on
+    this machine alone and what the stage takes fits `spark.driver_memory`; the pipeline file may
+    say otherwise.
+    """
+    if stage.engine != "flow":
+        return stage.engine
+    if config.spark.engine != "auto":
+        return config.spark.engine
+    if "PYSPARK_GATEWAY_PORT" in environment or not config.spark.is_local:
+        return "spark"
+    needed = stage.memory(config, lambda name: _rows(roots.load(name)), cores_of(config))
+    memory = config.spark.memory
+    chosen: Name = "here" if needed <= memory else "spark"
+    told = {"stage": stage.name, "engine": chosen, "needed_bytes": needed, "memory_bytes": memory}
+    log.info(event("engine_chosen", **told))
+    return chosen
+
+
+def cores_of(config: Config) -> int:
+    """How many cores work on blocks here: as many as a local Spark would use."""
+    return config.spark.cores or cgroups.usable_cores(cgroups.read_limits().cores)
+
+
+def _rows(dataset: Dataset | None) -> int:
+    return 0 if dataset is None else dataset.rows

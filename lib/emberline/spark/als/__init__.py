@@ -1,1 +1,0 @@
-"""Alternating least squares on Spark; its door is `stage`, the stage train-als."""

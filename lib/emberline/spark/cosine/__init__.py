@@ -1,1 +1,0 @@
-"""Cosine neighbours on Spark; its door is `stage`, the stage train-cosine."""
