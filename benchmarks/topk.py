@@ -1,5 +1,5 @@
-"""Top-10 of users x items at rank 64, seen items removed: Emberline's against MLlib's and
-`implicit`'s, beside the bare product.
+"""Top-10 of users x items at rank 64, seen items removed: Emberline's on this machine's cores and
+on Spark, against MLlib's and `implicit`'s, beside the bare product.
 
 - emberline begins with Parquet of factors and ratings, arranges both, and ends with Parquet of the
   lists, as the stage does.
@@ -16,6 +16,7 @@
 equal within 1e-5. "gflops" is 2 x users x items x rank floating-point operations over the time.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ import harness
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from data import Ratings
 from harness import Figures, Report, Subject
 from implicit.cpu.topk import topk as implicit_topk
@@ -39,19 +42,27 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from emberline.cf.entries import Entries
+from emberline.cf.scoring import BEST
 from emberline.cf.topk import Excluded, TopK, lists
 from emberline.datasets.manifest import load
 from emberline.datasets.schema import TABLES
+from emberline.flow.here import Here
+from emberline.flow.rows import Flow
 from emberline.numeric.arrays import Float32
-from emberline.spark.lists import top_unseen
-from emberline.spark.pieces import item_pieces, user_pieces
-from emberline.spark.scan import Scan
-from emberline.spark.topk import ROWS_PER_BLOCK
+from emberline.scoring.topk import (
+    ROWS_PER_BLOCK,
+    excluded_pieces,
+    item_pieces,
+    top_products,
+    user_pieces,
+)
+from emberline.spark.flow import SparkFlow
 
 Lists = dict[int, list[int]]
 
 RANK, K, JUDGED = 64, 10, 200
 TILE_ROWS, TILE_COLUMNS = 256, 2048
+MEMORY = 6 << 30
 _WHOLE_LISTS = 1e-5
 
 
@@ -95,21 +106,26 @@ def made(ratings: Ratings, num_users: int, root: Path) -> Case:
 # subjects
 
 
-def emberline(case: Case, session: SparkSession) -> Callable[[], Lists]:
+def here(case: Case) -> Callable[[], Lists]:
+    """Ours on threads of this process."""
+    with Here(MEMORY, harness.CORES) as flow:
+        return emberline(case, flow)
+
+
+def emberline(case: Case, flow: Flow) -> Callable[[], Lists]:
     names = ("user_factors", "item_factors", "ratings")
-    users, items, ratings = (Scan.of(session, load(case.root, name)) for name in names)
-    best = top_unseen(user_pieces(users), item_pieces(items), ratings, K)
-    written = _written(best, case.root / "emberline")
+    users, items, ratings = (flow.read(load(case.root, name)) for name in names)
+    left = user_pieces(users).union(excluded_pieces(ratings))
+    best = top_products(left, item_pieces(items), K)
+    shutil.rmtree(case.root / "emberline", ignore_errors=True)
+    best.write(case.root / "emberline", BEST)
 
     def judged() -> Lists:
-        rows = (
-            written(session)
-            .where(F.col("user").isin(_judged(case)))
-            .orderBy("user", "rank")
-            .collect()
-        )
+        table = pq.read_table(case.root / "emberline")
+        chosen = table.filter(pc.is_in(table["row"], pa.array(_judged(case), pa.int32())))
+        rows = chosen.sort_by([("row", "ascending"), ("rank", "ascending")]).to_pylist()
         return {
-            user: [row["item"] for row in rows if row["user"] == user] for user in _judged(case)
+            user: [row["column"] for row in rows if row["row"] == user] for user in _judged(case)
         }
 
     return judged
@@ -247,8 +263,10 @@ def measure(
     ratings = data.sized(round(millions * 1e6))
     with TemporaryDirectory(prefix="emberline-bench-") as folder:
         case = made(ratings, num_users, Path(folder))
+        judged = partial(judge, case, True)
         subjects = [
-            Subject("emberline", partial(emberline, case, session), partial(judge, case, True)),
+            Subject("emberline", partial(here, case), judged, uses_spark=False),
+            Subject("on Spark", partial(emberline, case, SparkFlow(session)), judged),
             Subject("mllib", partial(mllib, case, session), partial(judge, case, False), rounds=1),
             Subject(
                 "implicit", partial(implicit, case), partial(judge, case, True), uses_spark=False

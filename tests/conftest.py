@@ -6,7 +6,7 @@ import sys
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -50,6 +50,7 @@ SPARK = SparkConfig(
     },
 )
 Publish = Callable[..., None]
+ShufflingInto = Callable[[int], AbstractContextManager[None]]
 Weights = Callable[[Location], dict[str, np.ndarray]]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -131,6 +132,31 @@ def flow(request: pytest.FixtureRequest) -> Iterator[Flow]:
         return
     with Here(memory=1 << 30, cores=2) as here:
         yield here
+
+
+@pytest.fixture(scope="session")
+def shuffling_into(spark: SparkSession) -> ShufflingInto:
+    """`with shuffling_into(n)`: shuffles make exactly n partitions and joins broadcast nothing,
+    however small they are.
+    """
+
+    @contextmanager
+    def changed(partitions: int) -> Iterator[None]:
+        settings = {
+            "spark.sql.shuffle.partitions": str(partitions),
+            "spark.sql.adaptive.coalescePartitions.enabled": "false",
+            "spark.sql.autoBroadcastJoinThreshold": "-1",
+        }
+        before = {key: str(spark.conf.get(key)) for key in settings}
+        for key, value in settings.items():
+            spark.conf.set(key, value)
+        try:
+            yield
+        finally:
+            for key, value in before.items():
+                spark.conf.set(key, value)
+
+    return changed
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ def cell(
 
 def scored(cells: Iterable[pa.RecordBatch], k: int, seed: int | None = None) -> Scores:
     rows = pa.Table.from_batches(
-        scoring.score_and_rank(iter(cells), k, seed), scoring.BEST
+        scoring.merge_lists(scoring.score_cell(iter(cells), k, seed), k), scoring.BEST
     ).to_pylist()
     scores = {(row["row"], row["column"]): row["score"] for row in rows}
     assert len(scores) == len(rows)

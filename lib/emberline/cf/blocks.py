@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from emberline.numeric.arrays import Float32, Int32, Int64
+from emberline.numeric.arrays import Bool, Float32, Int32, Int64
 
 BLOCK_FIELDS = [
     ("ids", pa.binary()),
@@ -66,6 +66,19 @@ class Block:
         indptr = self.indptr[start : stop + 1]
         entries = slice(indptr[0], indptr[-1])
         return Block(ids, indptr - indptr[0], self.indices[entries], self.values[entries])
+
+    def take(self, chosen: Bool) -> "Block":
+        """The rows that are chosen (m,)."""
+        if chosen.all():
+            return self
+        ids, empty = self.ids[chosen], np.empty(0, np.int32)
+        if not self.is_sparse:
+            return Block(ids, self.indptr, empty, self.dense()[chosen].ravel())
+        degrees = np.diff(self.indptr)
+        entries = np.repeat(chosen, degrees)
+        indptr = np.concatenate([[0], np.cumsum(degrees[chosen], dtype=np.int64)])
+        values = self.values[entries] if len(self.values) else self.values
+        return Block(ids, indptr, self.indices[entries], values)
 
     def cut(self, block_size: int) -> Iterator[tuple[int, "Block"]]:
         """The blocks of `block_size` dense indices that its rows are in, by their numbers."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from emberline.cf import topk
 from emberline.cf.blocks import (
@@ -17,9 +18,11 @@ from emberline.cf.blocks import (
     portions,
 )
 from emberline.cf.entries import PIECES, Entries, read
+from emberline.numeric.arrays import Int32
 
-EXCLUDED = "excluded"
+EXCLUDED, WANTED = "excluded", "wanted"
 DENSE, SPARSE = "dense", "sparse"
+SIZES = pa.schema([("bytes", pa.int64())])
 _PORTION_ROWS = 1 << 22
 
 
@@ -50,16 +53,46 @@ def scatter_sparse(
         yield from portion.pieces(portion.rows // block_size, kind)
 
 
-def assembled(pieces: Iterable[dict[str, Any]]) -> tuple[Block | None, topk.Excluded | None]:
+def scatter_wanted(batches: Iterator[pa.RecordBatch], block_size: int) -> Iterator[pa.RecordBatch]:
+    """A column of ids, and perhaps one that says which do not count, to PIECES of kind WANTED."""
+    for table in portions(batches, _PORTION_ROWS):
+        ids = table.column(0).to_numpy()
+        if table.num_columns > 1:
+            ids = ids[~table.column(1).to_numpy().astype(bool)]
+        distinct = np.unique(ids)
+        yield from Entries(distinct, distinct).pieces(distinct // block_size, WANTED)
+
+
+def sizes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """PIECES to how many bytes those of a batch have."""
+    for batch in batches:
+        lengths = (pc.sum(pc.binary_length(batch[name])) for name in ("rows", "columns", "values"))
+        total = sum(length.as_py() or 0 for length in lengths)
+        yield pa.RecordBatch.from_pylist([{"bytes": total}], schema=SIZES)
+
+
+def ids_of_kind(pieces: Iterable[dict[str, Any]], kind: str) -> Int32:
+    """The ids that PIECES of a kind have as rows: (n,), ascending, each once."""
+    ids = [np.frombuffer(piece["rows"], np.int32) for piece in pieces if piece["kind"] == kind]
+    return np.unique(np.concatenate([np.empty(0, np.int32), *ids]))
+
+
+def assembled(
+    pieces: Iterable[dict[str, Any]], only_wanted: bool = False
+) -> tuple[Block | None, topk.Excluded | None]:
     """The block that PIECES of one number make, if they are not only of what it excludes, and
-    what that is.
+    what that is; with `only_wanted`, of the rows that are of kind WANTED.
     """
     found = list(pieces)
-    own = [piece for piece in found if piece["kind"] != EXCLUDED]
+    own = [piece for piece in found if piece["kind"] not in (EXCLUDED, WANTED)]
     excluded = [piece for piece in found if piece["kind"] == EXCLUDED]
     if not own:
         return None, None
     block = _stacked(own) if own[0]["kind"] == DENSE else _sparse(own)
+    if only_wanted:
+        block = block.take(np.isin(block.ids, ids_of_kind(found, WANTED)))
+    if not len(block.ids):
+        return None, None
     return block, topk.Excluded(block.ids, _sparse(excluded)) if excluded else None
 
 

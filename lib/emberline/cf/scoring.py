@@ -26,19 +26,23 @@ _TILE_ROWS, _TILE_COLUMNS = 256, 2048
 
 
 def score_cell(
-    pieces: Iterator[pa.RecordBatch], k: int, random_seed: int | None = None
+    pieces: Iterator[pa.RecordBatch],
+    k: int,
+    random_seed: int | None = None,
+    only_wanted: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """The k best columns of each row of left blocks, one row of LISTS each, among all right blocks.
 
     Given are PIECES with `is_left`: the right ones first, and those of a block after each other;
-    left ones of kind EXCLUDED are pairs that are no candidates. Scores are the blocks' product, or,
+    left ones of kind EXCLUDED are pairs that are no candidates, and with `only_wanted` those of
+    kind WANTED say which rows are asked for. Scores are the blocks' product, or,
     with a `random_seed`, uniform draws that depend on the seed and the blocks' numbers only.
     Products of sparse blocks count only where they are positive: two rows without a common entry
     are no candidates for each other.
     """
     rights: dict[int, Block] = {}
     for (is_left, number), group in groupby(rows_of(pieces), itemgetter("is_left", "block")):
-        block, excluded = assembled(group)
+        block, excluded = assembled(group, only_wanted and is_left)
         if block is None:
             continue
         if not is_left:
@@ -90,13 +94,6 @@ def merge_lists(lists: Iterator[pa.RecordBatch], k: int) -> Iterator[pa.RecordBa
         yield pa.record_batch(
             [np.frombuffer(found[0]["ids"], np.int32)[rows], columns, scores, ranks], schema=BEST
         )
-
-
-def score_and_rank(
-    pieces: Iterator[pa.RecordBatch], k: int, random_seed: int | None = None
-) -> Iterator[pa.RecordBatch]:
-    """Both at once, where all right blocks are in one cell."""
-    return merge_lists(score_cell(pieces, k, random_seed), k)
 
 
 def dot_products(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

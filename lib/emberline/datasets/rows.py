@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
 from emberline.errors import SchemaError
+from emberline.numeric.arrays import Int32
 
 Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
@@ -21,6 +23,22 @@ Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 def unchanged(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The batches as they are: a task for whoever wants a dataset's own rows."""
     return batches
+
+
+def among(
+    batches: Iterator[pa.RecordBatch], place: int, ids: Int32, others: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """The rows whose column at a place is among some ids (n,) or, for `others`, is not."""
+    for batch in batches:
+        chosen = np.isin(batch.column(place).to_numpy(), ids, invert=others)
+        yield batch.filter(pa.array(chosen))
+
+
+def only(batches: Iterator[pa.RecordBatch], value: str) -> Iterator[pa.RecordBatch]:
+    """The rows whose last column has a value, without that column."""
+    for batch in batches:
+        *others, last = batch.schema.names
+        yield batch.filter(pc.equal(batch[last], value)).select(others)
 
 
 def chained(

@@ -23,7 +23,7 @@ from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import write_rows
 from emberline.datasets.rows import Task
 from emberline.datasets.storage import Location
-from emberline.flow.rows import NUMBERS, TASKS_PER_CORE, Room
+from emberline.flow.rows import NUMBERS, TASKS_PER_CORE, Cells, Room
 
 Batches = Iterator[pa.RecordBatch]
 Result = TypeVar("Result")
@@ -34,7 +34,7 @@ class Here:
     """Tasks on threads: as many at once as there are cores, while a `with` lasts."""
 
     def __init__(self, memory: int, cores: int) -> None:
-        self.cores = cores
+        self.cores, self.parts = cores, TASKS_PER_CORE * cores
         self.room = Room(driver=memory, worker=None, core=memory // self.cores)
         self._interrupted = Event()
         self._open = ExitStack()
@@ -158,6 +158,19 @@ class HereRows:
         gathered = _Gathered(self, parts, by, tuple(order))
         return HereRows(self.flow, self.schema, parts, gathered.take, gathered.ready)
 
+    def in_cells(self, cells: Cells, is_left: bool) -> "HereRows":
+        schema = pa.schema([("cell", pa.int32()), ("is_left", pa.bool_()), *self.schema])
+
+        def copies(part: int) -> Batches:
+            for row in _single(self.batches(part)):
+                first = row["block"][0].as_py() % cells.modulo * cells.scale
+                for number in range(cells.times):
+                    cell = pa.array([first + number * cells.stride], pa.int32())
+                    columns = [cell, pa.array([is_left]), *row.columns]
+                    yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+        return self._then(schema, copies)
+
     def union(self, other: "HereRows") -> "HereRows":
         def either(part: int) -> Batches:
             return self.batches(part) if part < self.parts else other.batches(part - self.parts)
@@ -197,7 +210,7 @@ class HereRows:
         return self.flow.run(self.parts, lambda part: list(self.flow.watched(self.batches(part))))
 
     def table(self) -> pa.Table:
-        found = [batch for part in self.computed() for batch in part]
+        found = [_conformed(batch, self.schema) for part in self.computed() for batch in part]
         return pa.Table.from_batches(found, self.schema)
 
     def write(self, folder: Location, schema: pa.Schema) -> list[Part]:
@@ -264,6 +277,12 @@ class _Gathered:
                 rows = batch if batch.num_rows == 1 else batch.filter(pa.array(numbers == number))
                 pieces.setdefault(number, []).append(rows)
         return pieces
+
+
+def _conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The same values: a file's columns say besides that nothing is missing."""
+    columns = [batch.column(field.name).cast(field.type) for field in schema]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _single(batches: Iterable[pa.RecordBatch]) -> list[pa.RecordBatch]:

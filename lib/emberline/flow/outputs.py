@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import pyarrow as pa
+
 from emberline.datasets.facts import Facts
 from emberline.datasets.manifest import Dataset
+from emberline.datasets.parts import write_rows
 from emberline.datasets.schema import TABLES
 from emberline.flow.rows import Rows
 from emberline.runs.stage_run import StageRun
@@ -23,3 +26,10 @@ def write(
     parts = rows.write(run.outputs.folder(name), TABLES[name])
     run.outputs.add(name, parts, *facts, rank=rank, seed=seed)
     return run.outputs.written(name)
+
+
+def write_here(table: pa.Table, run: StageRun[Any], name: str) -> None:
+    """Write a table that is in this process as the output `name`."""
+    folder, schema = run.outputs.folder(name), TABLES[name]
+    part = write_rows(iter(table.to_batches()), folder, "part-00000", schema)
+    run.outputs.add(name, [part] if part else [])

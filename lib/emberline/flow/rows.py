@@ -20,6 +20,18 @@ NUMBERS = pa.schema([("id", pa.int64())])
 TASKS_PER_CORE = 3  # tasks per core at least, where there is work enough: some cores are slower
 
 
+@dataclass(frozen=True)
+class Cells:
+    """The cells of a grid that rows go to by the number of their block:
+    `block % modulo * scale + n * stride`, for each n below `times`.
+    """
+
+    modulo: int
+    scale: int
+    stride: int
+    times: int
+
+
 class Rows(Protocol):
     """Rows in parts."""
 
@@ -37,6 +49,9 @@ class Rows(Protocol):
         """In so many parts anew: a row whose column `by` is n is in part n % parts. The rows of a
         part are in the order of some columns.
         """
+
+    def in_cells(self, cells: "Cells", is_left: bool) -> Self:
+        """Each row once in each of its cells of a grid, with columns `cell` and `is_left`."""
 
     def union(self, other: Self) -> Self:
         """These parts and others, of the same columns."""
@@ -95,6 +110,10 @@ class Flow(Protocol):
     @property
     def cores(self) -> int:
         """How many tasks run at once."""
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts rows are best brought together."""
 
     @property
     def room(self) -> Room:

@@ -48,10 +48,12 @@ def choose(
 ) -> Name:
     """Who calls a stage. One whose work is blocks runs here, without Java, where Spark would run on
     this machine alone and what the stage takes fits `spark.driver_memory`; the pipeline file may
-    say otherwise.
+    say otherwise. Raw files, such as lists of candidates, are read by Spark.
     """
     if stage.engine != "flow":
         return stage.engine
+    if stage.reads_on_spark(config):
+        return "spark"
     if config.spark.engine != "auto":
         return config.spark.engine
     if "PYSPARK_GATEWAY_PORT" in environment or not config.spark.is_local:

@@ -151,17 +151,32 @@ def _refit_memory(config: "Config", rows: Rows, cores: int) -> int:
     return cosine.memory(rows, cores, "interactions")
 
 
+def _memory(config: "Config", rows: Rows, cores: int, ratings: str) -> int:
+    """Bytes that lists take at most where blocks are worked on here."""
+    rank = config.als.rank if config.als else 0
+    top_k = config.recommend.top_k if config.recommend else 0
+    factors = (rows("users") + rows("items")) * rank * 4
+    listed = rows("users") * top_k * 4 * 12
+    return cores * (100 << 20) + 2 * factors + 3 * listed + 40 * rows(ratings)
+
+
+def _limits_items(config: "Config") -> bool:
+    return config.recommend is not None and config.recommend.limits_items
+
+
 _LISTS = ("model", "top_k", "cold_share", "candidates", "exclude")
 
 HOLDOUT_STAGE = Stage(
     "recommend-holdout",
     "recommend",
-    "spark",
+    "flow",
     "emberline.spark.recommend_holdout:run",
     reads=_holdout_reads,
     writes=holdout_tables,
     raw=_raw,
     uses=_LISTS,
+    memory=lambda config, rows, cores: _memory(config, rows, cores, "ratings"),
+    reads_on_spark=_limits_items,
 )
 
 REFIT_STAGE = Stage(
@@ -178,10 +193,12 @@ REFIT_STAGE = Stage(
 STAGE = Stage(
     "recommend",
     "recommend",
-    "spark",
+    "flow",
     "emberline.spark.recommend:run",
     reads=_reads,
     writes=lambda config: ("recommendations", "popular_items"),
     raw=_raw,
     uses=_LISTS,
+    memory=lambda config, rows, cores: _memory(config, rows, cores, "interactions"),
+    reads_on_spark=_limits_items,
 )

@@ -23,9 +23,10 @@ class Stage:
     `uses` are those settings of the section that decide its result: all of them, where it does not
     share the section with another stage. `unasked` are those of its tables that nobody has asked
     for: they are written for their readers, without rows, and not told. `memory` is how many bytes
-    a stage of the engine "flow", whose work is blocks, takes on so many cores. `on_spark` starts it
-    on Spark's executors where its section says `launcher = "spark"`. `saves`: asked to stop, it
-    saves first.
+    a stage of the engine "flow", whose work is blocks, takes on so many cores, and
+    `reads_on_spark` whether it reads raw files besides, which Spark does. `on_spark` starts it on
+    Spark's executors where its section says `launcher = "spark"`. `saves`: asked to stop, it saves
+    first.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Stage:
     uses: Names | None = None
     unasked: Callable[["Config"], Names] = lambda config: ()
     memory: Callable[["Config", Rows, int], int] = lambda config, rows, cores: 0
+    reads_on_spark: Callable[["Config"], bool] = lambda config: False
     on_spark: str | None = None
     saves: bool = False
 
@@ -50,7 +52,9 @@ class Stage:
 
     def may_need_spark(self, config: "Config") -> bool:
         """Whether Spark may have to be started for it."""
-        return self.engine == "spark" or (self.engine == "flow" and config.spark.engine != "here")
+        if self.engine == "flow":
+            return config.spark.engine != "here" or self.reads_on_spark(config)
+        return self.engine == "spark"
 
     def is_in(self, config: "Config") -> bool:
         """Whether it is part of the pipeline: its section is there, and it has what to write."""

@@ -3,30 +3,35 @@
 import logging
 from typing import Any
 
+import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.errors import EmptyDatasetError
+from emberline.flow.rows import Flow
 from emberline.logs import event
+from emberline.numeric.arrays import Int32
 from emberline.runs.stage_run import StageRun
 from emberline.sections.recommend import ItemListConfig, RecommendConfig
 from emberline.spark import ids, rejects
 from emberline.spark.attribute_rows import read_attributes
+from emberline.spark.flow import session_of
 from emberline.spark.scan import Scan
 
 log = logging.getLogger(__name__)
 
 
-def allowed(run: StageRun[Any], spark: SparkSession) -> DataFrame | None:
-    """Column item: the candidates, or else all items, without the excluded ones; None where no list
-    is named.
+def allowed(run: StageRun[Any], flow: Flow) -> Int32 | None:
+    """The candidates, or else all items, without the excluded ones: (n,), ascending; None where no
+    list is named.
 
-    Ids that no item has are counted in the log and the stage's metrics. Raises EmptyDatasetError
-    where no item is left.
+    The lists are raw files, which Spark reads. Ids that no item has are counted in the log and the
+    stage's metrics. Raises EmptyDatasetError where no item is left.
     """
     config: RecommendConfig = run.settings
     if not config.limits_items:
         return None
+    spark = session_of(flow)
     items = ids.known(run, spark, "item").ids
     assert items is not None  # the stage reads them
     found = items
@@ -38,14 +43,14 @@ def allowed(run: StageRun[Any], spark: SparkSession) -> DataFrame | None:
         found = found.join(
             _listed(run, spark, "exclude", config.exclude, items), "item", "left_anti"
         )
-    found = found.select("item").persist()
-    if found.isEmpty():
+    left: Int32 = np.sort(found.select("item").toArrow()["item"].to_numpy())
+    if not len(left):
         raise EmptyDatasetError(
             f"no item may be recommended: {_places(config)} leave none of the"
             f" {run.inputs['items'].rows:,} items; compare their ids with those that emberline show"
             " prints of the dataset items"
         )
-    return found
+    return left
 
 
 def within(rows: Scan, items: DataFrame | None) -> Scan:

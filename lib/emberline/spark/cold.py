@@ -22,11 +22,11 @@ from emberline.cf.ranks import PLACES, RIGHT, WANTED, count_places
 from emberline.errors import EmptyDatasetError
 from emberline.models import ALS, MODELS, RANDOM
 from emberline.runs.stage_run import StageRun
+from emberline.scoring.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK
 from emberline.sections.evaluate import EvaluateConfig
 from emberline.spark import frames, protocols
 from emberline.spark.frames import spark_schema
 from emberline.spark.hashes import hash_of
-from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, block_of
 
 _SHARE = "share"  # of a user that one of their relevant items stands for
 Row = dict[str, Any]
@@ -172,7 +172,7 @@ def blocks(rows: DataFrame, pack: Any, block_size: int, *by: str) -> DataFrame:
         }
         return pa.table(named, schema=schema)
 
-    numbered = rows.withColumn("block", block_of("row", block_size))
+    numbered = rows.withColumn("block", F.floor(F.col("row") / block_size).cast("int"))
     return numbered.groupBy(*by, "block").applyInArrow(packed, spark_schema(schema))
 
 

@@ -22,13 +22,15 @@ from emberline.datasets.facts import Evaluation
 from emberline.datasets.measures import reports_in
 from emberline.datasets.parts import write_file
 from emberline.errors import EmptyDatasetError
+from emberline.flow.rows import Rows
 from emberline.models import MODELS, MOST_POPULAR, RANDOM
 from emberline.runs.stage_run import StageRun
+from emberline.scoring.topk import excluded_pieces, top_products
 from emberline.sections.evaluate import EvaluateConfig
 from emberline.spark import classes, cold, frames, protocols, rating_errors
 from emberline.spark.candidates import within
+from emberline.spark.flow import SparkSource, frame_of
 from emberline.spark.frames import spark_schema
-from emberline.spark.lists import top_unseen
 from emberline.spark.pieces import constant_pieces, popularity, popularity_pieces
 from emberline.spark.scan import Scan
 
@@ -152,19 +154,25 @@ def _contestants(
     items drawn at random.
     """
     config = run.settings
-    seen = Scan(ratings.join(users, "user", "left_semi").select("user", "item").persist())
-    left, top_k = constant_pieces(users), max(config.k)
+    seen = ratings.join(users, "user", "left_semi").select("user", "item").persist()
+    left = constant_pieces(users).union(excluded_pieces(SparkSource(Scan(seen))))
     shuffled = counts.withColumn(
         "popularity", (F.col("popularity") + _uniform(config.seed)).cast("float")
     )
     lists = {
         _lists_by(run): recommended.join(users, "user", "left_semi"),
-        MOST_POPULAR.name: top_unseen(left, popularity_pieces(shuffled), seen, top_k),
-        RANDOM.name: top_unseen(
-            left, popularity_pieces(counts), seen, top_k, random_seed=config.seed
-        ),
+        MOST_POPULAR.name: _best(left, popularity_pieces(shuffled), config),
+        RANDOM.name: _best(left, popularity_pieces(counts), config, config.seed),
     }
     return {name: frame.select("user", "item", "rank") for name, frame in lists.items()}
+
+
+def _best(
+    left: Rows, right: Rows, config: EvaluateConfig, random_seed: int | None = None
+) -> DataFrame:
+    """Columns user, item, score and rank."""
+    best = top_products(left, right, max(config.k), random_seed)
+    return frame_of(best).withColumnsRenamed({"row": "user", "column": "item"})
 
 
 def _lists_by(run: StageRun[EvaluateConfig]) -> str:

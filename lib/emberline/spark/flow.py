@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.rows import Task
 from emberline.datasets.storage import Location
-from emberline.flow.rows import Room, Rows
+from emberline.flow.rows import Cells, Flow, Room, Rows
 from emberline.spark import frames
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
@@ -37,6 +37,14 @@ class SparkRows:
     def together(self, parts: int, by: str = "block", order: Sequence[str] = ()) -> "SparkRows":
         frame = self.frame.repartitionById(parts, by)
         return SparkRows(frame.sortWithinPartitions(*order) if order else frame)
+
+    def in_cells(self, cells: Cells, is_left: bool) -> "SparkRows":
+        first = F.col("block") % cells.modulo * cells.scale
+        last = first + (cells.times - 1) * cells.stride
+        every = F.explode(F.sequence(first, last, F.lit(cells.stride))).alias("cell")
+        return SparkRows(
+            self.frame.select(every, F.lit(is_left).alias("is_left"), *self.frame.columns)
+        )
 
     def union(self, other: "SparkRows") -> "SparkRows":
         return SparkRows(self.frame.unionByName(other.frame))
@@ -64,6 +72,12 @@ def frame_of(rows: Rows) -> DataFrame:
     return rows.frame
 
 
+def session_of(flow: Flow) -> SparkSession:
+    """The session of a flow that is Spark's."""
+    assert isinstance(flow, SparkFlow)
+    return flow.session
+
+
 @dataclass(frozen=True)
 class SparkSource:
     """A Scan as something to begin with."""
@@ -86,6 +100,10 @@ class SparkFlow:
     @property
     def cores(self) -> int:
         return self.session.sparkContext.defaultParallelism
+
+    @property
+    def parts(self) -> int:
+        return int(self.session.conf.get("spark.sql.shuffle.partitions") or 1)
 
     @property
     def room(self) -> Room:

@@ -1,32 +1,24 @@
-"""PIECES of two matrices whose product is every user's score of every item."""
+"""PIECES of popular items and of users who all have the same taste, from DataFrames."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from emberline.flow.rows import Rows
+from emberline.scoring.topk import item_pieces, user_pieces
+from emberline.spark.flow import SparkSource
 from emberline.spark.scan import Scan
-from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, dense_pieces
 
 
-def user_pieces(factors: Scan) -> DataFrame:
-    """PIECES of rows (user, factors)."""
-    return dense_pieces(factors, "user", ROWS_PER_BLOCK)
-
-
-def item_pieces(factors: Scan) -> DataFrame:
-    """PIECES of rows (item, factors)."""
-    return dense_pieces(factors, "item", COLUMNS_PER_BLOCK)
-
-
-def constant_pieces(users: DataFrame) -> DataFrame:
+def constant_pieces(users: DataFrame) -> Rows:
     """PIECES of users with the one factor 1, so that every user's scores are the items' own."""
-    return user_pieces(
-        Scan(users.select("user", F.array(F.lit(1.0).cast("float")).alias("factors")))
-    )
+    factors = F.array(F.lit(1.0).cast("float")).alias("factors")
+    return user_pieces(SparkSource(Scan(users.select("user", factors))))
 
 
-def popularity_pieces(items: DataFrame) -> DataFrame:
+def popularity_pieces(items: DataFrame) -> Rows:
     """PIECES of items whose one factor is their popularity."""
-    return item_pieces(Scan(items.select("item", F.array("popularity").alias("factors"))))
+    factors = items.select("item", F.array("popularity").alias("factors"))
+    return item_pieces(SparkSource(Scan(factors)))
 
 
 def popularity(ratings: DataFrame) -> DataFrame:

@@ -5,30 +5,37 @@ They are made as the published ones are, but from what training has seen: what w
 known, and may be recommended.
 """
 
-from pyspark.sql import DataFrame, SparkSession
+from functools import partial
 
+import pyarrow as pa
+
+from emberline.cf.entries import PIECES
+from emberline.cf.pieces import scatter_wanted
 from emberline.datasets.cleaned import has_ratings
 from emberline.datasets.schema import TABLES
+from emberline.flow import outputs
+from emberline.flow.rows import Flow
 from emberline.runs.stage_run import StageRun
+from emberline.scoring.topk import ROWS_PER_BLOCK
 from emberline.sections.recommend import RecommendConfig
-from emberline.spark import frames
 from emberline.spark.candidates import allowed
 from emberline.spark.lists import full_lists
 from emberline.spark.models.offers import Known
-from emberline.spark.scan import Scan
 
 
-def run(run: StageRun[RecommendConfig], spark: SparkSession) -> None:
+def run(run: StageRun[RecommendConfig], flow: Flow) -> None:
     """Score, mix, fill up and write; also what may be recommended, where that is limited."""
-    tables = {name: Scan.of(spark, run.inputs[name]) for name in run.inputs if name in TABLES}
-    users = _measured(tables.pop("holdout").frame)
-    items = allowed(run, spark)
-    known = Known(tables, has_ratings(run.inputs["ratings"]), items, users)
-    frames.write(full_lists(known, Scan(users), run), run, "holdout_recommendations")
+    tables = {name: flow.read(run.inputs[name]) for name in run.inputs if name in TABLES}
+    holdout = tables.pop("holdout")
+    # those of whom something is withheld besides whole items
+    scatter = partial(scatter_wanted, block_size=ROWS_PER_BLOCK)
+    items = allowed(run, flow)
+    known = Known(
+        tables,
+        has_ratings(run.inputs["ratings"]),
+        lambda: holdout.map(("user", "cold"), scatter, PIECES),
+        items,
+    )
+    outputs.write(full_lists(known, run.settings), run, "holdout_recommendations")
     if items is not None:
-        frames.write(items.sort("item"), run, "recommendable_items")
-
-
-def _measured(holdout: DataFrame) -> DataFrame:
-    """Column user: those of whom something is withheld besides whole items."""
-    return holdout.where("not cold").select("user").distinct().persist()
+        outputs.write_here(pa.table([items], names=["item"]), run, "recommendable_items")

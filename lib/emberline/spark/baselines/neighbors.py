@@ -3,8 +3,14 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from emberline.scoring.topk import (
+    COLUMNS_PER_BLOCK,
+    ROWS_PER_BLOCK,
+    dense_pieces,
+    top_products,
+)
+from emberline.spark.flow import SparkSource, frame_of
 from emberline.spark.scan import Scan
-from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, dense_pieces, top_products
 
 _NEIGHBORS = 10
 
@@ -14,11 +20,12 @@ def neighbor_means(features: DataFrame, column: str, warm: DataFrame) -> DataFra
     training by cosine.
     """
     unit = features.select("item", "split", F.col(column).alias("factors"))
-    cold = dense_pieces(Scan(unit.where("split = 'test'")), "item", ROWS_PER_BLOCK)
-    known = dense_pieces(Scan(unit.where("split <> 'test'")), "item", COLUMNS_PER_BLOCK)
-    nearest = top_products(cold, known, _NEIGHBORS).withColumnsRenamed(
-        {"row": "cold", "column": "item"}
+    tested, known = (
+        SparkSource(Scan(unit.where(which))) for which in ("split = 'test'", "split <> 'test'")
     )
+    left = dense_pieces(tested, "item", ROWS_PER_BLOCK)
+    best = top_products(left, dense_pieces(known, "item", COLUMNS_PER_BLOCK), _NEIGHBORS)
+    nearest = frame_of(best).withColumnsRenamed({"row": "cold", "column": "item"})
     places = nearest.join(warm, "item").select(
         "cold", F.posexplode("factors").alias("place", "value")
     )

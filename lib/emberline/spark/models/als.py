@@ -14,17 +14,17 @@ from emberline.factors.fit import fit
 from emberline.flow.rows import Flow
 from emberline.models import ALS
 from emberline.runs.stage_run import StageRun
+from emberline.scoring.topk import item_pieces, user_pieces
 from emberline.sections.als import AlsConfig
 from emberline.sections.recommend import RecommendConfig
 from emberline.spark.models.offers import Known, Pieces, Table
-from emberline.spark.pieces import item_pieces, user_pieces
 from emberline.spark.rated import Rated
 
 
 def pieces(known: Known) -> Pieces:
     """The factors of both sides."""
     users, items = ALS.lists
-    return user_pieces(known.of_users(users)), item_pieces(known.listed(items))
+    return user_pieces(known.tables[users]), item_pieces(known.listed(items))
 
 
 def refit(run: StageRun[RecommendConfig], flow: Flow) -> Iterator[Table]:

@@ -2,22 +2,29 @@
 own.
 """
 
-from pyspark.sql import functions as F
+from functools import partial
 
+import pyarrow as pa
+
+from emberline.cf.entries import PIECES
+from emberline.cf.pieces import scatter_dense
+from emberline.datasets.rows import chained, only, unchanged
 from emberline.models import ALS, CNN
-from emberline.spark.candidates import within
-from emberline.spark.models.offers import Known, Pieces
-from emberline.spark.pieces import item_pieces, user_pieces
-from emberline.spark.scan import Scan
+from emberline.scoring.topk import COLUMNS_PER_BLOCK, user_pieces
+from emberline.spark.models.offers import Chosen, Known, Pieces
+
+_ITEMS = pa.schema([("item", pa.int32())])
 
 
 def pieces(known: Known) -> Pieces:
     """Users' factors, and the predicted ones of items without ratings."""
     users, items = ALS.lists
     (predicted,) = CNN.new_items
-    own = known.tables[predicted].frame.where(F.col("model") == CNN.name)
-    unrated = own.join(known.tables[items].frame, "item", "left_anti")
+    rated = known.tables[items].map(("item",), unchanged, _ITEMS).table()["item"].to_numpy()
+    unrated = Chosen(known.listed(predicted), "item", rated, others=True)
+    scatter = partial(scatter_dense, block_size=COLUMNS_PER_BLOCK)
+    task = partial(chained, first=partial(only, value=CNN.name), second=scatter)
     return (
-        user_pieces(known.of_users(users)),
-        item_pieces(within(Scan(unrated), known.items)),
+        user_pieces(known.tables[users]),
+        unrated.map(("item", "factors", "model"), task, PIECES),
     )

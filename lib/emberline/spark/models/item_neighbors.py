@@ -14,18 +14,18 @@ from pyspark.sql import DataFrame
 from emberline.flow.rows import Flow
 from emberline.models import ITEM_NEIGHBORS
 from emberline.runs.stage_run import StageRun
+from emberline.scoring.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, sparse_pieces
 from emberline.sections.recommend import RecommendConfig
 from emberline.spark.models.neighbors import refitted_neighbors
 from emberline.spark.models.offers import Known, Pieces, Table
 from emberline.spark.rated import Rated
-from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, sparse_pieces
 
 
 def pieces(known: Known) -> Pieces:
     """Users' ratings, and items' similarities."""
     (table,) = ITEM_NEIGHBORS.lists
     users = sparse_pieces(
-        known.of_users("ratings"),
+        known.tables["ratings"],
         "user",
         "item",
         "value",

@@ -1,47 +1,61 @@
 """What the module of a model offers, found by its name in the table of models."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Protocol, cast
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from emberline.datasets import rows
 from emberline.datasets.facts import Facts
-from emberline.flow.rows import Flow, Rows
+from emberline.datasets.rows import Task
+from emberline.flow.rows import Flow, Rows, Source
 from emberline.models import Model
+from emberline.numeric.arrays import Int32
 from emberline.runs.stage_run import StageRun
 from emberline.sections.recommend import RecommendConfig
-from emberline.spark.candidates import within
 from emberline.spark.rated import Rated
-from emberline.spark.scan import Scan
 
-_SEMI = "left_semi"
-Pieces = tuple[DataFrame, DataFrame]
+Pieces = tuple[Rows, Rows]
 
 
 @dataclass(frozen=True)
 class Known:
     """What lists are made from: tables by name, whether the values of ratings are that, or else
-    counts, some of which may be thousands of times as large as others; and, if given, the `items`
-    that may be listed (column item), and the `users` whom lists are for (column user).
+    counts, some of which may be thousands of times as large as others; `wanted` makes PIECES of
+    those whom lists are for; and, if given, the `items` (n,) that may be listed, ascending.
     """
 
-    tables: Mapping[str, Scan]
+    tables: Mapping[str, Source]
     has_ratings: bool
-    items: DataFrame | None = None
-    users: DataFrame | None = None
+    wanted: Callable[[], Rows]
+    items: Int32 | None = None
 
-    def listed(self, name: str) -> Scan:
-        """The rows of a table whose item may be listed."""
-        return within(self.tables[name], self.items)
-
-    def of_users(self, name: str) -> Scan:
-        """The rows of a table whose user gets a list."""
+    def listed(self, name: str) -> Source:
+        """The rows of a table, which has a column `item`, that may be listed."""
         table = self.tables[name]
-        return (
-            table if self.users is None else Scan(table.frame.join(self.users, "user", "left_semi"))
-        )
+        return table if self.items is None else Chosen(table, "item", self.items)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The rows of a source whose column is among some ids (n,) or, for `others`, is not."""
+
+    source: Source
+    column: str
+    ids: Int32
+    others: bool = False
+
+    def count(self) -> int:
+        return self.source.count()
+
+    def map(self, columns: Sequence[str], task: Task, schema: pa.Schema) -> Rows:
+        place = list(columns).index(self.column)
+        first = partial(rows.among, place=place, ids=self.ids, others=self.others)
+        return self.source.map(columns, partial(rows.chained, first=first, second=task), schema)
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,17 @@ from pyspark.sql import DataFrame
 from emberline.flow.rows import Flow
 from emberline.models import USER_NEIGHBORS
 from emberline.runs.stage_run import StageRun
+from emberline.scoring.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, sparse_pieces
 from emberline.sections.recommend import RecommendConfig
 from emberline.spark.models.neighbors import refitted_neighbors
 from emberline.spark.models.offers import Known, Pieces, Table
 from emberline.spark.rated import Rated
-from emberline.spark.topk import COLUMNS_PER_BLOCK, ROWS_PER_BLOCK, sparse_pieces
 
 
 def pieces(known: Known) -> Pieces:
     """Users' similarities, and items' ratings."""
     (table,) = USER_NEIGHBORS.lists
-    users = sparse_pieces(known.of_users(table), "user", "neighbor", "similarity", ROWS_PER_BLOCK)
+    users = sparse_pieces(known.tables[table], "user", "neighbor", "similarity", ROWS_PER_BLOCK)
     items = sparse_pieces(
         known.listed("ratings"),
         "item",

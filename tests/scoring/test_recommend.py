@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import reduce
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
+from tests.flows import given
 
 from emberline import stages
+from emberline.cf import listing as cf_listing
+from emberline.cf.entries import PIECES
+from emberline.cf.listing import Mix, Places
+from emberline.cf.pieces import scatter_wanted
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
 from emberline.errors import DataError, EmptyDatasetError
-from emberline.models import MODELS
+from emberline.flow.here import Here
+from emberline.flow.rows import Flow
 from emberline.runs import plan as plans
 from emberline.runs import runner
+from emberline.scoring.topk import ROWS_PER_BLOCK
 from emberline.sections.config import Config
+from emberline.sections.recommend import RecommendConfig
 from emberline.serving.lookup import recommendations_of
-from emberline.spark.lists import fill_up, mix, top_unseen
-from emberline.spark.models.offers import Known, pieces_of
-from emberline.spark.scan import Scan
+from emberline.spark.flow import SparkFlow
+from emberline.spark.lists import full_lists
+from emberline.spark.models.offers import Known
 
 Row = dict[str, Any]
 Lists = dict[int, list[tuple[int, float, str]]]
@@ -146,85 +153,52 @@ def approximately(lists: Lists) -> dict[int, Any]:
 
 
 # --------------------------------------------------------------------------------------------------
-# frames
+# tables
 
 
-def pairs_frame(spark: SparkSession, pairs: Pairs, names: list[str]) -> DataFrame:
+def factors_table(factors: dict[int, np.ndarray], name: str) -> pa.Table:
+    vectors = pa.array(list(factors.values()), pa.list_(pa.float32()))
+    return pa.table([pa.array(factors, pa.int32()), vectors], names=[name, "factors"])
+
+
+def pairs_of(pairs: Pairs, names: list[str]) -> pa.Table:
     first, second = (pa.array([pair[side] for pair in pairs], pa.int32()) for side in (0, 1))
-    return spark.createDataFrame(
-        pa.table([first, second, pa.array(pairs.values(), pa.float32())], names=names)
-    )
+    return pa.table([first, second, pa.array(pairs.values(), pa.float32())], names=names)
 
 
-def factors_frame(spark: SparkSession, factors: dict[int, np.ndarray], name: str) -> DataFrame:
-    ids, vectors = (
-        pa.array(factors, pa.int32()),
-        pa.array(list(factors.values()), pa.list_(pa.float32())),
-    )
-    return spark.createDataFrame(pa.table([ids, vectors], names=[name, "factors"]))
-
-
-def tables_of(spark: SparkSession) -> dict[str, DataFrame]:
-    return {
-        "ratings": pairs_frame(spark, RATINGS, ["user", "item", "value"]),
-        "users": spark.createDataFrame(pa.table({"user": pa.array(USERS, pa.int32())})),
-        "user_factors": factors_frame(spark, USER_FACTORS, "user"),
-        "item_factors": factors_frame(spark, ITEM_FACTORS, "item"),
-        "item_neighbors": pairs_frame(spark, ITEM_NEIGHBORS, ["item", "neighbor", "similarity"]),
-        "user_neighbors": pairs_frame(spark, USER_NEIGHBORS, ["user", "neighbor", "similarity"]),
-    }
+TABLES_GIVEN = {
+    "ratings": pairs_of(RATINGS, ["user", "item", "value"]),
+    "user_factors": factors_table(USER_FACTORS, "user"),
+    "item_factors": factors_table(ITEM_FACTORS, "item"),
+    "item_neighbors": pairs_of(ITEM_NEIGHBORS, ["item", "neighbor", "similarity"]),
+    "user_neighbors": pairs_of(USER_NEIGHBORS, ["user", "neighbor", "similarity"]),
+}
+CUTS = [1, 3, 7]
+Found = dict[tuple[str, int], dict[str, Lists]]
 
 
 @pytest.fixture(scope="module")
-def found(spark: SparkSession, shuffling_into: ShufflingInto) -> dict[int, dict[str, Lists]]:
-    """Lists by number of partitions and model; filled up all of them, which takes long, for one
-    number of partitions only.
+def found(spark: SparkSession, shuffling_into: ShufflingInto) -> Found:
+    """Lists by engine, number of parts and model; on Spark of one number of parts, which takes
+    long.
     """
-    filled = {1: ["item-neighbors"], 3: list(TOP_K), 7: ["item-neighbors"]}
-    found = {}
-    for partitions, models in filled.items():
-        with shuffling_into(partitions):
-            found[partitions] = lists_by_model(spark, partitions, models)
+    with Here(memory=1 << 30, cores=2) as here:
+        found = {("here", parts): lists_by_model(here, parts) for parts in CUTS}
+    with shuffling_into(3):
+        found["spark", 3] = lists_by_model(SparkFlow(spark), 3)
+    spark.catalog.clearCache()
     return found
 
 
-def lists_by_model(spark: SparkSession, partitions: int, filled: list[str]) -> dict[str, Lists]:
-    tables = {name: Scan(table.repartition(partitions)) for name, table in tables_of(spark).items()}
-    ratings, users = tables["ratings"], tables["users"].frame
-    frames = {
-        model: (
-            top_unseen(*pieces_of(MODELS[model], Known(tables, True)), ratings, top_k).withColumn(
-                "model", F.lit(model)
-            )
-        )
-        for model, top_k in TOP_K.items()
-    }
-    best = fetched(frames)
-    short = {
-        model: spark.createDataFrame(best[model], frames[model].schema).repartition(partitions)
-        for model in filled
-    }
-    popular = fetched(
-        {
-            model: fill_up(frame, users, ratings.frame, TOP_K[model])
-            for model, frame in short.items()
-        }
-    )
-    spark.catalog.clearCache()
-    return {model: lists_of(best[model] + popular.get(model, [])) for model in TOP_K}
-
-
-def fetched(frames: dict[str, DataFrame]) -> dict[str, list[Row]]:
-    """The rows of frames of the same columns, all of them in one Spark job."""
-    rows = reduce(
-        DataFrame.unionByName,
-        [frame.withColumn("name", F.lit(name)) for name, frame in frames.items()],
-    ).collect()
-    found: dict[str, list[Row]] = {name: [] for name in frames}
-    for row in rows:
-        found[row["name"]].append(
-            {key: value for key, value in row.asDict().items() if key != "name"}
-        )
+def lists_by_model(flow: Flow, parts: int) -> dict[str, Lists]:
+    tables = {name: given(flow, table, parts) for name, table in TABLES_GIVEN.items()}
+    users = given(flow, pa.table([pa.array(USERS, pa.int32())], names=["user"]), parts)
+    scatter = partial(scatter_wanted, block_size=ROWS_PER_BLOCK)
+    known = Known(tables, True, lambda: users.map(("user",), scatter, PIECES))
+    found = {}
+    for model, top_k in TOP_K.items():
+        lists = full_lists(known, RecommendConfig(model=model, top_k=top_k))
+        found[model] = lists_of(lists.table().to_pylist())
     return found
 
 
@@ -243,46 +217,33 @@ def lists_of(rows: list[Row]) -> Lists:
 
 
 @pytest.mark.parametrize("model", list(TOP_K))
-def test_lists_are_those_of_the_models_formula(
-    found: dict[int, dict[str, Lists]], model: str
-) -> None:
-    assert found[3][model] == approximately(
+def test_lists_are_those_of_the_models_formula(found: Found, model: str) -> None:
+    assert found["here", 3][model] == approximately(
         sorted_lists(scores_of(model), RATINGS, USERS, model, TOP_K[model])
     )
 
 
-@pytest.mark.parametrize("partitions", [1, 7])
-def test_the_number_of_partitions_does_not_matter(
-    found: dict[int, dict[str, Lists]], partitions: int
+@pytest.mark.parametrize(
+    ("engine", "parts"), [("here", 1), ("here", 7), ("spark", 3)], ids=lambda value: str(value)
+)
+def test_neither_the_number_of_parts_nor_the_engine_matters(
+    found: Found, engine: str, parts: int
 ) -> None:
-    assert found[partitions]["item-neighbors"] == found[3]["item-neighbors"]
-    for model in TOP_K:
-        own, other = (of_model(found[number][model], model) for number in (partitions, 3))
-        assert own == other
-        assert own
-
-
-def of_model(lists: Lists, model: str) -> set[tuple[int, int, float]]:
-    return {
-        (user, item, score)
-        for user, items in lists.items()
-        for item, score, row_model in items
-        if row_model == model
-    }
+    assert found[engine, parts] == found["here", 3]
 
 
 def test_nothing_is_recommended_that_the_user_has_rated_or_twice(
-    found: dict[int, dict[str, Lists]],
+    found: Found,
 ) -> None:
-    for lists in found[3].values():
+    for lists in found["here", 3].values():
         pairs = [(user, item) for user, items in lists.items() for item, _, _ in items]
         assert len(set(pairs)) == len(pairs)
         assert not RATINGS.keys() & set(pairs)
 
 
-def test_too_short_lists_are_filled_with_popular_items(found: dict[int, dict[str, Lists]]) -> None:
+def test_too_short_lists_are_filled_with_popular_items(found: Found) -> None:
     for model in ("item-neighbors", "user-neighbors"):
-        columns = [[row for _, _, row in items] for items in found[3][model].values()]
+        columns = [[row for _, _, row in items] for items in found["here", 3][model].values()]
         mixed = [column for column in columns if len(set(column)) == 2]
         assert mixed
         assert all(
@@ -292,48 +253,46 @@ def test_too_short_lists_are_filled_with_popular_items(found: dict[int, dict[str
 
 
 @pytest.mark.parametrize("user", [NEW, NO_FACTORS])
-def test_users_without_factors_get_what_is_popular_and_new_to_them(
-    found: dict[int, dict[str, Lists]], user: int
-) -> None:
+def test_users_without_factors_get_what_is_popular_and_new_to_them(found: Found, user: int) -> None:
     counts = Counter(item for _, item in RATINGS)
     popular = sorted(
         (item for item in ITEMS if (user, item) not in RATINGS),
         key=lambda item: (-counts[item], item),
     )
-    assert found[3]["als"][user] == [(item, counts[item], "popular") for item in popular]
+    assert found["here", 3]["als"][user] == [(item, counts[item], "popular") for item in popular]
 
 
 def test_a_user_without_any_rating_has_the_same_list_from_every_model(
-    found: dict[int, dict[str, Lists]],
+    found: Found,
 ) -> None:
     assert (
-        found[3]["als"][NEW][:K]
-        == found[3]["item-neighbors"][NEW]
-        == found[3]["user-neighbors"][NEW]
+        found["here", 3]["als"][NEW][:K]
+        == found["here", 3]["item-neighbors"][NEW]
+        == found["here", 3]["user-neighbors"][NEW]
     )
 
 
-def test_who_has_rated_everything_gets_nothing(found: dict[int, dict[str, Lists]]) -> None:
-    assert all(SEEN_ALL not in lists for lists in found[3].values())
-    assert all(lists.keys() == set(USERS) - {SEEN_ALL} for lists in found[3].values())
+def test_who_has_rated_everything_gets_nothing(found: Found) -> None:
+    assert all(SEEN_ALL not in lists for lists in found["here", 3].values())
+    assert all(lists.keys() == set(USERS) - {SEEN_ALL} for lists in found["here", 3].values())
 
 
-def test_ties_go_to_the_smaller_item(found: dict[int, dict[str, Lists]]) -> None:
+def test_ties_go_to_the_smaller_item(found: Found) -> None:
     orders = [
         [item for item, _, model in items if item in TWINS and model == "als"]
-        for items in found[3]["als"].values()
+        for items in found["here", 3]["als"].values()
     ]
     assert list(TWINS) in orders
     assert list(reversed(TWINS)) not in orders
-    popular = [(-score, item) for item, score, _ in found[3]["als"][NEW]]
+    popular = [(-score, item) for item, score, _ in found["here", 3]["als"][NEW]]
     assert popular == sorted(popular)
     assert len({score for score, _ in popular}) < len(ITEMS)
 
 
 def test_a_list_longer_than_there_are_items_has_all_that_are_new_to_the_user(
-    found: dict[int, dict[str, Lists]],
+    found: Found,
 ) -> None:
-    for user, items in found[3]["als"].items():
+    for user, items in found["here", 3]["als"].items():
         assert {item for item, _, _ in items} == {
             item for item in ITEMS if (user, item) not in RATINGS
         }
@@ -436,36 +395,42 @@ MIXED: dict[str, tuple[int, float, Scored, Scored, list[int]]] = {
 }
 
 
-def test_cold_items_get_their_places_and_what_their_scores_win(spark: SparkSession) -> None:
-    expected, frames = {}, []
-    for top_k, share in {case[:2] for case in MIXED.values()}:
-        cases = {
-            user: case for user, case in enumerate(MIXED.values()) if case[:2] == (top_k, share)
-        }
-        warm = scored_frame(spark, {user: case[2] for user, case in cases.items()}, "als")
-        cold = scored_frame(spark, {user: case[3] for user, case in cases.items()}, "cnn")
-        frames.append(mix([(warm, 0.0), (cold, share)], top_k))
-        for user, case in cases.items():
-            scores = dict(case[2]) | dict(case[3])
-            expected[user] = [
-                (item, float(scores[item]), "cnn" if item in dict(case[3]) else "als")
-                for item in case[4]
-            ]
-    rows = [row.asDict() for row in reduce(DataFrame.unionByName, frames).collect()]
-    assert lists_of(rows) == expected
+def mixed_lists(lists: dict[str, dict[int, Scored]], shares: dict[str, float], k: int) -> Lists:
+    """Users' lists of some models, mixed."""
+    how = Mix.of(k, shares, "popular")
+    parts = []
+    for number, model in enumerate(shares):
+        rows = [(user, item, score) for user in lists[model] for item, score in lists[model][user]]
+        users, items, scores = np.array(rows, np.int32).reshape(-1, 3).T
+        numbers = np.full(len(users), number, np.int32)
+        parts.append(Places(users, items, scores.astype(np.float32), numbers))
+    found: Lists = {}
+    best = cf_listing.mixed(Places.joined(parts), how)
+    for user, item, score, number in zip(
+        best.users, best.items, best.scores, best.models, strict=True
+    ):
+        row = (int(item), float(score), how.models[number])
+        found.setdefault(int(user), []).append(row)
+    return found
 
 
-def test_any_number_of_lists_is_mixed_each_with_places_of_its_own(spark: SparkSession) -> None:
+@pytest.mark.parametrize("name", MIXED)
+def test_cold_items_get_their_places_and_what_their_scores_win(name: str) -> None:
+    top_k, share, warm, cold, expected = MIXED[name]
+    scores = dict(warm) | dict(cold)
+    found = mixed_lists({"als": {5: warm}, "cnn": {5: cold}}, {"als": 0.0, "cnn": share}, top_k)
+    models = {item: "cnn" if item in dict(cold) else "als" for item in scores}
+    assert found == {5: [(item, float(scores[item]), models[item]) for item in expected]}
+
+
+def test_any_number_of_lists_is_mixed_each_with_places_of_its_own() -> None:
     """Of five places each of two lists has one for itself, and scores decide on the others."""
     lists = {
-        "als": [(1, 9), (2, 8), (3, 7), (4, 6)],
-        "cnn": [(51, 2), (52, 1)],
-        "item-neighbors": [(71, 1), (72, 0)],
+        "als": {0: [(1, 9), (2, 8), (3, 7), (4, 6)]},
+        "cnn": {0: [(51, 2), (52, 1)]},
+        "item-neighbors": {0: [(71, 1), (72, 0)]},
     }
-    frames = [scored_frame(spark, {0: scored}, model) for model, scored in lists.items()]
-    mixed = mix(list(zip(frames, [0.0, 0.2, 0.2], strict=True)), 5)
-    assert [row["rank"] for row in mixed.sort("rank").collect()] == [1, 2, 3, 4, 5]
-    assert lists_of([row.asDict() for row in mixed.sort("rank").collect()]) == {
+    assert mixed_lists(lists, {"als": 0.0, "cnn": 0.2, "item-neighbors": 0.2}, 5) == {
         0: [
             (1, 9.0, "als"),
             (2, 8.0, "als"),
@@ -474,15 +439,6 @@ def test_any_number_of_lists_is_mixed_each_with_places_of_its_own(spark: SparkSe
             (71, 1.0, "item-neighbors"),
         ]
     }
-
-
-def scored_frame(spark: SparkSession, lists: dict[int, Scored], model: str) -> DataFrame:
-    rows = [
-        (u, i, float(score), rank, model)
-        for u, items in lists.items()
-        for rank, (i, score) in enumerate(items, 1)
-    ]
-    return spark.createDataFrame(rows, "user int, item int, score float, rank int, model string")
 
 
 COLD_SECTIONS: Row = {
