@@ -34,7 +34,7 @@ class Here:
     """Tasks on threads: as many at once as there are cores, while a `with` lasts."""
 
     def __init__(self, memory: int, cores: int) -> None:
-        self.cores, self.parts = cores, TASKS_PER_CORE * cores
+        self.cores, self.threads, self.parts = cores, cores, TASKS_PER_CORE * cores
         self.room = Room(driver=memory, worker=None, core=memory // self.cores)
         self._interrupted = Event()
         self._open = ExitStack()

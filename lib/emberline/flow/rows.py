@@ -112,6 +112,12 @@ class Flow(Protocol):
         """How many tasks run at once."""
 
     @property
+    def threads(self) -> int:
+        """How many threads a task may use where a library keeps Python's lock meanwhile, so that
+        other tasks of the process wait.
+        """
+
+    @property
     def parts(self) -> int:
         """Into how many parts rows are best brought together."""
 

@@ -26,9 +26,8 @@ def neighbors(
     grid = grid or Grid.of(ratings.count(), flow.cores)
     rows = pack(ratings, side, other, config, grid.rows).kept()
     pairs = rows.beside(columns_of(rows, grid.columns))
-    search = cf_search.Search(
-        config.top_k, Damping(config.shrinkage, config.min_support), one_in, config.seed
-    )
+    damping = Damping(config.shrinkage, config.min_support)
+    search = cf_search.Search(config.top_k, damping, one_in, config.seed, flow.threads)
     if grid.columns == 1:
         task = partial(cf_search.match_and_merge, search=search)
         best = pairs.map(task, cf_search.NEIGHBORS)

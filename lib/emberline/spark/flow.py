@@ -102,6 +102,10 @@ class SparkFlow:
         return self.session.sparkContext.defaultParallelism
 
     @property
+    def threads(self) -> int:
+        return 1
+
+    @property
     def parts(self) -> int:
         return int(self.session.conf.get("spark.sql.shuffle.partitions") or 1)
 

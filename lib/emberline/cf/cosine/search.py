@@ -26,12 +26,15 @@ NEIGHBORS = pa.schema([("row", pa.int32()), ("neighbor", pa.int32()), ("similari
 
 @dataclass(frozen=True)
 class Search:
-    """What is looked for; with `one_in` above 1, for that share of the rows, chosen by hash."""
+    """What is looked for; with `one_in` above 1, for that share of the rows, chosen by hash; by so
+    many `threads` where sparse_dot_topn keeps Python's lock.
+    """
 
     top_k: int
     damping: Damping
     one_in: int
     seed: int
+    threads: int = 1
 
 
 def match(pairs: Batches, search: Search) -> Batches:
@@ -43,9 +46,8 @@ def match(pairs: Batches, search: Search) -> Batches:
         left, right = unit_rows(rows, columns)
         chosen = cosine.in_sample(rows.ids, search.one_in, search.seed)
         left = left if chosen.all() else left[chosen]
-        found = cosine.nearest(
-            left, right, rows.ids[chosen], columns.ids, search.top_k, search.damping
-        )
+        ids = rows.ids[chosen], columns.ids
+        found = cosine.nearest(left, right, *ids, search.top_k, search.damping, search.threads)
         yield encoded(pair["block"], found)
 
 

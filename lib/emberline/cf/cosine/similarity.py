@@ -143,6 +143,7 @@ def nearest(
     column_ids: Int32,
     top_k: int,
     damping: Damping,
+    threads: int = 1,
 ) -> Nearest:
     """The `top_k` columns of largest similarity above 0 for each row, but itself; ties go to the
     smaller id.
@@ -158,7 +159,7 @@ def nearest(
     if not (left.nnz and right.nnz):
         return Nearest(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
     size = top_k + 1 + _SLACK
-    short = _shortlist(left, right, size, damping)
+    short = _shortlist(left, right, size, damping, threads)
     floor = _floor(short, size)
     sure = _pairs(short, short.data.astype(np.float32) > floor[rows_of(short)], row_ids, column_ids)
     counts = np.bincount(np.searchsorted(row_ids, sure.rows), minlength=len(row_ids))
@@ -184,13 +185,13 @@ def _pairs(matrix: sp.csr_matrix, chosen: Bool, row_ids: Int32, column_ids: Int3
 
 
 def _shortlist(
-    left: sp.csr_matrix, right: sp.csr_matrix, size: int, damping: Damping
+    left: sp.csr_matrix, right: sp.csr_matrix, size: int, damping: Damping, threads: int
 ) -> sp.csr_matrix:
     """The `size` largest entries of each row of the similarities, or fewer, if what is left out
     is 0.
     """
     if damping.is_none:
-        return sp_matmul_topn(left, right, size, threshold=ZERO)
+        return sp_matmul_topn(left, right, size, threshold=ZERO, n_threads=threads)
     chunks = _cut(np.arange(left.shape[0]), right.shape[1])
     return sp.vstack(
         [zip_sp_matmul_topn(size, [similarities(left[rows], right, damping)]) for rows in chunks],
