@@ -1,0 +1,82 @@
+"""What stages take here, beside what their rows of the table say before they start."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from emberline import pipelines, stages
+from emberline.datasets import manifest as manifests
+from emberline.datasets.schema import TABLES
+
+PIPELINE = """
+[ratings]
+path = "unread.csv"
+value = "one"
+columns = { user_id = "user", item_id = "item" }
+[als]
+iterations = 2
+[cosine]
+sides = ["items"]
+[recommend]
+refit = false
+[spark]
+master = "local[2]"
+engine = "here"
+"""
+SPLIT = TABLES["interactions"].field("split")
+IMPORTED = 260 << 20  # bytes of Python, NumPy, Arrow and the command itself
+
+
+@pytest.fixture(scope="module")
+def prepared(
+    request: pytest.FixtureRequest, publish: object, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """So many ratings, each item's as many as its rank lets expect."""
+    count: int = request.param
+    folder = tmp_path_factory.mktemp("memory")
+    (folder / "pipeline.toml").write_text(PIPELINE)
+    rng, num_users, num_items = np.random.default_rng(1), count // 100, 5000
+    items = np.minimum(rng.zipf(1.3, 2 * count) - 1, num_items - 1)
+    users = rng.integers(0, num_users, 2 * count)
+    keys = rng.permutation(np.unique(users << 32 | items))[:count]
+    user, item = (keys >> 32).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
+    ones = np.ones(len(keys), np.float32)
+    moments = pa.nulls(len(keys), TABLES["ratings"].field("timestamp").type)
+    table = pa.table([user, item, ones, moments], schema=TABLES["ratings"])
+    root = folder / "root"
+    for stage, name in (("prepare-ratings", "interactions"), ("split-ratings", "ratings")):
+        whole = (
+            table
+            if name == "ratings"
+            else table.append_column(SPLIT, pa.nulls(len(keys), pa.string()))
+        )
+        publish(root, stage, name, whole)  # type: ignore[operator]
+    for side, size in (("user", num_users), ("item", num_items)):
+        rows = [{side: index, f"{side}_id": str(index)} for index in range(size)]
+        publish(root, "prepare-ratings", f"{side}s", rows)  # type: ignore[operator]
+    return folder
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("prepared", [1_000_000, 4_000_000], indirect=True)
+def test_stages_take_no_more_memory_than_they_say(prepared: Path) -> None:
+    config, root = pipelines.load(prepared / "pipeline.toml"), prepared / "root"
+    for name in ("train-als", "train-cosine", "recommend"):
+        (stage,) = stages.select(config, name)
+        said = stage.memory(config, lambda table: manifests.load(root, table).rows, 2)
+        program = [str(Path(sys.executable).with_name("emberline")), "run", "pipeline.toml"]
+        process = subprocess.Popen(
+            [*program, "--root", str(root), "--only", name], cwd=prepared, stderr=subprocess.PIPE
+        )
+        assert process.stderr is not None
+        errors = process.stderr.read()
+        _, code, usage = os.wait4(process.pid, 0)
+        assert code == 0, errors
+        taken = usage.ru_maxrss << 10
+        assert taken <= said + IMPORTED, f"{name}: {taken >> 20} MiB, said {said >> 20}"
+        assert said <= 3 * taken, f"{name}: {taken >> 20} MiB, said {said >> 20}"
