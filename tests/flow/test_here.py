@@ -116,17 +116,18 @@ def test_an_empty_part_is_no_part_of_a_dataset(flow: Flow, tmp_path: Path) -> No
     assert sorted(read["value"].to_pylist()) == list(range(7))
 
 
-def test_a_task_that_fails_ends_the_others_and_is_what_is_told(flow: Flow) -> None:
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_task_that_fails_ends_the_others_and_is_what_is_told(flow: Flow, failing: int) -> None:
     begun, ended = threading.Event(), threading.Event()
 
     def fail(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         first = next(batches)
-        if first["value"][0].as_py() == 0:
+        if first["value"][0].as_py() == failing:
             begun.wait(10)
             raise DataError("this part is damaged")
         begun.set()
         try:
-            while True:  # until it is told
+            while time.monotonic() < began + 20:  # until it is told
                 time.sleep(0.01)
                 yield first
         finally:

@@ -4,7 +4,7 @@ What tasks hand to each other stays in memory; BLAS has one thread in each task.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -69,7 +69,9 @@ class Here:
         self._interrupted.clear()
         futures: list[Future[Result]] = [self._pool.submit(job, part) for part in range(count)]
         try:
-            return [future.result() for future in futures]
+            ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            failed = [future for future in futures if future in ended and future.exception()]
+            return [future.result() for future in failed or futures]
         except BaseException:
             self._interrupted.set()
             for future in futures:
