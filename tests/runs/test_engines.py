@@ -51,6 +51,12 @@ def test_what_does_not_fit_memory_goes_to_spark(
     assert "memory_bytes=512000" in caplog.text
 
 
+def test_a_damaged_table_that_is_only_counted_is_not_this_stages_business(root: Path) -> None:
+    (root / "users").mkdir(parents=True)
+    (root / "users" / "manifest.json").write_text("{")
+    assert chosen(root) == "here"
+
+
 def test_stages_of_other_engines_keep_theirs(root: Path) -> None:
     config = Config.model_validate({"ratings": RATINGS, "spark": {"engine": "here"}})
     (stage,) = stages.select(config, "prepare-ratings")

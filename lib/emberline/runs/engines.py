@@ -3,10 +3,10 @@
 import logging
 import os
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Literal, Protocol
 
-from emberline.datasets.manifest import Dataset
+from emberline.errors import EmberlineError
 from emberline.launch import cgroups
 from emberline.logs import event
 from emberline.runs.package import resolve
@@ -58,7 +58,7 @@ def choose(
         return config.spark.engine
     if "PYSPARK_GATEWAY_PORT" in environment or not config.spark.is_local:
         return "spark"
-    needed = stage.memory(config, lambda name: _rows(roots.load(name)), cores_of(config))
+    needed = stage.memory(config, lambda name: _rows(roots, name), cores_of(config))
     memory = config.spark.memory
     chosen: Name = "here" if needed <= memory else "spark"
     told = {"stage": stage.name, "engine": chosen, "needed_bytes": needed, "memory_bytes": memory}
@@ -71,5 +71,9 @@ def cores_of(config: Config) -> int:
     return config.spark.cores or cgroups.usable_cores(cgroups.read_limits().cores)
 
 
-def _rows(dataset: Dataset | None) -> int:
-    return 0 if dataset is None else dataset.rows
+def _rows(roots: Roots, name: str) -> int:
+    """Of a dataset; 0 where it is not there, or damaged, which whoever reads it will say."""
+    with suppress(EmberlineError):
+        if dataset := roots.load(name):
+            return dataset.rows
+    return 0
