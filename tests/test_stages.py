@@ -86,6 +86,10 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
 
 def test_only_chooses_one_stage_and_from_the_rest() -> None:
     assert _names(stages.select(FULL, only="train-als")) == ["train-als"]
+    several = stages.select(FULL, only="train-cosine, train-als")
+    assert _names(several) == ["train-als", "train-cosine"]  # in the order in which they run
+    with pytest.raises(ConfigError, match="train-alsx is not a stage"):
+        stages.select(FULL, only="train-als,train-alsx")
     last = ["recommend", "train-baselines", "evaluate", "report"]
     assert _names(stages.select(FULL, start="recommend")) == last
     assert _names(stages.select(FULL, start="generate-shop")) == _names(stages.select(FULL))

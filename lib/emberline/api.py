@@ -130,10 +130,10 @@ def run(
     """Run the stages of a pipeline file that are not up to date, and return how each one ended.
 
     What the root lacks is read from `base`, another root, which is never written. `settings` maps
-    names such as "als.rank" to values, as `--set` does; `day` is what {date} stands
-    for. `only` is one stage, `start` the first of those to run. Where Spark is running in this
-    process, it is used and left running. Raises ConfigError for a mistake in the file or the
-    settings, DataError for data that is not what it should be.
+    names such as "als.rank" to values, as `--set` does; `day` is what {date} stands for. `only` is
+    one stage, or several with commas between them, `start` the first of those to run. Where Spark
+    is running in this process, it is used and left running. Raises ConfigError for a mistake in the
+    file or the settings, DataError for data that is not what it should be.
     """
     config = _load(pipeline, {"root": root, "base": base}, settings, day)
     chosen = stages.select(config, only, start)

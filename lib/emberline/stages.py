@@ -48,8 +48,8 @@ def in_pipeline(config: Config) -> list[Stage]:
 
 
 def select(config: Config, only: str | None = None, start: str | None = None) -> list[Stage]:
-    """The pipeline's stages, or only the one called `only`, or those from `start` on. Raises
-    ConfigError for an unknown name.
+    """The pipeline's stages, or those whose names `only` has, with commas between them, or those
+    from `start` on. Raises ConfigError for an unknown name.
     """
     stages = in_pipeline(config)
     if not stages:
@@ -60,13 +60,14 @@ def select(config: Config, only: str | None = None, start: str | None = None) ->
     if only and start:
         raise ConfigError("--only and --from exclude each other")
     names = [stage.name for stage in stages]
-    wanted = only or start
-    if wanted and wanted not in names:
-        raise ConfigError(
-            f"{wanted} is not a stage of this pipeline (its stages: {', '.join(names)})"
-        )
+    wanted = [name.strip() for name in only.split(",")] if only else [start] if start else []
+    for name in wanted:
+        if name not in names:
+            raise ConfigError(
+                f"{name} is not a stage of this pipeline (its stages: {', '.join(names)})"
+            )
     if only:
-        return [stages[names.index(only)]]
+        return [stage for stage in stages if stage.name in wanted]
     return stages[names.index(start) :] if start else stages
 
 

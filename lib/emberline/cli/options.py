@@ -44,7 +44,9 @@ Set = Annotated[
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting of the file."),
 ]
 
-Only = Annotated[str | None, typer.Option(metavar="STAGE", help="This stage alone.")]
+Only = Annotated[
+    str | None, typer.Option(metavar="STAGE[,STAGE...]", help="This stage alone, or these.")
+]
 
 From = Annotated[
     str | None, typer.Option("--from", metavar="STAGE", help="This stage and those after it.")
