@@ -10,7 +10,7 @@ from emberline.models import LIST_MODELS, MODELS, caption_of, role_of
 
 LIB = Path(__file__).parents[1] / "lib" / "emberline"
 # the table, and what a model itself consists of
-OWN = ("models.py", "spark/models/{}.py")
+OWN = ("models.py", "scoring/models/{}.py")
 SETTINGS = {"factors/earlier.py: biases"}  # of [als.ratings]
 
 

@@ -2,7 +2,7 @@
 none reaches.
 
 A name is what stands in the column `model` of tables and in the rows of `metrics.json`. To add a
-model, add its row here and its module in `spark/models/`.
+model, add its row here and its module in `scoring/models/`.
 """
 
 from dataclasses import dataclass

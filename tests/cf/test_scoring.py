@@ -1,15 +1,15 @@
 """What Spark's Python workers run, called here with Arrow tables made by hand."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from emberline.cf import entries, metrics, packing, ranks, scoring
+from emberline.cf import entries, scoring
 from emberline.cf import pieces as cf_pieces
 from emberline.cf.als import gramians
-from emberline.cf.blocks import Block, decode, dense_block
+from emberline.cf.blocks import Block, dense_block
 from emberline.cf.entries import Entries
 
 Scores = dict[tuple[int, int], float]
@@ -58,17 +58,15 @@ def pieces(
     )
 
 
-def cell(
-    left: Block, right: Block, excluded: Block | None = None, numbers: tuple[int, int] = (0, 0)
-) -> list[pa.RecordBatch]:
+def cell(left: Block, right: Block, excluded: Block | None = None) -> list[pa.RecordBatch]:
     """A cell of one block of each side."""
-    gone = [] if excluded is None else [pieces(excluded, numbers[0], True, cf_pieces.EXCLUDED)]
-    return [pieces(right, numbers[1]), *gone, pieces(left, numbers[0], True)]
+    gone = [] if excluded is None else [pieces(excluded, 0, True, cf_pieces.EXCLUDED)]
+    return [pieces(right), *gone, pieces(left, 0, True)]
 
 
-def scored(cells: Iterable[pa.RecordBatch], k: int, seed: int | None = None) -> Scores:
+def scored(cells: Iterable[pa.RecordBatch], k: int) -> Scores:
     rows = pa.Table.from_batches(
-        scoring.merge_lists(scoring.score_cell(iter(cells), k, seed), k), scoring.BEST
+        scoring.merge_lists(scoring.score_cell(iter(cells), k), k), scoring.BEST
     ).to_pylist()
     scores = {(row["row"], row["column"]): row["score"] for row in rows}
     assert len(scores) == len(rows)
@@ -89,45 +87,6 @@ def best_of(
         )
         best |= {(row, column): pytest.approx(-negative, abs=1e-5) for negative, column in kept[:k]}
     return best
-
-
-@pytest.mark.parametrize(
-    "cut",
-    [lambda table: table, lambda table: pa.concat_tables([table.slice(0, 1), table.slice(1)])],
-)
-def test_dense_rows_are_packed_in_the_order_of_their_ids(
-    cut: Callable[[pa.Table], pa.Table],
-) -> None:
-    table = pa.table(
-        {
-            "block": [7, 7, 7],
-            "row": pa.array([5, 3, 4], pa.int32()),
-            "factors": [[5, 50], [3, 30], [4, 40]],
-        }
-    )
-    table = table.cast(pa.schema([("block", pa.int32()), ("row", pa.int32()), ("factors", FLOATS)]))
-    packed = packing.pack_dense(cut(table))
-    assert packed.schema == packing.BLOCKS
-    (row,) = packed.to_pylist()
-    assert row["block"] == 7
-    assert decode(row).ids.tolist() == [3, 4, 5]
-    assert decode(row).dense().tolist() == [[3, 30], [4, 40], [5, 50]]
-
-
-def test_sparse_entries_are_packed_in_the_order_of_row_and_column() -> None:
-    numbers = {"row": [5, 3, 5], "column": [2, 9, 0]}
-    columns = {
-        name: pa.array(values, pa.int32())
-        for name, values in ({"block": [2, 2, 2]} | numbers).items()
-    }
-    packed = packing.pack_sparse(
-        pa.table(columns | {"value": pa.array([52, 39, 50], pa.float32())})
-    )
-    assert packed.schema == packing.BLOCKS
-    (row,) = packed.to_pylist()
-    assert row["block"] == 2
-    assert decode(row).ids.tolist() == [3, 5]
-    assert decode(row).sparse(10).toarray()[:, [0, 2, 9]].tolist() == [[0, 0, 39], [50, 52, 0]]
 
 
 def pieces_of(
@@ -196,32 +155,6 @@ def test_sparse_rows_are_candidates_where_their_product_is_positive() -> None:
     assert found == {(1, 0): 1, (1, 3): 4, (1, 9): 2, (4, 0): 3, (6, 8): 1}
 
 
-def test_random_scores_depend_only_on_the_seed_and_the_blocks_numbers() -> None:
-    def draw(seed: int, numbers: tuple[int, int], width: int = 3) -> Scores:
-        return scored(
-            cell(dense(LEFT_IDS, width, width), dense(RIGHT_IDS, 9, width), numbers=numbers),
-            5,
-            seed,
-        )
-
-    drawn = draw(1, (3, 5))
-    assert draw(1, (3, 5), width=1) == drawn
-    others = [draw(2, (3, 5)), draw(1, (4, 5)), draw(1, (3, 6)), draw(1, (5, 3))]
-    assert all(other.keys() == drawn.keys() for other in others)
-    assert len({tuple(sorted(scores.items())) for scores in [drawn, *others]}) == 5
-
-
-def test_random_scores_are_uniform_and_leave_out_the_excluded() -> None:
-    ids = np.arange(100, dtype=np.int32)
-    gone = [(row, column) for row in range(100) for column in range(0, 100, 2)]
-    found = scored(cell(dense(ids, 1), dense(ids, 2), places(gone)), 100, seed=1)
-    assert {column % 2 for _, column in found} == {1}
-    scores = np.array(list(found.values()))
-    counts, _ = np.histogram(scores, bins=10, range=(0, 1))
-    assert counts.sum() == 5000
-    assert np.all(np.abs(counts - 500) < 4 * np.sqrt(450))
-
-
 def test_a_left_block_meets_right_blocks_of_several_cells() -> None:
     """The lists of two cells are merged."""
     left, rights, gone = (
@@ -267,138 +200,6 @@ def test_blocks_larger_than_a_tile_are_scored_whole(monkeypatch: pytest.MonkeyPa
     rows[:, 0] = columns[:, 0] = 1  # no row is empty
     found = scored(cell(sparse(LEFT_IDS, rows), sparse(RIGHT_IDS, columns), places(gone)), 2)
     assert found == best_of(rows @ columns.T, 2, gone, above=0)
-
-
-def test_ranking_sums_of_a_block_count_users_without_hits() -> None:
-    """Users 30 and 10 have 2 and 1 relevant items; 30 has hits at ranks 1 and 3, 10 at rank 2,
-    20 none.
-    """
-    users = {
-        "user": pa.array([30, 10, 20], pa.int32()),
-        "relevant": pa.array([2, 1, 4], pa.int32()),
-    }
-    hits = pa.table(
-        {"user": pa.array([30, 10, 30], pa.int32()), "rank": pa.array([3, 2, 1], pa.int32())}
-    )
-    found = metrics.ranking_sums(pa.table({"model": ["als"] * 3} | users), hits, (2,))
-    assert found.schema == metrics.SUMS
-    (row,) = found.to_pylist()
-    assert (row["model"], row["users"]) == ("als", 3)
-    log3 = np.log2(3)
-    each = np.array(
-        [
-            [1 / 2, 1 / 2, 1 / 2, 1, 1 / (1 + 1 / log3), 1 / 2],
-            [1 / 2, 1, 1, 1, 1 / log3, 1 / 2],
-            [0] * 6,
-        ]
-    )
-    np.testing.assert_allclose(row["totals"], each.sum(axis=0))
-    np.testing.assert_allclose(row["squares"], (each**2).sum(axis=0))
-
-
-def test_a_block_without_hits_has_sums_of_zero() -> None:
-    users = pa.table(
-        {
-            "model": ["als"],
-            "user": pa.array([3], pa.int32()),
-            "relevant": pa.array([2], pa.int32()),
-        }
-    )
-    hits = pa.table({"user": pa.array([], pa.int32()), "rank": pa.array([], pa.int32())})
-    assert metrics.ranking_sums(users, hits, (1,)).to_pylist() == [
-        {"model": "als", "users": 1, "totals": [0.0] * 6, "squares": [0.0] * 6}
-    ]
-
-
-def test_dot_products_are_numpys_also_of_slices() -> None:
-    left, right = (
-        np.random.default_rng(seed).standard_normal((6, 4)).astype(np.float32) for seed in (1, 2)
-    )
-    batch = pa.record_batch(
-        [
-            pa.array(range(6), pa.int32()),
-            pa.array(list(left), FLOATS),
-            pa.array(list(right), FLOATS),
-        ],
-        names=["user", "user_factors", "item_factors"],
-    )
-    found = pa.Table.from_batches(scoring.dot_products(iter([batch.slice(0, 2), batch.slice(2)])))
-    assert found.column_names == ["user", "predicted"]
-    assert found["user"].to_pylist() == list(range(6))
-    np.testing.assert_allclose(found["predicted"].to_numpy(), np.diag(left @ right.T), rtol=1e-5)
-
-
-def places_pair(left: Block, right: Block, wanted: Block, model: str = "als") -> pa.RecordBatch:
-    """One row of what count_places reads."""
-    parts = {"": left, ranks.WANTED: wanted, ranks.RIGHT: right}
-    row = {
-        prefix + name: value
-        for prefix, block in parts.items()
-        for name, value in block.encode().items()
-    }
-    fields = [pa.field(name, pa.binary()) for name in row]
-    schema = pa.schema([("block", pa.int32()), ("model", pa.string()), *fields])
-    return pa.RecordBatch.from_pylist([{"block": 0, "model": model} | row], schema=schema)
-
-
-def counted(pairs: Iterable[pa.RecordBatch]) -> dict[tuple[int, int], tuple[int, int]]:
-    """How many are above and how many equal, by user and item, summed over the pairs."""
-    found = pa.Table.from_batches(ranks.count_places(iter(pairs)), ranks.PLACES)
-    sums: dict[tuple[int, int], tuple[int, int]] = {}
-    for row in found.to_pylist():
-        above, equal = sums.get((row["user"], row["item"]), (0, 0))
-        sums[row["user"], row["item"]] = (above + row["above"], equal + row["equal"])
-    return sums
-
-
-def wanted_scores(scores: np.ndarray, users: np.ndarray, items: list[tuple[int, int]]) -> Block:
-    """The scores of wanted (user, item) pairs; scores: (users, items), items being their
-    columns.
-    """
-    rows, columns = np.array(items, np.int32).T
-    return Entries(
-        rows, columns, scores[np.searchsorted(users, rows), columns].astype(np.float32)
-    ).block()
-
-
-def test_places_are_counted_over_all_blocks_of_items_with_ties() -> None:
-    """Factors of small whole numbers have many equal scores, which float32 holds exactly."""
-    rng = np.random.default_rng(1)
-    users, items = np.array([2, 3, 5, 8], np.int32), np.arange(40, dtype=np.int32)
-    user_factors, item_factors = (rng.integers(-2, 3, (n, 3)).astype(np.float32) for n in (4, 40))
-    scores = user_factors @ item_factors.T
-    wanted = [(5, 7), (2, 0), (5, 39), (5, 20), (8, 12)]
-    left, block = dense_block(users, user_factors), wanted_scores(scores, users, wanted)
-    cuts = [slice(0, 15), slice(15, 16), slice(16, 40)]
-    pairs = [places_pair(left, dense_block(items[cut], item_factors[cut]), block) for cut in cuts]
-    expected = {}
-    for user, item in wanted:
-        row = scores[users.tolist().index(user)].tolist()
-        expected[user, item] = (
-            sum(score > row[item] for score in row),
-            sum(score == row[item] for score in row),
-        )
-    assert max(equal for _, equal in expected.values()) > 3
-    assert counted(pairs) == counted(reversed(pairs)) == expected
-
-
-def test_scores_that_rounding_makes_differ_are_equal() -> None:
-    """The wanted score was computed elsewhere, in another order of additions."""
-    factors = np.array([[100.0], [100.00001], [100.00004], [100.001], [99.999]], np.float32)
-    one = dense_block(np.array([0], np.int32), np.ones((1, 1), np.float32))
-    wanted = Entries(
-        np.array([0], np.int32), np.array([0], np.int32), np.array([100.00002], np.float32)
-    ).block()
-    assert counted(
-        [places_pair(one, dense_block(np.arange(5, dtype=np.int32), factors), wanted)]
-    ) == {(0, 0): (1, 3)}
-
-
-def test_places_bear_their_model() -> None:
-    left, right = dense(LEFT_IDS, 1), dense(RIGHT_IDS, 2)
-    wanted = wanted_scores(left.dense() @ right.dense().T, LEFT_IDS, [(4, 1)])
-    (batch,) = ranks.count_places(iter([places_pair(left, right, wanted, "cnn")]))
-    assert batch["model"].to_pylist() == ["cnn"]
 
 
 def lists(matrix: np.ndarray) -> pa.Array:

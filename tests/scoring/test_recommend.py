@@ -30,13 +30,13 @@ from emberline.flow.here import Here
 from emberline.flow.rows import Flow
 from emberline.runs import plan as plans
 from emberline.runs import runner
+from emberline.scoring.lists import full_lists
+from emberline.scoring.models.offers import Known
 from emberline.scoring.topk import ROWS_PER_BLOCK
 from emberline.sections.config import Config
 from emberline.sections.recommend import RecommendConfig
 from emberline.serving.lookup import recommendations_of
 from emberline.spark.flow import SparkFlow
-from emberline.spark.lists import full_lists
-from emberline.spark.models.offers import Known
 
 Row = dict[str, Any]
 Lists = dict[int, list[tuple[int, float, str]]]

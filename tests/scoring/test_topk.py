@@ -120,7 +120,6 @@ def products_of(flow: Flow, parts: int) -> dict[str, Rows]:
     return {
         "dense": top_products(left.union(excluded), right, K),
         "sparse": top_products(sparse_left.union(excluded), sparse_right, K),
-        "random": top_products(left.union(excluded), right, K, random_seed=1),
         "wanted": top_products(asked_for, right, K, only_wanted=True),
     }
 
@@ -164,21 +163,6 @@ def test_sparse_rows_get_their_largest_positive_products_ties_by_column(
     assert best == sorted_best(SPARSE[0] @ SPARSE[1].T, K, EXCLUDED, above=0)
     # there are ties
     assert len({(row, score) for (row, _), (score, _) in best.items()}) < len(best)
-
-
-def test_random_rows_are_full_lists_of_what_is_not_excluded(
-    found: Found,
-) -> None:
-    drawn = found["here", 3]["random"]
-    assert not drawn.keys() & EXCLUDED
-    for row in set(ROWS) - {5001}:
-        ranked = sorted(
-            (rank, score) for (other, _), (score, rank) in drawn.items() if other == row
-        )
-        assert [rank for rank, _ in ranked] == [1, 2, 3, 4]
-        scores = [score for _, score in ranked]
-        assert scores == sorted(scores, reverse=True)
-        assert 0 <= scores[-1] < scores[0] < 1
 
 
 def test_a_row_of_which_everything_is_excluded_gets_nothing(

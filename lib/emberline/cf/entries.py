@@ -129,6 +129,14 @@ class Entries(Arrays):
         )
 
 
+def places_in(ids: Int32, wanted: Int32) -> Int64:
+    """Where the wanted (m,) stand among ascending ids (n,); -1 where they do not."""
+    if not len(ids):
+        return np.full(len(wanted), -1)
+    places = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+    return np.where(ids[places] == wanted, places, -1)
+
+
 def read(batches: Iterator[pa.RecordBatch]) -> Iterator[Entries]:
     """Columns row, column and perhaps value, whatever their names, in large portions."""
     for table in portions(batches, _PORTION):

@@ -9,11 +9,12 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from emberline.cf.als.steps import Shared
 from emberline.cf.blocks import portions, rows_of
 from emberline.cf.entries import Arrays, Entries
 from emberline.cf.pieces import EXCLUDED, WANTED, ids_of_kind
 from emberline.numeric.arrays import Array, Bool, Float32, Int32, Int64
+from emberline.numeric.groups import place_among
+from emberline.numeric.shared import Shared
 
 COUNTS = pa.schema([("item", pa.int32()), ("ratings", pa.int64())])
 LISTED = pa.schema(
@@ -44,11 +45,16 @@ class Popular:
         """Of counts of parts of the ratings, in which an item may occur several times."""
         distinct, inverse = np.unique(items, return_inverse=True)
         totals = np.bincount(inverse, counts, minlength=len(distinct)).astype(np.float32)
-        order = np.argsort(-totals, kind="stable")
-        ordered = distinct[order].astype(np.int32)
-        places = np.full(int(distinct.max(initial=-1)) + 1, -1, np.int32)
+        return cls.ranked(distinct.astype(np.int32), totals)
+
+    @classmethod
+    def ranked(cls, items: Int32, scores: Float32) -> Self:
+        """Of distinct items (n,), ascending, the one of the best score first."""
+        order = np.argsort(-scores, kind="stable")
+        ordered = items[order]
+        places = np.full(int(items.max(initial=-1)) + 1, -1, np.int32)
         places[ordered] = np.arange(len(ordered), dtype=np.int32)
-        return cls(ordered, totals[order], places)
+        return cls(ordered, scores[order], places)
 
     def place_of(self, items: Int32) -> Int32:
         """Where each of the items (m,) stands; -1 where it does not."""
@@ -134,10 +140,10 @@ def mixed(lists: Places, how: Mix) -> Places:
     list has the places that are set aside for it.
     """
     by_list = _sorted(lists, lists.models)
-    is_kept = _place(by_list.users, by_list.models) < np.array(how.places)[by_list.models]
+    is_kept = place_among(by_list.users, by_list.models) < np.array(how.places)[by_list.models]
     order = np.lexsort((by_list.items, -by_list.scores, ~is_kept, by_list.users))
     chosen = by_list.take(order)
-    return _sorted(chosen.take(_place(chosen.users) < how.top_k))
+    return _sorted(chosen.take(place_among(chosen.users) < how.top_k))
 
 
 def filling(wanted: Int32, best: Places, seen: Entries, popular: Popular, how: Mix) -> Places:
@@ -151,7 +157,7 @@ def filling(wanted: Int32, best: Places, seen: Entries, popular: Popular, how: M
     of_short = np.isin(taken, wanted[short])
     taken, items = taken[of_short], items[of_short]
     counts = np.bincount(np.searchsorted(wanted, taken), minlength=len(wanted))
-    parts = [_nothing()]
+    parts = [no_places()]
     for some in _portions(short, counts, how.top_k, len(popular.items)):
         is_theirs = np.isin(taken, wanted[some])
         rows, places = _free(
@@ -165,7 +171,8 @@ def filling(wanted: Int32, best: Places, seen: Entries, popular: Popular, how: M
     return Places.joined(parts)
 
 
-def _nothing() -> Places:
+def no_places() -> Places:
+    """Of lists that are empty."""
     ids = np.empty(0, np.int32)
     return Places(ids, ids, np.empty(0, np.float32), ids)
 
@@ -200,7 +207,7 @@ def _listed(best: Places, filled: Places, how: Mix) -> pa.RecordBatch:
     both = Places.joined([best, filled])
     order = np.lexsort((np.arange(len(both.users)), both.models == len(how.models), both.users))
     ordered = both.take(order)
-    ranks = (_place(ordered.users) + 1).astype(np.int32)
+    ranks = (place_among(ordered.users) + 1).astype(np.int32)
     names = pa.array([*how.models, how.popular]).take(pa.array(ordered.models))
     columns = [ordered.users, ranks, ordered.items, ordered.scores, names]
     return pa.record_batch(columns, schema=LISTED)
@@ -210,13 +217,3 @@ def _sorted(lists: Places, first: Array | None = None) -> Places:
     """By user, and by `first` before that, the best score first, ties by the smaller item."""
     keys = (lists.items, -lists.scores, lists.users)
     return lists.take(np.lexsort(keys if first is None else (*keys, first)))
-
-
-def _place(*keys: Array) -> Int64:
-    """How many entries before each have the same keys, which stand together: (n,)."""
-    if not len(keys[0]):
-        return np.empty(0, np.int64)
-    is_first = np.ones(len(keys[0]), bool)
-    is_first[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
-    starts = np.flatnonzero(is_first)
-    return np.arange(len(keys[0])) - np.repeat(starts, np.diff([*starts, len(keys[0])]))

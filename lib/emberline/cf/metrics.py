@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
 
 from emberline.numeric.arrays import Float64, Int32
 
@@ -129,6 +128,16 @@ class Sums:
         """Of the rows of values: (n, width)."""
         return cls(len(values), values.sum(axis=0), (values**2).sum(axis=0))
 
+    @classmethod
+    def from_vector(cls, vector: Float64) -> Self:
+        """Of what `to_vector` makes, and of the sum of several such."""
+        total, squares = vector[1:].reshape(2, -1)
+        return cls(int(vector[0]), total, squares)
+
+    def to_vector(self) -> Float64:
+        """(1 + 2 * width,): what adds up."""
+        return np.concatenate([[float(self.count)], self.total, self.squares])
+
     def merge(self, other: Self) -> Self:
         return type(self)(
             self.count + other.count, self.total + other.total, self.squares + other.squares
@@ -156,26 +165,3 @@ class Sums:
             / (self.count - 1)
         )
         return np.sqrt(variance / self.count)
-
-
-SUMS = pa.schema(
-    [
-        ("model", pa.string()),
-        ("users", pa.int64()),
-        ("totals", pa.list_(pa.float64())),
-        ("squares", pa.list_(pa.float64())),
-    ]
-)
-
-
-def ranking_sums(relevant: pa.Table, hits: pa.Table, ks: tuple[int, ...]) -> pa.Table:
-    """One model's block of users to one row of SUMS: relevant has model, user and relevant
-    (a count), hits user and rank.
-    """
-    users, order = np.unique(relevant["user"].to_numpy(), return_index=True)
-    counts = relevant["relevant"].to_numpy()[order]
-    positions = np.searchsorted(users, hits["user"].to_numpy())
-    sums = Sums.of(per_user(counts, positions, hits["rank"].to_numpy(), ks))
-    return pa.table(
-        [relevant["model"][:1], [sums.count], [sums.total], [sums.squares]], schema=SUMS
-    )

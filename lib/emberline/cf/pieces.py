@@ -21,6 +21,7 @@ from emberline.cf.entries import PIECES, Entries, read
 from emberline.numeric.arrays import Int32
 
 EXCLUDED, WANTED = "excluded", "wanted"
+PAIRS = "pairs"
 DENSE, SPARSE = "dense", "sparse"
 SIZES = pa.schema([("bytes", pa.int64())])
 _PORTION_ROWS = 1 << 22

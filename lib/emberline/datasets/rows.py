@@ -41,11 +41,11 @@ def only(batches: Iterator[pa.RecordBatch], value: str) -> Iterator[pa.RecordBat
         yield batch.filter(pc.equal(batch[last], value)).select(others)
 
 
-def chained(
-    batches: Iterator[pa.RecordBatch], first: Task, second: Task
-) -> Iterator[pa.RecordBatch]:
-    """What a task makes of what another one makes: one step on a worker."""
-    return second(first(batches))
+def through(batches: Iterator[pa.RecordBatch], tasks: Sequence[Task]) -> Iterator[pa.RecordBatch]:
+    """What the tasks make of the batches, one after the other."""
+    for task in tasks:
+        batches = task(batches)
+    return batches
 
 
 def open_parquet(path: Location, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
@@ -60,13 +60,6 @@ def open_parquet(path: Location, footer: pq.FileMetaData | None = None) -> pq.Pa
     return pq.ParquetFile(
         name, filesystem=client, metadata=footer, page_checksum_verification=True, pre_buffer=far
     )
-
-
-def through(batches: Iterator[pa.RecordBatch], tasks: Sequence[Task]) -> Iterator[pa.RecordBatch]:
-    """What the tasks make of the batches, one after the other."""
-    for task in tasks:
-        batches = task(batches)
-    return batches
 
 
 def batches(dataset: Dataset, columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.rows import Task
 from emberline.datasets.storage import Location
+from emberline.numeric import shared
 
 NUMBERS = pa.schema([("id", pa.int64())])
 TASKS_PER_CORE = 3  # tasks per core at least, where there is work enough: some cores are slower
@@ -82,11 +83,8 @@ class Source(Protocol):
         """What the task makes, part by part, of batches of some columns, in this order."""
 
 
-class Shared(Protocol):
-    """An array that all tasks have."""
-
-    @property
-    def value(self) -> Any: ...
+class Shared(shared.Shared, Protocol):
+    """A value that all tasks have until it is destroyed."""
 
     def destroy(self) -> None:
         """Free what it takes; nobody may ask for the value any more."""

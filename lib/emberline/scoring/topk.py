@@ -6,6 +6,7 @@ pictures (features against features). Blocks are cut by dense index, never by pa
 result does not depend on the number of parts.
 """
 
+from dataclasses import dataclass
 from functools import partial
 
 import pyarrow.compute as pc
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 from emberline.cf import pieces, scoring
 from emberline.cf.entries import PIECES
 from emberline.cf.pieces import EXCLUDED, SPARSE, scatter_dense, scatter_sparse
-from emberline.datasets.rows import chained
+from emberline.datasets.rows import through
 from emberline.flow.rows import Cells, Rows, Source
 
 ROWS_PER_BLOCK = 2048
@@ -63,7 +64,6 @@ def top_products(
     left: Rows,
     right: Rows,
     k: int,
-    random_seed: int | None = None,
     only_wanted: bool = False,
 ) -> Rows:
     """Columns row, column, score and rank: the k largest of each row of `left @ right.T`, but for
@@ -71,24 +71,46 @@ def top_products(
 
     left: PIECES by ROWS_PER_BLOCK, dense or sparse, those of kind EXCLUDED among them, and with
     `only_wanted` those of kind WANTED, which say whose lists are asked for; right: the same by
-    COLUMNS_PER_BLOCK. Ties go to the smaller column. With a `random_seed` the scores are drawn
-    instead.
+    COLUMNS_PER_BLOCK. Ties go to the smaller column.
 
-    Blocks meet in the cells of a grid, in each of which a task keeps a group of right blocks, and
-    left blocks pass them.
+    """
+    cells = in_cells(left, right)
+    score = partial(scoring.score_cell, k=k, only_wanted=only_wanted)
+    merge = partial(scoring.merge_lists, k=k)
+    if cells.groups == 1:
+        return cells.rows.map(partial(through, tasks=(score, merge)), scoring.BEST)
+    lists = cells.rows.map(score, scoring.LISTS)
+    together = lists.together(left.flow.parts, order=("block",))
+    return together.map(merge, scoring.BEST)
+
+
+def pair_products(left: Rows, right: Rows) -> Rows:
+    """PREDICTED: of pairs, which are of kind PAIRS in `left`, the products of their rows of `left`
+    and of `right`, dense PIECES as `top_products` takes them.
+    """
+    return in_cells(left, right).rows.map(scoring.pair_products, scoring.PREDICTED)
+
+
+@dataclass(frozen=True)
+class InCells:
+    """Every left block beside every right one: `rows`, of which a task has the right ones first,
+    and how many `groups` these are cut into.
+    """
+
+    rows: Rows
+    groups: int
+
+
+def in_cells(left: Rows, right: Rows) -> InCells:
+    """Blocks meet in the cells of a grid, in each of which a task keeps a group of right blocks,
+    and left blocks pass them.
     """
     kept, parts = right.kept(), left.flow.parts
     groups = -(-_bytes(kept) // BYTES_PER_GROUP) or 1
     lefts = left.in_cells(Cells(parts, groups, 1, groups), is_left=True)
     rights = kept.in_cells(Cells(groups, 1, groups, parts), is_left=False)
     cells = lefts.union(rights).together(parts * groups, "cell", ("is_left", "block"))
-    score = partial(scoring.score_cell, k=k, random_seed=random_seed, only_wanted=only_wanted)
-    merge = partial(scoring.merge_lists, k=k)
-    if groups == 1:
-        return cells.map(partial(chained, first=score, second=merge), scoring.BEST)
-    lists = cells.map(score, scoring.LISTS)
-    together = lists.together(parts, order=("block",))
-    return together.map(merge, scoring.BEST)
+    return InCells(cells, groups)
 
 
 def _bytes(rows: Rows) -> int:

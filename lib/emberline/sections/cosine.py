@@ -16,7 +16,7 @@ class NeighborRatingsConfig(Section):
     similar items that the user rated, or users who rated the item, weighted by similarity.
 
     Similarities are cosines of such deviations, with a `shrinkage` and a `min_support` of their own
-    (cf/cosine/neighborhood.py and spark/biases.py have the formulas).
+    (cf/cosine/neighborhood.py and scoring/biases.py have the formulas).
     """
 
     top_k: Positive = Field(

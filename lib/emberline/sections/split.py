@@ -212,6 +212,11 @@ class SplitConfig(WithheldConfig):
         return self.by != "none" or self.cold_items > 0
 
     @property
+    def reads_pairs(self) -> bool:
+        """Whether files say which pairs are withheld."""
+        return self.pairs is not None or self.validation.pairs is not None
+
+    @property
     def has_cold_items(self) -> bool:
         """Whether items are withheld whole."""
         return self.cold_items > 0 or self.of == "items" or bool(self.pairs and self.pairs.cold)
@@ -249,10 +254,12 @@ def _unasked(config: "Config") -> Names:
 STAGE = Stage(
     "split-ratings",
     "split",
-    "spark",
-    "emberline.spark.split:run",
+    "flow",
+    "emberline.splits.stage:run",
     reads=lambda config: ("interactions", "users", "items", *artifacts_of(_raw(config))),
     writes=lambda config: ("ratings", "validation", "holdout"),
     raw=_raw,
     unasked=_unasked,
+    memory=lambda config, rows, cores: (200 << 20) + 250 * rows("interactions"),
+    reads_on_spark=lambda config: config.split is not None and config.split.reads_pairs,
 )

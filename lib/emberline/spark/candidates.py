@@ -16,21 +16,17 @@ from emberline.sections.recommend import ItemListConfig, RecommendConfig
 from emberline.spark import ids, rejects
 from emberline.spark.attribute_rows import read_attributes
 from emberline.spark.flow import session_of
-from emberline.spark.scan import Scan
 
 log = logging.getLogger(__name__)
 
 
-def allowed(run: StageRun[Any], flow: Flow) -> Int32 | None:
-    """The candidates, or else all items, without the excluded ones: (n,), ascending; None where no
-    list is named.
+def allowed(run: StageRun[Any], flow: Flow) -> Int32:
+    """The candidates, or else all items, without the excluded ones: (n,), ascending.
 
-    The lists are raw files, which Spark reads. Ids that no item has are counted in the log and the
-    stage's metrics. Raises EmptyDatasetError where no item is left.
+    Ids that no item has are counted in the log and the stage's metrics. Raises EmptyDatasetError
+    where no item is left.
     """
     config: RecommendConfig = run.settings
-    if not config.limits_items:
-        return None
     spark = session_of(flow)
     items = ids.known(run, spark, "item").ids
     assert items is not None  # the stage reads them
@@ -51,11 +47,6 @@ def allowed(run: StageRun[Any], flow: Flow) -> Int32 | None:
             " prints of the dataset items"
         )
     return left
-
-
-def within(rows: Scan, items: DataFrame | None) -> Scan:
-    """The rows whose column item is in `items`; all of them where that is None."""
-    return rows if items is None else Scan(rows.frame.join(items, "item", "left_semi"))
 
 
 def _listed(

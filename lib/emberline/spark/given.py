@@ -7,35 +7,45 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.cleaning import events
+from emberline.datasets.withholding import HOLDOUT, VALIDATION
 from emberline.errors import DataError
+from emberline.flow.rows import Flow, Rows
 from emberline.logs import event
 from emberline.runs.stage_run import StageRun
 from emberline.sections.split import PairsConfig, SplitConfig
-from emberline.spark import rejects
+from emberline.spark import frames, rejects
+from emberline.spark.flow import SparkRows, frame_of, session_of
 from emberline.spark.raw import Cleaning, read_raw
-from emberline.spark.withheld import HOLDOUT, VALIDATION
 
 log = logging.getLogger(__name__)
 _PAIR = ["user_id", "item_id"]
 
 
-def with_sets(
-    run: StageRun[SplitConfig], spark: SparkSession, interactions: DataFrame
-) -> DataFrame:
-    """Add `set`, where files of pairs put an interaction (columns user_id, item_id, ...); null
-    where none does.
+def pairs_of(run: StageRun[SplitConfig], flow: Flow) -> SparkRows:
+    """Columns user, item and given: the set that files of pairs put an interaction in.
 
     Raises DataError for a pair in two sets, and for a file of which no pair is known.
     """
-    config = run.settings
+    spark, config = session_of(flow), run.settings
     files = {HOLDOUT: config.pairs, VALIDATION: config.validation.pairs}
     listed = [_listed(run, spark, name, pairs) for name, pairs in files.items() if pairs]
-    if not listed:
-        return interactions.withColumn("set", F.lit(None).cast("string"))
     pairs = one_set_each(reduce(DataFrame.unionByName, listed)).persist()
-    known = pairs.join(interactions.select(*_PAIR), _PAIR, "left_semi")
+    interactions = frames.read(spark, run.inputs["interactions"]).select("user", "item")
+    known = with_ids(run, interactions).join(pairs, _PAIR).persist()
     _count(run, pairs, known)
-    return interactions.join(pairs, _PAIR, "left")
+    return SparkRows(known.select("user", "item", F.col("set").alias("given")))
+
+
+def with_ids(run: StageRun[SplitConfig], rows: DataFrame) -> DataFrame:
+    """Add user_id and item_id to rows of user and item."""
+    users, items = (frames.read(rows.sparkSession, run.inputs[n]) for n in ("users", "items"))
+    named = rows.join(users.select("user", "user_id"), "user")
+    return named.join(items.select("item", "item_id"), "item")
+
+
+def check_cold_items(run: StageRun[SplitConfig], flow: Flow, marked: Rows) -> None:
+    """Raises DataError where an item is withheld whole and is rated in another set, too."""
+    check_cold(with_ids(run, frame_of(marked).select("user", "item", "held", "cold", "chosen")))
 
 
 def one_set_each(listed: DataFrame) -> DataFrame:

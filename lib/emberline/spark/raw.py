@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 
 from emberline.datasets import raw_files
 from emberline.datasets.listing import RawFile
-from emberline.datasets.rows import Task, chained
+from emberline.datasets.rows import Task, through
 from emberline.errors import DataError, SchemaError
 from emberline.flow.rows import TASKS_PER_CORE
 from emberline.look.heads import kind_of
@@ -88,7 +88,7 @@ def read_raw(
     if cleaning is None:
         return tasks.mapInArrow(reading, spark_schema(text.schema(wanted)))
     return tasks.mapInArrow(
-        partial(chained, first=reading, second=cleaning.task), spark_schema(cleaning.schema)
+        partial(through, tasks=(reading, cleaning.task)), spark_schema(cleaning.schema)
     )
 
 

@@ -10,10 +10,10 @@ from emberline.cf.als.factor_rows import FACTORS, factors_row
 from emberline.cf.als.factors import initial_factors, unpublished
 from emberline.cf.als.objective import Objective
 from emberline.cf.als.packing import rated_blocks, ratings_of
-from emberline.cf.als.steps import Shared
 from emberline.cf.blocks import matrix_of, portions, rows_of
 from emberline.cf.entries import PIECES
 from emberline.numeric.arrays import Float32, Int32
+from emberline.numeric.shared import Shared
 
 EARLIER = pa.schema([("id", pa.int32()), ("factors", pa.list_(pa.float32()))])
 PUBLISHED, RATED = "published", "rated"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +15,7 @@ from emberline.cf.als.packing import rated_blocks
 from emberline.cf.als.solvers import Solver
 from emberline.cf.blocks import Block, decode
 from emberline.numeric.arrays import Float32
-
-
-class Shared(Protocol):
-    """An array that all workers have: Spark's broadcast variable."""
-
-    @property
-    def value(self) -> Any: ...
+from emberline.numeric.shared import Shared
 
 
 @dataclass(frozen=True)

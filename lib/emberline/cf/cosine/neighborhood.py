@@ -1,6 +1,6 @@
 """Ratings predicted from neighbours: of what is already known, a mean weighted by similarity.
 
-With e_uj = r_uj - b_uj what user u's rating of item j deviates from its biases (see spark/biases),
+With e_uj = r_uj - b_uj what user u's rating of item j deviates from its biases,
 the deviation of u and i is
 
     item-based   sum_j s_ij e_uj / (prior + sum_j s_ij)    j: the k items most similar to i that

@@ -9,13 +9,22 @@ import pyarrow as pa
 
 from emberline.cf.blocks import rows_of
 from emberline.cf.cosine import similarity as cosine
-from emberline.cf.cosine.compressed import RIGHT, Batches, Compressed, decoded, matrix_of, unit_rows
+from emberline.cf.cosine.compressed import (
+    COMPRESSED,
+    RIGHT,
+    Batches,
+    Compressed,
+    decoded,
+    matrix_of,
+    unit_rows,
+)
 from emberline.cf.cosine.neighborhood import Neighborhood, Rated, Rule, weighted_means
 from emberline.cf.entries import Entries
 from emberline.numeric.arrays import Int32
 
 _PAIRS = 1 << 16  # whose neighbours are in memory, and travel, at a time
 PAIRS = pa.schema([("block", pa.int32()), ("targets", pa.binary()), ("owners", pa.binary())])
+WANTING = pa.schema([*COMPRESSED, *PAIRS.remove(0)])
 RATED = pa.schema(
     [
         ("block", pa.int32()),
@@ -38,6 +47,26 @@ def gather(pieces: Batches) -> Batches:
         pairs = pairs.take(np.lexsort((pairs.columns, pairs.rows)))
         arrays = pairs.rows.tobytes(), pairs.columns.tobytes()
         yield pa.record_batch([[found[0]["block"]], *([array] for array in arrays)], schema=PAIRS)
+
+
+def widened(rows: Batches) -> Batches:
+    """COMPRESSED, or PAIRS, to WANTING, empty where they have no columns."""
+    for batch in rows:
+        nothing = pa.nulls(batch.num_rows, pa.binary())
+        columns = [
+            batch.column(name) if name in batch.schema.names else nothing for name in WANTING.names
+        ]
+        yield pa.record_batch(columns, schema=WANTING)
+
+
+def beside_pairs(rows: Batches) -> Batches:
+    """WANTING of one block, its rows of targets and its pairs, to one row that has both, if there
+    are both.
+    """
+    table = pa.Table.from_batches(list(rows), WANTING)
+    found = [table[name].drop_null() for name in WANTING.names]
+    if all(len(column) for column in found):
+        yield pa.record_batch([column.combine_chunks()[:1] for column in found], schema=WANTING)
 
 
 def look_up(cells: Batches, rule: Rule) -> Batches:

@@ -1,0 +1,156 @@
+"""How well items that nobody has rated are ranked, by the factors that models predict for them.
+
+Only the withheld items compete with each other: those with a picture, where factors are predicted
+from these. A user's score for one is the product of their factors; where a model has none for an
+item, they are zeros. All else is the same for all models, for the baselines beside them, and for
+`random`, which has no factors at all.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from emberline.cf import ranks
+from emberline.cf.blocks import matrix_of
+from emberline.cf.entries import PIECES
+from emberline.cf.metrics import Sums, measured, protocol
+from emberline.cf.pieces import scatter_sparse
+from emberline.cf.ranks import RELEVANT, Candidates
+from emberline.datasets.rows import only
+from emberline.errors import EmptyDatasetError
+from emberline.evaluation import protocols
+from emberline.evaluation.sums import summed
+from emberline.flow.rows import Flow, Rows, Source
+from emberline.models import ALS, MODELS, RANDOM
+from emberline.numeric.arrays import Float32, Float64, Int32
+from emberline.runs.stage_run import StageRun
+from emberline.scoring.sources import Chosen, Withheld, distinct
+from emberline.scoring.topk import ROWS_PER_BLOCK, user_pieces
+from emberline.sections.evaluate import EvaluateConfig
+
+_FACTORS = pa.schema([("item", pa.int32()), ("factors", pa.list_(pa.float32()))])
+_NAMES = pa.schema([("model", pa.string())])
+Row = dict[str, Any]
+Tables = Mapping[str, Source]
+
+
+def report(run: StageRun[EvaluateConfig], flow: Flow, tables: Tables) -> Row:
+    """The protocol, and a row per model and metric."""
+    config = run.settings
+    candidates = candidates_of(tables)
+    rank = run.inputs[ALS.lists[0]].manifest.rank or 0
+    asked = asked_of(flow, tables[ALS.lists[0]], tables["holdout"], config.relevant_from).kept()
+    found = {
+        name: sums_of(flow, asked, Candidates(candidates, factors), config.cold_k, config.seed)
+        for name, factors in answers(tables, candidates, rank)
+    }
+    asked.free()
+    if not found[RANDOM.name]:
+        raise EmptyDatasetError(
+            f"none of the {len(candidates)} {_kind(tables)} has a relevant rating; raise"
+            " split.cold_items"
+        )
+    return {
+        "protocol": _protocol(run, tables, len(candidates)),
+        **protocols.data_of_ratings(run),
+        "metrics": list(metric_rows(found, config.cold_k)),
+    }
+
+
+def candidates_of(tables: Tables) -> Int32:
+    """The items (n,), ascending, withheld whole that compete, which some model has an answer for,
+    if there is any model.
+    """
+    cold = distinct(Withheld(tables["holdout"], cold=True), "item")
+    for name in _predicted(tables):
+        cold = np.intersect1d(cold, distinct(tables[name], "item"))
+    return cold
+
+
+def _predicted(tables: Tables) -> list[str]:
+    """The tables of models, and not of baselines, that answer for new items."""
+    names = (name for model in MODELS.values() if model.role == "model" for name in model.new_items)
+    return [name for name in dict.fromkeys(names) if name in tables]
+
+
+def _kind(tables: Tables) -> str:
+    return "cold items with a picture" if _predicted(tables) else "cold items"
+
+
+def _protocol(run: StageRun[EvaluateConfig], tables: Tables, num_candidates: int) -> Row:
+    least = run.settings.relevant_from
+    pictured = " that have a picture" if _predicted(tables) else ""
+    facts = protocols.of_ratings(run) | {
+        "users": "those with factors and a relevant rating of a candidate",
+        "candidates": f"the items withheld whole{pictured}",
+        "relevant": "every withheld rating" if least is None else f"withheld value >= {least:g}",
+    }
+    return protocol(f"{num_candidates} cold items among each other", facts)
+
+
+def answers(tables: Tables, candidates: Int32, rank: int) -> Iterator[tuple[str, Float32]]:
+    """Of every model of the tables, and of RANDOM, its name and what it predicts of the candidates:
+    (n, rank), zeros where it has no answer.
+    """
+    yield RANDOM.name, np.zeros((len(candidates), rank), np.float32)
+    names = dict.fromkeys(name for model in MODELS.values() for name in model.new_items)
+    for table in (tables[name] for name in names if name in tables):
+        models = table.map(("model",), _models, _NAMES).table()["model"]
+        for model in sorted(pc.unique(models).to_pylist()):
+            yield model, _factors(table, model, candidates, rank)
+
+
+def _models(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield pa.record_batch([pc.unique(batch.column(0))], schema=_NAMES)
+
+
+def _factors(table: Source, model: str, candidates: Int32, rank: int) -> Float32:
+    task = partial(only, value=model)
+    found = Chosen(table, "item", candidates).map(("item", "factors", "model"), task, _FACTORS)
+    rows = found.table()
+    factors = np.zeros((len(candidates), rank), np.float32)
+    places = np.searchsorted(candidates, rows["item"].to_numpy())
+    factors[places] = matrix_of(rows["factors"].combine_chunks(), len(places))
+    return factors
+
+
+def asked_of(flow: Flow, users: Source, holdout: Source, relevant_from: float | None) -> Rows:
+    """PIECES of users' factors, and of the items withheld whole that are relevant to them, by
+    blocks.
+    """
+    relevant = Withheld(holdout, True, relevant_from)
+    scatter = partial(scatter_sparse, block_size=ROWS_PER_BLOCK, kind=RELEVANT)
+    pieces = user_pieces(users).union(relevant.map(("user", "item"), scatter, PIECES))
+    return pieces.together(flow.parts, order=("block",))
+
+
+def sums_of(
+    flow: Flow, asked: Rows, candidates: Candidates, ks: tuple[int, ...], seed: int
+) -> dict[int, Float64]:
+    """By block, what `metric_rows` are made of; empty where nobody has a relevant candidate."""
+    shared = flow.share(candidates)
+    task = partial(ranks.measure, candidates=shared, ks=ks, seed=seed)
+    finish = partial(ranks.item_moments, num_terms=len(ranks.names_of(ks)))
+    found = summed(asked, task, finish)
+    shared.destroy()
+    return found
+
+
+def metric_rows(found: Mapping[str, Mapping[int, Float64]], ks: tuple[int, ...]) -> Iterator[Row]:
+    """Recall, NDCG and the area under the ROC curve of each model, averaged over users, the model
+    with the largest area first.
+
+    The standard error is the larger of two: over users, and over items, since these are few and
+    users share them.
+    """
+    users = {model: Sums.from_vector(sums[0]) for model, sums in found.items()}
+    for model in sorted(found, key=lambda model: (-users[model].mean()[0], model)):
+        errors = np.fmax(users[model].standard_error(), ranks.item_errors(found[model]))
+        means = zip(ranks.names_of(ks), users[model].mean(), errors, strict=True)
+        for name, value, error in means:
+            yield measured(model, name, value, error, users=users[model].count)

@@ -1,0 +1,49 @@
+"""Lists of the best items for every user: made of scores, mixed, and filled up.
+
+For a user's row of factors or history `left` and the items' rows `right`, every model's score is
+`left @ right.T`: see `scoring/models/`.
+"""
+
+import pyarrow as pa
+
+from emberline.cf.listing import Mix, Popular
+from emberline.flow.rows import Rows
+from emberline.models import MODELS, POPULAR, Model
+from emberline.scoring import completion
+from emberline.scoring.models.offers import Known, answering, pieces_of
+from emberline.scoring.topk import excluded_pieces, top_products
+from emberline.sections.recommend import RecommendConfig
+
+
+def full_lists(known: Known, config: RecommendConfig) -> Rows:
+    """Columns user, rank, item, score and model: a list for each of those `known.wanted`, without
+    what is known of them already; by the configured model and those that rank new items, filled up
+    with what is popular.
+    """
+    new = answering(MODELS.values(), "new_items", known.tables)
+    shares = {config.model: 0.0} | {model.name: config.cold_share / len(new) for model in new}
+    mix = Mix.of(config.top_k, shares, POPULAR.name)
+    lists = [best_by(MODELS[name], known, config.top_k) for name in shares]
+    seen = known.tables["ratings"]
+    return completion.completed(lists, mix, seen, known.wanted(), popular(known))
+
+
+def best_by(model: Model, known: Known, top_k: int) -> Rows:
+    """Columns row, column, score and rank: one model's lists of items that are not among the user's
+    ratings.
+    """
+    users, items = pieces_of(model, known)
+    left = users.union(excluded_pieces(known.tables["ratings"])).union(known.wanted())
+    return top_products(left, items, top_k, only_wanted=True)
+
+
+def popular(known: Known) -> Popular:
+    """The rated items, of those that may be listed."""
+    return completion.popular(known.listed("ratings"))
+
+
+def most_popular(items: Popular, top_k: int) -> pa.Table:
+    """Columns rank, item and score: what somebody gets of whom nothing is known."""
+    best = items.items[:top_k]
+    ranks = pa.array(range(1, len(best) + 1), pa.int32())
+    return pa.table([ranks, best, items.counts[:top_k]], names=["rank", "item", "score"])

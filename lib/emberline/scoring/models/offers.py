@@ -1,0 +1,97 @@
+"""What the module of a model offers, found by its name in the table of models."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast
+
+from emberline.datasets.facts import Facts
+from emberline.flow.rows import Flow, Rows, Source
+from emberline.models import Model
+from emberline.numeric.arrays import Int32
+from emberline.runs.stage_run import StageRun
+from emberline.scoring.rated import Rated
+from emberline.scoring.sources import Chosen
+from emberline.sections.recommend import RecommendConfig
+
+Pieces = tuple[Rows, Rows]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What lists are made from: tables by name, whether the values of ratings are that, or else
+    counts, some of which may be thousands of times as large as others; `wanted` makes PIECES of
+    those whom lists are for; and, if given, the `items` (n,) that may be listed, ascending.
+    """
+
+    tables: Mapping[str, Source]
+    has_ratings: bool
+    wanted: Callable[[], Rows]
+    items: Int32 | None = None
+
+    def listed(self, name: str) -> Source:
+        """The rows of a table, which has a column `item`, that may be listed."""
+        table = self.tables[name]
+        return table if self.items is None else Chosen(table, "item", self.items)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a model, ready to be written: its rows, and what its manifest says of them."""
+
+    name: str
+    rows: Rows
+    facts: tuple[Facts, ...] = ()
+    rank: int | None = None
+    seed: int | None = None
+
+
+class ListModel(Protocol):
+    """The module of a model that ranks items for users."""
+
+    def pieces(self, known: Known) -> Pieces:
+        """PIECES of users and of items whose product is the model's score."""
+
+    def refit(self, run: StageRun[RecommendConfig], flow: Flow) -> Iterator[Table]:
+        """The tables of the model's lists, of all interactions, by the settings of those that the
+        run reads; each is to be written before the next is asked for.
+        """
+
+
+class RatingModel(Protocol):
+    """The module of a model that predicts ratings."""
+
+    def predict(self, pairs: Source, rated: Rated) -> Rows:
+        """PREDICTED of those of the pairs (columns user and item) that it has an answer for."""
+
+
+def pieces_of(model: Model, known: Known) -> Pieces:
+    """What the model ranks items by."""
+    return cast(ListModel, _module(model)).pieces(known)
+
+
+def refit_of(model: Model, run: StageRun[RecommendConfig], flow: Flow) -> Iterator[Table]:
+    """The tables of the model's lists, made once more, from all interactions."""
+    return cast(ListModel, _module(model)).refit(run, flow)
+
+
+def predictions_of(model: Model, pairs: Source, rated: Rated) -> Rows:
+    """What the model says of pairs of users and items."""
+    return cast(RatingModel, _module(model)).predict(pairs, rated)
+
+
+def _module(model: Model) -> object:
+    return import_module(f"emberline.scoring.models.{model.name.replace('-', '_')}")
+
+
+def answering(models: Iterable[Model], question: str, tables: Mapping[str, object]) -> list[Model]:
+    """Those of the models, no baselines, that answer a question (`lists`, `ratings`, `new_items`)
+    from tables that are there.
+    """
+    return [
+        model
+        for model in models
+        if model.role == "model"
+        and (wanted := getattr(model, question))
+        and all(name in tables for name in wanted)
+    ]

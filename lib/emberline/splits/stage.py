@@ -1,0 +1,69 @@
+"""The stage split-ratings: interactions become those that models are trained on, those that they
+are chosen by, and those that they are measured by.
+
+    kept = ratings + validation + holdout
+"""
+
+from functools import partial
+from typing import cast
+
+from emberline.datasets import withholding
+from emberline.datasets.cleaned import cleaning_of
+from emberline.datasets.facts import Accounts, Cleaned, Facts, Holdout
+from emberline.datasets.sketch import Sketch
+from emberline.datasets.sketching import BINNED, sketch_of
+from emberline.datasets.withholding import HOLDOUT, SETS, VALIDATION
+from emberline.errors import DataError, EmptyDatasetError
+from emberline.flow import outputs
+from emberline.flow.rows import Flow, Rows
+from emberline.runs.package import resolve
+from emberline.runs.stage_run import StageRun
+from emberline.sections.split import SplitConfig
+from emberline.splits.marking import Log, Marked, marked
+
+# files of pairs are raw, which Spark reads
+_READER, _CHECK = "emberline.spark.given:pairs_of", "emberline.spark.given:check_cold_items"
+
+
+def run(run: StageRun[SplitConfig], flow: Flow) -> None:
+    """Mark, check, write and count."""
+    config = run.settings
+    names = ("interactions", "users", "items")
+    log = Log(*(flow.read(run.inputs[name]) for name in names))
+    pairs = cast(Rows, resolve(_READER)(run, flow)) if config.reads_pairs else None
+    found = marked(flow, log, config, pairs)
+    if config.pairs is not None and config.pairs.cold:
+        resolve(_CHECK)(run, flow, found.rows)
+    for name in SETS:
+        facts: list[Facts] = [Cleaned(cleaning_of(run.inputs["interactions"]))]
+        if name == HOLDOUT:
+            facts.append(Holdout(config.protocol(), _sketch(found, config)))
+        outputs.write(found.of_set(name), run, name, *facts, seed=config.seed)
+    found.rows.free()
+    _account(run)
+
+
+def _sketch(found: Marked, config: SplitConfig) -> Sketch:
+    """Of all interactions, their values, and which are withheld."""
+    marks = ("held", "cold", *(("chosen",) if config.validates else ()))
+    return sketch_of(found.rows.map(partial(withholding.sketched, marks=marks), BINNED).table())
+
+
+def _account(run: StageRun[SplitConfig]) -> None:
+    """Compare what was read with what was written. Raises DataError where an interaction is
+    missing or twice there, EmptyDatasetError where none is left to train on.
+    """
+    kept = run.inputs["interactions"].rows
+    accounts = {"kept": kept, **{name: run.outputs.rows(name) for name in SETS}}
+    if kept != sum(accounts[name] for name in SETS):
+        raise DataError(
+            f"the interactions do not add up: {accounts}; run prepare-ratings and split-ratings"
+            " again, with --force"
+        )
+    if accounts["ratings"] == 0:
+        raise EmptyDatasetError(
+            f"of {kept:,} interactions none is left to train on ({accounts[HOLDOUT]:,} are held"
+            f" out, {accounts[VALIDATION]:,} are for validation); withhold less in [split]"
+        )
+    run.outputs.measure(split=accounts)
+    run.outputs.finish("ratings", Accounts(accounts))
