@@ -11,7 +11,11 @@ from emberline.models import LIST_MODELS, MODELS, caption_of, role_of
 LIB = Path(__file__).parents[1] / "lib" / "emberline"
 # the table, and what a model itself consists of
 OWN = ("models.py", "scoring/models/{}.py")
-SETTINGS = {"factors/earlier.py: biases"}  # of [als.ratings]
+SETTINGS = {
+    "factors/earlier.py: biases",  # of [als.ratings]
+    "images/tasks.py: content",  # of a file
+    "records/parquet_pictures.py: content",
+}
 
 
 def test_lists_are_made_by_models_whose_tables_say_from_what() -> None:

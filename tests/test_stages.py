@@ -29,6 +29,7 @@ SECTIONS = {
     "images": PICTURES,
     "als": {},
     "cosine": {},
+    "content": {},
     "shards": {"task": "factors"},
     "cnn": {},
     "predict": {},
@@ -61,6 +62,7 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
         "prepare-images",
         "train-als",
         "train-cosine",
+        "train-content",
     ]
     learnt = ["export-shards", "train-cnn", "predict-items"]
     lists = ["recommend-holdout", "refit", "recommend"]

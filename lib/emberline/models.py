@@ -69,6 +69,13 @@ CNN = Model(
     new_items=("predicted_factors",),
     classes=("predicted_classes",),
 )
+CONTENT = Model(
+    "content",
+    "model",
+    "what words, categories and numbers say of an item",
+    badge="new",
+    new_items=("content_factors",),
+)
 FOREST = Model(
     "forest",
     "model",
@@ -139,6 +146,7 @@ MODELS: dict[str, Model] = {
         ALS,
         ITEM_NEIGHBORS,
         USER_NEIGHBORS,
+        CONTENT,
         CNN,
         FOREST,
         POPULAR,

@@ -38,6 +38,7 @@ KEYS = {
     "shards_test": ["item"],
     "shards_all": ["item"],
     "predicted_factors": ["model", "item"],
+    "content_factors": ["model", "item"],
     "baseline_factors": ["model", "item"],
     "predicted_classes": ["item"],
     "forest_classes": ["item"],

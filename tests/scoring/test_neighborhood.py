@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 from tests.flows import given
 
+from emberline.cf.biases import predictions
 from emberline.cf.scoring import PREDICTED
 from emberline.flow.rows import Flow
 from emberline.neighbors.packing import Grid
-from emberline.scoring.biases import Biases, Residuals, predictions
+from emberline.scoring.biases import Residuals, biases_of
 from emberline.scoring.deviations import deviations
 from emberline.sections.cosine import CosineConfig
 
@@ -92,7 +93,7 @@ def test_predictions_are_those_of_the_nearest_among_what_is_rated(
     ratings = given(flow, as_table(user=users, item=items, value=VALUES[users, items]), 3)
     wanting = np.array(PAIRS)
     pairs = given(flow, as_table(user=wanting[:, 0], item=wanting[:, 1]), 3)
-    biases_ = flow.share(Biases.of(flow, ratings, DAMPING))
+    biases_ = flow.share(biases_of(flow, ratings, DAMPING))
     config = CosineConfig.model_validate({"ratings": RULE})
     answers = deviations(flow, pairs, Residuals(ratings, biases_), side, config, grid)
     answered = answers.map(partial(predictions, biases=biases_), PREDICTED).table()
@@ -116,7 +117,7 @@ def test_predictions_are_those_of_the_nearest_among_what_is_rated(
 @pytest.mark.parametrize("flow", ["here", "spark"], indirect=True)
 def test_biases_are_damped_and_0_of_whom_nothing_is_known(flow: Flow, parts: int) -> None:
     ratings = given(flow, as_table(user=[0, 0, 1], item=[0, 1, 0], value=[5.0, 3.0, 1.0]), parts)
-    found = Biases.of(flow, ratings, 1.0)
+    found = biases_of(flow, ratings, 1.0)
     users, items = np.array([[0, 0], [1, 1], [9, 1], [9, 9]], np.int32).T
     # the mean is 3, the items' biases (2 - 2) / 3 and 0 / 2, the users' (2 + 0) / 3 and -2 / 2
     assert found.expected(users, items).tolist() == pytest.approx([3 + 2 / 3, 2, 3, 3])

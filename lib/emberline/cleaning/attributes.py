@@ -2,7 +2,8 @@
 row has none.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,7 +38,8 @@ class AttributeRules:
     """What a clean row of attributes is.
 
     `columns` are those that the source has: id, and some of SINGLE, LISTS and `_number_n`, which is
-    the n-th of all `numbers`. `list_separator` stands between the words of a list.
+    the n-th of all `numbers`; of one that has a pattern, the number is what its group finds in the
+    text. `list_separator` stands between the words of a list.
     """
 
     columns: frozenset[str]
@@ -46,6 +48,7 @@ class AttributeRules:
     ids: IdRules = field(default_factory=IdRules)
     written: NumberRules = field(default_factory=NumberRules)
     list_separator: str = "|"
+    patterns: Mapping[int, str] = field(default_factory=dict)
 
 
 def clean_all(batches: Iterator[pa.RecordBatch], rules: AttributeRules) -> Iterator[pa.RecordBatch]:
@@ -99,7 +102,7 @@ def _numbers(
     those that cannot.
     """
     columns = [
-        _number(found.get(f"_number_{place}"), rules, count) for place in range(len(rules.numbers))
+        _number(_written(found, rules, place), rules, count) for place in range(len(rules.numbers))
     ]
     values = [value for value, _ in columns]
     unusable = np.array([bad for _, bad in columns], dtype=bool).reshape(len(columns), count)
@@ -107,6 +110,15 @@ def _numbers(
     return _lists(np.full(count, len(values)), _interleaved(values)), _lists(
         unusable.sum(axis=0), names
     )
+
+
+def _written(found: dict[str, pa.Array], rules: AttributeRules, place: int) -> pa.Array | None:
+    """How a number is written, in each row."""
+    written = found.get(f"_number_{place}")
+    if written is None or place not in rules.patterns:
+        return written
+    named = re.sub(r"(?<!\\)((?:\\\\)*)\((?!\?)", r"\1(?P<number>", rules.patterns[place], count=1)
+    return pc.struct_field(pc.extract_regex(written, named), "number")
 
 
 def _number(

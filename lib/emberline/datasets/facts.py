@@ -90,6 +90,19 @@ class UnusableNumbers(Facts):
 
 
 @dataclass(frozen=True)
+class Content(Facts):
+    """What of that which is said of items counts: kernels, of equal weight; the penalty of their
+    regression; the area under the ROC curve that they reach on items in training that are left
+    out; and of each modality what it has gained, and in how many standard deviations.
+    """
+
+    blocks: list[str]
+    penalty: float
+    area: float
+    proofs: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Cleaned(Facts):
     """The section [ratings] by which ratings were cleaned, as split-ratings hands it on."""
 

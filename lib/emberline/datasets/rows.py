@@ -18,6 +18,7 @@ from emberline.errors import SchemaError
 from emberline.numeric.arrays import Int32
 
 Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+_DISTINCT = 1 << 22  # values of which distinct ones are found at a time
 
 
 def unchanged(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -39,6 +40,34 @@ def only(batches: Iterator[pa.RecordBatch], value: str) -> Iterator[pa.RecordBat
     for batch in batches:
         *others, last = batch.schema.names
         yield batch.filter(pc.equal(batch[last], value)).select(others)
+
+
+def withheld(
+    batches: Iterator[pa.RecordBatch], cold: bool, least: float | None
+) -> Iterator[pa.RecordBatch]:
+    """Rows of a holdout without their last two columns, value and cold: of items withheld whole,
+    or of all others, from a value on.
+    """
+    for batch in batches:
+        *columns, value, is_cold = batch.columns
+        chosen = pc.equal(is_cold, cold)
+        if least is not None:
+            chosen = pc.and_(chosen, pc.greater_equal(value, least))
+        kept = pa.RecordBatch.from_arrays(columns, names=batch.schema.names[:-2])
+        yield kept.filter(chosen)
+
+
+def distinct(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What a column has, each once."""
+    names: list[str] = []
+    found: list[pa.Array] = []
+    for batch in batches:
+        names = batch.schema.names
+        found.append(batch.column(0).unique())
+        if sum(map(len, found)) > _DISTINCT:
+            found = [pa.concat_arrays(found).unique()]
+    if found:
+        yield pa.record_batch([pa.concat_arrays(found).unique()], names=names)
 
 
 def through(batches: Iterator[pa.RecordBatch], tasks: Sequence[Task]) -> Iterator[pa.RecordBatch]:

@@ -141,6 +141,7 @@ TABLES: dict[str, pa.Schema] = {
     "shards_test": SHARDS,
     "shards_all": SHARDS,
     "predicted_factors": PREDICTED_FACTORS,
+    "content_factors": PREDICTED_FACTORS,
     "baseline_factors": PREDICTED_FACTORS,
     "predicted_classes": PREDICTED_CLASSES,
     "embeddings": EMBEDDINGS,

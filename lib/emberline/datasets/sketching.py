@@ -32,9 +32,14 @@ class Hashed:
     rows: UInt64
 
 
-def binned(batches: Iterator[pa.RecordBatch], keys: int) -> Iterator[pa.RecordBatch]:
-    """Columns, the first of which are the rows' key, to BINNED."""
-    for batch in batches:
+def binned(
+    batches: Iterator[pa.RecordBatch], keys: int, needed: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """Columns, the first of which are the rows' key, to BINNED; rows count that have the column at
+    the place `needed`.
+    """
+    for whole in batches:
+        batch = whole.filter(whole.column(needed).is_valid())
         if not batch.num_rows:
             continue
         key = batch.columns[:keys]

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from emberline.cf.confusion import LABELLED, count, count_trained, predicted_labels, true_labels
 from emberline.cf.metrics import per_class, protocol
@@ -17,8 +16,8 @@ from emberline.datasets.facts import Classes
 from emberline.datasets.sketch import Sketch
 from emberline.datasets.sketching import BINNED, binned, sketch_of
 from emberline.errors import EmptyDatasetError
-from emberline.evaluation.sums import summed
 from emberline.flow.rows import Flow, Source
+from emberline.flow.sums import summed
 from emberline.models import MODELS, MOST_FREQUENT
 from emberline.numeric.arrays import Float64
 from emberline.runs.stage_run import StageRun
@@ -67,12 +66,7 @@ def _trained(shards: Source, classes: int) -> Float64:
 def _sketch(shards: Source) -> Sketch:
     """Of the pictures with a label."""
     columns = ("item_id", "label", "split")
-    return sketch_of(shards.map(columns, _labelled_keys, BINNED).table())
-
-
-def _labelled_keys(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    labelled = (batch.filter(batch.column(1).is_valid()) for batch in batches)
-    return binned(labelled, keys=1)
+    return sketch_of(shards.map(columns, partial(binned, keys=1, needed=1), BINNED).table())
 
 
 def _protocol(run: StageRun[Any], names: list[str]) -> Row:

@@ -1,9 +1,9 @@
 """How well items that nobody has rated are ranked, by the factors that models predict for them.
 
-Only the withheld items compete with each other: those with a picture, where factors are predicted
-from these. A user's score for one is the product of their factors; where a model has none for an
-item, they are zeros. All else is the same for all models, for the baselines beside them, and for
-`random`, which has no factors at all.
+Only the withheld items compete with each other: those that every model of the pipeline has an
+answer for, such as those with a picture. A user's score for one is the product of their factors;
+where a baseline has none for an item, they are zeros. All else is the same for all models, for the
+baselines beside them, and for `random`, which has no factors at all.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,12 +20,12 @@ from emberline.cf.entries import PIECES
 from emberline.cf.metrics import Sums, measured, protocol
 from emberline.cf.pieces import scatter_sparse
 from emberline.cf.ranks import RELEVANT, Candidates
-from emberline.datasets.rows import only
+from emberline.datasets import rows
 from emberline.errors import EmptyDatasetError
 from emberline.evaluation import protocols
-from emberline.evaluation.sums import summed
 from emberline.flow.rows import Flow, Rows, Source
-from emberline.models import ALS, MODELS, RANDOM
+from emberline.flow.sums import summed
+from emberline.models import ALS, CNN, CONTENT, MODELS, RANDOM
 from emberline.numeric.arrays import Float32, Float64, Int32
 from emberline.runs.stage_run import StageRun
 from emberline.scoring.sources import Chosen, Withheld, distinct
@@ -62,9 +62,7 @@ def report(run: StageRun[EvaluateConfig], flow: Flow, tables: Tables) -> Row:
 
 
 def candidates_of(tables: Tables) -> Int32:
-    """The items (n,), ascending, withheld whole that compete, which some model has an answer for,
-    if there is any model.
-    """
+    """The items (n,), ascending, withheld whole that compete: those that all models answer for."""
     cold = distinct(Withheld(tables["holdout"], cold=True), "item")
     for name in _predicted(tables):
         cold = np.intersect1d(cold, distinct(tables[name], "item"))
@@ -78,15 +76,25 @@ def _predicted(tables: Tables) -> list[str]:
 
 
 def _kind(tables: Tables) -> str:
-    return "cold items with a picture" if _predicted(tables) else "cold items"
+    known = _what_is_known(tables)
+    return f"cold items with {known}" if known else "cold items"
+
+
+def _what_is_known(tables: Tables) -> str:
+    """What items have to have to compete, in words."""
+    words = {CONTENT: "attributes", CNN: "a picture"}
+    return " and ".join(
+        told for model, told in words.items() if all(name in tables for name in model.new_items)
+    )
 
 
 def _protocol(run: StageRun[EvaluateConfig], tables: Tables, num_candidates: int) -> Row:
     least = run.settings.relevant_from
-    pictured = " that have a picture" if _predicted(tables) else ""
+    known = _what_is_known(tables)
+    such = f" that have {known}" if known else ""
     facts = protocols.of_ratings(run) | {
         "users": "those with factors and a relevant rating of a candidate",
-        "candidates": f"the items withheld whole{pictured}",
+        "candidates": f"the items withheld whole{such}",
         "relevant": "every withheld rating" if least is None else f"withheld value >= {least:g}",
     }
     return protocol(f"{num_candidates} cold items among each other", facts)
@@ -99,23 +107,18 @@ def answers(tables: Tables, candidates: Int32, rank: int) -> Iterator[tuple[str,
     yield RANDOM.name, np.zeros((len(candidates), rank), np.float32)
     names = dict.fromkeys(name for model in MODELS.values() for name in model.new_items)
     for table in (tables[name] for name in names if name in tables):
-        models = table.map(("model",), _models, _NAMES).table()["model"]
+        models = table.map(("model",), rows.distinct, _NAMES).table()["model"]
         for model in sorted(pc.unique(models).to_pylist()):
             yield model, _factors(table, model, candidates, rank)
 
 
-def _models(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        yield pa.record_batch([pc.unique(batch.column(0))], schema=_NAMES)
-
-
 def _factors(table: Source, model: str, candidates: Int32, rank: int) -> Float32:
-    task = partial(only, value=model)
+    task = partial(rows.only, value=model)
     found = Chosen(table, "item", candidates).map(("item", "factors", "model"), task, _FACTORS)
-    rows = found.table()
+    answered = found.table()
     factors = np.zeros((len(candidates), rank), np.float32)
-    places = np.searchsorted(candidates, rows["item"].to_numpy())
-    factors[places] = matrix_of(rows["factors"].combine_chunks(), len(places))
+    places = np.searchsorted(candidates, answered["item"].to_numpy())
+    factors[places] = matrix_of(answered["factors"].combine_chunks(), len(places))
     return factors
 
 

@@ -17,8 +17,8 @@ from emberline.cf.pieces import scatter_sparse
 from emberline.cf.ranking import LISTED, RELEVANT, Question
 from emberline.datasets import hashes
 from emberline.errors import EmptyDatasetError
-from emberline.evaluation.sums import summed
 from emberline.flow.rows import Flow, Rows, Source
+from emberline.flow.sums import summed
 from emberline.models import MOST_POPULAR, RANDOM
 from emberline.numeric.arrays import Float64, Int32
 from emberline.scoring.sources import Chosen, Withheld, distinct

@@ -20,8 +20,11 @@ def full_lists(known: Known, config: RecommendConfig) -> Rows:
     what is known of them already; by the configured model and those that rank new items, filled up
     with what is popular.
     """
-    new = answering(MODELS.values(), "new_items", known.tables)
-    shares = {config.model: 0.0} | {model.name: config.cold_share / len(new) for model in new}
+    new = [model.name for model in answering(MODELS.values(), "new_items", known.tables)]
+    # of those after the first, which answer for what it knows nothing of, none is set aside
+    shares = (
+        {config.model: 0.0} | dict.fromkeys(new, 0.0) | dict.fromkeys(new[:1], config.cold_share)
+    )
     mix = Mix.of(config.top_k, shares, POPULAR.name)
     lists = [best_by(MODELS[name], known, config.top_k) for name in shares]
     seen = known.tables["ratings"]

@@ -5,10 +5,11 @@ tables.
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from emberline.cf import biases as cf_biases
 from emberline.cf.scoring import PREDICTED
 from emberline.datasets.manifest import ProducedBy
 from emberline.flow.rows import Flow, Rows, Shared, Source
-from emberline.scoring.biases import Biases, Residuals, predictions
+from emberline.scoring.biases import Residuals, biases_of
 from emberline.scoring.deviations import Side, deviations
 from emberline.sections.cosine import CosineConfig
 
@@ -29,7 +30,7 @@ class Rated:
     def biases(self, damping: float) -> Shared:
         """What is expected of a user and an item, damped by so many ratings."""
         if damping not in self._biases:
-            found = Biases.of(self._flow, self.tables["ratings"], damping)
+            found = biases_of(self._flow, self.tables["ratings"], damping)
             self._biases[damping] = self._flow.share(found)
         return self._biases[damping]
 
@@ -39,4 +40,4 @@ class Rated:
         biases = self.biases(config.ratings.damping)
         residuals = Residuals(self.tables["ratings"], biases)
         found = deviations(self._flow, pairs, residuals, side, config)
-        return found.map(partial(predictions, biases=biases), PREDICTED)
+        return found.map(partial(cf_biases.predictions, biases=biases), PREDICTED)

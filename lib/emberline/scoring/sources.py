@@ -1,19 +1,16 @@
 """Some of a source's rows, as a source."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from emberline.datasets import rows
 from emberline.datasets.rows import Task
 from emberline.flow.rows import Rows, Source
 from emberline.numeric.arrays import Int32
-
-_IDS = 1 << 22  # that distinct ones are found of at a time
 
 
 @dataclass(frozen=True)
@@ -50,39 +47,14 @@ class Withheld:
         return self.holdout.count()
 
     def map(self, columns: Sequence[str], task: Task, schema: pa.Schema) -> Rows:
-        first = partial(_withheld, cold=self.cold, least=self.least)
+        first = partial(rows.withheld, cold=self.cold, least=self.least)
         both = partial(rows.through, tasks=(first, task))
         return self.holdout.map((*columns, "value", "cold"), both, schema)
-
-
-def _withheld(
-    batches: Iterator[pa.RecordBatch], cold: bool, least: float | None
-) -> Iterator[pa.RecordBatch]:
-    """The rows that count, without their last two columns, value and cold."""
-    for batch in batches:
-        *columns, value, is_cold = batch.columns
-        chosen = pc.equal(is_cold, cold)
-        if least is not None:
-            chosen = pc.and_(chosen, pc.greater_equal(value, least))
-        kept = pa.RecordBatch.from_arrays(columns, names=batch.schema.names[:-2])
-        yield kept.filter(chosen)
 
 
 def distinct(source: Source, column: str) -> Int32:
     """The ids that a column has: (n,), ascending."""
     schema = pa.schema([(column, pa.int32())])
-    found = source.map((column,), _distinct, schema).table()[column]
+    found = source.map((column,), rows.distinct, schema).table()[column]
     ids: Int32 = np.unique(found.to_numpy())
     return ids
-
-
-def _distinct(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    names: list[str] = []
-    found: list[Int32] = []
-    for batch in batches:
-        names = batch.schema.names
-        found.append(np.unique(batch.column(0).to_numpy()))
-        if sum(map(len, found)) > _IDS:
-            found = [np.unique(np.concatenate(found))]
-    if found:
-        yield pa.record_batch([np.unique(np.concatenate(found))], names=names)

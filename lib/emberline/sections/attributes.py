@@ -1,5 +1,6 @@
 """The section [attributes]: what is known of items and of users besides ratings."""
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -7,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from emberline.cleaning.attributes import AttributeRules
 from emberline.sections.artifacts import artifacts_of
 from emberline.sections.base import Positive, Section
-from emberline.sections.patterns import IdPatterns, id_rules
+from emberline.sections.patterns import IdPatterns, id_rules, regular_expression
 from emberline.sections.raw import RowsConfig
 from emberline.sections.stage import Names, Stage
 
@@ -36,6 +37,24 @@ class AttributeColumnsConfig(Section):
     )
 
 
+class NumberConfig(Section):
+    """A number of its own column, or what a pattern finds in a text."""
+
+    column: str | Positive = Field(description="The column that the number is in.")
+    pattern: str | None = Field(
+        default=None,
+        description="The regular expression whose only group is the number, such as "
+        "'\\((\\d{4})\\)' for the year in a title; without it, the column is the number.",
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_a_group(cls, pattern: str | None) -> str | None:
+        if pattern is not None and re.compile(regular_expression(pattern)).groups != 1:
+            raise ValueError("a pattern of a number needs one group, as in '\\((\\d{4})\\)'")
+        return pattern
+
+
 class AttributeSourceConfig(RowsConfig):
     """One source of attributes; an id may have several rows, whose lists are joined."""
 
@@ -50,11 +69,14 @@ class AttributeSourceConfig(RowsConfig):
     clean_ids: IdPatterns = Field(
         default=(), description="Patterns that are replaced in ids, in their order."
     )
-    numbers: Annotated[tuple[str, ...], Field(strict=False)] | dict[str, str | Positive] = Field(
+    numbers: (
+        Annotated[tuple[str, ...], Field(strict=False)] | dict[str, str | Positive | NumberConfig]
+    ) = Field(
         default=(),
         description="Columns that are numbers: their names, or names of your own with the "
-        "columns' names or positions, as in { price = 5 }; a number that cannot be "
-        "used is missing, the rest of its row is not.",
+        "columns' names or positions, as in { price = 5 }, or with a column and a pattern that "
+        "finds the number in it; a number that cannot be used is missing, the rest of its row is "
+        "not.",
     )
     list_separator: Annotated[str, Field(min_length=1)] = Field(
         default="|", description="What stands between the words of genres and tags."
@@ -62,33 +84,42 @@ class AttributeSourceConfig(RowsConfig):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        mapped = [*self.columns.what().values(), *self._number_columns().values()]
+        numbers = [number.column for number in self._numbers().values()]
+        mapped = [*self.columns.what().values(), *numbers]
         if not self.header and any(isinstance(column, str) for column in mapped):
             raise ValueError("without a header, columns are positions counted from 1, not names")
         return self
 
     def rules(self, numbers: tuple[str, ...]) -> AttributeRules:
         """What is clean, as Spark's workers take it. numbers: the names of those of all sources."""
-        columns = frozenset(self.wanted(numbers))
-        ids = id_rules(self.ids, self.clean_ids)
         return AttributeRules(
-            columns, numbers, self.text_rules(), ids, self.number_rules(), self.list_separator
+            frozenset(self.wanted(numbers)),
+            numbers,
+            self.text_rules(),
+            id_rules(self.ids, self.clean_ids),
+            self.number_rules(),
+            self.list_separator,
+            {
+                numbers.index(name): number.pattern
+                for name, number in self._numbers().items()
+                if number.pattern is not None
+            },
         )
 
     def wanted(self, numbers: tuple[str, ...]) -> dict[str, str | int]:
         """The input's columns by the names that the rules have for them."""
         columns = {name: column for name, column in self.columns if column is not None}
         return columns | {
-            f"_number_{numbers.index(name)}": column
-            for name, column in self._number_columns().items()
+            f"_number_{numbers.index(name)}": number.column
+            for name, number in self._numbers().items()
         }
 
-    def _number_columns(self) -> dict[str, str | int]:
-        return (
-            dict(self.numbers)
-            if isinstance(self.numbers, dict)
-            else {name: name for name in self.numbers}
-        )
+    def _numbers(self) -> dict[str, NumberConfig]:
+        given = self.numbers if isinstance(self.numbers, dict) else {n: n for n in self.numbers}
+        return {
+            name: number if isinstance(number, NumberConfig) else NumberConfig(column=number)
+            for name, number in given.items()
+        }
 
 
 Sources = Annotated[tuple[AttributeSourceConfig, ...], Field(strict=False)]

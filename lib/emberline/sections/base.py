@@ -50,15 +50,19 @@ class Section(BaseModel):
     def what(self) -> dict[str, Any]:
         """The settings that decide the result, as JSON-ready values."""
         return {
-            name: value.what() if isinstance(value, Section) else _plain(value)
+            name: _plain(value)
             for name, value in self
             if not is_where(type(self).model_fields[name])
         }
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Section):
+        return value.what()
     if isinstance(value, tuple):
-        return [item.what() if isinstance(item, Section) else item for item in value]
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     return value
 
 

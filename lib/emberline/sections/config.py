@@ -6,11 +6,12 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from emberline.models import ALS, CNN, FOREST
+from emberline.models import ALS, CNN, CONTENT, FOREST
 from emberline.sections.als import AlsConfig
 from emberline.sections.attributes import AttributesConfig
 from emberline.sections.base import Section, place, where
 from emberline.sections.cnn import CnnConfig
+from emberline.sections.content import ContentConfig
 from emberline.sections.cosine import CosineConfig
 from emberline.sections.evaluate import EvaluateConfig
 from emberline.sections.forest import ForestConfig
@@ -66,6 +67,10 @@ class Config(Section):
     als: AlsConfig | None = Field(default=None, description="train-als: alternating least squares.")
     cosine: CosineConfig | None = Field(
         default=None, description="train-cosine: neighbours of items and of users."
+    )
+    content: ContentConfig | None = Field(
+        default=None,
+        description="train-content: items' factors by words, categories and numbers.",
     )
     shards: ShardsConfig | None = Field(
         default=None, description="export-shards: what the trainer reads."
@@ -127,10 +132,16 @@ class Config(Section):
         )
 
     @property
+    def new_item_tables(self) -> tuple[str, ...]:
+        """The factors that models predict for items, also for those without ratings."""
+        by_content = CONTENT.new_items if self.content is not None else ()
+        return (*by_content, *(CNN.new_items if self.predicts_factors else ()))
+
+    @property
     def recommends_unrated_items(self) -> bool:
-        """Whether lists hold items without ratings, by the factors that their pictures predict."""
+        """Whether lists hold items without ratings, by the factors that are predicted for them."""
         return (
-            self.predicts_factors
+            bool(self.new_item_tables)
             and self.recommend is not None
             and self.recommend.model == ALS.name
         )
@@ -179,6 +190,8 @@ class Config(Section):
         if self.cosine:
             self._cosine_fits(self.cosine)
         self._network_fits()
+        if self.content:
+            self._content_fits()
         if self.recommend:
             self._recommend_fits(self.recommend)
         if self.evaluate:
@@ -222,6 +235,12 @@ class Config(Section):
             if not self.predicts_classes:
                 raise ValueError('[forest] learns classes: it needs shards.task = "class"')
 
+    def _content_fits(self) -> None:
+        self._needs(CONTENT.name, ALS.name, "ratings", "attributes")
+        self._makes_lists(f"[{CONTENT.name}]")
+        if self.attributes and not self.attributes.items:
+            raise ValueError(f"[{CONTENT.name}] needs a section [attributes.items]")
+
     def _needs(self, what: str, *sections: str) -> None:
         for section in sections:
             if getattr(self, section) is None:
@@ -250,8 +269,8 @@ class Config(Section):
             )
         if recommend.cold_share and not self.recommends_unrated_items:
             raise ValueError(
-                f'recommend.cold_share needs recommend.model = "{ALS.name}", shards.task ='
-                ' "factors" and a section [predict]'
+                f'recommend.cold_share needs recommend.model = "{ALS.name}", and a section'
+                f' [{CONTENT.name}], or shards.task = "factors" and a section [predict]'
             )
 
     def _evaluate_fits(self, evaluate: EvaluateConfig) -> None:

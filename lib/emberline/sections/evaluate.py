@@ -24,7 +24,7 @@ class EvaluateConfig(Section):
     cold_k: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)] = Field(
         default=(20,),
         description="At which lengths lists of cold items only are measured, by the factors "
-        "that their pictures predict.",
+        "that are predicted for them.",
     )
     relevant_from: float | None = Field(
         default=None,
@@ -47,8 +47,7 @@ def _reads(config: "Config") -> Names:
         predicting = (*factors, *cosine_tables(config)) if config.predicts_ratings else ()
         names += ("ratings", "holdout", *holdout_tables(config), *predicting)
     if config.measures_cold_items:
-        predicted = CNN.new_items if config.predicts_factors else ()
-        names += ("holdout", ALS.lists[0], *predicted, *_BASELINES)
+        names += ("holdout", ALS.lists[0], *config.new_item_tables, *_BASELINES)
     if config.predicts_classes:
         names += ("shards_all", *CNN.classes, *(FOREST.classes if config.forest else ()))
     return tuple(dict.fromkeys(names))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from emberline.cleaning.attributes import AttributeRules
-from emberline.models import ALS, CNN, LIST_MODELS, MODELS, refitted
+from emberline.models import ALS, LIST_MODELS, MODELS, refitted
 from emberline.sections import als, cosine
 from emberline.sections.artifacts import artifacts_of
 from emberline.sections.base import Positive, Section
@@ -72,7 +72,7 @@ class RecommendConfig(Section):
     cold_share: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.0,
         description="The share of each list's places set aside for items without ratings, by "
-        "the factors that their pictures predict.",
+        "the factors that are predicted for them.",
     )
     candidates: ItemListConfig | None = Field(
         default=None,
@@ -121,7 +121,7 @@ def _refitted_tables(config: "Config") -> Names:
 
 
 def _also_read(config: "Config") -> Names:
-    cold = CNN.new_items if config.recommends_unrated_items else ()
+    cold = config.new_item_tables if config.recommends_unrated_items else ()
     return (*cold, *artifacts_of(_raw(config)))
 
 

@@ -1,0 +1,142 @@
+"""What rows are compared by: matrices of hashed tokens, numbers, and vectors, by the name of what
+is known.
+
+`Views` says how each is made, from sums over all rows that can be merged.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import scipy.sparse as sp
+
+from emberline.cf.content import tokens
+from emberline.cf.content.tokens import BUCKETS, Tokens
+from emberline.numeric.arrays import Float32, Float64
+
+LISTS, TEXTS, LABELS = ("genres", "tags"), ("title", "text"), ("label",)
+_TOKENS = {
+    **dict.fromkeys(LISTS, Tokens.of_lists),
+    **dict.fromkeys(LABELS, Tokens.of_labels),
+    **{f"{name} words": Tokens.of_words for name in TEXTS},
+    **{f"{name} characters": Tokens.of_characters for name in TEXTS},
+}
+TOKEN_VIEWS = tuple(_TOKENS)
+_FAR = 1e6  # standard deviations
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Where most values of a number lie, and how far apart: the median, and the standard deviation
+    of what is between the 5th and the 95th percentile, all others being moved there. A few that
+    are out of all proportion do not change it.
+    """
+
+    middle: float
+    deviation: float
+
+    @classmethod
+    def of(cls, values: Float64) -> "Numbers | None":
+        """Of values (n,), NaN where there is none; None where nearly all are the same."""
+        known = values[np.isfinite(values)]
+        if len(known) < 2:
+            return None
+        low, middle, high = np.quantile(known, [0.05, 0.5, 0.95])
+        deviation = float(np.clip(known, low, high).std())
+        return cls(float(middle), deviation) if deviation > 1e-9 * abs(middle) else None
+
+    def standardised(self, values: Float64) -> Float64:
+        """(n,), NaN where there is none."""
+        found: Float64 = np.clip((values - self.middle) / self.deviation, -_FAR, _FAR)
+        return found
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of so many rows, how many have a token, by view, and each number's distribution; views and
+    numbers in which rows do not differ are left out.
+    """
+
+    rows: int
+    frequencies: Mapping[str, Float64]
+    numbers: Mapping[str, Numbers]
+
+    def idf(self, view: str) -> Float32:
+        """(BUCKETS,)."""
+        return tokens.idf(self.frequencies[view], self.rows)
+
+
+@dataclass(frozen=True)
+class Features:
+    """Rows (n) by what is known of them: counts of tokens (n, BUCKETS) by view, and standardised
+    numbers (n,), NaN where there is none.
+    """
+
+    tokens: Mapping[str, sp.csr_matrix]
+    numbers: Mapping[str, Float64]
+
+    def take(self, chosen: Any) -> "Features":
+        """Some rows."""
+        return Features(
+            {name: matrix[chosen] for name, matrix in self.tokens.items()},
+            {name: values[chosen] for name, values in self.numbers.items()},
+        )
+
+
+def counts_of(rows: pa.RecordBatch, view: str) -> sp.csr_matrix:
+    """(rows, BUCKETS): the tokens of a view."""
+    column = view.partition(" ")[0]
+    return _TOKENS[view](rows[column]).counts()
+
+
+def numbers_of(rows: pa.RecordBatch, count: int) -> Float64:
+    """(rows, count), NaN where there is none."""
+    values = pc.fill_null(pc.list_flatten(rows["numbers"]), np.nan)
+    found: Float64 = values.to_numpy(zero_copy_only=False).reshape(rows.num_rows, count)
+    return found
+
+
+def sum_up(rows: pa.RecordBatch) -> Float64:
+    """What `statistics_of` takes, of a batch: sums that add up."""
+    parts = [np.array([float(rows.num_rows)])]
+    for view in TOKEN_VIEWS:
+        counts = counts_of(rows, view)
+        is_empty = np.diff(counts.indptr) == 0
+        parts += [np.array([is_empty.sum()]), tokens.document_frequencies(counts)]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def statistics_of(sums: Float64, sample: pa.RecordBatch, names: tuple[str, ...]) -> Statistics:
+    """Of all rows, whose numbers have these names, and of a sample of them."""
+    rows = int(sums[0])
+    views = sums[1:].reshape(len(TOKEN_VIEWS), 1 + BUCKETS)
+    frequencies = {
+        view: found[1:]
+        for view, found in zip(TOKEN_VIEWS, views, strict=True)
+        if _differ(rows, found[0], found[1:])
+    }
+    columns = numbers_of(sample, len(names)).T
+    numbers = {name: Numbers.of(values) for name, values in zip(names, columns, strict=True)}
+    known = {name: found for name, found in numbers.items() if found is not None}
+    return Statistics(rows, frequencies, known)
+
+
+def _differ(rows: int, empty: float, frequencies: Float64) -> bool:
+    """Whether rows differ in a view: some token is in some of them, and not in all."""
+    present = frequencies[frequencies > 0]
+    return bool(empty < rows and len(present) and (present.min() < rows))
+
+
+def features_of(rows: pa.RecordBatch, names: tuple[str, ...], known: Statistics) -> Features:
+    """Of rows of attributes, whose numbers have these names."""
+    values = numbers_of(rows, len(names))
+    return Features(
+        {view: counts_of(rows, view) for view in known.frequencies},
+        {
+            name: found.standardised(values[:, names.index(name)])
+            for name, found in known.numbers.items()
+        },
+    )

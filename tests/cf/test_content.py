@@ -1,0 +1,210 @@
+"""How like each other items are, beside scikit-learn, loops, and dense systems of equations."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+
+from emberline.cf.blocks import dense_block
+from emberline.cf.content import selection
+from emberline.cf.content.features import Features, Statistics, features_of, statistics_of, sum_up
+from emberline.cf.content.kernels import blocks_of, kernel, mean_kernel
+from emberline.cf.content.regression import Root, predict, solve
+from emberline.cf.content.selection import Sample, choose
+from emberline.cf.content.tokens import Tokens
+from emberline.cf.ridge import Moments
+
+RNG = np.random.default_rng(4)
+TITLES = [
+    "Toy Story (1995)",
+    "Das Süße Leben: Teil 2",
+    "the toy story 2",
+    "日本 の 夏 1995",
+    "O'Brien's   Toys",
+    "",
+    None,
+]
+GENRES = [["Comedy", "Kids"], ["Drama"], ["Kids", "Comedy"], ["Drama", "War"], [], ["War"], []]
+YEARS = [1995.0, 1960.0, 1999.0, 1995.0, 2001.0, None, 1e300]
+
+
+def rows_of(titles: list, genres: list, numbers: list[list]) -> pa.RecordBatch:
+    texts = {name: pa.nulls(len(titles), pa.string()) for name in ("text", "label")}
+    lists = pa.list_(pa.string())
+    return pa.record_batch(
+        {
+            "title": pa.array(titles, pa.string()),
+            **texts,
+            "genres": pa.array(genres, lists),
+            "tags": pa.array([[]] * len(titles), lists),
+            "numbers": pa.array(numbers, pa.list_(pa.float64())),
+        }
+    )
+
+
+ROWS = rows_of(TITLES[:-1], GENRES[:-1], [[year] for year in YEARS[:-1]])
+
+
+def known_of(rows: pa.RecordBatch, names: tuple[str, ...] = ("year",)) -> Statistics:
+    """From sums of two parts."""
+    parts = (rows.slice(0, 2), rows.slice(2))
+    return statistics_of(sum(sum_up(part) for part in parts), rows, names)
+
+
+def compared(name: str) -> np.ndarray:
+    known = known_of(ROWS)
+    rows = features_of(ROWS, ("year",), known)
+    return kernel(name, rows, rows, known)
+
+
+def test_runs_of_characters_are_those_of_scikit_learn() -> None:
+    plain = ["toy story 1995", "das süße leben teil 2", "the toy story 2"]
+    counts = Tokens.of_characters(pa.array(TITLES[:3])).counts()
+    vectorizer = CountVectorizer(analyzer="char", ngram_range=(3, 5))
+    expected = vectorizer.fit_transform([f" {title} " for title in plain])
+    np.testing.assert_array_equal((counts @ counts.T).toarray(), (expected @ expected.T).toarray())
+
+
+def test_words_are_letters_and_digits_of_any_script() -> None:
+    counts = Tokens.of_words(pa.array(TITLES)).counts()
+    words = ["toy story 1995", "das süße leben teil 2", "the toy story 2", "日本 の 夏 1995"]
+    vectorizer = CountVectorizer(token_pattern=r"\S+")
+    expected = vectorizer.fit_transform([*words, "o brien s toys", "", ""])
+    np.testing.assert_array_equal((counts @ counts.T).toarray(), (expected @ expected.T).toarray())
+
+
+def test_texts_are_alike_by_tf_idf() -> None:
+    vectorizer = TfidfVectorizer(token_pattern=r"\S+")
+    plain = ["toy story 1995", "das süße leben teil 2", "the toy story 2", "日本 の 夏 1995"]
+    expected = vectorizer.fit_transform([*plain, "o brien s toys", ""])
+    np.testing.assert_allclose(
+        compared("title words"), (expected @ expected.T).toarray(), atol=1e-6
+    )
+
+
+def test_lists_are_alike_by_smoothed_cosine_plain_and_by_idf() -> None:
+    idf = {word: np.log(7 / (1 + count)) + 1 for word, count in
+           {"Comedy": 2, "Kids": 2, "Drama": 2, "War": 2}.items()}  # fmt: skip
+    for name, weights, smoothing in (
+        ("genres", dict.fromkeys(idf, 1.0), 0.5),
+        ("genres by idf", idf, 1.0),
+    ):
+        found = compared(name)
+        for i, own in enumerate(GENRES[:-1]):
+            for j, other in enumerate(GENRES[:-1]):
+                both = sum(weights[word] ** 2 for word in set(own) & set(other))
+                lengths = [sum(weights[word] ** 2 for word in some) ** 0.5 for some in (own, other)]
+                expected = both / (lengths[0] * lengths[1] + smoothing)
+                assert found[i, j] == pytest.approx(expected, abs=1e-6)
+
+
+def test_numbers_are_alike_within_a_width_and_a_missing_one_is_like_nothing() -> None:
+    years = np.array([year for year in YEARS[:-1] if year is not None])
+    deviation = np.clip(years, *np.quantile(years, [0.05, 0.95])).std()
+    for name, width in (("year near", 0.35), ("year very near", 0.1)):
+        found = compared(name)
+        assert found[0, 2] == pytest.approx(np.exp(-((4 / deviation) ** 2) / (2 * width**2)))
+        assert found[0, 3] == 1
+        assert (found[5] == 0).all() and (found[:, 5] == 0).all()
+
+
+def test_a_product_of_two_is_alike_by_both() -> None:
+    np.testing.assert_allclose(
+        compared("genres x year near"), compared("genres") * compared("year near"), atol=1e-7
+    )
+    same = compared("same genres x year near")
+    assert same[0, 2] == pytest.approx(compared("year near")[0, 2]) and same[0, 1] == 0
+    assert same[1, 3] == 0  # Drama, and Drama and War
+
+
+def test_what_is_the_same_everywhere_or_nowhere_tells_nothing_apart() -> None:
+    rows = rows_of(["a film"] * 3, [["x"]] * 3, [[7.0, None], [7.0, None], [7.0, 1.0]])
+    known = known_of(rows, ("price", "weight"))
+    assert not known.frequencies and not known.numbers and blocks_of(known) == []
+
+
+def test_a_number_as_large_as_there_are_makes_no_other_one_useless() -> None:
+    numbers = [[1e300], [None], *([float(year)] for year in range(1950, 2000))]
+    rows = rows_of([None] * len(numbers), [[]] * len(numbers), numbers)
+    known = known_of(rows)
+    found = features_of(rows, ("year",), known)
+    values = kernel("year near", found, found, known)
+    assert values[0].tolist() == [1.0] + [0.0] * 51
+    assert values[2, 3] > 0.95 and values[2, 51] < 0.01
+
+
+def test_with_all_as_landmarks_the_regression_is_kernel_ridge_regression() -> None:
+    """Weighted, with a mean that is not held back, solved beside by its normal equations."""
+    points, targets = RNG.normal(size=(40, 3)), RNG.normal(size=(40, 2)).astype(np.float32)
+    distances = ((points[:, None] - points) ** 2).sum(axis=2)
+    whole = np.exp(-distances / 2).astype(np.float32)
+    weights = RNG.uniform(0.2, 1, 30)
+    root = Root.of(whole[:30, :30])
+    features = root.features(whole[:, :30])
+    moments = Moments.of(features[:30], targets[:30], weights)
+    found = predict(features[30:], solve(moments, 0.7))
+    # minimise sum w (y - K a - m)^2 + 0.7 a' K a
+    k, y, w = whole[:30, :30].astype(float), targets[:30].astype(float), np.diag(weights)
+    one = np.ones((30, 1))
+    left = np.block([[w @ k + 0.7 * np.eye(30), w @ one], [one.T @ w @ k, one.T @ w @ one]])
+    solution = np.linalg.solve(left, np.vstack([w @ y, one.T @ w @ y]))
+    expected = whole[30:, :30] @ solution[:-1] + solution[-1]
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+# --------------------------------------------------------------------------------------------------
+# what proves itself
+
+ITEMS, TASTES = 240, 6
+
+
+def sample(seed: int = 1) -> tuple[Sample, list[selection.Block]]:
+    """Items of six kinds, which users like or do not; a text says nothing of that, and a number
+    says the half of it.
+    """
+    rng = np.random.default_rng(seed)
+    kinds = rng.integers(0, TASTES, ITEMS)
+    centres = rng.normal(size=(TASTES, 8)) * 2
+    factors = (centres[kinds] + rng.normal(size=(ITEMS, 8))).astype(np.float32)
+    users = rng.normal(size=(60, 8)).astype(np.float32)
+    scores = users @ factors.T + rng.normal(size=(60, ITEMS))
+    liked_by, liked = np.nonzero(scores > np.quantile(scores, 0.9, axis=1)[:, None])
+    words = [f"{a} {b}" for a, b in rng.choice(list("abcdefghij"), (ITEMS, 2))]
+    rows = rows_of(
+        words, [[f"kind {kind}"] for kind in kinds], [[float(kind // 2)] for kind in kinds]
+    )
+    known = known_of(rows)
+    features = features_of(rows, ("year",), known)
+    blocks = blocks_of(known)
+    kernels = {block.name: kernel(block.name, features, features, known) for block in blocks}
+    of_users = dense_block(np.arange(60, dtype=np.int32), users)
+    places = np.arange(0, ITEMS, 2)
+    return Sample(kernels, factors, np.ones(ITEMS), places, of_users, liked_by, liked), blocks
+
+
+def test_a_modality_of_taste_proves_itself_and_one_of_noise_does_not() -> None:
+    choice = choose(*sample(), seed=1)
+    proofs = {proof.modality: proof for proof in choice.proofs}
+    first = choice.proofs[0]
+    assert first.is_used and "genres" in first.modality and first.gain > 0.2 and first.z > 5
+    assert not proofs["title",].is_used
+    assert proofs.keys() == {("genres",), ("title",), ("year",), ("genres", "year")}
+    assert choice.area > 0.75
+    assert not any("title" in block for block in choice.blocks)
+    assert choice.penalty in selection.PENALTIES
+
+
+def test_where_nothing_is_known_of_taste_nothing_is_chosen() -> None:
+    whole, blocks = sample()
+    noise = [block for block in blocks if block.modality == ("title",)]
+    choice = choose(whole, noise, seed=1)
+    assert choice.blocks == () and not any(proof.is_used for proof in choice.proofs)
+
+
+def test_the_mean_of_kernels_weighs_them_as_told() -> None:
+    known = known_of(ROWS)
+    rows = features_of(ROWS, ("year",), known)
+    found = mean_kernel({"genres": 1.0, "year near": 3.0}, rows, rows, known)
+    expected = compared("genres") / 4 + compared("year near") * 3 / 4
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert isinstance(rows, Features)
