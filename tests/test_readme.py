@@ -22,17 +22,18 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def test_the_pipeline_of_ones_own_data_is_valid_alone_and_with_pictures(tmp_path: Path) -> None:
-    ratings, pictures = _blocks("toml")
-    for text in (ratings, ratings + pictures):
-        path = tmp_path / "my.toml"
-        path.write_text(text, encoding="utf-8")
+def test_the_pipeline_of_ones_own_data_is_valid_alone_and_with_what_is_known_of_items(
+    tmp_path: Path,
+) -> None:
+    ratings, words, pictures = _blocks("toml")
+    path = tmp_path / "my.toml"
+    for more in ("", words, pictures, words + pictures):
+        path.write_text(ratings + more, encoding="utf-8")
         config = pipelines.load(path)
         assert "report" in {stage.name for stage in stages.in_pipeline(config)}
-    path.write_text(ratings + pictures, encoding="utf-8")
-    assert pipelines.load(
-        path, ["recommend.cold_share=0.1", "split.cold_items=0.2"]
-    ).measures_cold_items
+        if more:
+            new = pipelines.load(path, ["recommend.cold_share=0.1", "split.cold_items=0.2"])
+            assert new.measures_cold_items
 
 
 def test_the_python_of_the_readme_names_what_there_is() -> None:

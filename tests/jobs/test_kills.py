@@ -23,7 +23,7 @@ from emberline.sections.stage import Stage
 NUM_RANDOM_KILLS = 8
 # What shows that a stage is at work, where its outputs are written in an instant at its end.
 SIGNS = {
-    "evaluate": "_work/evaluate/*/*/*",
+    "evaluate": "_status/evaluate.json",
     "train-cnn": "_work/train-cnn/*/checkpoints/*",
     "report": "_status/report.json",
 }

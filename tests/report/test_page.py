@@ -463,8 +463,8 @@ def test_the_page_is_rendered_from_a_zip(tmp_path: Path) -> None:
             if path.suffix in (".py", ".j2", ".css"):
                 file.write(path, path.relative_to(LIB))
     program = (
-        "from emberline.report.page import Content, __file__, render\npage ="
-        " render(Content('Zipped', 'r', False, '', '', [], [], [], [], None, [], [], {}, None,"
+        "from emberline.report.page import Page, __file__, render\npage ="
+        " render(Page('Zipped', 'r', False, '', '', [], [], [], [], None, [], None, [], {}, None,"
         " None, [], False, [], []))\nprint(__file__, '<h1>Zipped</h1>' in page, '--accent' in page)"
     )
     environment = {**os.environ, "PYTHONPATH": str(archive)}

@@ -16,6 +16,7 @@ from emberline.datasets.parts import write_file
 from emberline.report import (
     accounts,
     classes,
+    content,
     earlier,
     lineage,
     lists,
@@ -39,7 +40,7 @@ _SIZES = {
 
 
 @dataclass(frozen=True)
-class Content:
+class Page:
     """What the page says; a section whose content is empty is not there."""
 
     title: str
@@ -53,6 +54,7 @@ class Content:
     accounts: list[accounts.Account]
     distribution: ratings.Distribution | None
     trainings: list[training.Training]
+    content: content.Content | None
     measurements: list[measures.Measurement]
     comparisons: dict[str, earlier.Comparison]
     classes: classes.Classes | None
@@ -76,6 +78,7 @@ class Content:
             ("data", "Data"): self.accounts,
             ("distribution", "Ratings"): self.distribution,
             ("training", "Training"): self.trainings,
+            ("content", "Attributes"): self.content,
             ("metrics", "Metrics"): self.measurements,
             ("classes", "Classes"): self.classes,
             ("lists", "Lists"): self.lists,
@@ -110,12 +113,12 @@ def _figures(run: StageRun[ReportConfig]) -> tuple[earlier.Figures | None, earli
 
 def gather(
     run: StageRun[ReportConfig], config: ReportConfig, last: earlier.Figures | None = None
-) -> Content:
+) -> Page:
     """What there is to say of the run's inputs; `last` has the figures of the evaluation before."""
     inputs = run.inputs
     reports = reports_of(inputs["metrics"]) if "metrics" in inputs else {}
     runs = made.made(run.outputs.roots, run.config)
-    return Content(
+    return Page(
         title=config.title,
         root=run.outputs.root.name,
         is_generated=lineage.is_generated(inputs),
@@ -131,6 +134,7 @@ def gather(
             else None
         ),
         trainings=training.trainings(inputs),
+        content=content.content(inputs),
         measurements=measures.measurements(reports),
         comparisons=earlier.comparisons(reports, last),
         classes=classes.classes(reports["classes"], inputs) if "classes" in reports else None,
@@ -151,7 +155,7 @@ def _people(run: StageRun[ReportConfig], config: ReportConfig) -> list[people.Pe
     return people.people(run.inputs, config.users, config.seed, is_of_ratings)
 
 
-def render(content: Content) -> str:
+def render(page: Page) -> str:
     """The page's HTML."""
     environment = Environment(
         loader=FunctionLoader(_source),
@@ -161,7 +165,7 @@ def render(content: Content) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2").render(page=content)
+    return environment.get_template("page.html.j2").render(page=page)
 
 
 def _source(name: str) -> str:

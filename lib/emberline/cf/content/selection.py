@@ -22,7 +22,7 @@ from emberline.cf.ranks import Candidates, ranks_of, terms
 from emberline.cf.ridge import Moments
 from emberline.numeric.arrays import Float32, Float64, Int64
 
-PENALTIES = (0.3, 1.0, 3.0, 10.0)
+PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0)
 _FIRST_PENALTY = 1.0
 _FOLDS = 4
 _PERMUTATIONS = 20
