@@ -65,9 +65,14 @@ class Ratings:
 
 
 def publish(
-    root: Path, table: pa.Table, name: str, num_parts: int = 1, rank: int | None = None
+    root: Path,
+    table: pa.Table,
+    name: str,
+    num_parts: int = 1,
+    rank: int | None = None,
+    **info: object,
 ) -> Dataset:
-    """A dataset of the rows, as if a stage had written it."""
+    """A dataset of the rows, as if a stage had written it and said `info` of it."""
     run_id = "20250101T000000-00000000"
     folder, schema = root / name / run_folder("0" * 64, run_id), TABLES[name]
     edges = pairwise(np.linspace(0, len(table), num_parts + 1, dtype=np.int64).tolist())
@@ -76,8 +81,10 @@ def publish(
         for at, (start, end) in enumerate(edges)
     ]
     produced_by = ProducedBy("benchmark", "0" * 64, run_id)
+    fields = fields_of(schema)
     commit(
-        root, Manifest(name, "table", fields_of(schema), len(table), parts, produced_by, rank=rank)
+        root,
+        Manifest(name, "table", fields, len(table), parts, produced_by, rank=rank, info=info),
     )
     return load(root, name)
 

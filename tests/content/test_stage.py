@@ -2,6 +2,7 @@
 which nothing does.
 """
 
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -45,6 +46,8 @@ SECTIONS: Row = {
     "als": {"rank": RANK},
     "content": {"landmarks": 60},
 }
+
+CONFIG = Config.model_validate(SECTIONS | {"spark": {"engine": "here"}})
 
 
 def attributes(item: int) -> Row:
@@ -135,12 +138,18 @@ def test_both_engines_predict_the_same(
         np.testing.assert_allclose(other[item], factors, atol=1e-4)
 
 
-def test_what_says_nothing_of_taste_is_an_error_that_names_it(
-    publish: Publish, tmp_path: Path
+def test_where_nothing_says_anything_of_taste_nothing_is_predicted_and_a_warning_says_so(
+    publish: Publish, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish_shop(publish, tmp_path, lambda item: attributes(item) | {"genres": []})
-    with pytest.raises(EmptyDatasetError, match=r"nothing .* who likes them \(tried: .*title"):
-        predicted(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        runner.run(CONFIG, tmp_path, stages.select(CONFIG, "train-content"))
+    written = manifests.load(tmp_path, "content_factors")
+    assert written.rows == 0 and written.manifest.rank == RANK
+    content = written.manifest.facts(Content)
+    assert content.blocks == [] and not any(proof["is_used"] for proof in content.proofs)
+    (warning,) = [line for line in caplog.messages if "attributes_unproven" in line]
+    assert "title" in warning and "price" in warning
 
 
 def test_attributes_that_tell_nothing_apart_are_an_error(publish: Publish, tmp_path: Path) -> None:

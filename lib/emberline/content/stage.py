@@ -5,9 +5,11 @@ factors, for items that nobody has rated yet.
               proved itself counting alike (cf/content)
 
 Modalities prove themselves on a sample of items in training, folds of which are left out in turn;
-the regression itself is from sums over all items, merged part by part.
+the regression itself is from sums over all items, merged part by part. Where none does, nothing is
+predicted, and the log and the report say so: a nightly run goes on without.
 """
 
+import logging
 from functools import partial
 
 import pyarrow as pa
@@ -21,10 +23,12 @@ from emberline.datasets.facts import Attributes, Content
 from emberline.errors import EmptyDatasetError
 from emberline.flow import outputs
 from emberline.flow.rows import Flow, Rows
+from emberline.logs import event
 from emberline.models import ALS, CONTENT
 from emberline.runs.stage_run import StageRun
 from emberline.sections.content import ContentConfig
 
+log = logging.getLogger(__name__)
 _LEAST_RATINGS = 3  # of a sampled item, whose factors are sure enough to judge by
 _ENOUGH = 100  # such items
 
@@ -45,16 +49,18 @@ def run(run: StageRun[ContentConfig], flow: Flow) -> None:
             " [attributes.items]"
         )
     choice = chosen(sample, users, sources["ratings"], names, said, config.seed, flow.threads)
-    _check(choice)
+    (table,) = CONTENT.new_items
+    rank = run.inputs[ALS.lists[1]].manifest.rank or 0
+    if not choice.blocks:
+        log.warning(event("attributes_unproven", tried=_tried(choice), table=table))
+        run.outputs.add(table, [], _told(choice), rank=rank, seed=config.seed)
+        return
     landmarks = drawn(known, config.landmarks, 1, config.seed)
     model = flow.share(model_of(landmarks, choice, names, said))
-    rank = run.inputs[ALS.lists[1]].manifest.rank or 0
     weights = weights_of(known, model, rank, choice.penalty)
-    (table,) = CONTENT.new_items
     task = partial(tasks.predict, model=model, weights=weights, name=CONTENT.name)
-    outputs.write(
-        known.map(task, PREDICTED), run, table, _told(choice), rank=rank, seed=config.seed
-    )
+    predicted, facts = known.map(task, PREDICTED), _told(choice)
+    outputs.write(predicted, run, table, facts, rank=rank, seed=config.seed)
     known.free()
 
 
@@ -72,14 +78,8 @@ def _sample(known: Rows, config: ContentConfig) -> pa.RecordBatch:
     return sample
 
 
-def _check(choice: Choice) -> None:
-    if not choice.blocks:
-        tried = ", ".join(" x ".join(proof.modality) for proof in choice.proofs)
-        raise EmptyDatasetError(
-            f"nothing that is known of items says who likes them (tried: {tried}): items that are"
-            " left out are ranked no better by it than by chance; name more columns in"
-            " [attributes.items], or remove [content]"
-        )
+def _tried(choice: Choice) -> str:
+    return ", ".join(" x ".join(proof.modality) for proof in choice.proofs)
 
 
 def _told(choice: Choice) -> Content:

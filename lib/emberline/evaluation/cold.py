@@ -65,7 +65,9 @@ def candidates_of(tables: Tables) -> Int32:
     """The items (n,), ascending, withheld whole that compete: those that all models answer for."""
     cold = distinct(Withheld(tables["holdout"], cold=True), "item")
     for name in _predicted(tables):
-        cold = np.intersect1d(cold, distinct(tables[name], "item"))
+        answered = distinct(tables[name], "item")
+        # a model that has proved nothing has no answers at all
+        cold = np.intersect1d(cold, answered) if len(answered) else cold
     return cold
 
 

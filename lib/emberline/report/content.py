@@ -22,7 +22,9 @@ class Modality:
 
 @dataclass(frozen=True)
 class Content:
-    """All modalities that were tried, and the area under the ROC curve that they reach together."""
+    """All modalities that were tried, and the area under the ROC curve that those reach together
+    which count: empty where none does.
+    """
 
     area: str
     modalities: list[Modality]
@@ -43,4 +45,4 @@ def content(inputs: Inputs) -> Content | None:
         )
         for proof in facts.proofs
     ]
-    return Content(measure(facts.area), modalities)
+    return Content(measure(facts.area) if facts.blocks else "", modalities)
