@@ -54,6 +54,7 @@ def test_a_german_shop_log_with_its_products(
         "genres": "Kategorie",
     }
     assert (items["numbers"], items["decimal"]) == (["Preis"], ",")
+    assert found["content"] == {}
 
 
 def test_backslashes_before_quotes_are_escapes(

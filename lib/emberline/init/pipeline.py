@@ -21,6 +21,7 @@ from emberline.records import text
 _MOST_TABLES = 20  # a folder of more is one log, whatever they begin with
 _LONGEST_LINE = 1 << 16  # bytes
 _MODELS = ["", "[als]", "", "[recommend]", "", "[evaluate]", "", "[report]"]
+_CONTENT = ["", "[content]  # what is said of items says who likes those that are new"]
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ def _lines(paths: Sequence[Path], made: Sequence[Section]) -> Iterator[str]:
     yield "# Every setting is told of in the README and in docs."
     for section in made:
         yield from ("", f"[{section.name}]", *section.lines)
-    yield from (*_MODELS, "")
+    has_content = any(map(sections.says_something, made))
+    yield from (*_MODELS[:2], *(_CONTENT if has_content else ()), *_MODELS[2:], "")
 
 
 def _path(path: Path, folder: Path) -> str:

@@ -32,6 +32,10 @@ _NAMES: dict[str, str] = {
         "title titel name description bezeichnung beschreibung produktname titre nom titulo nombre"
         " titolo nome descripcion"
     ),
+    "text": (
+        "text description beschreibung details summary plot overview abstract descripcion"
+        " descrizione omschrijving"
+    ),
     "genres": (
         "genre genres category categories kategorie kategorien categorie categoria warengruppe"
         " department"

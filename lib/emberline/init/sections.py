@@ -21,6 +21,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SCALES = ((1.0, 5.0), (0.5, 5.0), (0.0, 5.0), (1.0, 7.0), (1.0, 10.0), (0.0, 10.0))
 _NOBODY = "^ *(NULL|null|NA|N/A|nan|NaN|None)? *$"
 _LIST_SEPARATORS = ("|", ";", ",", "/")
+_SAID = ("title", "text", "genres", "tags")
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,17 @@ def ratings(table: Table, found: Mapping[str, str], path: str) -> Section:
     return Section("ratings", lines, doubts)
 
 
+def says_something(section: Section) -> bool:
+    """Whether it is of items, and names more of them than their ids."""
+    told = tuple(f"{name} = " for name in (*_SAID, "numbers"))
+    return "attributes.items" in section.name and any(
+        name in line for line in section.lines for name in told
+    )
+
+
 def attributes(table: Table, found: Mapping[str, str], path: str, side: str) -> Section:
     """[attributes.items] or [attributes.users] of a table with a row for each of them."""
-    columns = {role: found[role] for role in ("title", "genres", "tags") if role in found}
+    columns = {role: found[role] for role in _SAID if role in found}
     columns = {"id": found[f"{side}_id"], **columns}
     used = set(columns.values())
     kinds = {
