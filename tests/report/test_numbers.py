@@ -1,5 +1,6 @@
 """The numbers that the report computes itself, compared with ones found by hand."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -272,6 +273,9 @@ def test_settings_that_are_defaults_are_left_out() -> None:
         made.Setting("items.2.columns.id", "1", None),
         made.Setting("items.2.header", "false", "true"),
     ]
+    for numbers in (["price"], {"price": "p", "year": {"column": "t", "pattern": "(1...)"}}):
+        (setting,) = made.changed("attributes", {"items": [{"numbers": numbers}]})
+        assert (setting.name, json.loads(setting.value)) == ("items.numbers", numbers)
 
 
 def test_new_items_are_counted(root: Path, write_ratings: Callable[..., None]) -> None:

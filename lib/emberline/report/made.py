@@ -5,7 +5,7 @@ settings that are not defaults.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -128,8 +128,10 @@ def _changed(model: type[Section], config: Mapping[str, Any], prefix: str) -> It
 
 def _model_in(annotation: Any) -> type[Section] | None:
     """The section that a field holds, alone, in a list, or where there is one; None for a plain
-    value.
+    value, and for one by names of the user's own.
     """
+    if get_origin(annotation) is dict:
+        return None
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
     return next(filter(None, map(_model_in, getattr(annotation, "__args__", ()))), None)
