@@ -186,3 +186,20 @@ def test_what_a_cluster_tells_is_understood(
 
 def test_a_stages_own_fault_is_not_sparks(tmp_path: Path) -> None:
     assert failures.explain(ValueError("no"), failures.Memory("4g", True), tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        'Cannot invoke "org.apache.spark.scheduler.DAGScheduler.cleanupQueryJobs(long)" because the'
+        ' return value of "org.apache.spark.SparkContext.dagScheduler()" is null',
+        "Job 3 cancelled because SparkContext was shut down",
+        "Cannot call methods on a stopped SparkContext.",
+    ],
+)
+def test_a_call_into_a_java_that_is_ending_is_told_as_its_end(
+    found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "_exit_code", lambda: 52)
+    told = failures.explain(RuntimeError(found), failures.Memory("512m", True), tmp_path)
+    assert str(told).startswith("Spark's Java has run out of memory (Java ended itself;")

@@ -62,7 +62,7 @@ def chosen(
 
 
 def _spread(count: int) -> Int64:
-    """Landmarks of a sample, whose order has nothing to do with what is known."""
+    """Landmarks, evenly spread over a sample."""
     return np.unique(np.linspace(0, count - 1, min(count, _LANDMARKS)).astype(np.int64))
 
 

@@ -22,7 +22,11 @@ _WORKER = re.compile(
 _OUT_OF_HEAP = (3, 52)  # exit codes: of -XX:+ExitOnOutOfMemoryError, of Spark itself
 _KILLED = (-9, 137)
 _END_SECONDS = 10.0  # from the first call that fails to the end of Java
-_SHUT = "SparkContext was shut down"
+# what a call finds of a context that its Java is about to end
+_SHUT = re.compile(
+    r"SparkContext was shut down|stopped SparkContext"
+    r'|the return value of "org\.apache\.spark\.SparkContext\.\w+\(\)" is null'
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def explain(error: Exception, given: Memory, root: Location) -> EmberlineError |
             f"Spark lost an executor: {found[1].strip()}; look at its log, or raise"
             " spark.executor.memoryOverhead"
         )
-    if isinstance(error, ConnectionError | Py4JNetworkError) or _SHUT in text:
+    if isinstance(error, ConnectionError | Py4JNetworkError) or _SHUT.search(text):
         return _java_ended(given)
     return None
 
