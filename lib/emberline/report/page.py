@@ -78,7 +78,7 @@ class Page:
             ("data", "Data"): self.accounts,
             ("distribution", "Ratings"): self.distribution,
             ("training", "Training"): self.trainings,
-            ("content", "Attributes"): self.content,
+            ("attributes", "Attributes"): self.content,
             ("metrics", "Metrics"): self.measurements,
             ("classes", "Classes"): self.classes,
             ("lists", "Lists"): self.lists,
