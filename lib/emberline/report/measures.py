@@ -19,8 +19,8 @@ _HEADINGS = {
 _QUESTIONS = {
     "holdout": "Do the lists hold the ratings that were withheld, and that no model has seen?",
     "cold items": (
-        "How well are new items ranked for each user, when all that is known of them is their"
-        " picture? Measured on items of which every rating was withheld."
+        "How well are new items ranked for each user, by what is known of them besides ratings?"
+        " Measured on items of which every rating was withheld."
     ),
     "classes": "How often is a picture's class recognised, on pictures that no model has seen?",
 }
