@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from py4j.protocol import Py4JNetworkError
 from pyspark.sql import SparkSession
 
 from emberline.errors import ConfigError, EmberlineError, StorageError, WorkerError
@@ -186,6 +187,21 @@ def test_what_a_cluster_tells_is_understood(
 
 def test_a_stages_own_fault_is_not_sparks(tmp_path: Path) -> None:
     assert failures.explain(ValueError("no"), failures.Memory("4g", True), tmp_path) is None
+
+
+class Untold(Exception):
+    """As Py4J's error of Java's, whose text is Java's to say."""
+
+    def __str__(self) -> str:
+        raise Py4JNetworkError("An error occurred while trying to connect to the Java server")
+
+
+def test_an_error_that_java_has_not_lived_to_tell_is_told_as_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "_exit_code", lambda: 52)
+    told = failures.explain(Untold(), failures.Memory("512m", True), tmp_path)
+    assert str(told).startswith("Spark's Java has run out of memory (Java ended itself;")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 
-from py4j.protocol import Py4JNetworkError
+from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark import SparkContext
 
 from emberline.datasets import disk
@@ -52,7 +52,9 @@ def explain(error: Exception, given: Memory, root: Location) -> EmberlineError |
     """The error that says what happened to Spark; None where nothing did, and the stage itself
     is to blame.
     """
-    text = str(error)
+    text = text_of(error)
+    if text is None:
+        return _java_ended(given)
     if refused := disk.refusal(error, root):
         return refused
     if found := _HEAP.search(text):
@@ -69,6 +71,14 @@ def explain(error: Exception, given: Memory, root: Location) -> EmberlineError |
     if isinstance(error, ConnectionError | Py4JNetworkError) or _SHUT.search(text):
         return _java_ended(given)
     return None
+
+
+def text_of(error: Exception) -> str | None:
+    """What an error says; None where that is Java's to say, and Java has ended."""
+    try:
+        return str(error)
+    except (ConnectionError, Py4JError):
+        return None
 
 
 _SHORT = "as a system that is short of memory does"

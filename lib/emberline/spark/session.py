@@ -125,14 +125,15 @@ class SparkEngine:
             is_flow = run.stage.engine == "flow"
             resolve(run.stage.target)(run, SparkFlow(self.session) if is_flow else self.session)
         except (PySparkException, Py4JError, ConnectionError) as error:
-            if raised := _RAISED.search(str(error)):
+            text = failures.text_of(error) or ""
+            if raised := _RAISED.search(text):
                 kind: type[EmberlineError] = getattr(errors, raised[1])
                 raise kind(raised[2]) from error
-            if refused := _REFUSED.search(str(error)):
+            if refused := _REFUSED.search(text):
                 raise SchemaError(refused[1]) from error
-            if unreadable := _UNREADABLE.search(str(error)):
+            if unreadable := _UNREADABLE.search(text):
                 raise run.unreadable(storage.locate(unreadable[1])) from error
-            if unknown := _NO_CONNECTOR.search(str(error)):
+            if unknown := _NO_CONNECTOR.search(text):
                 raise ConfigError(
                     f"Spark does not find {unknown[1] or unknown[2]}, by which it reads this"
                     f" storage; add its jars: {shipped.page('storage.md')} says which"
