@@ -7,7 +7,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from emberline.cf.blocks import dense_block
 from emberline.cf.content import selection
-from emberline.cf.content.features import Features, Statistics, features_of, statistics_of, sum_up
+from emberline.cf.content.features import Statistics, features_of, statistics_of, sum_up
 from emberline.cf.content.kernels import blocks_of, kernel, mean_kernel
 from emberline.cf.content.regression import Root, predict, solve
 from emberline.cf.content.selection import Sample, choose
@@ -207,4 +207,3 @@ def test_the_mean_of_kernels_weighs_them_as_told() -> None:
     found = mean_kernel({"genres": 1.0, "year near": 3.0}, rows, rows, known)
     expected = compared("genres") / 4 + compared("year near") * 3 / 4
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert isinstance(rows, Features)

@@ -657,7 +657,7 @@ def survives(content: bytes) -> str:
 @settings(max_examples=200, deadline=None)
 @given(start=st.sampled_from([b"", *(seed[:20] for seed in SEEDS)]), rest=st.binary(max_size=200))
 def test_random_bytes_raise_nothing_else(start: bytes, rest: bytes) -> None:
-    survives(start + rest)
+    assert survives(start + rest)
 
 
 @settings(max_examples=300, deadline=None)

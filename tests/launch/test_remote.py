@@ -191,6 +191,5 @@ def test_a_message_to_a_member_that_is_gone_is_no_error(inbox: Inbox) -> None:
     member = Remote(0)
     member.connect(here, {})
     there.close()
-    for _ in range(3):
-        member.send(Stop())
+    assert [member.send(Stop()) for _ in range(3)] == [None] * 3
     here.close()

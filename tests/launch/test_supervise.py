@@ -235,8 +235,9 @@ def test_who_holds_up_the_others_is_named(run: Team, caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.faults
-def test_a_long_beginning_is_no_stall(run: Team) -> None:
+def test_a_long_beginning_is_no_stall(run: Team, caplog: pytest.LogCaptureFixture) -> None:
     run("time.sleep(3)", limits=Limits(stall=1, restarts=0))
+    assert "no step was finished" not in caplog.text
 
 
 # --------------------------------------------------------------------------------------------------

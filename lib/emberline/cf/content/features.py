@@ -6,8 +6,6 @@ is known.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -77,13 +75,6 @@ class Features:
 
     tokens: Mapping[str, sp.csr_matrix]
     numbers: Mapping[str, Float64]
-
-    def take(self, chosen: Any) -> "Features":
-        """Some rows."""
-        return Features(
-            {name: matrix[chosen] for name, matrix in self.tokens.items()},
-            {name: values[chosen] for name, values in self.numbers.items()},
-        )
 
 
 def counts_of(rows: pa.RecordBatch, view: str) -> sp.csr_matrix:
