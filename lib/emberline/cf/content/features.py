@@ -6,6 +6,7 @@ is known.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
