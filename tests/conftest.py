@@ -218,9 +218,9 @@ def s3_root(s3_server: str) -> RemotePath:
 
 
 @pytest.fixture
-def run(spark: SparkSession, tmp_path: Path, root: Path) -> Run:
-    """`run(toml, *overrides, only=None, force=False)` runs a pipeline in the shared session,
-    with its datasets in `root`.
+def run(request: pytest.FixtureRequest, tmp_path: Path, root: Path) -> Run:
+    """`run(toml, *overrides, only=None, force=False)` runs a pipeline, with its datasets in `root`;
+    where it needs Spark, in the shared session.
     """
 
     def run_pipeline(
@@ -229,7 +229,10 @@ def run(spark: SparkSession, tmp_path: Path, root: Path) -> Run:
         path = tmp_path / "pipeline.toml"
         path.write_text(toml, encoding="utf-8")
         config = pipelines.load(path, overrides)
-        return runner.run(config, root, stages.select(config, only), force=force)
+        selected = stages.select(config, only)
+        if config.spark.engine == "spark" or any(stage.engine == "spark" for stage in selected):
+            request.getfixturevalue("spark")
+        return runner.run(config, root, selected, force=force)
 
     return run_pipeline
 
@@ -239,7 +242,8 @@ def read(root: Path) -> Read:
     """`read(name)` is a dataset's rows, read without Spark, in the order of its parts."""
 
     def read_dataset(name: str) -> pa.Table:
-        return pa.concat_tables([pq.read_table(path) for path in manifests.load(root, name).paths])
+        paths = manifests.load(root, name).paths
+        return pa.concat_tables(map(pq.read_table, paths)) if paths else TABLES[name].empty_table()
 
     return read_dataset
 

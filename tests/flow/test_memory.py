@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv
 
 from emberline import pipelines, stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
+from emberline.sections.stage import Sizes
 
 PIPELINE = """
 [ratings]
@@ -82,13 +85,33 @@ def test_stages_take_no_more_memory_than_they_say(prepared: Path) -> None:
     config, root = pipelines.load(prepared / "pipeline.toml"), prepared / "root"
     for name in STAGES:
         (stage,) = stages.select(config, name)
-        said = stage.memory(config, lambda table: manifests.load(root, table).rows, 2)
-        program = [str(Path(sys.executable).with_name("emberline")), "run", "pipeline.toml"]
-        command = [*program, "--root", str(root), "--only", name]
-        done = subprocess.run(
-            [sys.executable, "-c", MEASURED, *command], cwd=prepared, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        taken = int(done.stdout.splitlines()[-1]) << 10
-        assert taken <= said + IMPORTED, f"{name}: {taken >> 20} MiB, said {said >> 20}"
-        assert said <= 3 * taken, f"{name}: {taken >> 20} MiB, said {said >> 20}"
+        said = stage.memory(config, Sizes(lambda table: manifests.load(root, table).rows), 2)
+        _check(name, said, _taken(prepared, "--root", str(root), "--only", name))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("prepared", [1_000_000, 4_000_000], indirect=True)
+def test_preparing_a_log_takes_no_more_memory_than_is_said(prepared: Path, tmp_path: Path) -> None:
+    (part,) = manifests.load(prepared / "root", "interactions").paths
+    csv.write_csv(pq.read_table(part, columns=["user", "item", "value"]), prepared / "log.csv")
+    file = prepared / "log.csv"
+    config = pipelines.load(prepared / "pipeline.toml", [f"ratings.path={file}"])
+    (stage,) = stages.select(config, "prepare-ratings")
+    said = stage.memory(config, Sizes(lambda table: 0, file.stat().st_size), 2)
+    told = ("--set", f"ratings.path={file}", "--root", str(tmp_path), "--only", stage.name)
+    _check(stage.name, said, _taken(prepared, *told))
+
+
+def _taken(folder: Path, *options: str) -> int:
+    """Bytes that a run takes at most."""
+    command = [str(Path(sys.executable).with_name("emberline")), "run", "pipeline.toml", *options]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *command], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.splitlines()[-1]) << 10
+
+
+def _check(name: str, said: int, taken: int) -> None:
+    assert taken <= said + IMPORTED, f"{name}: {taken >> 20} MiB, said {said >> 20}"
+    assert said <= 3 * taken, f"{name}: {taken >> 20} MiB, said {said >> 20}"

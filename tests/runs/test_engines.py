@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from emberline import stages
+from emberline.datasets.listing import Listing, RawFile
 from emberline.runs import engines
+from emberline.runs.inputs import Inputs
 from emberline.runs.roots import Roots
 from emberline.sections.config import Config
 from emberline.sections.spark import SparkConfig
@@ -17,7 +19,7 @@ SUBMITTED = {"PYSPARK_GATEWAY_PORT": "1"}
 def chosen(root: Path, environment: dict[str, str] | None = None, **spark: str) -> str:
     config = Config.model_validate({"ratings": RATINGS, "als": {}, "spark": spark})
     (stage,) = stages.select(config, "train-als")
-    return engines.choose(stage, config, Roots(root), environment or {})
+    return engines.choose(stage, config, Roots(root), Inputs(), environment or {})
 
 
 def test_blocks_are_worked_on_here_where_spark_would_run_on_this_machine(root: Path) -> None:
@@ -58,9 +60,24 @@ def test_a_damaged_table_that_is_only_counted_is_not_this_stages_business(root: 
 
 
 def test_stages_of_other_engines_keep_theirs(root: Path) -> None:
-    config = Config.model_validate({"ratings": RATINGS, "spark": {"engine": "here"}})
+    images = {"path": "x", "height": 8, "width": 8}
+    config = Config.model_validate({"images": images, "spark": {"engine": "here"}})
+    (stage,) = stages.select(config, "prepare-images")
+    assert engines.choose(stage, config, Roots(root), Inputs(), {}) == "spark"
+
+
+def test_raw_files_that_do_not_fit_memory_go_to_spark(root: Path) -> None:
+    config = Config.model_validate({"ratings": RATINGS, "spark": {"driver_memory": "1g"}})
     (stage,) = stages.select(config, "prepare-ratings")
-    assert engines.choose(stage, config, Roots(root), {}) == "spark"
+
+    def chosen_for(name: str, size: int) -> str:
+        listing = Listing([RawFile(f"/{name}", name, size, 0)], {})
+        return engines.choose(stage, config, Roots(root), Inputs(raw={"x": listing}), {})
+
+    assert chosen_for("a.csv", 40 << 20) == "here"
+    assert chosen_for("a.csv", 60 << 20) == "spark"
+    assert chosen_for("a.csv.gz", 11 << 20) == "here"
+    assert chosen_for("a.csv.gz", 15 << 20) == "spark"
 
 
 def test_a_local_master_says_how_many_cores() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from pyspark.sql import SparkSession
 
 from emberline import pipelines, stages
@@ -21,9 +22,9 @@ def test_a_storage_that_spark_has_no_jars_for_is_a_matter_of_set_up(
     spark: SparkSession, s3_root: RemotePath, tmp_path: Path
 ) -> None:
     """pip's pyspark comes without them; a stage keeps its work in the root."""
-    (tmp_path / "log.csv").write_text("user,item,stars\nanna,i1,4\n")
-    columns = '{ user_id = "user", item_id = "item", value = "stars" }'
-    (tmp_path / "pipeline.toml").write_text(f'[ratings]\npath = "log.csv"\ncolumns = {columns}\n')
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "in" / "i1.png")
+    (tmp_path / "pipeline.toml").write_text('[images]\npath = "in"\nheight = 8\nwidth = 8\n')
     config = pipelines.load(tmp_path / "pipeline.toml")
     with pytest.raises(
         ConfigError, match=r"S3AFileSystem, by which it reads this storage; .*storage\.md"

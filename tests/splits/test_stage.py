@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from pyspark.sql import SparkSession
 
 from emberline.errors import DataError
 from emberline.runs.runner import Outcome
-from emberline.spark.given import check_cold, one_set_each
-from emberline.spark.ratings import check_splits
 
 Run = Callable[..., list[Outcome]]
 Read = Callable[[str], pa.Table]
@@ -72,8 +69,8 @@ def test_a_published_split_is_reproduced_by_a_column_and_by_files_and_prepared_o
 @pytest.mark.parametrize(
     ("test", "dev", "settings", "message"),
     [
-        ("ann,b\n", "ann,b\n", "", r"user 'ann' and item 'b' are in two sets: holdout .*test\.csv"
-         r"\) and validation .*dev\.csv\)"),
+        ("ann,b\n", "ann,b\n", "", r"user 'ann' and item 'b' are in two sets: holdout .*test\.csv:"
+         r" ann,b'\) and validation .*dev\.csv: ann,b'\)"),
         ("ann,b\n", "cyd,c\n", "cold = true", r"item 'b' is cold in holdout \(by user 'ann'\), and"
          r" rated in ratings \(by user 'bob'\)"),
         ("x,b\n", "ann,c\n", "", "none of the 1 pairs given for holdout is an interaction"),
@@ -90,26 +87,26 @@ def test_what_leaks_between_given_sets_is_named(
         run(PIPELINE + given)
 
 
-def test_rows_of_one_pair_in_two_sets_are_refused_with_both_places(spark: SparkSession) -> None:
-    columns = "user_id string, item_id string, split string, source_file string, raw string"
-    fine = [("u", "i", "train", "a.csv", "1"), ("u", "j", "test", "a.csv", "2")]
-    check_splits(spark.createDataFrame([*fine, fine[0]], columns))
-    with pytest.raises(
-        DataError, match=r"user 'u' and item 'j' are in two sets: test \('a\.csv: 2'\) and train"
-        r" \('b\.csv: 3'\)",
-    ):  # fmt: skip
-        check_splits(spark.createDataFrame([*fine, ("u", "j", "train", "b.csv", "3")], columns))
+def test_pairs_listed_twice_in_one_set_are_one(run: Run, read: Read, log: Path) -> None:
+    (log / "test.csv").write_text("user_id,item_id\nann,b\nann,b\nbob,d\nann,b\n")
+    _, split = run(PIPELINE + '[split]\nby = "given"\npairs = "test.csv"\n')
+    assert split.metrics["given_holdout"] == {"pairs": 2, "unknown": 0}
+    assert {pair for pair, name in _sets(read).items() if name == "holdout"} == {
+        ("ann", "b"),
+        ("bob", "d"),
+    }
 
 
-def test_pairs_listed_twice_in_one_set_are_one(spark: SparkSession) -> None:
-    rows = [("u", "i", "holdout", "a"), ("u", "i", "holdout", "b")]
-    listed = spark.createDataFrame(rows, "user_id string, item_id string, set string, place string")
-    assert [tuple(row) for row in one_set_each(listed).collect()] == [("u", "i", "holdout")]
-
-
-def test_an_item_that_is_cold_and_for_validation_leaks(spark: SparkSession) -> None:
-    columns = "user_id string, item_id string, held boolean, cold boolean, chosen boolean"
-    cold, warm = ("u", "i", False, True, False), ("v", "i", False, False, True)
-    check_cold(spark.createDataFrame([cold, ("v", "j", False, False, True)], columns))
-    with pytest.raises(DataError, match=r"item 'i' is cold .* rated in validation \(by user 'v'\)"):
-        check_cold(spark.createDataFrame([cold, warm], columns))
+def test_an_item_that_is_cold_and_for_validation_leaks(run: Run, log: Path) -> None:
+    (log / "test.csv").write_text("user_id,item_id\nann,a\nann,c\n")
+    (log / "dev.csv").write_text("user_id,item_id\nbob,a\ncyd,c\n")
+    given = '[split]\nby = "given"\n[split.pairs]\npath = "test.csv"\ncold = true\n'
+    given += '[split.validation]\nby = "given"\npairs = "dev.csv"\n'
+    told = (
+        r"item 'a' is cold in holdout \(by user 'ann'\), and rated in validation \(by user 'bob'\)"
+    )
+    with pytest.raises(DataError, match=told):
+        run(PIPELINE + given)
+    (log / "test.csv").write_text("user_id,item_id\nann,b\nbob,b\n")
+    (log / "dev.csv").write_text("user_id,item_id\nbob,a\n")
+    run(PIPELINE + given)

@@ -94,6 +94,40 @@ def clean_all(batches: Iterator[pa.RecordBatch], rules: EventRules) -> Iterator[
     return (clean(batch, rules) for batch in batches)
 
 
+def in_set(batches: Iterator[pa.RecordBatch], name: str, place: str) -> Iterator[pa.RecordBatch]:
+    """SCHEMA to SCHEMA: all rows are of a set, by files that a setting (`place`) names."""
+    for batch in batches:
+        said = {
+            "split": pa.repeat(name, batch.num_rows),
+            "source_file": pc.binary_join_element_wise(place, batch["source_file"], ", "),
+        }
+        columns = [said.get(field.name, batch[field.name]) for field in SCHEMA]
+        yield pa.record_batch(columns, schema=SCHEMA)
+
+
+NEWEST = pa.schema([("newest", times.MOMENT)])
+
+
+def newest_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """SCHEMA to NEWEST: the time of the newest good row."""
+    for batch in batches:
+        newest = pc.max(batch["timestamp"].filter(batch["reason"].is_null()))
+        yield pa.record_batch([pa.array([newest.as_py()], times.MOMENT)], schema=NEWEST)
+
+
+def leave_out_before(
+    batches: Iterator[pa.RecordBatch], begin: datetime, reason: str
+) -> Iterator[pa.RecordBatch]:
+    """Good rows earlier than `begin` are `filtered`, for a reason."""
+    for batch in batches:
+        is_old = pc.less(batch["timestamp"], pa.scalar(begin, times.MOMENT)).fill_null(False)
+        is_old = pc.and_(is_old, batch["reason"].is_null())
+        for name, text in (("outcome", "filtered"), ("reason", reason)):
+            column = pc.if_else(is_old, text, batch[name])
+            batch = batch.set_column(SCHEMA.get_field_index(name), SCHEMA.field(name), column)
+        yield batch
+
+
 def clean(rows: pa.RecordBatch, rules: EventRules) -> pa.RecordBatch:
     """Columns of SCHEMA; `reason` is null for a good row, a spelling is null where it is the id
     itself.

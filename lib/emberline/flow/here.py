@@ -23,7 +23,9 @@ from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import write_rows
 from emberline.datasets.rows import Task
 from emberline.datasets.storage import Location
+from emberline.flow import dealing
 from emberline.flow.rows import NUMBERS, TASKS_PER_CORE, Cells, Room
+from emberline.numeric.arrays import Float64
 
 Batches = Iterator[pa.RecordBatch]
 Result = TypeVar("Result")
@@ -58,6 +60,15 @@ class Here:
 
     def numbers(self, count: int) -> "HereRows":
         return HereRows(self, NUMBERS, count, lambda part: iter([_numbers([part])]))
+
+    def deal(self, work: pa.Table, costs: Float64) -> "HereRows":
+        parts, number = dealing.parts_of(costs, self.cores)
+        edges = np.searchsorted(number, np.arange(parts + 1))
+
+        def dealt(part: int) -> Batches:
+            return iter(work.slice(edges[part], edges[part + 1] - edges[part]).to_batches())
+
+        return HereRows(self, work.schema, parts, dealt)
 
     def share(self, array: Any) -> "HereShared":
         return HereShared(array)

@@ -16,6 +16,7 @@ from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.rows import Task
 from emberline.datasets.storage import Location
 from emberline.numeric import shared
+from emberline.numeric.arrays import Float64
 
 NUMBERS = pa.schema([("id", pa.int64())])
 TASKS_PER_CORE = 3  # tasks per core at least, where there is work enough: some cores are slower
@@ -128,6 +129,11 @@ class Flow(Protocol):
 
     def numbers(self, count: int) -> Rows:
         """NUMBERS from 0 to before `count`, a part each."""
+
+    def deal(self, work: pa.Table, costs: Float64) -> Rows:
+        """Descriptions of work (n rows) that cost so much each (n,), in parts that cost about the
+        same: see `dealing`.
+        """
 
     def share(self, array: Any) -> Shared:
         """Give an array to all tasks."""

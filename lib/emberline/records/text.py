@@ -36,6 +36,9 @@ TASKS = pa.schema(
         ("layout", pa.int32()),
     ]
 )
+COUNTED = pa.schema([("rows", pa.int64())])
+KEYS = pa.schema([("key", pa.string()), ("count", pa.int64())])
+_UNPACKED = 4  # bytes of text in a compressed byte
 # a file of a size and time of change, or DataError
 Open = Callable[[str, int, int], AbstractContextManager[Any]]
 
@@ -48,6 +51,12 @@ def schema(wanted: Wanted) -> pa.Schema:
 def kind_of(name: str) -> str | None:
     """csv, json or parquet, by a file's name; None where it does not say."""
     return EXTENSIONS.get("." + streams.without_compression(name).rpartition(".")[2])
+
+
+def unpacked_bytes(name: str, size: int) -> int:
+    """About how many bytes of text a file of so many bytes holds."""
+    is_packed = streams.compression(name) is not None or kind_of(name) == "parquet"
+    return size * _UNPACKED if is_packed else size
 
 
 def read(
@@ -91,7 +100,7 @@ def read_tasks(
 def count_tasks(
     batches: Iterable[pa.RecordBatch], layouts: Sequence[Layout], opened: Open
 ) -> Iterator[pa.RecordBatch]:
-    """TASKS to a column rows: how many records each piece holds, cut, but not read."""
+    """TASKS to COUNTED: how many records each piece holds, cut, but not read."""
     for task in (row for batch in batches for row in batch.to_pylist()):
         layout = layouts[task["layout"]]
         with opened(task["uri"], task["size"], task["modified"]) as file:
@@ -105,21 +114,19 @@ def count_tasks(
                 if is_json
                 else sum(b.num_rows for b in separated.batches(blocks, layout, {}))
             )
-        yield pa.record_batch([pa.array([rows], pa.int64())], ["rows"])
+        yield pa.record_batch([[rows]], schema=COUNTED)
 
 
 def count_keys(
     batches: Iterable[pa.RecordBatch], layouts: Sequence[Layout], keys: Sequence[str], opened: Open
 ) -> Iterator[pa.RecordBatch]:
-    """TASKS to columns key and count: in how many objects of a piece each of the keys is."""
+    """TASKS to KEYS: in how many objects of a piece each of the keys is."""
     for task in (row for batch in batches for row in batch.to_pylist()):
         layout = layouts[task["layout"]]
         with opened(task["uri"], task["size"], task["modified"]) as file:
             blocks = streams.blocks(file, task["uri"], *_edges(file, task, layout))
             counts = objects.count_present(decoding.lines(blocks, layout.dialect.encoding), keys)
-        yield pa.record_batch(
-            [pa.array(keys, pa.string()), pa.array(counts, pa.int64())], ["key", "count"]
-        )
+        yield pa.record_batch([list(keys), list(counts)], schema=KEYS)
 
 
 def _edges(file: Any, task: dict[str, Any], layout: Layout) -> tuple[int, int | None]:

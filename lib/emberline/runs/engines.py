@@ -9,11 +9,13 @@ from typing import Any, Literal, Protocol
 from emberline.errors import EmberlineError
 from emberline.launch import cgroups
 from emberline.logs import event
+from emberline.records import text
+from emberline.runs.inputs import Inputs
 from emberline.runs.package import resolve
 from emberline.runs.roots import Roots
 from emberline.runs.stage_run import StageRun
 from emberline.sections.config import Config
-from emberline.sections.stage import Stage
+from emberline.sections.stage import Sizes, Stage
 
 log = logging.getLogger(__name__)
 CODE = {
@@ -44,21 +46,24 @@ class PythonEngine(nullcontext["PythonEngine"]):
 
 
 def choose(
-    stage: Stage, config: Config, roots: Roots, environment: Mapping[str, str] = os.environ
+    stage: Stage,
+    config: Config,
+    roots: Roots,
+    inputs: Inputs,
+    environment: Mapping[str, str] = os.environ,
 ) -> Name:
     """Who calls a stage. One whose work is blocks runs here, without Java, where Spark would run on
     this machine alone and what the stage takes fits `spark.driver_memory`; the pipeline file may
-    say otherwise. Raw files, such as lists of candidates, are read by Spark.
+    say otherwise.
     """
     if stage.engine != "flow":
         return stage.engine
-    if stage.reads_on_spark(config):
-        return "spark"
     if config.spark.engine != "auto":
         return config.spark.engine
     if "PYSPARK_GATEWAY_PORT" in environment or not config.spark.is_local:
         return "spark"
-    needed = stage.memory(config, lambda name: _rows(roots, name), cores_of(config))
+    sizes = Sizes(lambda name: _rows(roots, name), _raw_bytes(stage, config, inputs))
+    needed = stage.memory(config, sizes, cores_of(config))
     memory = config.spark.memory
     chosen: Name = "here" if needed <= memory else "spark"
     told = {"stage": stage.name, "engine": chosen, "needed_bytes": needed, "memory_bytes": memory}
@@ -69,6 +74,12 @@ def choose(
 def cores_of(config: Config) -> int:
     """How many cores work on blocks here: as many as a local Spark would use."""
     return config.spark.cores or cgroups.usable_cores(cgroups.read_limits().cores)
+
+
+def _raw_bytes(stage: Stage, config: Config, inputs: Inputs) -> int:
+    """Of a stage's raw files as text: what is packed, as Parquet is, is some times as long."""
+    files = [file for path in stage.raw(config) for file in inputs.files(path)]
+    return sum(text.unpacked_bytes(file.name, file.size) for file in files)
 
 
 def _rows(roots: Roots, name: str) -> int:

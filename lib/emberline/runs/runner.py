@@ -255,7 +255,8 @@ def _call(shared: _Shared, this: StageRun[Any]) -> None:
     sources, stage = this.inputs.sources, this.stage
     with Digests([file for files in sources for file in files]) as digests:
         with shared.stop.saving() if stage.saves else nullcontext():
-            shared.engine(engines.choose(stage, shared.config, shared.roots)).call(this)
+            engine = engines.choose(stage, shared.config, shared.roots, this.inputs)
+            shared.engine(engine).call(this)
         shared.held.check()
         if sources:
             read = raw_inputs.of(this.outputs.produced_by.run_id, sources, digests)

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from emberline.models import ALS
 from emberline.sections.base import Positive, Section, Seed, place, where
-from emberline.sections.stage import Names, Rows, Stage
+from emberline.sections.stage import Names, Sizes, Stage
 
 if TYPE_CHECKING:
     from emberline.sections.config import Config
@@ -177,12 +177,12 @@ def _reads(config: "Config") -> Names:
     return ("ratings", "validation") if validates else ("ratings",)
 
 
-def memory(config: "Config", rows: Rows, ratings: str = "ratings") -> int:
+def memory(config: "Config", sizes: Sizes, ratings: str = "ratings") -> int:
     """Bytes that a fit takes at most where blocks are worked on here, as measured at 1, 4 and 16
     million ratings.
     """
-    factors = (rows("users") + rows("items")) * config.als.rank * 4 if config.als else 0
-    return (200 << 20) + 72 * rows(ratings) + 3 * factors
+    factors = (sizes.rows("users") + sizes.rows("items")) * config.als.rank * 4 if config.als else 0
+    return (200 << 20) + 72 * sizes.rows(ratings) + 3 * factors
 
 
 STAGE = Stage(
@@ -192,5 +192,5 @@ STAGE = Stage(
     "emberline.factors.stage:run",
     reads=_reads,
     writes=_writes,
-    memory=lambda config, rows, cores: memory(config, rows),
+    memory=lambda config, sizes, cores: memory(config, sizes),
 )

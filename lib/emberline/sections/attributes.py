@@ -177,12 +177,13 @@ def attribute_tables(config: "Config") -> Names:
 STAGE = Stage(
     "prepare-items",
     "attributes",
-    "spark",
-    "emberline.spark.attributes:run",
+    "flow",
+    "emberline.attributes.stage:run",
     reads=lambda config: (
         *artifacts_of(_raw(config)),
         *(("users", "items") if config.ratings else ()),
     ),
     writes=lambda config: (*attribute_tables(config), "rejected_attributes"),
     raw=_raw,
+    memory=lambda config, sizes, cores: (350 << 20) + 15 * sizes.raw_bytes,
 )

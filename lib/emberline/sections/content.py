@@ -6,7 +6,7 @@ from pydantic import Field
 
 from emberline.models import ALS, CONTENT
 from emberline.sections.base import Positive, Section, Seed
-from emberline.sections.stage import Rows, Stage
+from emberline.sections.stage import Sizes, Stage
 
 if TYPE_CHECKING:
     from emberline.sections.config import Config
@@ -29,12 +29,18 @@ class ContentConfig(Section):
     seed: Seed = Field(default=1, description="The seed of the draws of items and users.")
 
 
-def _memory(config: "Config", rows: Rows, cores: int) -> int:
+def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
     """Bytes that a fit takes at most where blocks are worked on here."""
     rank = config.als.rank if config.als else 0
     sample = config.content.sample if config.content else 0
-    factors = 4 * rank * rows("item_attributes")
-    return (400 << 20) + cores * (150 << 20) + 80 * sample**2 + 3 * factors + 20 * rows("ratings")
+    factors = 4 * rank * sizes.rows("item_attributes")
+    return (
+        (400 << 20)
+        + cores * (150 << 20)
+        + 80 * sample**2
+        + 3 * factors
+        + 20 * sizes.rows("ratings")
+    )
 
 
 STAGE = Stage(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from emberline.sections.base import Positive, Section, Seed
-from emberline.sections.stage import Names, Rows, Stage
+from emberline.sections.stage import Names, Sizes, Stage
 
 if TYPE_CHECKING:
     from emberline.sections.config import Config
@@ -118,11 +118,11 @@ def cosine_tables(config: "Config") -> Names:
     )
 
 
-def memory(rows: Rows, cores: int, ratings: str = "ratings") -> int:
+def memory(sizes: Sizes, cores: int, ratings: str = "ratings") -> int:
     """Bytes that a search takes at most where blocks are worked on here, as measured at 1, 4 and 16
     million ratings.
     """
-    return cores * (250 << 20) + 112 * rows(ratings)
+    return cores * (250 << 20) + 112 * sizes.rows(ratings)
 
 
 STAGE = Stage(
@@ -132,5 +132,5 @@ STAGE = Stage(
     "emberline.neighbors.stage:run",
     reads=lambda config: ("ratings",),
     writes=cosine_tables,
-    memory=lambda config, rows, cores: memory(rows, cores),
+    memory=lambda config, sizes, cores: memory(sizes, cores),
 )

@@ -9,7 +9,7 @@ from emberline.sections.base import Positive, Section, Seed
 from emberline.sections.cosine import cosine_tables
 from emberline.sections.cosine import memory as cosine_memory
 from emberline.sections.recommend import holdout_tables
-from emberline.sections.stage import Names, Rows, Stage
+from emberline.sections.stage import Names, Sizes, Stage
 
 if TYPE_CHECKING:
     from emberline.sections.config import Config
@@ -53,13 +53,13 @@ def _reads(config: "Config") -> Names:
     return tuple(dict.fromkeys(names))
 
 
-def _memory(config: "Config", rows: Rows, cores: int) -> int:
+def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
     """Bytes that an evaluation takes at most where blocks are worked on here."""
     rank = config.als.rank if config.als else 0
-    factors = (rows("users") + rows("items")) * rank * 4
-    shown = 40 * (rows("holdout_recommendations") + rows("holdout"))
-    whole = cores * (150 << 20) + 3 * factors + shown + 60 * rows("ratings")
-    return whole + (cosine_memory(rows, cores) if config.cosine and config.predicts_ratings else 0)
+    factors = (sizes.rows("users") + sizes.rows("items")) * rank * 4
+    shown = 40 * (sizes.rows("holdout_recommendations") + sizes.rows("holdout"))
+    whole = cores * (150 << 20) + 3 * factors + shown + 60 * sizes.rows("ratings")
+    return whole + (cosine_memory(sizes, cores) if config.cosine and config.predicts_ratings else 0)
 
 
 _BASELINES = ("baseline_factors",)

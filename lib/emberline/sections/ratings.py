@@ -238,9 +238,10 @@ def _raw(config: "Config") -> Names:
 STAGE = Stage(
     "prepare-ratings",
     "ratings",
-    "spark",
-    "emberline.spark.ratings:run",
+    "flow",
+    "emberline.interactions.stage:run",
     reads=lambda config: artifacts_of(_raw(config)),
     writes=lambda config: ("interactions", "users", "items", "rejected_ratings"),
     raw=_raw,
+    memory=lambda config, sizes, cores: (350 << 20) + 15 * sizes.raw_bytes,
 )

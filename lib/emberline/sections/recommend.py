@@ -11,7 +11,7 @@ from emberline.sections.artifacts import artifacts_of
 from emberline.sections.base import Positive, Section
 from emberline.sections.patterns import IdPatterns, id_rules
 from emberline.sections.raw import TextConfig
-from emberline.sections.stage import Names, Rows, Stage
+from emberline.sections.stage import Names, Sizes, Stage
 
 if TYPE_CHECKING:
     from emberline.sections.config import Config
@@ -145,25 +145,27 @@ def holdout_tables(config: "Config") -> Names:
     return ("holdout_recommendations", *limits)
 
 
-def _refit_memory(config: "Config", rows: Rows, cores: int) -> int:
+def _refit_memory(config: "Config", sizes: Sizes, cores: int) -> int:
     if config.recommend and config.recommend.model == ALS.name:
-        return als.memory(config, rows, "interactions")
-    return cosine.memory(rows, cores, "interactions")
+        return als.memory(config, sizes, "interactions")
+    return cosine.memory(sizes, cores, "interactions")
 
 
-def _memory(config: "Config", rows: Rows, cores: int, ratings: str) -> int:
+def _memory(config: "Config", sizes: Sizes, cores: int, ratings: str) -> int:
     """Bytes that lists take at most where blocks are worked on here: half of it was measured for
     60,000 users, 20,000 items and 4 million ratings.
     """
     rank = config.als.rank if config.als else 0
     top_k = config.recommend.top_k if config.recommend else 0
-    factors = (rows("users") + rows("items")) * rank * 4
-    listed = rows("users") * top_k * 4 * 12
-    return cores * (100 << 20) + 2 * factors + 3 * listed + 40 * rows(ratings)
-
-
-def _limits_items(config: "Config") -> bool:
-    return config.recommend is not None and config.recommend.limits_items
+    factors = (sizes.rows("users") + sizes.rows("items")) * rank * 4
+    listed = sizes.rows("users") * top_k * 4 * 12
+    return (
+        cores * (100 << 20)
+        + 2 * factors
+        + 3 * listed
+        + 40 * sizes.rows(ratings)
+        + 15 * sizes.raw_bytes
+    )
 
 
 _LISTS = ("model", "top_k", "cold_share", "candidates", "exclude")
@@ -177,8 +179,7 @@ HOLDOUT_STAGE = Stage(
     writes=holdout_tables,
     raw=_raw,
     uses=_LISTS,
-    memory=lambda config, rows, cores: _memory(config, rows, cores, "ratings"),
-    reads_on_spark=_limits_items,
+    memory=lambda config, sizes, cores: _memory(config, sizes, cores, "ratings"),
 )
 
 REFIT_STAGE = Stage(
@@ -201,6 +202,5 @@ STAGE = Stage(
     writes=lambda config: ("recommendations", "popular_items"),
     raw=_raw,
     uses=_LISTS,
-    memory=lambda config, rows, cores: _memory(config, rows, cores, "interactions"),
-    reads_on_spark=_limits_items,
+    memory=lambda config, sizes, cores: _memory(config, sizes, cores, "interactions"),
 )

@@ -11,7 +11,7 @@ from emberline.sections.base import Fraction, Positive, Section, Seed
 from emberline.sections.moments import time_text
 from emberline.sections.patterns import IdPatterns, id_rules
 from emberline.sections.raw import TextConfig
-from emberline.sections.stage import Names, Stage
+from emberline.sections.stage import Names, Sizes, Stage
 
 if TYPE_CHECKING:
     from emberline.sections.config import Config
@@ -251,6 +251,10 @@ def _unasked(config: "Config") -> Names:
     return tuple(name for name, is_asked in asked.items() if not is_asked)
 
 
+def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
+    return (200 << 20) + 250 * sizes.rows("interactions") + 15 * sizes.raw_bytes
+
+
 STAGE = Stage(
     "split-ratings",
     "split",
@@ -260,6 +264,5 @@ STAGE = Stage(
     writes=lambda config: ("ratings", "validation", "holdout"),
     raw=_raw,
     unasked=_unasked,
-    memory=lambda config, rows, cores: (200 << 20) + 250 * rows("interactions"),
-    reads_on_spark=lambda config: config.split is not None and config.split.reads_pairs,
+    memory=_memory,
 )

@@ -11,8 +11,17 @@ if TYPE_CHECKING:
     from emberline.sections.config import Config
 
 EngineName = Literal["spark", "tensorflow", "python", "flow"]
-Rows = Callable[[str], int]  # of a dataset, by its name; 0 where it is not there
 Names = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a stage reads: how many `rows` a dataset has, by its name (0 where it is not there), and
+    how many bytes its raw files have, unpacked.
+    """
+
+    rows: Callable[[str], int]
+    raw_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -23,10 +32,9 @@ class Stage:
     `uses` are those settings of the section that decide its result: all of them, where it does not
     share the section with another stage. `unasked` are those of its tables that nobody has asked
     for: they are written for their readers, without rows, and not told. `memory` is how many bytes
-    a stage of the engine "flow", whose work is blocks, takes on so many cores, and
-    `reads_on_spark` whether it reads raw files besides, which Spark does. `on_spark` starts it on
-    Spark's executors where its section says `launcher = "spark"`. `saves`: asked to stop, it saves
-    first.
+    a stage of the engine "flow", whose work is blocks, takes on so many cores. `on_spark` starts it
+    on Spark's executors where its section says `launcher = "spark"`. `saves`: asked to stop, it
+    saves first.
     """
 
     name: str
@@ -38,8 +46,7 @@ class Stage:
     raw: Callable[["Config"], Names] = lambda config: ()
     uses: Names | None = None
     unasked: Callable[["Config"], Names] = lambda config: ()
-    memory: Callable[["Config", Rows, int], int] = lambda config, rows, cores: 0
-    reads_on_spark: Callable[["Config"], bool] = lambda config: False
+    memory: Callable[["Config", Sizes, int], int] = lambda config, sizes, cores: 0
     on_spark: str | None = None
     saves: bool = False
 
@@ -53,7 +60,7 @@ class Stage:
     def may_need_spark(self, config: "Config") -> bool:
         """Whether Spark may have to be started for it."""
         if self.engine == "flow":
-            return config.spark.engine != "here" or self.reads_on_spark(config)
+            return config.spark.engine != "here"
         return self.engine == "spark"
 
     def is_in(self, config: "Config") -> bool:

@@ -12,7 +12,9 @@ from pyspark.sql import functions as F
 from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.rows import Task
 from emberline.datasets.storage import Location
+from emberline.flow import dealing
 from emberline.flow.rows import Cells, Flow, Room, Rows
+from emberline.numeric.arrays import Float64
 from emberline.spark import frames
 from emberline.spark.frames import spark_schema
 from emberline.spark.scan import Scan
@@ -121,6 +123,11 @@ class SparkFlow:
 
     def numbers(self, count: int) -> SparkRows:
         return SparkRows(self.session.range(0, count, 1, count))
+
+    def deal(self, work: pa.Table, costs: Float64) -> SparkRows:
+        parts, number = dealing.parts_of(costs, self.cores)
+        numbered = self.session.createDataFrame(work.append_column("_part", pa.array(number)))
+        return SparkRows(numbered.repartitionById(parts, "_part").drop("_part"))
 
     def share(self, array: Any) -> "Broadcast[Any]":
         return self.session.sparkContext.broadcast(array)

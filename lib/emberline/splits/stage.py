@@ -5,7 +5,6 @@ are chosen by, and those that they are measured by.
 """
 
 from functools import partial
-from typing import cast
 
 from emberline.datasets import withholding
 from emberline.datasets.cleaned import cleaning_of
@@ -15,14 +14,11 @@ from emberline.datasets.sketching import BINNED, sketch_of
 from emberline.datasets.withholding import HOLDOUT, SETS, VALIDATION
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.flow import outputs
-from emberline.flow.rows import Flow, Rows
-from emberline.runs.package import resolve
+from emberline.flow.rows import Flow
 from emberline.runs.stage_run import StageRun
 from emberline.sections.split import SplitConfig
+from emberline.splits import given
 from emberline.splits.marking import Log, Marked, marked
-
-# files of pairs are raw, which Spark reads
-_READER, _CHECK = "emberline.spark.given:pairs_of", "emberline.spark.given:check_cold_items"
 
 
 def run(run: StageRun[SplitConfig], flow: Flow) -> None:
@@ -30,10 +26,12 @@ def run(run: StageRun[SplitConfig], flow: Flow) -> None:
     config = run.settings
     names = ("interactions", "users", "items")
     log = Log(*(flow.read(run.inputs[name]) for name in names))
-    pairs = cast(Rows, resolve(_READER)(run, flow)) if config.reads_pairs else None
+    pairs, listed = given.pairs_of(run, flow) if config.reads_pairs else (None, {})
     found = marked(flow, log, config, pairs)
+    if listed:
+        given.check_known(run, listed, found.rows)
     if config.pairs is not None and config.pairs.cold:
-        resolve(_CHECK)(run, flow, found.rows)
+        given.check_cold_items(run, found.rows)
     for name in SETS:
         facts: list[Facts] = [Cleaned(cleaning_of(run.inputs["interactions"]))]
         if name == HOLDOUT:

@@ -14,8 +14,8 @@ from emberline.errors import DataError
 from emberline.flow.rows import TASKS_PER_CORE
 from emberline.images import containers, tasks
 from emberline.images.containers import NotThisFormatError
+from emberline.spark.flow import SparkFlow
 from emberline.spark.images.files import FILE_COST
-from emberline.spark.spread import spread
 
 CIFAR_BINARY = re.compile(r"(data_batch_\d+|test_batch)\.bin")
 CIFAR_PICKLE = re.compile(r"data_batch_\d+|test_batch")
@@ -87,7 +87,9 @@ def container_frame(spark: SparkSession, found: list[dict[str, Any]]) -> DataFra
         }
         rows += [facts | {"piece": piece} for piece in range(pieces)]
         costs += [(file.size + FILE_COST) / pieces] * pieces
-    return spread(spark, pa.Table.from_pylist(rows, tasks.CONTAINERS), np.array(costs))
+    return (
+        SparkFlow(spark).deal(pa.Table.from_pylist(rows, tasks.CONTAINERS), np.array(costs)).frame
+    )
 
 
 def _pieces(container: dict[str, Any], size: float) -> int:

@@ -12,7 +12,7 @@ from emberline.datasets.listing import RawFile
 from emberline.errors import ConfigError
 from emberline.images import tasks
 from emberline.sections.images import ImagesConfig
-from emberline.spark.spread import spread
+from emberline.spark.flow import SparkFlow
 
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 FILE_COST = 20_000  # bytes that take as long to decode as it takes to open a file and begin
@@ -37,7 +37,7 @@ def file_frame(
         "path": [file.uri for file in files],
     }
     costs = np.array([file.size + FILE_COST for file in files], np.float64)
-    return spread(spark, pa.table(columns, tasks.FILES), costs)
+    return SparkFlow(spark).deal(pa.table(columns, tasks.FILES), costs).frame
 
 
 def _named(labels: list[str | None], names: Sequence[str]) -> list[str | None]:

@@ -13,9 +13,10 @@ from emberline.datasets.rows import Task
 from emberline.errors import ConfigError, DataError
 from emberline.images import tasks
 from emberline.images.decode import Shape
+from emberline.raw import row_groups
 from emberline.records import parquet_pictures
 from emberline.sections.images import ImageColumnsConfig, ImagesConfig
-from emberline.spark import row_groups
+from emberline.spark.flow import SparkFlow, frame_of
 from emberline.spark.images.containers import (
     CIFAR_BINARY,
     CIFAR_PICKLE,
@@ -119,5 +120,5 @@ def _parquet(
     complete = partial(
         tasks.complete, splits=of_file, clean=partial(texts.clean, rules=config.text_rules())
     )
-    pieces = row_groups.tasks(spark, files, layouts, smallest=_SMALL_PICTURES)
-    return pieces, partial(rows.through, tasks=(read, complete))
+    pieces = row_groups.tasks(SparkFlow(spark), files, layouts, smallest=_SMALL_PICTURES)
+    return frame_of(pieces), partial(rows.through, tasks=(read, complete))

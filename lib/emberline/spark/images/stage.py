@@ -15,13 +15,16 @@ from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
 from emberline.datasets import parked
-from emberline.datasets.facts import Accounts, Channels, GivenSplits, Pictures
+from emberline.datasets.facts import Accounts, Channels, GivenSplits, Indices, Pictures
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.images import tasks
 from emberline.logs import event
+from emberline.raw import ids
+from emberline.raw.ids import Numbered
 from emberline.runs.stage_run import StageRun
 from emberline.sections.images import ImagesConfig
-from emberline.spark import frames, ids
+from emberline.spark import frames
+from emberline.spark.flow import SparkFlow, SparkRows, frame_of
 from emberline.spark.frames import spark_schema
 from emberline.spark.images.sources import source_of
 
@@ -46,14 +49,12 @@ def run(run: StageRun[ImagesConfig], spark: SparkSession) -> None:
     judged = frames.checkpoint(decoded.transform(reject_repeated), run, "judged")
     counts = _counts(judged, config.channels)
     kept = judged.where("reason is null")
-    known = ids.known(run, spark, "item")
-    numbered = ids.extend(
-        known, kept, "item_id", "item", partial(frames.checkpoint, run=run, name="ids")
-    )
+    numbered = number_items(run, SparkFlow(spark), kept)
+    known_as = frame_of(numbered.rows).selectExpr("index as item", "id as item_id")
     size = Pictures(config.height, config.width, config.channels)
     parts = _parts(spark, sum(row["count"] for row in counts), config)
     pictures = (
-        kept.join(numbered, "item_id")
+        kept.join(known_as, "item_id")
         .repartitionByRange(parts, *_PLACE)
         .sortWithinPartitions(*_PLACE)
     )
@@ -61,10 +62,18 @@ def run(run: StageRun[ImagesConfig], spark: SparkSession) -> None:
     frames.write(
         judged.where("reason is not null").drop(*parked.PLACE.names), run, "rejected_images"
     )
-    ids.record_end(run, spark, "images", "item", known)
+    run.outputs.finish("images", Indices(numbered.next_index))
     _account(run, counts)
     _tell_splits(run, kept)
     run.outputs.finish("images", channel_statistics(counts, config))
+
+
+def number_items(run: StageRun[ImagesConfig], flow: SparkFlow, kept: DataFrame) -> Numbered:
+    """The items' dense ids."""
+    nothing = F.lit(None).cast("string")
+    named = kept.select("item_id", nothing.alias("spelling"), nothing.alias("reason"))
+    coded = ids.coded_ids(SparkRows(named), "item_id", "spelling")
+    return ids.number(flow, coded, ids.known(run, "item"))
 
 
 def reject_repeated(pictures: DataFrame) -> DataFrame:

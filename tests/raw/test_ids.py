@@ -10,43 +10,48 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from pyspark.sql import DataFrame, SparkSession
+from tests.flows import rows_of
 
 from emberline import stages
+from emberline.cleaning import events
 from emberline.datasets import manifest as manifests
 from emberline.errors import DataError
+from emberline.flow.here import Here
+from emberline.flow.rows import Flow
+from emberline.raw import ids
+from emberline.raw.ids import Known
 from emberline.runs import runner
 from emberline.sections.config import Config
-from emberline.spark.ids import Known, extend
 
 Map = dict[int, str]
 Publish = Callable[..., None]
+Extend = Callable[..., Map]
 
 
-def _frame(spark: SparkSession, ids: list[str], partitions: int = 2) -> DataFrame:
-    return spark.createDataFrame([(text,) for text in ids], "item_id string").repartition(
-        partitions
-    )
+@pytest.fixture
+def extend(flow: Flow, publish: Publish, tmp_path: Path) -> Extend:
+    """`extend(previous, ids, parts)`: the map of items that `previous` and then some ids make."""
+    return _extend_on(flow, publish, tmp_path)
 
 
-def _map(frame: DataFrame) -> Map:
-    assert frame.columns == ["item", "item_id"]
-    rows = frame.collect()
-    assert len({item for item, _ in rows}) == len({item_id for _, item_id in rows}) == len(rows)
-    return {row[0]: row[1] for row in rows}
+def _extend_on(flow: Flow, publish: Publish, tmp_path: Path) -> Extend:
+    def extended(previous: Map | None, texts: list[str], parts: int = 2) -> Map:
+        known = []
+        if previous is not None:
+            rows = [{"item": item, "item_id": text} for item, text in previous.items()]
+            publish(tmp_path, "prepare-ratings", "items", rows)
+            known = [manifests.load(tmp_path, "items")]
+        events_ = [{"item_id": text} for text in texts]
+        rows = rows_of(flow, pa.Table.from_pylist(events_, events.SCHEMA), parts)
+        coded = ids.coded_ids(rows, "item_id", "item_spelling")
+        numbered = ids.number(flow, coded, Known("item", known))
+        found = numbered.rows.table().select(["index", "id"]).to_pylist()
+        made = {row["index"]: row["id"] for row in found}
+        assert len(made) == len(set(made.values())) == len(found)
+        assert numbered.next_index == max(made, default=-1) + 1
+        return made
 
-
-def _extend(spark: SparkSession, previous: Map | None, ids: list[str], partitions: int = 2) -> Map:
-    known = (
-        None
-        if previous is None
-        else spark.createDataFrame(list(previous.items()), "item int, item_id string")
-    )
-    return _map(
-        extend(
-            Known(known, 0), _frame(spark, ids, partitions), "item_id", "item", DataFrame.persist
-        )
-    )
+    return extended
 
 
 def _random_ids(count: int, seed: int) -> list[str]:
@@ -54,69 +59,59 @@ def _random_ids(count: int, seed: int) -> list[str]:
     return ["".join(rng.choices("aZ09-_ éß日😀", k=rng.randint(1, 8))) for _ in range(count)]
 
 
-def test_ids_are_numbered_from_zero_in_the_order_of_their_text(spark: SparkSession) -> None:
-    ids = [*_random_ids(700, seed=1), "10", "9", "a", "Z", "", " "]
-    assert _extend(spark, None, ids * 2) == dict(enumerate(sorted(set(ids))))
+@pytest.mark.parametrize("flow", ["here", "spark"], indirect=True)
+def test_ids_are_numbered_from_zero_in_the_order_of_their_text(extend: Extend) -> None:
+    texts = [*_random_ids(700, seed=1), "10", "9", "a", "Z", "", " "]
+    assert extend(None, texts * 2) == dict(enumerate(sorted(set(texts))))
 
 
-def test_the_numbers_do_not_depend_on_partitions_or_order(spark: SparkSession) -> None:
-    ids = _random_ids(50, seed=2)
-    expected = dict(enumerate(sorted(set(ids))))
+def test_the_numbers_do_not_depend_on_partitions_or_order(extend: Extend) -> None:
+    texts = _random_ids(50, seed=2)
+    expected = dict(enumerate(sorted(set(texts))))
     for partitions in (1, 9, 60):
         assert (
-            _extend(spark, None, random.Random(partitions).sample(ids, len(ids)), partitions)
+            extend(None, random.Random(partitions).sample(texts, len(texts)), partitions)
             == expected
         )
 
 
-def test_more_shuffle_partitions_than_ids_leave_no_gap(spark: SparkSession) -> None:
-    before = spark.conf.get("spark.sql.shuffle.partitions")
-    try:
-        spark.conf.set("spark.sql.shuffle.partitions", "40")
-        spark.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
-        assert _extend(spark, None, ["b", "d", "a", "c", "e", "a"]) == dict(enumerate("abcde"))
-        assert _extend(spark, {0: "c", 1: "x"}, ["b", "c", "d", "y"]) == dict(enumerate("cxbdy"))
-    finally:
-        spark.conf.set("spark.sql.shuffle.partitions", str(before))
-        spark.conf.unset("spark.sql.adaptive.coalescePartitions.enabled")
+def test_more_ranges_than_ids_leave_no_gap(publish: Publish, tmp_path: Path) -> None:
+    with Here(memory=1 << 30, cores=14) as flow:
+        extend = _extend_on(flow, publish, tmp_path)
+        assert extend(None, ["b", "d", "a", "c", "e", "a"]) == dict(enumerate("abcde"))
+        assert extend({0: "c", 1: "x"}, ["b", "c", "d", "y"]) == dict(enumerate("cxbdy"))
 
 
-def test_an_id_keeps_its_number_over_runs_also_when_it_is_away_for_one(spark: SparkSession) -> None:
-    first = _extend(spark, None, ["m", "z", "c"])
-    second = _extend(spark, first, ["a", "z", "b"])
-    third = _extend(spark, second, ["c", "aa", "m", "0"])
+def test_an_id_keeps_its_number_over_runs_also_when_it_is_away_for_one(extend: Extend) -> None:
+    first = extend(None, ["m", "z", "c"])
+    second = extend(first, ["a", "z", "b"])
+    third = extend(second, ["c", "aa", "m", "0"])
     assert first == dict(enumerate("cmz"))
     assert second == dict(enumerate(["c", "m", "z", "a", "b"]))
     assert third == dict(enumerate(["c", "m", "z", "a", "b", "0", "aa"]))
 
 
-def test_nothing_new_leaves_the_map_as_it_is(spark: SparkSession) -> None:
-    assert (
-        _extend(spark, {0: "b", 1: "a"}, [])
-        == _extend(spark, {0: "b", 1: "a"}, ["a"])
-        == {0: "b", 1: "a"}
-    )
+def test_nothing_new_leaves_the_map_as_it_is(extend: Extend) -> None:
+    assert extend({0: "b", 1: "a"}, []) == extend({0: "b", 1: "a"}, ["a"]) == {0: "b", 1: "a"}
 
 
-def test_no_ids_make_an_empty_map_that_can_grow(spark: SparkSession) -> None:
-    assert _extend(spark, None, []) == {}
-    assert _extend(spark, {}, ["a"]) == {0: "a"}
+def test_no_ids_make_an_empty_map_that_can_grow(extend: Extend) -> None:
+    assert extend(None, []) == {}
+    assert extend({}, ["a"]) == {0: "a"}
 
 
-def test_other_columns_of_the_previous_map_are_left_out(spark: SparkSession) -> None:
-    known = spark.createDataFrame([("Lamp", 0, "l")], "title string, item int, item_id string")
-    assert _map(
-        extend(Known(known, 0), _frame(spark, ["k"]), "item_id", "item", DataFrame.persist)
-    ) == {0: "l", 1: "k"}
+def test_ids_that_begin_alike_are_in_the_order_of_their_ends(extend: Extend) -> None:
+    texts = [f"{'x' * 40}{end}" for end in ("b", "", "a", "\U0001f600", "é")]
+    assert extend(None, texts * 3) == dict(enumerate(sorted(texts)))
 
 
-def test_more_ids_than_an_int32_can_number_are_a_data_error(spark: SparkSession) -> None:
-    assert _extend(spark, {2**31 - 3: "b"}, ["a"]) == {2**31 - 3: "b", 2**31 - 2: "a"}
+def test_more_ids_than_an_int32_can_number_are_a_data_error(extend: Extend) -> None:
+    assert extend({2**31 - 3: "b"}, ["a"]) == {2**31 - 3: "b", 2**31 - 2: "a"}
     with pytest.raises(
         DataError,
-        match="2147483648 ids in item_id: an index is an int32, so 2147483647 is the most",
+        match="2147483648 ids of items: an index is an int32, so 2147483647 is the most",
     ):
-        _extend(spark, {2**31 - 3: "b"}, ["a", "c"])
+        extend({2**31 - 3: "b"}, ["a", "c"])
 
 
 # --------------------------------------------------------------------------------------------------
@@ -177,7 +172,7 @@ def _joint(maps: dict[str, Map]) -> Map:
 
 
 def test_an_item_keeps_the_index_that_pictures_or_attributes_gave_it_when_it_is_rated(
-    spark: SparkSession, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     seen = _prepare(tmp_path, "images", ["p2", "p1", "both"])["images"]
     assert seen == {0: "both", 1: "p1", 2: "p2"}
@@ -189,9 +184,7 @@ def test_an_item_keeps_the_index_that_pictures_or_attributes_gave_it_when_it_is_
 
 
 @pytest.mark.faults
-def test_an_index_whose_item_has_gone_is_given_to_no_other(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_an_index_whose_item_has_gone_is_given_to_no_other(tmp_path: Path) -> None:
     assert _prepare(tmp_path, "images", ["a", "b"])["images"] == {0: "a", 1: "b"}
     assert _prepare(tmp_path, "images", ["a"])["images"] == {0: "a"}
     assert _prepare(tmp_path, "images", ["a", "c"])["images"] == {0: "a", 2: "c"}
@@ -199,7 +192,7 @@ def test_an_index_whose_item_has_gone_is_given_to_no_other(
 
 @pytest.mark.faults
 def test_pictures_and_attributes_of_rated_items_have_the_ratings_indices(
-    spark: SparkSession, publish: Publish, tmp_path: Path
+    publish: Publish, tmp_path: Path
 ) -> None:
     publish(
         tmp_path / "root",
@@ -216,7 +209,7 @@ def test_pictures_and_attributes_of_rated_items_have_the_ratings_indices(
 
 @pytest.mark.parametrize("other", [{"item": 1, "item_id": "a"}, {"item": 0, "item_id": "b"}])
 def test_datasets_that_contradict_each_other_are_a_data_error(
-    spark: SparkSession, publish: Publish, tmp_path: Path, other: dict[str, Any]
+    publish: Publish, tmp_path: Path, other: dict[str, Any]
 ) -> None:
     publish(tmp_path / "root", "prepare-ratings", "items", [{"item": 0, "item_id": "a"}])
     publish(tmp_path / "root", "prepare-images", "images", [other | {"pixels": b"."}])

@@ -1,6 +1,4 @@
-"""Raw Parquet files on their way to Python workers, which read and count them: a row group is
-the smallest task.
-"""
+"""Raw Parquet files, cut into tasks that read and count them: pieces of row groups."""
 
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -10,17 +8,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
 
 from emberline.datasets import raw_files
 from emberline.datasets.listing import RawFile
 from emberline.datasets.rows import Task
-from emberline.flow.rows import TASKS_PER_CORE
+from emberline.flow.rows import TASKS_PER_CORE, Flow, Rows
 from emberline.records import parquet, parquet_columns, parquet_file
 from emberline.records.heads import Wanted
 from emberline.records.parquet_file import Layout
-from emberline.spark.frames import spark_schema
-from emberline.spark.spread import spread
 
 _MOMENTS = ("timestamp",)
 _FOOTERS_AT_ONCE = 16
@@ -30,8 +25,8 @@ _SMALL_PIECE = 4 << 20  # compressed bytes of a row group that are not worth cut
 
 
 def texts(
-    spark: SparkSession, files: list[RawFile], wanted: Wanted, lists: Collection[str]
-) -> tuple[DataFrame, Task]:
+    flow: Flow, files: list[RawFile], wanted: Wanted, lists: Collection[str]
+) -> tuple[Rows, Task]:
     """parquet_file.TASKS, and what makes source_file, raw, problem, and a text per key of `wanted`
     of them, as `parquet.read` does.
 
@@ -47,7 +42,7 @@ def texts(
         moments=_MOMENTS,
         opened=raw_files.open_arrow,
     )
-    return tasks(spark, files, layouts), reading
+    return tasks(flow, files, layouts), reading
 
 
 def layouts_of(files: list[RawFile], layout: Callable[..., Layout]) -> list[Layout]:
@@ -62,14 +57,14 @@ def layouts_of(files: list[RawFile], layout: Callable[..., Layout]) -> list[Layo
 
 
 def tasks(
-    spark: SparkSession, files: list[RawFile], layouts: list[Layout], smallest: int = _SMALL_PIECE
-) -> DataFrame:
+    flow: Flow, files: list[RawFile], layouts: list[Layout], smallest: int = _SMALL_PIECE
+) -> Rows:
     """parquet_file.TASKS, in partitions that cost about the same each.
 
     Where there are fewer row groups than tasks for every core, they are cut into pieces of at least
     so many bytes.
     """
-    waves = TASKS_PER_CORE * spark.sparkContext.defaultParallelism
+    waves = TASKS_PER_CORE * flow.cores
     size = max(sum(sum(layout.group_bytes) for layout in layouts) // waves, smallest, 1)
     rows: list[dict[str, Any]] = []
     for file, layout in zip(files, layouts, strict=True):
@@ -90,12 +85,10 @@ def tasks(
                 facts | {"first_row": firsts[number], "start": low, "end": high}
                 for low, high in pairwise(edges)
             ]
-    if not rows:
-        return spark.createDataFrame([], spark_schema(parquet_file.TASKS))
     costs = np.array(
         [
             row["bytes"] * (row["end"] - row["start"]) / max(row["rows"], 1) + _TASK_COST
             for row in rows
         ]
     )
-    return spread(spark, pa.Table.from_pylist(rows, parquet_file.TASKS), costs)
+    return flow.deal(pa.Table.from_pylist(rows, parquet_file.TASKS), costs)

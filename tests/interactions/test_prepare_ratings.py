@@ -11,23 +11,21 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from math import inf
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from tests.interactions.oracle import core_of
 
 from emberline import pipelines, stages
+from emberline.cleaning import events
 from emberline.datasets import manifest as manifests
 from emberline.errors import ConfigError, DataError, EmptyDatasetError
 from emberline.runs import runner
 from emberline.runs.runner import Outcome
 from emberline.sections.ratings import RatingsConfig
-from emberline.spark import frames
-from emberline.spark.ratings import cleaning, drop_rare, latest_titles, merge_duplicates
 
 Pair = tuple[str, str]
 Cells = dict[str, str | None]
@@ -51,7 +49,7 @@ def _config(*optional: str, **settings: Any) -> RatingsConfig:
     )
 
 
-def _parse(spark: SparkSession, rows: Iterable[Cells], config: RatingsConfig) -> list[Parsed]:
+def _parse(rows: Iterable[Cells], config: RatingsConfig) -> list[Parsed]:
     """Rows like GOOD but for the cells that each gives, parsed; times in microseconds."""
     names = [
         "source_file",
@@ -62,25 +60,20 @@ def _parse(spark: SparkSession, rows: Iterable[Cells], config: RatingsConfig) ->
         *(f"_rule_{i}" for i in range(len(config.reject))),
     ]
     cells = [GOOD | {"source_file": "f", "raw": str(n)} | row for n, row in enumerate(rows)]
-    raw = spark.createDataFrame(
-        [tuple(row.get(name) for name in names) for row in cells],
-        " string, ".join([*names, ""])[:-2],
+    schema = pa.schema([(name, pa.string()) for name in names])
+    raw = pa.RecordBatch.from_pylist(
+        [{name: row.get(name) for name in names} for row in cells], schema
     )
-    made, schema = cleaning(config.rules())
-    parsed = (
-        raw.mapInArrow(made, frames.spark_schema(schema))
-        .selectExpr("*", "unix_micros(timestamp) as micros")
-        .drop("timestamp")
-        .collect()
-    )
-    return sorted((row.asDict() for row in parsed), key=lambda row: int(row["raw"]))
+    parsed = events.clean(raw, config.rules())
+    micros = parsed["timestamp"].cast(pa.int64())
+    return parsed.append_column("micros", micros).drop_columns(["timestamp"]).to_pylist()
 
 
-def _reasons(spark: SparkSession, rows: Iterable[Cells], config: RatingsConfig) -> list[str | None]:
-    return [row["reason"] for row in _parse(spark, rows, config)]
+def _reasons(rows: Iterable[Cells], config: RatingsConfig) -> list[str | None]:
+    return [row["reason"] for row in _parse(rows, config)]
 
 
-def test_each_fault_has_its_reason_and_the_first_one_counts(spark: SparkSession) -> None:
+def test_each_fault_has_its_reason_and_the_first_one_counts() -> None:
     rules = [
         {"column": "x", "pattern": "^C", "reason": "cancelled"},
         {"column": "y", "pattern": r"\bTEST\b", "reason": "a test"},
@@ -119,14 +112,12 @@ def test_each_fault_has_its_reason_and_the_first_one_counts(spark: SparkSession)
         ({"item_id": "7", "timestamp": "  "}, "timestamp is missing"),
         ({"item_id": "7", "timestamp": "noon"}, "timestamp is not seconds"),
     ]
-    assert _reasons(spark, [row for row, _ in expected], config) == [
-        reason for _, reason in expected
-    ]
+    assert _reasons([row for row, _ in expected], config) == [reason for _, reason in expected]
 
 
-def test_ids_as_text_lose_only_the_blanks_around_them(spark: SparkSession) -> None:
+def test_ids_as_text_lose_only_the_blanks_around_them() -> None:
     texts = ["17850.0", " a b ", "é😀", "0", "null", " ", "", None]
-    rows = _parse(spark, [{"user_id": text} for text in texts], _config(nulls=[]))
+    rows = _parse([{"user_id": text} for text in texts], _config(nulls=[]))
     assert [row["user_id"] for row in rows] == [
         "17850.0",
         "a b",
@@ -140,7 +131,7 @@ def test_ids_as_text_lose_only_the_blanks_around_them(spark: SparkSession) -> No
     assert [row["reason"] for row in rows] == [None] * 5 + ["user_id is missing"] * 3
 
 
-def test_ids_as_integers_have_one_spelling(spark: SparkSession) -> None:
+def test_ids_as_integers_have_one_spelling() -> None:
     spellings = {
         "17850.0": "17850",
         "017850": "17850",
@@ -152,7 +143,7 @@ def test_ids_as_integers_have_one_spelling(spark: SparkSession) -> None:
     }
     others = ["1e3", "5.5", "x", "+5", "0x1", "1,000", "٥", "9" * 39, "1 2", "NAN"]
     rows = _parse(
-        spark, [{"item_id": text} for text in [*spellings, *others]], _config(item_ids="integer")
+        [{"item_id": text} for text in [*spellings, *others]], _config(item_ids="integer")
     )
     assert [row["item_id"] for row in rows] == [*spellings.values(), *[None] * len(others)]
     assert [row["reason"] for row in rows] == [None] * len(spellings) + [
@@ -160,7 +151,7 @@ def test_ids_as_integers_have_one_spelling(spark: SparkSession) -> None:
     ] * len(others)
 
 
-def test_values_are_what_python_takes_for_finite_numbers(spark: SparkSession) -> None:
+def test_values_are_what_python_takes_for_finite_numbers() -> None:
     numbers = [
         "3",
         "-2.5",
@@ -174,7 +165,7 @@ def test_values_are_what_python_takes_for_finite_numbers(spark: SparkSession) ->
         "3.4028234e38",
         "-3.4028235e38",
     ]
-    rows = _parse(spark, [{"value": text} for text in numbers], _config())
+    rows = _parse([{"value": text} for text in numbers], _config())
     assert [row["value"] for row in rows] == [
         pa.scalar(float(text), pa.float32()).as_py() for text in numbers
     ]
@@ -197,38 +188,36 @@ def test_values_are_what_python_takes_for_finite_numbers(spark: SparkSession) ->
         "true",
         "1 2",
     ]
-    assert _reasons(spark, [{"value": text} for text in words], _config()) == [
+    assert _reasons([{"value": text} for text in words], _config()) == [
         "value is not a number"
     ] * len(words)
     huge = ["3.5e38", "-1e39", "1e400", "9" * 50]
     assert (
-        _reasons(spark, [{"value": text} for text in huge], _config())
+        _reasons([{"value": text} for text in huge], _config())
         == ["value does not fit a float32"] * 4
     )
 
 
-def test_counts_are_positive_also_as_float32(spark: SparkSession) -> None:
+def test_counts_are_positive_also_as_float32() -> None:
     counts = ["0", "-1", "1e-50", "0.5", "1"]
-    reasons = _reasons(spark, [{"value": text} for text in counts], _config(value="count"))
+    reasons = _reasons([{"value": text} for text in counts], _config(value="count"))
     assert reasons == ["count is not positive"] * 3 + [None, None]
 
 
-def test_the_least_and_the_greatest_value_are_allowed(spark: SparkSession) -> None:
+def test_the_least_and_the_greatest_value_are_allowed() -> None:
     values = ["0.5", "5", "0.49", "5.000001"]
-    reasons = _reasons(
-        spark, [{"value": text} for text in values], _config(min_value=0.5, max_value=5)
-    )
+    reasons = _reasons([{"value": text} for text in values], _config(min_value=0.5, max_value=5))
     assert reasons == [None, None, "value is below 0.5", "value is above 5"]
 
 
-def test_an_event_without_value_and_time_counts_one(spark: SparkSession) -> None:
-    rows = _parse(spark, [{"value": "x", "timestamp": "y"}], _config("title", value="one"))
+def test_an_event_without_value_and_time_counts_one() -> None:
+    rows = _parse([{"value": "x", "timestamp": "y"}], _config("title", value="one"))
     assert [(row["value"], row["micros"], row["reason"]) for row in rows] == [(1.0, None, None)]
 
 
-def test_seconds_and_milliseconds_may_be_fractional_and_negative_but_stay_in_years_1_to_9999(
-    spark: SparkSession,
-) -> None:
+def test_seconds_and_milliseconds_may_be_fractional_and_negative_but_stay_in_years_1_to_9999() -> (
+    None
+):
     first, last = -62_135_596_800, 253_402_300_799
     good = {
         "0": 0,
@@ -249,20 +238,18 @@ def test_seconds_and_milliseconds_may_be_fractional_and_negative_but_stay_in_yea
         "2020-01-01",
         "1d",
     ]
-    rows = _parse(spark, [{"timestamp": text} for text in [*good, *bad]], _config())
+    rows = _parse([{"timestamp": text} for text in [*good, *bad]], _config())
     assert [row["micros"] for row in rows] == [*good.values(), *[None] * len(bad)]
     assert [row["reason"] for row in rows] == [None] * len(good) + [
         "timestamp is not seconds"
     ] * len(bad)
     texts = ["1577934245678", "0.5", str((last + 1) * 1000)]
-    rows = _parse(
-        spark, [{"timestamp": text} for text in texts], _config(timestamp_format="milliseconds")
-    )
+    rows = _parse([{"timestamp": text} for text in texts], _config(timestamp_format="milliseconds"))
     assert [row["micros"] for row in rows] == [1577934245678000, 500, None]
     assert rows[2]["reason"] == "timestamp is not milliseconds"
 
 
-def test_times_in_a_format_are_utc_and_impossible_ones_are_rejected(spark: SparkSession) -> None:
+def test_times_in_a_format_are_utc_and_impossible_ones_are_rejected() -> None:
     good = ["2020-02-29 23:59:59", "1969-12-31 00:00:00", " 2021-03-28 02:30:00 "]
     bad = [
         "2019-02-29 00:00:00",
@@ -273,9 +260,7 @@ def test_times_in_a_format_are_utc_and_impossible_ones_are_rejected(spark: Spark
         "0",
     ]
     layout = "yyyy-MM-dd HH:mm:ss"
-    rows = _parse(
-        spark, [{"timestamp": text} for text in good + bad], _config(timestamp_format=layout)
-    )
+    rows = _parse([{"timestamp": text} for text in good + bad], _config(timestamp_format=layout))
     expected = [
         int(datetime.fromisoformat(text.strip()).replace(tzinfo=UTC).timestamp()) * 10**6
         for text in good
@@ -285,143 +270,10 @@ def test_times_in_a_format_are_utc_and_impossible_ones_are_rejected(spark: Spark
         f"timestamp is not {layout}"
     ] * len(bad)
     zoned = _parse(
-        spark,
         [{"timestamp": "1970-01-01T02:00:01+02:00"}],
         _config(timestamp_format="yyyy-MM-dd'T'HH:mm:ssXXX"),
     )
     assert zoned[0]["micros"] == 1_000_000
-
-
-# --------------------------------------------------------------------------------------------------
-# merging
-
-
-def _float32(number: float) -> float:
-    return float(pa.scalar(number, pa.float32()).as_py())
-
-
-def _random_events(count: int, seed: int) -> list[tuple[str, str, float, int | None, str, str]]:
-    """User, item, value, seconds, source file, raw: few of each, so that times and values tie."""
-    rng = random.Random(seed)
-    return [
-        (
-            f"u{rng.randrange(6)}",
-            f"i{rng.randrange(5)}",
-            rng.choice([0.5, 1.0, 2.5, -1.0]),
-            rng.choice([None, 0, 60, 120]),
-            rng.choice(["a.csv", "b.csv"]),
-            f"line {rng.randrange(200)}",
-        )
-        for _ in range(count)
-    ]
-
-
-@pytest.mark.parametrize("keep", ["latest", "sum", "max"])
-def test_merging_keeps_one_row_of_a_pair_whatever_the_partitions(
-    spark: SparkSession, keep: str
-) -> None:
-    events = _random_events(400, seed=3)
-    pairs: dict[Pair, list[Any]] = defaultdict(list)
-    for event in events:
-        pairs[event[:2]].append(event)
-    expected = []
-    for (user, item), rows in pairs.items():
-        latest = min(
-            rows, key=lambda row: (inf if row[3] is None else -row[3], -row[2], row[4], row[5])
-        )
-        values = [row[2] for row in rows]
-        value = {"latest": latest[2], "sum": sum(values), "max": max(values)}[keep]
-        expected.append((user, item, value, latest[3], latest[4], latest[5]))
-    for partitions in (1, 5):
-        frame = spark.createDataFrame(
-            events,
-            "user_id string, item_id string, value float, s int, source_file string, raw string",
-        )
-        good = frame.repartition(partitions).selectExpr("*", "timestamp_seconds(s) as timestamp")
-        merged = merge_duplicates(good, keep).drop("timestamp").collect()
-        assert sorted(tuple(row)[:6] for row in merged if row["_row"] == 1) == sorted(expected)
-        assert Counter((row[0], row[1], row[4], row[5]) for row in merged) == Counter(
-            (e[0], e[1], e[4], e[5]) for e in events
-        )
-
-
-def test_a_title_is_the_newest_that_is_there(spark: SparkSession) -> None:
-    rows = [
-        ("a", "old", 1),
-        ("a", "new", 9),
-        ("a", None, 10),
-        ("b", "x", None),
-        ("b", "y", None),
-        ("c", None, 5),
-        ("d", "t", 0),
-    ]
-    good = spark.createDataFrame(
-        [*rows, ("d", "undated", None)], "item_id string, title string, s int"
-    )
-    titles = latest_titles(good.selectExpr("*", "timestamp_seconds(s) as timestamp")).collect()
-    assert {row["item_id"]: row["title"] for row in titles} == {"a": "new", "b": "y", "d": "t"}
-
-
-# --------------------------------------------------------------------------------------------------
-# dropping the rare
-
-
-def _core(pairs: set[Pair], min_user: int, min_item: int) -> tuple[set[Pair], int]:
-    """What is left when users and items under their minimum go, and after how many rounds
-    nothing more goes.
-    """
-    rounds = 0
-    while True:
-        users = Counter(user for user, _ in pairs)
-        left = {pair for pair in pairs if users[pair[0]] >= min_user}
-        items = Counter(item for _, item in left)
-        left = {pair for pair in left if items[pair[1]] >= min_item}
-        if left == pairs:
-            return pairs, rounds
-        pairs, rounds = left, rounds + 1
-
-
-def _drop_rare(spark: SparkSession, pairs: set[Pair], min_user: int, min_item: int) -> set[Pair]:
-    frame = spark.createDataFrame(
-        [(*pair, 1.0) for pair in sorted(pairs)], "user_id string, item_id string, value float"
-    )
-
-    def store(left: DataFrame) -> DataFrame:
-        return left.localCheckpoint()
-
-    return {
-        (row[0], row[1])
-        for row in (
-            drop_rare(frame, min_user, min_item, store).select("user_id", "item_id").collect()
-        )
-    }
-
-
-def test_the_rare_are_dropped_until_none_is_left(spark: SparkSession) -> None:
-    rng = random.Random(11)
-    pairs = {
-        (f"u{int(60 * rng.random() ** 1.7)}", f"i{int(50 * rng.random() ** 1.7)}")
-        for _ in range(520)
-    }
-    core, rounds = _core(pairs, 5, 7)
-    assert rounds >= 5
-    assert 50 < len(core) < len(pairs)
-    assert _drop_rare(spark, pairs, 5, 7) == core
-
-
-def test_a_chain_of_pairs_falls_from_its_end_and_spares_the_rest(spark: SparkSession) -> None:
-    square = {(user, item) for user in ("x", "y") for item in ("p", "q")}
-    chain = {(f"u{n}", f"i{n}") for n in range(6)} | {(f"u{n}", f"i{n - 1}") for n in range(1, 6)}
-    assert _core(square | chain, 2, 2) == (square, 3)
-    assert _drop_rare(spark, square | chain, 2, 2) == square
-    assert _drop_rare(spark, chain, 2, 2) == set()
-
-
-def test_minimums_of_one_drop_nothing_and_each_side_has_its_own(spark: SparkSession) -> None:
-    pairs = {("u", "a"), ("u", "b"), ("v", "a")}
-    assert _drop_rare(spark, pairs, 1, 1) == pairs
-    assert _drop_rare(spark, pairs, 2, 1) == {("u", "a"), ("u", "b")}
-    assert _drop_rare(spark, pairs, 1, 2) == {("u", "a"), ("v", "a")}
 
 
 # --------------------------------------------------------------------------------------------------
@@ -572,7 +424,7 @@ def _account(files: dict[str, list[bytes]]) -> Account:
             time, user, item, stars, title, _ = (cell.strip() for cell in cells)
             events[str(int(float(user))), item].append((int(time), float(stars), name, raw))
             titles[item].append((int(time), title))
-    core, _ = _core(set(events), MIN_USER, MIN_ITEM)
+    core, _ = core_of(set(events), MIN_USER, MIN_ITEM)
     core_users = {user for user, _ in core}
     for pair, rows in events.items():
         latest, *others = sorted(rows, key=lambda row: (-row[0], -row[1], row[2], row[3]))
@@ -605,9 +457,7 @@ def expected(log: dict[str, list[bytes]]) -> Account:
 
 
 @pytest.fixture(scope="module")
-def prepared(
-    spark: SparkSession, log: dict[str, list[bytes]], tmp_path_factory: pytest.TempPathFactory
-) -> Prepared:
+def prepared(log: dict[str, list[bytes]], tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     folder = tmp_path_factory.mktemp("dirty")
     for name, lines in log.items():
         content = b"\n".join([HEADER.encode(), *lines])

@@ -1,9 +1,8 @@
 """Raw records of any well-known format as text columns, each row with its source file, its raw text
 and what is wrong with it.
 
-Text (CSV, JSON lines) is read by workers through `records`, not by Spark: nothing is dropped but
-headers, comments and blank lines, and nothing is guessed. A record that does not parse keeps its
-text and gets a `problem`.
+Text (CSV, JSON lines) is read through `records`: nothing is dropped but headers, comments and blank
+lines, and nothing is guessed. A record that does not parse keeps its text and gets a `problem`.
 """
 
 import math
@@ -16,28 +15,24 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+import pyarrow.compute as pc
 
 from emberline.datasets import raw_files
 from emberline.datasets.listing import RawFile
 from emberline.datasets.rows import Task, through
 from emberline.errors import DataError, SchemaError
-from emberline.flow.rows import TASKS_PER_CORE
+from emberline.flow.rows import TASKS_PER_CORE, Flow, Rows
 from emberline.look.heads import kind_of
+from emberline.raw import row_groups
 from emberline.records import cuts, heads, objects, parquet, parquet_columns, streams, text
 from emberline.records.dialect import Dialect
 from emberline.records.heads import Layout
 from emberline.sections.raw import RawConfig
-from emberline.spark import row_groups
-from emberline.spark.frames import spark_schema
-from emberline.spark.spread import spread
 
 _FIRST_LOOK = 1 << 16  # bytes
 _HEADS_AT_ONCE = 16
 _SMALL_PIECE, _LARGE_PIECE = 8 << 20, 64 << 20  # bytes of a file that a task reads
 _FILE_COST = 20_000  # bytes that take as long to read as it takes to open a file
-_UNPACKED = 4  # bytes of text in a compressed byte
 
 Wanted = Mapping[str, str | int]
 
@@ -52,7 +47,7 @@ class _Head:
 
 
 class Cleaning(NamedTuple):
-    """What the worker that has read records makes of them; in a step of its own they would pass
+    """What whoever has read records makes of them; in a step of its own they would pass Spark's
     Java before it.
     """
 
@@ -61,13 +56,13 @@ class Cleaning(NamedTuple):
 
 
 def read_raw(
-    spark: SparkSession,
+    flow: Flow,
     files: list[RawFile],
     raw: RawConfig,
     wanted: Wanted,
     lists: Collection[str] = (),
     cleaning: Cleaning | None = None,
-) -> DataFrame:
+) -> Rows:
     """Columns source_file, raw, problem (null where there is none) and, as text, one column per key
     of `wanted`.
 
@@ -82,17 +77,15 @@ def read_raw(
     """
     kind = kind_of(raw, files)
     if kind == "parquet":
-        tasks, reading = row_groups.texts(spark, files, wanted, lists)
+        tasks, reading = row_groups.texts(flow, files, wanted, lists)
     else:
-        tasks, reading = _texts(spark, files, raw.dialect(kind), wanted, lists, raw.path)
+        tasks, reading = _texts(flow, files, raw.dialect(kind), wanted, lists, raw.path)
     if cleaning is None:
-        return tasks.mapInArrow(reading, spark_schema(text.schema(wanted)))
-    return tasks.mapInArrow(
-        partial(through, tasks=(reading, cleaning.task)), spark_schema(cleaning.schema)
-    )
+        return tasks.map(reading, text.schema(wanted))
+    return tasks.map(partial(through, tasks=(reading, cleaning.task)), cleaning.schema)
 
 
-def count_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted: Wanted) -> int:
+def count_raw(flow: Flow, files: list[RawFile], raw: RawConfig, wanted: Wanted) -> int:
     """How many records `read_raw` has to give: text is cut once more, Parquet's footers say it."""
     kind = kind_of(raw, files)
     if kind == "parquet":
@@ -100,10 +93,9 @@ def count_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted:
             files, partial(parquet.layout, wanted=parquet_columns.names_of(wanted))
         )
         return sum(sum(footer.group_rows) for footer in footers)
-    layouts, tasks = _tasks(spark, _heads(files, raw.dialect(kind), wanted))
+    layouts, tasks = _tasks(flow, _heads(files, raw.dialect(kind), wanted))
     counting = partial(text.count_tasks, layouts=layouts, opened=raw_files.open_unchanged)
-    found = tasks.mapInArrow(counting, "rows long").agg(F.sum("rows")).first()
-    return int(found[0]) if found else 0
+    return pc.sum(tasks.map(counting, text.COUNTED).table()["rows"]).as_py() or 0
 
 
 # --------------------------------------------------------------------------------------------------
@@ -111,18 +103,18 @@ def count_raw(spark: SparkSession, files: list[RawFile], raw: RawConfig, wanted:
 
 
 def _texts(
-    spark: SparkSession,
+    flow: Flow,
     files: list[RawFile],
     dialect: Dialect,
     wanted: Wanted,
     lists: Collection[str],
     path: str,
-) -> tuple[DataFrame, Task]:
+) -> tuple[Rows, Task]:
     """text.TASKS, and what reads them."""
     found = _heads(files, dialect, wanted)
     if not found:
         raise DataError(f"none of the {len(files)} files of {path} holds a line of data")
-    layouts, tasks = _tasks(spark, found)
+    layouts, tasks = _tasks(flow, found)
     if missing := sorted(frozenset.intersection(*(head.missing for head in found))):
         _check_keys(tasks, layouts, missing, path, found)
     opened = raw_files.open_unchanged
@@ -164,13 +156,13 @@ def _head(file: RawFile, dialect: Dialect, wanted: Wanted) -> _Head | None:
             return _Head(file, layout)
 
 
-def _tasks(spark: SparkSession, found: list[_Head]) -> tuple[list[Layout], DataFrame]:
+def _tasks(flow: Flow, found: list[_Head]) -> tuple[list[Layout], Rows]:
     """The layouts, and text.TASKS that occupy every core."""
     layouts = list(dict.fromkeys(_shared(head.layout) for head in found))
     numbers = {layout: number for number, layout in enumerate(layouts)}
     total = sum(head.file.size for head in found)
     size = min(
-        max(total // (TASKS_PER_CORE * spark.sparkContext.defaultParallelism), _SMALL_PIECE),
+        max(total // (TASKS_PER_CORE * flow.cores), _SMALL_PIECE),
         _LARGE_PIECE,
     )
     rows, costs = [], []
@@ -185,9 +177,9 @@ def _tasks(spark: SparkSession, found: list[_Head]) -> tuple[list[Layout], DataF
         }
         facts |= {"layout": numbers[_shared(head.layout)]}
         rows += [facts | {"start": start, "end": end} for start, end in pairwise(edges)]
-        cost = file.size * (_UNPACKED if streams.compression(file.name) else 1) + _FILE_COST
+        cost = text.unpacked_bytes(file.name, file.size) + _FILE_COST
         costs += [cost / pieces] * pieces
-    return layouts, spread(spark, pa.Table.from_pylist(rows, text.TASKS), np.array(costs))
+    return layouts, flow.deal(pa.Table.from_pylist(rows, text.TASKS), np.array(costs))
 
 
 def _shared(layout: Layout) -> Layout:
@@ -203,19 +195,17 @@ def _pieces(head: _Head, size: int) -> int:
 
 
 def _check_keys(
-    tasks: DataFrame, layouts: list[Layout], keys: list[str], path: str, found: list[_Head]
+    tasks: Rows, layouts: list[Layout], keys: list[str], path: str, found: list[_Head]
 ) -> None:
     """Raises SchemaError for a key that no record has; those that only the first ones lack are
     rare, and wanted all the same.
     """
     counting = partial(text.count_keys, layouts=layouts, keys=keys, opened=raw_files.open_unchanged)
-    counts = (
-        tasks.mapInArrow(counting, "key string, count long")
-        .groupBy("key")
-        .agg(F.sum("count").alias("count"))
-        .collect()
+    found_keys = (
+        tasks.map(counting, text.KEYS).table().group_by("key").aggregate([("count", "sum")])
     )
-    absent = sorted(row["key"] for row in counts if not row["count"])
+    counts = dict(zip(*(column.to_pylist() for column in found_keys.columns), strict=True))
+    absent = sorted(key for key, count in counts.items() if not count)
     if absent:
         names = heads.shorten(
             ", ".join(dict.fromkeys(name for head in found for name in head.layout.names))

@@ -19,9 +19,10 @@ from pyspark.sql import SparkSession
 
 from emberline.datasets import listing
 from emberline.errors import ConfigError, DataError, EmberlineError, SchemaError
+from emberline.flow.rows import Flow
+from emberline.raw.reading import read_raw
 from emberline.records.arrow_texts import MOMENT as MARK
 from emberline.sections.raw import RawConfig
-from emberline.spark.raw import read_raw
 
 File = str | bytes | pa.Table
 Row = tuple[str | None, ...]
@@ -30,7 +31,7 @@ WANTED: dict[str, str | int] = {"user_id": "u", "item_id": "i"}
 
 
 @pytest.fixture
-def load(spark: SparkSession, tmp_path: Path) -> Load:
+def load(flow: Flow, tmp_path: Path) -> Load:
     """`load(files, ...)` writes files and reads them: source_file, raw, problem and the wanted
     columns, in the files' order.
     """
@@ -44,8 +45,10 @@ def load(spark: SparkSession, tmp_path: Path) -> Load:
         for name, content in files.items():
             _write(tmp_path / "in" / name, content)
         config = RawConfig(path=str(tmp_path / "in" / path), **settings)
-        frame = read_raw(spark, listing.list_files(config.path), config, wanted)
-        return sorted((tuple(row) for row in frame.collect()), key=lambda row: str(row[0]))
+        rows = read_raw(flow, listing.list_files(config.path), config, wanted).table()
+        return sorted(
+            (tuple(row.values()) for row in rows.to_pylist()), key=lambda row: str(row[0])
+        )
 
     return write_and_read
 
@@ -661,6 +664,7 @@ def test_damage_past_a_files_beginning_is_a_data_error_that_names_the_file(
     assert not list(root.glob("*/manifest.json"))
 
 
+@pytest.mark.parametrize("flow", ["spark"], indirect=True)
 def test_the_clusters_leave_to_ignore_damaged_files_changes_nothing(
     load: Load, spark: SparkSession
 ) -> None:
@@ -683,7 +687,7 @@ def test_the_clusters_leave_to_ignore_damaged_files_changes_nothing(
 def test_a_large_file_is_read_in_pieces_that_hold_every_record_once(
     load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emberline.spark.raw._SMALL_PIECE", 300)
+    monkeypatch.setattr("emberline.raw.reading._SMALL_PIECE", 300)
     lines = [f'{n},"a\n{n}"' if n % 3 else f"{n},b" for n in range(500)]
     rows = load({"a.csv": "u,i\n" + "\n".join(lines)})
     assert sorted(str(row[1]) for row in rows) == sorted(lines)

@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
 
 from emberline import stages
 from emberline.datasets import manifest as manifests
@@ -136,7 +135,7 @@ KNOWN = [
 
 
 @pytest.fixture(scope="module")
-def folder(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The inputs, and `root` with what the stage makes of them."""
     folder = tmp_path_factory.mktemp("attributes")
     (folder / "movies.csv").write_text(MOVIES, encoding="utf-8")
@@ -270,9 +269,7 @@ def test_a_number_that_cannot_be_used_costs_that_number_and_is_counted(folder: P
     assert info["user"]["unusable_numbers"] == {"age": 1}
 
 
-def test_numbers_without_a_header_have_names_and_positions(
-    root: Path, spark: SparkSession, tmp_path: Path
-) -> None:
+def test_numbers_without_a_header_have_names_and_positions(root: Path, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("a;1.234,50;3\nb;7;x\n")
     source = {
         "path": f"{tmp_path}/in.csv",
@@ -289,9 +286,7 @@ def test_numbers_without_a_header_have_names_and_positions(
     }
 
 
-def test_a_quoted_line_break_is_text_of_its_item(
-    root: Path, spark: SparkSession, tmp_path: Path
-) -> None:
+def test_a_quoted_line_break_is_text_of_its_item(root: Path, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text('i,t,n\na,"warm,\nand red",1\nb,"plain\n\n""x""",2\n')
     columns = {"id": "i", "title": "t"}
     prepare(root, items={"path": f"{tmp_path}/in.csv", "columns": columns, "numbers": ["n"]})
@@ -308,9 +303,7 @@ def test_a_quoted_line_break_is_text_of_its_item(
 # failures
 
 
-def test_more_rejected_rows_than_a_source_allows_stop_the_stage(
-    root: Path, spark: SparkSession, tmp_path: Path
-) -> None:
+def test_more_rejected_rows_than_a_source_allows_stop_the_stage(root: Path, tmp_path: Path) -> None:
     (tmp_path / "good.csv").write_text("i,t\na,x\n")
     (tmp_path / "in.csv").write_text("i,t\na,x\n,y\n,z\n")
     sources = [
@@ -327,7 +320,7 @@ def test_more_rejected_rows_than_a_source_allows_stop_the_stage(
 
 
 def test_when_nothing_can_be_used_the_reasons_are_told_and_nothing_is_written(
-    root: Path, spark: SparkSession, tmp_path: Path
+    root: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "in.csv").write_text("i,n\n,1\na,x,y\nb\n")
     told = (
@@ -351,9 +344,7 @@ def test_when_nothing_can_be_used_the_reasons_are_told_and_nothing_is_written(
     "source",
     [{"columns": {"id": "i", "genres": "kinds"}}, {"columns": {"id": "i"}, "numbers": ["kinds"]}],
 )
-def test_a_missing_column_is_a_schema_error(
-    root: Path, spark: SparkSession, tmp_path: Path, source: Row
-) -> None:
+def test_a_missing_column_is_a_schema_error(root: Path, tmp_path: Path, source: Row) -> None:
     (tmp_path / "in.csv").write_text("i,genres\n1,a\n")
     with pytest.raises(
         SchemaError,
@@ -367,9 +358,7 @@ def test_a_missing_column_is_a_schema_error(
 
 
 @pytest.fixture(scope="module")
-def movielens(
-    spark: SparkSession, shared_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def movielens(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("movielens")
     data = shared_data / "movielens-latest-small"
     movies = {

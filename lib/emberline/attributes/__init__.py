@@ -1,0 +1,1 @@
+"""The stage prepare-items, on a flow."""

@@ -1,0 +1,1 @@
+"""The stage prepare-ratings, on a flow."""
