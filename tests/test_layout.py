@@ -26,7 +26,7 @@ FRAMEWORKS = (
     "splits",
     "scoring",
 )
-FRAMEWORKS += ("content", "evaluation")
+FRAMEWORKS += ("content", "evaluation", "baselines")
 
 
 def functions(module: Path) -> Iterator[tuple[str, int]]:

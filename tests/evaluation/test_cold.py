@@ -6,23 +6,18 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyspark.sql import DataFrame, SparkSession
 from tests.flows import given
 
 from emberline import stages
 from emberline.cf.blocks import dense_block
-from emberline.cf.kernels import Landmarks
 from emberline.cf.ranks import Candidates, ranks_of
-from emberline.cf.regression import Inputs
 from emberline.datasets import manifest as manifests
-from emberline.datasets.manifest import Dataset, Manifest, ProducedBy
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.evaluation import cold
@@ -30,15 +25,8 @@ from emberline.evaluation.cold import asked_of, metric_rows, sums_of
 from emberline.flow.here import Here
 from emberline.flow.rows import Flow
 from emberline.runs import runner
-from emberline.runs.inputs import Inputs as RunInputs
-from emberline.runs.roots import Roots
-from emberline.runs.stage_run import begin
 from emberline.scoring import topk
-from emberline.sections.als import AlsConfig
 from emberline.sections.config import Config
-from emberline.spark.baselines.neighbors import neighbor_means
-from emberline.spark.baselines.oracle import oracle
-from emberline.spark.baselines.regression import regressions
 
 Row = dict[str, Any]
 Place = tuple[str, int, int]  # model, user, item
@@ -333,186 +321,6 @@ def test_the_model_with_the_largest_area_comes_first(measured: list[Row]) -> Non
 
 
 # --------------------------------------------------------------------------------------------------
-# simple predictors
-
-TRAIN, VAL, COLD = list(range(0, 60, 2)), list(range(1, 40, 2)), list(range(100, 108))
-WIDTH, RANK = 6, 3
-PIXELS = {item: RNG.random(WIDTH).astype(np.float32) for item in [*TRAIN, *VAL, *COLD]}
-_WEIGHTS = RNG.standard_normal((WIDTH, RANK))
-WARM = {
-    item: (PIXELS[item] @ _WEIGHTS + 5 + RNG.standard_normal(RANK)).astype(np.float32)
-    for item in [*TRAIN, *VAL]
-}
-SHARES = {item: 0.1 + 0.9 * RNG.random() for item in WARM}
-
-
-def direction(pixels: np.ndarray) -> np.ndarray:
-    centred = pixels - pixels.mean()
-    unit: np.ndarray = centred / np.linalg.norm(centred)
-    return unit
-
-
-@pytest.fixture(scope="module")
-def features(spark: SparkSession) -> DataFrame:
-    splits = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val") | dict.fromkeys(COLD, "test")
-    rows = [
-        (item, splits[item], PIXELS[item].tolist(), direction(PIXELS[item]).tolist())
-        for item in PIXELS
-    ]
-    return spark.createDataFrame(
-        rows, "item int, split string, pixels array<float>, pixel_direction array<float>"
-    )
-
-
-@pytest.fixture(scope="module")
-def warm(spark: SparkSession) -> DataFrame:
-    return spark.createDataFrame(factors_table(WARM, "item"))
-
-
-def collected(frame: DataFrame) -> Factors:
-    rows = frame.select("item", "factors").collect()
-    assert len({row["item"] for row in rows}) == len(rows)
-    return {row["item"]: np.array(row["factors"]) for row in rows}
-
-
-def assert_near(found: Factors, expected: Factors, tolerance: float = 1e-4) -> None:
-    assert found.keys() == expected.keys()
-    for item, factors in expected.items():
-        np.testing.assert_allclose(found[item], factors, atol=tolerance, err_msg=str(item))
-
-
-def test_neighbours_lend_the_mean_of_their_factors(features: DataFrame, warm: DataFrame) -> None:
-    expected = {}
-    for item in COLD:
-        likeness = {
-            other: float(direction(PIXELS[item]) @ direction(PIXELS[other])) for other in WARM
-        }
-        nearest = sorted(likeness, key=lambda other: -likeness[other])[:10]
-        expected[item] = np.mean([WARM[other] for other in nearest], axis=0)
-    assert_near(collected(neighbor_means(features, "pixel_direction", warm)), expected)
-
-
-def best_of(inputs: dict[int, np.ndarray], strengths: list[float]) -> dict[int, np.ndarray]:
-    """Factors of the cold items by weighted least squares, of the strength that validates best."""
-
-    def rows(items: list[int]) -> tuple[np.ndarray, ...]:
-        x, y = (
-            np.array([inputs[item] for item in items], float),
-            np.array([WARM[item] for item in items], float),
-        )
-        return x, y, np.array([SHARES[item] for item in items])[:, None]
-
-    x, y, share = rows(TRAIN)
-    held_x, held_y, held_share = rows(VAL)
-    width = x.shape[1]
-    fits = {}
-    for strength in strengths:  # penalties as rows of zeros to be met, after centring
-        size = np.sqrt(strength * np.trace((x * share).T @ x) / width)
-        centre, level = ((values * share).sum(axis=0) / share.sum() for values in (x, y))
-        left = np.vstack([(x - centre) * np.sqrt(share), size * np.eye(width)])
-        goals = np.vstack([(y - level) * np.sqrt(share), np.zeros((width, RANK))])
-        fits[strength] = partial(
-            lambda new, w, c, m: (new - c) @ w + m,
-            w=np.linalg.lstsq(left, goals)[0],
-            c=centre,
-            m=level,
-        )
-    best = min(
-        fits, key=lambda strength: (held_share * (fits[strength](held_x) - held_y) ** 2).sum()
-    )
-    assert best not in (strengths[0], strengths[-1])
-    return {item: fits[best](inputs[item]) for item in COLD}
-
-
-def test_regressed_factors_are_of_weighted_least_squares_with_the_strength_that_validates_best(
-    spark: SparkSession, features: DataFrame, warm: DataFrame
-) -> None:
-    weighted = warm.join(
-        spark.createDataFrame(list(SHARES.items()), "item int, weight double"), "item"
-    )
-    unit = {
-        item: (pixels / np.linalg.norm(pixels)).astype(np.float32)
-        for item, pixels in PIXELS.items()
-    }
-    columns = spark.createDataFrame(
-        [(item, row.tolist()) for item, row in unit.items()], "item int, colours array<float>"
-    )
-    landmarks = np.array([unit[item] for item in TRAIN[:12]])
-    inputs = {"linear": Inputs("pixels"), "kernel": Inputs("colours", Landmarks.of(landmarks))}
-    found = regressions(features.join(columns, "item"), weighted, inputs).persist()
-
-    values, vectors = np.linalg.eigh(np.exp(-(1 - landmarks @ landmarks.T) / 0.15))
-    root = vectors @ np.diag(values**-0.5) @ vectors.T
-    like = {item: np.exp(-(1 - landmarks @ row) / 0.15) @ root for item, row in unit.items()}
-    strengths = [10.0 ** (half / 2) for half in range(-6, 7)]
-    for model, rows in (("linear", PIXELS), ("kernel", like)):
-        assert_near(collected(found.where(f"model = '{model}'")), best_of(rows, strengths), 1e-3)
-
-
-RATERS = vectors(list(range(0, 40, 2)), RANK)
-HELD = [
-    {"user": user, "item": item, "value": float(RNG.integers(1, 6)), "cold": True}
-    for item in COLD
-    for user in sorted(RNG.choice(range(45), 6 + item % 5, replace=False).tolist())
-]
-ALS: Row = {"reg_param": 0.3, "alpha": 2.5, "rank": RANK}
-
-
-@pytest.mark.parametrize(
-    ("setting", "value", "confidence"),
-    [
-        ("linear", "one", "linear"),
-        ("log", "rating", "log"),
-        ("exp", "count", "exp"),
-        ("auto", "count", "log"),
-        ("auto", "rating", "exp"),
-    ],
-)
-def test_the_oracle_solves_the_normal_equations_of_the_fit_whatever_the_file_at_hand_says(
-    spark: SparkSession, setting: str, value: str, confidence: str
-) -> None:
-    """What a rating is worth to "exp" is measured by those in training, here of mean 2 and
-    deviation 1.5.
-    """
-    fitted = AlsConfig.model_validate(ALS | {"confidence": setting})
-    at_hand = {"rank": RANK, "reg_param": 9.0, "alpha": 7.0, "confidence": "linear"}
-    config = Config.model_validate({"als": at_hand})
-    trained = Manifest(
-        "user_factors",
-        "table",
-        [],
-        0,
-        [],
-        ProducedBy("train-als", "", "", fitted.what()),
-        info={"value_mean": 2.0, "value_deviation": 1.5},
-    )
-    split = ProducedBy("split-ratings", "", "", {})
-    said = {"cleaning": {"value": value}}
-    ratings = Manifest("ratings", "table", [], 0, [], split, info=said)
-    inputs = RunInputs(
-        {
-            "user_factors": Dataset(Path("unused"), trained),
-            "ratings": Dataset(Path("unused"), ratings),
-        }
-    )
-    run = begin(config, stages.select(config)[0], Roots(Path("unused")), inputs)
-    warm = {"user": 0, "item": 1, "value": 3.0, "cold": False}
-    holdout = spark.createDataFrame([*HELD, warm], "user int, item int, value float, cold boolean")
-    found = oracle(run, spark.createDataFrame(factors_table(RATERS, "user")), holdout)
-    y = np.array(list(RATERS.values()), float)
-    expected = {}
-    for item in COLD:
-        values = {row["user"]: row["value"] for row in HELD if row["item"] == item}
-        r = np.array([values.get(user, 0.0) for user in RATERS])
-        rated = r > 0
-        worth = {"linear": r, "log": np.log1p(r), "exp": np.exp((r - 2) / 1.5) * rated}[confidence]
-        c, p = 1 + ALS["alpha"] * worth, rated.astype(float)
-        a = y.T @ np.diag(c) @ y + ALS["reg_param"] * rated.sum() * np.eye(RANK)
-        expected[item] = np.linalg.inv(a) @ y.T @ np.diag(c) @ p
-    assert_near(collected(found), expected)
-
-
-# --------------------------------------------------------------------------------------------------
 # the whole stage
 
 # Items 0 to 79 were trained on, 80 to 109 withheld whole, 110 to 114 are of nobody's; 2 x 2 grey
@@ -597,7 +405,7 @@ def measure(root: Path, config: Config) -> None:
 
 
 @pytest.fixture(scope="module")
-def report(spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Row:
+def report(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Row:
     root = tmp_path_factory.mktemp("cold")
     publish_shop(publish, root, withheld_ratings())
     measure(root, Config.model_validate(SECTIONS))
@@ -642,9 +450,7 @@ def test_who_is_counted_is_in_the_protocol(report: Row) -> None:
     }
 
 
-def test_no_relevant_cold_item_with_a_picture_is_an_error(
-    spark: SparkSession, publish: Publish, root: Path
-) -> None:
+def test_no_relevant_cold_item_with_a_picture_is_an_error(publish: Publish, root: Path) -> None:
     publish_shop(publish, root, [{"user": NEWCOMER, "item": 85, "value": 5.0, "cold": True}])
     with pytest.raises(
         EmptyDatasetError, match="none of the 1 cold items with a picture has a relevant rating"
@@ -663,7 +469,7 @@ NO_PICTURES: Row = {
 
 
 def test_a_catalogue_without_pictures_is_measured_by_what_there_is(
-    spark: SparkSession, publish: Publish, root: Path
+    publish: Publish, root: Path
 ) -> None:
     publish_shop(publish, root, withheld_ratings())
     for name in ("shards_all", "predicted_factors"):

@@ -43,6 +43,17 @@ class Moments:
             self.count + other.count, self.xx + other.xx, self.xy + other.xy, self.yy + other.yy
         )
 
+    def flat(self) -> Float64:
+        """All of it as one vector, to be added up."""
+        return np.concatenate([[self.count], self.xx.ravel(), self.xy.ravel(), self.yy])
+
+    @classmethod
+    def of_flat(cls, sums: Float64, targets: int) -> Self:
+        """What is flat, of so many targets (m): 1 + (d + 1)^2 + (d + 1) m + m numbers."""
+        width = round((-targets + np.sqrt(targets**2 + 4 * (len(sums) - 1 - targets))) / 2)
+        xx, xy, yy = np.split(sums[1:], [width**2, width**2 + width * targets])
+        return cls(int(sums[0]), xx.reshape(width, width), xy.reshape(width, targets), yy)
+
     def solve(self, strength: float) -> Float64:
         """(d + 1, m): the weights that minimise squared error plus `strength` times the mean of x
         x.T's diagonal times |w|^2.

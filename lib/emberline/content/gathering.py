@@ -5,27 +5,21 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from emberline.cf import listing
+from emberline.cf import facts
 from emberline.cf.content import features, tasks
 from emberline.cf.content.features import Statistics
-from emberline.cf.content.tasks import ATTRIBUTES, FACTS, KNOWN
-from emberline.cf.listing import COUNTS
+from emberline.cf.content.tasks import ATTRIBUTES, KNOWN, SAID
 from emberline.flow.rows import Flow, Rows, Source
 from emberline.flow.sums import summed
 from emberline.numeric import hashing
+from emberline.scoring.beside import beside_factors
 
 
 def gathered(flow: Flow, attributes: Source, factors: Source, ratings: Source) -> Rows:
     """KNOWN: the items that something is said of."""
-    said = _facts(attributes, ATTRIBUTES)
-    counts = ratings.map(("item",), listing.count_items, COUNTS)
-    counted = counts.map(partial(tasks.as_facts, names=("ratings",)), FACTS)
-    rows = said.union(_facts(factors, ("factors",))).union(counted)
-    return rows.together(flow.parts).map(tasks.gather, KNOWN)
-
-
-def _facts(source: Source, names: tuple[str, ...]) -> Rows:
-    return source.map(("item", *names), partial(tasks.as_facts, names=names), FACTS)
+    task = partial(facts.as_facts, names=ATTRIBUTES, said=SAID)
+    said = attributes.map(("item", *ATTRIBUTES), task, facts.facts_schema(SAID))
+    return beside_factors(flow, said, factors, ratings, SAID)
 
 
 def statistics(known: Rows, sample: pa.RecordBatch, names: tuple[str, ...]) -> Statistics:

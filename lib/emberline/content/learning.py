@@ -14,6 +14,7 @@ from emberline.cf.content.kernels import blocks_of, kernel, mean_kernel
 from emberline.cf.content.regression import Root
 from emberline.cf.content.selection import Choice, Sample
 from emberline.cf.content.tasks import Model
+from emberline.cf.ridge import Moments
 from emberline.flow.rows import Rows, Shared, Source
 from emberline.flow.sums import summed
 from emberline.numeric.arrays import Float64, Int64
@@ -79,4 +80,4 @@ def model_of(
 def weights_of(known: Rows, model: Shared, rank: int, penalty: float) -> Float64:
     """(k + 1, rank): what makes factors of features, by all items that have factors."""
     found = summed(known, partial(tasks.sum_moments, model=model))
-    return regression.solve(tasks.moments_of(found[0], rank), penalty)
+    return regression.solve(Moments.of_flat(found[0], rank), penalty)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from emberline.images import containers
 from emberline.images.containers import Buffer, Collection, NotThisFormatError
@@ -52,17 +53,6 @@ DECODED = pa.schema(
         ("reason", pa.string()),
         ("totals", pa.list_(pa.int64())),  # by channel, of the levels of all pixels
         ("squares", pa.list_(pa.int64())),
-    ]
-)
-FEATURES = pa.schema(
-    [
-        ("item", pa.int32()),
-        ("split", pa.string()),
-        ("pixels", pa.list_(pa.float32())),  # averaged over squares
-        # of length 1: brightness and contrast do not count
-        ("pixel_direction", pa.list_(pa.float32())),
-        ("colour_direction", pa.list_(pa.float32())),
-        ("colours", pa.list_(pa.float32())),  # roots of the shares: of length 1, too
     ]
 )
 _POOLED_SIDE = 16
@@ -251,12 +241,15 @@ READERS: dict[str, Callable[[Buffer, Buffer | None], Collection]] = {
 def plain_features(
     batches: Iterable[pa.RecordBatch], shape: tuple[int, int, int]
 ) -> Iterator[pa.RecordBatch]:
-    """Columns item, split and pixels to FEATURES: what a model without a network sees, averaged
-    pixels and a colour histogram.
+    """Columns item, split and pixels to item and those of cf/plain's SEEN, of the pictures that are
+    for training, choosing or testing: what a model without a network sees.
     """
     for batch in batches:
+        batch = batch.filter(pc.not_equal(batch["split"], "none"))
         pixels = pixel_array(batch["pixels"]).reshape(-1, *shape)
         averaged = pooled(pixels, _POOLED_SIDE)
         shares = histograms(pixels, _LEVELS)
         columns = [averaged, directions(averaged), directions(shares), np.sqrt(shares)]
-        yield pa.record_batch([batch["item"], batch["split"], *map(list, columns)], schema=FEATURES)
+        lists = [pa.array(list(rows), pa.list_(pa.float32())) for rows in columns]
+        names = ["item", "split", "pixels", "pixel_direction", "colour_direction", "colours"]
+        yield pa.record_batch([batch["item"], batch["split"], *lists], names)

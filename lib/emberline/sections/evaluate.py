@@ -70,14 +70,22 @@ def _baselines_read(config: "Config") -> Names:
     return ("ratings", "holdout", *ALS.lists, *pictures)
 
 
+def _baselines_memory(config: "Config", sizes: Sizes, cores: int) -> int:
+    rank = config.als.rank if config.als else 0
+    factors = (sizes.rows("user_factors") + sizes.rows("item_factors")) * rank * 4
+    seen = 20_000 * sizes.rows("shards_all") if config.predicts_factors else 0
+    return cores * (150 << 20) + 4 * factors + seen + 72 * sizes.rows("holdout")
+
+
 BASELINES_STAGE = Stage(
     "train-baselines",
     "evaluate",
-    "spark",
-    "emberline.spark.baselines.stage:run",
+    "flow",
+    "emberline.baselines.stage:run",
     reads=_baselines_read,
     writes=lambda config: _BASELINES if config.measures_cold_items else (),
     uses=(),
+    memory=_baselines_memory,
 )
 
 STAGE = Stage(

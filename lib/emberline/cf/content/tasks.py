@@ -15,15 +15,13 @@ from emberline.cf.content import regression
 from emberline.cf.content.features import Features, Statistics, features_of, sum_up
 from emberline.cf.content.kernels import mean_kernel
 from emberline.cf.content.regression import Root
-from emberline.cf.entries import places_in
+from emberline.cf.facts import known_schema
 from emberline.cf.ridge import Moments
 from emberline.cf.sums import encoded
 from emberline.numeric import hashing
 from emberline.numeric.arrays import Float32, Float64
 from emberline.numeric.shared import Shared
 
-IDS_PER_BLOCK = 4096
-_ROWS = 4096  # whose kernels are in memory at a time
 TEXTS, LISTS = ("title", "text", "label"), ("genres", "tags")
 _SAID = {
     **dict.fromkeys(TEXTS, pa.string()),
@@ -31,19 +29,8 @@ _SAID = {
     "numbers": pa.list_(pa.float64()),
 }
 ATTRIBUTES = (*_SAID,)
-# a row of each: what is said of an id, its factors, how often it was rated
-FACTS = pa.schema(
-    [
-        ("block", pa.int32()),
-        ("id", pa.int32()),
-        ("is_said", pa.bool_()),
-        *_SAID.items(),
-        ("factors", pa.list_(pa.float32())),
-        ("ratings", pa.int64()),
-    ]
-)
-# all of them of an id that something is said of; factors are missing where it has none
-KNOWN = pa.schema([field for field in FACTS if field.name not in ("block", "is_said")])
+SAID = pa.schema(_SAID)
+KNOWN = known_schema(SAID)
 PREDICTED = pa.schema(
     [("model", pa.string()), ("item", pa.int32()), ("factors", pa.list_(pa.float32()))]
 )
@@ -70,38 +57,6 @@ class Model:
             self.known,
         )
         return self.root.features(kernels)
-
-
-def as_facts(batches: Iterator[pa.RecordBatch], names: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """Columns id and those of some names to FACTS, empty otherwise."""
-    for batch in batches:
-        ids = batch.column(0)
-        given = {
-            "block": ids.to_numpy() // IDS_PER_BLOCK,
-            "id": ids,
-            "is_said": np.full(len(ids), "numbers" in names),
-            **dict(zip(names, batch.columns[1:], strict=True)),
-        }
-        columns = [given.get(field.name, pa.nulls(len(ids), field.type)) for field in FACTS]
-        yield pa.record_batch(columns, schema=FACTS)
-
-
-def gather(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """FACTS, all of an id, to KNOWN, in the order of ids, some thousands at a time."""
-    table = pa.Table.from_batches(list(batches), FACTS).combine_chunks()
-    said = table.filter(table["is_said"]).sort_by("id")
-    ids = said["id"].to_numpy()
-    factors, counts = (table.filter(table[name].is_valid()) for name in ("factors", "ratings"))
-    factors = factors.sort_by("id")
-    places = places_in(factors["id"].to_numpy(), ids)
-    own = factors["factors"].combine_chunks().take(pa.array(places, mask=places < 0))
-    at = places_in(ids, counts["id"].to_numpy())
-    known = at >= 0
-    ratings = np.bincount(at[known], counts["ratings"].to_numpy()[known], len(ids))
-    given = {name: said[name] for name in said.column_names}
-    given |= {"factors": own, "ratings": pa.array(ratings.astype(np.int64))}
-    whole = pa.table([given[field.name] for field in KNOWN], schema=KNOWN)
-    yield from whole.to_batches(max_chunksize=_ROWS)
 
 
 def sum_statistics(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -137,26 +92,17 @@ def of_drawn_users(
 
 
 def sum_moments(batches: Iterator[pa.RecordBatch], model: Shared) -> Iterator[pa.RecordBatch]:
-    """KNOWN to SUMS: block 0 is the moments of those that have factors, flat; see `moments_of`."""
-    found: Float64 | None = None
+    """KNOWN to SUMS: block 0 is the moments of those that have factors, flat."""
+    found: Moments | None = None
     for batch in batches:
         rows = batch.filter(batch["factors"].is_valid())
         if rows.num_rows:
             targets = matrix_of(rows["factors"], rows.num_rows)
             weights = regression.weights_of(rows["ratings"].to_numpy())
             each = Moments.of(model.value.features(rows), targets, weights)
-            sums = np.concatenate([[each.count], each.xx.ravel(), each.xy.ravel(), each.yy])
-            found = sums if found is None else found + sums
+            found = each if found is None else found.merge(each)
     if found is not None:
-        yield encoded({0: found})
-
-
-def moments_of(sums: Float64, rank: int) -> Moments:
-    """What `sum_moments` has summed up, of factors of this rank."""
-    # 1 + d^2 + d rank + rank numbers
-    width = round((-rank + np.sqrt(rank**2 + 4 * (len(sums) - 1 - rank))) / 2)
-    xx, xy, yy = np.split(sums[1:], [width**2, width**2 + width * rank])
-    return Moments(int(sums[0]), xx.reshape(width, width), xy.reshape(width, rank), yy)
+        yield encoded({0: found.flat()})
 
 
 def predict(
