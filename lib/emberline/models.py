@@ -17,8 +17,8 @@ class Model:
     """One row: `caption` says what its answers are, `badge` names it where a word has room.
 
     A model answers each question from tables: who likes what (`lists`), which rating would somebody
-    give (`ratings`), how are items ranked that nobody has rated (`new_items`), and what is in a
-    picture (`classes`).
+    give (`ratings`), how are items ranked that nobody has rated (`new_items`), what do people like
+    who have rated nothing (`new_users`), and what is in a picture (`classes`).
     """
 
     name: str
@@ -28,12 +28,13 @@ class Model:
     lists: Names = ()
     ratings: Names = ()
     new_items: Names = ()
+    new_users: Names = ()
     classes: Names = ()
 
     @property
     def tables(self) -> Names:
         """All that it answers from."""
-        every = (*self.lists, *self.ratings, *self.new_items, *self.classes)
+        every = (*self.lists, *self.ratings, *self.new_items, *self.new_users, *self.classes)
         return tuple(dict.fromkeys(every))
 
 
@@ -75,6 +76,13 @@ CONTENT = Model(
     "what words, categories and numbers say of an item",
     badge="new",
     new_items=("content_factors",),
+)
+CONTENT_USER = Model(
+    "content-user",
+    "model",
+    "what is known of a user besides a history",
+    badge="new user",
+    new_users=("content_user_factors",),
 )
 FOREST = Model(
     "forest",
@@ -147,6 +155,7 @@ MODELS: dict[str, Model] = {
         ITEM_NEIGHBORS,
         USER_NEIGHBORS,
         CONTENT,
+        CONTENT_USER,
         CNN,
         FOREST,
         POPULAR,

@@ -24,11 +24,16 @@ def inputs(**datasets: dict) -> Inputs:
 
 def test_each_modality_is_told_with_what_it_has_proved() -> None:
     said = {"blocks": ["genres x year near"], "penalty": 1.0, "area": 0.66, "proofs": PROOFS}
-    assert content(inputs(content_factors=said)) == Content(
-        "0.660",
-        [Modality("genres x year", "+0.152", "10.6", True), Modality("title", "-0.004", "", False)],
-    )
+    modalities = [
+        Modality("genres x year", "+0.152", "10.6", True),
+        Modality("title", "-0.004", "", False),
+    ]
+    users = said | {"blocks": [], "area": 0.5}
+    assert content(inputs(content_user_factors=users, content_factors=said)) == [
+        Content("items", "0.660", modalities),
+        Content("users", "", modalities),
+    ]
 
 
 def test_without_predictions_by_content_there_is_nothing_to_tell() -> None:
-    assert content(inputs()) is None
+    assert content(inputs()) == []

@@ -1,4 +1,6 @@
-"""What is known of items beside their factors and their numbers of ratings, part by part."""
+"""What is known of items, or users, beside their factors and their numbers of ratings, part by
+part.
+"""
 
 from functools import partial
 
@@ -15,11 +17,11 @@ from emberline.numeric import hashing
 from emberline.scoring.beside import beside_factors
 
 
-def gathered(flow: Flow, attributes: Source, factors: Source, ratings: Source) -> Rows:
-    """KNOWN: the items that something is said of."""
+def gathered(flow: Flow, attributes: Source, factors: Source, ratings: Source, side: str) -> Rows:
+    """KNOWN: the items, or users, that something is said of."""
     task = partial(facts.as_facts, names=ATTRIBUTES, said=SAID)
-    said = attributes.map(("item", *ATTRIBUTES), task, facts.facts_schema(SAID))
-    return beside_factors(flow, said, factors, ratings, SAID)
+    said = attributes.map((side, *ATTRIBUTES), task, facts.facts_schema(SAID))
+    return beside_factors(flow, said, factors, ratings, SAID, side)
 
 
 def statistics(known: Rows, sample: pa.RecordBatch, names: tuple[str, ...]) -> Statistics:

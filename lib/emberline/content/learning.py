@@ -20,41 +20,46 @@ from emberline.flow.sums import summed
 from emberline.numeric.arrays import Float64, Int64
 from emberline.scoring.sources import Chosen
 
-_USERS = 400  # by whose likes modalities are chosen, about
+_OTHERS = 400  # of the other side, by whose likes modalities are chosen, about
 _LANDMARKS = 250  # of the sample
-_LIKED = pa.schema([("user", pa.int32()), ("item", pa.int32())])
-_FACTORS = pa.schema([("user", pa.int32()), ("factors", pa.list_(pa.float32()))])
+_OTHER = {"item": "user", "user": "item"}
 
 
 def chosen(
+    side: str,
     sample: pa.RecordBatch,
-    users: Source,
+    others: Source,
     liked: Source,
     names: tuple[str, ...],
     known: Statistics,
     seed: int,
     threads: int,
 ) -> Choice:
-    """Which kernels count, by what they do to the ranking of the sampled items."""
-    rows = features_of(sample, names, known)
+    """Which kernels count, by what they do to the ranking of a sample of one side (item or user)
+    by those of the other, whose factors `others` has.
+    """
+    seen = features_of(sample, names, known)
     blocks = blocks_of(known)
-    kernels = {block.name: kernel(block.name, rows, rows, known) for block in blocks}
-    share = min(1.0, _USERS / max(1, users.count()))
-    draw = partial(tasks.of_drawn_users, share=share, seed=seed)
-    found = users.map(("user", "factors"), draw, _FACTORS).table().sort_by("user")
-    ids, items = found["user"].to_numpy(), sample["id"].to_numpy()
-    of_users = dense_block(ids, matrix_of(found["factors"].combine_chunks(), len(ids)))
-    pairs = Chosen(liked, "item", items).map(("user", "item"), draw, _LIKED).table()
-    pairs = pairs.filter(pa.array(np.isin(pairs["user"].to_numpy(), ids)))
+    kernels = {block.name: kernel(block.name, seen, seen, known) for block in blocks}
+    other = _OTHER[side]
+    share = min(1.0, _OTHERS / max(1, others.count()))
+    draw = partial(tasks.of_drawn, share=share, seed=seed)
+    schema = pa.schema([(other, pa.int32()), ("factors", pa.list_(pa.float32()))])
+    found = others.map((other, "factors"), draw, schema).table().sort_by(other)
+    ids, sampled = found[other].to_numpy(), sample["id"].to_numpy()
+    of_others = dense_block(ids, matrix_of(found["factors"].combine_chunks(), len(ids)))
+    liked_by = pa.schema([(other, pa.int32()), (side, pa.int32())])
+    pairs = Chosen(liked, side, sampled).map((other, side), draw, liked_by).table()
+    pairs = pairs.filter(pa.array(np.isin(pairs[other].to_numpy(), ids)))
     return selection.choose(
         Sample(
             kernels,
-            matrix_of(sample["factors"], len(items)),
+            matrix_of(sample["factors"], len(sampled)),
             regression.weights_of(sample["ratings"].to_numpy().astype(np.float64)),
-            _spread(len(items)),
-            of_users,
-            np.searchsorted(ids, pairs["user"].to_numpy()),
-            np.searchsorted(items, pairs["item"].to_numpy()),
+            _spread(len(sampled)),
+            of_others,
+            np.searchsorted(ids, pairs[other].to_numpy()),
+            np.searchsorted(sampled, pairs[side].to_numpy()),
         ),
         blocks,
         seed,

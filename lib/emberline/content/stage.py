@@ -1,30 +1,33 @@
 """The stage train-content: what is said of items (words, categories, numbers) predicts their
-factors, for items that nobody has rated yet.
+factors, for items that nobody has rated yet; and what is known of users theirs, for users who have
+rated nothing yet. What is said here of items is done for users in the same way.
 
     factors = ridge regression on features of being like some landmarks, each kernel that has
               proved itself counting alike (cf/content)
 
-Modalities prove themselves on a sample of items in training, folds of which are left out in turn;
+Modalities prove themselves on a sample of items in training, folds of which are left out in turn:
+by how well users rank those, and of users by how well each item's are found among all.
 the regression itself is from sums over all items, merged part by part. Where none does, nothing is
 predicted, and the log and the report say so: a nightly run goes on without.
 """
 
 import logging
+from dataclasses import dataclass
 from functools import partial
 
 import pyarrow as pa
 
 from emberline.cf.content import tasks
 from emberline.cf.content.selection import Choice
-from emberline.cf.content.tasks import PREDICTED
 from emberline.content.gathering import drawn, gathered, statistics
 from emberline.content.learning import chosen, model_of, weights_of
 from emberline.datasets.facts import Attributes, Content
+from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.flow import outputs
 from emberline.flow.rows import Flow, Rows
 from emberline.logs import event
-from emberline.models import ALS, CONTENT
+from emberline.models import ALS, CONTENT, CONTENT_USER, Model
 from emberline.runs.stage_run import StageRun
 from emberline.sections.content import ContentConfig
 
@@ -33,47 +36,85 @@ _LEAST_RATINGS = 3  # of a sampled item, whose factors are sure enough to judge 
 _ENOUGH = 100  # such items
 
 
+@dataclass(frozen=True)
+class _Side:
+    """One of both sides: the tables that say something of it and that have its factors, those of
+    the other side, and what is written, by which model.
+    """
+
+    name: str
+    attributes: str
+    factors: str
+    others: str
+    table: str
+    model: Model
+
+
+_SIDES = {
+    "item": _Side(
+        "item", "item_attributes", ALS.lists[1], ALS.lists[0], CONTENT.new_items[0], CONTENT
+    ),
+    "user": _Side(
+        "user",
+        "user_attributes",
+        ALS.lists[0],
+        ALS.lists[1],
+        CONTENT_USER.new_users[0],
+        CONTENT_USER,
+    ),
+}
+
+
 def run(run: StageRun[ContentConfig], flow: Flow) -> None:
+    """Learn of each side that something is said of."""
+    for side in _SIDES.values():
+        if side.attributes in run.inputs:
+            _learn(run, flow, side)
+
+
+def _learn(run: StageRun[ContentConfig], flow: Flow, side: _Side) -> None:
     """Gather, choose, fit, predict and write."""
     config = run.settings
-    sources = {name: flow.read(run.inputs[name]) for name in run.inputs}
-    users, items = (sources[name] for name in ALS.lists)
-    names = tuple(run.inputs["item_attributes"].manifest.facts(Attributes).numbers)
-    known = gathered(flow, sources["item_attributes"], items, sources["ratings"]).kept()
-    sample = _sample(known, config)
+    attributes, factors, others, ratings = (
+        flow.read(run.inputs[name])
+        for name in (side.attributes, side.factors, side.others, "ratings")
+    )
+    names = tuple(run.inputs[side.attributes].manifest.facts(Attributes).numbers)
+    known = gathered(flow, attributes, factors, ratings, side.name).kept()
+    sample = _sample(known, config, side)
     said = statistics(known, sample, names)
     if not said.frequencies and not said.numbers:
         raise EmptyDatasetError(
-            "item_attributes tell no item from another: every column is empty or the same"
+            f"{side.attributes} tell no {side.name} from another: every column is empty or the same"
             " everywhere; name columns of genres, tags, titles, texts, labels or numbers in"
-            " [attributes.items]"
+            f" [attributes.{side.name}s]"
         )
-    choice = chosen(sample, users, sources["ratings"], names, said, config.seed, flow.threads)
-    (table,) = CONTENT.new_items
-    rank = run.inputs[ALS.lists[1]].manifest.rank or 0
+    choice = chosen(side.name, sample, others, ratings, names, said, config.seed, flow.threads)
+    rank = run.inputs[side.factors].manifest.rank or 0
     if not choice.blocks:
-        log.warning(event("attributes_unproven", tried=_tried(choice), table=table))
-        run.outputs.add(table, [], _told(choice), rank=rank, seed=config.seed)
+        log.warning(event("attributes_unproven", tried=_tried(choice), table=side.table))
+        run.outputs.add(side.table, [], _told(choice), rank=rank, seed=config.seed)
         return
     landmarks = drawn(known, config.landmarks, 1, config.seed)
     model = flow.share(model_of(landmarks, choice, names, said))
     weights = weights_of(known, model, rank, choice.penalty)
-    task = partial(tasks.predict, model=model, weights=weights, name=CONTENT.name)
-    predicted, facts = known.map(task, PREDICTED), _told(choice)
-    outputs.write(predicted, run, table, facts, rank=rank, seed=config.seed)
+    schema = TABLES[side.table]
+    task = partial(tasks.predict, model=model, weights=weights, name=side.model.name, schema=schema)
+    predicted = known.map(task, schema)
+    outputs.write(predicted, run, side.table, _told(choice), rank=rank, seed=config.seed)
     known.free()
 
 
-def _sample(known: Rows, config: ContentConfig) -> pa.RecordBatch:
-    """Items with factors, of a few ratings at least where there are enough of these."""
+def _sample(known: Rows, config: ContentConfig, side: _Side) -> pa.RecordBatch:
+    """Items, or users, with factors, of a few ratings at least where there are enough of these."""
     for least_ratings in (_LEAST_RATINGS, 1):
         sample = drawn(known, config.sample, least_ratings, config.seed)
         if sample.num_rows >= _ENOUGH:
             return sample
     if not sample.num_rows:
         raise EmptyDatasetError(
-            "nothing is said of any item in training: none of item_attributes has factors; compare"
-            " the ids in [attributes.items] with those of the ratings"
+            f"nothing is said of any {side.name} in training: none of {side.attributes} has"
+            f" factors; compare the ids in [attributes.{side.name}s] with those of the ratings"
         )
     return sample
 

@@ -83,6 +83,7 @@ SHARDS = pa.schema(
 )
 _MODEL = pa.field("model", pa.string(), nullable=False)
 PREDICTED_FACTORS = pa.schema([_MODEL, ITEM, _FACTORS])
+PREDICTED_USER_FACTORS = pa.schema([_MODEL, USER, _FACTORS])
 TOP_CLASSES = 5  # of a picture are listed, where there are as many
 _CLASS_COLUMNS = [
     ITEM,
@@ -100,7 +101,7 @@ RECOMMENDATIONS = pa.schema(
         pa.field("rank", pa.int32(), nullable=False),  # 1 is the best
         ITEM,
         pa.field("score", pa.float32(), nullable=False),
-        # als, cnn, item-neighbors, user-neighbors or popular
+        # see models.py: als, content, content-user, popular and others
         _MODEL,
     ]
 )
@@ -142,6 +143,7 @@ TABLES: dict[str, pa.Schema] = {
     "shards_all": SHARDS,
     "predicted_factors": PREDICTED_FACTORS,
     "content_factors": PREDICTED_FACTORS,
+    "content_user_factors": PREDICTED_USER_FACTORS,
     "baseline_factors": PREDICTED_FACTORS,
     "predicted_classes": PREDICTED_CLASSES,
     "embeddings": EMBEDDINGS,

@@ -22,6 +22,7 @@ from emberline.numeric.shared import Shared
 
 IDS_PER_BLOCK = 4096
 HOLDOUT, VALIDATION = "holdout", "validation"
+COLD_USERS = "cold users"  # what their hashes are for
 SETS = ("ratings", VALIDATION, HOLDOUT)
 _ONE_IN = 5  # of a chosen user's interactions is for validation
 Constants = tuple[str | int, ...]
@@ -153,12 +154,14 @@ def hold_out(
     batches: Iterator[pa.RecordBatch],
     way: Way,
     cold_by_pairs: bool,
+    cold_users: float,
     users: Shared,
     schema: pa.Schema,
 ) -> Iterator[pa.RecordBatch]:
     """All rows of a user of `marked_schema`, and what files say of their pairs, to the same rows
     with `held` said; of a user at least one is kept where `by` is fraction, last or folds, unless
-    all of them are of cold items.
+    all of them are of cold items, or the user is one of the share `cold_users`, who are withheld
+    whole.
     """
     table = pa.Table.from_batches(list(batches), schema).combine_chunks()
     rows = table.filter(table["value"].is_valid())
@@ -170,6 +173,10 @@ def hold_out(
     if cold_by_pairs:
         cold = _equal(given, HOLDOUT)
     held = _chosen(rows, way, HOLDOUT, cold, given, users) & ~cold
+    if cold_users:
+        buckets = hashes.remainder(users.value[COLD_USERS], hashes.BUCKETS)
+        is_cold = buckets < round(cold_users * hashes.BUCKETS)
+        held = (held | is_cold[rows["user"].to_numpy()]) & ~cold
     yield _with(rows, {"given": given, "cold": cold, "held": held})
 
 

@@ -80,10 +80,11 @@ def _attributes(config: AttributesConfig) -> Iterator[Source]:
 
 
 def _lists(config: RecommendConfig) -> Iterator[Source]:
-    for setting, items in (("candidates", config.candidates), ("exclude", config.exclude)):
-        if items:
-            clean = partial(attributes.clean, rules=items.rules())
-            yield Source(f"recommend.{setting}", items, {"id": items.item_id}, clean, 1.0)
+    for setting in ("candidates", "exclude", "users"):
+        ids = getattr(config, setting)
+        if ids:
+            clean = partial(attributes.clean, rules=ids.rules())
+            yield Source(f"recommend.{setting}", ids, {"id": ids.column[1]}, clean, 1.0)
 
 
 _OF_SECTION: dict[str, Callable[[Any], Iterator[Source]]] = {

@@ -37,6 +37,8 @@ SERVED = (
     "item_factors",
     "user_rating_factors",
     "item_rating_factors",
+    "content_factors",
+    "content_user_factors",
     "predicted_factors",
     "predicted_classes",
     "user_neighbors",

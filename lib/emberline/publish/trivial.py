@@ -57,6 +57,7 @@ class Comparison:
 TRIVIAL = (
     Trivial("holdout", MOST_POPULAR.name, "ndcg@*"),
     Trivial("holdout", BIASES.name, "rmse"),
+    Trivial("cold users", MOST_POPULAR.name, "ndcg@*"),
     Trivial("cold items", MEAN_FACTORS.name, "auc"),
     Trivial("classes", MOST_FREQUENT.name, "accuracy"),
 )
@@ -64,6 +65,8 @@ _LISTS = ("recommendations", "ndcg@*")  # made by the model that recommend is to
 # by table of a model, the metric that its answers are judged by
 _SERVED = {
     "user_rating_factors": "rmse",
+    "content_factors": "auc",
+    "content_user_factors": "ndcg@*",
     "predicted_factors": "auc",
     "predicted_classes": "accuracy",
 }

@@ -1,9 +1,9 @@
-"""What of that which is said of items has proved to say who likes them."""
+"""What of that which is said of items, or of users, has proved to say who likes what."""
 
 from dataclasses import dataclass
 
 from emberline.datasets.facts import Content as Facts
-from emberline.models import CONTENT
+from emberline.models import CONTENT, CONTENT_USER
 from emberline.report.text import measure
 from emberline.runs.inputs import Inputs
 
@@ -22,20 +22,26 @@ class Modality:
 
 @dataclass(frozen=True)
 class Content:
-    """All modalities that were tried, and the area under the ROC curve that those reach together
-    which count: empty where none does.
+    """Of what (`items` or `users`) all modalities were tried, and the area under the ROC curve that
+    those reach together which count: empty where none does.
     """
 
+    of: str
     area: str
     modalities: list[Modality]
 
 
-def content(inputs: Inputs) -> Content | None:
-    """As the manifest of the predicted factors has it; None where nothing was predicted."""
-    (table,) = CONTENT.new_items
-    if table not in inputs:
-        return None
-    facts = inputs[table].manifest.facts(Facts)
+def content(inputs: Inputs) -> list[Content]:
+    """As the manifests of the predicted factors have it; none where nothing was predicted."""
+    tables = {CONTENT.new_items[0]: "items", CONTENT_USER.new_users[0]: "users"}
+    return [
+        _of(of, inputs[table].manifest.facts(Facts))
+        for table, of in tables.items()
+        if table in inputs
+    ]
+
+
+def _of(of: str, facts: Facts) -> Content:
     modalities = [
         Modality(
             str(proof["modality"]),
@@ -45,4 +51,4 @@ def content(inputs: Inputs) -> Content | None:
         )
         for proof in facts.proofs
     ]
-    return Content(measure(facts.area) if facts.blocks else "", modalities)
+    return Content(of, measure(facts.area) if facts.blocks else "", modalities)

@@ -13,11 +13,16 @@ from emberline.report.text import measure
 
 _HEADINGS = {
     "holdout": "Held-out ratings",
+    "cold users": "People who have rated nothing",
     "cold items": "Items that nobody has rated",
     "classes": "Classes of pictures",
 }
 _QUESTIONS = {
     "holdout": "Do the lists hold the ratings that were withheld, and that no model has seen?",
+    "cold users": (
+        "Do the lists of people without a history hold what they chose, by what is known of them?"
+        " Measured on users of whom every rating was withheld."
+    ),
     "cold items": (
         "How well are new items ranked for each user, by what is known of them besides ratings?"
         " Measured on items of which every rating was withheld."
@@ -185,6 +190,8 @@ def plain(fact: Any) -> str:
 def _plain_holdout(holdout: dict[str, Any]) -> str:
     cold = holdout.get("cold_items")
     more = f"; all ratings of {cold:.0%} of the items" if cold else ""
+    users = holdout.get("cold_users")
+    more += f"; all ratings of {users:.0%} of the users" if users else ""
     return f"{_withheld(holdout)}{more} (seed {holdout.get('seed')})"
 
 

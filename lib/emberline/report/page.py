@@ -54,7 +54,7 @@ class Page:
     accounts: list[accounts.Account]
     distribution: ratings.Distribution | None
     trainings: list[training.Training]
-    content: content.Content | None
+    content: list[content.Content]
     measurements: list[measures.Measurement]
     comparisons: dict[str, earlier.Comparison]
     classes: classes.Classes | None

@@ -1,21 +1,17 @@
 """Which items may be recommended, by the lists of outside ids that the pipeline names."""
 
-import logging
-
 import numpy as np
 import pyarrow as pa
 
 from emberline.datasets.rows import unchanged
 from emberline.errors import EmptyDatasetError
 from emberline.flow.rows import Flow
-from emberline.logs import event
 from emberline.numeric.arrays import Int32
-from emberline.raw import ids, rejects
-from emberline.raw.attributes import read_attributes
+from emberline.raw import ids
 from emberline.runs.stage_run import StageRun
-from emberline.sections.recommend import ItemListConfig, RecommendConfig
+from emberline.scoring.listed import listed
+from emberline.sections.recommend import RecommendConfig
 
-log = logging.getLogger(__name__)
 _ITEM = pa.schema([("item", pa.int32())])
 
 
@@ -31,7 +27,7 @@ def allowed(run: StageRun[RecommendConfig], flow: Flow) -> Int32 | None:
         return None
     before = ids.known(run, "item")
     if config.candidates:
-        found = _listed(run, flow, "candidates", config.candidates, before)
+        found = listed(run, flow, "candidates", config.candidates, before)
     else:
         tables = [
             flow.read(dataset).map(("item",), unchanged, _ITEM).table()
@@ -39,7 +35,7 @@ def allowed(run: StageRun[RecommendConfig], flow: Flow) -> Int32 | None:
         ]
         found = np.unique(np.concatenate([table["item"].to_numpy() for table in tables]))
     if config.exclude:
-        found = np.setdiff1d(found, _listed(run, flow, "exclude", config.exclude, before))
+        found = np.setdiff1d(found, listed(run, flow, "exclude", config.exclude, before))
     if not len(found):
         raise EmptyDatasetError(
             f"no item may be recommended: {_places(config)} leave none of the"
@@ -47,30 +43,6 @@ def allowed(run: StageRun[RecommendConfig], flow: Flow) -> Int32 | None:
             " prints of the dataset items"
         )
     return found
-
-
-def _listed(
-    run: StageRun[RecommendConfig],
-    flow: Flow,
-    setting: str,
-    config: ItemListConfig,
-    before: ids.Known,
-) -> Int32:
-    """The known items (n,), ascending, that the files of one setting list.
-
-    Raises DataError where a row cannot be read: it may name an item that must not be recommended.
-    """
-    files, wanted = run.inputs.files(config.path), {"id": config.item_id}
-    rows = read_attributes(flow, files, config, wanted, config.rules()).kept()
-    rejects.check_readable(rows, f"recommend.{setting}", config.path)
-    coded = ids.coded_ids(rows, "id", "spelling")
-    facts = ids.facts_of(coded)
-    index = ids.indices_of(flow, coded, before, facts.codes)
-    known = index[index >= 0]
-    counts = {"ids": facts.ids, "unknown": facts.ids - len(known)}
-    log.info(event("items_listed", setting=f"recommend.{setting}", path=config.path, **counts))
-    run.outputs.measure(**{setting: counts})
-    return np.sort(known)
 
 
 def _places(config: RecommendConfig) -> str:

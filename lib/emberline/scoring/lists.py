@@ -17,14 +17,17 @@ from emberline.sections.recommend import RecommendConfig
 
 def full_lists(known: Known, config: RecommendConfig) -> Rows:
     """Columns user, rank, item, score and model: a list for each of those `known.wanted`, without
-    what is known of them already; by the configured model and those that rank new items, filled up
-    with what is popular.
+    what is known of them already; by the configured model and those that rank new items, or rank
+    for new users, filled up with what is popular.
     """
     new = [model.name for model in answering(MODELS.values(), "new_items", known.tables)]
     # of those after the first, which answer for what it knows nothing of, none is set aside
     shares = (
         {config.model: 0.0} | dict.fromkeys(new, 0.0) | dict.fromkeys(new[:1], config.cold_share)
     )
+    # who has rated nothing has no list by any of these
+    new_users = answering(MODELS.values(), "new_users", known.tables)
+    shares |= {model.name: 0.0 for model in new_users}
     mix = Mix.of(config.top_k, shares, POPULAR.name)
     lists = [best_by(MODELS[name], known, config.top_k) for name in shares]
     seen = known.tables["ratings"]

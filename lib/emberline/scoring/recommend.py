@@ -5,7 +5,8 @@ What is published is made from all that is known: by the refitted tables of the 
 has withheld something, and without any interaction of the user's own.
 """
 
-from functools import partial
+from collections.abc import Mapping
+from functools import partial, reduce
 
 from emberline.cf.entries import PIECES
 from emberline.cf.pieces import scatter_wanted
@@ -13,12 +14,16 @@ from emberline.datasets.cleaned import has_ratings
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.flow import outputs
-from emberline.flow.rows import Flow
-from emberline.models import MODELS, refitted
+from emberline.flow.rows import Flow, Rows, Source
+from emberline.models import CONTENT_USER, MODELS, refitted
+from emberline.numeric.arrays import Int32
+from emberline.raw import ids
 from emberline.runs.stage_run import StageRun
 from emberline.scoring.candidates import allowed
+from emberline.scoring.listed import listed
 from emberline.scoring.lists import full_lists, most_popular, popular
 from emberline.scoring.models.offers import Known
+from emberline.scoring.sources import Chosen
 from emberline.scoring.topk import ROWS_PER_BLOCK
 from emberline.sections.recommend import RecommendConfig
 
@@ -42,10 +47,38 @@ def _known(run: StageRun[RecommendConfig], flow: Flow) -> Known:
     tables = {
         given.get(name, name): flow.read(run.inputs[name]) for name in run.inputs if name in TABLES
     }
-    scatter = partial(scatter_wanted, block_size=ROWS_PER_BLOCK)
     return Known(
         tables,
         has_ratings(run.inputs["interactions"]),
-        lambda: tables["users"].map(("user",), scatter, PIECES),
+        partial(_wanted, _listed_users(run, flow), tables),
         allowed(run, flow),
     )
+
+
+def _listed_users(run: StageRun[RecommendConfig], flow: Flow) -> Int32 | None:
+    """The users (n,) whom the pipeline lists; None where it does not. Raises EmptyDatasetError
+    where none of those is known.
+    """
+    config = run.settings.users
+    if config is None:
+        return None
+    found = listed(run, flow, "users", config, ids.known(run, "user"))
+    if not len(found):
+        raise EmptyDatasetError(
+            f"nobody gets a list: recommend.users ({config.path}) names none of the"
+            f" {run.inputs['users'].rows:,} users; compare its ids with those that emberline show"
+            " prints of the dataset users"
+        )
+    return found
+
+
+def _wanted(only: Int32 | None, tables: Mapping[str, Source]) -> Rows:
+    """PIECES of all users, or some only: those who have rated something, and those who are known
+    otherwise.
+    """
+    scatter = partial(scatter_wanted, block_size=ROWS_PER_BLOCK)
+    known = [tables[name] for name in ("users", *CONTENT_USER.new_users) if name in tables]
+    if only is not None:
+        known = [Chosen(table, "user", only) for table in known]
+    every = [table.map(("user",), scatter, PIECES) for table in known]
+    return reduce(lambda some, more: some.union(more), every)

@@ -11,7 +11,7 @@ from emberline.sections.als import AlsConfig
 from emberline.sections.attributes import AttributesConfig
 from emberline.sections.base import Section, place, where
 from emberline.sections.cnn import CnnConfig
-from emberline.sections.content import ContentConfig
+from emberline.sections.content import ContentConfig, tables_by_side
 from emberline.sections.cosine import CosineConfig
 from emberline.sections.evaluate import EvaluateConfig
 from emberline.sections.forest import ForestConfig
@@ -134,8 +134,22 @@ class Config(Section):
     @property
     def new_item_tables(self) -> tuple[str, ...]:
         """The factors that models predict for items, also for those without ratings."""
-        by_content = CONTENT.new_items if self.content is not None else ()
+        by_content = tables_by_side(self).get("item", ())
         return (*by_content, *(CNN.new_items if self.predicts_factors else ()))
+
+    @property
+    def new_user_tables(self) -> tuple[str, ...]:
+        """The factors that models predict for users, also for those who have rated nothing."""
+        return tables_by_side(self).get("user", ())
+
+    @property
+    def recommends_to_new_users(self) -> bool:
+        """Whether there are lists for users without ratings, by what is known of them."""
+        return (
+            bool(self.new_user_tables)
+            and self.recommend is not None
+            and self.recommend.model == ALS.name
+        )
 
     @property
     def recommends_unrated_items(self) -> bool:
@@ -238,8 +252,6 @@ class Config(Section):
     def _content_fits(self) -> None:
         self._needs(CONTENT.name, ALS.name, "ratings", "attributes")
         self._makes_lists(f"[{CONTENT.name}]")
-        if self.attributes and not self.attributes.items:
-            raise ValueError(f"[{CONTENT.name}] needs a section [attributes.items]")
 
     def _needs(self, what: str, *sections: str) -> None:
         for section in sections:

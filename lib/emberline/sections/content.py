@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from emberline.models import ALS, CONTENT
+from emberline.models import ALS, CONTENT, CONTENT_USER
 from emberline.sections.base import Positive, Section, Seed
-from emberline.sections.stage import Sizes, Stage
+from emberline.sections.stage import Names, Sizes, Stage
 
 if TYPE_CHECKING:
     from emberline.sections.config import Config
@@ -14,17 +14,19 @@ if TYPE_CHECKING:
 
 class ContentConfig(Section):
     """What is said of items (genres, tags, titles, texts, labels, numbers) predicts their factors,
-    each as far as it proves itself.
+    each as far as it proves itself; and in the same way what is known of users, where [attributes]
+    has them.
     """
 
     landmarks: Positive = Field(
         default=500,
-        description="How many items the others are compared with; more are a little better, and "
-        "take time and memory in proportion.",
+        description="How many items (or users) the others are compared with; more are a little "
+        "better, and take time and memory in proportion.",
     )
     sample: Positive = Field(
         default=2000,
-        description="On how many items in training it is tried what counts of that which is said.",
+        description="On how many items (or users) in training it is tried what counts of that "
+        "which is said.",
     )
     seed: Seed = Field(default=1, description="The seed of the draws of items and users.")
 
@@ -33,7 +35,8 @@ def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
     """Bytes that a fit takes at most where blocks are worked on here."""
     rank = config.als.rank if config.als else 0
     sample = config.content.sample if config.content else 0
-    factors = 4 * rank * sizes.rows("item_attributes")
+    described = max(sizes.rows("item_attributes"), sizes.rows("user_attributes"))
+    factors = 4 * rank * described
     return (
         (400 << 20)
         + cores * (150 << 20)
@@ -43,12 +46,27 @@ def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
     )
 
 
+def tables_by_side(config: "Config") -> dict[str, Names]:
+    """What the attributes of items (`item`) and of users (`user`) are made to, as far as there are
+    any.
+    """
+    if config.content is None or config.attributes is None:
+        return {}
+    described = {"item": config.attributes.items, "user": config.attributes.users}
+    made = {"item": CONTENT.new_items, "user": CONTENT_USER.new_users}
+    return {side: made[side] for side, sources in described.items() if sources}
+
+
+def _reads(config: "Config") -> Names:
+    return (*(f"{side}_attributes" for side in tables_by_side(config)), "ratings", *ALS.lists)
+
+
 STAGE = Stage(
     "train-content",
     CONTENT.name,
     "flow",
     "emberline.content.stage:run",
-    reads=lambda config: ("item_attributes", "ratings", *ALS.lists),
-    writes=lambda config: CONTENT.new_items,
+    reads=_reads,
+    writes=lambda config: tuple(name for made in tables_by_side(config).values() for name in made),
     memory=_memory,
 )

@@ -21,7 +21,40 @@ else:
     ListModel = Literal[LIST_MODELS]
 
 
-class ItemListConfig(TextConfig):
+class _IdListConfig(TextConfig):
+    """Outside ids: a column of CSV, JSON or Parquet files."""
+
+    ids: Literal["text", "integer"] = Field(
+        default="text",
+        description="What an id is: any text, or an integer, of which 17850.0 and 017850 are one.",
+    )
+    clean_ids: IdPatterns = Field(
+        default=(), description="Patterns that are replaced in ids, in their order."
+    )
+
+    @property
+    def column(self) -> tuple[str, str | int]:
+        """The setting that names the column, and what it says."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        setting, column = self.column
+        if not self.header and isinstance(column, str):
+            raise ValueError(
+                "without a header, columns are positions counted from 1, not names: set"
+                f" {setting} = 1"
+            )
+        return self
+
+    def rules(self) -> AttributeRules:
+        """What an id of the list is, as Spark's workers take it."""
+        return AttributeRules(
+            frozenset({"id"}), texts=self.text_rules(), ids=id_rules(self.ids, self.clean_ids)
+        )
+
+
+class ItemListConfig(_IdListConfig):
     """Items by their outside ids: a column of CSV, JSON or Parquet files.
 
     In a text file with an id a line and no header, `header = false` and `item_id = 1`.
@@ -31,27 +64,26 @@ class ItemListConfig(TextConfig):
         default="item_id",
         description="The column of items' outside ids; without a header, its position: 1.",
     )
-    ids: Literal["text", "integer"] = Field(
-        default="text",
-        description="What an id is: any text, or an integer, of which 17850.0 and 017850 are one.",
-    )
-    clean_ids: IdPatterns = Field(
-        default=(), description="Patterns that are replaced in ids, in their order."
+
+    @property
+    def column(self) -> tuple[str, str | int]:
+        return "item_id", self.item_id
+
+
+class UserListConfig(_IdListConfig):
+    """Users by their outside ids: a column of CSV, JSON or Parquet files.
+
+    In a text file with an id a line and no header, `header = false` and `user_id = 1`.
+    """
+
+    user_id: str | Positive = Field(
+        default="user_id",
+        description="The column of users' outside ids; without a header, its position: 1.",
     )
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if not self.header and isinstance(self.item_id, str):
-            raise ValueError(
-                "without a header, columns are positions counted from 1, not names: set item_id = 1"
-            )
-        return self
-
-    def rules(self) -> AttributeRules:
-        """What an id of the list is, as Spark's workers take it."""
-        return AttributeRules(
-            frozenset({"id"}), texts=self.text_rules(), ids=id_rules(self.ids, self.clean_ids)
-        )
+    @property
+    def column(self) -> tuple[str, str | int]:
+        return "user_id", self.user_id
 
 
 class RecommendConfig(Section):
@@ -84,6 +116,11 @@ class RecommendConfig(Section):
         description="Items that are never recommended, such as what is recalled: a file's path, "
         "or an item list.",
     )
+    users: UserListConfig | None = Field(
+        default=None,
+        description="The only users who get lists: a file's path, or a user list; without it, all "
+        "who have rated something or of whom enough is known otherwise.",
+    )
 
     refit: bool = Field(
         default=True,
@@ -101,15 +138,20 @@ class RecommendConfig(Section):
         """Whether a list says which items may be recommended."""
         return self.candidates is not None or self.exclude is not None
 
-    @field_validator("candidates", "exclude", mode="before")
+    @field_validator("candidates", "exclude", "users", mode="before")
     @classmethod
-    def _path_alone(cls, items: Any) -> Any:
-        return {"path": items} if isinstance(items, str) else items
+    def _path_alone(cls, ids: Any) -> Any:
+        return {"path": ids} if isinstance(ids, str) else ids
+
+
+def _raw_items(config: "Config") -> Names:
+    lists = (config.recommend.candidates, config.recommend.exclude) if config.recommend else ()
+    return tuple(items.path for items in lists if items)
 
 
 def _raw(config: "Config") -> Names:
-    lists = (config.recommend.candidates, config.recommend.exclude) if config.recommend else ()
-    return tuple(items.path for items in lists if items)
+    users = config.recommend.users if config.recommend else None
+    return (*_raw_items(config), *((users.path,) if users else ()))
 
 
 def _model_tables(config: "Config") -> Names:
@@ -120,19 +162,20 @@ def _refitted_tables(config: "Config") -> Names:
     return tuple(map(refitted, _model_tables(config))) if config.refits else ()
 
 
-def _also_read(config: "Config") -> Names:
+def _also_read(config: "Config", raw: Names) -> Names:
     cold = config.new_item_tables if config.recommends_unrated_items else ()
-    return (*cold, *artifacts_of(_raw(config)))
+    new = config.new_user_tables if config.recommends_to_new_users else ()
+    return (*cold, *new, *artifacts_of(raw))
 
 
 def _reads(config: "Config") -> Names:
     by = _refitted_tables(config) or _model_tables(config)
-    return ("interactions", "users", "items", *by, *_also_read(config))
+    return ("interactions", "users", "items", *by, *_also_read(config, _raw(config)))
 
 
 def _holdout_reads(config: "Config") -> Names:
     by = _model_tables(config)
-    return ("ratings", "holdout", "items", *by, *_also_read(config))
+    return ("ratings", "holdout", "items", *by, *_also_read(config, _raw_items(config)))
 
 
 def holdout_tables(config: "Config") -> Names:
@@ -177,7 +220,7 @@ HOLDOUT_STAGE = Stage(
     "emberline.scoring.recommend_holdout:run",
     reads=_holdout_reads,
     writes=holdout_tables,
-    raw=_raw,
+    raw=_raw_items,
     uses=_LISTS,
     memory=lambda config, sizes, cores: _memory(config, sizes, cores, "ratings"),
 )
@@ -201,6 +244,6 @@ STAGE = Stage(
     reads=_reads,
     writes=lambda config: ("recommendations", "popular_items"),
     raw=_raw,
-    uses=_LISTS,
+    uses=(*_LISTS, "users"),
     memory=lambda config, sizes, cores: _memory(config, sizes, cores, "interactions"),
 )

@@ -24,6 +24,11 @@ class ShopConfig(Section):
     num_users: Annotated[int, Field(ge=10)] = Field(
         default=3000, description="How many customers the generated shop has."
     )
+    num_new_users: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="How many more customers have just signed up: it is known what interests them, "
+        "and they have bought nothing.",
+    )
     num_events: Annotated[int, Field(ge=100)] = Field(
         default=120_000, description="How many purchases the log holds."
     )

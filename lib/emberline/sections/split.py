@@ -159,7 +159,8 @@ class SplitConfig(WithheldConfig):
     Besides the ways of both, the holdout is `fold` (from 1) of as many `folds`, of each user's
     interactions, or with `of = "items"` of whole items. With by = "column", it is what the column
     `ratings.columns.split` calls test, and validation is what it calls that. Independently,
-    `cold_items` is the share of items, chosen by hash, of which every interaction is withheld.
+    `cold_items` is the share of items, chosen by hash, of which every interaction is withheld, and
+    `cold_users` that of users.
     """
 
     by: Literal["none", "fraction", "time", "last", "folds", "given", "column"] = Field(
@@ -174,6 +175,11 @@ class SplitConfig(WithheldConfig):
     )
     cold_items: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="The share of the items that are withheld whole."
+    )
+    cold_users: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="The share of the users that are withheld whole, to measure what people get "
+        "who have rated nothing.",
     )
     validation: ValidationConfig = Field(
         default_factory=lambda: ValidationConfig.model_validate({}),
@@ -194,6 +200,11 @@ class SplitConfig(WithheldConfig):
                 "cold_items is a share chosen by hash, and this split says itself which items are"
                 " withheld: remove it"
             )
+        if self.cold_users and self.by in ("given", "column"):
+            raise ValueError(
+                "cold_users is a share chosen by hash, and this split says itself what is withheld:"
+                " remove it"
+            )
         return self
 
     @property
@@ -209,7 +220,7 @@ class SplitConfig(WithheldConfig):
     @property
     def holds_out(self) -> bool:
         """Whether anything is withheld for measuring models by."""
-        return self.by != "none" or self.cold_items > 0
+        return self.by != "none" or self.cold_items > 0 or self.cold_users > 0
 
     @property
     def reads_pairs(self) -> bool:
@@ -233,7 +244,7 @@ class SplitConfig(WithheldConfig):
         more = {
             name: value
             for name, value in what.items()
-            if name not in (*always, "validation", "of") and value is not None
+            if name not in (*always, "validation", "of") and value not in (None, 0.0)
         }
         more |= {"of": self.of} if self.by == "folds" else {}
         more |= {"validation": what["validation"]} if self.validates else {}

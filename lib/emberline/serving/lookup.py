@@ -40,7 +40,7 @@ def recommendations_of(root: Location, user_id: str, k: int) -> list[Recommendat
         manifests.load(root, name) for name in ("recommendations", "users", "items")
     )
     manifests.check_same_run([users, items])
-    user = _index_of(users, user_id)
+    user = _index_of(root, user_id)
     if user is None:
         best = [
             row | {"model": POPULAR.name} for row in _popular(root, users, user_id).to_pylist()[:k]
@@ -56,7 +56,7 @@ def recommendations_of(root: Location, user_id: str, k: int) -> list[Recommendat
 
 def is_known(root: Location, user_id: str) -> bool:
     """Whether a user of this outside id is in a root."""
-    return _index_of(manifests.load(root, "users"), user_id) is not None
+    return _index_of(root, user_id) is not None
 
 
 def _named(row: dict[str, Any], item: Item) -> Recommendation:
@@ -75,10 +75,14 @@ def _popular(root: Location, users: Dataset, user_id: str) -> pa.Table:
     return head(popular, popular.rows).sort_by("rank")
 
 
-def _index_of(users: Dataset, user_id: str) -> int | None:
+def _index_of(root: Location, user_id: str) -> int | None:
+    """That of a user who has rated something, or is known otherwise."""
     try:
         user_id.encode()
     except UnicodeEncodeError:  # bytes of the command line that are no text: nobody's id
         return None
-    found: list[int] = rows_where(users, "user_id", [user_id], ["user"])["user"].to_pylist()
-    return found[0] if found else None
+    for table in tables_in(root, "user").values():
+        found: list[int] = rows_where(table, "user_id", [user_id], ["user"])["user"].to_pylist()
+        if found:
+            return found[0]
+    return None

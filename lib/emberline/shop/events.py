@@ -32,11 +32,16 @@ def make_events(catalogue: Catalogue, num_users: int, num_events: int, seed: int
     """
     each = dirt.amount(num_events)
     sales = make_sales(catalogue, num_users, num_events - each, seed)
-    customers = _customer_ids(num_users, stream(seed, "customer ids"))
+    customers = customer_ids(num_users, seed)
     lines, dirty_counts = dirt.spoil(
         _lines(catalogue, customers, sales), each, stream(seed, "dirt")
     )
     return Events(_to_csv(lines), dirty_counts)
+
+
+def customer_ids(num_users: int, seed: int) -> list[str]:
+    """Of all customers, in the order of their numbers."""
+    return _customer_ids(num_users, stream(seed, "customer ids"))
 
 
 def _customer_ids(num_users: int, rng: np.random.Generator) -> list[str]:

@@ -36,7 +36,7 @@ class Sales:
 def make_sales(catalogue: Catalogue, num_users: int, num_sales: int, seed: int) -> Sales:
     """Customers buy by popularity times taste, each time anew, so that some buy an item again."""
     activity = _activity(num_users, num_sales, stream(seed, "activity"))
-    tastes = make_tastes(catalogue, num_users, stream(seed, "tastes"))
+    tastes = tastes_of(catalogue, num_users, seed)
     item = _choices(catalogue.popularity, tastes, activity, stream(seed, "choices"))
     order = stream(seed, "order").permutation(num_sales)
     return Sales(
@@ -45,6 +45,11 @@ def make_sales(catalogue: Catalogue, num_users: int, num_sales: int, seed: int) 
         item=item[order],
         quantity=_quantities(num_sales, stream(seed, "quantities")),
     )
+
+
+def tastes_of(catalogue: Catalogue, num_users: int, seed: int) -> Tastes:
+    """By which the customers of this seed buy."""
+    return make_tastes(catalogue, num_users, stream(seed, "tastes"))
 
 
 def _activity(num_users: int, num_sales: int, rng: np.random.Generator) -> Indices:

@@ -13,6 +13,7 @@ from emberline.datasets import withholding
 from emberline.datasets.rows import Task
 from emberline.datasets.withholding import (
     BESIDE_ITEMS,
+    COLD_USERS,
     HOLDOUT,
     LEFT,
     SKETCHED,
@@ -84,6 +85,8 @@ def _hashes_of_users(users: Source, config: SplitConfig, purposes: Purposes) -> 
     wanted = dict(purposes)
     if config.validation.by == "users":
         wanted["users"] = (config.seed, "validation users")
+    if config.cold_users:
+        wanted[COLD_USERS] = (config.seed, COLD_USERS)
     schema = withholding.hashed_schema(wanted)
     task = partial(withholding.hash_users, purposes=wanted)
     found = users.map(("user", "user_id"), task, schema).table()
@@ -136,7 +139,12 @@ def _held(
         way = _before_newest(way, log.interactions.map(("timestamp",), task, LEFT), config)
     cold_by_pairs = config.pairs is not None and config.pairs.cold
     task_ = partial(
-        withholding.hold_out, way=way, cold_by_pairs=cold_by_pairs, users=users, schema=schema
+        withholding.hold_out,
+        way=way,
+        cold_by_pairs=cold_by_pairs,
+        cold_users=config.cold_users,
+        users=users,
+        schema=schema,
     )
     return rows.together(flow.parts).map(task_, schema)
 

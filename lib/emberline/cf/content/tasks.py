@@ -31,9 +31,6 @@ _SAID = {
 ATTRIBUTES = (*_SAID,)
 SAID = pa.schema(_SAID)
 KNOWN = known_schema(SAID)
-PREDICTED = pa.schema(
-    [("model", pa.string()), ("item", pa.int32()), ("factors", pa.list_(pa.float32()))]
-)
 
 
 @dataclass(frozen=True)
@@ -82,10 +79,10 @@ def draw(
     yield from fit.take(np.sort(order)).combine_chunks().to_batches()
 
 
-def of_drawn_users(
+def of_drawn(
     batches: Iterator[pa.RecordBatch], share: float, seed: int
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of about that share of users, whose column is the first."""
+    """The rows of about that share of ids, whose column is the first."""
     for batch in batches:
         bits = hashing.of_ids(batch.column(0).to_numpy(), seed)
         yield batch.filter(pa.array(hashing.below(bits, share)))
@@ -106,11 +103,11 @@ def sum_moments(batches: Iterator[pa.RecordBatch], model: Shared) -> Iterator[pa
 
 
 def predict(
-    batches: Iterator[pa.RecordBatch], model: Shared, weights: Float64, name: str
+    batches: Iterator[pa.RecordBatch], model: Shared, weights: Float64, name: str, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    """KNOWN to PREDICTED: of every id that something is said of."""
+    """KNOWN to a model's name, an id and factors: of every id that something is said of."""
     for batch in batches:
         if batch.num_rows:
             predicted = regression.predict(model.value.features(batch), weights)
             columns: list[Any] = [[name] * batch.num_rows, batch["id"], list(predicted)]
-            yield pa.record_batch(columns, schema=PREDICTED)
+            yield pa.record_batch(columns, schema=schema)
