@@ -26,7 +26,7 @@ FRAMEWORKS = (
     "splits",
     "scoring",
 )
-FRAMEWORKS += ("content", "evaluation", "baselines")
+FRAMEWORKS += ("content", "evaluation", "baselines", "reasons")
 
 
 def functions(module: Path) -> Iterator[tuple[str, int]]:

@@ -35,6 +35,7 @@ SECTIONS = {
     "predict": {},
     "forest": {},
     "recommend": {"exclude": "dataset:shop/recalled.csv"},
+    "explain": {},
     "evaluate": {},
     "report": {},
 }
@@ -70,6 +71,7 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
         *prepared,
         *learnt,
         *lists,
+        "explain",
         "train-baselines",
         "evaluate",
         "report",
@@ -79,6 +81,7 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
         *learnt,
         "train-forest",
         *lists,
+        "explain",
         "train-baselines",
         "evaluate",
         "report",
@@ -92,7 +95,7 @@ def test_only_chooses_one_stage_and_from_the_rest() -> None:
     assert _names(several) == ["train-als", "train-cosine"]  # in the order in which they run
     with pytest.raises(ConfigError, match="train-alsx is not a stage"):
         stages.select(FULL, only="train-als,train-alsx")
-    last = ["recommend", "train-baselines", "evaluate", "report"]
+    last = ["recommend", "explain", "train-baselines", "evaluate", "report"]
     assert _names(stages.select(FULL, start="recommend")) == last
     assert _names(stages.select(FULL, start="generate-shop")) == _names(stages.select(FULL))
 

@@ -8,6 +8,7 @@ from emberline.sections import (
     content,
     cosine,
     evaluate,
+    explain,
     forest,
     images,
     predict,
@@ -37,6 +38,7 @@ _BEFORE_REPORT: tuple[Stage, ...] = (
     recommend.HOLDOUT_STAGE,
     recommend.REFIT_STAGE,
     recommend.STAGE,
+    explain.STAGE,
     evaluate.BASELINES_STAGE,
     evaluate.STAGE,
 )

@@ -59,6 +59,7 @@ LISTS = {
     "refitted_user_neighbors": (["user"], "neighbor", "similarity"),
     "holdout_recommendations": (["user", "model"], "item", "score"),
     "recommendations": (["user", "model"], "item", "score"),
+    "reasons": (["user", "item", "kind"], "past_item", "drop"),
 }
 AssertEqualResults = Callable[..., None]
 
@@ -200,5 +201,5 @@ def lists(
     """Each owner's list, as its members' scores."""
     found: dict[tuple[object, ...], dict[int, float]] = defaultdict(dict)
     for row in rows.select([*owner, member, score]).to_pylist():
-        found[tuple(row[name] for name in owner)][row[member]] = row[score]
+        found[tuple(row[name] for name in owner)][row[member]] = row[score] or 0.0
     return found

@@ -1,7 +1,6 @@
 """`emberline recommend`: a user's list."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from emberline.cli.options import RootOrRelease
 from emberline.datasets import storage
 from emberline.publish import releases
 from emberline.serving import lookup
+from emberline.serving.because import because
 from emberline.serving.lookup import Recommendation
 
 
@@ -20,19 +20,28 @@ def recommend(
     root: RootOrRelease,
     user: Annotated[str, typer.Option(metavar="ID", help="The user's id, as in the input.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
+    why: Annotated[bool, typer.Option("--why", help="Say why each is there.")] = False,
 ) -> None:
     """Print a user's recommendations, from a root or from where they were published; for one
     unknown, what is popular.
     """
     place = releases.current_root(storage.locate(root))
-    best = lookup.recommendations_of(place, user, k)
-    show_recommendations(make_console(), user, best, lookup.is_known(place, user))
+    best = lookup.recommendations_of(place, user, k, why)
+    show_recommendations(make_console(), user, best, lookup.is_known(place, user), why)
+
+
+def _plain(text: str) -> str:
+    return printable(text).plain
 
 
 def show_recommendations(
-    console: Console, user_id: str, best: Sequence[Recommendation], is_known: bool = True
+    console: Console,
+    user_id: str,
+    best: Sequence[Recommendation],
+    is_known: bool = True,
+    why: bool = False,
 ) -> None:
-    """A user's list; or what is popular, said to be that."""
+    """A user's list, perhaps with reasons; or what is popular, said to be that."""
     if not is_known:
         say(console, f"User {printable(user_id)} is unknown here. This is what is popular:")
     table = make_table(
@@ -41,14 +50,16 @@ def show_recommendations(
         "title",
         ">score",
         "model",
+        *(["why"] if why else []),
         title=Text("for user ").append(printable(user_id)),
     )
-    for row in map(asdict, best):
+    for row in best:
         table.add_row(
-            str(row["rank"]),
-            printable(row["item_id"]),
-            printable(row["title"] or ""),
-            f"{row['score']:.4f}",
-            printable(row["model"]),
+            str(row.rank),
+            printable(row.item_id),
+            printable(row.title or ""),
+            f"{row.score:.4f}",
+            printable(row.model),
+            *([because(row.reasons, row.model, _plain)] if why else []),
         )
     console.print(table)

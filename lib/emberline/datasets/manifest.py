@@ -203,6 +203,16 @@ def check_same_run(datasets: Iterable[Dataset]) -> None:
             )
 
 
+def check_made_from(made: Dataset, source: Dataset) -> None:
+    """Raises ManifestError where a dataset was made from another run of one that it reads."""
+    read = made.manifest.produced_by.inputs.get(source.name)
+    if read != source.manifest.identity():
+        raise ManifestError(
+            f"{made.name} in {made.folder.parent} is not of the {source.name} there now: rerun"
+            f" {made.manifest.produced_by.stage}"
+        )
+
+
 def _parse(root: Location, name: str) -> Dataset:
     folder = root / name
     path = folder / FILE_NAME

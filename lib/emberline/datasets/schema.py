@@ -105,6 +105,18 @@ RECOMMENDATIONS = pa.schema(
         _MODEL,
     ]
 )
+REASONS = pa.schema(
+    [
+        USER,
+        ITEM,
+        pa.field("place", pa.int32(), nullable=False),  # 1 is the strongest
+        # event, neighbor, attribute or popular
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("past_item", pa.int32()),
+        pa.field("contribution", pa.float32()),
+        pa.field("drop", pa.float32()),
+    ]
+)
 RECOMMENDABLE_ITEMS = pa.schema([ITEM])
 POPULAR_ITEMS = pa.schema(
     [
@@ -150,6 +162,7 @@ TABLES: dict[str, pa.Schema] = {
     "forest_classes": FOREST_CLASSES,
     "holdout_recommendations": RECOMMENDATIONS,
     "recommendations": RECOMMENDATIONS,
+    "reasons": REASONS,
     "recommendable_items": RECOMMENDABLE_ITEMS,
     "popular_items": POPULAR_ITEMS,
 }

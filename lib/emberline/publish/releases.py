@@ -29,6 +29,7 @@ from emberline.runs.stage_run import new_run_id
 SERVED = (
     "recommendations",
     "popular_items",
+    "reasons",
     "users",
     "items",
     "user_attributes",

@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import batches, rows_where
 from emberline.report.lists import badge_of, is_new
 from emberline.report.pictures import pictures_of
-from emberline.serving.names import items_called
+from emberline.serving.because import because
+from emberline.serving.lookup import Reason
+from emberline.serving.names import items_called, names_in
 
 _MOST_RATED = 8
+_EXPLAINED = 3  # lines of a list
 Row = dict[str, Any]
 
 
@@ -49,6 +53,14 @@ class Recommended:
 
 
 @dataclass(frozen=True)
+class Explained:
+    """One of the first lines of a user's published list, and why it is there."""
+
+    item: Item
+    why: str
+
+
+@dataclass(frozen=True)
 class Person:
     """One user; `num_ratings` counts the ratings in training."""
 
@@ -56,6 +68,7 @@ class Person:
     num_ratings: int
     history: list[Rated]
     recommendations: list[Recommended]
+    explained: list[Explained]
 
 
 def people(inputs: Mapping[str, Dataset], count: int, seed: int, has_ratings: bool) -> list[Person]:
@@ -66,10 +79,8 @@ def people(inputs: Mapping[str, Dataset], count: int, seed: int, has_ratings: bo
     if not count or recommended is None:
         return []
     users = draw(recommended, count, seed)
-    ids = {
-        row["user"]: row["user_id"]
-        for row in rows_where(inputs["users"], "user", users, ["user_id"]).to_pylist()
-    }
+    ids = _ids(inputs, users)
+    explained = explanations(inputs, users)
     ratings = _by_user(inputs["ratings"], users, ["item", "value", "timestamp"])
     lists = _by_user(recommended, users, ["item", "rank", "score", "model"])
     hits = _held_out(inputs, users)
@@ -90,9 +101,42 @@ def people(inputs: Mapping[str, Dataset], count: int, seed: int, has_ratings: bo
                 _recommended(row, items, hits)
                 for row in sorted(lists[user], key=lambda row: row["rank"])
             ],
+            explained.get(user, []),
         )
         for user in users
     ]
+
+
+def _ids(inputs: Mapping[str, Dataset], users: list[int]) -> dict[int, str]:
+    """What users are called, those too who have rated nothing."""
+    indices = pa.array(users, pa.int64())
+    ids = names_in(inputs, "user", users).texts("user_id", indices).to_pylist()
+    return dict(zip(users, ids, strict=True))
+
+
+def explanations(inputs: Mapping[str, Dataset], users: list[int]) -> dict[int, list[Explained]]:
+    """By user, why the first lines of the published lists are there, where reasons are told."""
+    if "reasons" not in inputs or "recommendations" not in inputs:
+        return {}
+    lists = _by_user(inputs["recommendations"], users, ["item", "rank", "model"])
+    told = _by_user(inputs["reasons"], users, ["item", "place", "kind", "past_item"])
+    first = {
+        user: sorted(rows, key=lambda row: row["rank"])[:_EXPLAINED] for user, rows in lists.items()
+    }
+    past = {row["past_item"] for rows in told.values() for row in rows} - {None}
+    wanted = past | {row["item"] for rows in first.values() for row in rows}
+    items, called = items_of(inputs, wanted), items_called(inputs, wanted)
+    found: dict[int, list[Explained]] = {}
+    for user, rows in first.items():
+        for row in rows:
+            own = [one for one in told[user] if one["item"] == row["item"]]
+            reasons = [
+                Reason(one["kind"], called.get(one["past_item"]))
+                for one in sorted(own, key=lambda one: one["place"])
+            ]
+            line = Explained(items[row["item"]], because(reasons, row["model"]))
+            found.setdefault(user, []).append(line)
+    return found
 
 
 def draw(recommendations: Dataset, count: int, seed: int) -> list[int]:

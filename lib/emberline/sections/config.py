@@ -14,6 +14,7 @@ from emberline.sections.cnn import CnnConfig
 from emberline.sections.content import ContentConfig, tables_by_side
 from emberline.sections.cosine import CosineConfig
 from emberline.sections.evaluate import EvaluateConfig
+from emberline.sections.explain import ExplainConfig
 from emberline.sections.forest import ForestConfig
 from emberline.sections.images import ImagesConfig
 from emberline.sections.predict import PredictConfig
@@ -87,6 +88,9 @@ class Config(Section):
     )
     recommend: RecommendConfig | None = Field(
         default=None, description="recommend: lists for every user."
+    )
+    explain: ExplainConfig | None = Field(
+        default=None, description="explain: why each item of a list is there."
     )
     evaluate: EvaluateConfig | None = Field(
         default=None, description="evaluate: how recommendations are measured on the holdout."
@@ -208,6 +212,8 @@ class Config(Section):
             self._content_fits()
         if self.recommend:
             self._recommend_fits(self.recommend)
+        if self.explain:
+            self._explain_fits()
         if self.evaluate:
             self._evaluate_fits(self.evaluate)
         return self
@@ -283,6 +289,15 @@ class Config(Section):
             raise ValueError(
                 f'recommend.cold_share needs recommend.model = "{ALS.name}", and a section'
                 f' [{CONTENT.name}], or shards.task = "factors" and a section [predict]'
+            )
+
+    def _explain_fits(self) -> None:
+        self._needs("explain", "recommend", "ratings")
+        by_als = self.recommend is not None and self.recommend.model == ALS.name
+        if by_als and self.als and self.als.nonnegative:
+            raise ValueError(
+                "[explain] takes a score apart into events, which als.nonnegative does not allow:"
+                " remove one of them"
             )
 
     def _evaluate_fits(self, evaluate: EvaluateConfig) -> None:

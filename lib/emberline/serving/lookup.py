@@ -17,9 +17,21 @@ from emberline.serving.names import Item, items_called, tables_in
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why an item is in a list: `kind` is event, neighbor, attribute or popular; of an event the
+    past item, what it contributes to the score, and by how much that would drop without it.
+    """
+
+    kind: str
+    past: Item | None = None
+    contribution: float | None = None
+    drop: float | None = None
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """One row of a user's list: rank from 1, the item's outside id, its title if it has one,
-    score, and the model that it is by.
+    score, the model that it is by, and, where they were asked for, reasons, the strongest first.
     """
 
     rank: int
@@ -27,14 +39,18 @@ class Recommendation:
     title: str | None
     score: float
     model: str
+    reasons: tuple[Reason, ...] = ()
 
 
-def recommendations_of(root: Location, user_id: str, k: int) -> list[Recommendation]:
-    """The first `k` recommendations of the user with this outside id, or as many as are published.
+def recommendations_of(
+    root: Location, user_id: str, k: int, why: bool = False
+) -> list[Recommendation]:
+    """The first `k` recommendations of the user with this outside id, or as many as are published;
+    with reasons, if it is asked `why`.
 
     A user who is unknown gets what is popular. Raises ManifestError where a dataset is missing,
     DataError for a user without recommendations, or who is unknown where nobody has published what
-    is popular.
+    is popular, and where nobody has published reasons that are asked for.
     """
     published, users, items = (
         manifests.load(root, name) for name in ("recommendations", "users", "items")
@@ -50,8 +66,29 @@ def recommendations_of(root: Location, user_id: str, k: int) -> list[Recommendat
         best = listed.sort_by("rank").slice(0, k).to_pylist()
     if not best:
         raise DataError(f"user {user_id!r} has no recommendations in {root}; rerun recommend")
-    called = items_called(tables_in(root, "item"), {row["item"] for row in best})
-    return [_named(row, called[row["item"]]) for row in best]
+    told = _reasons(root, user) if why else {}
+    wanted = {row["item"] for row in best}
+    wanted |= {
+        row["past_item"] for rows in told.values() for row in rows if row["past_item"] is not None
+    }
+    called = items_called(tables_in(root, "item"), wanted)
+    return [_named(row, called, told.get(row["item"], [])) for row in best]
+
+
+def _reasons(root: Location, user: int | None) -> dict[int, list[dict[str, Any]]]:
+    """Rows of reasons by the item that is recommended."""
+    if not manifests.exists(root, "reasons"):
+        raise DataError(
+            f"there are no reasons in {root}: add a section [explain] to the pipeline, and run it"
+        )
+    told = manifests.load(root, "reasons")
+    manifests.check_made_from(told, manifests.load(root, "recommendations"))
+    found: dict[int, list[dict[str, Any]]] = {}
+    columns = ["item", "place", "kind", "past_item", "contribution", "drop"]
+    if user is not None:
+        for row in rows_where(told, "user", [user], columns).sort_by("place").to_pylist():
+            found.setdefault(row["item"], []).append(row)
+    return found
 
 
 def is_known(root: Location, user_id: str) -> bool:
@@ -59,8 +96,16 @@ def is_known(root: Location, user_id: str) -> bool:
     return _index_of(root, user_id) is not None
 
 
-def _named(row: dict[str, Any], item: Item) -> Recommendation:
-    return Recommendation(row["rank"], item.item_id, item.title, row["score"], row["model"])
+def _named(
+    row: dict[str, Any], called: dict[int, Item], told: list[dict[str, Any]]
+) -> Recommendation:
+    item = called[row["item"]]
+    reasons = tuple(
+        Reason(one["kind"], called.get(one["past_item"]), one["contribution"], one["drop"])
+        for one in told
+    )
+    place = (row["rank"], item.item_id, item.title, row["score"], row["model"])
+    return Recommendation(*place, reasons)
 
 
 def _popular(root: Location, users: Dataset, user_id: str) -> pa.Table:

@@ -62,6 +62,20 @@ def half_step(
     return factors, loss
 
 
+def tiles(
+    block: Block, others: Float32, objective: Objective
+) -> Iterator[tuple[Int64, Int32, Tile]]:
+    """A block's rows, a few alike at a time, with the columns (rows, d) of their ratings and their
+    tile, which is valid until the next; what pads is of any column.
+    """
+    degrees, gather = np.diff(block.indptr), _Gather(block, others, objective)
+    for rows in _alike(degrees, others.shape[1], others.shape[1]):
+        first, count = block.indptr[rows], degrees[rows]
+        places = first[:, None] + np.arange(count.max())
+        columns = np.take(block.indices, places, mode="clip")
+        yield rows, columns, gather.tile(first, count)
+
+
 def _alike(degrees: Int64, width: int, least: int) -> Iterator[Int64]:
     """Positions of rows that are solved together: of almost the same degree, ascending, and few
     enough for the cache.

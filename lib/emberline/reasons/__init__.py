@@ -1,0 +1,1 @@
+"""The stage explain, on a flow."""

@@ -1,0 +1,55 @@
+"""The section [explain]: why an item is recommended."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from emberline.models import MODELS, refitted
+from emberline.sections.base import Positive, Section
+from emberline.sections.stage import Names, Sizes, Stage
+
+if TYPE_CHECKING:
+    from emberline.sections.config import Config
+
+
+class ExplainConfig(Section):
+    """Reasons for each place of the published lists: the past events that it would not be there
+    without.
+    """
+
+    top: Positive = Field(default=3, description="How many reasons each place has at most.")
+    min_support: Positive = Field(
+        default=5,
+        description="Past items that fewer users have rated are never named as reasons: they would "
+        "tell of these users.",
+    )
+
+
+def _reads(config: "Config") -> Names:
+    if config.recommend is None:
+        return ()
+    tables = MODELS[config.recommend.model].lists
+    history = ("interactions", "ratings") if config.refits else ("ratings",)
+    by = tuple(map(refitted, tables)) if config.refits else ()
+    new = config.new_item_tables if config.recommends_unrated_items else ()
+    return ("recommendations", *history, *tables, *by, *new)
+
+
+def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
+    """Bytes that reasons take at most where blocks are worked on here."""
+    rank = config.als.rank if config.als else 0
+    neighbors = sizes.rows("item_neighbors") + sizes.rows("refitted_item_neighbors")
+    factors = 6 * 4 * rank * sizes.rows("items") + 40 * neighbors
+    events = sizes.rows("interactions") or sizes.rows("ratings")
+    return cores * (250 << 20) + factors + 40 * events + 60 * sizes.rows("recommendations")
+
+
+STAGE = Stage(
+    "explain",
+    "explain",
+    "flow",
+    "emberline.reasons.stage:run",
+    reads=_reads,
+    writes=lambda config: ("reasons",),
+    memory=_memory,
+)

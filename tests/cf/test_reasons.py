@@ -1,0 +1,174 @@
+"""Reasons beside refitting: the user is solved again without the event, by plain NumPy."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from emberline.cf import reasons
+from emberline.cf.als.gramians import Grams
+from emberline.cf.als.objective import Objective
+from emberline.cf.blocks import Block
+from emberline.cf.reasons import Reasons, Targets
+
+RNG = np.random.default_rng(3)
+ITEMS, RANK, TOP = 40, 6, 3
+Y = RNG.normal(size=(ITEMS, RANK)).astype(np.float32)
+DEGREES = [1, 2, 3, 5, 9, 9, 17, 30]
+HISTORIES = [
+    np.sort(RNG.choice(ITEMS, degree, replace=False)).astype(np.int32) for degree in DEGREES
+]
+VALUES = [RNG.choice([0.5, 1.0, 3.0, 8.0], degree).astype(np.float32) for degree in DEGREES]
+GRAMS = Grams.of(Y, np.ones(ITEMS, np.int64))
+EVERY = np.ones(ITEMS, bool)
+BLOCK = Block(
+    np.arange(10, 10 + len(DEGREES), dtype=np.int32),
+    np.cumsum([0, *DEGREES]),
+    np.concatenate(HISTORIES),
+    np.concatenate(VALUES),
+)
+_WANTED = np.array([RNG.permutation(ITEMS)[:4] for _ in DEGREES], np.int32)
+_WANTED[2, 3] = -1
+TARGETS = Targets(_WANTED, Y[_WANTED])
+OBJECTIVES = {
+    "implicit": Objective(True, 0.3, 1.0, 4.0),
+    "log, no exponent": Objective(True, 0.8, 0.0, 2.0, "log"),
+    "exp, half": Objective(True, 0.5, 0.5, 1.0, "exp", mean=2.0, deviation=1.5),
+    "iALS": Objective(True, 0.05, 1.0, unobserved_weight=0.2),
+    "explicit": Objective(False, 0.2, 1.0),
+}
+
+
+def solved(objective: Objective, items: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """A user's factors by the formulas, in float64."""
+    if not len(items):
+        return np.zeros(RANK)
+    y, v = Y[items].astype(float), values.astype(float)
+    if not objective.implicit:
+        e, p, w = np.ones(len(v)), v, 0.0
+        count: float = len(v)
+    elif objective.unobserved_weight is not None:
+        e, p, w = np.ones(len(v)), (v > 0).astype(float), objective.unobserved_weight
+        count = len(v) + w * ITEMS
+    else:
+        strength = {
+            "linear": np.abs(v),
+            "log": np.log1p(np.abs(v)),
+            "exp": np.exp(np.clip((v - objective.mean) / objective.deviation, -4, 4)),
+        }[objective.confidence]
+        e, p, w = 1 + objective.alpha * strength, (v > 0).astype(float), 1.0
+        count = int((v > 0).sum())
+    a = e - w if objective.replaces else e
+    matrix = w * Y.T.astype(float) @ Y + y.T @ np.diag(a) @ y
+    matrix += objective.reg_param * count**objective.reg_exponent * np.eye(RANK)
+    return np.linalg.solve(matrix, y.T @ (e * p))
+
+
+def explained(objective: Objective, top: int = TOP, told: np.ndarray = EVERY) -> Reasons:
+    return reasons.of_events(BLOCK, Y, GRAMS, objective, TARGETS, told, top)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_contributions_add_up_to_the_exactly_solved_score(name: str) -> None:
+    objective = OBJECTIVES[name]
+    base, penalties = objective.w * GRAMS.each, objective.penalties(BLOCK, ITEMS)
+    for rows, _, tile in reasons.tiles(BLOCK, Y, objective):
+        found = reasons.Solved.of(tile, base, penalties[rows])
+        for place, row in enumerate(rows):
+            x = solved(objective, HISTORIES[row], VALUES[row])
+            np.testing.assert_allclose(found.x[place], x, rtol=1e-5, atol=1e-6)
+            parts = found.t[place] @ (found.turned[place] @ Y.T)
+            np.testing.assert_allclose(parts, Y @ x, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_drop_is_what_solving_again_without_the_event_says(name: str) -> None:
+    objective = OBJECTIVES[name]
+    found = explained(objective)
+    assert len(found.users) > 40
+    for user, item, past, drop in zip(
+        found.users, found.items, found.past, found.drops, strict=True
+    ):
+        items, values = HISTORIES[user - 10], VALUES[user - 10]
+        without = items != past
+        left = solved(objective, items[without], values[without])
+        expected = float(Y[item] @ (solved(objective, items, values) - left))
+        assert drop == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_the_strongest_events_come_first_and_none_below_zero_is_a_reason() -> None:
+    objective = OBJECTIVES["log, no exponent"]
+    found = explained(objective)
+    drops = _all_drops(objective)
+    by_target: dict[tuple[int, int], list[int]] = {}
+    for user, item, past in zip(found.users, found.items, found.past, strict=True):
+        by_target.setdefault((int(user), int(item)), []).append(int(past))
+    for row, wanted in enumerate(_WANTED):
+        for item in wanted[wanted >= 0]:
+            every = drops[row, item]
+            order = sorted((past for past in every if every[past] > 1e-9), key=lambda j: -every[j])
+            assert by_target.get((row + 10, int(item)), []) == order[:TOP]
+    assert not any(item < 0 for item in found.items)
+
+
+def _all_drops(objective: Objective) -> dict[tuple[int, int], dict[int, float]]:
+    found: dict[tuple[int, int], dict[int, float]] = {}
+    for row, (items, values) in enumerate(zip(HISTORIES, VALUES, strict=True)):
+        whole = solved(objective, items, values)
+        for past in items:
+            without = items != past
+            change = whole - solved(objective, items[without], values[without])
+            for item in _WANTED[row][_WANTED[row] >= 0]:
+                found.setdefault((row, int(item)), {})[int(past)] = float(Y[item] @ change)
+    return found
+
+
+def test_what_may_not_be_told_is_no_reason_and_the_next_one_takes_its_place() -> None:
+    objective = OBJECTIVES["implicit"]
+    whole = explained(objective, top=40)
+    told = EVERY.copy()
+    told[whole.past[:20]] = False
+    found = explained(objective, told=told)
+    assert told[found.past].all()
+    kept = whole.take(told[whole.past])
+    again = reasons.strongest(kept, TOP)
+    assert set(zip(found.users, found.items, found.past, strict=True)) == set(
+        zip(again.users, again.items, again.past, strict=True)
+    )
+
+
+def test_with_a_regularisation_of_counts_the_exact_drop_differs_from_that_of_a_fixed_one() -> None:
+    by_count = OBJECTIVES["implicit"]
+    found = explained(by_count)
+    item = int(found.items[found.users == 12][0])  # of a user with three events
+    other = explained(replace(by_count, reg_exponent=0.0, reg_param=by_count.reg_param * 3))
+    here, there = (_of(each, 12, item) for each in (found, other))
+    assert abs(here - there) > 1e-3
+
+
+def _of(found: Reasons, user: int, item: int) -> float:
+    return float(found.drops[(found.users == user) & (found.items == item)][0])
+
+
+def test_of_neighbours_the_similar_past_items_carry_the_score() -> None:
+    history = sp.csr_array(np.array([[0, 2.0, 1.0, 0, 3.0], [1.0, 0, 0, 0, 0]], np.float32))
+    similar = np.array(
+        [
+            [0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0],
+            [0.9, 0.5, 0.4, 0, 0.5],
+            [0, 0.1, 0, 0, 0],
+        ]
+    )
+    users, items = np.array([0, 1, 0], np.int32), np.array([3, 3, 4], np.int32)
+    told = np.array([True, True, True, True, True])
+    found = reasons.of_neighbors(users, items, history, sp.csr_array(similar), told, 2)
+    rows: list[tuple[Any, ...]] = list(
+        zip(found.users, found.items, found.past, found.contributions, strict=True)
+    )
+    assert [row[:3] for row in rows] == [(0, 3, 4), (0, 3, 1), (0, 4, 1), (1, 3, 0)]
+    np.testing.assert_allclose([row[3] for row in rows], [1.5, 1.0, 0.2, 0.9], rtol=1e-6)
+    np.testing.assert_array_equal(found.drops, found.contributions)
