@@ -1,5 +1,5 @@
-"""Where TensorFlow's stages run: all of a pipeline's in one child process, which starts with the
-first of them, or in several.
+"""Where TensorFlow's stages run: all of a pipeline's in one child process, which starts beside the
+stage before the first of them, or in several.
 
 This side imports no TensorFlow: neither planning, nor Spark's driver, nor its workers pay for it.
 """
@@ -31,12 +31,16 @@ class TensorFlowEngine:
     ) -> None:
         self._shared.kill()
 
+    def begin(self, settings: Any) -> None:
+        """Start the child process, which takes seconds to import TensorFlow."""
+        if _workers(settings) == 1:
+            self._shared.start()
+
     def call(self, run: StageRun[Any]) -> None:
         """Run one stage's function there. Raises the error that it raised, WorkerError where
         its processes failed too often.
         """
-        team = getattr(run.settings, "team", None)
-        workers = team.workers if team else 1
+        workers = _workers(run.settings)
         if workers == 1:
             trainers.run_by(self._shared, run)
             return
@@ -45,3 +49,9 @@ class TensorFlowEngine:
         is_apart = all(isinstance(place, Path) for place in places)
         with Local(trainers.WORKER, workers, trainers.ENVIRONMENT, is_apart=is_apart) as team:
             trainers.run_by(team, run)
+
+
+def _workers(settings: Any) -> int:
+    """In how many processes a stage of these settings runs."""
+    team = getattr(settings, "team", None)
+    return team.workers if team else 1

@@ -27,6 +27,8 @@ from emberline.sections.config import Config
 from emberline.stages import STAGES
 from emberline.trainers import Answer, Given, Share
 
+# what every stage here imports, TensorFlow with it
+_SLOW = "emberline.cnn.train:run"
 # all that TensorFlow says where it cannot bind to its own address
 _NO_PORT = "Could not start gRPC server"
 
@@ -35,6 +37,7 @@ def main() -> None:
     """Answer requests until the parent goes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this process
     requests = Requests()
+    package.resolve(_SLOW)  # before anybody asks
     for request in requests:
         _answer(typed_json.build(Share, request, "request"), requests)
 

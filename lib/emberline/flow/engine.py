@@ -18,6 +18,9 @@ class HereEngine(nullcontext["HereEngine"]):
         super().__init__(self)
         self._memory, self._cores = config.spark.memory, cores_of(config)
 
+    def begin(self, settings: Any) -> None:
+        """Nothing: threads start at once."""
+
     def call(self, run: StageRun[Any]) -> None:
         """Run one stage's function. Raises ConfigError where memory does not suffice."""
         try:

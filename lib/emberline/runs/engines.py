@@ -34,6 +34,9 @@ class Engine(AbstractContextManager["Engine"], Protocol):
 
     def call(self, run: StageRun[Any]) -> None: ...
 
+    def begin(self, settings: Any) -> None:
+        """Start what a stage of these settings will need, and do not wait for it."""
+
 
 class PythonEngine(nullcontext["PythonEngine"]):
     """Runs a stage's function as it is."""
@@ -43,6 +46,9 @@ class PythonEngine(nullcontext["PythonEngine"]):
 
     def call(self, run: StageRun[Any]) -> None:
         resolve(run.stage.target)(run)
+
+    def begin(self, settings: Any) -> None:
+        """Nothing: there is nothing to start."""
 
 
 def choose(

@@ -114,7 +114,7 @@ def run(
         )
         shared = _Shared(config, roots, engine, held, stop or Stop(), force, listener)
         return [
-            _run_one(shared, stage, raw[stage.name], position, len(stages))
+            _run_one(shared, stage, raw[stage.name], position, stages)
             for position, stage in enumerate(stages, start=1)
         ]
 
@@ -131,8 +131,11 @@ def _look_at_raw(config: Config, roots: Roots, stages: Sequence[Stage]) -> dict[
     return raw
 
 
-def _run_one(shared: _Shared, stage: Stage, raw: Raw, position: int, total: int) -> Outcome:
+def _run_one(
+    shared: _Shared, stage: Stage, raw: Raw, position: int, stages: Sequence[Stage]
+) -> Outcome:
     """Decide on a stage, run it or not, and tell the listener."""
+    total = len(stages)
     config, roots, listener = shared.config, shared.roots, shared.listener
     with _failure_in_status(roots.root, stage):
         if shared.stop.requested:
@@ -145,6 +148,7 @@ def _run_one(shared: _Shared, stage: Stage, raw: Raw, position: int, total: int)
     if decision.action == "skip":
         rows, metrics = _skip(config, roots, stage, decision.reason)
     else:
+        _begin_next(shared, stage, stages[position:])
         rows, metrics = _execute(shared, stage, inputs)
     seconds = time.monotonic() - began
     unasked = stage.unasked(config)
@@ -152,6 +156,16 @@ def _run_one(shared: _Shared, stage: Stage, raw: Raw, position: int, total: int)
     if listener:
         listener.finished(outcome, position, total)
     return outcome
+
+
+def _begin_next(shared: _Shared, stage: Stage, following: Sequence[Stage]) -> None:
+    """Start TensorFlow beside a stage that writes what one of its stages reads next: that one will
+    run, then.
+    """
+    config = shared.config
+    for coming in following[:1]:
+        if coming.engine == "tensorflow" and {*stage.writes(config)} & {*coming.reads(config)}:
+            shared.engine("tensorflow").begin(coming.settings(config))
 
 
 def _check_tensorflow(

@@ -114,6 +114,9 @@ class SparkEngine:
             with suppress(*([Py4JError, ConnectionError] if error else [])):
                 self.session.stop()
 
+    def begin(self, settings: Any) -> None:
+        """Nothing: the session has started."""
+
     def call(self, run: StageRun[Any]) -> None:
         """Run one stage's function.
 
