@@ -72,6 +72,11 @@ class Page:
         return any(item.picture for item in (*rated, *recommended))
 
     @property
+    def explains(self) -> bool:
+        """Whether anybody's list is explained."""
+        return any(person.explained for person in self.people)
+
+    @property
     def sections(self) -> list[tuple[str, str]]:
         """Anchor and title of each section that is there."""
         every = {
