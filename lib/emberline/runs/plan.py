@@ -55,13 +55,20 @@ def plan(
 
 
 def decisions(
-    config: Config, roots: Roots, stages: Sequence[Stage], raw: Mapping[str, Raw], force: bool
+    config: Config,
+    roots: Roots,
+    stages: Sequence[Stage],
+    raw: Mapping[str, Raw],
+    force: bool,
+    notes: bool = False,
 ) -> list[Decision]:
-    """What to do for each stage with the raw files that are listed."""
+    """What to do for each stage with the raw files that are listed; with `notes`, new times of the
+    same files are noted.
+    """
     decided: list[Decision] = []
     changing: dict[str, str] = {}
     for stage in stages:
-        decision = _foreseen(config, roots, stage, raw[stage.name], force, changing)
+        decision = _foreseen(config, roots, stage, raw[stage.name], force, changing, notes)
         if decision.action == "run":
             changing |= dict.fromkeys(stage.writes(config), stage.name)
         decided.append(decision)
@@ -75,12 +82,14 @@ def _foreseen(
     raw: Raw,
     force: bool,
     changing: Mapping[str, str],
+    notes: bool,
 ) -> Decision:
     """What to do for a stage, before which others will have written what is `changing`."""
     reads = stage.reads(config)
     upstream = next((changing[name] for name in reads if name in changing), None)
     if upstream is None:
-        return decide(config, roots, stage, open_inputs(config, roots, stage, raw), force)
+        inputs = open_inputs(config, roots, stage, raw)
+        return decide(config, roots, stage, inputs, force, notes)
     places = {
         name: roots.root if name in changing else roots.place_of(name) or roots.root
         for name in reads

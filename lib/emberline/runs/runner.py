@@ -10,7 +10,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -105,7 +105,7 @@ def run(
         storage.refuse_links(root, *_written_places(config, root, stages))
         for stage in stages:
             statuses.settle(root, stage.name)
-        raw = _look_at_raw(config, roots, stages)
+        raw = _look_at_raw(config, roots, stages, force)
         _check_tensorflow(config, roots, stages, raw, force)
         engine = functools.cache(
             lambda name: stack.enter_context(
@@ -119,16 +119,34 @@ def run(
         ]
 
 
-def _look_at_raw(config: Config, roots: Roots, stages: Sequence[Stage]) -> dict[str, Raw]:
-    """The stages' raw files, listed once and looked into: hours may pass until the last stage
-    reads its files.
+def _look_at_raw(
+    config: Config, roots: Roots, stages: Sequence[Stage], force: bool
+) -> dict[str, Raw]:
+    """The stages' raw files, listed once, and looked into where the stage is to run: hours may pass
+    until the last one reads its files.
     """
     raw = {}
     for stage in stages:
         with _failure_in_status(roots.root, stage):
             raw[stage.name] = list_raw(config, roots, stage)
-            check_raw(config, stage, raw[stage.name])
+    skipped = _foreseen_skips(config, roots, stages, raw, force)
+    for stage in stages:
+        if stage.name not in skipped:
+            with _failure_in_status(roots.root, stage):
+                check_raw(config, stage, raw[stage.name])
     return raw
+
+
+def _foreseen_skips(
+    config: Config, roots: Roots, stages: Sequence[Stage], raw: Mapping[str, Raw], force: bool
+) -> set[str]:
+    """The stages that are up to date; none where what one reads is damaged, which is told when it
+    is its turn.
+    """
+    with suppress(EmberlineError):
+        decided = decisions(config, roots, stages, raw, force, notes=True)
+        return {one.stage.name for one in decided if one.action == "skip"}
+    return set()
 
 
 def _run_one(
