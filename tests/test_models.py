@@ -12,6 +12,7 @@ LIB = Path(__file__).parents[1] / "lib" / "emberline"
 # the table, and what a model itself consists of
 OWN = ("models.py", "scoring/models/{}.py")
 SETTINGS = {
+    "cf/reason_kinds.py: popular",  # of a reason
     "factors/earlier.py: biases",  # of [als.ratings]
     "images/tasks.py: content",  # of a file
     "records/parquet_pictures.py: content",

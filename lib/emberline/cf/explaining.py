@@ -15,14 +15,13 @@ from emberline.cf.als.gramians import Grams
 from emberline.cf.als.objective import Objective
 from emberline.cf.blocks import rows_of
 from emberline.cf.entries import Entries
+from emberline.cf.reason_kinds import EVENT, NEIGHBOR
 from emberline.cf.reasons import Reasons, Targets
 from emberline.numeric.arrays import Bool, Float32, Int32
 from emberline.numeric.groups import place_among
 from emberline.numeric.shared import Shared
 
 HISTORY = "history"
-# what a reason is: a past event, people alike, what is known of the user, or what all like
-EVENT, NEIGHBOR, ATTRIBUTE, POPULAR = "event", "neighbor", "attribute", "popular"
 FOUND = pa.schema(
     [
         ("user", pa.int32()),

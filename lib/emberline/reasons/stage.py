@@ -19,8 +19,9 @@ from emberline.cf import explaining
 from emberline.cf.als.gramians import Grams
 from emberline.cf.blocks import matrix_of
 from emberline.cf.entries import PIECES
-from emberline.cf.explaining import ATTRIBUTE, HISTORY, POPULAR, Factors, How
+from emberline.cf.explaining import HISTORY, Factors, How
 from emberline.cf.pieces import scatter_sparse
+from emberline.cf.reason_kinds import ATTRIBUTE, POPULAR
 from emberline.datasets.cleaned import has_ratings
 from emberline.datasets.facts import Values
 from emberline.datasets.rows import only, through, unchanged

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from emberline.models import POPULAR
+from emberline import models
+from emberline.cf.reason_kinds import ATTRIBUTE, NEIGHBOR, POPULAR
 from emberline.serving.lookup import Reason
 
 _KINDS = {
-    "neighbor": "people of similar taste chose it",
-    "attribute": "by what is known of this person",
-    "popular": "many chose it",
+    NEIGHBOR: "people of similar taste chose it",
+    ATTRIBUTE: "by what is known of this person",
+    POPULAR: "many chose it",
 }
 
 
@@ -22,8 +23,8 @@ def because(reasons: Sequence[Reason], model: str, printed: Callable[[str], str]
     kinds = [_KINDS[reason.kind] for reason in reasons if reason.kind in _KINDS]
     if kinds:
         return kinds[0]
-    if model == POPULAR.name:
-        return _KINDS["popular"]
+    if model == models.POPULAR.name:
+        return _KINDS[POPULAR]
     return "by all that this person chose: nothing stands out"
 
 
