@@ -1,6 +1,7 @@
 """Which stages have something to do, and why."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -73,6 +74,18 @@ def decisions(
             changing |= dict.fromkeys(stage.writes(config), stage.name)
         decided.append(decision)
     return decided
+
+
+def foreseen_skips(
+    config: Config, roots: Roots, stages: Sequence[Stage], raw: Mapping[str, Raw], force: bool
+) -> set[str]:
+    """The names of the stages that are up to date; none where what one reads is damaged, which is
+    told when it is its turn. Notes are taken of raw files of which only the times are new.
+    """
+    with suppress(EmberlineError):
+        decided = decisions(config, roots, stages, raw, force, notes=True)
+        return {one.stage.name for one in decided if one.action == "skip"}
+    return set()
 
 
 def _foreseen(

@@ -10,7 +10,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -32,7 +32,16 @@ from emberline.runs import status as statuses
 from emberline.runs.engines import Engine
 from emberline.runs.inputs import Inputs
 from emberline.runs.package import resolve
-from emberline.runs.plan import Decision, Raw, check_raw, decide, decisions, list_raw, open_inputs
+from emberline.runs.plan import (
+    Decision,
+    Raw,
+    check_raw,
+    decide,
+    decisions,
+    foreseen_skips,
+    list_raw,
+    open_inputs,
+)
 from emberline.runs.roots import Roots
 from emberline.runs.size import input_bytes
 from emberline.runs.stage_run import Control, StageRun, begin, new_run_id
@@ -129,24 +138,12 @@ def _look_at_raw(
     for stage in stages:
         with _failure_in_status(roots.root, stage):
             raw[stage.name] = list_raw(config, roots, stage)
-    skipped = _foreseen_skips(config, roots, stages, raw, force)
+    skipped = foreseen_skips(config, roots, stages, raw, force)
     for stage in stages:
         if stage.name not in skipped:
             with _failure_in_status(roots.root, stage):
                 check_raw(config, stage, raw[stage.name])
     return raw
-
-
-def _foreseen_skips(
-    config: Config, roots: Roots, stages: Sequence[Stage], raw: Mapping[str, Raw], force: bool
-) -> set[str]:
-    """The stages that are up to date; none where what one reads is damaged, which is told when it
-    is its turn.
-    """
-    with suppress(EmberlineError):
-        decided = decisions(config, roots, stages, raw, force, notes=True)
-        return {one.stage.name for one in decided if one.action == "skip"}
-    return set()
 
 
 def _run_one(
