@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Literal, Protocol
 
@@ -75,6 +75,17 @@ def choose(
     told = {"stage": stage.name, "engine": chosen, "needed_bytes": needed, "memory_bytes": memory}
     log.info(event("engine_chosen", **told))
     return chosen
+
+
+def begin_next(
+    engine: Callable[[Name], Engine], config: Config, stage: Stage, following: Sequence[Stage]
+) -> None:
+    """Start TensorFlow beside a stage that writes what one of its stages reads next: that one will
+    run, then.
+    """
+    for coming in following[:1]:
+        if coming.engine == "tensorflow" and {*stage.writes(config)} & {*coming.reads(config)}:
+            engine("tensorflow").begin(coming.settings(config))
 
 
 def cores_of(config: Config) -> int:

@@ -163,7 +163,7 @@ def _run_one(
     if decision.action == "skip":
         rows, metrics = _skip(config, roots, stage, decision.reason)
     else:
-        _begin_next(shared, stage, stages[position:])
+        engines.begin_next(shared.engine, config, stage, stages[position:])
         rows, metrics = _execute(shared, stage, inputs)
     seconds = time.monotonic() - began
     unasked = stage.unasked(config)
@@ -171,16 +171,6 @@ def _run_one(
     if listener:
         listener.finished(outcome, position, total)
     return outcome
-
-
-def _begin_next(shared: _Shared, stage: Stage, following: Sequence[Stage]) -> None:
-    """Start TensorFlow beside a stage that writes what one of its stages reads next: that one will
-    run, then.
-    """
-    config = shared.config
-    for coming in following[:1]:
-        if coming.engine == "tensorflow" and {*stage.writes(config)} & {*coming.reads(config)}:
-            shared.engine("tensorflow").begin(coming.settings(config))
 
 
 def _check_tensorflow(
