@@ -55,6 +55,14 @@ def test_an_event_counts_by_its_kind_times_its_value() -> None:
     ].to_pylist() == [0.5]
 
 
+def test_what_a_weight_makes_too_large_for_a_float32_is_rejected_and_not_lost() -> None:
+    cells: Cells = {"event": ["buy", "buy", "view"], "value": ["1e30", "1", "1e30"]}
+    found = clean(cells, value="count", weights={"view": 1.0, "buy": 1e20})
+    reasons = ["value does not fit a float32", None, None]
+    assert found["reason"].to_pylist() == reasons
+    assert found["value"].null_count == 1
+
+
 def test_a_window_has_its_first_moment_and_not_its_last() -> None:
     since, until = datetime(2021, 3, 1, tzinfo=UTC), datetime(2021, 4, 1, tzinfo=UTC)
     cells: Cells = {

@@ -184,6 +184,7 @@ def _values(
         value = _weights(found["event"], rules, reasons)
     if "value" in found:
         value = pc.multiply(_numbers(found["value"], rules, reasons), value)
+        reasons.add(pc.greater(pc.abs(value), _FLOAT_MAX), "value does not fit a float32")
     inside = pc.less_equal(pc.abs(value), _FLOAT_MAX)
     return pc.cast(pc.if_else(inside, value, None), pa.float32())
 
