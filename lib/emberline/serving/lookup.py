@@ -65,7 +65,10 @@ def recommendations_of(
         listed = rows_where(published, "user", [user], ["rank", "item", "score", "model"])
         best = listed.sort_by("rank").slice(0, k).to_pylist()
     if not best:
-        raise DataError(f"user {user_id!r} has no recommendations in {root}; rerun recommend")
+        raise DataError(
+            f"user {user_id!r} has no recommendations in {root}: rerun recommend, whose setting users"
+            " may say who gets lists"
+        )
     told = _reasons(root, user) if why else {}
     wanted = {row["item"] for row in best}
     wanted |= {
