@@ -116,7 +116,7 @@ def test_an_unknown_user_is_told_which_ids_look_right(published: Path) -> None:
 
 
 def test_a_user_without_recommendations_is_told_so(published: Path) -> None:
-    with pytest.raises(DataError, match=r"user 'cy' has no recommendations in .*; rerun recommend"):
+    with pytest.raises(DataError, match=r"user 'cy' has no recommendations in .*: rerun recommend"):
         lookup.recommendations_of(published, "cy", 10)
 
 
