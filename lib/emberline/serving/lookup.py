@@ -66,8 +66,8 @@ def recommendations_of(
         best = listed.sort_by("rank").slice(0, k).to_pylist()
     if not best:
         raise DataError(
-            f"user {user_id!r} has no recommendations in {root}: rerun recommend, whose setting users"
-            " may say who gets lists"
+            f"user {user_id!r} has no recommendations in {root}: rerun recommend, whose setting"
+            " users may say who gets lists"
         )
     told = _reasons(root, user) if why else {}
     wanted = {row["item"] for row in best}
