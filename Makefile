@@ -32,7 +32,7 @@ demo: setup  ## Generate a shop and run the whole pipeline on it, into runs/demo
 	$(BIN)/emberline run jobs/pipelines/demo.toml
 	@echo "Try: $(BIN)/emberline recommend runs/demo --user c10041"
 
-test: setup  ## Run the tests (about 6 minutes on 2 cores)
+test: setup  ## Run the tests (about 7 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "not faults and not airflow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup  ## Run the long tests: real data, and killed processes
