@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from emberline.cf import reasons
@@ -62,6 +63,17 @@ class How:
     neighbors: str
     similarities: sp.csr_array | None
     kinds: Mapping[str, str]
+
+
+def scatter_listed(batches: Iterator[pa.RecordBatch], block_size: int) -> Iterator[pa.RecordBatch]:
+    """Columns user, item and model to PIECES by blocks of so many users, of the kind that the model
+    is called.
+    """
+    for batch in batches:
+        for model in batch["model"].unique().to_pylist():
+            own = batch.filter(pc.equal(batch["model"], model))
+            users, items = own["user"].to_numpy(), own["item"].to_numpy()
+            yield from Entries(users, items).pieces(users // block_size, model)
 
 
 def explain(pieces: Iterator[pa.RecordBatch], how: Shared) -> Iterator[pa.RecordBatch]:

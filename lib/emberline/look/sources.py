@@ -84,7 +84,7 @@ def _lists(config: RecommendConfig) -> Iterator[Source]:
         ids = getattr(config, setting)
         if ids:
             clean = partial(attributes.clean, rules=ids.rules())
-            yield Source(f"recommend.{setting}", ids, {"id": ids.column[1]}, clean, 1.0)
+            yield Source(f"recommend.{setting}", ids, {"id": ids.column}, clean, 1.0)
 
 
 _OF_SECTION: dict[str, Callable[[Any], Iterator[Source]]] = {

@@ -24,7 +24,7 @@ from emberline.cf.pieces import scatter_sparse
 from emberline.cf.reason_kinds import ATTRIBUTE, POPULAR
 from emberline.datasets.cleaned import has_ratings
 from emberline.datasets.facts import Values
-from emberline.datasets.rows import only, through, unchanged
+from emberline.datasets.rows import only, unchanged
 from emberline.datasets.schema import TABLES
 from emberline.factors.purposes import objective_of
 from emberline.flow import outputs
@@ -53,9 +53,7 @@ def run(run: StageRun[ExplainConfig], flow: Flow) -> None:
     tables = {name: flow.read(run.inputs[name]) for name in run.inputs if name in TABLES}
     history = tables.get("interactions", tables["ratings"])
     how = flow.share(_how(run, tables, history))
-    pieces = _history(run, history)
-    for model in MODELS.values():
-        pieces = pieces.union(_listed(tables["recommendations"], model.name))
+    pieces = _history(run, history).union(_listed(tables["recommendations"]))
     together = pieces.together(flow.parts, order=("block",))
     found = together.map(partial(explaining.explain, how=how), explaining.FOUND)
     outputs.write(found, run, "reasons")
@@ -74,11 +72,10 @@ def _history(run: StageRun[ExplainConfig], history: Source) -> Rows:
     return history.map(("user", "item", "value"), task, PIECES)
 
 
-def _listed(lists: Source, model: str) -> Rows:
-    """PIECES of the places that a model has in lists."""
-    scatter = partial(scatter_sparse, block_size=ROWS_PER_BLOCK, kind=model)
-    task = partial(through, tasks=(partial(only, value=model), scatter))
-    return lists.map(("user", "item", "score", "model"), task, PIECES)
+def _listed(lists: Source) -> Rows:
+    """PIECES of the places in lists, by the models that have them."""
+    task = partial(explaining.scatter_listed, block_size=ROWS_PER_BLOCK)
+    return lists.map(("user", "item", "model"), task, PIECES)
 
 
 def _how(run: StageRun[ExplainConfig], tables: Mapping[str, Source], history: Source) -> How:

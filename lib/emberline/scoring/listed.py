@@ -27,7 +27,7 @@ def listed(
     Ids that nobody has are counted in the log and the stage's metrics. Raises DataError where a row
     cannot be read: it may name what must not be recommended.
     """
-    files, wanted = run.inputs.files(config.path), {"id": config.column[1]}
+    files, wanted = run.inputs.files(config.path), {"id": config.column}
     rows = read_attributes(flow, files, config, wanted, config.rules()).kept()
     rejects.check_readable(rows, f"recommend.{setting}", config.path)
     coded = ids.coded_ids(rows, "id", "spelling")

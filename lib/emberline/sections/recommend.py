@@ -1,6 +1,6 @@
 """The section [recommend]: lists for every user."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -32,18 +32,20 @@ class _IdListConfig(TextConfig):
         default=(), description="Patterns that are replaced in ids, in their order."
     )
 
+    _setting: ClassVar[str]  # that names the column
+
     @property
-    def column(self) -> tuple[str, str | int]:
-        """The setting that names the column, and what it says."""
-        raise NotImplementedError
+    def column(self) -> str | int:
+        """The column of ids: its name, or its position."""
+        found: str | int = getattr(self, self._setting)
+        return found
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        setting, column = self.column
-        if not self.header and isinstance(column, str):
+        if not self.header and isinstance(self.column, str):
             raise ValueError(
                 "without a header, columns are positions counted from 1, not names: set"
-                f" {setting} = 1"
+                f" {self._setting} = 1"
             )
         return self
 
@@ -60,14 +62,11 @@ class ItemListConfig(_IdListConfig):
     In a text file with an id a line and no header, `header = false` and `item_id = 1`.
     """
 
+    _setting = "item_id"
     item_id: str | Positive = Field(
         default="item_id",
         description="The column of items' outside ids; without a header, its position: 1.",
     )
-
-    @property
-    def column(self) -> tuple[str, str | int]:
-        return "item_id", self.item_id
 
 
 class UserListConfig(_IdListConfig):
@@ -76,14 +75,11 @@ class UserListConfig(_IdListConfig):
     In a text file with an id a line and no header, `header = false` and `user_id = 1`.
     """
 
+    _setting = "user_id"
     user_id: str | Positive = Field(
         default="user_id",
         description="The column of users' outside ids; without a header, its position: 1.",
     )
-
-    @property
-    def column(self) -> tuple[str, str | int]:
-        return "user_id", self.user_id
 
 
 class RecommendConfig(Section):

@@ -13,7 +13,7 @@ from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.rows import Task
 from emberline.datasets.storage import Location
 from emberline.flow import dealing
-from emberline.flow.rows import Cells, Flow, Room, Rows
+from emberline.flow.rows import Cells, Room, Rows
 from emberline.numeric.arrays import Float64
 from emberline.spark import frames
 from emberline.spark.frames import spark_schema
@@ -72,12 +72,6 @@ def frame_of(rows: Rows) -> DataFrame:
     """The DataFrame that rows of Spark's are."""
     assert isinstance(rows, SparkRows)
     return rows.frame
-
-
-def session_of(flow: Flow) -> SparkSession:
-    """The session of a flow that is Spark's."""
-    assert isinstance(flow, SparkFlow)
-    return flow.session
 
 
 @dataclass(frozen=True)
