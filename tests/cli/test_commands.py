@@ -152,6 +152,8 @@ def no_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The doctor starts neither Java nor Spark nor TensorFlow: what they say is its own tests'."""
     unasked = Answer(failure="was not asked")
     monkeypatch.setattr(Probes, "ask", lambda self, command, environment: unasked)
+    # a session of an earlier test has set it, and a run asks that Python before it begins
+    monkeypatch.delenv("PYSPARK_PYTHON", raising=False)
 
 
 def test_a_password_in_a_uri_is_shown_nowhere(
