@@ -1,13 +1,28 @@
-"""TensorFlow, which comes with an extra of the package, since only networks need it: whether it
-is here, and how to get it.
+"""What comes with an extra of the package, since only some pipelines need it: whether it is here,
+and how to get it.
 """
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 
-TRAIN = "train"
-REMEDY = f"pip install 'emberline[{TRAIN}]'"
+
+@dataclass(frozen=True)
+class Extra:
+    """An extra's name, the modules that it brings, and what people call them."""
+
+    name: str
+    modules: tuple[str, ...]
+    brings: str
+
+    @property
+    def remedy(self) -> str:
+        """What installs it."""
+        return f"pip install 'emberline[{self.name}]'"
+
+    def is_here(self) -> bool:
+        """Whether all that it brings could be imported, without doing so."""
+        return all(find_spec(module) is not None for module in self.modules)
 
 
-def has_tensorflow() -> bool:
-    """Whether TensorFlow could be imported, without doing so."""
-    return find_spec("tensorflow") is not None
+TRAIN = Extra("train", ("tensorflow",), "TensorFlow")
+SOUND = Extra("sound", ("soundfile", "soxr"), "the extra for sound (soundfile, soxr)")

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from tests.recorder import EVENTS
 
-from emberline import extras
 from emberline.runs import engines, runner
 from emberline.sections.config import Config
 from emberline.sections.stage import EngineName, Stage
@@ -22,7 +21,6 @@ def row(name: str, engine: EngineName, reads: tuple[str, ...] = ()) -> Stage:
 @pytest.fixture(autouse=True)
 def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(engines.CODE, "tensorflow", "tests.recorder:Recorder")
-    monkeypatch.setattr(extras, "has_tensorflow", lambda: True)
     EVENTS.clear()
 
 

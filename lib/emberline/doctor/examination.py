@@ -53,7 +53,7 @@ def _extras(target: Target) -> list[str]:
     """The package's extras whose versions count; TensorFlow that is missing has a line of its
     own.
     """
-    return [extras.TRAIN] if "tensorflow" in target.engines and extras.has_tensorflow() else []
+    return [extras.TRAIN.name] if "tensorflow" in target.engines and extras.TRAIN.is_here() else []
 
 
 def _look_at_engines(

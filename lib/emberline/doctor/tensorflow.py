@@ -23,7 +23,7 @@ def check_tensorflow(
     probes: Probes, environment: Mapping[str, str], config: Config, cores: int
 ) -> list[Check]:
     """TensorFlow and Keras, imported as the trainer does it."""
-    if not extras.has_tensorflow():
+    if not extras.TRAIN.is_here():
         return [_missing(config)]
     path = pathsep.join(place for place in sys.path if place)
     answer = probes.ask(
@@ -54,12 +54,12 @@ def _missing(config: Config) -> Check:
         return error(
             "TensorFlow imports",
             "TensorFlow is not installed, and [cnn] trains on it",
-            extras.REMEDY,
+            extras.TRAIN.remedy,
         )
     return warning(
         "TensorFlow imports",
         "TensorFlow is not installed; pipelines with [cnn] need it",
-        extras.REMEDY,
+        extras.TRAIN.remedy,
     )
 
 

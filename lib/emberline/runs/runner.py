@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from emberline import extras
 from emberline.datasets import disk, lock, storage
 from emberline.datasets import inputs as raw_inputs
 from emberline.datasets import manifest as manifests
@@ -115,7 +114,7 @@ def run(
         for stage in stages:
             statuses.settle(root, stage.name)
         raw = _look_at_raw(config, roots, stages, force)
-        _check_tensorflow(config, roots, stages, raw, force)
+        _check_extras(config, roots, stages, raw, force)
         engine = functools.cache(
             lambda name: stack.enter_context(
                 resolve(engines.CODE[name])(config, input_bytes(config, roots, stages, raw))
@@ -173,21 +172,21 @@ def _run_one(
     return outcome
 
 
-def _check_tensorflow(
+def _check_extras(
     config: Config, roots: Roots, stages: Sequence[Stage], raw: Mapping[str, Raw], force: bool
 ) -> None:
-    """Raises ConfigError where a stage would run on TensorFlow, which is not installed: found
-    out now, not hours later.
+    """Raises ConfigError where a stage would run that needs an extra of the package, which is not
+    installed: found out now, not hours later.
     """
-    if extras.has_tensorflow():
+    if all(stage.extra is None or stage.extra.is_here() for stage in stages):
         return
     for decision in decisions(config, roots, stages, raw, force):
-        stage = decision.stage
-        if decision.action == "run" and stage.engine == "tensorflow":
+        stage, extra = decision.stage, decision.stage.extra
+        if decision.action == "run" and extra and not extra.is_here():
             with _failure_in_status(roots.root, stage):
                 raise ConfigError(
-                    f"{stage.name} needs TensorFlow, which is not installed: {extras.REMEDY}, "
-                    "or leave out [cnn] and what builds on it"
+                    f"{stage.name} needs {extra.brings}, which is not installed: {extra.remedy}, "
+                    f"or leave out [{stage.section}] and what builds on it"
                 )
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from emberline import extras
 from emberline.launch.team import Limits, Remedies
 from emberline.models import CNN
 from emberline.sections.base import Positive, Seconds, Section, Seed, where
@@ -258,4 +259,5 @@ STAGE = Stage(
     writes=lambda config: (CNN.name,),
     on_spark="emberline.spark.barrier:run",
     saves=True,
+    extra=extras.TRAIN,
 )

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from emberline import extras
 from emberline.models import CNN
 from emberline.sections.base import Positive, Section, where
 from emberline.sections.stage import Names, Stage
@@ -31,4 +32,5 @@ STAGE = Stage(
     "emberline.cnn.predict:run",
     reads=lambda config: (CNN.name, "shards_all"),
     writes=_writes,
+    extra=extras.TRAIN,
 )

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from emberline.extras import Extra
+
 if TYPE_CHECKING:
     from emberline.sections.config import Config
 
@@ -34,7 +36,7 @@ class Stage:
     for: they are written for their readers, without rows, and not told. `memory` is how many bytes
     a stage of the engine "flow", whose work is blocks, takes on so many cores. `on_spark` starts it
     on Spark's executors where its section says `launcher = "spark"`. `saves`: asked to stop, it
-    saves first.
+    saves first. `extra` is what it needs to be installed besides.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Stage:
     memory: Callable[["Config", Sizes, int], int] = lambda config, sizes, cores: 0
     on_spark: str | None = None
     saves: bool = False
+    extra: Extra | None = None
 
     @property
     def is_all_at_once(self) -> bool:
