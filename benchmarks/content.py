@@ -22,10 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from harness import Figures, Subject
 
+from emberline.cf import facts
 from emberline.cf.blocks import dense_block, matrix_of
 from emberline.cf.content import features, regression, tasks
-from emberline.cf.content.kernels import mean_kernel
-from emberline.cf.content.regression import Root
 from emberline.cf.ranks import Candidates, ranks_of, terms
 from emberline.cf.ridge import Moments
 from emberline.content import learning
@@ -157,11 +156,8 @@ def one_process(case: Case) -> Callable[[], Figures]:
     known = features.statistics_of(features.sum_up(rows), sample, NAMES)
     with Here(1 << 30, harness.CORES) as flow:
         sources = (flow.read(load(case.root, name)) for name in ("user_factors", "ratings"))
-        choice = learning.chosen(sample, *sources, NAMES, known, 1, harness.CORES)
-    model = learning.model_of(marks, choice, NAMES, known)
-    whole = features.features_of(rows, NAMES, known)
-    kernel = mean_kernel(dict.fromkeys(choice.blocks, 1.0), whole, model.landmarks, known)
-    found = Root(model.root.matrix).features(kernel)
+        choice = learning.chosen("item", sample, *sources, NAMES, known, 1, harness.CORES)
+    found = learning.fit_of(marks, choice, NAMES, known).features(rows)
     trained = rows.take(pa.array(factored))
     weights = regression.weights_of(trained["ratings"].to_numpy().astype(np.float64))
     targets = matrix_of(trained["factors"], len(factored))
@@ -175,18 +171,20 @@ def one_process(case: Case) -> Callable[[], Figures]:
 def _whole(case: Case) -> pa.RecordBatch:
     """tasks.KNOWN of all items."""
     columns = {"item_attributes": tasks.ATTRIBUTES, "item_factors": ("factors",)}
-    facts = [
+    every = [
         batch
         for name, names in columns.items()
-        for batch in tasks.as_facts(batches(load(case.root, name), ["item", *names]), names)
+        for batch in facts.as_facts(
+            batches(load(case.root, name), ["item", *names]), names, tasks.SAID
+        )
     ]
     counts = np.bincount(
         pq.read_table(data.folder_of(load(case.root, "ratings")))["item"].to_numpy()
     )
     ids = np.flatnonzero(counts)
     counted = pa.record_batch([ids.astype(np.int32), counts[ids]], names=["item", "ratings"])
-    facts += tasks.as_facts(iter([counted]), ("ratings",))
-    whole = pa.Table.from_batches(list(tasks.gather(iter(facts)))).combine_chunks()
+    every += facts.as_facts(iter([counted]), ("ratings",), tasks.SAID)
+    whole = pa.Table.from_batches(list(facts.gather(iter(every), tasks.SAID))).combine_chunks()
     return whole.to_batches()[0]
 
 

@@ -18,7 +18,8 @@ class Model:
 
     A model answers each question from tables: who likes what (`lists`), which rating would somebody
     give (`ratings`), how are items ranked that nobody has rated (`new_items`), what do people like
-    who have rated nothing (`new_users`), and what is in a picture (`classes`).
+    who have rated nothing (`new_users`), and what is in a picture (`classes`). What it has learnt
+    is `kept` in tables, where it is more than its answers.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Model:
     new_items: Names = ()
     new_users: Names = ()
     classes: Names = ()
+    kept: Names = ()
 
     @property
     def tables(self) -> Names:
@@ -76,6 +78,7 @@ CONTENT = Model(
     "what words, categories and numbers say of an item",
     badge="new",
     new_items=("content_factors",),
+    kept=("content_landmarks", "content_tokens"),
 )
 CONTENT_USER = Model(
     "content-user",
@@ -83,6 +86,7 @@ CONTENT_USER = Model(
     "what is known of a user besides a history",
     badge="new user",
     new_users=("content_user_factors",),
+    kept=("content_user_landmarks", "content_user_tokens"),
 )
 FOREST = Model(
     "forest",

@@ -9,9 +9,12 @@ from emberline.cf.blocks import dense_block
 from emberline.cf.content import selection
 from emberline.cf.content.features import Statistics, features_of, statistics_of, sum_up
 from emberline.cf.content.kernels import blocks_of, kernel, mean_kernel
+from emberline.cf.content.model import Likeness, Model
+from emberline.cf.content.reasons import modalities_of, shares
 from emberline.cf.content.regression import Root, predict, solve
 from emberline.cf.content.selection import Sample, choose
 from emberline.cf.content.tokens import Tokens
+from emberline.cf.content.words import without_each
 from emberline.cf.ridge import Moments
 
 RNG = np.random.default_rng(4)
@@ -207,3 +210,82 @@ def test_the_mean_of_kernels_weighs_them_as_told() -> None:
     found = mean_kernel({"genres": 1.0, "year near": 3.0}, rows, rows, known)
     expected = compared("genres") / 4 + compared("year near") * 3 / 4
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+# --------------------------------------------------------------------------------------------------
+# why
+
+WEIGHTS = {
+    "genres": 1.0,
+    "genres by idf": 0.5,
+    "title words": 2.0,
+    "title characters": 1.0,
+    "year near": 1.0,
+    "genres x year near": 3.0,
+}
+
+
+def fitted(rows: pa.RecordBatch = ROWS) -> Model:
+    """A model whose landmarks are these rows, and add anything."""
+    known = known_of(rows)
+    likeness = Likeness(("year",), known, features_of(rows, ("year",), known), WEIGHTS)
+    added = np.random.default_rng(9).normal(size=(rows.num_rows, 3)).astype(np.float32)
+    return Model(likeness, added, np.array([0.5, -1.0, 2.0], np.float32))
+
+
+def test_modalities_and_the_mean_are_the_prediction_and_each_is_what_is_lost_without_it() -> None:
+    model = fitted()
+    found = {each.name: each.factors for each in modalities_of(model, ROWS)}
+    assert found.keys() == {"genres", "title", "year", "genres x year"}
+    np.testing.assert_allclose(sum(found.values()) + model.mean, model.predict(ROWS), atol=1e-5)
+    blocks = {"genres": ["genres", "genres by idf"], "genres x year": ["genres x year near"]}
+    total = sum(WEIGHTS.values())
+    for name, own in blocks.items():
+        others = [block for block in WEIGHTS if block not in own]
+        left = sum(WEIGHTS[block] / total * compared(block) for block in others)
+        without = left @ model.coefficients + model.mean
+        np.testing.assert_allclose(model.predict(ROWS) - without, found[name], atol=1e-5)
+
+
+def test_the_word_is_the_one_whose_loss_costs_its_modality_most() -> None:
+    """Beside rows from which each word was taken by hand."""
+    model, user = fitted(), np.array([[1.0, 2.0, -0.5]])
+    row, titles, genres = 0, ["toy", "story", "1995"], ["Comedy", "Kids"]
+    without = [
+        rows_of([" ".join(set(titles) - {word})], GENRES[:1], [[YEARS[0]]]) for word in titles
+    ] + [rows_of(TITLES[:1], [[kept]], [[YEARS[0]]]) for kept in reversed(genres)]
+    whole = {each.name: each.factors[0] @ user[0] for each in modalities_of(model, ROWS)}
+    left = [
+        {each.name: each.factors[0] @ user[0] for each in modalities_of(model, rows)}
+        for rows in without
+    ]
+    told = shares(modalities_of(model, ROWS), row, np.array([7]), user, 9)
+    assert set(told.pairs) == {7}
+    assert (np.diff(told.contributions) <= 0).all() and (told.contributions > 0).all()
+    for name, word, value in zip(told.modalities, told.words, told.contributions, strict=True):
+        assert value == pytest.approx(whole[name], abs=1e-5)
+        of_titles = {w: whole[name] - one[name] for w, one in zip(titles, left[:3], strict=True)}
+        of_genres = {w: whole[name] - one[name] for w, one in zip(genres, left[3:], strict=True)}
+        expected = [max(of_titles, key=lambda w: of_titles[w])] if name == "title" else []
+        expected += [max(of_genres, key=lambda w: of_genres[w])] if "genres" in name else []
+        expected += ["1995"] if "year" in name else []
+        assert word == ", ".join(expected)
+    assert len(told.pairs) == sum(value > 0 for value in whole.values()) >= 2
+
+
+def test_a_row_of_which_nothing_is_known_has_no_word() -> None:
+    model = fitted()
+    found = modalities_of(model, rows_of([None], [[]], [[None]]))
+    told = shares(found, 0, np.array([0]), np.array([[1.0, 1.0, 1.0]]), 9)
+    assert len(told.pairs) == 0
+
+
+def test_only_the_rarest_words_of_a_long_text_are_left_out_in_turn() -> None:
+    titles = [" ".join(f"w{n}" for n in range(60)), " ".join(f"w{n}" for n in range(50)), "w1 w1"]
+    known = known_of(rows_of(titles, [[]] * 3, [[None]] * 3))
+    found = without_each(rows_of(titles, [[]] * 3, [[None]] * 3), "title", known)
+    assert found is not None
+    words = [found.words[at].as_py() for at in np.flatnonzero(found.row == 0)]
+    assert len(words) == 20 and {f"w{n}" for n in range(50, 60)} <= set(words)
+    assert found.rows["title"][-1].as_py() == ""  # both of them are gone
+    assert found.words[-1].as_py() == "w1"

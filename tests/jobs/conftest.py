@@ -39,6 +39,8 @@ KEYS = {
     "shards_all": ["item"],
     "predicted_factors": ["model", "item"],
     "content_factors": ["model", "item"],
+    "content_landmarks": ["item"],
+    "content_tokens": ["view", "bucket"],
     "baseline_factors": ["model", "item"],
     "predicted_classes": ["item"],
     "forest_classes": ["item"],
@@ -59,7 +61,7 @@ LISTS = {
     "refitted_user_neighbors": (["user"], "neighbor", "similarity"),
     "holdout_recommendations": (["user", "model"], "item", "score"),
     "recommendations": (["user", "model"], "item", "score"),
-    "reasons": (["user", "item", "kind"], "past_item", "drop"),
+    "reasons": (["user", "item", "kind", "attribute"], "past_item", "drop"),
 }
 AssertEqualResults = Callable[..., None]
 

@@ -30,6 +30,8 @@ FOUND = pa.schema(
         ("place", pa.int32()),
         ("kind", pa.string()),
         ("past_item", pa.int32()),
+        ("attribute", pa.string()),
+        ("word", pa.string()),
         ("contribution", pa.float32()),
         ("drop", pa.float32()),
     ]
@@ -53,7 +55,7 @@ class How:
     """What reasons are made of: `top` for each place of a list, past items that `may_be_told` (n,);
     of models whose scores are products of factors, the items' `factors` and, by model, those
     that lists are `scored` by (n, width); of the model of neighbours, items' `similarities`.
-    `kinds` are the reasons of all other models.
+    `kinds` are the reasons of all other models, but of those that are explained `elsewhere`.
     """
 
     top: int
@@ -63,6 +65,7 @@ class How:
     neighbors: str
     similarities: sp.csr_array | None
     kinds: Mapping[str, str]
+    elsewhere: frozenset[str]
 
 
 def scatter_listed(batches: Iterator[pa.RecordBatch], block_size: int) -> Iterator[pa.RecordBatch]:
@@ -83,7 +86,7 @@ def explain(pieces: Iterator[pa.RecordBatch], how: Shared) -> Iterator[pa.Record
     for _, group in groupby(rows_of(pieces), itemgetter("block")):
         found = list(group)
         history = _of_kind(found, HISTORY)
-        for model in sorted({piece["kind"] for piece in found} - {HISTORY}):
+        for model in sorted({piece["kind"] for piece in found} - {HISTORY, *how.value.elsewhere}):
             yield _explained(model, _of_kind(found, model), history, how.value)
 
 
@@ -100,7 +103,8 @@ def _explained(model: str, listed: Entries, history: Entries, how: How) -> pa.Re
     nothing = pa.nulls(len(listed.rows), pa.float32())
     kinds = pa.repeat(how.kinds.get(model, NEIGHBOR), len(listed.rows))
     first = np.ones(len(listed.rows), np.int32)
-    columns = [listed.rows, listed.columns, first, kinds, nobody, nothing, nothing]
+    none = pa.nulls(len(listed.rows), pa.string())
+    columns = [listed.rows, listed.columns, first, kinds, nobody, none, none, nothing, nothing]
     return pa.record_batch(columns, schema=FOUND)
 
 
@@ -145,5 +149,6 @@ def _by_neighbors(
 def _told(found: Reasons) -> pa.RecordBatch:
     places = (place_among(found.users, found.items) + 1).astype(np.int32)
     kinds = pa.repeat(EVENT, len(places))
-    columns = [found.users, found.items, places, kinds, found.past]
+    none = pa.nulls(len(places), pa.string())
+    columns = [found.users, found.items, places, kinds, found.past, none, none]
     return pa.record_batch([*columns, found.contributions, found.drops], schema=FOUND)

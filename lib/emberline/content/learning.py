@@ -10,14 +10,13 @@ import pyarrow as pa
 from emberline.cf.blocks import dense_block, matrix_of
 from emberline.cf.content import regression, selection, tasks
 from emberline.cf.content.features import Statistics, features_of
-from emberline.cf.content.kernels import blocks_of, kernel, mean_kernel
-from emberline.cf.content.regression import Root
+from emberline.cf.content.kernels import blocks_of, kernel
+from emberline.cf.content.model import Likeness, Model, Nystrom
 from emberline.cf.content.selection import Choice, Sample
-from emberline.cf.content.tasks import Model
 from emberline.cf.ridge import Moments
-from emberline.flow.rows import Rows, Shared, Source
+from emberline.flow.rows import Flow, Rows, Source
 from emberline.flow.sums import summed
-from emberline.numeric.arrays import Float64, Int64
+from emberline.numeric.arrays import Int64
 from emberline.scoring.sources import Chosen
 
 _OTHERS = 400  # of the other side, by whose likes modalities are chosen, about
@@ -72,17 +71,17 @@ def _spread(count: int) -> Int64:
     return np.unique(np.linspace(0, count - 1, min(count, _LANDMARKS)).astype(np.int64))
 
 
-def model_of(
+def fit_of(
     landmarks: pa.RecordBatch, choice: Choice, names: tuple[str, ...], known: Statistics
-) -> Model:
+) -> Nystrom:
     """What makes features of being like the landmarks."""
     rows = features_of(landmarks, names, known)
-    weights = dict.fromkeys(choice.blocks, 1.0)
-    root = Root.of(mean_kernel(weights, rows, rows, known))
-    return Model(names, known, rows, choice.blocks, root)
+    return Nystrom.of(Likeness(names, known, rows, dict.fromkeys(choice.blocks, 1.0)))
 
 
-def weights_of(known: Rows, model: Shared, rank: int, penalty: float) -> Float64:
-    """(k + 1, rank): what makes factors of features, by all items that have factors."""
-    found = summed(known, partial(tasks.sum_moments, model=model))
-    return regression.solve(Moments.of_flat(found[0], rank), penalty)
+def model_of(flow: Flow, known: Rows, fit: Nystrom, rank: int, penalty: float) -> Model:
+    """By all items that have factors."""
+    shared = flow.share(fit)
+    found = summed(known, partial(tasks.sum_moments, fit=shared))
+    shared.destroy()
+    return fit.fitted(regression.solve(Moments.of_flat(found[0], rank), penalty))

@@ -18,9 +18,10 @@ from functools import partial
 import pyarrow as pa
 
 from emberline.cf.content import tasks
+from emberline.cf.content.model import Model as Fitted
 from emberline.cf.content.selection import Choice
 from emberline.content.gathering import drawn, gathered, statistics
-from emberline.content.learning import chosen, model_of, weights_of
+from emberline.content.learning import chosen, fit_of, model_of
 from emberline.datasets.facts import Attributes, Content
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
@@ -29,6 +30,7 @@ from emberline.flow.rows import Flow, Rows
 from emberline.logs import event
 from emberline.models import ALS, CONTENT, CONTENT_USER, Model
 from emberline.runs.stage_run import StageRun
+from emberline.scoring import content_model
 from emberline.sections.content import ContentConfig
 
 log = logging.getLogger(__name__)
@@ -52,7 +54,12 @@ class _Side:
 
 _SIDES = {
     "item": _Side(
-        "item", "item_attributes", ALS.lists[1], ALS.lists[0], CONTENT.new_items[0], CONTENT
+        "item",
+        "item_attributes",
+        ALS.lists[1],
+        ALS.lists[0],
+        CONTENT.new_items[0],
+        CONTENT,
     ),
     "user": _Side(
         "user",
@@ -93,16 +100,31 @@ def _learn(run: StageRun[ContentConfig], flow: Flow, side: _Side) -> None:
     rank = run.inputs[side.factors].manifest.rank or 0
     if not choice.blocks:
         log.warning(event("attributes_unproven", tried=_tried(choice), table=side.table))
+        for name in side.model.kept:
+            run.outputs.add(name, [])
         run.outputs.add(side.table, [], _told(choice), rank=rank, seed=config.seed)
         return
     landmarks = drawn(known, config.landmarks, 1, config.seed)
-    model = flow.share(model_of(landmarks, choice, names, said))
-    weights = weights_of(known, model, rank, choice.penalty)
-    schema = TABLES[side.table]
-    task = partial(tasks.predict, model=model, weights=weights, name=side.model.name, schema=schema)
+    fit = fit_of(landmarks, choice, names, said)
+    model = model_of(flow, known, fit, rank, choice.penalty)
+    _keep(run, side, landmarks, model)
+    shared, schema = flow.share(model), TABLES[side.table]
+    task = partial(tasks.predict, model=shared, name=side.model.name, schema=schema)
     predicted = known.map(task, schema)
     outputs.write(predicted, run, side.table, _told(choice), rank=rank, seed=config.seed)
+    shared.destroy()
     known.free()
+
+
+def _keep(
+    run: StageRun[ContentConfig], side: _Side, landmarks: pa.RecordBatch, model: Fitted
+) -> None:
+    """The model as tables."""
+    marks, tokens = side.model.kept
+    table = content_model.landmarks_table(landmarks, model, side.name)
+    facts, rank = content_model.told(model), len(model.mean)
+    outputs.write_here(table, run, marks, *facts, rank=rank, seed=run.settings.seed)
+    outputs.write_here(content_model.tokens_table(model), run, tokens)
 
 
 def _sample(known: Rows, config: ContentConfig, side: _Side) -> pa.RecordBatch:

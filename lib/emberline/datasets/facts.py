@@ -103,6 +103,20 @@ class Content(Facts):
 
 
 @dataclass(frozen=True)
+class Compared(Facts):
+    """What compares rows of attributes with landmarks: of how many rows tokens were counted, what
+    each kernel counts, by name where numbers lie and how far apart; and the factors to which
+    landmarks add.
+    """
+
+    compared_rows: int
+    kernel_weights: dict[str, float]
+    middles: dict[str, float]
+    deviations: dict[str, float]
+    mean_factors: list[float]
+
+
+@dataclass(frozen=True)
 class Cleaned(Facts):
     """The section [ratings] by which ratings were cleaned, as split-ratings hands it on."""
 

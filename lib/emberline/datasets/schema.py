@@ -54,6 +54,16 @@ REJECTED_IMAGES = pa.schema(
         pa.field("bytes", pa.int64(), nullable=False),
     ]
 )
+# what likeness to a landmark adds to factors is its `factors`
+CONTENT_LANDMARKS = pa.schema([ITEM, *ATTRIBUTES, _FACTORS])
+CONTENT_USER_LANDMARKS = pa.schema([USER, *ATTRIBUTES, _FACTORS])
+CONTENT_TOKENS = pa.schema(
+    [
+        pa.field("view", pa.string(), nullable=False),
+        pa.field("bucket", pa.int32(), nullable=False),  # of hashed tokens
+        pa.field("rows", pa.int64(), nullable=False),  # that have the token
+    ]
+)
 USER_FACTORS = pa.schema([USER, _FACTORS])
 ITEM_FACTORS = pa.schema([ITEM, _FACTORS])
 ITEM_NEIGHBORS = pa.schema(
@@ -109,10 +119,12 @@ REASONS = pa.schema(
     [
         USER,
         ITEM,
-        pa.field("place", pa.int32(), nullable=False),  # 1 is the strongest
+        pa.field("place", pa.int32(), nullable=False),  # 1 is the strongest of its kind
         # event, neighbor, attribute or popular
         pa.field("kind", pa.string(), nullable=False),
         pa.field("past_item", pa.int32()),
+        pa.field("attribute", pa.string()),  # a column that is known of it, or two
+        pa.field("word", pa.string()),
         pa.field("contribution", pa.float32()),
         pa.field("drop", pa.float32()),
     ]
@@ -156,6 +168,10 @@ TABLES: dict[str, pa.Schema] = {
     "predicted_factors": PREDICTED_FACTORS,
     "content_factors": PREDICTED_FACTORS,
     "content_user_factors": PREDICTED_USER_FACTORS,
+    "content_landmarks": CONTENT_LANDMARKS,
+    "content_tokens": CONTENT_TOKENS,
+    "content_user_landmarks": CONTENT_USER_LANDMARKS,
+    "content_user_tokens": CONTENT_TOKENS,
     "baseline_factors": PREDICTED_FACTORS,
     "predicted_classes": PREDICTED_CLASSES,
     "embeddings": EMBEDDINGS,

@@ -28,8 +28,15 @@ def write(
     return run.outputs.written(name)
 
 
-def write_here(table: pa.Table, run: StageRun[Any], name: str) -> None:
-    """Write a table that is in this process as the output `name`."""
+def write_here(
+    table: pa.Table,
+    run: StageRun[Any],
+    name: str,
+    *facts: Facts,
+    rank: int | None = None,
+    seed: int | None = None,
+) -> None:
+    """Write a table that is in this process as the output `name`, with what is said of it."""
     folder, schema = run.outputs.folder(name), TABLES[name]
     part = write_rows(iter(table.to_batches()), folder, "part-00000", schema)
-    run.outputs.add(name, [part] if part else [])
+    run.outputs.add(name, [part] if part else [], *facts, rank=rank, seed=seed)

@@ -2,9 +2,10 @@
 
 Of lists by factors (`als`, and what is predicted of new items) the past events without which the
 score would drop most, exactly (cf/reasons); of `item-neighbors` the past items that the score is
-the sum of; of other models what kind of reason it is: that people alike chose it, what is known of
-the user, or that it is popular. An item that fewer users have rated than `explain.min_support` is
-never named as a reason.
+the sum of; of what is listed by what is said of it, or of the user, the modalities that the score
+is the sum of, and the word of each that matters most (cf/content/reasons); of other models what
+kind of reason it is: that people alike chose it, or that it is popular. An item that fewer users
+have rated than `explain.min_support` is never named as a reason.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from emberline.cf.blocks import matrix_of
 from emberline.cf.entries import PIECES
 from emberline.cf.explaining import HISTORY, Factors, How
 from emberline.cf.pieces import scatter_sparse
-from emberline.cf.reason_kinds import ATTRIBUTE, POPULAR
+from emberline.cf.reason_kinds import POPULAR
 from emberline.datasets.cleaned import has_ratings
 from emberline.datasets.facts import Values
 from emberline.datasets.rows import only, unchanged
@@ -38,6 +39,7 @@ from emberline.models import (
 )
 from emberline.models import POPULAR as MOST_RATED
 from emberline.numeric.arrays import Bool, Float32, Int32
+from emberline.reasons import attributes
 from emberline.runs.stage_run import StageRun
 from emberline.scoring.completion import popular
 from emberline.scoring.topk import ROWS_PER_BLOCK
@@ -56,6 +58,14 @@ def run(run: StageRun[ExplainConfig], flow: Flow) -> None:
     pieces = _history(run, history).union(_listed(tables["recommendations"]))
     together = pieces.together(flow.parts, order=("block",))
     found = together.map(partial(explaining.explain, how=how), explaining.FOUND)
+    for side in attributes.SIDES:
+        landmarks = side.model.kept[0]
+        if landmarks in run.inputs and run.inputs[landmarks].rows:
+            factors = tables[_made_of(run, side.factors)]
+            lists = tables["recommendations"]
+            found = found.union(
+                attributes.explained(flow, run.inputs, side, factors, lists, run.settings.top)
+            )
     outputs.write(found, run, "reasons")
     how.destroy()
 
@@ -96,7 +106,8 @@ def _how(run: StageRun[ExplainConfig], tables: Mapping[str, Source], history: So
         scored,
         ITEM_NEIGHBORS.name,
         similarities,
-        {MOST_RATED.name: POPULAR, CONTENT_USER.name: ATTRIBUTE},
+        {MOST_RATED.name: POPULAR},
+        frozenset({CONTENT_USER.name}),
     )
 
 

@@ -12,7 +12,7 @@ from emberline.datasets.rows import batches, rows_where
 from emberline.report.lists import badge_of, is_new
 from emberline.report.pictures import pictures_of
 from emberline.serving.because import because
-from emberline.serving.lookup import Reason
+from emberline.serving.lookup import TOLD, reason_of
 from emberline.serving.names import items_called, names_in
 
 _MOST_RATED = 8
@@ -119,7 +119,7 @@ def explanations(inputs: Mapping[str, Dataset], users: list[int]) -> dict[int, l
     if "reasons" not in inputs or "recommendations" not in inputs:
         return {}
     lists = _by_user(inputs["recommendations"], users, ["item", "rank", "model"])
-    told = _by_user(inputs["reasons"], users, ["item", "place", "kind", "past_item"])
+    told = _by_user(inputs["reasons"], users, TOLD)
     first = {
         user: sorted(rows, key=lambda row: row["rank"])[:_EXPLAINED] for user, rows in lists.items()
     }
@@ -130,10 +130,8 @@ def explanations(inputs: Mapping[str, Dataset], users: list[int]) -> dict[int, l
     for user, rows in first.items():
         for row in rows:
             own = [one for one in told[user] if one["item"] == row["item"]]
-            reasons = [
-                Reason(one["kind"], called.get(one["past_item"]))
-                for one in sorted(own, key=lambda one: one["place"])
-            ]
+            ordered = sorted(own, key=lambda one: int(one["place"]))
+            reasons = [reason_of(one, called) for one in ordered]
             line = Explained(items[row["item"]], because(reasons, row["model"]))
             found.setdefault(user, []).append(line)
     return found

@@ -57,8 +57,19 @@ def tables_by_side(config: "Config") -> dict[str, Names]:
     return {side: made[side] for side, sources in described.items() if sources}
 
 
+def models_by_side(config: "Config") -> dict[str, Names]:
+    """The tables that the model of each side is kept as: landmarks, and tokens."""
+    kept = {"item": CONTENT.kept, "user": CONTENT_USER.kept}
+    return {side: kept[side] for side in tables_by_side(config)}
+
+
 def _reads(config: "Config") -> Names:
     return (*(f"{side}_attributes" for side in tables_by_side(config)), "ratings", *ALS.lists)
+
+
+def _writes(config: "Config") -> Names:
+    made, kept = tables_by_side(config), models_by_side(config)
+    return tuple(name for side in made for name in (*made[side], *kept[side]))
 
 
 STAGE = Stage(
@@ -67,6 +78,6 @@ STAGE = Stage(
     "flow",
     "emberline.content.stage:run",
     reads=_reads,
-    writes=lambda config: tuple(name for made in tables_by_side(config).values() for name in made),
+    writes=_writes,
     memory=_memory,
 )

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from emberline.models import MODELS, refitted
 from emberline.sections.base import Positive, Section
+from emberline.sections.content import models_by_side
 from emberline.sections.stage import Names, Sizes, Stage
 
 if TYPE_CHECKING:
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
 
 class ExplainConfig(Section):
     """Reasons for each place of the published lists: the past events that it would not be there
-    without.
+    without, and of new items and new users what of that which is known of them made the score.
     """
 
-    top: Positive = Field(default=3, description="How many reasons each place has at most.")
+    top: Positive = Field(
+        default=3, description="How many reasons of a kind each place has at most."
+    )
     min_support: Positive = Field(
         default=5,
         description="Past items that fewer users have rated are never named as reasons: they would "
@@ -32,7 +35,19 @@ def _reads(config: "Config") -> Names:
     history = ("interactions", "ratings") if config.refits else ("ratings",)
     by = tuple(map(refitted, tables)) if config.refits else ()
     new = config.new_item_tables if config.recommends_unrated_items else ()
-    return ("recommendations", *history, *tables, *by, *new)
+    return ("recommendations", *history, *tables, *by, *new, *_said(config))
+
+
+def _said(config: "Config") -> Names:
+    """What lists are made by besides ratings, and the models that have learnt of it."""
+    used = {"item": config.recommends_unrated_items, "user": config.recommends_to_new_users}
+    kept = models_by_side(config)
+    return tuple(
+        name
+        for side, tables in kept.items()
+        if used[side]
+        for name in (f"{side}_attributes", *tables)
+    )
 
 
 def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
@@ -40,8 +55,9 @@ def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
     rank = config.als.rank if config.als else 0
     neighbors = sizes.rows("item_neighbors") + sizes.rows("refitted_item_neighbors")
     factors = 6 * 4 * rank * sizes.rows("items") + 40 * neighbors
+    said = (200 << 20) if config.content else 0
     events = sizes.rows("interactions") or sizes.rows("ratings")
-    return cores * (250 << 20) + factors + 40 * events + 60 * sizes.rows("recommendations")
+    return cores * (250 << 20) + said + factors + 40 * events + 60 * sizes.rows("recommendations")
 
 
 STAGE = Stage(

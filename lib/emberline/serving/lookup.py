@@ -2,6 +2,7 @@
 popular.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +16,21 @@ from emberline.errors import DataError
 from emberline.models import POPULAR
 from emberline.serving.names import Item, items_called, tables_in
 
+# of a row of reasons
+TOLD = ["item", "place", "kind", "past_item", "attribute", "word", "contribution", "drop"]
+
 
 @dataclass(frozen=True)
 class Reason:
     """Why an item is in a list: `kind` is event, neighbor, attribute or popular; of an event the
-    past item, what it contributes to the score, and by how much that would drop without it.
+    past item, and of an attribute its column (or two) and the word that matters most; what it
+    contributes to the score, and by how much that would drop without it.
     """
 
     kind: str
     past: Item | None = None
+    attribute: str | None = None
+    word: str | None = None
     contribution: float | None = None
     drop: float | None = None
 
@@ -87,11 +94,17 @@ def _reasons(root: Location, user: int | None) -> dict[int, list[dict[str, Any]]
     told = manifests.load(root, "reasons")
     manifests.check_made_from(told, manifests.load(root, "recommendations"))
     found: dict[int, list[dict[str, Any]]] = {}
-    columns = ["item", "place", "kind", "past_item", "contribution", "drop"]
     if user is not None:
-        for row in rows_where(told, "user", [user], columns).sort_by("place").to_pylist():
+        for row in rows_where(told, "user", [user], TOLD).sort_by("place").to_pylist():
             found.setdefault(row["item"], []).append(row)
     return found
+
+
+def reason_of(row: dict[str, Any], called: Mapping[int, Item]) -> Reason:
+    """A row of `reasons`, with the columns TOLD."""
+    past = called.get(row["past_item"])
+    said = (row["attribute"], row["word"])
+    return Reason(row["kind"], past, *said, row["contribution"], row["drop"])
 
 
 def is_known(root: Location, user_id: str) -> bool:
@@ -103,10 +116,7 @@ def _named(
     row: dict[str, Any], called: dict[int, Item], told: list[dict[str, Any]]
 ) -> Recommendation:
     item = called[row["item"]]
-    reasons = tuple(
-        Reason(one["kind"], called.get(one["past_item"]), one["contribution"], one["drop"])
-        for one in told
-    )
+    reasons = tuple(reason_of(one, called) for one in told)
     place = (row["rank"], item.item_id, item.title, row["score"], row["model"])
     return Recommendation(*place, reasons)
 

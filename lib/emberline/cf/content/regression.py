@@ -52,3 +52,11 @@ def predict(features: Float32, weights: Float64) -> Float32:
     """(n, rank)."""
     found: Float32 = (with_one(features) @ weights).astype(np.float32)
     return found
+
+
+def by_likeness(kernel: Float32, coefficients: Float32, mean: Float32) -> Float32:
+    """(n, rank): the same, of the kernel to the landmarks (n, m), what each of these adds (m,
+    rank), and the mean (rank,).
+    """
+    found = kernel.astype(np.float64) @ coefficients.astype(np.float64) + mean
+    return found.astype(np.float32)

@@ -3,7 +3,6 @@ and predicted.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,11 @@ import pyarrow.compute as pc
 
 from emberline.cf.blocks import matrix_of
 from emberline.cf.content import regression
-from emberline.cf.content.features import Features, Statistics, features_of, sum_up
-from emberline.cf.content.kernels import mean_kernel
-from emberline.cf.content.regression import Root
+from emberline.cf.content.features import sum_up
 from emberline.cf.facts import known_schema
 from emberline.cf.ridge import Moments
 from emberline.cf.sums import encoded
 from emberline.numeric import hashing
-from emberline.numeric.arrays import Float32, Float64
 from emberline.numeric.shared import Shared
 
 TEXTS, LISTS = ("title", "text", "label"), ("genres", "tags")
@@ -31,29 +27,6 @@ _SAID = {
 ATTRIBUTES = (*_SAID,)
 SAID = pa.schema(_SAID)
 KNOWN = known_schema(SAID)
-
-
-@dataclass(frozen=True)
-class Model:
-    """What predicts factors: how features are made of what is said, the landmarks' own (m), the
-    weight of each kernel, and what makes factors of being like the landmarks.
-    """
-
-    names: tuple[str, ...]  # of the numbers
-    known: Statistics
-    landmarks: Features
-    blocks: tuple[str, ...]
-    root: Root
-
-    def features(self, rows: pa.RecordBatch) -> Float32:
-        """(n, k) of rows of attributes."""
-        kernels = mean_kernel(
-            dict.fromkeys(self.blocks, 1.0),
-            features_of(rows, self.names, self.known),
-            self.landmarks,
-            self.known,
-        )
-        return self.root.features(kernels)
 
 
 def sum_statistics(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -88,26 +61,28 @@ def of_drawn(
         yield batch.filter(pa.array(hashing.below(bits, share)))
 
 
-def sum_moments(batches: Iterator[pa.RecordBatch], model: Shared) -> Iterator[pa.RecordBatch]:
-    """KNOWN to SUMS: block 0 is the moments of those that have factors, flat."""
+def sum_moments(batches: Iterator[pa.RecordBatch], fit: Shared) -> Iterator[pa.RecordBatch]:
+    """KNOWN to SUMS: block 0 is the moments of those that have factors, flat; `fit` is a
+    `model.Nystrom`.
+    """
     found: Moments | None = None
     for batch in batches:
         rows = batch.filter(batch["factors"].is_valid())
         if rows.num_rows:
             targets = matrix_of(rows["factors"], rows.num_rows)
             weights = regression.weights_of(rows["ratings"].to_numpy())
-            each = Moments.of(model.value.features(rows), targets, weights)
+            each = Moments.of(fit.value.features(rows), targets, weights)
             found = each if found is None else found.merge(each)
     if found is not None:
         yield encoded({0: found.flat()})
 
 
 def predict(
-    batches: Iterator[pa.RecordBatch], model: Shared, weights: Float64, name: str, schema: pa.Schema
+    batches: Iterator[pa.RecordBatch], model: Shared, name: str, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     """KNOWN to a model's name, an id and factors: of every id that something is said of."""
     for batch in batches:
         if batch.num_rows:
-            predicted = regression.predict(model.value.features(batch), weights)
-            columns: list[Any] = [[name] * batch.num_rows, batch["id"], list(predicted)]
+            predicted = list(model.value.predict(batch))
+            columns: list[Any] = [[name] * batch.num_rows, batch["id"], predicted]
             yield pa.record_batch(columns, schema=schema)

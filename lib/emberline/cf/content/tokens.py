@@ -29,9 +29,8 @@ class Tokens:
     @classmethod
     def of_lists(cls, lists: pa.ListArray) -> Self:
         """Each word of a list, whole."""
-        words = pc.utf8_lower(pc.list_flatten(lists))
         rows = pc.list_parent_indices(lists).to_numpy()
-        return cls(rows.astype(np.int64), _buckets(words), len(lists))
+        return cls(rows.astype(np.int64), buckets_of(pc.list_flatten(lists)), len(lists))
 
     @classmethod
     def of_labels(cls, labels: pa.StringArray) -> Self:
@@ -42,12 +41,12 @@ class Tokens:
     @classmethod
     def of_words(cls, texts: pa.StringArray) -> Self:
         """The words of texts: letters and digits of any script."""
-        return cls.of_lists(_words(texts))
+        return cls.of_lists(words_of(texts))
 
     @classmethod
     def of_characters(cls, texts: pa.StringArray) -> Self:
         """Runs of three to five characters of texts, words being a space apart."""
-        joined = pc.binary_join(_words(texts), " ")
+        joined = pc.binary_join(words_of(texts), " ")
         spaced = pc.fill_null(pc.binary_join_element_wise(" ", joined, " ", ""), "  ")
         points, starts = _code_points(spaced)
         lengths = np.diff(starts)
@@ -75,7 +74,8 @@ def idf(frequencies: Float64, rows: int) -> Float32:
     return found
 
 
-def _words(texts: pa.StringArray) -> pa.ListArray:
+def words_of(texts: pa.StringArray) -> pa.ListArray:
+    """The words of each text, in small letters; none where there is no text."""
     read = pc.utf8_lower(pc.utf8_slice_codeunits(texts, 0, _LONGEST))
     plain = pc.utf8_trim(pc.replace_substring_regex(read, _WORD, " "), " ")
     cut = pc.split_pattern(pc.fill_null(plain, ""), " ")
@@ -84,6 +84,11 @@ def _words(texts: pa.StringArray) -> pa.ListArray:
     rows = pc.filter(pc.list_parent_indices(cut), is_word).to_numpy()
     offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(texts)))])
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pc.filter(words, is_word))
+
+
+def buckets_of(words: pa.StringArray) -> Int64:
+    """The bucket of each word (n,), large letters being as small ones."""
+    return _buckets(pc.utf8_lower(words))
 
 
 def _buckets(words: pa.StringArray) -> Int64:

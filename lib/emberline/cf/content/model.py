@@ -1,0 +1,83 @@
+"""What predicts factors of that which is said: how like some landmarks a row is, and what likeness
+to each of them adds.
+
+    f(x) = mean + sum over blocks b  w_b  sum over landmarks l  K_b(x, l) c_l
+
+The weights w add up to 1. A score u.f(x) is therefore a sum over blocks, beside the part of the
+mean, which is the same for all rows.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from emberline.cf.content import regression
+from emberline.cf.content.features import Features, Statistics, features_of
+from emberline.cf.content.kernels import kernel, mean_kernel
+from emberline.cf.content.regression import Root
+from emberline.numeric.arrays import Float32, Float64
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How like the landmarks (m) rows are: how features are made of what is said, of numbers that
+    have these names; the landmarks' own; and what each kernel counts.
+    """
+
+    names: tuple[str, ...]
+    known: Statistics
+    landmarks: Features
+    weights: Mapping[str, float]
+
+    def features(self, rows: pa.RecordBatch) -> Features:
+        """What rows of attributes are compared by."""
+        return features_of(rows, self.names, self.known)
+
+    def whole(self, rows: pa.RecordBatch) -> Float32:
+        """(n, m): the weighted mean of the kernels."""
+        return mean_kernel(self.weights, self.features(rows), self.landmarks, self.known)
+
+    def by_block(self, rows: Features) -> Iterator[tuple[str, Float64]]:
+        """Each kernel's name and its part (n, m) of the mean."""
+        total = sum(self.weights.values())
+        for block, weight in self.weights.items():
+            whole = kernel(block, rows, self.landmarks, self.known).astype(np.float64)
+            yield block, whole * (weight / total)
+
+
+@dataclass(frozen=True)
+class Nystrom:
+    """What a regression is fitted on: likeness, and what makes features of it."""
+
+    likeness: Likeness
+    root: Root
+
+    @classmethod
+    def of(cls, likeness: Likeness) -> Self:
+        marks = likeness.landmarks
+        return cls(likeness, Root.of(mean_kernel(likeness.weights, marks, marks, likeness.known)))
+
+    def features(self, rows: pa.RecordBatch) -> Float32:
+        """(n, k) of rows of attributes."""
+        return self.root.features(self.likeness.whole(rows))
+
+    def fitted(self, weights: Float64) -> "Model":
+        """weights: (k + 1, rank), as `regression.solve` finds them."""
+        found = (self.root.matrix @ weights[:-1]).astype("float32")
+        return Model(self.likeness, found, weights[-1].astype("float32"))
+
+
+@dataclass(frozen=True)
+class Model:
+    """Likeness, what each landmark adds (m, rank), and the mean (rank,)."""
+
+    likeness: Likeness
+    coefficients: Float32
+    mean: Float32
+
+    def predict(self, rows: pa.RecordBatch) -> Float32:
+        """Factors (n, rank) of rows of attributes."""
+        return regression.by_likeness(self.likeness.whole(rows), self.coefficients, self.mean)
