@@ -21,6 +21,7 @@ FRAMEWORKS = (
     "cnn",
     "interactions",
     "attributes",
+    "pictures",
     "factors",
     "neighbors",
     "splits",

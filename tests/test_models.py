@@ -14,7 +14,7 @@ OWN = ("models.py", "scoring/models/{}.py")
 SETTINGS = {
     "cf/reason_kinds.py: popular",  # of a reason
     "factors/earlier.py: biases",  # of [als.ratings]
-    "images/tasks.py: content",  # of a file
+    "cleaning/media.py: content",  # of a file
     "records/parquet_pictures.py: content",
 }
 

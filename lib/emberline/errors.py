@@ -97,3 +97,9 @@ class Preempted(EmberlineError):
     """The process was asked to stop and has saved its state: run the same command again."""
 
     exit_code = 75
+
+
+class UnusableError(Exception):
+    """Bytes give no picture, or whatever they were taken for; the one argument is a short reason,
+    the same for every file with that fault. It ends in a table, and never a run.
+    """

@@ -22,8 +22,8 @@ from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Manifest, Part, ProducedBy
 from emberline.datasets.schema import TABLES, fields_of
-from emberline.errors import EmberlineError
-from emberline.images.decode import Shape, UnusablePictureError, decode
+from emberline.errors import EmberlineError, UnusableError
+from emberline.images.decode import Shape, decode
 from emberline.records import parquet, text
 from emberline.records.dialect import Dialect
 from emberline.records.parquet_file import Piece
@@ -197,7 +197,7 @@ def test_a_mutated_picture_becomes_pixels_of_the_size_or_a_short_reason() -> Non
             pixels = decode(mutated(as_picture(rng), rng), Shape(16, 16, 3, "crop", 1_000_000))
             assert pixels.shape == (16, 16, 3)
             assert pixels.dtype == np.uint8
-        except UnusablePictureError as error:
+        except UnusableError as error:
             reasons.add(str(error))
     assert reasons
     assert max(map(len, reasons)) < 200

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from emberline.errors import UnusableError
 from emberline.images.decode import (
     Shape,
-    UnusablePictureError,
     decode,
     fit_array,
     fit_picture,
@@ -57,7 +57,7 @@ def on_white(picture: Image.Image) -> Image.Image:
 
 
 def reason(content: bytes, wanted: Shape | None = None) -> str:
-    with pytest.raises(UnusablePictureError) as caught:
+    with pytest.raises(UnusableError) as caught:
         decode(content, wanted or shape(8, 8))
     assert len(caught.value.args) == 1
     return str(caught.value)
@@ -392,7 +392,7 @@ def test_an_array_of_the_target_s_shape_is_copied() -> None:
 def test_an_array_that_is_no_picture_is_refused() -> None:
     with pytest.raises(ValueError, match=r"found \(4, 4, 2\)"):
         fit_array(np.zeros((4, 4, 2), np.uint8), shape(4, 4))
-    with pytest.raises(UnusablePictureError, match="no pixels"):
+    with pytest.raises(UnusableError, match="no pixels"):
         fit_array(np.zeros((0, 4), np.uint8), shape(4, 4))
 
 
@@ -430,7 +430,7 @@ def both(content: bytes, wanted: Shape) -> tuple[Any, Any]:
                 patch.setattr("emberline.images.decode._FAST_SIDE", 1 << 30)
             try:
                 outcomes.append(decode(content, wanted).tobytes())
-            except UnusablePictureError as error:
+            except UnusableError as error:
                 outcomes.append(str(error))
     return outcomes[0], outcomes[1]
 
@@ -649,7 +649,7 @@ def survives(content: bytes) -> str:
         warnings.simplefilter("error")
         try:
             assert decode(content, shape(8, 8, max_pixels=1_000_000)).shape == (8, 8, 3)
-        except UnusablePictureError as error:
+        except UnusableError as error:
             return str(error)
     return "decoded"
 

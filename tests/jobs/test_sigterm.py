@@ -58,7 +58,7 @@ def test_a_stage_that_is_asked_to_stop_writes_nothing_and_ends_at_once(
         pipeline,
         root,
         stage,
-        "shop.num_events=3000000" if stage == "generate-shop" else "als.rank=4",
+        "shop.num_events=3000000" if stage == "generate-shop" else "spark.engine=spark",
     )
     deadline = time.monotonic() + 120
     while not list(root.glob(sign)):

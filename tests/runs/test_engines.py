@@ -11,6 +11,7 @@ from emberline.runs.inputs import Inputs
 from emberline.runs.roots import Roots
 from emberline.sections.config import Config
 from emberline.sections.spark import SparkConfig
+from emberline.stages import STAGES
 
 RATINGS = {"path": "x", "value": "one", "columns": {"user_id": "u", "item_id": "i"}}
 SUBMITTED = {"PYSPARK_GATEWAY_PORT": "1"}
@@ -60,9 +61,8 @@ def test_a_damaged_table_that_is_only_counted_is_not_this_stages_business(root: 
 
 
 def test_stages_of_other_engines_keep_theirs(root: Path) -> None:
-    images = {"path": "x", "height": 8, "width": 8}
-    config = Config.model_validate({"images": images, "spark": {"engine": "here"}})
-    (stage,) = stages.select(config, "prepare-images")
+    config = Config.model_validate({"spark": {"engine": "here"}})
+    (stage,) = [stage for stage in STAGES if stage.name == "train-forest"]
     assert engines.choose(stage, config, Roots(root), Inputs(), {}) == "spark"
 
 
@@ -78,6 +78,24 @@ def test_raw_files_that_do_not_fit_memory_go_to_spark(root: Path) -> None:
     assert chosen_for("a.csv", 60 << 20) == "spark"
     assert chosen_for("a.csv.gz", 11 << 20) == "here"
     assert chosen_for("a.csv.gz", 15 << 20) == "spark"
+
+
+def test_pictures_of_which_too_much_is_to_be_known_go_to_spark(root: Path) -> None:
+    config = Config.model_validate({"images": {"path": "x"}, "spark": {"driver_memory": "1g"}})
+    (stage,) = stages.select(config, "prepare-images")
+
+    def chosen_for(name: str, size: int, files: int = 1) -> str:
+        listed = [
+            RawFile(f"/{number}{name}", f"{number}{name}", size, 0) for number in range(files)
+        ]
+        return engines.choose(
+            stage, config, Roots(root), Inputs(raw={"x": Listing(listed, {})}), {}
+        )
+
+    assert chosen_for(".jpg", 5 << 20, files=1000) == "here"
+    assert chosen_for(".jpg", 10, files=1 << 19) == "spark"
+    assert chosen_for(".parquet", 100 << 20) == "here"
+    assert chosen_for(".parquet", 1 << 30) == "spark"
 
 
 def test_a_local_master_says_how_many_cores() -> None:

@@ -33,7 +33,7 @@ from emberline.datasets.rows import through, unchanged
 from emberline.flow import outputs
 from emberline.flow.rows import Flow, Rows, Source
 from emberline.flow.sums import summed
-from emberline.images import tasks as image_tasks
+from emberline.images import features
 from emberline.models import ALS, MEAN_FACTORS, NEIGHBORS_HISTOGRAM, NEIGHBORS_PIXELS, ORACLE
 from emberline.numeric.arrays import Float32
 from emberline.runs.stage_run import StageRun
@@ -64,7 +64,7 @@ def run(run: StageRun[EvaluateConfig], flow: Flow) -> None:
 def _known(run: StageRun[EvaluateConfig], flow: Flow, tables: Tables) -> Rows:
     """plain.KNOWN of the pictures that are for training, choosing or testing."""
     shape = run.inputs[PICTURES].manifest.facts(Pictures).shape
-    see = partial(image_tasks.plain_features, shape=shape)
+    see = partial(features.plain_features, shape=shape)
     as_facts = partial(facts.as_facts, names=tuple(SEEN.names), said=SEEN)
     task = partial(through, tasks=(see, as_facts))
     seen = tables[PICTURES].map(("item", "split", "pixels"), task, facts.facts_schema(SEEN))

@@ -40,6 +40,11 @@ class RawFile:
         return self.relative.rpartition("/")[2]
 
 
+def extension_of(name: str) -> str:
+    """Of a file's name, such as .png; a name without a dot is its own."""
+    return "." + name.lower().rpartition(".")[2]
+
+
 @dataclass(frozen=True)
 class Listing:
     """The data files that a setting names, by path, and what was passed over: how many of each

@@ -76,31 +76,35 @@ def write_parts(
     group_rows: int | None = None,
     through: Task = iter,
 ) -> Iterator[pa.RecordBatch]:
-    """Write one partition's batches as one Parquet part; yields its row of WRITTEN_PARTS, or
-    nothing for an empty partition.
-
-    What `through` makes of the batches has the schema's columns and PARTITION, which holds the
-    partition's number.
+    """Write what a task makes of one partition's batches as one Parquet part; yields its row of
+    WRITTEN_PARTS, or nothing for an empty partition. PARTITION holds the partition's number, and is
+    not the task's to see.
     """
-    filled = (batch for batch in through(batches) if batch.num_rows)
+    filled = (batch for batch in batches if batch.num_rows)
     first = next(filled, None)
     if first is None:
         return
     partition = first[PARTITION][0].as_py()
-    place, stem = storage.locate(folder), f"part-{partition:05d}"
-    part = write_part(_tables(chain([first], filled), schema), place, stem, schema, group_rows)
-    row = {PARTITION: partition, "path": part.path, "rows": part.rows}
-    row |= {
-        "row_groups": part.row_groups,
-        "bytes": part.bytes,
-        "sha256": part.sha256,
-        "footer": part.footer,
-    }
-    yield pa.RecordBatch.from_pylist([row], schema=WRITTEN_PARTS)
+    rows = (batch.drop_columns([PARTITION]) for batch in chain([first], filled))
+    stem = f"part-{partition:05d}"
+    part = write_rows(through(rows), storage.locate(folder), stem, schema, group_rows)
+    if part is not None:
+        row = {PARTITION: partition, "path": part.path, "rows": part.rows}
+        row |= {
+            "row_groups": part.row_groups,
+            "bytes": part.bytes,
+            "sha256": part.sha256,
+            "footer": part.footer,
+        }
+        yield pa.RecordBatch.from_pylist([row], schema=WRITTEN_PARTS)
 
 
 def write_rows(
-    batches: Iterator[pa.RecordBatch], folder: Location, stem: str, schema: pa.Schema
+    batches: Iterator[pa.RecordBatch],
+    folder: Location,
+    stem: str,
+    schema: pa.Schema,
+    group_rows: int | None = None,
 ) -> Part | None:
     """Write batches, which have the schema's columns, as one Parquet part; None where they have no
     row.
@@ -109,7 +113,7 @@ def write_rows(
     first = next(filled, None)
     if first is None:
         return None
-    return write_part(_tables(chain([first], filled), schema), folder, stem, schema)
+    return write_part(_tables(chain([first], filled), schema), folder, stem, schema, group_rows)
 
 
 def _tables(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:

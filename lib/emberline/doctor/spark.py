@@ -14,7 +14,7 @@ from emberline.doctor.probes import Probes
 
 # What Emberline's tasks need of a worker's Python, and what it says of itself.
 _WORKER = (
-    "import sys, emberline.cf.scoring, emberline.images.tasks;"
+    "import sys, emberline.cf.scoring, emberline.cleaning.media;"
     " print(*sys.version_info[:2], sep='.');"
     " print(sys.prefix)"
 )

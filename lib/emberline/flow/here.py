@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import partial
 from operator import itemgetter
 from threading import Event
 from types import TracebackType
@@ -226,14 +225,19 @@ class HereRows:
         found = [_conformed(batch, self.schema) for part in self.computed() for batch in part]
         return pa.Table.from_batches(found, self.schema)
 
-    def write(self, folder: Location, schema: pa.Schema) -> list[Part]:
-        self.ready()
-        written = self.flow.run(self.parts, partial(self._write_part, folder, schema))
-        return [part for part in written if part is not None]
+    def write(
+        self,
+        folder: Location,
+        schema: pa.Schema,
+        through: Task = dataset_rows.unchanged,
+        group_rows: int | None = None,
+    ) -> list[Part]:
+        def written(part: int) -> Part | None:
+            batches = self.flow.watched(through(self.batches(part)))
+            return write_rows(batches, folder, f"part-{part:05d}", schema, group_rows)
 
-    def _write_part(self, folder: Location, schema: pa.Schema, part: int) -> Part | None:
-        batches = self.flow.watched(self.batches(part))
-        return write_rows(batches, folder, f"part-{part:05d}", schema)
+        self.ready()
+        return [part for part in self.flow.run(self.parts, written) if part is not None]
 
 
 class _Kept(HereRows):

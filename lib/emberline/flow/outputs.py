@@ -7,6 +7,7 @@ import pyarrow as pa
 from emberline.datasets.facts import Facts
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.parts import write_rows
+from emberline.datasets.rows import Task, unchanged
 from emberline.datasets.schema import TABLES
 from emberline.flow.rows import Rows
 from emberline.runs.stage_run import StageRun
@@ -19,11 +20,13 @@ def write(
     *facts: Facts,
     rank: int | None = None,
     seed: int | None = None,
+    through: Task = unchanged,
+    group_rows: int | None = None,
 ) -> Dataset:
-    """Write rows as the output `name` of this run, with what is said of it; its columns are the
-    table's.
+    """Write what a task makes of rows as the output `name` of this run, with what is said of it;
+    its columns are the table's, and its row groups have so many rows, where it is said.
     """
-    parts = rows.write(run.outputs.folder(name), TABLES[name])
+    parts = rows.write(run.outputs.folder(name), TABLES[name], through, group_rows)
     run.outputs.add(name, parts, *facts, rank=rank, seed=seed)
     return run.outputs.written(name)
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 import pyarrow as pa
 
 from emberline.datasets.manifest import Dataset, Part
-from emberline.datasets.rows import Task
+from emberline.datasets.rows import Task, unchanged
 from emberline.datasets.storage import Location
 from emberline.numeric import shared
 from emberline.numeric.arrays import Float64
@@ -70,8 +70,16 @@ class Rows(Protocol):
     def table(self) -> pa.Table:
         """All rows, in this process: for few or small ones."""
 
-    def write(self, folder: Location, schema: pa.Schema) -> list[Part]:
-        """Write each part that is not empty as a part of a dataset, in the schema's columns."""
+    def write(
+        self,
+        folder: Location,
+        schema: pa.Schema,
+        through: Task = unchanged,
+        group_rows: int | None = None,
+    ) -> list[Part]:
+        """Write what the task makes of each part, where that is not empty, as a part of a dataset,
+        in the schema's columns; in row groups of so many rows, where it is said.
+        """
 
 
 class Source(Protocol):

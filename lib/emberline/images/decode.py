@@ -6,7 +6,6 @@ outside these ranges are refused, not clipped. What is transparent shows white.
 """
 
 import io
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from simplejpeg import decode_jpeg, decode_jpeg_header
 
-# Raster formats that Pillow decodes in this process; others, such as EPS, start foreign programs on
-# what they are given.
-FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+from emberline.errors import UnusableError
+from emberline.images.formats import FORMATS
+from emberline.images.silence import WARNINGS_SILENCED
 
 _JPEG, _START_OF_SCAN, _FILL = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xff"
 # too long to be an accident
@@ -48,12 +47,6 @@ _UPRIGHT = {
 }
 
 
-class UnusablePictureError(Exception):
-    """The bytes give no picture; the one argument is a short reason, the same for every file
-    with that fault.
-    """
-
-
 @dataclass(frozen=True)
 class Shape:
     """What pictures become: height, width in pixels, channels 1 (grey) or 3 (RGB).
@@ -70,25 +63,28 @@ class Shape:
     fit: Literal["crop", "pad", "stretch"]
     max_pixels: int
 
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """(height, width, channels)"""
+        return self.height, self.width, self.channels
+
 
 def decode(content: bytes, shape: Shape) -> NDArray[np.uint8]:
     """(height, width, channels): the picture, or the first frame, in a file's bytes, turned upright
     as its EXIF data say.
 
-    Raises UnusablePictureError whatever is wrong with the bytes. For one thread at a time: Pillow's
-    warnings are silenced meanwhile, and that switch is the process's.
+    Raises UnusableError whatever is wrong with the bytes.
     """
     if not content:
-        raise UnusablePictureError("empty file")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        raise UnusableError("empty file")
+    with WARNINGS_SILENCED:
         try:
             picture = flatten(_read(content, shape))
-        except UnusablePictureError:
+        except UnusableError:
             raise
         # Pillow's readers promise no type of exception for bytes that break the rules
         except Exception as error:
-            raise UnusablePictureError(_reason(error, content, shape)) from error
+            raise UnusableError(_reason(error, content, shape)) from error
     return fit_picture(picture, shape)
 
 
@@ -104,7 +100,7 @@ def _read(content: bytes, shape: Shape) -> Image.Image:
         return plain
     with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
         if picture.width * picture.height > shape.max_pixels:
-            raise UnusablePictureError(_too_large(shape))
+            raise UnusableError(_too_large(shape))
         picture.draft(None, (side, side))
         fast = _fast(content, picture.mode, picture.size) if picture.format == "JPEG" else None
         loaded = fast or _loaded(picture, content)
@@ -222,7 +218,7 @@ def _too_large(shape: Shape) -> str:
 def flatten(picture: Image.Image) -> Image.Image:
     """A picture of any mode as L (8-bit grey) or RGB, on white where it is transparent.
 
-    Raises UnusablePictureError where numbers cannot be read as brightness.
+    Raises UnusableError where numbers cannot be read as brightness.
     """
     if picture.mode == "F" or picture.mode.startswith("I"):
         picture = _eight_bits(picture)
@@ -244,7 +240,7 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     white = 1 if picture.mode == "F" else 65_535
     # which NaN is not, either
     if values.size and not (values.min() >= 0 and values.max() <= white):
-        raise UnusablePictureError(f"brightness outside 0 to {white:,}")
+        raise UnusableError(f"brightness outside 0 to {white:,}")
     levels = np.empty(values.shape, np.uint8)
     rows = max(1, _BAND_PIXELS // max(picture.width, 1))
     for top in range(0, len(values), rows):
@@ -275,10 +271,10 @@ def fit_picture(picture: Image.Image, shape: Shape) -> NDArray[np.uint8]:
     """(height, width, channels): a picture of any mode, resized; one that has the size already
     keeps its pixels exactly.
 
-    Raises UnusablePictureError if a side has no pixels.
+    Raises UnusableError if a side has no pixels.
     """
     if 0 in picture.size:
-        raise UnusablePictureError("no pixels")
+        raise UnusableError("no pixels")
     picture, mode = flatten(picture), "L" if shape.channels == 1 else "RGB"
     # which copies, also to the same mode
     picture = picture if picture.mode == mode else picture.convert(mode)
@@ -320,7 +316,7 @@ def fit_array(pixels: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
     """(height, width, channels), a copy: pixels (h, w) of grey or (h, w, 3) of RGB, resized like
     pictures from files.
 
-    Raises UnusablePictureError if a side has no pixels, ValueError for an array of other
+    Raises UnusableError if a side has no pixels, ValueError for an array of other
     dimensions.
     """
     if pixels.ndim != 2 and pixels.shape[2:] != (3,):

@@ -68,7 +68,10 @@ def choose(
         return config.spark.engine
     if "PYSPARK_GATEWAY_PORT" in environment or not config.spark.is_local:
         return "spark"
-    sizes = Sizes(lambda name: _rows(roots, name), _raw_bytes(stage, config, inputs))
+    raw = [file for path in stage.raw(config) for file in inputs.files(path)]
+    # what is packed, as Parquet is, is some times as long
+    raw_bytes = sum(text.unpacked_bytes(file.name, file.size) for file in raw)
+    sizes = Sizes(lambda name: _rows(roots, name), raw_bytes, raw)
     needed = stage.memory(config, sizes, cores_of(config))
     memory = config.spark.memory
     chosen: Name = "here" if needed <= memory else "spark"
@@ -91,12 +94,6 @@ def begin_next(
 def cores_of(config: Config) -> int:
     """How many cores work on blocks here: as many as a local Spark would use."""
     return config.spark.cores or cgroups.usable_cores(cgroups.read_limits().cores)
-
-
-def _raw_bytes(stage: Stage, config: Config, inputs: Inputs) -> int:
-    """Of a stage's raw files as text: what is packed, as Parquet is, is some times as long."""
-    files = [file for path in stage.raw(config) for file in inputs.files(path)]
-    return sum(text.unpacked_bytes(file.name, file.size) for file in files)
 
 
 def _rows(roots: Roots, name: str) -> int:

@@ -5,13 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from emberline.cleaning.texts import TextRules
+from emberline.datasets.listing import extension_of
+from emberline.images.formats import EXTENSIONS
 from emberline.sections.artifacts import artifacts_of
 from emberline.sections.attributes import attribute_tables
 from emberline.sections.base import Positive, Section, place
-from emberline.sections.stage import Names, Stage
+from emberline.sections.stage import Names, Sizes, Stage
 
 if TYPE_CHECKING:
     from emberline.sections.config import Config
+
+_KNOWN = 2000  # bytes of what is known of a picture
+_ENCODED = 2000  # bytes of a picture in a file that holds several
 
 
 class ImageColumnsConfig(Section):
@@ -86,11 +91,20 @@ def _raw(config: "Config") -> Names:
     return (config.images.path,) if config.images else ()
 
 
+def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
+    """What is known of every picture, the bytes of one in several in a file being guessed, and what
+    a task has in hand: batches, a row group, a large picture.
+    """
+    several = sum(file.size for file in sizes.raw if extension_of(file.name) not in EXTENSIONS)
+    pictures = len(sizes.raw) + several // _ENCODED
+    return (250 << 20) + _KNOWN * pictures + cores * (150 << 20)
+
+
 STAGE = Stage(
     "prepare-images",
     "images",
-    "spark",
-    "emberline.spark.images.stage:run",
+    "flow",
+    "emberline.pictures.stage:run",
     reads=lambda config: (
         *artifacts_of(_raw(config)),
         *(("items",) if config.ratings else ()),
@@ -98,4 +112,5 @@ STAGE = Stage(
     ),
     writes=lambda config: ("images", "rejected_images"),
     raw=_raw,
+    memory=_memory,
 )

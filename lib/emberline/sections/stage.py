@@ -3,10 +3,11 @@
 Targets are strings, resolved when the stage runs: planning imports neither Spark nor TensorFlow.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from emberline.datasets.listing import RawFile
 from emberline.extras import Extra
 
 if TYPE_CHECKING:
@@ -18,12 +19,13 @@ Names = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a stage reads: how many `rows` a dataset has, by its name (0 where it is not there), and
-    how many bytes its raw files have, unpacked.
+    """What a stage reads: how many `rows` a dataset has, by its name (0 where it is not there),
+    how many bytes its raw files have as text, and these files.
     """
 
     rows: Callable[[str], int]
     raw_bytes: int = 0
+    raw: Sequence[RawFile] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from emberline.datasets.manifest import Dataset, Part
-from emberline.datasets.rows import Task
+from emberline.datasets.rows import Task, unchanged
 from emberline.datasets.storage import Location
 from emberline.flow import dealing
 from emberline.flow.rows import Cells, Room, Rows
@@ -64,8 +64,14 @@ class SparkRows:
     def table(self) -> pa.Table:
         return self.frame.toArrow()
 
-    def write(self, folder: Location, schema: pa.Schema) -> list[Part]:
-        return frames.write_parts_of(self.frame, folder, schema)
+    def write(
+        self,
+        folder: Location,
+        schema: pa.Schema,
+        through: Task = unchanged,
+        group_rows: int | None = None,
+    ) -> list[Part]:
+        return frames.write_parts_of(self.frame, folder, schema, group_rows, through)
 
 
 def frame_of(rows: Rows) -> DataFrame:

@@ -16,7 +16,7 @@ from emberline.datasets.facts import Facts
 from emberline.datasets.footers import check_footers
 from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import PARTITION, WRITTEN_PARTS, write_parts
-from emberline.datasets.rows import Task
+from emberline.datasets.rows import Task, unchanged
 from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
 from emberline.errors import SchemaError
@@ -113,7 +113,7 @@ def write(
     """
     folder, schema = run.outputs.folder(name), TABLES[name]
     frame = conform(frame, schema, name) if through is None else frame
-    parts = write_parts_of(frame, folder, schema, group_rows, through or iter)
+    parts = write_parts_of(frame, folder, schema, group_rows, through or unchanged)
     run.outputs.add(name, parts, *facts, rank=rank, seed=seed)
     return run.outputs.written(name)
 
@@ -123,7 +123,7 @@ def write_parts_of(
     folder: Location,
     schema: pa.Schema,
     group_rows: int | None = None,
-    through: Task = iter,
+    through: Task = unchanged,
 ) -> list[Part]:
     """Have the executors write what `through` makes of each partition of a frame as a part of a
     dataset, in the schema's columns; the parts, in the order of partitions.

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
 
+from emberline.cleaning import collections
 from emberline.datasets.listing import RawFile
 from emberline.errors import DataError
-from emberline.flow.rows import TASKS_PER_CORE
-from emberline.images import containers, tasks
+from emberline.flow.rows import TASKS_PER_CORE, Flow, Rows
+from emberline.images import containers
 from emberline.images.containers import NotThisFormatError
-from emberline.spark.flow import SparkFlow
-from emberline.spark.images.files import FILE_COST
+from emberline.media.files import FILE_COST
 
 CIFAR_BINARY = re.compile(r"(data_batch_\d+|test_batch)\.bin")
 CIFAR_PICKLE = re.compile(r"data_batch_\d+|test_batch")
@@ -69,27 +68,26 @@ def _beside(file: RawFile, prefix: str) -> str:
     return file.relative.removesuffix(file.name) + prefix
 
 
-def container_frame(spark: SparkSession, found: list[dict[str, Any]]) -> DataFrame:
+def container_rows(flow: Flow, found: list[dict[str, Any]]) -> Rows:
     """The collections' files as CONTAINERS, in pieces that occupy every core."""
-    equal = sum(container["file"].size for container in found) / (
-        TASKS_PER_CORE * spark.sparkContext.defaultParallelism
-    )
+    equal = sum(container["file"].size for container in found) / (TASKS_PER_CORE * flow.cores)
+    ends = np.cumsum([container["file"].size for container in found])
     rows: list[dict[str, Any]] = []
     costs: list[float] = []
-    for container in found:
+    for container, end in zip(found, ends.tolist(), strict=True):
         file, labels, pieces = container["file"], container["labels"], _pieces(container, equal)
         facts = {name: container[name] for name in ("kind", "prefix", "split")}
         facts |= {
             "source_file": file.relative,
             "path": file.uri,
             "labels": labels and labels.uri,
+            "begin": (end - file.size) / max(ends[-1], 1),
+            "end": end / max(ends[-1], 1),
             "pieces": pieces,
         }
         rows += [facts | {"piece": piece} for piece in range(pieces)]
         costs += [(file.size + FILE_COST) / pieces] * pieces
-    return (
-        SparkFlow(spark).deal(pa.Table.from_pylist(rows, tasks.CONTAINERS), np.array(costs)).frame
-    )
+    return flow.deal(pa.Table.from_pylist(rows, collections.CONTAINERS), np.array(costs))
 
 
 def _pieces(container: dict[str, Any], size: float) -> int:

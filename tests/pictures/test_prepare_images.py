@@ -7,10 +7,8 @@ import io
 import os
 import pickle
 import struct
-import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +17,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from pyspark.sql import SparkSession
 
 from emberline import stages
 from emberline.datasets import manifest as manifests
 from emberline.datasets.listing import RawFile
 from emberline.errors import ConfigError, DataError, EmptyDatasetError, SchemaError
-from emberline.images.decode import Shape
-from emberline.images.tasks import decode_encoded
+from emberline.pictures.sources import splits_of
 from emberline.runs import runner
 from emberline.sections.config import Config
-from emberline.spark.images.splits import splits_of
 
 Row = dict[str, Any]
 Colour = tuple[int, int, int]
 Folder = pytest.TempPathFactory
 
 RNG = np.random.default_rng(1)
+SPARK = {"master": "local[2]", "engine": "here"}
 
 
 class Prepared:
     """What the stage makes of the files at a path."""
 
     def __init__(self, root: Path, path: Path, **settings: Any) -> None:
-        config = Config.model_validate({"images": {"path": str(path)} | settings})
+        sections = {"images": {"path": str(path)} | settings, "spark": SPARK}
+        config = Config.model_validate(sections)
         runner.run(config, root, stages.select(config, "prepare-images"))
         self.info = manifests.load(root, "images").manifest.info
         self.images = {row["item_id"]: row for row in rows_of(root, "images")}
@@ -91,7 +88,7 @@ def encoded(colour: Colour, kind: str = "png", side: int = 4) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def pngsuite(spark: SparkSession, shared_data: Path, tmp_path_factory: Folder) -> Prepared:
+def pngsuite(shared_data: Path, tmp_path_factory: Folder) -> Prepared:
     return Prepared(tmp_path_factory.mktemp("pngsuite"), shared_data / "pngsuite", fit="stretch")
 
 
@@ -152,7 +149,7 @@ def test_mean_and_deviation_are_those_of_all_pixels(
 
 
 @pytest.fixture(scope="module")
-def flowers(spark: SparkSession, shared_data: Path, tmp_path_factory: Folder) -> Prepared:
+def flowers(shared_data: Path, tmp_path_factory: Folder) -> Prepared:
     root = tmp_path_factory.mktemp("flowers")
     return Prepared(root, shared_data / "flower-photos", labels="folder", height=64, width=64)
 
@@ -186,7 +183,7 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-def oddly_named(spark: SparkSession, tmp_path_factory: Folder) -> Prepared:
+def oddly_named(tmp_path_factory: Folder) -> Prepared:
     """Pictures of one colour each, the n-th of brightness 10 n."""
     folder = tmp_path_factory.mktemp("odd") / "in é+% x"
     for n, name in enumerate(NAMES):
@@ -246,9 +243,7 @@ def assert_is_cifar(prepared: Prepared) -> None:
         assert prepared.images[item_id]["split"] == ("test" if batch == "test_batch" else "train")
 
 
-def test_cifar10_in_its_binary_version_is_read_pixel_by_pixel(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_cifar10_in_its_binary_version_is_read_pixel_by_pixel(tmp_path: Path) -> None:
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
     for batch, pictures in CIFAR.items():
@@ -282,9 +277,7 @@ class Malice:
         return os.mkdir, (str(self.path),)
 
 
-def test_pickled_cifar10_is_read_pixel_by_pixel_and_runs_nothing(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_pickled_cifar10_is_read_pixel_by_pixel_and_runs_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     for batch, pictures in CIFAR.items():
@@ -320,7 +313,7 @@ def idx(array: np.ndarray) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def clothes(spark: SparkSession, tmp_path_factory: Folder) -> Prepared:
+def clothes(tmp_path_factory: Folder) -> Prepared:
     """IDX files: a zipped pair; then one whose labels are missing, too few, or an empty file;
     and pictures without pixels.
     """
@@ -376,7 +369,7 @@ def test_idx_files_that_do_not_fit_together_are_rejected_and_end_nothing(clothes
     clothes.assert_accounts(8)
 
 
-def test_parquet_rows_are_pictures_under_their_ids(spark: SparkSession, tmp_path: Path) -> None:
+def test_parquet_rows_are_pictures_under_their_ids(tmp_path: Path) -> None:
     red, green, blue = (255, 0, 0), (0, 255, 0), (0, 0, 255)
     first = {
         "my id": [" 7 ", "8", None, "9", "10", " "],
@@ -415,7 +408,7 @@ def test_parquet_rows_are_pictures_under_their_ids(spark: SparkSession, tmp_path
 
 
 def test_one_large_archive_and_one_row_group_are_cut_into_tasks_and_stay_whole(
-    spark: SparkSession, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     # labels are valid, and so are pixels
     records = np.random.default_rng(2).integers(0, 10, (6_000, 3073), np.uint8)
@@ -443,7 +436,7 @@ def test_one_large_archive_and_one_row_group_are_cut_into_tasks_and_stay_whole(
 
 
 def test_a_struct_of_bytes_and_path_is_a_picture_and_numbered_labels_have_names(
-    spark: SparkSession, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     """As datasets of Hugging Face have them, in files named by their split."""
     for split, numbers in {"train": [0, 1], "validation": [2], "test": [3, 4]}.items():
@@ -476,9 +469,7 @@ def test_a_struct_of_bytes_and_path_is_a_picture_and_numbered_labels_have_names(
         Prepared(tmp_path / "root", tmp_path / "in", columns=columns, label_names=["tee", "coat"])
 
 
-def test_ids_and_labels_of_any_type_are_those_of_their_text_in_other_files(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_ids_and_labels_of_any_type_are_those_of_their_text_in_other_files(tmp_path: Path) -> None:
     files = {
         "1": {"id": ["7", "8"], "label": ["x", "1"]},
         "2": {"id": [9.0, float("nan")], "label": [1, 2]},
@@ -504,7 +495,7 @@ def test_ids_and_labels_of_any_type_are_those_of_their_text_in_other_files(
     }
 
 
-def test_a_column_that_a_later_file_lacks_is_missed(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_column_that_a_later_file_lacks_is_missed(tmp_path: Path) -> None:
     whole = {"id": [1], "photo": [encoded((1, 2, 3))], "label": ["x"]}
     (tmp_path / "in").mkdir()
     for name, columns in {
@@ -518,7 +509,7 @@ def test_a_column_that_a_later_file_lacks_is_missed(spark: SparkSession, tmp_pat
         Prepared(tmp_path / "root", tmp_path / "in", columns=COLUMNS | {"label": "label"})
 
 
-def test_pictures_that_a_file_has_lost_are_missed(spark: SparkSession, tmp_path: Path) -> None:
+def test_pictures_that_a_file_has_lost_are_missed(tmp_path: Path) -> None:
     """Its footer is whole, and so are the bytes of its first pictures."""
     pictures = [np.random.default_rng(n).bytes(900) for n in range(300)]
     pq.write_table(
@@ -534,9 +525,7 @@ def test_pictures_that_a_file_has_lost_are_missed(spark: SparkSession, tmp_path:
         Prepared(tmp_path / "root", tmp_path / "a.parquet", columns=COLUMNS)
 
 
-def test_names_are_one_whether_their_accents_are_letters_or_marks(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_names_are_one_whether_their_accents_are_letters_or_marks(tmp_path: Path) -> None:
     name, other = "caf\u00e9 a:1", "\u0915\u093c"
     (tmp_path / "in").mkdir()
     for n, form in enumerate(["NFD", "NFC"]):
@@ -555,9 +544,7 @@ def test_names_are_one_whether_their_accents_are_letters_or_marks(
 # splits
 
 
-def test_folders_called_train_valid_and_test_are_the_split(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_folders_called_train_valid_and_test_are_the_split(tmp_path: Path) -> None:
     for n, name in enumerate(["Train/0/a", "Train/1/b", "VALID/0/a", "test/1/a", "test/1/b"]):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / f"{name}.png").write_bytes(encoded((n, n, n)))
@@ -710,7 +697,6 @@ def table(**columns: Any) -> bytes:
     ],
 )
 def test_what_cannot_be_read_at_all_is_told(
-    spark: SparkSession,
     tmp_path: Path,
     files: dict[str, bytes],
     settings: Row,
@@ -722,37 +708,8 @@ def test_what_cannot_be_read_at_all_is_told(
     assert not list((tmp_path / "root").glob("*/manifest.json"))
 
 
-def test_pictures_of_any_name_are_read_but_hidden_ones(spark: SparkSession, tmp_path: Path) -> None:
+def test_pictures_of_any_name_are_read_but_hidden_ones(tmp_path: Path) -> None:
     names = ["_MG_0001.png", "-tJYN.png", "a:1.png", "b.PNG"]
     files = {name: encoded((1, 2, 3)) for name in (*names, ".hidden.png", "c.png._COPYING_")}
     prepared = Prepared(tmp_path / "root", write_all(tmp_path / "in", files))
     assert sorted(prepared.images) == ["-tJYN", "_MG_0001", "a:1", "b"]
-
-
-def test_executors_that_decode_or_score_load_no_tensorflow_and_no_pydantic(
-    spark: SparkSession,
-) -> None:
-    def decode_and_look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for decoded in decode_encoded(batches, Shape(4, 4, 3, "crop", 100)):
-            yield pa.RecordBatch.from_pydict(
-                {"modules": list(sys.modules), "rows": [decoded.num_rows] * len(sys.modules)}
-            )
-
-    file = io.BytesIO()
-    Image.new("RGB", (4, 4)).save(file, "png")
-    row = ["f", 0, "i", None, None, file.getvalue()]
-    texts = "item_id string, label string, split string"
-    encoded = spark.createDataFrame(
-        [row], f"source_file string, position long, {texts}, content binary"
-    )
-    rows = encoded.mapInArrow(decode_and_look, "modules string, rows long").collect()
-    loaded = {row["modules"] for row in rows}
-    assert {"emberline.images.decode", "PIL.Image"} <= loaded
-    assert not loaded & {
-        "tensorflow",
-        "keras",
-        "pydantic",
-        "emberline.sections.config",
-        "emberline.runs",
-        "emberline.spark",
-    }

@@ -1,0 +1,152 @@
+"""Encoded files to pixels of one size, a row each, or the reason why not: pictures, or whatever a
+`Decode` makes pictures of.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from emberline.datasets import parked
+from emberline.errors import UnusableError
+from emberline.images.pixels import Pixels, channel_sums, pixel_column
+
+Buffer = bytes | memoryview
+Read = Callable[[str], Buffer]
+# (height, width, channels) of a file's bytes; raises UnusableError
+Decode = Callable[[bytes], Pixels]
+
+KNOWN = pa.schema(
+    [
+        ("source_file", pa.string()),
+        ("position", pa.int64()),
+        ("item_id", pa.string()),
+        ("label", pa.string()),
+        ("split", pa.string()),
+        ("at", pa.float64()),  # where among all it lies, from 0 to before 1
+    ]
+)
+FILES = KNOWN.append(pa.field("path", pa.string()))
+ENCODED = KNOWN.append(pa.field("content", pa.binary()))
+_SUMS = [
+    ("totals", pa.list_(pa.int64())),  # by channel, of the levels of all pixels
+    ("squares", pa.list_(pa.int64())),
+]
+_JUDGED = [*KNOWN, ("bytes", pa.int64()), ("reason", pa.string()), *_SUMS]
+DECODED = pa.schema([*_JUDGED, ("pixels", pa.binary())])
+PARKED = pa.schema([*_JUDGED, *parked.PLACE])
+_BATCH_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """What makes pixels of bytes, all of the size (height, width, channels); `what` the bytes are:
+    picture, for example.
+    """
+
+    decode: Decode
+    size: tuple[int, int, int]
+    what: str
+
+    @property
+    def rows(self) -> int:
+        """How many pictures make a batch."""
+        return rows_per_batch(self.size)
+
+
+def rows_per_batch(size: tuple[int, int, int]) -> int:
+    """How many pictures of a size (height, width, channels) make a batch."""
+    return max(1, _BATCH_BYTES // (size[0] * size[1] * size[2]))
+
+
+def decode_files(
+    batches: Iterable[pa.RecordBatch], decoder: Decoder, read: Read
+) -> Iterator[pa.RecordBatch]:
+    """FILES to DECODED: every file with its pixels, or with the reason why it has none. `read`
+    gives a path's bytes.
+    """
+    for batch in batches:
+        contents = (read(path.as_py()) for path in batch["path"])
+        yield from _decoded(batch.select(KNOWN.names), contents, decoder)
+
+
+def decode_encoded(batches: Iterable[pa.RecordBatch], decoder: Decoder) -> Iterator[pa.RecordBatch]:
+    """ENCODED to DECODED, as `decode_files`."""
+    for batch in batches:
+        contents = (content.as_py() for content in batch["content"])
+        yield from _decoded(batch.select(KNOWN.names), contents, decoder)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the rows of some files: by file the split, where it has one, and which of
+    all `rows` is its first.
+    """
+
+    splits: Mapping[str, str]
+    firsts: Mapping[str, int]
+    rows: int
+
+
+def complete(
+    batches: Iterable[pa.RecordBatch], known: Known, clean: Callable[[pa.Array], pa.Array]
+) -> Iterator[pa.RecordBatch]:
+    """Columns source_file, position, item_id, label and content to ENCODED, ids and labels
+    cleaned.
+    """
+    for batch in batches:
+        files, position = batch["source_file"].to_pylist(), batch["position"]
+        first = np.array([known.firsts[name] for name in files], np.int64)
+        columns = [
+            batch["source_file"],
+            position,
+            clean(batch["item_id"]),
+            clean(batch["label"]),
+            pa.array([known.splits.get(name) for name in files], pa.string()),
+            (first + position.to_numpy()) / max(known.rows, 1),
+            batch["content"],
+        ]
+        yield pa.record_batch(columns, schema=ENCODED)
+
+
+def _decoded(
+    known: pa.RecordBatch, contents: Iterator[Buffer | None], decoder: Decoder
+) -> Iterator[pa.RecordBatch]:
+    for start in range(0, known.num_rows, decoder.rows):
+        rows = known.slice(start, decoder.rows)
+        pixels = np.zeros((rows.num_rows, *decoder.size), np.uint8)
+        sizes, reasons = [], []
+        # contents go on in the next batch
+        for picture, content in zip(pixels, contents, strict=False):
+            sizes.append(len(content or b""))
+            reasons.append(_fill(picture, content, decoder))
+        yield decoded_batch(rows, pa.array(sizes, pa.int64()), pixels, reasons)
+
+
+def _fill(picture: Pixels, content: Buffer | None, decoder: Decoder) -> str | None:
+    """Decode into (height, width, channels); the reason why not, if so."""
+    if content is None:
+        return f"no {decoder.what}"
+    try:
+        picture[:] = decoder.decode(bytes(content))
+    except UnusableError as error:
+        return str(error)
+    return None
+
+
+def decoded_batch(
+    known: pa.RecordBatch, sizes: pa.Array, pixels: Pixels, reasons: Sequence[str | None]
+) -> pa.RecordBatch:
+    """DECODED of KNOWN, the sizes of files in bytes, pictures (n, height, width, channels), and
+    why some are none.
+    """
+    flat, channels = pixels.reshape(len(pixels), -1), pixels.shape[3]
+    there = np.array([reason is None for reason in reasons])
+    offsets = np.arange(len(pixels) + 1, dtype=np.int32) * np.int32(channels)
+    sums = [
+        pa.ListArray.from_arrays(offsets, each.ravel()) for each in channel_sums(flat, channels)
+    ]
+    said = pa.array(reasons, pa.string())
+    columns = [*known.columns, sizes, said, *sums, pixel_column(flat, there)]
+    return pa.record_batch(columns, schema=DECODED)

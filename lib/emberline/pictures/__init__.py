@@ -1,0 +1,1 @@
+"""The stage prepare-images, on a flow."""

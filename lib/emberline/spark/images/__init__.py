@@ -1,1 +1,0 @@
-"""Pictures on Spark; its door is `stage`, the stage prepare-images."""
