@@ -22,6 +22,7 @@ FRAMEWORKS = (
     "interactions",
     "attributes",
     "pictures",
+    "shards",
     "factors",
     "neighbors",
     "splits",

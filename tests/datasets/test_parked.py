@@ -27,25 +27,26 @@ def park(folder: Path, size: int = 6) -> pa.Table:
     return pa.Table.from_batches(parked.park(batches(size), iter, "value", str(folder)))
 
 
-def fetched(*given: pa.Table) -> list[tuple[str, bytes | None]]:
+def fetched(folder: Path, *given: pa.Table) -> list[tuple[str, bytes | None]]:
     every = [batch for table in given for batch in table.combine_chunks().to_batches()]
     return [
         (row["name"], row["value"])
-        for batch in parked.fetch(iter(every), "value")
+        for batch in parked.fetch(iter(every), "value", str(folder), 6)
         for row in batch.to_pylist()
     ]
 
 
 def test_rows_get_their_values_back(tmp_path: Path) -> None:
-    places = park(tmp_path / "new")
+    folder = tmp_path / "new"
+    places = park(folder)
     assert places.column_names == [
         "name",
         "parked_file",
-        "parked_batch",
-        "parked_row",
+        "parked_at",
+        "parked_bytes",
         "parked_sum",
     ]
-    assert fetched(places) == list(VALUES.items())
+    assert fetched(folder, places) == list(VALUES.items())
 
 
 def test_in_any_order_and_selection_from_several_files(tmp_path: Path) -> None:
@@ -53,22 +54,34 @@ def test_in_any_order_and_selection_from_several_files(tmp_path: Path) -> None:
     mixed = pa.concat_tables(
         [first.slice(7, 9), second.slice(0, 5), first.slice(2, 1), second.slice(19)]
     )
-    names = [name for name, _ in fetched(mixed.take(list(reversed(range(len(mixed))))))]
+    names = [name for name, _ in fetched(tmp_path, mixed.take(list(reversed(range(len(mixed))))))]
     assert names == mixed["name"].to_pylist()[::-1]
-    assert fetched(mixed, first) == [
+    assert fetched(tmp_path, mixed, first) == [
         (name, VALUES[name]) for name in [*mixed["name"].to_pylist(), *VALUES]
     ]
 
 
-def test_batches_are_no_larger_than_those_that_were_parked(tmp_path: Path) -> None:
+def test_batches_have_so_many_rows_at_most(tmp_path: Path) -> None:
     every = park(tmp_path).combine_chunks().to_batches()
-    assert [batch.num_rows for batch in parked.fetch(iter(every), "value")] == [6, 6, 6, 2]
+    found = parked.fetch(iter(every), "value", str(tmp_path), 6)
+    assert [batch.num_rows for batch in found] == [6, 6, 6, 2]
+
+
+def test_of_any_number_of_files_few_are_open_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emberline.datasets.parked._OPEN_FILES", 2)
+    every = pa.concat_tables([park(tmp_path) for _ in range(7)])
+    expected = [pair for _ in range(7) for pair in VALUES.items()]
+    order = [row * 37 % 140 for row in range(140)]
+    found = fetched(tmp_path, every.take(order))
+    assert found == [expected[row] for row in order]
 
 
 def test_no_rows_leave_no_file(tmp_path: Path) -> None:
     assert list(parked.park(iter([]), iter, "value", str(tmp_path))) == []
     assert list(tmp_path.iterdir()) == []
-    assert fetched(park(tmp_path).slice(0, 0)) == []
+    assert fetched(tmp_path, park(tmp_path).slice(0, 0)) == []
 
 
 def test_a_flipped_bit_of_a_value_is_noticed(tmp_path: Path) -> None:
@@ -81,9 +94,17 @@ def test_a_flipped_bit_of_a_value_is_noticed(tmp_path: Path) -> None:
         with pytest.raises(
             DataError, match=rf"{file.name} cannot be read \(its checksum .*\); run the stage again"
         ):
-            fetched(places)
+            fetched(tmp_path, places)
     file.write_bytes(content)
-    assert fetched(places) == list(VALUES.items())
+    assert fetched(tmp_path, places) == list(VALUES.items())
+
+
+def test_a_file_that_was_cut_is_named(tmp_path: Path) -> None:
+    places = park(tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(DataError, match=f"{file.name} cannot be read .it has been cut.; run the"):
+        fetched(tmp_path, places)
 
 
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
@@ -91,4 +112,4 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
     (file,) = tmp_path.iterdir()
     file.unlink()
     with pytest.raises(DataError, match=f"{file.name} cannot be read"):
-        fetched(places)
+        fetched(tmp_path, places)

@@ -22,10 +22,9 @@ TARGETS = pa.schema(
 
 
 def sum_targets(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Columns split and factors, of rows that have some, to a row of TARGETS per batch and
-    split.
-    """
+    """Columns split and factors to a row of TARGETS per batch and split of rows that have any."""
     for batch in batches:
+        batch = batch.filter(batch["factors"].is_valid())
         for split in batch["split"].unique():
             rows = batch.filter(pc.equal(batch["split"], split))
             sums = metrics.Sums.of(matrix_of(rows["factors"], rows.num_rows).astype(np.float64))

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from emberline.cleaning import firsts
+from emberline.cleaning import firsts, media
 from emberline.cleaning.firsts import COUNTED, GOOD, JUDGED, NAMED, ORDERED, PLACED, SUMS
 from emberline.cleaning.media import PARKED
 from emberline.datasets import parked
@@ -53,8 +53,7 @@ def write(flow: Flow, run: StageRun[Any], encoded: Encoded, table: str, rejected
 
     Raises DataError where one is missing or twice there, EmptyDatasetError where none is left.
     """
-    folder = str(run.outputs.scratch / "pixels")
-    park = partial(parked.park, task=encoded.decode, column="pixels", folder=folder)
+    park = partial(parked.park, task=encoded.decode, column="pixels", folder=_folder(run))
     decoded = encoded.work.map(park, PARKED).kept()
     read = _total(decoded.select({"value": "split"}).map(firsts.count, COUNTED).table())
     good = decoded.map(partial(firsts.usable, blocks=flow.parts), GOOD).together(flow.parts)
@@ -81,10 +80,16 @@ def _write_kept(
     parts = parts_of(flow.cores, read * size.bytes)
     kept = judged.map(partial(firsts.numbered, index=index, parts=parts), ORDERED)
     ordered = kept.together(parts).map(firsts.in_order, PLACED)
-    fetch = partial(parked.fetch, column="pixels")
+    rows = media.rows_per_batch(size.shape)
+    fetch = partial(parked.fetch, column="pixels", folder=_folder(run), rows=rows)
     outputs.write(ordered, run, table, size, through=fetch)
     index.destroy()
     return numbered
+
+
+def _folder(run: StageRun[Any]) -> str:
+    """Where pixels are parked."""
+    return str(run.outputs.scratch / "pixels")
 
 
 def parts_of(cores: int, size: int) -> int:

@@ -65,8 +65,11 @@ def _reads(config: "Config") -> Names:
 STAGE = Stage(
     "export-shards",
     "shards",
-    "spark",
-    "emberline.spark.shards:run",
+    "flow",
+    "emberline.shards.stage:run",
     reads=_reads,
     writes=lambda config: SHARDS,
+    memory=lambda config, sizes, cores: (
+        (250 << 20) + cores * (300 << 20) + 1000 * sizes.rows("images")
+    ),
 )

@@ -4,17 +4,16 @@ seed decides.
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from emberline import stages
+from emberline.datasets import hashes
 from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
@@ -23,7 +22,6 @@ from emberline.sections.config import Config
 
 Row = dict[str, Any]
 Publish = Callable[..., None]
-ShufflingInto = Callable[[int], AbstractContextManager[None]]
 
 INFO = {"height": 1, "width": 2, "channels": 3, "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
 KEPT_INFO = ("height", "width", "channels", "mean", "std")
@@ -39,8 +37,9 @@ def picture(item: int, **cells: Any) -> Row:
 class Shards:
     """What the stage makes of what is published in the root."""
 
-    def __init__(self, root: Path, sections: Row) -> None:
-        config = Config.model_validate(IMAGES | sections)
+    def __init__(self, root: Path, sections: Row, cores: int = 2) -> None:
+        spark = {"engine": "here", "master": f"local[{cores}]"}
+        config = Config.model_validate(IMAGES | {"spark": spark} | sections)
         runner.run(config, root, stages.select(config, "export-shards"), force=True)
         self.datasets = {name: manifests.load(root, name) for name in NAMES}
         self.rows = {name: self._rows(name) for name in NAMES}
@@ -69,12 +68,10 @@ class Shards:
         return [[file.row_group(i).num_rows for i in range(file.num_row_groups)] for file in files]
 
 
-def hashes(spark: SparkSession, item_ids: list[str], purpose: str) -> dict[str, int]:
-    """Spark's own hash of (seed, purpose, item_id)."""
-    frame = spark.createDataFrame([(item_id,) for item_id in item_ids], "item_id string")
-    return dict(
-        frame.select("item_id", F.xxhash64(F.lit(SEED), F.lit(purpose), "item_id")).collect()
-    )
+def hashes_of(item_ids: list[str], purpose: str) -> dict[str, int]:
+    """The signed hash of (seed, purpose, item_id)."""
+    found = hashes.of_columns(SEED, purpose, pa.array(item_ids)).view(np.int64)
+    return dict(zip(item_ids, found.tolist(), strict=True))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -115,9 +112,7 @@ def label_of(item: int) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def classes(
-    spark: SparkSession, publish: Publish, tmp_path_factory: pytest.TempPathFactory
-) -> Shards:
+def classes(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Shards:
     root = tmp_path_factory.mktemp("classes")
     publish(root, "prepare-images", "images", PICTURES, **INFO)
     publish(root, "prepare-items", "item_attributes", ATTRIBUTES)
@@ -148,7 +143,7 @@ def test_the_publishers_test_pictures_are_tested_on_and_pictures_without_a_label
 
 
 def test_pictures_that_the_publisher_keeps_for_validation_are_those_to_choose_by(
-    publish: Publish, spark: SparkSession, root: Path
+    publish: Publish, root: Path
 ) -> None:
     given = ["train", "val", "test"]
     pictures = [picture(n, split=given[n % 3], label="ab"[n % 2]) for n in range(60)]
@@ -166,9 +161,7 @@ def test_pictures_that_the_publisher_keeps_for_validation_are_those_to_choose_by
     assert len(shards.rows["shards_val"]) == 20
 
 
-def test_the_others_are_divided_by_hash_in_about_the_shares_asked_for(
-    classes: Shards, spark: SparkSession
-) -> None:
+def test_the_others_are_divided_by_hash_in_about_the_shares_asked_for(classes: Shards) -> None:
     """Nobody says of 8 in 10 whether they are for testing, so that 15 in 100 of these are drawn."""
     others = {
         row["item_id"]: row
@@ -176,7 +169,7 @@ def test_the_others_are_divided_by_hash_in_about_the_shares_asked_for(
         if row["item"] % 10 and row["split"] != "none"
     }
     free = {item_id for item_id, row in others.items() if row["item"] % 10 > 1}
-    draws = {purpose: hashes(spark, list(others), purpose) for purpose in ("test", "val")}
+    draws = {purpose: hashes_of(list(others), purpose) for purpose in ("test", "val")}
     tested = {item_id for item_id in free if draws["test"][item_id] % 1_000_000 < 150_000}
     chosen = {
         item_id for item_id in others.keys() - tested if draws["val"][item_id] % 1_000_000 < 250_000
@@ -189,8 +182,8 @@ def test_the_others_are_divided_by_hash_in_about_the_shares_asked_for(
     assert {item_id: row["split"] for item_id, row in others.items()} == expected
 
 
-def test_rows_of_all_parts_are_ordered_by_hash(classes: Shards, spark: SparkSession) -> None:
-    order = hashes(spark, list(classes.splits), "order")
+def test_rows_of_all_parts_are_ordered_by_hash(classes: Shards) -> None:
+    order = hashes_of(list(classes.splits), "order")
     for name, rows in classes.rows.items():
         found = [row["item_id"] for row in rows]
         assert found == sorted(found, key=lambda item_id: (order[item_id], item_id)), name
@@ -261,25 +254,17 @@ def publish_factors(publish: Publish, root: Path, num_pictures: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def by_partitions(
-    spark: SparkSession,
-    publish: Publish,
-    shuffling_into: ShufflingInto,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[int, Shards]:
-    """Shards of the same pictures by the number of partitions."""
-    root, found = tmp_path_factory.mktemp("factors"), {}
+def by_cores(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Shards]:
+    """Shards of the same pictures by the number of cores, on which that of parts depends."""
+    root = tmp_path_factory.mktemp("factors")
     publish_factors(publish, root, 300)
-    for partitions in (1, 3, 7):
-        with shuffling_into(partitions):
-            found[partitions] = Shards(root, FACTOR_SECTIONS)
-    return found
+    return {cores: Shards(root, FACTOR_SECTIONS, cores) for cores in (1, 3, 7)}
 
 
 def test_items_withheld_whole_are_tested_on_and_never_seen_before(
-    by_partitions: dict[int, Shards],
+    by_cores: dict[int, Shards],
 ) -> None:
-    shards = by_partitions[3]
+    shards = by_cores[3]
     shards.assert_split()
     assert {row["item"] for row in shards.rows["shards_test"]} == set(range(200, 260))
     trained = {
@@ -292,9 +277,9 @@ def test_items_withheld_whole_are_tested_on_and_never_seen_before(
     assert len(shards.rows["shards_val"]) == pytest.approx(50, abs=25)
 
 
-def test_manifests_say_how_targets_are_spread(by_partitions: dict[int, Shards]) -> None:
-    for name, rows in by_partitions[3].rows.items():
-        info = by_partitions[3].datasets[name].manifest.info
+def test_manifests_say_how_targets_are_spread(by_cores: dict[int, Shards]) -> None:
+    for name, rows in by_cores[3].rows.items():
+        info = by_cores[3].datasets[name].manifest.info
         factors = [row["factors"] for row in rows if row["factors"]]
         if factors:
             assert info["target_mean"] == pytest.approx(np.mean(factors, axis=0))
@@ -303,9 +288,7 @@ def test_manifests_say_how_targets_are_spread(by_partitions: dict[int, Shards]) 
             assert (name, info["target_mean"], info["target_std"]) == ("shards_test", None, None)
 
 
-def test_the_number_of_parts_may_be_asked_for(
-    publish: Publish, spark: SparkSession, root: Path
-) -> None:
+def test_the_number_of_parts_may_be_asked_for(publish: Publish, root: Path) -> None:
     publish_factors(publish, root, 300)
     found = Shards(
         root, FACTOR_SECTIONS | {"shards": FACTOR_SECTIONS["shards"] | {"num_shards": 3}}
@@ -313,12 +296,12 @@ def test_the_number_of_parts_may_be_asked_for(
     assert {len(found.row_groups(name)) for name in NAMES} == {3}
 
 
-def test_items_without_factors_are_predicted_only(by_partitions: dict[int, Shards]) -> None:
-    rows = by_partitions[3].rows["shards_all"]
+def test_items_without_factors_are_predicted_only(by_cores: dict[int, Shards]) -> None:
+    rows = by_cores[3].rows["shards_all"]
     assert {row["item"] for row in rows} == set(range(300))
     assert {row["item"] for row in rows if row["split"] == "none"} == set(range(260, 300))
     assert {row["label"] for row in rows} == {None}
-    manifest = by_partitions[3].datasets["shards_train"].manifest
+    manifest = by_cores[3].datasets["shards_train"].manifest
     assert (manifest.rank, manifest.info["task"], "classes" in manifest.info) == (
         2,
         "factors",
@@ -326,30 +309,30 @@ def test_items_without_factors_are_predicted_only(by_partitions: dict[int, Shard
     )
 
 
-@pytest.mark.parametrize("partitions", [1, 7])
-def test_the_number_of_partitions_changes_neither_order_nor_split_nor_parts(
-    by_partitions: dict[int, Shards], partitions: int
+@pytest.mark.parametrize("cores", [1, 7])
+def test_the_number_of_cores_changes_neither_order_nor_split_nor_parts(
+    by_cores: dict[int, Shards], cores: int
 ) -> None:
-    assert by_partitions[partitions].rows == by_partitions[3].rows
+    assert by_cores[cores].rows == by_cores[3].rows
     for name in NAMES:
-        assert by_partitions[partitions].row_groups(name) == by_partitions[3].row_groups(name)
-    assert len(by_partitions[3].row_groups("shards_all")) == 5
+        assert by_cores[cores].row_groups(name) == by_cores[3].row_groups(name)
+    assert len(by_cores[3].row_groups("shards_all")) == 5
 
 
 def test_row_groups_of_large_pictures_stay_below_four_mebibytes(
-    by_partitions: dict[int, Shards],
+    by_cores: dict[int, Shards],
 ) -> None:
     for name in NAMES:
-        assert by_partitions[3].datasets[name].manifest.info["row_group_rows"] == 2
-        for sizes in by_partitions[3].row_groups(name):
+        assert by_cores[3].datasets[name].manifest.info["row_group_rows"] == 2
+        for sizes in by_cores[3].row_groups(name):
             assert sizes == [2] * (sum(sizes) // 2) + [1] * (sum(sizes) % 2)
 
 
 def test_an_item_keeps_its_split_and_place_when_others_arrive(
-    by_partitions: dict[int, Shards], publish: Publish, spark: SparkSession, root: Path
+    by_cores: dict[int, Shards], publish: Publish, root: Path
 ) -> None:
     publish_factors(publish, root, 230)
-    before, after = Shards(root, FACTOR_SECTIONS), by_partitions[3]
+    before, after = Shards(root, FACTOR_SECTIONS), by_cores[3]
     assert len(before.splits) == 230
     assert before.splits.items() <= after.splits.items()
     assert [row["item_id"] for row in after.rows["shards_all"] if row["item"] < 230] == list(
@@ -376,7 +359,7 @@ def test_an_item_keeps_its_split_and_place_when_others_arrive(
     ],
 )
 def test_nothing_to_learn_is_told(
-    publish: Publish, spark: SparkSession, root: Path, labels: list[str], message: str
+    publish: Publish, root: Path, labels: list[str], message: str
 ) -> None:
     publish(
         root,

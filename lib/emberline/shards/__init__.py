@@ -1,0 +1,1 @@
+"""The stage export-shards, on a flow."""
