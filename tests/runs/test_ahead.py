@@ -24,16 +24,25 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     EVENTS.clear()
 
 
-def test_tensorflow_starts_beside_the_stage_that_writes_what_it_reads(root: Path) -> None:
-    rows = [row("a", "python"), row("b", "python", ("a",)), row("c", "tensorflow", ("b",))]
+def test_tensorflow_starts_beside_the_first_stage_on_which_one_of_its_stages_hangs(
+    root: Path,
+) -> None:
+    rows = [row("a", "python"), row("b", "python"), row("c", "python", ("b",))]
     runner.run(CONFIG, root, [*rows, row("d", "tensorflow", ("c",))])
     assert EVENTS == ["a", "begins", "b", "begins", "c", "d"]
 
 
-def test_it_does_not_where_that_stage_is_skipped_or_another_comes_between(root: Path) -> None:
-    rows = [row("a", "python"), row("b", "python"), row("c", "tensorflow", ("a",))]
+def test_on_a_cluster_it_waits_for_the_stage_just_before(root: Path) -> None:
+    config = Config.model_validate({"shop": {}, "spark": {"master": "spark://a:1"}})
+    rows = [row("a", "python"), row("b", "python", ("a",)), row("c", "tensorflow", ("a", "b"))]
+    runner.run(config, root, rows)
+    assert EVENTS == ["a", "begins", "b", "c"]
+
+
+def test_it_does_not_where_that_stage_is_skipped(root: Path) -> None:
+    rows = [row("a", "python"), row("c", "tensorflow", ("a",))]
     runner.run(CONFIG, root, rows)
-    assert EVENTS == ["a", "b", "c"]
+    assert EVENTS == ["begins", "a", "c"]
     EVENTS.clear()
-    runner.run(CONFIG, root, [row("a", "python"), row("c", "tensorflow", ("a",))])
+    runner.run(CONFIG, root, rows)
     assert EVENTS == []

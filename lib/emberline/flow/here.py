@@ -23,6 +23,7 @@ from emberline.datasets.parts import write_rows
 from emberline.datasets.rows import Task
 from emberline.datasets.storage import Location
 from emberline.flow import dealing
+from emberline.flow.processes import Processes
 from emberline.flow.rows import NUMBERS, TASKS_PER_CORE, Cells, Room
 from emberline.numeric.arrays import Float64
 
@@ -43,6 +44,7 @@ class Here:
     def __enter__(self) -> Self:
         self._pool = self._open.enter_context(ThreadPoolExecutor(self.cores, "block"))
         self._open.enter_context(threadpool_limits(1))
+        self.processes = self._open.enter_context(closing(Processes()))
         return self
 
     def __exit__(
@@ -152,6 +154,10 @@ class HereRows:
 
     def map(self, task: Task, schema: pa.Schema) -> "HereRows":
         return self._then(schema, lambda part: task(self.batches(part)))
+
+    def apart(self, task: Task, schema: pa.Schema) -> "HereRows":
+        processes = self.flow.processes
+        return self._then(schema, lambda part: processes.results(task, self.batches(part)))
 
     def select(self, names: Mapping[str, str]) -> "HereRows":
         schema = pa.schema([self.schema.field(old).with_name(new) for new, old in names.items()])

@@ -24,9 +24,9 @@ def encoded_rows(
     wanted: Wanted,
     naming: Naming,
     splits: Sequence[str | None],
-) -> tuple[Rows, Task]:
-    """Tasks to read the wanted columns item_id, image and maybe label, and what makes media.ENCODED
-    of them. Raises as `parquet_pictures.picture_layout`.
+) -> tuple[Rows, Task, int]:
+    """Tasks to read the wanted columns item_id, image and maybe label, what makes media.ENCODED of
+    them, and how many there are. Raises as `parquet_pictures.picture_layout`.
     """
     facts: dict[str, Any] = {"wanted": wanted, "label_names": naming.label_names}
     layouts = row_groups.layouts_of(files, partial(parquet_pictures.picture_layout, **facts))
@@ -39,4 +39,4 @@ def encoded_rows(
     clean = partial(texts.clean, rules=naming.rules)
     complete = partial(media.complete, known=Known(of_file, firsts, total), clean=clean)
     work = row_groups.tasks(flow, files, layouts, smallest=_SMALL_PIECE)
-    return work, partial(rows.through, tasks=(read, complete))
+    return work, partial(rows.through, tasks=(read, complete)), total

@@ -37,11 +37,13 @@ _SPLITS = ("train", "val", "test")
 @dataclass(frozen=True)
 class Encoded:
     """Work to read encoded files, in the order of files, and what makes media.DECODED of it, all
-    of a size; `what` is in each: picture, for example, and `path` is where they are.
+    of a size; `what` is in each: picture, for example, and `path` is where they are. `apart` says
+    whether there is so much for Python to decode that processes of their own are worth their start.
     """
 
     work: Rows
     decode: Task
+    apart: bool
     size: Pictures
     what: str
     path: str
@@ -54,7 +56,8 @@ def write(flow: Flow, run: StageRun[Any], encoded: Encoded, table: str, rejected
     Raises DataError where one is missing or twice there, EmptyDatasetError where none is left.
     """
     park = partial(parked.park, task=encoded.decode, column="pixels", folder=_folder(run))
-    decoded = encoded.work.map(park, PARKED).kept()
+    work = encoded.work.apart if encoded.apart else encoded.work.map
+    decoded = work(park, PARKED).kept()
     read = _total(decoded.select({"value": "split"}).map(firsts.count, COUNTED).table())
     good = decoded.map(partial(firsts.usable, blocks=flow.parts), GOOD).together(flow.parts)
     judge = partial(firsts.judge, what=encoded.what, blocks=flow.parts)

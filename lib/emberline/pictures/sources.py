@@ -29,6 +29,7 @@ from emberline.pictures.containers import (
 from emberline.sections.images import ImagesConfig
 
 _OTHER_LABELS = {"parquet": "set images.columns.label"}
+_MANY = 5000  # pictures that take longer to decode than processes take to start
 _COLLECTIONS = {"cifar10": cifar10, "idx": idx}
 
 
@@ -40,16 +41,12 @@ def encoded_of(flow: Flow, files: list[RawFile], config: ImagesConfig) -> Encode
             f"images.columns goes with Parquet files, and Parquet files need it; these are {kind}"
         )
     _check_labels(config, kind)
-    work, task = (
-        _collections(flow, files, config, kind)
-        if kind in _COLLECTIONS
-        else _encoded(flow, files, config)
-    )
-    size = Pictures(config.height, config.width, config.channels)
-    return Encoded(work, task, size, "picture", config.path)
+    if kind in _COLLECTIONS:
+        return _collections(flow, files, config, kind)
+    return _encoded(flow, files, config)
 
 
-def _encoded(flow: Flow, files: list[RawFile], config: ImagesConfig) -> tuple[Rows, Task]:
+def _encoded(flow: Flow, files: list[RawFile], config: ImagesConfig) -> Encoded:
     """Picture files, or those in Parquet."""
     shape = _shape(config)
     decoder = Decoder(partial(decode, shape=shape), shape.size, "picture")
@@ -57,16 +54,21 @@ def _encoded(flow: Flow, files: list[RawFile], config: ImagesConfig) -> tuple[Ro
     given = splits_of(files, config)
     if config.columns is None:
         decoding = partial(media.decode_files, decoder=decoder, read=raw_files.read_input)
-        return media_files.file_rows(flow, files, naming, given), decoding
+        work = media_files.file_rows(flow, files, naming, given)
+        return _of(work, decoding, config, len(files))
     wanted = {name: column for name, column in config.columns if column is not None}
-    work, read = parquet.encoded_rows(flow, files, wanted, naming, given)
+    work, read, count = parquet.encoded_rows(flow, files, wanted, naming, given)
     tasks = (read, partial(media.decode_encoded, decoder=decoder))
-    return work, partial(rows.through, tasks=tasks)
+    return _of(work, partial(rows.through, tasks=tasks), config, count)
 
 
-def _collections(
-    flow: Flow, files: list[RawFile], config: ImagesConfig, kind: str
-) -> tuple[Rows, Task]:
+def _of(work: Rows, decode: Task, config: ImagesConfig, by_python: int) -> Encoded:
+    """So many are decoded one by one."""
+    size = Pictures(config.height, config.width, config.channels)
+    return Encoded(work, decode, by_python >= _MANY, size, "picture", config.path)
+
+
+def _collections(flow: Flow, files: list[RawFile], config: ImagesConfig, kind: str) -> Encoded:
     found = list(_COLLECTIONS[kind](files))
     if not found:
         raise DataError(
@@ -75,7 +77,7 @@ def _collections(
     names = tuple(config.label_names or label_names(files))
     read = raw_files.map_input
     explode = partial(collections.explode_containers, shape=_shape(config), names=names, read=read)
-    return container_rows(flow, found), explode
+    return _of(container_rows(flow, found), explode, config, by_python=0)
 
 
 def _shape(config: ImagesConfig) -> Shape:

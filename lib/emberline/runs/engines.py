@@ -83,12 +83,16 @@ def choose(
 def begin_next(
     engine: Callable[[Name], Engine], config: Config, stage: Stage, following: Sequence[Stage]
 ) -> None:
-    """Start TensorFlow beside a stage that writes what one of its stages reads next: that one will
-    run, then.
+    """Start TensorFlow beside a stage on which one of its stages hangs: that one will run, then.
+    Where Spark is at work, which may take hours, it starts beside the stage just before.
     """
-    for coming in following[:1]:
-        if coming.engine == "tensorflow" and {*stage.writes(config)} & {*coming.reads(config)}:
-            engine("tensorflow").begin(coming.settings(config))
+    is_soon = stage.engine in ("flow", "python") and config.spark.is_local
+    changed = set(stage.writes(config))
+    for coming in following if is_soon else following[:1]:
+        if changed & {*coming.reads(config)}:
+            if coming.engine == "tensorflow":
+                return engine("tensorflow").begin(coming.settings(config))
+            changed |= {*coming.writes(config)}
 
 
 def cores_of(config: Config) -> int:

@@ -33,6 +33,9 @@ class SparkRows:
     def map(self, task: Task, schema: pa.Schema) -> "SparkRows":
         return SparkRows(self.frame.mapInArrow(task, spark_schema(schema)))
 
+    def apart(self, task: Task, schema: pa.Schema) -> "SparkRows":
+        return self.map(task, schema)
+
     def select(self, names: Mapping[str, str]) -> "SparkRows":
         return SparkRows(self.frame.select([F.col(old).alias(new) for new, old in names.items()]))
 

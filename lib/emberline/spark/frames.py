@@ -101,19 +101,12 @@ def write(
     *facts: Facts,
     rank: int | None = None,
     seed: int | None = None,
-    group_rows: int | None = None,
-    through: Task | None = None,
 ) -> Dataset:
     """Write a frame as the output `name` of this run, with what is said of it: the executors write
     its parts, the driver sees one row per part.
-
-    With `group_rows`, every row group of a part but its last has exactly so many rows. With
-    `through`, what is written is what that task makes of the frame's rows: they do not pass Spark
-    again.
     """
     folder, schema = run.outputs.folder(name), TABLES[name]
-    frame = conform(frame, schema, name) if through is None else frame
-    parts = write_parts_of(frame, folder, schema, group_rows, through or unchanged)
+    parts = write_parts_of(conform(frame, schema, name), folder, schema)
     run.outputs.add(name, parts, *facts, rank=rank, seed=seed)
     return run.outputs.written(name)
 
