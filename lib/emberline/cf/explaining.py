@@ -12,10 +12,9 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from emberline.cf import reasons
-from emberline.cf.als.gramians import Grams
-from emberline.cf.als.objective import Objective
 from emberline.cf.blocks import rows_of
 from emberline.cf.entries import Entries
+from emberline.cf.equations import Common
 from emberline.cf.reason_kinds import EVENT, NEIGHBOR
 from emberline.cf.reasons import Reasons, Targets
 from emberline.numeric.arrays import Bool, Float32, Int32
@@ -40,14 +39,10 @@ FOUND = pa.schema(
 
 @dataclass(frozen=True)
 class Factors:
-    """Factors (n, width) of all items by index, 0 where one has none (`known` (n,)), with the sums
-    over those who have any, and what they make small.
-    """
+    """Which items have factors (n,), and what users' equations have in common by these."""
 
-    of_items: Float32
     known: Bool
-    grams: Grams
-    objective: Objective
+    common: Common
 
 
 @dataclass(frozen=True)
@@ -117,9 +112,7 @@ def _by_factors(
         return Reasons.none()
     block = history.take(known).block()
     targets = _targets(block.ids, listed, scored)
-    return reasons.of_events(
-        block, factors.of_items, factors.grams, factors.objective, targets, how.may_be_told, how.top
-    )
+    return reasons.of_events(block, factors.common, targets, how.may_be_told, how.top)
 
 
 def _targets(users: Int32, listed: Entries, scored: Float32) -> Targets:

@@ -20,6 +20,7 @@ from emberline.cf import explaining
 from emberline.cf.als.gramians import Grams
 from emberline.cf.blocks import matrix_of
 from emberline.cf.entries import PIECES
+from emberline.cf.equations import Common
 from emberline.cf.explaining import HISTORY, Factors, How
 from emberline.cf.pieces import scatter_sparse
 from emberline.cf.reason_kinds import POPULAR
@@ -142,14 +143,14 @@ def _factors(
     )
     own = scored[ALS.name]
     grams = Grams.of(own[known], np.ones(int(known.sum()), np.int64))
-    return Factors(own, known, grams, objective), scored
+    return Factors(known, Common.of(own, grams, objective)), scored
 
 
 def _matrix(table: Source, model: str | None = None) -> tuple[Float32, Bool]:
     """Factors (n, rank) by the items' indices, and which items have any (n,)."""
     columns = ("item", "factors") if model is None else ("item", "factors", "model")
     task = unchanged if model is None else partial(only, value=model)
-    found = table.map(columns, task, _FACTORS).table().sort_by("item").combine_chunks()
+    found = table.map(columns, task, _FACTORS).table().combine_chunks()
     items: Int32 = found["item"].to_numpy()
     factors = matrix_of(found["factors"].combine_chunks(), len(items))
     size = int(items.max(initial=-1)) + 1
