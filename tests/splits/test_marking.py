@@ -10,6 +10,8 @@ import pyarrow as pa
 import pytest
 from tests.flows import given, rows_of
 
+from emberline.datasets import sets as sets_
+from emberline.datasets import withholding
 from emberline.flow.rows import Flow
 from emberline.sections.split import SplitConfig
 from emberline.splits.marking import Log, marked
@@ -305,3 +307,56 @@ def test_given_pairs_are_held_out_or_for_validation_as_their_files_say(sets: Set
     given = {"path": "x.csv"}
     found = sets(ratings, by="given", pairs=given, validation={"by": "given", "pairs": given})
     assert found == {(user, item): name or "ratings" for user, item, _, name in ratings}
+
+
+def _of_sets(flow: Flow, by_validation: bool, **split: object) -> dict[str, dict[Pair, bool]]:
+    """By set, its pairs, each with whether it is cold."""
+    rows = pa.Table.from_pylist(marked_rows(flow, RATINGS, 2, **split))
+    found = {}
+    for name in (*withholding.SETS, sets_.ASIDE):
+        batches = sets_.of_set(iter(rows.to_batches()), name, by_validation)
+        chosen = pa.Table.from_batches(list(batches)).to_pylist()
+        found[name] = {(row["user_id"], row["item_id"]): row["cold"] for row in chosen}
+    return found
+
+
+def test_measured_by_validation_the_holdout_is_in_no_set(flow: Flow) -> None:
+    split = {"by": "fraction", "fraction": 0.3, "cold_items": 0.1}
+    split["validation"] = {"by": "fraction", "fraction": 0.3, "cold_items": 0.2}
+    usual = _of_sets(flow, False, **split)
+    found = _of_sets(flow, True, **split, measure_by="validation")
+    assert found["ratings"].keys() == usual["ratings"].keys() and not usual["aside"]
+    assert found["aside"].keys() == usual["holdout"].keys()
+    assert found["holdout"].keys() == usual["validation"].keys()
+    cold = {item for (_, item), is_cold in found["holdout"].items() if is_cold}
+    assert cold and cold.isdisjoint(item for _, item in (*found["ratings"], *found["validation"]))
+    assert found["validation"].keys() == {
+        pair for pair, is_cold in found["holdout"].items() if not is_cold
+    }
+
+
+def test_an_earlier_window_leaves_out_what_is_later(flow: Flow) -> None:
+    times = {(user, item): time for user, item, time in RATINGS}
+    newest = max(times.values())
+    found = _of_sets(flow, False, by="time", last_days=30, skip_days=60)
+    for pair, time in times.items():
+        days = (newest - time) / timedelta(days=1)
+        expected = "aside" if days <= 60 else "holdout" if days <= 90 else "ratings"
+        assert pair in found[expected], days
+    assert sum(map(len, found.values())) == len(times)
+
+
+def test_folds_of_users_hold_a_fifth_of_some_users_who_are_in_no_other_fold(mark: Mark) -> None:
+    counts = Counter(user for user, _, _ in RATINGS)
+    seen: Counter[str] = Counter()
+    for fold in (1, 2, 3):
+        held = Counter(
+            user for user, _ in _held(mark(RATINGS, by="folds", of="users", folds=3, fold=fold))
+        )
+        assert all(
+            count == min(floor(counts[user] / 5 + 0.5), counts[user] - 1)
+            for user, count in held.items()
+        )
+        assert not held.keys() & seen.keys() and len(held) > 5
+        seen += held
+    assert seen.keys() == {user for user, count in counts.items() if count > 2}

@@ -24,7 +24,7 @@ IDS_PER_BLOCK = 4096
 HOLDOUT, VALIDATION = "holdout", "validation"
 COLD_USERS = "cold users"  # what their hashes are for
 SETS = ("ratings", VALIDATION, HOLDOUT)
-_ONE_IN = 5  # of a chosen user's interactions is for validation
+_ONE_IN = 5  # of a chosen user's interactions is withheld
 Constants = tuple[str | int, ...]
 Purposes = Mapping[str, Constants]  # what a hash depends on besides ids, by the hash's name
 SKETCHED: Purposes = {name: (name,) for name in ("place", "mark", "row")}
@@ -38,14 +38,15 @@ BESIDE_ITEMS = pa.schema(
 
 @dataclass(frozen=True)
 class Way:
-    """What one of the sets is chosen by: see sections/split. `since` is in microseconds, `share` of
-    users.
+    """What one of the sets is chosen by: see sections/split. `since` and `until` are in
+    microseconds, `share` of users.
     """
 
     by: str
     fraction: float = 0.0
     n: int = 0
     since: int = 0
+    until: int | None = None
     fold: int = 0
     folds: int = 0
     share: float = 0.0
@@ -62,22 +63,25 @@ class ColdItems:
     fold: int = 0
     folds: int = 0
     given: bool = False
+    purpose: str = "cold"
 
     def drawn(self, item_ids: pa.Array) -> Bool:
         """Whether each item (n,) is, as far as its id says: so it stays when other items come."""
         if self.folds:
-            bucket = hashes.bucket_of(self.seed, "cold", item_ids)
+            bucket = hashes.bucket_of(self.seed, self.purpose, item_ids)
             in_fold: Bool = bucket * self.folds // hashes.BUCKETS + 1 == self.fold
             return in_fold
-        return hashes.is_drawn(self.share, self.seed, "cold", item_ids)
+        return hashes.is_drawn(self.share, self.seed, self.purpose, item_ids)
 
 
 def marked_schema(purposes: Purposes) -> pa.Schema:
     """Interactions with what is known of them by their pair: `given` is what a file says, `split`
-    what the input says, `cold`, `held` and `chosen` whether they are withheld, and why.
+    what the input says, `cold`, `held` and `chosen` whether they are withheld, and why, `new`
+    whether their item is for choosing models and withheld whole, `aside` whether they are in no
+    set.
     """
     texts = [(name, pa.string()) for name in ("split", "given")]
-    marks = [(name, pa.bool_()) for name in ("cold", "held", "chosen")]
+    marks = [(name, pa.bool_()) for name in ("cold", "held", "chosen", "new", "aside")]
     return pa.schema(
         [("block", pa.int32()), *_RATED, *texts, *marks, *((name, pa.int64()) for name in purposes)]
     )
@@ -128,10 +132,13 @@ def _filled(known: Mapping[str, Any], rows: int, schema: pa.Schema) -> pa.Record
 
 
 def hash_pairs(
-    batches: Iterator[pa.RecordBatch], users: Shared, cold: ColdItems, purposes: Purposes
+    batches: Iterator[pa.RecordBatch],
+    users: Shared,
+    withheld: Mapping[str, ColdItems],
+    purposes: Purposes,
 ) -> Iterator[pa.RecordBatch]:
     """BESIDE_ITEMS, all interactions of an item beside it, to `marked_schema`; `users` are hashes
-    by name and by the index of the user.
+    by name and by the index of the user, `withheld` says which items are `cold`, and which `new`.
     """
     table = pa.Table.from_batches(list(batches), BESIDE_ITEMS).combine_chunks()
     items = table.filter(table["user"].is_null()).sort_by("item")
@@ -146,7 +153,8 @@ def hash_pairs(
         name: hashes.chained(users.value[name][own], item_ids).view(np.int64) for name in purposes
     }
     known["block"] = own // IDS_PER_BLOCK
-    known["cold"] = cold.drawn(_array(items["item_id"]))[places]
+    for mark, items_ in withheld.items():
+        known[mark] = items_.drawn(_array(items["item_id"]))[places]
     yield _filled(known, rows.num_rows, marked_schema(purposes))
 
 
@@ -159,9 +167,9 @@ def hold_out(
     schema: pa.Schema,
 ) -> Iterator[pa.RecordBatch]:
     """All rows of a user of `marked_schema`, and what files say of their pairs, to the same rows
-    with `held` said; of a user at least one is kept where `by` is fraction, last or folds, unless
-    all of them are of cold items, or the user is one of the share `cold_users`, who are withheld
-    whole.
+    with `held` and `aside` said; of a user at least one is kept where `by` is fraction, last or
+    folds, unless all of them are of cold items, or the user is one of the share `cold_users`, who
+    are withheld whole.
     """
     table = pa.Table.from_batches(list(batches), schema).combine_chunks()
     rows = table.filter(table["value"].is_valid())
@@ -173,11 +181,12 @@ def hold_out(
     if cold_by_pairs:
         cold = _equal(given, HOLDOUT)
     held = _chosen(rows, way, HOLDOUT, cold, given, users) & ~cold
+    aside = np.zeros(len(held), bool) if way.until is None else _from(rows, way.until)
     if cold_users:
         buckets = hashes.remainder(users.value[COLD_USERS], hashes.BUCKETS)
         is_cold = buckets < round(cold_users * hashes.BUCKETS)
         held = (held | is_cold[rows["user"].to_numpy()]) & ~cold
-    yield _with(rows, {"given": given, "cold": cold, "held": held})
+    yield _with(rows, {"given": given, "cold": cold, "held": held, "aside": aside})
 
 
 def validate(
@@ -188,10 +197,11 @@ def validate(
     """
     for batch in batches:
         rows = pa.Table.from_batches([batch])
-        out = _bools(rows["held"]) | _bools(rows["cold"])
-        chosen = np.zeros(len(out), bool)
+        out = _bools(rows["held"]) | _bools(rows["cold"]) | _bools(rows["aside"])
+        chosen = _bools(rows["new"]) & ~out
+        out = out | chosen
         if by_column:
-            chosen = _equal(_array(rows["split"]), VALIDATION) & ~out
+            chosen = chosen | _equal(_array(rows["split"]), VALIDATION) & ~out
             out = out | chosen
         more = _chosen(rows, way, VALIDATION, out, _array(rows["given"]), users) & ~out
         yield _with(rows, {"chosen": chosen | more})
@@ -217,7 +227,7 @@ def _chosen(
     """Whether each row is withheld, of those that are not `out`."""
     found = np.zeros(len(out), bool)
     if way.by == "time":
-        found = _bools(pc.greater_equal(_micros(rows), way.since))
+        found = _from(rows, way.since)
     elif way.by == "given":
         found = _equal(given, which)
     elif way.by == "column":
@@ -227,7 +237,7 @@ def _chosen(
         is_user = buckets < round(way.share * hashes.BUCKETS)
         pairs = rows[which].to_numpy().view(np.uint64)
         found = is_user[rows["user"].to_numpy()] & (hashes.remainder(pairs, _ONE_IN) == 0)
-    elif way.by in ("fraction", "last", "folds"):
+    elif way.by in ("fraction", "last", "folds", "folds of users"):
         left = np.flatnonzero(~out)
         found[left] = _of_each_user(rows.take(pa.array(left)), way, which, users)
     return found
@@ -250,22 +260,12 @@ def _of_each_user(rows: pa.Table, way: Way, which: str, users: Shared) -> Bool:
         first = hashes.remainder(users.value[which][own], way.folds)
         in_fold: Bool = ((first + place) % way.folds + 1 == way.fold) & (count > 1)
         return in_fold
-    wanted = np.floor(way.fraction * count + 0.5) if way.by == "fraction" else way.n
+    fraction = way.fraction if way.by == "fraction" else 1 / _ONE_IN
+    wanted = way.n if way.by == "last" else np.floor(fraction * count + 0.5)
     found: Bool = place <= np.minimum(wanted, count - 1)
+    if way.by == "folds of users":
+        found &= hashes.remainder(users.value[which][own], way.folds) + 1 == way.fold
     return found
-
-
-def of_set(batches: Iterator[pa.RecordBatch], name: str) -> Iterator[pa.RecordBatch]:
-    """Those of the marked rows that are of one of SETS."""
-    for batch in batches:
-        withheld = pc.or_(batch["held"], batch["cold"])
-        chosen = batch["chosen"].fill_null(False)
-        conditions = {
-            HOLDOUT: withheld,
-            VALIDATION: chosen,
-            "ratings": pc.invert(pc.or_(withheld, chosen)),
-        }
-        yield batch.filter(conditions[name])
 
 
 LEFT = pa.schema([("newest", pa.int64()), ("users", pa.int64())])
@@ -277,7 +277,8 @@ def count_left(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """
     for batch in batches:
         rows = pa.Table.from_batches([batch])
-        left = rows.filter(pc.invert(pc.or_(rows["held"], rows["cold"])))
+        out = pc.or_(pc.or_(rows["held"], rows["cold"]), rows["aside"])
+        left = rows.filter(pc.invert(out))
         newest = pc.max(_micros(left)).as_py()
         yield pa.record_batch([[newest], [len(pc.unique(left["user"]))]], schema=LEFT)
 
@@ -300,6 +301,11 @@ def sketched(batches: Iterator[pa.RecordBatch], marks: Sequence[str]) -> Iterato
 
 def _micros(rows: pa.Table) -> pa.Array:
     return _array(rows["timestamp"]).view(pa.int64())
+
+
+def _from(rows: pa.Table, since: int) -> Bool:
+    """Whether each row is of that time, in microseconds, or later."""
+    return _bools(pc.greater_equal(_micros(rows), since))
 
 
 def _equal(texts: pa.Array, text: str) -> Bool:

@@ -19,6 +19,7 @@ _OUTCOMES = {  # in the order of the page
     "ratings": "for training",
     "validation": "for choosing models",
     "holdout": "held out for measuring",
+    "aside": "neither trained on nor measured by",
     "kept": "kept",
     "merged": "merged into another row",
     "filtered": "filtered: too few ratings",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from emberline.cleaning.events import EventRules
+from emberline.datasets.withholding import HOLDOUT, VALIDATION
 from emberline.sections.artifacts import artifacts_of
 from emberline.sections.base import Fraction, Positive, Section, Seed
 from emberline.sections.moments import time_text
@@ -141,6 +142,11 @@ class ValidationConfig(WithheldConfig):
     users: Positive | None = Field(
         None, description='Of about how many users a fifth is withheld, with by = "users".'
     )
+    cold_items: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="The share of the items that are withheld whole from training, besides those "
+        "of the holdout, to choose by what is ranked of new items.",
+    )
 
     @model_validator(mode="after")
     def _is_warm(self) -> Self:
@@ -160,7 +166,8 @@ class SplitConfig(WithheldConfig):
     interactions, or with `of = "items"` of whole items. With by = "column", it is what the column
     `ratings.columns.split` calls test, and validation is what it calls that. Independently,
     `cold_items` is the share of items, chosen by hash, of which every interaction is withheld, and
-    `cold_users` that of users.
+    `cold_users` that of users. With measure_by = "validation" the holdout is in no table, and
+    models are measured by what they are chosen by: so `emberline tune` makes its trials.
     """
 
     by: Literal["none", "fraction", "time", "last", "folds", "given", "column"] = Field(
@@ -170,8 +177,15 @@ class SplitConfig(WithheldConfig):
         None, description='Into how many folds interactions are cut, with by = "folds".'
     )
     fold: Positive | None = Field(None, description="Which fold is the holdout, counted from 1.")
-    of: Literal["ratings", "items"] = Field(
-        "ratings", description="Whether a fold holds a part of each user's ratings, or whole items."
+    of: Literal["ratings", "items", "users"] = Field(
+        "ratings",
+        description="Whether a fold holds a part of each user's ratings, whole items, or a fifth "
+        "of the ratings of some users, who are in no other fold.",
+    )
+    skip_days: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="By how many days the holdout of last_days ends before the newest "
+        "interaction; what is later is in no set.",
     )
     cold_items: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="The share of the items that are withheld whole."
@@ -185,6 +199,11 @@ class SplitConfig(WithheldConfig):
         default_factory=lambda: ValidationConfig.model_validate({}),
         description="What is withheld besides, for choosing models by.",
     )
+    measure_by: Literal["holdout", "validation"] = Field(
+        "holdout",
+        description="Which of the two models are measured by; with validation, the holdout is in "
+        "no table.",
+    )
     seed: Seed = Field(1, description="What hashes depend on besides ids.")
 
     @model_validator(mode="after")
@@ -195,6 +214,10 @@ class SplitConfig(WithheldConfig):
             )
         if self.by != "folds" and (self.fold is not None or self.of != "ratings"):
             raise ValueError(f'fold and of go with by = "folds", found by = "{self.by}"')
+        if self.skip_days is not None and self.last_days is None:
+            raise ValueError("skip_days goes with last_days")
+        if self.measure_by == "validation" and not self.validates:
+            raise ValueError('measure_by = "validation" needs [split.validation]')
         if self.cold_items and (self.of == "items" or self.by in ("given", "column")):
             raise ValueError(
                 "cold_items is a share chosen by hash, and this split says itself which items are"
@@ -215,11 +238,14 @@ class SplitConfig(WithheldConfig):
     @property
     def validates(self) -> bool:
         """Whether anything is withheld for choosing models by."""
-        return self.validation.by != "none" or self.by == "column"
+        by = self.validation.by
+        return by != "none" or self.by == "column" or self.validation.cold_items > 0
 
     @property
     def holds_out(self) -> bool:
         """Whether anything is withheld for measuring models by."""
+        if self.measure_by == VALIDATION:
+            return self.validates
         return self.by != "none" or self.cold_items > 0 or self.cold_users > 0
 
     @property
@@ -229,13 +255,17 @@ class SplitConfig(WithheldConfig):
 
     @property
     def has_cold_items(self) -> bool:
-        """Whether items are withheld whole."""
+        """Whether items are withheld whole, to measure how new ones are ranked."""
+        if self.measure_by == VALIDATION:
+            return self.validation.cold_items > 0
         return self.cold_items > 0 or self.of == "items" or bool(self.pairs and self.pairs.cold)
 
     @property
     def holds_out_ratings(self) -> bool:
         """Whether ratings of items that are trained on may be held out."""
-        return self.by != "none" and self.of == "ratings" and not (self.pairs and self.pairs.cold)
+        if self.measure_by == VALIDATION:
+            return self.validation.by != "none" or self.by == "column"
+        return self.by != "none" and self.of != "items" and not (self.pairs and self.pairs.cold)
 
     def protocol(self) -> dict[str, Any]:
         """What a metric's protocol says of the holdout: ways that are not used are left out."""
@@ -244,10 +274,11 @@ class SplitConfig(WithheldConfig):
         more = {
             name: value
             for name, value in what.items()
-            if name not in (*always, "validation", "of") and value not in (None, 0.0)
+            if name not in (*always, "validation", "of") and value not in (None, 0.0, HOLDOUT)
         }
         more |= {"of": self.of} if self.by == "folds" else {}
-        more |= {"validation": what["validation"]} if self.validates else {}
+        chosen_by = {key: value for key, value in what["validation"].items() if value != 0.0}
+        more |= {"validation": chosen_by} if self.validates else {}
         return {name: what[name] for name in always} | more
 
 

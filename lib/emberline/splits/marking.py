@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pyarrow.compute as pc
 
-from emberline.datasets import withholding
+from emberline.datasets import sets, withholding
 from emberline.datasets.rows import Task
 from emberline.datasets.withholding import (
     BESIDE_ITEMS,
@@ -52,17 +52,18 @@ class Marked:
 
     rows: Rows
     purposes: Purposes
+    by_validation: bool = False
 
     def of_set(self, name: str) -> Rows:
-        """The rows of one of withholding.SETS."""
-        task = partial(withholding.of_set, name=name)
+        """The rows of one of withholding.SETS, or those that are set aside."""
+        task = partial(sets.of_set, name=name, by_validation=self.by_validation)
         return self.rows.map(task, withholding.marked_schema(self.purposes))
 
 
 def purposes_of(config: SplitConfig) -> dict[str, withholding.Constants]:
     """What interactions are hashed for, by the name of the column of hashes."""
     found = dict(SKETCHED)
-    if config.by in _HASHED and config.of == "ratings":
+    if config.by in _HASHED and config.of != "items":
         found[HOLDOUT] = (config.seed, _HASHED[config.by])
     if config.validation.by in _HASHED:
         found[VALIDATION] = (config.seed, f"{VALIDATION} {_HASHED[config.validation.by]}")
@@ -77,7 +78,7 @@ def marked(flow: Flow, log: Log, config: SplitConfig, pairs: Rows | None = None)
     held = _held(flow, log, hashed, pairs, users, config, purposes).kept()
     task = _validation(held, users, config)
     rows = held.map(task, withholding.marked_schema(purposes)).kept()
-    return Marked(rows, purposes)
+    return Marked(rows, purposes, config.measure_by == VALIDATION)
 
 
 def _hashes_of_users(users: Source, config: SplitConfig, purposes: Purposes) -> dict[str, UInt64]:
@@ -105,17 +106,20 @@ def _beside_items(
     rows = log.interactions.map(columns, withholding.interactions_by_item, BESIDE_ITEMS)
     items = log.items.map(("item", "item_id"), withholding.items_by_item, BESIDE_ITEMS)
     task = partial(
-        withholding.hash_pairs, users=users, cold=cold_items_of(config), purposes=purposes
+        withholding.hash_pairs, users=users, withheld=withheld_items(config), purposes=purposes
     )
     schema = withholding.marked_schema(purposes)
     return rows.union(items).together(flow.parts).map(task, schema)
 
 
-def cold_items_of(config: SplitConfig) -> ColdItems:
-    """Which items are withheld whole."""
+def withheld_items(config: SplitConfig) -> dict[str, ColdItems]:
+    """Which items are withheld whole, and which others for choosing models."""
+    new = ColdItems(config.seed, share=config.validation.cold_items, purpose="validation cold")
     if config.of == "items":
-        return ColdItems(config.seed, fold=config.fold or 0, folds=config.folds or 0)
-    return ColdItems(config.seed, share=config.cold_items)
+        cold = ColdItems(config.seed, fold=config.fold or 0, folds=config.folds or 0)
+    else:
+        cold = ColdItems(config.seed, share=config.cold_items)
+    return {"cold": cold, "new": new}
 
 
 def _held(
@@ -132,11 +136,12 @@ def _held(
         rows = rows.union(pairs.map(partial(withholding.pairs_by_user, schema=schema), schema))
     way = _way(config)
     if config.by == "folds":
-        by = "none" if config.of == "items" else "folds"
+        by = {"ratings": "folds", "users": "folds of users", "items": "none"}[config.of]
         way = replace(way, by=by, fold=config.fold or 0, folds=config.folds or 0)
     if config.last_days is not None:
         task = withholding.newest_of
         way = _before_newest(way, log.interactions.map(("timestamp",), task, LEFT), config)
+        way = _earlier(way, config)
     cold_by_pairs = config.pairs is not None and config.pairs.cold
     task_ = partial(
         withholding.hold_out,
@@ -183,3 +188,11 @@ def _before_newest(way: Way, left: Rows, config: WithheldConfig) -> Way:
         return way
     newest = pc.max(left.table()["newest"]).as_py() or 0
     return replace(way, since=newest - round(config.last_days * _DAY))
+
+
+def _earlier(way: Way, config: SplitConfig) -> Way:
+    """The same days, `skip_days` before; what is later is in no set."""
+    if config.skip_days is None:
+        return way
+    skipped, days = round(config.skip_days * _DAY), round((config.last_days or 0) * _DAY)
+    return replace(way, since=way.since - skipped, until=way.since - skipped + days)

@@ -1,14 +1,19 @@
 """The stage split-ratings: interactions become those that models are trained on, those that they
 are chosen by, and those that they are measured by.
 
-    kept = ratings + validation + holdout
+    kept = ratings + validation + holdout + aside
+
+Where models are measured by what they are chosen by, validation is a part of the holdout.
 """
 
 from functools import partial
 
-from emberline.datasets import withholding
+import pyarrow.compute as pc
+
+from emberline.datasets import sets, withholding
 from emberline.datasets.cleaned import cleaning_of
 from emberline.datasets.facts import Accounts, Cleaned, Facts, Holdout
+from emberline.datasets.sets import ASIDE, COUNTED
 from emberline.datasets.sketch import Sketch
 from emberline.datasets.sketching import BINNED, sketch_of
 from emberline.datasets.withholding import HOLDOUT, SETS, VALIDATION
@@ -37,8 +42,9 @@ def run(run: StageRun[SplitConfig], flow: Flow) -> None:
         if name == HOLDOUT:
             facts.append(Holdout(config.protocol(), _sketch(found, config)))
         outputs.write(found.of_set(name), run, name, *facts, seed=config.seed)
+    aside = _aside(found, config)
     found.rows.free()
-    _account(run)
+    _account(run, aside)
 
 
 def _sketch(found: Marked, config: SplitConfig) -> Sketch:
@@ -47,13 +53,24 @@ def _sketch(found: Marked, config: SplitConfig) -> Sketch:
     return sketch_of(found.rows.map(partial(withholding.sketched, marks=marks), BINNED).table())
 
 
-def _account(run: StageRun[SplitConfig]) -> None:
-    """Compare what was read with what was written. Raises DataError where an interaction is
-    missing or twice there, EmptyDatasetError where none is left to train on.
+def _aside(found: Marked, config: SplitConfig) -> int:
+    """How many interactions are in no set."""
+    if config.measure_by == HOLDOUT and config.skip_days is None:
+        return 0
+    counts = found.of_set(ASIDE).map(sets.count_rows, COUNTED).table()
+    return pc.sum(counts["rows"]).as_py() or 0
+
+
+def _account(run: StageRun[SplitConfig], aside: int) -> None:
+    """Compare what was read with what was written or set aside. Raises DataError where an
+    interaction is missing or twice there, EmptyDatasetError where none is left to train on.
     """
     kept = run.inputs["interactions"].rows
     accounts = {"kept": kept, **{name: run.outputs.rows(name) for name in SETS}}
-    if kept != sum(accounts[name] for name in SETS):
+    if run.settings.measure_by == VALIDATION:
+        accounts[VALIDATION] = 0  # they are in the holdout, too
+    accounts |= {ASIDE: aside} if aside else {}
+    if kept != sum(accounts.values()) - kept:
         raise DataError(
             f"the interactions do not add up: {accounts}; run prepare-ratings and split-ratings"
             " again, with --force"
