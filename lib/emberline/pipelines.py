@@ -27,14 +27,37 @@ def load(path: Path, overrides: Iterable[str] = (), day: date | None = None) -> 
 
     Raises ConfigError naming every wrong key.
     """
-    content = _dated(_read(path, overrides), day, path.name)
+    return config_of(content_of(path, overrides, day), path.name)
+
+
+def content_of(
+    path: Path, overrides: Iterable[str] = (), day: date | None = None
+) -> dict[str, Any]:
+    """What `load` makes a config of: the file's sections, with absolute paths."""
+    content: dict[str, Any] = _dated(_read(path, overrides), day, path.name)
+    return content
+
+
+def config_of(content: dict[str, Any], name: str) -> Config:
+    """The config that sections of a file of this name make. Raises ConfigError naming every wrong
+    key.
+    """
     _hide_secrets(content.get("spark"))
     try:
         return Config.model_validate(content)
     except ValidationError as error:
         raise ConfigError(
-            "; ".join(f"{path.name}: {_explain(dict(item))}" for item in error.errors())
+            "; ".join(f"{name}: {_explain(dict(item))}" for item in error.errors())
         ) from None
+
+
+def with_setting(content: dict[str, Any], setting: tuple[str, Any]) -> dict[str, Any]:
+    """The content of a pipeline file with one setting changed, by its whole name and value."""
+    name, value = setting
+    key, _, below = name.partition(".")
+    if not below:
+        return {**content, key: value}
+    return {**content, key: with_setting(content.get(key) or {}, (below, value))}
 
 
 def _hide_secrets(spark: Any) -> None:

@@ -81,3 +81,26 @@ def producer(config: Config, name: str) -> str:
         (stage.name for stage in STAGES if name in stage.writes(config)),
         f"the stage that writes {name}",
     )
+
+
+def needed_for(config: Config, name: str) -> list[Stage]:
+    """A stage of the pipeline, after those whose outputs it is made from, in their order."""
+    found: list[Stage] = []
+    wanted: set[str] = set()
+    for stage in reversed(in_pipeline(config)):
+        if stage.name == name or wanted & {*stage.writes(config)}:
+            found.insert(0, stage)
+            wanted |= {*stage.reads(config)}
+    return found
+
+
+def varying(config: Config, chosen: list[Stage], sections: frozenset[str]) -> set[str]:
+    """The names of those of the chosen stages whose outputs change with the settings of some
+    sections: theirs, and what is made from what they write.
+    """
+    found, written = set[str](), set[str]()
+    for stage in chosen:
+        if stage.section in sections or written & {*stage.reads(config)}:
+            found.add(stage.name)
+            written |= {*stage.writes(config)}
+    return found

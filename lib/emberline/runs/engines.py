@@ -2,8 +2,10 @@
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from types import TracebackType
 from typing import Any, Literal, Protocol
 
 from emberline.errors import EmberlineError
@@ -49,6 +51,35 @@ class PythonEngine(nullcontext["PythonEngine"]):
 
     def begin(self, settings: Any) -> None:
         """Nothing: there is nothing to start."""
+
+
+class Engines(AbstractContextManager["Engines"]):
+    """Engines by name, each begun when it is first asked for, and ended with this: those of one
+    run, or of several that follow each other or run on threads.
+
+    A session of Spark's is for all threads; other engines are each thread's own.
+    """
+
+    def __init__(self) -> None:
+        self._stack, self._lock = ExitStack(), threading.Lock()
+        self._begun: dict[tuple[str, int], Engine] = {}
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def get(self, name: Name, config: Config, input_bytes: Callable[[], int]) -> Engine:
+        """The engine, with what the first run that asks for it says."""
+        key = (name, 0 if name == "spark" else threading.get_ident())
+        with self._lock:
+            if key not in self._begun:
+                begun = resolve(CODE[name])(config, input_bytes())
+                self._begun[key] = self._stack.enter_context(begun)
+            return self._begun[key]
 
 
 def choose(

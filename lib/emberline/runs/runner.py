@@ -6,12 +6,12 @@ parts and calls `Outputs.add`; the runner commits all of the stage's manifests, 
 after the function has returned.
 """
 
-import functools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from emberline.datasets import disk, lock, storage
@@ -28,9 +28,8 @@ from emberline.launch.stop import Stop
 from emberline.logs import event
 from emberline.runs import engines
 from emberline.runs import status as statuses
-from emberline.runs.engines import Engine
+from emberline.runs.engines import Engine, Engines, Name
 from emberline.runs.inputs import Inputs
-from emberline.runs.package import resolve
 from emberline.runs.plan import (
     Decision,
     Raw,
@@ -80,7 +79,7 @@ class _Shared:
 
     config: Config
     roots: Roots
-    engine: Callable[[str], Engine]
+    engine: Callable[[Name], Engine]
     held: Lock
     stop: Stop
     force: bool
@@ -98,9 +97,11 @@ def run(
     listener: Listener | None = None,
     force: bool = False,
     stop: Stop | None = None,
+    shared: Engines | None = None,
 ) -> list[Outcome]:
     """Run the stages that are not up to date, in order, in one session per engine, while nobody
-    else does so in this root. What the root lacks is read from its base.
+    else does so in this root. What the root lacks is read from its base. With `shared` engines,
+    those of other runs serve this one, too.
 
     Raises ConfigError and DataError before the first stage where a link stands in the root's place
     for something that is written, or any one's raw files are not there, Preempted where `stop` was
@@ -115,14 +116,12 @@ def run(
             statuses.settle(root, stage.name)
         raw = _look_at_raw(config, roots, stages, force)
         _check_extras(config, roots, stages, raw, force)
-        engine = functools.cache(
-            lambda name: stack.enter_context(
-                resolve(engines.CODE[name])(config, input_bytes(config, roots, stages, raw))
-            )
-        )
-        shared = _Shared(config, roots, engine, held, stop or Stop(), force, listener)
+        begun = shared or stack.enter_context(Engines())
+        size = partial(input_bytes, config, roots, stages, raw)
+        engine = partial(begun.get, config=config, input_bytes=size)
+        common = _Shared(config, roots, engine, held, stop or Stop(), force, listener)
         return [
-            _run_one(shared, stage, raw[stage.name], position, stages)
+            _run_one(common, stage, raw[stage.name], position, stages)
             for position, stage in enumerate(stages, start=1)
         ]
 
