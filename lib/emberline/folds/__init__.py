@@ -1,0 +1,1 @@
+"""Cross-validation: a pipeline measured on several folds of its data, over one base."""
