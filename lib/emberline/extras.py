@@ -26,3 +26,4 @@ class Extra:
 
 TRAIN = Extra("train", ("tensorflow",), "TensorFlow")
 SOUND = Extra("sound", ("soundfile", "soxr"), "the extra for sound (soundfile, soxr)")
+TUNE = Extra("tune", ("optuna",), "Optuna")

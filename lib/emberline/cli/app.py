@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from emberline.cli.doctor import doctor
+from emberline.cli.evaluate import evaluate
 from emberline.cli.export import export
 from emberline.cli.fetch import fetch
 from emberline.cli.guard import guard
@@ -23,6 +24,7 @@ from emberline.cli.run import run
 from emberline.cli.schedule import schedule
 from emberline.cli.settings import settings
 from emberline.cli.show import show
+from emberline.cli.tune import tune
 from emberline.cli.verify import verify
 from emberline.errors import ConfigError
 
@@ -66,6 +68,8 @@ _COMMANDS: dict[
     rollback: "Go back to the release before the current one.",
     schedule: "Write what cron, systemd or Airflow needs.",
     fetch: "Download a public dataset, and check it.",
+    evaluate: "Measure a pipeline on folds of its data.",
+    tune: "Try settings, and measure the best of them.",
     doctor: "Say what on this machine is in the way of a run.",
     init: "Write a pipeline for your own files.",
     settings: "Print settings: type, default, range, meaning.",

@@ -96,7 +96,7 @@ def bars(
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.xaxis.set_major_locator(MaxNLocator(4))
 
-    return _svg(title, 0.5 + 0.26 * len(values), draw)
+    return drawn(title, 0.5 + 0.26 * len(values), draw)
 
 
 def _whiskers(axes: Axes, values: Sequence[float], errors: Sequence[float | None]) -> None:
@@ -144,7 +144,7 @@ def lines(
         if max(abs(limit) for limit in axes.get_ylim()) >= 1000:
             _thousands(axes)
 
-    return _svg(title, 2.5, draw)
+    return drawn(title, 2.5, draw)
 
 
 def columns(
@@ -164,7 +164,7 @@ def columns(
         axes.set(xlabel=x_label, ylabel=f"{y_label} (log scale)" if is_skewed else y_label)
         _thousands(axes)
 
-    return _svg(title, 2.5, draw)
+    return drawn(title, 2.5, draw)
 
 
 def tail(title: str, counts: Floats) -> str:
@@ -183,7 +183,7 @@ def tail(title: str, counts: Floats) -> str:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         _thousands(axes)
 
-    return _svg(title, 2.5, draw)
+    return drawn(title, 2.5, draw)
 
 
 def heat(title: str, shares: Floats) -> str:
@@ -196,14 +196,14 @@ def heat(title: str, shares: Floats) -> str:
         axes.grid(visible=False)
         axes.set(xlabel="predicted class", ylabel="true class")
 
-    return _svg(title, 4.2, draw)
+    return drawn(title, 4.2, draw)
 
 
 def _thousands(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def _svg(title: str, height: float, draw: Callable[[Axes], None]) -> str:
+def drawn(title: str, height: float, draw: Callable[[Axes], None]) -> str:
     """One figure's SVG element, `height` in inches; the same text whenever it is drawn again."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         # the page's fonts have what those for measuring lack

@@ -1,11 +1,11 @@
 """The section [als]: alternating least squares."""
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from emberline.models import ALS
-from emberline.sections.base import Positive, Section, Seed, place, where
+from emberline.sections.base import Positive, Section, Seed, place, tuned, where
 from emberline.sections.stage import Names, Sizes, Stage
 
 if TYPE_CHECKING:
@@ -19,15 +19,18 @@ class RatingFactorsConfig(Section):
 
     rank: Positive = Field(
         default=32,
+        json_schema_extra=tuned(4, 64, log=True),
         description="How many factors a user and an item have in the fit that predicts ratings.",
     )
     reg_param: Annotated[float, Field(ge=0)] = Field(
         default=0.1,
+        json_schema_extra=tuned(0.01, 1.0, log=True),
         description="The regularisation of the fit that predicts ratings; raise it where "
         "held-out ratings are predicted worse than known ones.",
     )
     biases: bool = Field(
         default=True,
+        json_schema_extra=tuned(choices=(True, False)),
         description="Whether a rating is predicted by the mean of all, a bias of the user, one "
         "of the item and the product of their factors, or by that product alone.",
     )
@@ -51,6 +54,7 @@ class AlsConfig(Section):
     )
     rank: Positive = Field(
         default=64,
+        json_schema_extra=tuned(16, 256, log=True),
         description="How many factors a user and an item have; more catch finer tastes, and "
         "cost memory and time.",
     )
@@ -61,21 +65,25 @@ class AlsConfig(Section):
     )
     reg_param: Annotated[float, Field(ge=0)] = Field(
         default=0.2,
+        json_schema_extra=tuned(0.02, 2.0, log=True),
         description="The regularisation; a row's is reg_param * count ** reg_exponent. Raise it "
         "where lists are worse than popular items.",
     )
     reg_exponent: Annotated[float, Field(ge=0)] = Field(
         default=1.0,
+        json_schema_extra=tuned(0.0, 1.0),
         description="How regularisation grows with a row's count of ratings: 0 not at all, 1 in "
         "proportion, as MLlib has it.",
     )
     alpha: Annotated[float, Field(gt=0)] = Field(
         default=1.0,
+        json_schema_extra=tuned(0.1, 10.0, log=True),
         description="The weight of an observed pair is 1 plus alpha times its confidence; used "
         "by implicit feedback.",
     )
     confidence: Literal["auto", "linear", "log", "exp"] = Field(
         default="auto",
+        json_schema_extra=tuned(choices=("linear", "log", "exp")),
         description="What confidence is: the value, log(1 + value), or exp of its distance from "
         'the mean in standard deviations; "auto" is "exp" for ratings, "log" for '
         "counts.",
@@ -135,6 +143,17 @@ class AlsConfig(Section):
         description="After how many iterations the state is stored, from which a killed run "
         "goes on.",
     )
+
+    def idle(self) -> dict[str, str]:
+        unused = {"cg_steps": "cg", "subspace": "subspace"}
+        found = {name: "solver" for name, solver in unused.items() if solver != self.solver}
+        if self.unobserved_weight is not None:
+            found |= dict.fromkeys(("alpha", "confidence"), "unobserved_weight")
+        return found
+
+    def meant(self, has_ratings: bool) -> dict[str, Any]:
+        by_kind = "exp" if has_ratings else "log"
+        return {"confidence": by_kind} if self.confidence == "auto" else {}
 
     def for_lists(self, has_ratings: bool) -> Self:
         """As the fit that makes lists has it: with the confidence that suits the values, where none

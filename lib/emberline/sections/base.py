@@ -31,13 +31,27 @@ def place(default: Any = ..., words: tuple[str, ...] = (), **constraints: Any) -
     return Field(default, json_schema_extra=marks, **constraints)
 
 
+def tuned(
+    low: float | None = None,
+    high: float | None = None,
+    log: bool = False,
+    choices: tuple[Any, ...] = (),
+) -> dict[str, Any]:
+    """What a field is worth trying at: the mark `json_schema_extra` of a setting that
+    `emberline tune` varies where no space is given.
+    """
+    if choices:
+        return {"space": {"choices": list(choices)}}
+    return {"space": {"low": low, "high": high, "log": log}}
+
+
 def is_where(field: FieldInfo) -> bool:
     """Whether a field is a `where()` or a `place()`."""
     return bool(marks_of(field).get("where"))
 
 
 def marks_of(field: FieldInfo) -> dict[str, Any]:
-    """What `where()` and `place()` have noted at a field."""
+    """What `where()`, `place()` and `tuned()` have noted at a field."""
     extra = field.json_schema_extra
     return extra if isinstance(extra, dict) else {}
 
@@ -54,6 +68,14 @@ class Section(BaseModel):
             for name, value in self
             if not is_where(type(self).model_fields[name])
         }
+
+    def idle(self) -> dict[str, str]:
+        """The settings that change nothing as the others are, each with what fixes it."""
+        return {}
+
+    def meant(self, has_ratings: bool) -> dict[str, Any]:
+        """What those settings come to that say "auto", where values are ratings or counts."""
+        return {}
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from emberline import extras
 from emberline.launch.team import Limits, Remedies
 from emberline.models import CNN
-from emberline.sections.base import Positive, Seconds, Section, Seed, where
+from emberline.sections.base import Positive, Seconds, Section, Seed, tuned, where
 from emberline.sections.stage import Stage
 
 # what to change where training fails, said by who meets the failure
@@ -27,11 +27,13 @@ class OptimizerConfig(Section):
     )
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         default=0.001,
+        json_schema_extra=tuned(0.0001, 0.01, log=True),
         description="The size of a step, at the schedule's highest; lower it where the loss "
         "grows or is not finite.",
     )
     schedule: Literal["constant", "cosine", "step"] = Field(
         default="constant",
+        json_schema_extra=tuned(choices=("constant", "cosine")),
         description="How the learning rate falls until the end: not at all, along a cosine, or "
         "in steps.",
     )
@@ -43,6 +45,7 @@ class OptimizerConfig(Section):
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(
         default=0.0,
+        json_schema_extra=tuned(0.0, 0.01),
         description="By which share of the learning rate weights shrink in each step; raise it "
         "against overfitting.",
     )
@@ -50,6 +53,9 @@ class OptimizerConfig(Section):
         default=None,
         description="Gradients of a larger norm are scaled down to it; none clips nothing.",
     )
+
+    def idle(self) -> dict[str, str]:
+        return {} if self.name == "sgd" else {"momentum": "name"}
 
 
 class InputConfig(Section):
@@ -76,6 +82,7 @@ class InputConfig(Section):
     )
     shift: Annotated[int, Field(ge=0)] = Field(
         default=0,
+        json_schema_extra=tuned(0, 4),
         description="By up to how many pixels pictures are moved at random while training.",
     )
     verify: bool = where(
@@ -179,6 +186,7 @@ class CnnConfig(Section):
     )
     components: Positive = Field(
         default=8,
+        json_schema_extra=tuned(4, 16, log=True),
         description="How many main components of the standardised factors are learnt, where "
         "shards hold factors.",
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from emberline.models import ALS, CONTENT, CONTENT_USER
-from emberline.sections.base import Positive, Section, Seed
+from emberline.sections.base import Positive, Section, Seed, tuned
 from emberline.sections.stage import Names, Sizes, Stage
 
 if TYPE_CHECKING:
@@ -20,11 +20,13 @@ class ContentConfig(Section):
 
     landmarks: Positive = Field(
         default=500,
+        json_schema_extra=tuned(100, 1000, log=True),
         description="How many items (or users) the others are compared with; more are a little "
         "better, and take time and memory in proportion.",
     )
     sample: Positive = Field(
         default=2000,
+        json_schema_extra=tuned(1000, 4000, log=True),
         description="On how many items (or users) in training it is tried what counts of that "
         "which is said.",
     )

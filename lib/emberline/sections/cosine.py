@@ -1,10 +1,10 @@
 """The section [cosine]: neighbours of items and of users."""
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from emberline.sections.base import Positive, Section, Seed
+from emberline.sections.base import Positive, Section, Seed, tuned
 from emberline.sections.stage import Names, Sizes, Stage
 
 if TYPE_CHECKING:
@@ -21,11 +21,13 @@ class NeighborRatingsConfig(Section):
 
     top_k: Positive = Field(
         default=40,
+        json_schema_extra=tuned(10, 100, log=True),
         description="How many of the most similar items that the user rated, or users who rated "
         "the item, predict a rating.",
     )
     shrinkage: Annotated[float, Field(ge=0)] = Field(
         default=50.0,
+        json_schema_extra=tuned(1.0, 200.0, log=True),
         description="Similarities are multiplied by n / (n + shrinkage), for n ratings in common.",
     )
     min_support: Positive = Field(
@@ -33,11 +35,13 @@ class NeighborRatingsConfig(Section):
     )
     prior: Annotated[float, Field(ge=0)] = Field(
         default=0.1,
+        json_schema_extra=tuned(0.01, 1.0, log=True),
         description="The similarity of one more neighbour that deviates by 0, which few and "
         "distant ones do not outweigh.",
     )
     damping: Annotated[float, Field(ge=0)] = Field(
         default=5.0,
+        json_schema_extra=tuned(1.0, 20.0, log=True),
         description="How many average ratings are added to each user's and each item's own, for "
         "their biases.",
     )
@@ -55,9 +59,14 @@ class CosineConfig(Section):
             description="Whether neighbours of items, of users, or of both are computed.",
         )
     )
-    top_k: Positive = Field(default=50, description="How many neighbours each item or user keeps.")
+    top_k: Positive = Field(
+        default=50,
+        json_schema_extra=tuned(10, 200, log=True),
+        description="How many neighbours each item or user keeps.",
+    )
     weighting: Literal["auto", "none", "tf-idf", "bm25"] = Field(
         default="auto",
+        json_schema_extra=tuned(choices=("bm25", "tf-idf", "none")),
         description='How ratings are weighted for lists: "bm25", "tf-idf", or as they are '
         '("none"); "auto" is "bm25", but "none" where ratings are centred or some '
         "are below 0.",
@@ -69,6 +78,7 @@ class CosineConfig(Section):
     )
     shrinkage: Annotated[float, Field(ge=0)] = Field(
         default=10.0,
+        json_schema_extra=tuned(0.1, 100.0, log=True),
         description="Similarities are multiplied by n / (n + shrinkage), for n ratings in "
         "common; without it, whoever shares one rare item is most alike.",
     )
@@ -98,6 +108,9 @@ class CosineConfig(Section):
                 " ratings: remove one"
             )
         return self
+
+    def meant(self, has_ratings: bool) -> dict[str, Any]:
+        return {"weighting": self.weighted().weighting}
 
     def weighted(self, has_negative: bool = False) -> Self:
         """As it is computed: with the weighting that suits the values, where none is said."""

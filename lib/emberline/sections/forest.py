@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from emberline.models import FOREST
-from emberline.sections.base import Positive, Section, Seed
+from emberline.sections.base import Positive, Section, Seed, tuned
 from emberline.sections.stage import Stage
 
 
@@ -13,10 +13,14 @@ class ForestConfig(Section):
     """A random forest on the network's embeddings."""
 
     num_trees: Positive = Field(
-        default=50, description="How many trees the forest has; more are better and slower."
+        default=50,
+        json_schema_extra=tuned(20, 200, log=True),
+        description="How many trees the forest has; more are better and slower.",
     )
     max_depth: Annotated[int, Field(ge=1, le=30)] = Field(
-        default=12, description="How many decisions a tree makes one after the other, at most."
+        default=12,
+        json_schema_extra=tuned(4, 20),
+        description="How many decisions a tree makes one after the other, at most.",
     )
     seed: Seed = Field(default=1, description="The seed of the trees' random choices.")
 

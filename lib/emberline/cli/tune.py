@@ -1,0 +1,142 @@
+"""`emberline tune`: settings tried by what models are chosen by, and the best of them measured."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from emberline import extras, logs, pipelines
+from emberline.cli.console import COLOURS, make_console, make_table, printable, say, tell
+from emberline.cli.options import Day, Pipeline, Set, Verbose
+from emberline.cli.progress import Progress
+from emberline.datasets import storage
+from emberline.errors import ConfigError
+from emberline.launch.stop import Stop
+from emberline.tuning import design as designs
+from emberline.tuning import space as spaces
+from emberline.tuning.design import Design, Options
+from emberline.tuning.outcome import WINNER, Outcome
+from emberline.tuning.page import FILE as PAGE
+from emberline.tuning.page import shown
+from emberline.tuning.trial import Trial
+
+SpaceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--space",
+        metavar="SPACE.toml",
+        readable=False,
+        help="What is varied; without it, what --show-space prints.",
+    ),
+]
+Metric = Annotated[
+    str | None, typer.Option(help="What is compared: ndcg@10, rmse, auc, accuracy, ...")
+]
+Model = Annotated[str | None, typer.Option(help="Whose metric it is, where several have it.")]
+Trials = Annotated[int, typer.Option(min=1, help="How many settings are tried, the file's first.")]
+Parallel = Annotated[int, typer.Option(min=1, help="How many are tried at the same time.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The seed of what is tried.")]
+Folder = Annotated[
+    str | None, typer.Option("--study", metavar="DIR", help="The study's folder; ROOT-study.")
+]
+Show = Annotated[
+    bool, typer.Option("--show-space", help="Print what would be varied, as a file, and end.")
+]
+Halving = Annotated[
+    bool,
+    typer.Option(help="Whether what is bad after a third of the iterations or epochs ends there."),
+]
+
+
+def tune(
+    pipeline: Pipeline,
+    context: typer.Context,
+    space: SpaceFile = None,
+    metric: Metric = None,
+    model: Model = None,
+    trials: Trials = 30,
+    parallel: Parallel = 1,
+    seed: Seed = 1,
+    study: Folder = None,
+    halving: Halving = True,
+    show_space: Show = False,
+    set_: Set = None,
+    day: Day = None,
+    verbose: Verbose = False,
+) -> None:
+    """Try settings, and measure the best of them beside the file's own."""
+    logs.configure("INFO" if verbose else "WARNING")
+    content = pipelines.content_of(pipeline, set_ or (), day and day.date())
+    options = Options(metric, model, space, seed, parallel, halving)
+    design = designs.design(content, pipeline.name, options)
+    if show_space:
+        for line in spaces.shown(design.header.space):
+            tell(line)
+        return
+    _run(design, content, study or f"{content['root']}-study", trials, context.obj)
+
+
+def _run(
+    design: Design, content: dict[str, Any], folder: str, trials: int, stop: Stop | None
+) -> None:
+    """Tune, and tell what was found. Raises ConfigError without Optuna."""
+    if not extras.TUNE.is_here():
+        raise ConfigError(f"tune needs Optuna, which is not installed: {extras.TUNE.remedy}")
+    from emberline.tuning import tune as studies  # which imports Optuna
+
+    console = make_console()
+    say(console, f"Trials are measured by {design.measured_by}.")
+    progress = Progress(console)
+    bench = studies.Bench(storage.locate(folder), content, progress, stop)
+    try:
+        found = studies.tune(design, bench, trials, _Lines(console, design))
+    finally:
+        progress.stop()
+    _show(console, design, found)
+    say(console, f"Study: {bench.folder / PAGE}")
+    say(console, f"Winner: emberline run {bench.folder / WINNER}")
+
+
+class _Lines:
+    """A line for each trial that has ended."""
+
+    def __init__(self, console: Console, design: Design) -> None:
+        self._console, self._metric = console, design.header.metric
+
+    def ended(self, trial: Trial, of: int) -> None:
+        value = trial.state if trial.value is None else f"{trial.value:.4f}"
+        if trial.state == "halted":
+            last = trial.rungs[-1]
+            value = f"{last.value:.4f} at {last.budget}, halted"
+        said = ", ".join(f"{name} = {shown(each)}" for name, each in trial.parameters.items())
+        told = trial.error or ("the defaults: " if trial.number == 0 else "") + said
+        say(
+            self._console,
+            f"[{trial.number + 1}/{of}] {self._metric} {value}  {trial.seconds:.1f} s  {told}",
+        )
+
+
+def _show(console: Console, design: Design, found: Outcome) -> None:
+    table = make_table(
+        f"{found.metric} of {found.model}", ">validation", ">holdout", ">gap", "settings"
+    )
+    rows = {
+        "defaults": (found.defaults, design.defaults),
+        f"trial {found.winner}": (found.best, found.parameters),
+    }
+    for name, (figure, parameters) in rows.items():
+        said = ", ".join(f"{key} = {shown(value)}" for key, value in parameters.items())
+        error = f" ±{figure.holdout_error:.4f}" if figure.holdout_error is not None else ""
+        table.add_row(
+            name,
+            f"{figure.validation:.4f}",
+            f"{figure.holdout:.4f}{error}",
+            f"{figure.gap:+.4f}",
+            printable(said),
+        )
+    console.print(table)
+    if found.importances:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in found.importances.items())
+        say(console, f"What the best have in common: {shares}")
+    say(console, found.sentence, COLOURS["ok" if found.is_better else "warning"])

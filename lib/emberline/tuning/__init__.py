@@ -1,0 +1,1 @@
+"""Studies: settings tried by validation, and the best of them measured by the holdout."""
