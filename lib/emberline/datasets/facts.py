@@ -157,6 +157,20 @@ class Channels(Facts):
 
 
 @dataclass(frozen=True)
+class Spectrograms(Facts):
+    """How sounds became pictures: their samples a second, how many seconds of each, the samples of
+    a window and between two of them; level 255 is a sound's loudest place, and 0 is `decibels`
+    below it.
+    """
+
+    rate: int
+    sound_seconds: float
+    window: int
+    hop: int
+    decibels: float
+
+
+@dataclass(frozen=True)
 class GivenSplits(Facts):
     """How many pictures the publisher gave to each split; none where it gave no splits."""
 

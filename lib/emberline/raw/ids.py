@@ -28,7 +28,10 @@ from emberline.numeric.arrays import Int32
 from emberline.numeric.shared import Shared
 from emberline.runs.stage_run import StageRun
 
-ID_TABLES = {"user": ("users", "user_attributes"), "item": ("items", "item_attributes", "images")}
+ID_TABLES = {
+    "user": ("users", "user_attributes"),
+    "item": ("items", "item_attributes", "images", "sounds"),
+}
 _MAX_INDEX = 2**31 - 1
 
 

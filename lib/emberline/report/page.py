@@ -36,6 +36,7 @@ _SIZES = {
     "items": "Items",
     "ratings": "Ratings in training",
     "images": "Pictures",
+    "sounds": "Sounds",
 }
 
 

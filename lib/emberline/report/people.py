@@ -1,6 +1,6 @@
 """People: a few users with what they rated and what is recommended to them, in pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import batches, rows_where
 from emberline.report.lists import badge_of, is_new
-from emberline.report.pictures import pictures_of
+from emberline.report.pictures import clips_of, pictures_of
 from emberline.serving.because import because
 from emberline.serving.lookup import TOLD, reason_of
 from emberline.serving.names import items_called, names_in
@@ -22,11 +22,12 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Item:
-    """How an item is shown; `picture` is a `data:` URI."""
+    """How an item is shown; `picture`, or its spectrogram, and `sound` are `data:` URIs."""
 
     title: str
     item_id: str
     picture: str | None
+    sound: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def people(inputs: Mapping[str, Dataset], count: int, seed: int, has_ratings: bo
     shown = {
         row["item"] for user in users for row in (*histories[user][:_MOST_RATED], *lists[user])
     }
-    items = items_of(inputs, shown)
+    listed = {row["item"] for user in users for row in lists[user]}
+    items = items_of(inputs, shown, listed)
     return [
         Person(
             ids[user],
@@ -149,11 +151,18 @@ def draw(recommendations: Dataset, count: int, seed: int) -> list[int]:
     return sorted(chosen.tolist())
 
 
-def items_of(inputs: Mapping[str, Dataset], wanted: set[int]) -> dict[int, Item]:
-    """How each item is called, and its picture where it has one."""
-    pictures = pictures_of(inputs["images"], wanted) if "images" in inputs else {}
+def items_of(
+    inputs: Mapping[str, Dataset], wanted: set[int], played: Set[int] = frozenset()
+) -> dict[int, Item]:
+    """How each item is called, and its picture where it has one, or else its spectrogram; and its
+    sound, of those that can be played.
+    """
+    pictures: dict[int, str] = {}
+    for name in ("sounds", "images"):
+        pictures |= pictures_of(inputs[name], wanted) if name in inputs else {}
+    clips = clips_of(inputs["sounds"], played) if "sounds" in inputs else {}
     return {
-        item: Item(called.shown, called.item_id, pictures.get(item))
+        item: Item(called.shown, called.item_id, pictures.get(item), clips.get(item))
         for item, called in items_called(inputs, wanted).items()
     }
 

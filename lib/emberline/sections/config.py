@@ -24,6 +24,7 @@ from emberline.sections.recommend import RecommendConfig
 from emberline.sections.report import ReportConfig
 from emberline.sections.shards import ShardsConfig
 from emberline.sections.shop import ShopConfig
+from emberline.sections.sounds import SoundsConfig
 from emberline.sections.spark import SparkConfig
 from emberline.sections.split import SplitConfig
 
@@ -64,6 +65,10 @@ class Config(Section):
     )
     images: ImagesConfig | None = Field(
         default=None, description="prepare-images: where pictures are, and the size they get."
+    )
+    sounds: SoundsConfig | None = Field(
+        default=None,
+        description="prepare-sounds: where sounds are, and the spectrograms that they become.",
     )
     als: AlsConfig | None = Field(default=None, description="train-als: alternating least squares.")
     cosine: CosineConfig | None = Field(
@@ -242,7 +247,7 @@ class Config(Section):
     def _network_fits(self) -> None:
         """Each section from the pictures to the forest needs those before it."""
         if self.shards:
-            self._needs("shards", "images")
+            self._shards_fit(self.shards)
             if self.shards.task == "factors":
                 self._needs('shards.task = "factors"', ALS.name, "ratings")
                 self._makes_lists('shards.task = "factors"')
@@ -254,6 +259,21 @@ class Config(Section):
             self._needs(FOREST.name, "predict")
             if not self.predicts_classes:
                 raise ValueError('[forest] learns classes: it needs shards.task = "class"')
+
+    def _shards_fit(self, shards: ShardsConfig) -> None:
+        """Pictures or sounds have their section, and what changes them suits them."""
+        if getattr(self, shards.of) is None:
+            other = "images" if shards.of == "sounds" else "sounds"
+            also = f'; for [{other}] set shards.of = "{other}"' if getattr(self, other) else ""
+            raise ValueError(f"[shards] needs a section [{shards.of}]{also}")
+        pictures = self.cnn.input if self.cnn else None
+        if pictures and shards.of == "sounds" and pictures.flip:
+            raise ValueError("cnn.input.flip mirrors pictures: for sounds remove it")
+        if pictures and shards.of == "images" and pictures.only_for_sounds:
+            raise ValueError(
+                f"cnn.input.{pictures.only_for_sounds[0]} is for spectrograms: remove it, or set"
+                ' shards.of = "sounds"'
+            )
 
     def _content_fits(self) -> None:
         self._needs(CONTENT.name, ALS.name, "ratings", "attributes")
