@@ -23,7 +23,6 @@ FRAMEWORKS = (
     "attributes",
     "pictures",
     "shards",
-    "recordings",
     "factors",
     "neighbors",
     "splits",

@@ -17,7 +17,6 @@ from emberline.sections import (
     report,
     shards,
     shop,
-    sounds,
     split,
 )
 from emberline.sections.config import Config
@@ -29,7 +28,6 @@ _BEFORE_REPORT: tuple[Stage, ...] = (
     split.STAGE,
     attributes.STAGE,
     images.STAGE,
-    sounds.STAGE,
     als.STAGE,
     cosine.STAGE,
     content.STAGE,

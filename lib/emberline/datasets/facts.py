@@ -157,20 +157,6 @@ class Channels(Facts):
 
 
 @dataclass(frozen=True)
-class Spectrograms(Facts):
-    """How sounds became pictures: their samples a second, how many seconds of each, the samples of
-    a window and between two of them; level 255 is a sound's loudest place, and 0 is `decibels`
-    below it.
-    """
-
-    rate: int
-    sound_seconds: float
-    window: int
-    hop: int
-    decibels: float
-
-
-@dataclass(frozen=True)
 class GivenSplits(Facts):
     """How many pictures the publisher gave to each split; none where it gave no splits."""
 
@@ -270,6 +256,18 @@ class Shop(Facts):
 
     generated: bool
     dirty_lines: dict[str, int]
+
+
+@dataclass(frozen=True)
+class TooFewUsers(Facts):
+    """What was left out since fewer than `min_users` users stand behind it: `left_out` of so many
+    `candidates`; of pairs, among the candidates of `rows` rows.
+    """
+
+    min_users: int
+    candidates: int
+    left_out: int
+    rows: int | None = None
 
 
 @dataclass(frozen=True)

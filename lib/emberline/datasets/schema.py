@@ -44,8 +44,6 @@ _LABEL = pa.field("label", pa.string())
 # height x width x channels uint8, row-major; sizes in the manifest
 _PIXELS = pa.field("pixels", pa.binary(), nullable=False)
 IMAGES = pa.schema([ITEM, _ITEM_ID, _LABEL, pa.field("split", pa.string()), _PIXELS])
-# spectrograms as pictures, row 0 the highest band; `clip` is a small WAV file of the sound, or null
-SOUNDS = pa.schema([*IMAGES, pa.field("clip", pa.binary())])
 REJECTED_IMAGES = pa.schema(
     [
         pa.field("source_file", pa.string(), nullable=False),
@@ -153,8 +151,6 @@ TABLES: dict[str, pa.Schema] = {
     "rejected_attributes": REJECTED_ATTRIBUTES,
     "images": IMAGES,
     "rejected_images": REJECTED_IMAGES,
-    "sounds": SOUNDS,
-    "rejected_sounds": REJECTED_IMAGES,
     "user_factors": USER_FACTORS,
     "item_factors": ITEM_FACTORS,
     "user_rating_factors": USER_FACTORS,

@@ -1,1 +1,0 @@
-"""Recorded sounds as spectrograms, on a flow; its door is `stage`, the stage prepare-sounds."""
