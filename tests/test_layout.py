@@ -23,6 +23,7 @@ FRAMEWORKS = (
     "attributes",
     "pictures",
     "shards",
+    "recordings",
     "factors",
     "neighbors",
     "splits",

@@ -20,6 +20,7 @@ from emberline.stages import STAGES
 JOBS = Path(__file__).parents[1] / "jobs"
 RATINGS = {"path": "dataset:shop/*.csv", "columns": {"user_id": "u", "item_id": "i", "value": "v"}}
 PICTURES = {"path": "dataset:shop/*.parquet", "columns": {"item_id": "i", "image": "p"}}
+SOUNDS = {"path": "dataset:shop/*.parquet", "columns": {"item_id": "i", "sound": "s"}}
 SOURCE = {"path": "dataset:shop/*.parquet", "columns": {"id": "i", "label": "l"}}
 SECTIONS = {
     "shop": {},
@@ -27,12 +28,13 @@ SECTIONS = {
     "split": {"by": "fraction", "fraction": 0.2, "cold_items": 0.2},
     "attributes": {"items": SOURCE, "users": [SOURCE, SOURCE]},
     "images": PICTURES,
+    "sounds": SOUNDS,
     "als": {},
     "cosine": {},
-    "content": {},
     "shards": {"task": "factors"},
     "cnn": {},
     "predict": {},
+    "content": {},
     "forest": {},
     "recommend": {"exclude": "dataset:shop/recalled.csv"},
     "explain": {},
@@ -61,11 +63,11 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
         "split-ratings",
         "prepare-items",
         "prepare-images",
+        "prepare-sounds",
         "train-als",
         "train-cosine",
-        "train-content",
     ]
-    learnt = ["export-shards", "train-cnn", "predict-items"]
+    learnt = ["export-shards", "train-cnn", "predict-items", "train-content"]
     lists = ["recommend-holdout", "refit", "recommend"]
     assert _names(stages.select(FULL)) == [
         *prepared,

@@ -75,10 +75,16 @@ CNN = Model(
 CONTENT = Model(
     "content",
     "model",
-    "what words, categories and numbers say of an item",
+    "what words, categories, numbers and pictures say of an item",
     badge="new",
     new_items=("content_factors",),
     kept=("content_landmarks", "content_tokens"),
+)
+WORDS = Model(
+    "content-words",
+    "baseline",
+    "what words, categories and numbers say of an item, without its picture",
+    new_items=("content_factors",),
 )
 CONTENT_USER = Model(
     "content-user",
@@ -101,6 +107,12 @@ POPULAR = Model(
     "the most rated items, where the model had not enough",
     badge="popular",
     lists=("popular_items",),
+)
+POPULAR_IN_SEGMENT = Model(
+    "popular-in-segment",
+    "baseline",
+    "the most rated items among people who have something in common",
+    badge="popular in group",
 )
 MOST_POPULAR = Model("most-popular", "baseline", "the most rated items, the same for everybody")
 RANDOM = Model("random", "baseline", "drawn at random")
@@ -160,9 +172,11 @@ MODELS: dict[str, Model] = {
         USER_NEIGHBORS,
         CONTENT,
         CONTENT_USER,
+        WORDS,
         CNN,
         FOREST,
         POPULAR,
+        POPULAR_IN_SEGMENT,
         MOST_POPULAR,
         RANDOM,
         BIASES,

@@ -17,6 +17,7 @@ from emberline.sections import (
     report,
     shards,
     shop,
+    sounds,
     split,
 )
 from emberline.sections.config import Config
@@ -28,12 +29,13 @@ _BEFORE_REPORT: tuple[Stage, ...] = (
     split.STAGE,
     attributes.STAGE,
     images.STAGE,
+    sounds.STAGE,
     als.STAGE,
     cosine.STAGE,
-    content.STAGE,
     shards.STAGE,
     cnn.STAGE,
     predict.STAGE,
+    content.STAGE,
     forest.STAGE,
     recommend.HOLDOUT_STAGE,
     recommend.REFIT_STAGE,

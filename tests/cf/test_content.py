@@ -12,7 +12,7 @@ from emberline.cf.content.kernels import blocks_of, kernel, mean_kernel
 from emberline.cf.content.model import Likeness, Model
 from emberline.cf.content.reasons import modalities_of, shares
 from emberline.cf.content.regression import Root, predict, solve
-from emberline.cf.content.selection import Sample, choose
+from emberline.cf.content.selection import Judges, Sample, choose
 from emberline.cf.content.tokens import Tokens
 from emberline.cf.content.words import without_each
 from emberline.cf.ridge import Moments
@@ -182,7 +182,8 @@ def sample(seed: int = 1) -> tuple[Sample, list[selection.Block]]:
     kernels = {block.name: kernel(block.name, features, features, known) for block in blocks}
     of_users = dense_block(np.arange(60, dtype=np.int32), users)
     places = np.arange(0, ITEMS, 2)
-    return Sample(kernels, factors, np.ones(ITEMS), places, of_users, liked_by, liked), blocks
+    judges = Judges(of_users, liked_by, liked)
+    return Sample(kernels, factors, np.ones(ITEMS), places, judges), blocks
 
 
 def test_a_modality_of_taste_proves_itself_and_one_of_noise_does_not() -> None:

@@ -22,7 +22,8 @@ Row = dict[str, Any]
 
 
 def decoder(shape: Shape = SHAPE) -> Decoder:
-    return Decoder(partial(decode, shape=shape), shape.size, "picture")
+    pixels = partial(media.only_pixels, decode=partial(decode, shape=shape))
+    return Decoder(pixels, shape.size, "picture")
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from emberline.doctor.examination import examine
+from emberline.doctor.extra_packages import check_extras
 from emberline.doctor.pipeline import Target
 from emberline.doctor.probes import Probes
 from emberline.doctor.tensorflow import check_tensorflow
 from emberline.sections.cnn import CnnConfig
 from emberline.sections.config import Config
+from emberline.stages import select
 
 SHOP = "[shop]\nnum_items = 10\nnum_users = 10\nnum_events = 100\n"
 PICTURES = (
@@ -25,9 +27,9 @@ Bare = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Bare:
-    """`bare(*arguments)` is the command where neither TensorFlow nor Keras can be imported."""
+    """`bare(*arguments)` is the command where TensorFlow, Keras and soundfile are missing."""
     program = (
-        "import sys; sys.modules |= dict.fromkeys(['tensorflow', 'keras']); from"
+        "import sys; sys.modules |= dict.fromkeys(['tensorflow', 'keras', 'soundfile']); from"
         " emberline.cli.main import main; main()"
     )
     pictures = tmp_path / "pictures" / "cat"
@@ -58,6 +60,27 @@ def test_a_pipeline_without_one_runs(bare: Bare) -> None:
     ended = bare(SHOP, "run")
     assert ended.returncode == 0, ended.stderr
     assert "shop 10" in ended.stdout
+
+
+def test_sounds_without_their_extra_end_with_2_in_one_line_that_says_what_to_install(
+    bare: Bare, tmp_path: Path
+) -> None:
+    (tmp_path / "a.wav").touch()
+    ended = bare('[sounds]\npath = "a.wav"\n', "run", "--root", "r")
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert (
+        "prepare-sounds needs the extra for sound (soundfile, soxr), which is not installed: pip"
+        " install 'emberline[sound]'" in ended.stderr
+    )
+
+
+def test_the_doctor_names_an_extra_that_a_stage_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config.model_validate({"sounds": {"path": "a.wav"}})
+    (line,) = check_extras(select(config))
+    assert (line.name, line.state) == ("extra sound", "ok")
+    monkeypatch.setitem(sys.modules, "soxr", None)
+    (line,) = check_extras(select(config))
+    assert (line.state, line.remedy) == ("error", "pip install 'emberline[sound]'")
 
 
 def test_planning_a_network_needs_no_tensorflow(bare: Bare) -> None:

@@ -33,6 +33,8 @@ KEYS = {
     "rejected_attributes": ["source_file", "outcome", "reason", "raw"],
     "images": ["item"],
     "rejected_images": ["source_file", "position"],
+    "sounds": ["item"],
+    "rejected_sounds": ["source_file", "position"],
     "shards_train": ["item"],
     "shards_val": ["item"],
     "shards_test": ["item"],

@@ -28,7 +28,7 @@ from emberline.runs.status import Status
 Report = Callable[..., Any]
 Write = Callable[..., None]
 LIB = Path(__file__).parents[2] / "lib"
-CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
 
 
 def headings(page: Any) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """Lists of several models mixed, and filled up with what is popular, for a block of users."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Self
@@ -56,12 +56,6 @@ class Popular:
         places[ordered] = np.arange(len(ordered), dtype=np.int32)
         return cls(ordered, scores[order], places)
 
-    def of_at_least(self, users: int) -> Self:
-        """Those that so many users have rated."""
-        enough = np.flatnonzero(self.counts >= users)
-        order = enough[np.argsort(self.items[enough])]
-        return self.ranked(self.items[order], self.counts[order])
-
     def place_of(self, items: Int32) -> Int32:
         """Where each of the items (m,) stands; -1 where it does not."""
         found = np.full(len(items), -1, np.int32)
@@ -73,7 +67,8 @@ class Popular:
 @dataclass(frozen=True)
 class Mix:
     """How lists become one of `top_k`: the names of their models, in their order, and how many
-    `places` are set aside for each; `popular` is the name of what fills them up.
+    `places` are set aside for each; `popular` is the name of what fills them up, and `in_segment`
+    where that is a segment's.
 
     Where a list is shorter than its places, the others take them.
     """
@@ -82,13 +77,14 @@ class Mix:
     models: tuple[str, ...]
     places: tuple[int, ...]
     popular: str
+    in_segment: str = ""
 
     @classmethod
-    def of(cls, top_k: int, shares: dict[str, float], popular: str) -> Self:
+    def of(cls, top_k: int, shares: dict[str, float], popular: str, in_segment: str = "") -> Self:
         """By the share of the places of each model; half a place counts as one."""
         # 50 times 0.29 is a little less than 14.5
         places = tuple(int(top_k * share + 0.5 + 1e-9) for share in shares.values())
-        return cls(top_k, tuple(shares), places, popular)
+        return cls(top_k, tuple(shares), places, popular, in_segment)
 
 
 def count_items(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -118,10 +114,10 @@ class Places(Arrays):
 
 
 def complete(
-    pieces: Iterator[pa.RecordBatch], how: Mix, popular: Shared
+    pieces: Iterator[pa.RecordBatch], how: Mix, fillers: Shared
 ) -> Iterator[pa.RecordBatch]:
     """PIECES of lists, of kind EXCLUDED and of kind WANTED, those of a block after each other, to
-    LISTED of those who are wanted.
+    LISTED of those who are wanted. `fillers` are `segments.Fillers`.
     """
     for _, group in groupby(rows_of(pieces), itemgetter("block")):
         found = list(group)
@@ -129,7 +125,18 @@ def complete(
         if len(wanted):
             best = mixed(_lists(found, how), how)
             seen = Entries.decoded(piece for piece in found if piece["kind"] == EXCLUDED)
-            yield _listed(best, filling(wanted, best, seen, popular.value, how), how)
+            filled = [_filled(group, best, seen, how) for group in fillers.value.groups(wanted)]
+            yield _listed(best, Places.joined([no_places(), *filled]), how)
+
+
+def _filled(group: tuple[Int32, Popular, bool], best: Places, seen: Entries, how: Mix) -> Places:
+    """For some users, by what is popular with all or in their segment; the model is the one after
+    all others, or the next.
+    """
+    users, popular, in_segment = group
+    own, theirs = best.take(np.isin(best.users, users)), seen.take(np.isin(seen.rows, users))
+    filled = filling(users, own, theirs, popular, how)
+    return replace(filled, models=filled.models + np.int32(in_segment))
 
 
 def _lists(found: list[dict[str, Any]], how: Mix) -> Places:
@@ -211,10 +218,10 @@ def _free(rows: Int64, places: Int32, needed: Int64, width: int) -> tuple[Int64,
 def _listed(best: Places, filled: Places, how: Mix) -> pa.RecordBatch:
     """What is filled up stands behind what is best."""
     both = Places.joined([best, filled])
-    order = np.lexsort((np.arange(len(both.users)), both.models == len(how.models), both.users))
+    order = np.lexsort((np.arange(len(both.users)), both.models >= len(how.models), both.users))
     ordered = both.take(order)
     ranks = (place_among(ordered.users) + 1).astype(np.int32)
-    names = pa.array([*how.models, how.popular]).take(pa.array(ordered.models))
+    names = pa.array([*how.models, how.popular, how.in_segment]).take(pa.array(ordered.models))
     columns = [ordered.users, ranks, ordered.items, ordered.scores, names]
     return pa.record_batch(columns, schema=LISTED)
 

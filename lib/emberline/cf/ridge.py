@@ -43,6 +43,12 @@ class Moments:
             self.count + other.count, self.xx + other.xx, self.xy + other.xy, self.yy + other.yy
         )
 
+    def less(self, other: Self) -> Self:
+        """Without some of these rows."""
+        return type(self)(
+            self.count - other.count, self.xx - other.xx, self.xy - other.xy, self.yy - other.yy
+        )
+
     def flat(self) -> Float64:
         """All of it as one vector, to be added up."""
         return np.concatenate([[self.count], self.xx.ravel(), self.xy.ravel(), self.yy])

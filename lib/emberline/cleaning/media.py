@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from emberline.datasets import parked
 from emberline.errors import UnusableError
@@ -14,8 +15,8 @@ from emberline.images.pixels import Pixels, channel_sums, pixel_column
 
 Buffer = bytes | memoryview
 Read = Callable[[str], Buffer]
-# (height, width, channels) of a file's bytes; raises UnusableError
-Decode = Callable[[bytes], Pixels]
+# (height, width, channels) of a file's bytes, and what can be played of it; raises UnusableError
+Decode = Callable[[Buffer], tuple[Pixels, bytes | None]]
 
 KNOWN = pa.schema(
     [
@@ -34,6 +35,7 @@ _SUMS = [
     ("squares", pa.list_(pa.int64())),
 ]
 _JUDGED = [*KNOWN, ("bytes", pa.int64()), ("reason", pa.string()), *_SUMS]
+# `pixels` are followed by what can be played, if anything
 DECODED = pa.schema([*_JUDGED, ("pixels", pa.binary())])
 PARKED = pa.schema([*_JUDGED, *parked.PLACE])
 _BATCH_BYTES = 16 << 20
@@ -42,22 +44,25 @@ _BATCH_BYTES = 16 << 20
 @dataclass(frozen=True)
 class Decoder:
     """What makes pixels of bytes, all of the size (height, width, channels); `what` the bytes are:
-    picture, for example.
+    picture, for example, and `played` how many bytes can be played of each at most.
     """
 
     decode: Decode
     size: tuple[int, int, int]
     what: str
+    played: int = 0
 
     @property
     def rows(self) -> int:
         """How many pictures make a batch."""
-        return rows_per_batch(self.size)
+        return rows_per_batch(self.size, self.played)
 
 
-def rows_per_batch(size: tuple[int, int, int]) -> int:
-    """How many pictures of a size (height, width, channels) make a batch."""
-    return max(1, _BATCH_BYTES // (size[0] * size[1] * size[2]))
+def rows_per_batch(size: tuple[int, int, int], played: int = 0) -> int:
+    """How many pictures of a size (height, width, channels), of which so many bytes can be played
+    besides, make a batch.
+    """
+    return max(1, _BATCH_BYTES // (size[0] * size[1] * size[2] + played))
 
 
 def decode_files(
@@ -116,30 +121,45 @@ def _decoded(
     for start in range(0, known.num_rows, decoder.rows):
         rows = known.slice(start, decoder.rows)
         pixels = np.zeros((rows.num_rows, *decoder.size), np.uint8)
-        sizes, reasons = [], []
+        sizes: list[int] = []
+        found: list[tuple[bytes | None, str | None]] = []
         # contents go on in the next batch
         for picture, content in zip(pixels, contents, strict=False):
-            sizes.append(len(content or b""))
-            reasons.append(_fill(picture, content, decoder))
-        yield decoded_batch(rows, pa.array(sizes, pa.int64()), pixels, reasons)
+            sizes.append(0 if content is None else len(content))
+            found.append(_fill(picture, content, decoder))
+        clips, reasons = zip(*found, strict=True)
+        yield decoded_batch(rows, pa.array(sizes, pa.int64()), pixels, reasons, clips)
 
 
-def _fill(picture: Pixels, content: Buffer | None, decoder: Decoder) -> str | None:
-    """Decode into (height, width, channels); the reason why not, if so."""
+def _fill(
+    picture: Pixels, content: Buffer | None, decoder: Decoder
+) -> tuple[bytes | None, str | None]:
+    """Decode into (height, width, channels); what can be played of it, if anything, and the reason
+    why there is none, if so.
+    """
     if content is None:
-        return f"no {decoder.what}"
+        return None, f"no {decoder.what}"
     try:
-        picture[:] = decoder.decode(bytes(content))
+        picture[:], clip = decoder.decode(content)
     except UnusableError as error:
-        return str(error)
-    return None
+        return None, str(error)
+    return clip, None
+
+
+def only_pixels(content: Buffer, decode: Callable[[bytes], Pixels]) -> tuple[Pixels, None]:
+    """What `decode` makes of a picture's bytes, of which nothing can be played: a Decode."""
+    return decode(bytes(content)), None
 
 
 def decoded_batch(
-    known: pa.RecordBatch, sizes: pa.Array, pixels: Pixels, reasons: Sequence[str | None]
+    known: pa.RecordBatch,
+    sizes: pa.Array,
+    pixels: Pixels,
+    reasons: Sequence[str | None],
+    clips: Sequence[bytes | None] | None = None,
 ) -> pa.RecordBatch:
-    """DECODED of KNOWN, the sizes of files in bytes, pictures (n, height, width, channels), and
-    why some are none.
+    """DECODED of KNOWN, the sizes of files in bytes, pictures (n, height, width, channels), why
+    some are none, and what can be played of them.
     """
     flat, channels = pixels.reshape(len(pixels), -1), pixels.shape[3]
     there = np.array([reason is None for reason in reasons])
@@ -148,5 +168,38 @@ def decoded_batch(
         pa.ListArray.from_arrays(offsets, each.ravel()) for each in channel_sums(flat, channels)
     ]
     said = pa.array(reasons, pa.string())
-    columns = [*known.columns, sizes, said, *sums, pixel_column(flat, there)]
+    stored = pixel_column(flat, there)
+    if clips is not None and any(clips):
+        played = [clip or b"" for clip in clips]
+        stored = pc.binary_join_element_wise(stored, pa.array(played, pa.binary()), b"")
+    columns = [*known.columns, sizes, said, *sums, stored]
     return pa.record_batch(columns, schema=DECODED)
+
+
+def clips_apart(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
+    """Rows whose `pixels` have so many bytes, and are followed by what can be played, to rows with
+    that in a column of its own, `clip`, null where there is nothing.
+    """
+    for batch in batches:
+        place = batch.schema.get_field_index("pixels")
+        pixels, clips = _cut(batch["pixels"], size)
+        yield batch.set_column(place, "pixels", pixels).append_column("clip", clips)
+
+
+def _cut(values: pa.Array, size: int) -> tuple[pa.Array, pa.Array]:
+    """The first so many bytes of binary values without nulls, and what follows, null for none."""
+    ends = np.frombuffer(values.buffers()[1], np.int32)
+    ends = ends[values.offset : values.offset + len(values) + 1]
+    content = np.frombuffer(values.buffers()[2], np.uint8)
+    places = ends[:-1, None] + np.arange(size)
+    is_there, is_clip = np.ones(len(values), bool), np.ones(len(content), bool)
+    is_clip[: ends[0]] = is_clip[ends[-1] :] = False
+    is_clip[places] = False
+    lengths = np.diff(ends) - size
+    buffers = [
+        pa.py_buffer(np.packbits(lengths > 0, bitorder="little")),
+        pa.py_buffer(np.append(0, np.cumsum(lengths)).astype(np.int32)),
+        pa.py_buffer(content[is_clip]),
+    ]
+    clips = pa.Array.from_buffers(pa.binary(), len(values), buffers)
+    return pixel_column(content[places], is_there), clips

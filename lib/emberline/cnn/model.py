@@ -37,7 +37,7 @@ def build(
         raise ConfigError(
             f'the network "{config.model}" needs pictures of at least {_SMALLEST[config.model]}'
             f" pixels on a side, found {shape[0]} x {shape[1]}: raise images.height and"
-            " images.width"
+            " images.width, or of sounds bands and seconds"
         )
     keras.utils.set_random_seed(config.seed)
     before = keras.config.dtype_policy()

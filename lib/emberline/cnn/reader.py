@@ -14,9 +14,10 @@ from itertools import pairwise
 import numpy as np
 
 from emberline.cnn.ahead import Ahead
+from emberline.cnn.augmentation import augmentation_of
 from emberline.cnn.shards import Rows, Shards, Targets
 from emberline.datasets.sharding import Piece, Plan, Pool
-from emberline.images.pixels import Pixels, augment, row_keys
+from emberline.images.pixels import Pixels, row_keys
 from emberline.numeric.arrays import Array, Float32, Int64
 from emberline.sections.cnn import InputConfig
 
@@ -54,6 +55,7 @@ class Reader:
         self.shards = shards
         self._config = config
         self._target_of = target_of
+        self._augment = augmentation_of(shards.dataset.manifest, config)
         self._rooms: list[Rows] = []
 
     def batches(
@@ -126,12 +128,7 @@ class Reader:
             weights[:, place] = self.plan.weights(stream, first, steps)
             taken[place].fill(Rows(pixels[:, place], targets[:, place], numbers[:, place]))
         keys = row_keys(self.plan.seed, epoch, numbers.ravel())
-        changed = augment(
-            pixels.reshape(-1, *self.shards.shape),
-            keys,
-            bool(self._config.flip),
-            self._config.shift,
-        )
+        changed = self._augment(pixels.reshape(-1, *self.shards.shape), keys)
         wanted = self._target_of(targets.reshape(-1, *self.shards.target_shape))
         return [
             array.reshape(steps, len(streams) * size, *array.shape[1:])

@@ -11,12 +11,12 @@ from emberline.cf.blocks import dense_block, matrix_of
 from emberline.cf.content import regression, selection, tasks
 from emberline.cf.content.features import Statistics, features_of
 from emberline.cf.content.kernels import blocks_of, kernel
-from emberline.cf.content.model import Likeness, Model, Nystrom
-from emberline.cf.content.selection import Choice, Sample
+from emberline.cf.content.model import Likeness, Nystrom
+from emberline.cf.content.selection import Choice, Judges, Sample
 from emberline.cf.ridge import Moments
 from emberline.flow.rows import Flow, Rows, Source
 from emberline.flow.sums import summed
-from emberline.numeric.arrays import Int64
+from emberline.numeric.arrays import Int32, Int64
 from emberline.scoring.sources import Chosen
 
 _OTHERS = 400  # of the other side, by whose likes modalities are chosen, about
@@ -40,29 +40,38 @@ def chosen(
     seen = features_of(sample, names, known)
     blocks = blocks_of(known)
     kernels = {block.name: kernel(block.name, seen, seen, known) for block in blocks}
+    return selection.choose(
+        Sample(
+            kernels,
+            matrix_of(sample["factors"], sample.num_rows),
+            regression.weights_of(sample["ratings"].to_numpy().astype(np.float64)),
+            _spread(sample.num_rows),
+            judges_of(side, sample["id"].to_numpy(), others, liked, seed),
+        ),
+        blocks,
+        seed,
+        threads,
+    )
+
+
+def judges_of(side: str, sampled: Int32, others: Source, liked: Source, seed: int) -> Judges:
+    """Some of the other side, by what they like of a sample of one side, whose ids (n,) are
+    ascending.
+    """
     other = _OTHER[side]
     share = min(1.0, _OTHERS / max(1, others.count()))
     draw = partial(tasks.of_drawn, share=share, seed=seed)
     schema = pa.schema([(other, pa.int32()), ("factors", pa.list_(pa.float32()))])
     found = others.map((other, "factors"), draw, schema).table().sort_by(other)
-    ids, sampled = found[other].to_numpy(), sample["id"].to_numpy()
+    ids = found[other].to_numpy()
     of_others = dense_block(ids, matrix_of(found["factors"].combine_chunks(), len(ids)))
     liked_by = pa.schema([(other, pa.int32()), (side, pa.int32())])
     pairs = Chosen(liked, side, sampled).map((other, side), draw, liked_by).table()
     pairs = pairs.filter(pa.array(np.isin(pairs[other].to_numpy(), ids)))
-    return selection.choose(
-        Sample(
-            kernels,
-            matrix_of(sample["factors"], len(sampled)),
-            regression.weights_of(sample["ratings"].to_numpy().astype(np.float64)),
-            _spread(len(sampled)),
-            of_others,
-            np.searchsorted(ids, pairs[other].to_numpy()),
-            np.searchsorted(sampled, pairs[side].to_numpy()),
-        ),
-        blocks,
-        seed,
-        threads,
+    return Judges(
+        of_others,
+        np.searchsorted(ids, pairs[other].to_numpy()),
+        np.searchsorted(sampled, pairs[side].to_numpy()),
     )
 
 
@@ -79,9 +88,9 @@ def fit_of(
     return Nystrom.of(Likeness(names, known, rows, dict.fromkeys(choice.blocks, 1.0)))
 
 
-def model_of(flow: Flow, known: Rows, fit: Nystrom, rank: int, penalty: float) -> Model:
-    """By all items that have factors."""
+def moments_of(flow: Flow, known: Rows, fit: Nystrom, rank: int) -> Moments:
+    """Of all items that have factors."""
     shared = flow.share(fit)
     found = summed(known, partial(tasks.sum_moments, fit=shared))
     shared.destroy()
-    return fit.fitted(regression.solve(Moments.of_flat(found[0], rank), penalty))
+    return Moments.of_flat(found[0], rank)

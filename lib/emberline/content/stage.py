@@ -6,22 +6,25 @@ rated nothing yet. What is said here of items is done for users in the same way.
               proved itself counting alike (cf/content)
 
 Modalities prove themselves on a sample of items in training, folds of which are left out in turn:
-by how well users rank those, and of users by how well each item's are found among all.
-the regression itself is from sums over all items, merged part by part. Where none does, nothing is
+by how well users rank those, and of users by how well each item's are found among all. The
+regression itself is from sums over all items, merged part by part. Where a network predicts factors
+from pictures, these are added, as far as they prove themselves in the same way, on items that the
+network has not learnt from (cf/content/fusion). Where nothing that is said does, nothing is
 predicted, and the log and the report say so: a nightly run goes on without.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pyarrow as pa
 
-from emberline.cf.content import tasks
+from emberline.cf.content import regression, tasks
 from emberline.cf.content.model import Model as Fitted
 from emberline.cf.content.selection import Choice
+from emberline.content import pictures
 from emberline.content.gathering import drawn, gathered, statistics
-from emberline.content.learning import chosen, fit_of, model_of
+from emberline.content.learning import chosen, fit_of, moments_of
 from emberline.datasets.facts import Attributes, Content
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
@@ -106,14 +109,34 @@ def _learn(run: StageRun[ContentConfig], flow: Flow, side: _Side) -> None:
         return
     landmarks = drawn(known, config.landmarks, 1, config.seed)
     fit = fit_of(landmarks, choice, names, said)
-    model = model_of(flow, known, fit, rank, choice.penalty)
+    moments = moments_of(flow, known, fit, rank)
+    model = fit.fitted(regression.solve(moments, choice.penalty))
+    if side.model is CONTENT and pictures.PREDICTED in run.inputs:
+        tables = {name: flow.read(run.inputs[name]) for name in run.inputs}
+        seen, proof = pictures.weighed(tables, known, fit, moments, choice.penalty, config)
+        model = replace(model, pictures=seen)
+        choice = replace(choice, proofs=(*choice.proofs, *([proof] if proof else [])))
     _keep(run, side, landmarks, model)
+    _predict(run, flow, side, known, model, _told(choice))
+    known.free()
+
+
+def _predict(
+    run: StageRun[ContentConfig],
+    flow: Flow,
+    side: _Side,
+    known: Rows,
+    model: Fitted,
+    told: Content,
+) -> None:
     shared, schema = flow.share(model), TABLES[side.table]
     task = partial(tasks.predict, model=shared, name=side.model.name, schema=schema)
-    predicted = known.map(task, schema)
-    outputs.write(predicted, run, side.table, _told(choice), rank=rank, seed=config.seed)
+    found = known.map(task, schema)
+    if model.pictures:
+        seen = flow.read(run.inputs[pictures.PREDICTED])
+        found = pictures.added(flow, found, seen, model.pictures)
+    outputs.write(found, run, side.table, told, rank=len(model.mean), seed=run.settings.seed)
     shared.destroy()
-    known.free()
 
 
 def _keep(

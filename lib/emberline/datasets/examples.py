@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from emberline.datasets import hashes, parked
+from emberline.datasets.groups import Groups, groups_of
 from emberline.datasets.schema import SHARDS
 from emberline.numeric.arrays import Bool
 
@@ -24,6 +25,7 @@ PICTURES = pa.schema(
         ("item_id", pa.string()),
         ("label", pa.string()),
         ("split", pa.string()),
+        ("group", pa.string()),  # to what it belongs, where that is asked for
         ("order", pa.int64()),
     ]
 )
@@ -42,6 +44,7 @@ EXAMPLES = pa.schema(
     [
         *(pa.field(name, SHARDS.field(name).type) for name in SHARDS.names if name != "pixels"),
         ("order", pa.int64()),
+        ("group", pa.string()),
         *parked.PLACE,
     ]
 )
@@ -49,13 +52,17 @@ DEALT = pa.schema([("block", pa.int32()), *EXAMPLES])
 COUNTED = pa.schema([("split", pa.string()), ("label", pa.int32()), ("rows", pa.int64())])
 
 
-def pictures(batches: Iterator[pa.RecordBatch], seed: int) -> Iterator[pa.RecordBatch]:
+def pictures(
+    batches: Iterator[pa.RecordBatch], seed: int, pattern: str | None = None
+) -> Iterator[pa.RecordBatch]:
     """Columns item, item_id, label, split and pixels to PICTURES and pixels, each batch in the
-    order in which they will be wanted.
+    order in which they will be wanted; `pattern` finds groups in ids.
     """
     for batch in batches:
         order = hashes.of_columns(seed, "order", batch["item_id"]).view(np.int64)
-        rows = batch.add_column(4, "order", pa.array(order))
+        ids = batch["item_id"]
+        group = pa.nulls(len(ids), pa.string()) if pattern is None else groups_of(ids, pattern)
+        rows = batch.add_column(4, "group", group).add_column(5, "order", pa.array(order))
         yield rows.take(pa.array(np.argsort(order, kind="stable")))
 
 
@@ -66,6 +73,12 @@ def met_by_item(batches: Iterator[pa.RecordBatch], blocks: int) -> Iterator[pa.R
         given = {"block": block, **dict(zip(batch.schema.names, batch.columns, strict=True))}
         rows = [given.get(field.name, pa.nulls(batch.num_rows, field.type)) for field in SAID]
         yield pa.record_batch(rows, schema=SAID)
+
+
+def saying_group(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Two columns to item and group."""
+    for batch in batches:
+        yield batch.rename_columns(["item", "group"])
 
 
 def cold_items(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -86,7 +99,8 @@ def meet(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     others = rows.filter(rows["item_id"].is_null())
     label = pc.coalesce(found["label"], _of_item(found, others, "label"))
     columns = {name: found[name] for name in MET.names}
-    columns |= {"label": label}
+    group = pc.coalesce(found["group"], _of_item(found, others, "group"))
+    columns |= {"label": label, "group": group}
     columns |= {name: _of_item(found, others, name) for name in ("factors", "cold")}
     yield from pa.table(columns, schema=MET).combine_chunks().to_batches()
 
@@ -102,13 +116,14 @@ class Division:
     """How pictures are divided: those for testing are told apart by their split, of the others the
     share `test` is drawn, and of what is left the share `val`, unless (`val` None) that is told,
     too. With `classes` labels are their places there; without, factors are learnt, and items
-    withheld whole are for testing.
+    withheld whole are for testing. With `groups` whole groups are drawn, or told.
     """
 
     seed: int
     val: float | None
     test: float
     classes: tuple[str, ...] | None
+    groups: Groups | None = None
 
     def of(self, rows: pa.RecordBatch) -> pa.Array:
         """The split of each row of MET."""
@@ -120,12 +135,19 @@ class Division:
             drawn = hashes.is_drawn(self.test, self.seed, "test", ids)
             told = _true(pc.equal(rows["split"], "test"))
             tested = usable & np.where(_true(rows["split"].is_valid()), told, drawn)
+        if self.groups is not None:
+            return _numbered(usable, usable & self.groups.tested(rows), self.groups.chosen(rows))
         if self.val is None:
             chosen = _true(pc.equal(rows["split"], "val"))
         else:
             chosen = hashes.is_drawn(self.val, self.seed, "val", ids)
-        number = np.select([tested, usable & chosen, usable], [2, 1, 0], 3)
-        return pa.array(SPLITS).take(pa.array(number))
+        return _numbered(usable, tested, chosen)
+
+
+def _numbered(usable: Bool, tested: Bool, chosen: Bool) -> pa.Array:
+    """By name the split of each row (n,)."""
+    number = np.select([tested, usable & chosen, usable], [2, 1, 0], 3)
+    return pa.array(SPLITS).take(pa.array(number))
 
 
 def _true(values: pa.Array) -> Bool:

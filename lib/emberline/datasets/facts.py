@@ -105,8 +105,8 @@ class Content(Facts):
 @dataclass(frozen=True)
 class Compared(Facts):
     """What compares rows of attributes with landmarks: of how many rows tokens were counted, what
-    each kernel counts, by name where numbers lie and how far apart; and the factors to which
-    landmarks add.
+    each kernel counts, by name where numbers lie and how far apart; the factors to which landmarks
+    add; and what a network's factors count, beside their mean.
     """
 
     compared_rows: int
@@ -114,6 +114,8 @@ class Compared(Facts):
     middles: dict[str, float]
     deviations: dict[str, float]
     mean_factors: list[float]
+    picture_weight: float
+    picture_mean: list[float]
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,20 @@ class Channels(Facts):
 
     mean: list[float]
     std: list[float]
+
+
+@dataclass(frozen=True)
+class Spectrograms(Facts):
+    """How sounds became pictures: their samples a second, how many seconds of each, the samples of
+    a window and between two of them; level 255 is a sound's loudest place, and 0 is `decibels`
+    below it.
+    """
+
+    rate: int
+    sound_seconds: float
+    window: int
+    hop: int
+    decibels: float
 
 
 @dataclass(frozen=True)
@@ -256,18 +272,6 @@ class Shop(Facts):
 
     generated: bool
     dirty_lines: dict[str, int]
-
-
-@dataclass(frozen=True)
-class TooFewUsers(Facts):
-    """What was left out since fewer than `min_users` users stand behind it: `left_out` of so many
-    `candidates`; of pairs, among the candidates of `rows` rows.
-    """
-
-    min_users: int
-    candidates: int
-    left_out: int
-    rows: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from pyarrow import fs as arrow_fs
 from emberline.datasets.storage import Location, for_arrow, locate, open_input
 from emberline.errors import DataError, StorageError
 
+_SMALL = 1 << 20  # bytes that are read, and not mapped
+
 
 @contextmanager
 def open_unchanged(uri: str, size: int, modified: int) -> Iterator[Any]:
@@ -60,14 +62,13 @@ def read_input(path: str) -> bytes:
 
 
 def map_input(path: str) -> memoryview:
-    """The bytes of an input file, mapped into memory where it is local. Raises DataError where
-    it cannot be read.
+    """The bytes of an input file, mapped into memory where it is local and large. Raises DataError
+    where it cannot be read.
     """
-    location = locate(path)
-    if isinstance(location, Path):
-        # ValueError: an empty file
-        with suppress(OSError, ValueError), location.open("rb") as file:
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    if path.startswith("/"):  # as in `read_input`
+        with suppress(OSError), open(path, "rb") as file:  # noqa: PTH123
+            if os.fstat(file.fileno()).st_size > _SMALL:
+                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     return memoryview(read_input(path))
 
 

@@ -44,6 +44,8 @@ _LABEL = pa.field("label", pa.string())
 # height x width x channels uint8, row-major; sizes in the manifest
 _PIXELS = pa.field("pixels", pa.binary(), nullable=False)
 IMAGES = pa.schema([ITEM, _ITEM_ID, _LABEL, pa.field("split", pa.string()), _PIXELS])
+# spectrograms as pictures, row 0 the highest band; `clip` is a small WAV file of the sound, or null
+SOUNDS = pa.schema([*IMAGES, pa.field("clip", pa.binary())])
 REJECTED_IMAGES = pa.schema(
     [
         pa.field("source_file", pa.string(), nullable=False),
@@ -120,7 +122,7 @@ REASONS = pa.schema(
         USER,
         ITEM,
         pa.field("place", pa.int32(), nullable=False),  # 1 is the strongest of its kind
-        # event, neighbor, attribute or popular
+        # event, neighbor, attribute, segment or popular
         pa.field("kind", pa.string(), nullable=False),
         pa.field("past_item", pa.int32()),
         pa.field("attribute", pa.string()),  # a column that is known of it, or two
@@ -151,6 +153,8 @@ TABLES: dict[str, pa.Schema] = {
     "rejected_attributes": REJECTED_ATTRIBUTES,
     "images": IMAGES,
     "rejected_images": REJECTED_IMAGES,
+    "sounds": SOUNDS,
+    "rejected_sounds": REJECTED_IMAGES,
     "user_factors": USER_FACTORS,
     "item_factors": ITEM_FACTORS,
     "user_rating_factors": USER_FACTORS,

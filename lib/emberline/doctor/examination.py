@@ -24,6 +24,7 @@ from emberline.doctor import (
 )
 from emberline.doctor.check import Check
 from emberline.doctor.connectors import check_connectors
+from emberline.doctor.extra_packages import check_extras
 from emberline.doctor.master import check_master
 from emberline.doctor.pipeline import Target, check_datasets, check_inputs, check_rows
 from emberline.doctor.probes import Probes
@@ -42,6 +43,7 @@ def examine(read: tuple[Target, list[Check]], environment: Mapping[str, str]) ->
     with ThreadPoolExecutor() as pool, Probes() as probes:
         looks = (
             lambda: packages.check_packages(extras=_extras(target)),
+            lambda: check_extras(target.stages),
             *_look_at_engines(probes, target, environment, usable),
             lambda: _look_at_machine(target, environment, control, usable),
             lambda: _look_at_places(target, environment),
@@ -50,10 +52,10 @@ def examine(read: tuple[Target, list[Check]], environment: Mapping[str, str]) ->
 
 
 def _extras(target: Target) -> list[str]:
-    """The package's extras whose versions count; TensorFlow that is missing has a line of its
-    own.
-    """
-    return [extras.TRAIN.name] if "tensorflow" in target.engines and extras.TRAIN.is_here() else []
+    """The package's extras whose versions count; one that is missing has a line of its own."""
+    needed = {stage.extra for stage in target.stages if stage.extra}
+    needed |= {extras.TRAIN} if "tensorflow" in target.engines else set()
+    return sorted(extra.name for extra in needed if extra.is_here())
 
 
 def _look_at_engines(

@@ -1,5 +1,6 @@
 """Files of one picture each, and the labels that their folders are."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,8 @@ FILE_COST = 20_000  # bytes that take as long to decode as it takes to open a fi
 @dataclass(frozen=True)
 class Naming:
     """What ids and labels are: by their folders, files have the folder as label and the path as
-    id; else the name without its extension is the id. Labels that are numbers have `label_names`.
+    id; else the name without its extension is the id, and the group of `label`, a pattern, or else
+    all that it finds in that name, is the label. Labels that are numbers have `label_names`.
     `section` is the one of the pipeline file that says so.
     """
 
@@ -27,6 +29,18 @@ class Naming:
     label_names: Sequence[str]
     rules: TextRules
     section: str
+    label: str | None = None
+
+
+def stem_of(name: str) -> str:
+    """A file's name without its extension."""
+    return name.rpartition(".")[0] or name
+
+
+def label_of(name: str, pattern: str) -> str | None:
+    """What a pattern says of a file's name; None where it finds nothing."""
+    found = re.search(pattern, stem_of(name))
+    return (found[1] if found.re.groups else found[0]) if found else None
 
 
 def file_rows(
@@ -37,8 +51,10 @@ def file_rows(
     relative = [file.relative for file in files]
     folders, names = zip(*(path.rpartition("/")[::2] for path in relative), strict=True)
     by_folder = naming.by_folder
-    ids = relative if by_folder else [name.rpartition(".")[0] or name for name in names]
+    ids = relative if by_folder else list(map(stem_of, names))
     labels = [folder.rpartition("/")[2] or None if by_folder else None for folder in folders]
+    if naming.label is not None:
+        labels = [label_of(name, naming.label) for name in names]
     columns = {
         "source_file": relative,
         "position": [0] * len(files),

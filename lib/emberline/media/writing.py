@@ -19,7 +19,7 @@ from emberline.cleaning.firsts import COUNTED, GOOD, JUDGED, NAMED, ORDERED, PLA
 from emberline.cleaning.media import PARKED
 from emberline.datasets import parked
 from emberline.datasets.facts import Accounts, Channels, GivenSplits, Indices, Pictures
-from emberline.datasets.rows import Task
+from emberline.datasets.rows import Task, through
 from emberline.datasets.schema import TABLES
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.flow import outputs
@@ -37,8 +37,9 @@ _SPLITS = ("train", "val", "test")
 @dataclass(frozen=True)
 class Encoded:
     """Work to read encoded files, in the order of files, and what makes media.DECODED of it, all
-    of a size; `what` is in each: picture, for example, and `path` is where they are. `apart` says
-    whether there is so much for Python to decode that processes of their own are worth their start.
+    of a size; `what` is in each: picture, for example, of which at most so many bytes are to be
+    `played`, and `path` is where they are. `apart` says whether there is so much for Python to
+    decode that processes of their own are worth their start.
     """
 
     work: Rows
@@ -47,6 +48,7 @@ class Encoded:
     size: Pictures
     what: str
     path: str
+    played: int = 0
 
 
 def write(flow: Flow, run: StageRun[Any], encoded: Encoded, table: str, rejected: str) -> None:
@@ -62,7 +64,7 @@ def write(flow: Flow, run: StageRun[Any], encoded: Encoded, table: str, rejected
     good = decoded.map(partial(firsts.usable, blocks=flow.parts), GOOD).together(flow.parts)
     judge = partial(firsts.judge, what=encoded.what, blocks=flow.parts)
     judged = good.map(judge, JUDGED).kept()
-    numbered = _write_kept(flow, run, judged, encoded.size, table, read)
+    numbered = _write_kept(flow, run, judged, encoded, table, read)
     schema = TABLES[rejected]
     unusable = decoded.map(partial(firsts.unusable, schema=schema), schema)
     repeated = judged.map(partial(firsts.repeated, schema=schema), schema)
@@ -74,18 +76,21 @@ def write(flow: Flow, run: StageRun[Any], encoded: Encoded, table: str, rejected
 
 
 def _write_kept(
-    flow: Flow, run: StageRun[Any], judged: Rows, size: Pictures, table: str, read: int
+    flow: Flow, run: StageRun[Any], judged: Rows, encoded: Encoded, table: str, read: int
 ) -> Numbered:
     """Write what is kept, in the order of files, with the pixels that were parked."""
     coded = ids.coded_ids(judged.map(firsts.named, NAMED), "item_id", "spelling")
     numbered = ids.number(flow, coded, ids.known(run, "item"))
     index = flow.share(numbered.index_of(ids.facts_of(coded).codes))
-    parts = parts_of(flow.cores, read * size.bytes)
+    parts = parts_of(flow.cores, read * encoded.size.bytes)
     kept = judged.map(partial(firsts.numbered, index=index, parts=parts), ORDERED)
     ordered = kept.together(parts).map(firsts.in_order, PLACED)
-    rows = media.rows_per_batch(size.shape)
+    rows = media.rows_per_batch(encoded.size.shape, encoded.played)
     fetch = partial(parked.fetch, column="pixels", folder=_folder(run), rows=rows)
-    outputs.write(ordered, run, table, size, through=fetch)
+    if "clip" in TABLES[table].names:
+        apart = partial(media.clips_apart, size=encoded.size.bytes)
+        fetch = partial(through, tasks=(fetch, apart))
+    outputs.write(ordered, run, table, encoded.size, through=fetch)
     index.destroy()
     return numbered
 

@@ -13,7 +13,7 @@ from emberline.cf.entries import PIECES
 from emberline.cf.explaining import FOUND
 from emberline.datasets.rows import only, through
 from emberline.flow.rows import Flow, Rows, Source
-from emberline.models import ALS, CONTENT, CONTENT_USER, Model
+from emberline.models import ALS, CNN, CONTENT, CONTENT_USER, Model
 from emberline.runs.inputs import Inputs
 from emberline.scoring import content_model
 from emberline.scoring.topk import ROWS_PER_BLOCK, dense_pieces
@@ -54,7 +54,8 @@ def explained(
 ) -> Rows:
     """FOUND of the places that are by what is said of a side; factors: of the other one."""
     landmarks, tokens = (inputs[name] for name in side.model.kept)
-    model = flow.share(content_model.read(flow, landmarks, tokens, side.name))
+    landmarks, tokens = (inputs[name] for name in side.model.kept)
+    model = content_model.read(flow, landmarks, tokens, side.name)
     own = partial(only, value=side.model.name)
     scatter = partial(explaining.scatter_pairs, block_size=ROWS_PER_BLOCK)
     pairs = lists.map(
@@ -64,6 +65,15 @@ def explained(
     asked = pieces.together(flow.parts, order=("block",)).map(explaining.beside_factors, ASKED)
     attributes = flow.read(inputs[side.attributes])
     said = attributes.map((side.name, *SAID.names), explaining.as_said, ASKED)
+    if model.pictures:
+        said = said.union(_seen(flow.read(inputs[CNN.new_items[0]])))
     together = asked.union(said).together(flow.parts)
-    task = partial(explaining.explain, model=model, is_of_items=side.name == "item", top=top)
+    shared = flow.share(model)
+    task = partial(explaining.explain, model=shared, is_of_items=side.name == "item", top=top)
     return together.map(task, FOUND)
+
+
+def _seen(predicted: Source) -> Rows:
+    """ASKED of what a network predicts from pictures."""
+    task = partial(through, tasks=(partial(only, value=CNN.name), explaining.as_seen))
+    return predicted.map(("item", "factors", "model"), task, ASKED)

@@ -1,4 +1,4 @@
-"""The accounts of a pipeline: of the raw rows and pictures, how many were kept, merged,
+"""The accounts of a pipeline: of the raw rows, pictures and sounds, how many were kept, merged,
 rejected and filtered, and why.
 """
 
@@ -14,6 +14,7 @@ _TITLES = {
     "item_attributes": "Item attributes",
     "user_attributes": "User attributes",
     "images": "Pictures",
+    "sounds": "Sounds",
 }
 _OUTCOMES = {  # in the order of the page
     "ratings": "for training",
@@ -24,7 +25,6 @@ _OUTCOMES = {  # in the order of the page
     "merged": "merged into another row",
     "filtered": "filtered: too few ratings",
     "rejected": "rejected",
-    "forgotten": "of people who were forgotten",
 }
 
 

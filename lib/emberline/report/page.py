@@ -36,6 +36,7 @@ _SIZES = {
     "items": "Items",
     "ratings": "Ratings in training",
     "images": "Pictures",
+    "sounds": "Sounds",
 }
 
 
@@ -157,7 +158,7 @@ def gather(
 
 def _people(run: StageRun[ReportConfig], config: ReportConfig) -> list[people.Person]:
     is_of_ratings = "ratings" in run.inputs and has_ratings(run.inputs["ratings"])
-    return people.people(run.inputs, config.users, config.seed, is_of_ratings, run.config.min_users)
+    return people.people(run.inputs, config.users, config.seed, is_of_ratings)
 
 
 def render(page: Page) -> str:

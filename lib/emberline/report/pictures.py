@@ -1,4 +1,4 @@
-"""Items' pictures as `data:` URIs, from the pixels of the dataset `images`."""
+"""Items' pictures and sounds as `data:` URIs, from the datasets `images` and `sounds`."""
 
 import base64
 import io
@@ -18,7 +18,13 @@ def pictures_of(images: Dataset, items: Collection[int]) -> dict[int, str]:
     """The pictures of those items that have one, as PNG, by item."""
     shape = images.manifest.facts(Pictures).shape
     rows = rows_where(images, "item", items, ["pixels"]).to_pylist()
-    return {row["item"]: _data_uri(_png(row["pixels"], shape)) for row in rows}
+    return {row["item"]: _data_uri("image/png", _png(row["pixels"], shape)) for row in rows}
+
+
+def clips_of(sounds: Dataset, items: Collection[int]) -> dict[int, str]:
+    """What can be played of those items' sounds, as WAV, by item."""
+    rows = rows_where(sounds, "item", items, ["clip"]).to_pylist()
+    return {row["item"]: _data_uri("audio/wav", row["clip"]) for row in rows if row["clip"]}
 
 
 def _png(pixels: bytes, shape: tuple[int, int, int]) -> bytes:
@@ -31,5 +37,5 @@ def _png(pixels: bytes, shape: tuple[int, int, int]) -> bytes:
     return buffer.getvalue()
 
 
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

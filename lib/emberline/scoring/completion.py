@@ -8,6 +8,7 @@ from functools import partial
 from emberline.cf import listing
 from emberline.cf.entries import PIECES
 from emberline.cf.listing import COUNTS, LISTED, Popular
+from emberline.cf.segments import Fillers
 from emberline.flow.rows import Rows, Source
 from emberline.scoring.topk import ROWS_PER_BLOCK, excluded_pieces
 
@@ -19,7 +20,7 @@ def popular(ratings: Source) -> Popular:
 
 
 def completed(
-    lists: Sequence[Rows], how: listing.Mix, seen: Source, wanted: Rows, most_popular: Popular
+    lists: Sequence[Rows], how: listing.Mix, seen: Source, wanted: Rows, fillers: Fillers
 ) -> Rows:
     """LISTED: a list for each of those `wanted`, of `lists` (columns row, column, score and rank),
     as `how` says, and of what is popular and not `seen` (user, item) by them.
@@ -33,5 +34,5 @@ def completed(
     for rows in numbered:
         pieces = pieces.union(rows)
     together = pieces.together(flow.parts, order=("block",))
-    task = partial(listing.complete, how=how, popular=flow.share(most_popular))
+    task = partial(listing.complete, how=how, fillers=flow.share(fillers))
     return together.map(task, LISTED)

@@ -10,14 +10,14 @@ import pyarrow as pa
 
 from emberline.cf.blocks import matrix_of
 from emberline.cf.content.features import Numbers, Statistics, features_of
-from emberline.cf.content.model import Likeness, Model
+from emberline.cf.content.model import Likeness, Model, Pictures
 from emberline.cf.content.tasks import SAID
 from emberline.cf.content.tokens import BUCKETS
 from emberline.datasets.facts import Attributes, Compared
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import unchanged
 from emberline.flow.rows import Flow, Source
-from emberline.numeric.arrays import Float64
+from emberline.numeric.arrays import Float32, Float64
 
 _TOKENS = pa.schema([("view", pa.string()), ("bucket", pa.int32()), ("rows", pa.int64())])
 
@@ -49,7 +49,9 @@ def told(model: Model) -> tuple[Attributes, Compared]:
         dict(likeness.weights),
         {name: each.middle for name, each in numbers.items()},
         {name: each.deviation for name, each in numbers.items()},
-        [float(value) for value in model.mean],
+        _plain(model.mean),
+        model.pictures.weight if model.pictures else 0.0,
+        _plain(model.pictures.mean) if model.pictures else [],
     )
     return Attributes(list(likeness.names)), compared
 
@@ -69,7 +71,13 @@ def read(flow: Flow, landmarks: Dataset, tokens: Dataset, side: str) -> Model:
     features = features_of(batch, names, known)
     likeness = Likeness(names, known, features, compared.kernel_weights)
     mean = np.array(compared.mean_factors, np.float32)
-    return Model(likeness, matrix_of(batch["factors"], batch.num_rows), mean)
+    of_pictures = np.array(compared.picture_mean, np.float32)
+    pictures = Pictures(compared.picture_weight, of_pictures) if compared.picture_weight else None
+    return Model(likeness, matrix_of(batch["factors"], batch.num_rows), mean, pictures)
+
+
+def _plain(values: Float32) -> list[float]:
+    return [float(value) for value in values]
 
 
 def _frequencies(tokens: Source) -> dict[str, Float64]:

@@ -8,9 +8,10 @@ import pyarrow as pa
 
 from emberline.cf.listing import Mix, Popular
 from emberline.flow.rows import Rows
-from emberline.models import MODELS, POPULAR, Model
+from emberline.models import MODELS, POPULAR, POPULAR_IN_SEGMENT, Model
 from emberline.scoring import completion
 from emberline.scoring.models.offers import Known, answering, pieces_of
+from emberline.scoring.segments import fillers
 from emberline.scoring.topk import excluded_pieces, top_products
 from emberline.sections.recommend import RecommendConfig
 
@@ -18,7 +19,7 @@ from emberline.sections.recommend import RecommendConfig
 def full_lists(known: Known, config: RecommendConfig) -> Rows:
     """Columns user, rank, item, score and model: a list for each of those `known.wanted`, without
     what is known of them already; by the configured model and those that rank new items, or rank
-    for new users, filled up with what is popular.
+    for new users, filled up with what is popular, with all or in the user's segment.
     """
     new = [model.name for model in answering(MODELS.values(), "new_items", known.tables)]
     # of those after the first, which answer for what it knows nothing of, none is set aside
@@ -28,10 +29,10 @@ def full_lists(known: Known, config: RecommendConfig) -> Rows:
     # who has rated nothing has no list by any of these
     new_users = answering(MODELS.values(), "new_users", known.tables)
     shares |= {model.name: 0.0 for model in new_users}
-    mix = Mix.of(config.top_k, shares, POPULAR.name)
+    mix = Mix.of(config.top_k, shares, POPULAR.name, POPULAR_IN_SEGMENT.name)
     lists = [best_by(MODELS[name], known, config.top_k) for name in shares]
     seen = known.tables["ratings"]
-    return completion.completed(lists, mix, seen, known.wanted(), popular(known))
+    return completion.completed(lists, mix, seen, known.wanted(), fillers(known, config))
 
 
 def best_by(model: Model, known: Known, top_k: int) -> Rows:
@@ -44,8 +45,8 @@ def best_by(model: Model, known: Known, top_k: int) -> Rows:
 
 
 def popular(known: Known) -> Popular:
-    """The items that enough users have rated, of those that may be listed."""
-    return completion.popular(known.listed("ratings")).of_at_least(known.min_users)
+    """The rated items, of those that may be listed."""
+    return completion.popular(known.listed("ratings"))
 
 
 def most_popular(items: Popular, top_k: int) -> pa.Table:

@@ -83,7 +83,23 @@ class InputConfig(Section):
     shift: Annotated[int, Field(ge=0)] = Field(
         default=0,
         json_schema_extra=tuned(0, 4),
-        description="By up to how many pixels pictures are moved at random while training.",
+        description="By up to how many pixels pictures are moved at random while training; "
+        "spectrograms are moved in time only.",
+    )
+    time_mask: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="Up to how many neighbouring columns of a spectrogram are blotted out at "
+        "random while training.",
+    )
+    band_mask: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="Up to how many neighbouring bands of a spectrogram are blotted out at random "
+        "while training.",
+    )
+    gain: Annotated[float, Field(ge=0)] = Field(
+        default=0.0,
+        description="By up to how many decibels spectrograms get louder or softer at random while "
+        "training.",
     )
     verify: bool = where(
         True, description="Whether shards are compared with their hashes before training."
@@ -91,6 +107,11 @@ class InputConfig(Section):
     reader_threads: Positive = where(
         2, description="How many threads of each process read and decode pictures."
     )
+
+    @property
+    def only_for_sounds(self) -> list[str]:
+        """Those of the settings in use that change spectrograms only."""
+        return [name for name in ("time_mask", "band_mask", "gain") if getattr(self, name)]
 
     @model_validator(mode="after")
     def _streams_share_a_batch(self) -> Self:

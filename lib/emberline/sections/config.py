@@ -18,13 +18,13 @@ from emberline.sections.explain import ExplainConfig
 from emberline.sections.forest import ForestConfig
 from emberline.sections.images import ImagesConfig
 from emberline.sections.predict import PredictConfig
-from emberline.sections.privacy import PrivacyConfig
 from emberline.sections.publish import PublishConfig
 from emberline.sections.ratings import RatingsConfig
 from emberline.sections.recommend import RecommendConfig
 from emberline.sections.report import ReportConfig
 from emberline.sections.shards import ShardsConfig
 from emberline.sections.shop import ShopConfig
+from emberline.sections.sounds import SoundsConfig
 from emberline.sections.spark import SparkConfig
 from emberline.sections.split import SplitConfig
 
@@ -66,6 +66,10 @@ class Config(Section):
     images: ImagesConfig | None = Field(
         default=None, description="prepare-images: where pictures are, and the size they get."
     )
+    sounds: SoundsConfig | None = Field(
+        default=None,
+        description="prepare-sounds: where sounds are, and the spectrograms that they become.",
+    )
     als: AlsConfig | None = Field(default=None, description="train-als: alternating least squares.")
     cosine: CosineConfig | None = Field(
         default=None, description="train-cosine: neighbours of items and of users."
@@ -99,21 +103,11 @@ class Config(Section):
     report: ReportConfig | None = Field(
         default=None, description="report: one HTML page about the run."
     )
-    privacy: PrivacyConfig | None = Field(
-        default=None,
-        description="What is kept from whoever reads what is written: no stage, but what stages "
-        "obey.",
-    )
     publish: PublishConfig = where(
         PublishConfig(),
         description="What `emberline publish --config` does: no stage of the pipeline, but what "
         "comes after it.",
     )
-
-    @property
-    def min_users(self) -> int:
-        """How many users have to stand behind what is published."""
-        return self.privacy.min_users if self.privacy else 1
 
     @property
     def has_ratings(self) -> bool:
@@ -221,11 +215,6 @@ class Config(Section):
         self._network_fits()
         if self.content:
             self._content_fits()
-        if self.images and self.privacy and "item" in self.privacy.sides:
-            raise ValueError(
-                "privacy.pseudonyms of items do not go with [images], whose files are named by"
-                ' items\' ids: set it to "users"'
-            )
         if self.recommend:
             self._recommend_fits(self.recommend)
         if self.explain:
@@ -258,7 +247,7 @@ class Config(Section):
     def _network_fits(self) -> None:
         """Each section from the pictures to the forest needs those before it."""
         if self.shards:
-            self._needs("shards", "images")
+            self._shards_fit(self.shards)
             if self.shards.task == "factors":
                 self._needs('shards.task = "factors"', ALS.name, "ratings")
                 self._makes_lists('shards.task = "factors"')
@@ -270,6 +259,21 @@ class Config(Section):
             self._needs(FOREST.name, "predict")
             if not self.predicts_classes:
                 raise ValueError('[forest] learns classes: it needs shards.task = "class"')
+
+    def _shards_fit(self, shards: ShardsConfig) -> None:
+        """Pictures or sounds have their section, and what changes them suits them."""
+        if getattr(self, shards.of) is None:
+            other = "images" if shards.of == "sounds" else "sounds"
+            also = f'; for [{other}] set shards.of = "{other}"' if getattr(self, other) else ""
+            raise ValueError(f"[shards] needs a section [{shards.of}]{also}")
+        pictures = self.cnn.input if self.cnn else None
+        if pictures and shards.of == "sounds" and pictures.flip:
+            raise ValueError("cnn.input.flip mirrors pictures: for sounds remove it")
+        if pictures and shards.of == "images" and pictures.only_for_sounds:
+            raise ValueError(
+                f"cnn.input.{pictures.only_for_sounds[0]} is for spectrograms: remove it, or set"
+                ' shards.of = "sounds"'
+            )
 
     def _content_fits(self) -> None:
         self._needs(CONTENT.name, ALS.name, "ratings", "attributes")
@@ -306,6 +310,9 @@ class Config(Section):
                 f'recommend.cold_share needs recommend.model = "{ALS.name}", and a section'
                 f' [{CONTENT.name}], or shards.task = "factors" and a section [predict]'
             )
+
+        if recommend.segments and not (self.attributes and self.attributes.users):
+            raise ValueError("[recommend.segments] needs a section [attributes.users]")
 
     def _explain_fits(self) -> None:
         self._needs("explain", "recommend", "ratings")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from emberline.models import ALS, CONTENT, CONTENT_USER
+from emberline.models import ALS, CNN, CONTENT, CONTENT_USER
 from emberline.sections.base import Positive, Section, Seed, tuned
 from emberline.sections.stage import Names, Sizes, Stage
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 class ContentConfig(Section):
     """What is said of items (genres, tags, titles, texts, labels, numbers) predicts their factors,
-    each as far as it proves itself; and in the same way what is known of users, where [attributes]
-    has them.
+    each as far as it proves itself, and what a network predicts from pictures is added where
+    [predict] does; in the same way what is known of users, where [attributes] has them.
     """
 
     landmarks: Positive = Field(
@@ -66,7 +66,9 @@ def models_by_side(config: "Config") -> dict[str, Names]:
 
 
 def _reads(config: "Config") -> Names:
-    return (*(f"{side}_attributes" for side in tables_by_side(config)), "ratings", *ALS.lists)
+    sides = tables_by_side(config)
+    pictures = (*CNN.new_items, "shards_all") if "item" in sides and config.predicts_factors else ()
+    return (*(f"{side}_attributes" for side in sides), "ratings", *ALS.lists, *pictures)
 
 
 def _writes(config: "Config") -> Names:

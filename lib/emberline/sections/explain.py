@@ -68,5 +68,4 @@ STAGE = Stage(
     reads=_reads,
     writes=lambda config: ("reasons",),
     memory=_memory,
-    private=("min_users",),
 )

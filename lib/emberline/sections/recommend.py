@@ -82,6 +82,22 @@ class UserListConfig(_IdListConfig):
     )
 
 
+class SegmentsConfig(Section):
+    """Lists are filled up with what is popular among people who have something in common, before
+    what is popular with all.
+    """
+
+    attribute: Literal["label", "genres", "tags"] = Field(
+        description="The column of [attributes.users] that they have in common: the same label, or "
+        "the same words.",
+    )
+    min_support: Positive = Field(
+        default=20,
+        description="Segments of fewer people who have rated something are not used; what is "
+        "popular with all takes their place. At most the hundred largest are.",
+    )
+
+
 class RecommendConfig(Section):
     """Top-k lists for every user: by `model` where it has an answer, filled up with what is
     popular.
@@ -117,7 +133,11 @@ class RecommendConfig(Section):
         description="The only users who get lists: a file's path, or a user list; without it, all "
         "who have rated something or of whom enough is known otherwise.",
     )
-
+    segments: SegmentsConfig | None = Field(
+        default=None,
+        description="By which attribute of users what is popular fills lists up; without it, what "
+        "is popular with all does.",
+    )
     refit: bool = Field(
         default=True,
         description="Whether published lists are by the model fitted once more to all "
@@ -161,7 +181,8 @@ def _refitted_tables(config: "Config") -> Names:
 def _also_read(config: "Config", raw: Names) -> Names:
     cold = config.new_item_tables if config.recommends_unrated_items else ()
     new = config.new_user_tables if config.recommends_to_new_users else ()
-    return (*cold, *new, *artifacts_of(raw))
+    said = ("user_attributes",) if config.recommend and config.recommend.segments else ()
+    return (*cold, *new, *said, *artifacts_of(raw))
 
 
 def _reads(config: "Config") -> Names:
@@ -207,7 +228,7 @@ def _memory(config: "Config", sizes: Sizes, cores: int, ratings: str) -> int:
     )
 
 
-_LISTS = ("model", "top_k", "cold_share", "candidates", "exclude")
+_LISTS = ("model", "top_k", "cold_share", "candidates", "exclude", "segments")
 
 HOLDOUT_STAGE = Stage(
     "recommend-holdout",
@@ -219,7 +240,6 @@ HOLDOUT_STAGE = Stage(
     raw=_raw_items,
     uses=_LISTS,
     memory=lambda config, sizes, cores: _memory(config, sizes, cores, "ratings"),
-    private=("pseudonyms", "min_users"),
 )
 
 REFIT_STAGE = Stage(
@@ -231,7 +251,6 @@ REFIT_STAGE = Stage(
     writes=_refitted_tables,
     uses=("model", "refit_iterations"),
     memory=_refit_memory,
-    private=("min_users",),
 )
 
 STAGE = Stage(
@@ -244,5 +263,4 @@ STAGE = Stage(
     raw=_raw,
     uses=(*_LISTS, "users"),
     memory=lambda config, sizes, cores: _memory(config, sizes, cores, "interactions"),
-    private=("pseudonyms", "min_users"),
 )

@@ -2,13 +2,46 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from emberline.sections.base import Fraction, Positive, Section, Seed
+from emberline.sections.patterns import regular_expression
 from emberline.sections.stage import Names, Stage
 
 if TYPE_CHECKING:
     from emberline.sections.config import Config
+
+
+class GroupConfig(Section):
+    """What must not be in two of the sets of training, choosing and testing: a speaker, a patient,
+    a camera.
+    """
+
+    pattern: str | None = Field(
+        default=None,
+        description="The regular expression whose group, or else all that it finds in an item's "
+        "id, is what the item belongs to.",
+    )
+    column: Literal["title", "text", "label"] | None = Field(
+        default=None,
+        description="The column of item_attributes that says what an item belongs to.",
+    )
+    test: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=(),
+        description="What is tested on, by name; without it, a share as shards.test says, drawn by "
+        "hash, or what the publisher's split says.",
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_regular_expression(cls, pattern: str | None) -> str | None:
+        return None if pattern is None else regular_expression(pattern)
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if (self.pattern is None) == (self.column is None):
+            raise ValueError("give either pattern or column, by which items belong together")
+        return self
 
 
 class ShardsConfig(Section):
@@ -18,6 +51,13 @@ class ShardsConfig(Section):
 
     task: Literal["class", "factors"] = Field(
         description="What pictures are learnt with: their class, or the ALS factors of their item."
+    )
+    of: Literal["images", "sounds"] = Field(
+        default="images", description="What is learnt from: pictures, or sounds as spectrograms."
+    )
+    group: GroupConfig | None = Field(
+        default=None,
+        description="What must not be in two sets, such as a speaker; classes only.",
     )
     val: Fraction = Field(
         default=0.1,
@@ -47,6 +87,10 @@ class ShardsConfig(Section):
             raise ValueError(
                 'with task = "factors" the items of split.cold_items are tested on: remove test'
             )
+        if self.task == "factors" and self.group:
+            raise ValueError(
+                'with task = "factors" the items of split.cold_items are tested on: remove group'
+            )
         return self
 
 
@@ -54,12 +98,16 @@ SHARDS = ("shards_train", "shards_val", "shards_test", "shards_all")
 
 
 def _reads(config: "Config") -> Names:
-    if config.shards and config.shards.task == "factors":
-        return ("images", "item_factors", "holdout")
+    if config.shards is None:
+        return ()
+    of = config.shards.of
+    if config.shards.task == "factors":
+        return (of, "item_factors", "holdout")
     has_labels = config.attributes is not None and any(
         source.columns.label for source in config.attributes.items
     )
-    return ("images", "item_attributes") if has_labels else ("images",)
+    by_column = config.shards.group is not None and config.shards.group.column is not None
+    return (of, "item_attributes") if has_labels or by_column else (of,)
 
 
 STAGE = Stage(
@@ -70,6 +118,8 @@ STAGE = Stage(
     reads=_reads,
     writes=lambda config: SHARDS,
     memory=lambda config, sizes, cores: (
-        (250 << 20) + cores * (300 << 20) + 1000 * sizes.rows("images")
+        (250 << 20)
+        + cores * (300 << 20)
+        + 1000 * sizes.rows(config.shards.of if config.shards else "images")
     ),
 )

@@ -1,6 +1,6 @@
 """The section [shop]: a generated shop."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -9,17 +9,22 @@ from emberline.sections.stage import Stage
 
 
 class ShopConfig(Section):
-    """A generated shop, for the demo: items with pictures and titles, customers with tastes, a
-    log of purchases.
+    """A generated shop, for the demo: items with pictures or sounds and titles, customers with
+    tastes, a log of purchases.
     """
 
+    of: Literal["pictures", "sounds"] = Field(
+        default="pictures",
+        description="What there is of each item: a picture of it, or a sound, whose pitch and "
+        "rhythm tell who likes it.",
+    )
     num_items: Annotated[int, Field(ge=10)] = Field(
         default=1500, description="How many items the generated shop sells."
     )
     num_new_items: Annotated[int, Field(ge=0)] = Field(
         default=0,
-        description="How many more items are about to be sold: there are pictures of them, and no "
-        "purchases.",
+        description="How many more items are about to be sold: there are pictures or sounds of "
+        "them, and no purchases.",
     )
     num_users: Annotated[int, Field(ge=10)] = Field(
         default=3000, description="How many customers the generated shop has."

@@ -307,5 +307,4 @@ STAGE = Stage(
     raw=_raw,
     unasked=_unasked,
     memory=_memory,
-    private=("pseudonyms",),
 )

@@ -3,16 +3,18 @@
 from collections.abc import Callable, Sequence
 
 from emberline import models
-from emberline.cf.reason_kinds import NEIGHBOR, POPULAR
+from emberline.cf.reason_kinds import NEIGHBOR, POPULAR, SEGMENT
 from emberline.serving.lookup import Reason
 
 Printed = Callable[[str], str]
 _KINDS = {
     NEIGHBOR: "people of similar taste chose it",
+    SEGMENT: "many of this person's group chose it",
     POPULAR: "many chose it",
 }
 _MODELS = {
     models.POPULAR.name: _KINDS[POPULAR],
+    models.POPULAR_IN_SEGMENT.name: _KINDS[SEGMENT],
     models.CONTENT.name: "by what is said of it",
     models.CONTENT_USER.name: "by what is known of this person",
 }

@@ -22,9 +22,9 @@ TOLD = ["item", "place", "kind", "past_item", "attribute", "word", "contribution
 
 @dataclass(frozen=True)
 class Reason:
-    """Why an item is in a list: `kind` is event, neighbor, attribute or popular; of an event the
-    past item, and of an attribute its column (or two) and the word that matters most; what it
-    contributes to the score, and by how much that would drop without it.
+    """Why an item is in a list: `kind` is event, neighbor, attribute, segment or popular; of an
+    event the past item, and of an attribute its column (or two) and the word that matters most;
+    what it contributes to the score, and by how much that would drop without it.
     """
 
     kind: str

@@ -25,7 +25,7 @@ Indices = npt.NDArray[np.int64]
 # the tables that know names; the first that knows something says it
 _TABLES: dict[Side, tuple[str, ...]] = {
     "user": ("users", "user_attributes"),
-    "item": ("item_attributes", "items", "images"),
+    "item": ("item_attributes", "items", "images", "sounds"),
 }
 
 

@@ -32,6 +32,7 @@ from emberline.datasets.facts import (
     GivenSplits,
     Pictures,
     RowGroups,
+    Spectrograms,
     Targets,
     Task,
 )
@@ -43,29 +44,35 @@ from emberline.flow.rows import Flow, Rows
 from emberline.numeric.arrays import Float64
 from emberline.runs.stage_run import StageRun
 from emberline.sections.shards import ShardsConfig
+from emberline.shards.groups import check_no_leak, groups_in
 
 Counts = Mapping[tuple[str, int | None], int]
 Names = tuple[str, ...]
 SETS = {"all": SPLITS, **{split: (split,) for split in SPLITS[:3]}}
 # tables that say something of items, and the column that does
 _SAYING = {"item_attributes": "label", "item_factors": "factors", "holdout": "cold"}
+_WHAT = {"images": "picture", "sounds": "sound"}
 _IN_HAND = 32 << 20  # bytes of pixels that are fetched at once
 
 
 def run(run: StageRun[ShardsConfig], flow: Flow) -> None:
     """Join, split, order and write the four sets of shards."""
-    config, images = run.settings, run.inputs["images"].manifest
+    config, images = run.settings, run.inputs[run.settings.of].manifest
     met = _met(flow, run)
-    classes = _classes(met) if config.task == "class" else None
-    divide = partial(examples.divide, division=_division(run, classes))
+    classes = _classes(met, config.of) if config.task == "class" else None
+    divide = partial(examples.divide, division=_division(run, met, classes))
     divided = met.map(divide, EXAMPLES).kept()
+    if config.group:
+        check_no_leak(divided, config.of)
     counts = _counts(divided)
     _check(_by_split(counts), run)
     rank = run.inputs["item_factors"].manifest.rank if classes is None else None
     sums = target_sums(divided, rank) if rank else {}
     pictures = images.facts(Pictures)
     group_rows = max(1, min(GROUP_ROWS, GROUP_BYTES // pictures.bytes))
-    facts = (pictures, images.facts(Channels), Task(config.task), RowGroups(group_rows))
+    facts: list[Facts] = [pictures, images.facts(Channels), Task(config.task)]
+    heard = images.given(Spectrograms)
+    facts += [RowGroups(group_rows), *([heard] if heard else [])]
     rows = max(1, _IN_HAND // pictures.bytes)
     fetch = partial(parked.fetch, column="pixels", folder=_folder(run), rows=rows)
     for name, splits in SETS.items():
@@ -90,42 +97,50 @@ def _folder(run: StageRun[ShardsConfig]) -> str:
 
 def _met(flow: Flow, run: StageRun[ShardsConfig]) -> Rows:
     """MET: the pictures, whose pixels are parked, with what is said of their items."""
-    order = partial(examples.pictures, seed=run.settings.seed)
+    asked = run.settings.group
+    pattern = asked.pattern if asked else None
+    order = partial(examples.pictures, seed=run.settings.seed, pattern=pattern)
     park = partial(parked.park, task=order, column="pixels", folder=_folder(run))
     columns = ["item", "item_id", "label", "split", "pixels"]
     by_item = partial(examples.met_by_item, blocks=flow.parts)
-    rows = flow.read(run.inputs["images"]).map(columns, park, PARKED).map(by_item, SAID)
+    rows = flow.read(run.inputs[run.settings.of]).map(columns, park, PARKED).map(by_item, SAID)
     for name, column in _SAYING.items():
         if name in run.inputs:
             said = flow.read(run.inputs[name])
             saying = pa.schema([MET.field("item"), MET.field(column)])
             task = examples.cold_items if column == "cold" else unchanged
             rows = rows.union(said.map(["item", column], task, saying).map(by_item, SAID))
+    if asked and asked.column:
+        said = flow.read(run.inputs["item_attributes"])
+        saying = pa.schema([MET.field("item"), MET.field("group")])
+        grouped = said.map(["item", asked.column], examples.saying_group, saying)
+        rows = rows.union(grouped.map(by_item, SAID))
     return rows.together(flow.parts).map(examples.meet, MET).kept()
 
 
-def _classes(met: Rows) -> Classes:
+def _classes(met: Rows, of: str) -> Classes:
     """The labels, in alphabetical order. Raises EmptyDatasetError for fewer than two."""
     labels = met.select({"label": "label"})
     found = labels.map(distinct, pa.schema([MET.field("label")])).table()["label"]
     classes = sorted(found.unique().drop_null().to_pylist())
     if len(classes) < 2:
+        what = _WHAT[of]
         raise EmptyDatasetError(
-            f"pictures have {len(classes)} different labels, and a network needs two; set"
-            " images.labels, images.columns.label or the label column of [attributes.items]"
+            f"{what}s have {len(classes)} different labels, and a network needs two; set"
+            f" {of}.labels, {of}.columns.label or the label column of [attributes.items]"
         )
     return Classes(classes)
 
 
-def _division(run: StageRun[ShardsConfig], classes: Classes | None) -> Division:
+def _division(run: StageRun[ShardsConfig], met: Rows, classes: Classes | None) -> Division:
     """Where classes are learnt, and the publisher has set pictures aside for choosing the model,
     it is chosen by those.
     """
     config = run.settings
-    given = run.inputs["images"].manifest.facts(GivenSplits).splits
+    given = run.inputs[config.of].manifest.facts(GivenSplits).splits
     val = None if classes and given.get("val") else config.val
     names = None if classes is None else tuple(classes.classes)
-    return Division(config.seed, val, config.test, names)
+    return Division(config.seed, val, config.test, names, groups_in(met, config, given))
 
 
 def _counts(divided: Rows) -> Counts:
@@ -192,9 +207,10 @@ def _check(counts: dict[str, int], run: StageRun[ShardsConfig]) -> None:
         if not counts.get(split):
             found = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
             learnt = run.settings.task == "class"
+            what = _WHAT[run.settings.of]
             need = "a label" if learnt else "ALS factors under the same item ids"
             raise EmptyDatasetError(
-                f"no picture is for {split} (found: {found}); pictures need {need}, or shards.val"
-                " is too small"
+                f"no {what} is for {split} (found: {found}); {what}s need {need}, or"
+                " shards.val is too small"
             )
     run.outputs.measure(pictures=counts)

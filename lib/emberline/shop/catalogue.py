@@ -6,6 +6,7 @@ popularity move its sales too, so that a model which reads pictures perfectly st
 item than a year of its sales tells.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,19 +67,27 @@ class Catalogue:
         return len(self.item_ids)
 
 
-def make_catalogue(num_items: int, seed: int, prefix: str = "B") -> Catalogue:
-    """`num_items` items with independent, evenly spread visible traits, whose ids begin with the
-    prefix; the same seed makes the same catalogue.
+def looks(shape: int, texture: int, colour: int, size: int) -> str:
+    """What a title says of an item that is seen."""
+    return f"{SIZES[size]} {TEXTURES[texture]} {COLOURS[colour]} {SHAPES[shape]}".capitalize()
+
+
+def make_catalogue(
+    num_items: int, seed: int, prefix: str = "B", words: Callable[..., str] = looks
+) -> Catalogue:
+    """`num_items` items with independent, evenly spread traits, whose ids begin with the prefix,
+    and of which titles say `words(shape, texture, colour, size)`; the same seed makes the same
+    catalogue.
     """
     traits = stream(seed, "traits")
     shape, texture, colour, size = (
         traits.integers(len(kinds), size=num_items) for kinds in (SHAPES, TEXTURES, COLOURS, SIZES)
     )
-    words = [_words(*kinds) for kinds in zip(shape, texture, colour, size, strict=True)]
+    said = [words(*kinds) for kinds in zip(shape, texture, colour, size, strict=True)]
     return Catalogue(
         seed=seed,
         item_ids=_item_ids(num_items, stream(seed, "item ids"), prefix),
-        titles=titles(words, stream(seed, "titles")),
+        titles=titles(said, stream(seed, "titles")),
         shape=shape,
         texture=texture,
         colour=colour,
@@ -87,10 +96,6 @@ def make_catalogue(num_items: int, seed: int, prefix: str = "B") -> Catalogue:
         hidden=stream(seed, "hidden traits").normal(size=(num_items, NUM_HIDDEN)),
         popularity=_popularity(shape, colour, stream(seed, "popularity")),
     )
-
-
-def _words(shape: int, texture: int, colour: int, size: int) -> str:
-    return f"{SIZES[size]} {TEXTURES[texture]} {COLOURS[colour]} {SHAPES[shape]}".capitalize()
 
 
 def _item_ids(num_items: int, rng: np.random.Generator, prefix: str) -> list[str]:

@@ -4,22 +4,26 @@ A file is judged by its header before anything of it is decoded, and decoded in 
 memory does not grow with its length; all of it is decoded, so that damage anywhere in it is found.
 """
 
+import io
 import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 import soundfile
 import soxr
 
+from emberline.errors import UnusableError
 from emberline.numeric.arrays import Float32
 from emberline.sounds import signatures
+from emberline.sounds.mapped import Mapped
 
 _BLOCK = 1 << 18  # samples, of all channels, that are decoded at once
 _LOWEST_RATE, _HIGHEST_RATE = 1_000, 768_000  # hertz
+_SMALL = 1 << 20  # bytes that may be copied
 _SILENCE = 1e-4  # of full scale: -80 dB, three steps of 16 bits
 _STEPS = 20  # a second: where the loudest part may begin
 # what libsndfile notes of a header whose length is not what is there
@@ -31,10 +35,8 @@ _TRUNCATED = "truncated: less is there than its header says"
 Keep = Literal["start", "middle", "loudest"]
 
 
-class UnusableSoundError(Exception):
-    """The bytes give no sound; the one argument is a short reason, the same for every file with
-    that fault.
-    """
+class UnusableSoundError(UnusableError):
+    """The bytes give no sound."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,14 @@ class Clip:
         return round(self.rate * self.seconds)
 
 
-def decode(file: BinaryIO, clip: Clip) -> Float32:
+def decode(content: bytes | memoryview, clip: Clip) -> Float32:
     """(clip.samples,): what is kept of a sound, 1 being full scale, its channels' mean.
 
-    Raises UnusableSoundError whatever is wrong with the file's bytes.
+    Raises UnusableSoundError whatever is wrong with the bytes; many are not copied.
     """
-    if reason := signatures.foreign(file):
+    if reason := signatures.foreign(content):
         raise UnusableSoundError(reason)
-    with _opened(file) as sound:
+    with _opened(content) as sound:
         _check_header(sound, clip)
         kept = _kept(sound, clip)
         rate = sound.samplerate
@@ -73,7 +75,8 @@ def decode(file: BinaryIO, clip: Clip) -> Float32:
 
 
 @contextmanager
-def _opened(file: BinaryIO) -> Iterator[soundfile.SoundFile]:
+def _opened(content: bytes | memoryview) -> Iterator[soundfile.SoundFile]:
+    file = io.BytesIO(content) if len(content) <= _SMALL else Mapped(memoryview(content))
     try:
         with soundfile.SoundFile(file) as sound:
             yield sound

@@ -2,9 +2,6 @@
 what MP3's own header says of their length, before anything is decoded.
 """
 
-import os
-from typing import BinaryIO
-
 _FOREIGN = {
     b"\x89PNG\r\n\x1a\n": "a picture (PNG)",
     b"\xff\xd8\xff": "a picture (JPEG)",
@@ -22,32 +19,28 @@ _XING = (b"Xing", b"Info")
 _FRAMES, _BYTES = 1, 2  # flags of that header: whether it says these
 
 
-def foreign(file: BinaryIO) -> str | None:
-    """Why a file is none that need be decoded, if so; it is left at its beginning.
+def foreign(content: bytes | memoryview) -> str | None:
+    """Why bytes are none that need be decoded, if so.
 
     mpg123 complains on the process's own standard error of an MP3 file that was cut.
     """
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    head = file.read(_HEAD)
+    head = bytes(content[:_HEAD])
     if not head:
         return "empty file"
     start = head[:24].lstrip().lower()
     for signature, kind in _FOREIGN.items():
         if head.startswith(signature) or start.startswith(signature):
             return f"not a sound but {kind}"
-    cut = _is_cut_mp3(file, head, size)
-    file.seek(0)
+    cut = _is_cut_mp3(content, head)
     return "truncated: less is there than its header says" if cut else None
 
 
-def _is_cut_mp3(file: BinaryIO, head: bytes, size: int) -> bool:
+def _is_cut_mp3(content: bytes | memoryview, head: bytes) -> bool:
     """Whether the header of variable bit rates (Xing's, which LAME calls Info) says more bytes."""
     begin = 0
     if head.startswith(b"ID3"):  # before the sound; its size is in bytes of seven bits
         begin = 10 + sum((byte & 127) << 7 * (3 - at) for at, byte in enumerate(head[6:10]))
-        file.seek(begin)
-        head = file.read(_HEAD)
+        head = bytes(content[begin : begin + _HEAD])
     if len(head) < 2 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return False
     at = max(head.find(mark, 0, 64) for mark in _XING)
@@ -55,4 +48,4 @@ def _is_cut_mp3(file: BinaryIO, head: bytes, size: int) -> bool:
     if at < 0 or not flags & _BYTES:
         return False
     place = at + 8 + (4 if flags & _FRAMES else 0)
-    return size - begin < int.from_bytes(head[place : place + 4])
+    return len(content) - begin < int.from_bytes(head[place : place + 4])

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from emberline.cf.blocks import matrix_of, rows_of
-from emberline.cf.content.reasons import Shares, modalities_of, shares
+from emberline.cf.content.fusion import NAME
+from emberline.cf.content.model import Model
+from emberline.cf.content.reasons import Modality, Shares, modalities_of, shares
 from emberline.cf.content.tasks import SAID
 from emberline.cf.entries import Entries, places_in
 from emberline.cf.explaining import FOUND
@@ -21,13 +24,15 @@ from emberline.numeric.groups import place_among
 from emberline.numeric.shared import Shared
 
 _ROWS = 64  # that are explained at a time: each some tens of times, without one of its words
-# what is said of an id, or another side's factors, with which it is in a list
+# what is said of an id, or seen in its picture, or another side's factors, with which it is in a
+# list
 ASKED = pa.schema(
     [
         ("block", pa.int32()),
         ("id", pa.int32()),
         ("other", pa.int32()),
         ("factors", pa.list_(pa.float32())),
+        ("seen", pa.list_(pa.float32())),
         *SAID,
     ]
 )
@@ -62,6 +67,12 @@ def as_said(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         )
 
 
+def as_seen(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Columns item and factors, as a network predicts them, to ASKED."""
+    for batch in batches:
+        yield _asked(batch.column(0).to_numpy(), {"seen": batch.column(1)})
+
+
 def _asked(ids: Int32, given: dict[str, Any]) -> pa.RecordBatch:
     columns = {"block": ids // IDS_PER_BLOCK, "id": ids} | given
     nothing = (pa.nulls(len(ids), field.type) for field in ASKED)
@@ -84,23 +95,31 @@ def explain(
     if not pairs.num_rows:
         return
     wanted = pairs["id"].to_numpy()
-    said = table.filter(table["other"].is_null()).sort_by("id")
-    chosen = said.filter(pa.array(np.isin(said["id"].to_numpy(), wanted)))
-    for batch in chosen.combine_chunks().to_batches(max_chunksize=_ROWS):
-        yield _of_rows(batch, pairs, wanted, model, is_of_items, top)
+    of_ids = table.filter(table["other"].is_null()).sort_by("id")
+    of_ids = of_ids.filter(pa.array(np.isin(of_ids["id"].to_numpy(), wanted)))
+    said, seen = (of_ids.filter(pc.equal(of_ids["seen"].is_null(), no)) for no in (True, False))
+    for batch in said.combine_chunks().to_batches(max_chunksize=_ROWS):
+        found = modalities_of(model.value, batch)
+        found += _of_pictures(batch["id"].to_numpy(), seen, model.value)
+        yield _of_rows(batch["id"].to_numpy(), found, pairs, is_of_items, top)
+
+
+def _of_pictures(ids: Int32, seen: pa.Table, model: Model) -> list[Modality]:
+    """What pictures add to the factors of the items (n,), where they count."""
+    if model.pictures is None or not seen.num_rows:
+        return []
+    places = places_in(seen["id"].to_numpy(), ids)
+    predicted = matrix_of(seen["seen"].combine_chunks(), seen.num_rows)[places]
+    added = np.where((places >= 0)[:, None], model.pictures.added(predicted), 0)
+    return [Modality(NAME, added.astype(np.float64), [], [])]
 
 
 def _of_rows(
-    rows: pa.RecordBatch,
-    pairs: pa.Table,
-    wanted: Int32,
-    model: Shared,
-    is_of_items: bool,
-    top: int,
+    ids: Int32, found: list[Modality], pairs: pa.Table, is_of_items: bool, top: int
 ) -> pa.RecordBatch:
-    found = modalities_of(model.value, rows)
+    wanted = pairs["id"].to_numpy()
     parts = [Shares.none()]
-    for at, id_ in enumerate(rows["id"].to_pylist()):
+    for at, id_ in enumerate(ids):
         first, end = np.searchsorted(wanted, [id_, id_ + 1])
         factors = pairs["factors"].slice(first, end - first).combine_chunks()
         others = matrix_of(factors, end - first).astype(np.float64)

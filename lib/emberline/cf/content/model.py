@@ -2,8 +2,10 @@
 to each of them adds.
 
     f(x) = mean + sum over blocks b  w_b  sum over landmarks l  K_b(x, l) c_l
+         + weight (what a network predicts from x's picture - its mean)
 
-The weights w add up to 1. A score u.f(x) is therefore a sum over blocks, beside the part of the
+The weights w add up to 1; the last line is there where pictures have proved themselves
+(`fusion.py`). A score u.f(x) is therefore a sum over blocks, and pictures, beside the part of the
 mean, which is the same for all rows.
 """
 
@@ -66,18 +68,32 @@ class Nystrom:
 
     def fitted(self, weights: Float64) -> "Model":
         """weights: (k + 1, rank), as `regression.solve` finds them."""
-        found = (self.root.matrix @ weights[:-1]).astype("float32")
-        return Model(self.likeness, found, weights[-1].astype("float32"))
+        found = (self.root.matrix @ weights[:-1]).astype(np.float32)
+        return Model(self.likeness, found, weights[-1].astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What the factors that a network predicts count, beside their mean (rank,)."""
+
+    weight: float
+    mean: Float32
+
+    def added(self, predicted: Float32) -> Float32:
+        """To the factors of items, of what a network predicts for them (n, rank)."""
+        found: Float32 = (self.weight * (predicted - self.mean)).astype(np.float32)
+        return found
 
 
 @dataclass(frozen=True)
 class Model:
-    """Likeness, what each landmark adds (m, rank), and the mean (rank,)."""
+    """Likeness, what each landmark adds (m, rank), the mean (rank,), and perhaps pictures."""
 
     likeness: Likeness
     coefficients: Float32
     mean: Float32
+    pictures: Pictures | None = None
 
     def predict(self, rows: pa.RecordBatch) -> Float32:
-        """Factors (n, rank) of rows of attributes."""
+        """Factors (n, rank) of rows of attributes, without what pictures add."""
         return regression.by_likeness(self.likeness.whole(rows), self.coefficients, self.mean)

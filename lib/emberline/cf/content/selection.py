@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Self
 
 import numpy as np
 
@@ -25,25 +26,46 @@ from emberline.numeric.arrays import Float32, Float64, Int64
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0)
 _FIRST_PENALTY = 1.0
 _FOLDS = 4
-_PERMUTATIONS = 20
+PERMUTATIONS = 20
 _LEAST_Z = 2.0
 Modality = tuple[str, ...]
 
 
 @dataclass(frozen=True)
+class Judges:
+    """Users' factors, and the items of a sample that each liked, as rows of `users` and of the
+    sample: (p,).
+    """
+
+    users: Rows
+    liked_by: Int64
+    liked: Int64
+
+    def area(self, chosen: Int64, predicted: Float32) -> float:
+        """The mean area under the ROC curve of users among the chosen items of the sample (m,), by
+        the factors that are predicted for these (m, rank); 1/2 where nobody likes any of them.
+        """
+        is_in = np.isin(self.liked, chosen)
+        if not is_in.any():
+            return 0.5
+        places = np.searchsorted(chosen, self.liked[is_in])
+        candidates = Candidates(chosen.astype(np.int32), predicted)
+        ranked = ranks_of(self.users, candidates, self.liked_by[is_in], places, seed=1)
+        users, _, added = terms(ranked, len(chosen), ())
+        return float(np.bincount(users, added[:, 0]).mean())
+
+
+@dataclass(frozen=True)
 class Sample:
     """Items (n) that modalities are chosen by: their kernels (n, n) by block, their factors (n,
-    rank) and weights (n,); which are landmarks (m,); and users' factors with the items that each
-    liked, as rows of `users` and of items, (p,).
+    rank) and weights (n,); which are landmarks (m,); and who judges them.
     """
 
     kernels: Mapping[str, Float32]
     factors: Float32
     weights: Float64
     landmarks: Int64
-    users: Rows
-    liked_by: Int64
-    liked: Int64
+    judges: Judges
 
     @property
     def folds(self) -> Int64:
@@ -61,6 +83,13 @@ class Proof:
     gain: float
     z: float
     is_used: bool
+
+    @classmethod
+    def beside(cls, modality: Modality, gain: float, permuted: Sequence[float]) -> Self:
+        """Beside the gains of permutations."""
+        deviation = max(float(np.std(permuted, ddof=1)), 1e-6)
+        z = (gain - float(np.mean(permuted))) / deviation
+        return cls(modality, gain, z, z >= _LEAST_Z)
 
 
 @dataclass(frozen=True)
@@ -123,15 +152,13 @@ def _proof(
     rng = np.random.default_rng(seed)
     others, own = (_sum(sample, some) for some in (chosen, names))
     count = np.float32(len(chosen) + len(names))
-    orders = [rng.permutation(len(sample.factors)) for _ in range(_PERMUTATIONS)]
+    orders = [rng.permutation(len(sample.factors)) for _ in range(PERMUTATIONS)]
 
     def permuted(order: Int64) -> float:
         return area_of(sample, (others + own[np.ix_(order, order)]) / count) - before
 
     gains = list(pool.map(permuted, orders))
-    deviation = max(float(np.std(gains, ddof=1)), 1e-6)
-    z = (gain - float(np.mean(gains))) / deviation
-    return Proof(modality, gain, z, z >= _LEAST_Z)
+    return Proof.beside(modality, gain, gains)
 
 
 def _mean(sample: Sample, names: Sequence[str]) -> Float32:
@@ -164,17 +191,5 @@ def area_of(sample: Sample, kernel: Float32, penalty: float = _FIRST_PENALTY) ->
             whole = whole.merge(each)
         chosen = np.flatnonzero(sample.folds == fold)
         predicted = regression.predict(features[chosen], regression.solve(whole, penalty))
-        areas.append(_area(sample, chosen, predicted))
+        areas.append(sample.judges.area(chosen, predicted))
     return float(np.mean(areas))
-
-
-def _area(sample: Sample, chosen: Int64, predicted: Float32) -> float:
-    """Among the chosen items; 1/2 where nobody likes any of them."""
-    places = np.searchsorted(chosen, sample.liked)
-    is_in = np.isin(sample.liked, chosen)
-    if not is_in.any():
-        return 0.5
-    candidates = Candidates(chosen.astype(np.int32), predicted)
-    ranked = ranks_of(sample.users, candidates, sample.liked_by[is_in], places[is_in], seed=1)
-    users, _, added = terms(ranked, len(chosen), ())
-    return float(np.bincount(users, added[:, 0]).mean())

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from emberline.cf.blocks import matrix_of
 from emberline.cf.content import regression
 from emberline.cf.content.features import sum_up
+from emberline.cf.content.model import Nystrom
 from emberline.cf.facts import known_schema
 from emberline.cf.ridge import Moments
 from emberline.cf.sums import encoded
@@ -69,12 +70,17 @@ def sum_moments(batches: Iterator[pa.RecordBatch], fit: Shared) -> Iterator[pa.R
     for batch in batches:
         rows = batch.filter(batch["factors"].is_valid())
         if rows.num_rows:
-            targets = matrix_of(rows["factors"], rows.num_rows)
-            weights = regression.weights_of(rows["ratings"].to_numpy())
-            each = Moments.of(fit.value.features(rows), targets, weights)
+            each = moments(rows, fit.value)
             found = each if found is None else found.merge(each)
     if found is not None:
         yield encoded({0: found.flat()})
+
+
+def moments(rows: pa.RecordBatch, fit: Nystrom) -> Moments:
+    """Of KNOWN that have factors."""
+    targets = matrix_of(rows["factors"], rows.num_rows)
+    weights = regression.weights_of(rows["ratings"].to_numpy())
+    return Moments.of(fit.features(rows), targets, weights)
 
 
 def predict(

@@ -1,1 +1,0 @@
-"""People who are forgotten: their doors are `forgetting` and `verifying`."""

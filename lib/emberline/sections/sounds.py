@@ -1,0 +1,188 @@
+"""The section [sounds]: sounds, and the spectrograms that they become."""
+
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from emberline import extras
+from emberline.cleaning.texts import TextRules
+from emberline.datasets.facts import Spectrograms
+from emberline.datasets.listing import extension_of
+from emberline.sections.artifacts import artifacts_of
+from emberline.sections.attributes import attribute_tables
+from emberline.sections.base import Positive, Seconds, Section, place
+from emberline.sections.patterns import regular_expression
+from emberline.sections.stage import Names, Sizes, Stage
+from emberline.sounds.formats import EXTENSIONS
+from emberline.sounds.spectrogram import Mel
+
+if TYPE_CHECKING:
+    from emberline.sections.config import Config
+
+_KNOWN = 2000  # bytes of what is known of a sound
+_ENCODED = 10_000  # bytes of a sound in Parquet
+
+
+class SoundColumnsConfig(Section):
+    """Which Parquet column is which."""
+
+    item_id: str = Field(description="The Parquet column of items' ids.")
+    sound: str = Field(
+        description="The Parquet column of encoded sounds: the bytes of WAV, FLAC and others."
+    )
+    label: str | None = Field(default=None, description="The Parquet column of the sound's class.")
+
+
+class SoundNamesConfig(Section):
+    """What is said by files' names, without their extension."""
+
+    label: str | None = Field(
+        default=None,
+        description="The regular expression whose group, or else all that it finds in a file's "
+        "name, is the label.",
+    )
+    test: str | None = Field(
+        default=None,
+        description="The regular expression that finds something in the names of those files "
+        "that are the publisher's test set; the others are for training.",
+    )
+
+    @field_validator("label", "test")
+    @classmethod
+    def _is_regular_expression(cls, pattern: str | None) -> str | None:
+        return None if pattern is None else regular_expression(pattern)
+
+
+class SoundsConfig(Section):
+    """Where sounds are, and the spectrograms, all of one size, that they become."""
+
+    path: str = place(
+        description="The sounds: a folder, a file or a glob, relative to the pipeline file's "
+        "folder, or dataset:NAME/FILE."
+    )
+    format: Literal["auto", "files", "parquet"] = Field(
+        default="auto",
+        description="How sounds are stored: a folder tree of files (WAV, FLAC, Ogg, MP3 and "
+        'others that libsndfile reads), or Parquet; "auto" goes by what is there.',
+    )
+    labels: Literal["none", "folder"] = Field(
+        default="none",
+        description='With "folder", a file\'s folder is its label and its path its item id; with '
+        '"none", its name without the extension is its item id.',
+    )
+    names: SoundNamesConfig | None = Field(
+        default=None, description="What is said by files' names, without their extension."
+    )
+    columns: SoundColumnsConfig | None = Field(
+        default=None, description="Which Parquet column is which."
+    )
+    split: Literal["auto", "none"] = Field(
+        default="auto",
+        description="Whether first folders and Parquet files called train, val and test, or "
+        'names.test, say what a sound is for ("auto"), or nothing ("none").',
+    )
+    normalize: bool = Field(
+        default=True,
+        description="Whether ids and labels get Unicode's normal form NFC and lose the white "
+        "space around them.",
+    )
+    rate: Annotated[int, Field(ge=1000, le=192_000)] = Field(
+        default=16_000, description="To how many samples a second sounds are resampled."
+    )
+    seconds: Seconds = Field(
+        default=1.0,
+        description="How much of each sound is kept; a shorter one is filled up with silence.",
+    )
+    keep: Literal["start", "middle", "loudest"] = Field(
+        default="start", description="Which part of a longer sound is kept."
+    )
+    max_seconds: Seconds = Field(
+        default=600.0,
+        description="Longer sounds are refused before they are decoded; memory does not grow with "
+        "length, time does.",
+    )
+    window: Annotated[int, Field(ge=16, le=65_536)] = Field(
+        default=512,
+        description="Over how many samples each column of a spectrogram is computed: longer ones "
+        "tell pitches apart, shorter ones moments; an even number.",
+    )
+    hop: Positive = Field(
+        default=256, description="How many samples lie between two columns of a spectrogram."
+    )
+    bands: Annotated[int, Field(ge=8)] = Field(
+        default=64,
+        description="How many bands of pitch, equally far apart in mel, a spectrogram has.",
+    )
+    decibels: Annotated[float, Field(ge=10, le=120)] = Field(
+        default=80.0,
+        description="How far below a sound's loudest place black is; what is quieter is black, "
+        "too.",
+    )
+    clip_seconds: Annotated[float, Field(ge=0)] = Field(
+        default=2.0,
+        description="How much of what is kept of a sound the report may play, at 8 KB a second; "
+        "0 stores nothing to be played.",
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.window % 2:
+            raise ValueError(f"window = {self.window} is not an even number of samples")
+        if self.max_seconds < self.seconds:
+            raise ValueError(
+                f"max_seconds = {self.max_seconds:g} refuses sounds that are not longer than"
+                f" seconds = {self.seconds:g}"
+            )
+        if self.bands > self.window // 2:
+            raise ValueError(
+                f"bands = {self.bands} are more than the {self.window // 2} frequencies that a"
+                f" window of {self.window} samples tells apart: raise window"
+            )
+        if self.names and self.names.label and self.labels == "folder":
+            raise ValueError('labels = "folder" and names.label both say the label: remove one')
+        return self
+
+    @property
+    def mel(self) -> Mel:
+        """How sounds are transformed."""
+        return Mel(self.rate, self.window, self.hop, self.bands, self.decibels)
+
+    @property
+    def spectrograms(self) -> Spectrograms:
+        """What a manifest says of spectrograms."""
+        return Spectrograms(self.rate, self.seconds, self.window, self.hop, self.decibels)
+
+    def text_rules(self) -> TextRules:
+        """How ids and labels are cleaned: no text of theirs means that there is none."""
+        return TextRules((), self.normalize)
+
+
+def _raw(config: "Config") -> Names:
+    return (config.sounds.path,) if config.sounds else ()
+
+
+def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
+    """What is known of every sound, those in Parquet being guessed by its bytes, and what a task
+    has in hand: batches, blocks of a long sound.
+    """
+    several = sum(file.size for file in sizes.raw if extension_of(file.name) not in EXTENSIONS)
+    sounds = len(sizes.raw) + several // _ENCODED
+    return (250 << 20) + _KNOWN * sounds + cores * (150 << 20)
+
+
+STAGE = Stage(
+    "prepare-sounds",
+    "sounds",
+    "flow",
+    "emberline.recordings.stage:run",
+    reads=lambda config: (
+        *artifacts_of(_raw(config)),
+        *(("items",) if config.ratings else ()),
+        *(name for name in attribute_tables(config) if name == "item_attributes"),
+        *(("images",) if config.images else ()),
+    ),
+    writes=lambda config: ("sounds", "rejected_sounds"),
+    raw=_raw,
+    memory=_memory,
+    extra=extras.SOUND,
+)
