@@ -108,6 +108,7 @@ def test_the_manifest_says_in_json_all_that_the_contract_promises(root: Path) ->
             "inputs": {"soil": {"run_id": "r"}},
             "previous": {"users": {"run_id": "p"}},
             "code": "c0de",
+            "privacy": {},
         },
     }
 

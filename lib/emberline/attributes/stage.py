@@ -1,7 +1,7 @@
 """The stage prepare-items: what is known of items and users besides ratings, one row per id, under
 the dense ids.
 
-    read = kept + merged + rejected        (for items and for users)
+    read = kept + merged + rejected (+ forgotten)        (for items and for users)
 
 An id that nobody has rated gets an index here. Rows of one id are merged: their lists are joined,
 and of single values the first counts, in the order of the sources, then of file and text.
@@ -13,6 +13,7 @@ from functools import partial, reduce
 
 from emberline.cleaning import judging, merging
 from emberline.cleaning.attributes import LISTS
+from emberline.cleaning.forgotten import FORGOTTEN
 from emberline.cleaning.merging import BY_ID, MERGED, ORDERED, UNUSABLE
 from emberline.datasets.facts import Accounts, Attributes, Indices, Spellings, UnusableNumbers
 from emberline.datasets.manifest import Dataset
@@ -24,6 +25,7 @@ from emberline.flow.rows import Flow, Rows
 from emberline.raw import ids, rejects
 from emberline.raw.attributes import read_attributes
 from emberline.raw.reading import count_raw
+from emberline.raw.shields import shield_of
 from emberline.runs.stage_run import StageRun
 from emberline.sections.attributes import AttributesConfig, AttributeSourceConfig
 
@@ -31,13 +33,14 @@ from emberline.sections.attributes import AttributesConfig, AttributeSourceConfi
 @dataclass(frozen=True)
 class _Side:
     """What is read of items or of users: cleaned rows by source, those that are good in their
-    order, and how many rows there are.
+    order, and how many rows there are, and are hidden: of people who were forgotten.
     """
 
     name: str
     cleaned: Sequence[Rows]
     ordered: Rows
     read: int
+    hidden: int
 
 
 def run(run: StageRun[AttributesConfig], flow: Flow) -> None:
@@ -60,19 +63,22 @@ def _read(
 ) -> _Side:
     """Raises DataError where more rows of a source cannot be used than it allows."""
     names = run.settings.numbers(side)
+    guarded = (shield_of(run), side)
     cleaned = []
     read = 0
     for position, source in enumerate(sources):
         files, wanted = run.inputs.files(source.path), source.wanted(names)
-        rows = read_attributes(flow, files, source, wanted, source.rules(names), LISTS).kept()
+        rules = source.rules(names)
+        rows = read_attributes(flow, files, source, wanted, rules, guarded, LISTS).kept()
         place = f".{position}" if len(sources) > 1 else ""
         count = count_raw(flow, files, source, wanted)
         left_out = rows.select({name: name for name in ("source_file", "raw", "reason")})
-        reasons = rejects.reasons_in(left_out)
+        reasons = [one for one in rejects.reasons_in(left_out) if one.reason != FORGOTTEN]
         rejects.check(reasons, count, source.max_rejected, f"attributes.{side}s{place}")
         cleaned.append(rows)
         read += count
-    return _Side(side, cleaned, in_order(cleaned).kept(), read)
+    hidden = sum(map(rejects.count_hidden, cleaned)) if guarded[0].forgotten else 0
+    return _Side(side, cleaned, in_order(cleaned).kept(), read, hidden)
 
 
 def in_order(cleaned: Sequence[Rows]) -> Rows:
@@ -140,7 +146,9 @@ def _account(
         reasons = {f"{one.outcome}: {one.reason}": one.rows for one in found}
         kept = run.outputs.rows(f"{side.name}_attributes")
         accounts = {"read": side.read, "kept": kept, **totals}
-        if side.read != kept + sum(totals.values()):
+        if side.hidden:
+            accounts["forgotten"] = side.hidden
+        if side.read != kept + side.hidden + sum(totals.values()):
             raise DataError(
                 f"the rows of {side.name}s do not add up: {accounts}; were the input files changed?"
                 " Run it again"

@@ -56,6 +56,12 @@ class Popular:
         places[ordered] = np.arange(len(ordered), dtype=np.int32)
         return cls(ordered, scores[order], places)
 
+    def of_at_least(self, users: int) -> Self:
+        """Those that so many users have rated."""
+        enough = np.flatnonzero(self.counts >= users)
+        order = enough[np.argsort(self.items[enough])]
+        return self.ranked(self.items[order], self.counts[order])
+
     def place_of(self, items: Int32) -> Int32:
         """Where each of the items (m,) stands; -1 where it does not."""
         found = np.full(len(items), -1, np.int32)

@@ -3,7 +3,7 @@ row has none.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,11 +49,6 @@ class AttributeRules:
     written: NumberRules = field(default_factory=NumberRules)
     list_separator: str = "|"
     patterns: Mapping[int, str] = field(default_factory=dict)
-
-
-def clean_all(batches: Iterator[pa.RecordBatch], rules: AttributeRules) -> Iterator[pa.RecordBatch]:
-    """Each batch cleaned; what Spark's workers run."""
-    return (clean(batch, rules) for batch in batches)
 
 
 def clean(rows: pa.RecordBatch, rules: AttributeRules) -> pa.RecordBatch:

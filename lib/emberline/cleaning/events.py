@@ -89,11 +89,6 @@ class _Reasons:
         return pc.if_else(self.found.is_valid(), outcome, None)
 
 
-def clean_all(batches: Iterator[pa.RecordBatch], rules: EventRules) -> Iterator[pa.RecordBatch]:
-    """Each batch cleaned; what Spark's workers run."""
-    return (clean(batch, rules) for batch in batches)
-
-
 def in_set(batches: Iterator[pa.RecordBatch], name: str, place: str) -> Iterator[pa.RecordBatch]:
     """SCHEMA to SCHEMA: all rows are of a set, by files that a setting (`place`) names."""
     for batch in batches:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from emberline.cleaning import attributes, codes
 from emberline.cleaning.attributes import LISTS, SINGLE
+from emberline.cleaning.shield import is_hidden
 from emberline.datasets.schema import REJECTED_ATTRIBUTES
 from emberline.numeric.arrays import Array, Int64
 from emberline.numeric.groups import place_among
@@ -111,9 +112,11 @@ def _lists(lengths: Array, values: pa.Array) -> pa.Array:
 
 
 def rejected(batches: Iterator[pa.RecordBatch], side: str) -> Iterator[pa.RecordBatch]:
-    """Cleaned rows to rejected ones: those that cannot be used."""
+    """Cleaned rows to rejected ones: those that cannot be used; of people who were forgotten
+    none.
+    """
     for batch in batches:
-        bad = batch.filter(batch["reason"].is_valid())
+        bad = batch.filter(pc.and_not(batch["reason"].is_valid(), is_hidden(batch)))
         yield _left_out(bad, side, "rejected", bad["reason"])
 
 

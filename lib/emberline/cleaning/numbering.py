@@ -37,9 +37,19 @@ _PREFIX = 32  # bytes of an id by which its range is found
 _SAMPLES_PER_BLOCK = 32  # of each range, from each part
 
 
-def known(batches: Iterator[pa.RecordBatch], own: bool, blocks: int) -> Iterator[pa.RecordBatch]:
-    """Columns of an index, an id, and maybe a title, to MET."""
+def known(
+    batches: Iterator[pa.RecordBatch],
+    own: bool,
+    blocks: int,
+    reserved: frozenset[int] = frozenset(),
+) -> Iterator[pa.RecordBatch]:
+    """Columns of an index, an id, and maybe a title, to MET, but for `reserved` indices, whose
+    owners were forgotten.
+    """
+    gone = np.array(sorted(reserved), np.int32)
     for batch in batches:
+        if len(gone):
+            batch = batch.filter(pa.array(~np.isin(batch.column(0).to_numpy(), gone)))
         index, ids, *titles = batch.columns
         columns = {"block": block_of(ids, blocks), "id": ids, "index": index}
         columns |= {"title": titles[0]} if titles else {}

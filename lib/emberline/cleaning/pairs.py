@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from emberline.cleaning import codes, times
 from emberline.cleaning.codes import micros
+from emberline.cleaning.shield import is_hidden
 from emberline.datasets.schema import INTERACTIONS, REJECTED_RATINGS
 from emberline.numeric.arrays import Bool, Int64
 from emberline.numeric.groups import place_among
@@ -284,9 +285,11 @@ def count_sets(batches: Iterator[pa.RecordBatch], column: str) -> Iterator[pa.Re
 
 
 def unusable(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Rows of events to rejected ones: those that hold no usable rating, or none that is wanted."""
+    """Rows of events to rejected ones: those that hold no usable rating, or none that is
+    wanted; of people who were forgotten none.
+    """
     for batch in batches:
-        bad = batch.filter(batch["reason"].is_valid())
+        bad = batch.filter(pc.and_not(batch["reason"].is_valid(), is_hidden(batch)))
         columns = [bad[name] for name in REJECTED_RATINGS.names]
         yield pa.record_batch(columns, schema=REJECTED_RATINGS)
 

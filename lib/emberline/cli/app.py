@@ -11,8 +11,10 @@ from emberline.cli.doctor import doctor
 from emberline.cli.evaluate import evaluate
 from emberline.cli.export import export
 from emberline.cli.fetch import fetch
+from emberline.cli.forget import forget
 from emberline.cli.guard import guard
 from emberline.cli.init import init
+from emberline.cli.key import key
 from emberline.cli.moved import hint
 from emberline.cli.open import open_
 from emberline.cli.plan import plan
@@ -26,6 +28,7 @@ from emberline.cli.settings import settings
 from emberline.cli.show import show
 from emberline.cli.tune import tune
 from emberline.cli.verify import verify
+from emberline.cli.verify_receipt import verify_receipt
 from emberline.errors import ConfigError
 
 app = typer.Typer(
@@ -72,10 +75,14 @@ _COMMANDS: dict[
     tune: "Try settings, and measure the best of them.",
     doctor: "Say what on this machine is in the way of a run.",
     init: "Write a pipeline for your own files.",
+    key: "Make a key of pseudonyms.",
+    forget: "Forget people: in a root, its releases, later runs.",
+    verify_receipt: "Compare a receipt of forgetting with its root.",
     settings: "Print settings: type, default, range, meaning.",
 }
 for command, summary in _COMMANDS.items():
-    app.command(command.__name__.rstrip("_"), short_help=summary)(command)
+    name = command.__name__.rstrip("_").replace("_", "-")
+    app.command(name, short_help=summary)(command)
 
 
 def run_app() -> None:

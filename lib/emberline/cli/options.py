@@ -90,6 +90,13 @@ RootOrRelease = Annotated[
     ),
 ]
 
+KeyFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="The key of pseudonyms; else what EMBERLINE_KEY has, where it is set."
+    ),
+]
+
 RootFolder = Annotated[
     str, typer.Argument(metavar="ROOT", help="The pipeline's root, such as runs/demo.")
 ]

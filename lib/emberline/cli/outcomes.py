@@ -89,7 +89,9 @@ def _counted(name: str, rows: int) -> str:
 
 def _show_accounts(console: Console, accounts: dict[str, int], reasons: dict[str, int]) -> None:
     parts = " + ".join(
-        f"{accounts[name]:,} {name}" for name in ("kept", "merged", "rejected", "filtered")
+        f"{accounts[name]:,} {name}"
+        for name in ("kept", "merged", "rejected", "filtered", "forgotten")
+        if name in accounts
     )
     console.print()
     say(console, f"Input rows: {accounts['read']:,} read = {parts}")

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.text import Text
 
 from emberline.cli.console import make_console, make_table, printable, say
-from emberline.cli.options import RootOrRelease
+from emberline.cli.options import KeyFile, RootOrRelease
 from emberline.datasets import storage
 from emberline.publish import releases
-from emberline.serving import lookup
+from emberline.serving import lookup, pseudonyms
 from emberline.serving.because import because
 from emberline.serving.lookup import Recommendation
 
@@ -21,13 +21,15 @@ def recommend(
     user: Annotated[str, typer.Option(metavar="ID", help="The user's id, as in the input.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
     why: Annotated[bool, typer.Option("--why", help="Say why each is there.")] = False,
+    key_file: KeyFile = None,
 ) -> None:
     """Print a user's recommendations, from a root or from where they were published; for one
     unknown, what is popular.
     """
     place = releases.current_root(storage.locate(root))
-    best = lookup.recommendations_of(place, user, k, why)
-    show_recommendations(make_console(), user, best, lookup.is_known(place, user), why)
+    inside = pseudonyms.inside_id(place, "user", user, key_file)
+    best = lookup.recommendations_of(place, inside, k, why)
+    show_recommendations(make_console(), user, best, lookup.is_known(place, inside), why)
 
 
 def _plain(text: str) -> str:

@@ -275,6 +275,18 @@ class Shop(Facts):
 
 
 @dataclass(frozen=True)
+class TooFewUsers(Facts):
+    """What was left out since fewer than `min_users` users stand behind it: `left_out` of so many
+    `candidates`; of pairs, among the candidates of `rows` rows.
+    """
+
+    min_users: int
+    candidates: int
+    left_out: int
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
 class Evaluation(Facts):
     """The reports of `metrics.json`."""
 

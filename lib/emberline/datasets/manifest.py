@@ -57,7 +57,8 @@ class ProducedBy:
 
     `config` is the stage's WHAT settings; `inputs` maps each input's name to its fingerprint and
     run_id; `previous` does so for earlier outputs that the run continued (the id maps) and that do
-    not enter the fingerprint; `code` is the hash of the package's sources.
+    not enter the fingerprint; `code` is the hash of the package's sources; `privacy` is
+    what the section [privacy], its key's fingerprint and people who were forgotten decide.
     """
 
     stage: str
@@ -67,6 +68,7 @@ class ProducedBy:
     inputs: dict[str, dict[str, str]] = field(default_factory=dict)
     previous: dict[str, dict[str, str]] = field(default_factory=dict)
     code: str = ""
+    privacy: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from emberline.factors.training import Row
 from emberline.flow.rows import Flow, Rows
 from emberline.logs import event
 from emberline.runs.stage_run import StageRun
+from emberline.runs.tombstones import is_unfinished
 from emberline.sections.als import AlsConfig
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,9 @@ def earlier_factors(
     """
     config = run.settings
     if config.start_from is None:
+        return None
+    if config.iterations and is_unfinished(run.outputs.root):
+        log.info(event("als_starts_cold", because="people are being forgotten"))
         return None
     if config.start_from == "previous":
         found = {side: run.outputs.previous(table) for side, table in purpose.tables.items()}

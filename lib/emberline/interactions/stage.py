@@ -1,22 +1,22 @@
 """The stage prepare-ratings: raw interactions become clean ones under dense ids, and every row is
 accounted for.
 
-    read = kept + merged + rejected + filtered
+    read = kept + merged + rejected + filtered (+ forgotten)
 
 Kept rows are in `interactions`; the others are in `rejected_ratings` with their file, their text
-and the reason.
+and the reason. Of people who were forgotten there is nothing but how many rows they had.
 """
 
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 
-from emberline.cleaning import events, judging, pairs
+from emberline.cleaning import events, judging, pairs, shield
 from emberline.cleaning.events import EventRules
+from emberline.cleaning.shield import Shield
 from emberline.datasets.facts import Accounts, Spellings
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.schema import INTERACTIONS, REJECTED_RATINGS
@@ -29,6 +29,7 @@ from emberline.numeric.arrays import Bool, Int32
 from emberline.raw import ids, rejects
 from emberline.raw import pairs as raw_pairs
 from emberline.raw.reading import Cleaning, count_raw, read_raw
+from emberline.raw.shields import shield_of
 from emberline.runs.stage_run import StageRun
 from emberline.sections.ratings import RatingsConfig
 
@@ -44,13 +45,15 @@ def run(run: StageRun[RatingsConfig], flow: Flow) -> None:
     config = run.settings
     files, wanted = run.inputs.files(config.path), config.wanted()
     read = count_raw(flow, files, config, wanted)
-    raw = read_raw(flow, files, config, wanted, cleaning=cleaning(config.rules())).kept()
+    guard = shield_of(run)
+    raw = read_raw(flow, files, config, wanted, cleaning=cleaning(config.rules(), guard)).kept()
     parsed = leave_out_old(raw, config.last_days)
     unusable = _columns(parsed, "source_file", "outcome", "reason", "raw")
     unusable = unusable.map(pairs.unusable, REJECTED_RATINGS).kept()
+    hidden = rejects.count_hidden(parsed) if guard.forgotten else 0
     expected = [rule.reason for rule in config.reject]
     found = rejects.reasons_in(unusable)
-    rejects.check(found, read, config.max_rejected, "ratings", expected)
+    rejects.check(found, read - hidden, config.max_rejected, "ratings", expected)
     coded = {
         side: ids.coded_ids(parsed, f"{side}_id", f"{side}_spelling", side == "item")
         for side in _SIDES
@@ -69,7 +72,7 @@ def run(run: StageRun[RatingsConfig], flow: Flow) -> None:
     left = dict(zip(_SIDES, cores.left(flow, merged, sides), strict=True))
     index = {side: _write_ids(flow, run, side, coded[side], left[side]) for side in _SIDES}
     accounts = _write_rows(flow, run, merged, unusable, index)
-    _account(run, flow, read, accounts)
+    _account(run, flow, read, hidden, accounts)
     joined = {f"{side}s": facts[side].joined for side in _SIDES}
     run.outputs.measure(joined=joined)
     run.outputs.finish("interactions", Spellings(joined))
@@ -105,9 +108,10 @@ def _columns(rows: Rows, *names: str) -> Rows:
     return rows.select({name: name for name in names})
 
 
-def cleaning(rules: EventRules) -> Cleaning:
+def cleaning(rules: EventRules, guard: Shield) -> Cleaning:
     """What makes events of raw rows, or gives the outcome and the reason why they are none."""
-    return Cleaning(partial(events.clean_all, rules=rules), events.SCHEMA)
+    task = partial(shield.events_task, rules=rules, shield=guard)
+    return Cleaning(task, events.SCHEMA)
 
 
 def leave_out_old(parsed: Rows, last_days: float | None) -> Rows:
@@ -140,7 +144,9 @@ def _write_ids(
     return np.where(left, index, np.int32(-1))
 
 
-def _account(run: StageRun[RatingsConfig], flow: Flow, read: int, left_out: Dataset) -> None:
+def _account(
+    run: StageRun[RatingsConfig], flow: Flow, read: int, hidden: int, left_out: Dataset
+) -> None:
     """Compare what was read, counted by itself, with what was written. Raises DataError where a
     row is missing or twice there.
     """
@@ -154,8 +160,10 @@ def _account(run: StageRun[RatingsConfig], flow: Flow, read: int, left_out: Data
         outcome: judging.total_of(one for one in found if one.outcome == outcome)
         for outcome in _OUTCOMES
     }
-    accounts: Mapping[str, Any] = {"read": read, "kept": kept, **totals}
-    if read != kept + sum(totals.values()):
+    accounts: dict[str, int] = {"read": read, "kept": kept, **totals}
+    if hidden:
+        accounts["forgotten"] = hidden
+    if read != kept + hidden + sum(totals.values()):
         raise DataError(
             f"the rows do not add up: {accounts}; were the input files changed while they were"
             " read? Run it again"

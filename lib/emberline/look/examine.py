@@ -79,11 +79,10 @@ def _unusable(
         [rows.filter(pc.fill_null(pc.equal(cleaned["reason"], reason), False))]
     )
     hint = advice.advise(source, reason, found, table)
-    example = table["raw"][0].as_py()
+    example = f"such as {shorten(table['raw'][0].as_py())!r} in" if not source.is_private else "in"
     message = (
         f"{source.setting}: {unusable:,} of the first {total:,} rows cannot be used, {count:,}"
-        f" because {_because(source, reason)}, such as {shorten(example)!r} in"
-        f" {table['source_file'][0].as_py()}"
+        f" because {_because(source, reason)}, {example} {table['source_file'][0].as_py()}"
     )
     yield Finding(
         source.setting, f"{message}; {hint}" if hint else message, unusable >= NEARLY_ALL * total
@@ -107,7 +106,9 @@ def _odd(
     for name in ("user_id", "item_id", "id"):
         if name in source.wanted and _looks_like_floats(source, name, cleaned):
             kind = "ids" if name == "id" else f"{name}s"
-            example = cleaned[name].filter(_is_float(cleaned[name]))[0].as_py()
+            example = "17850.0"
+            if not source.is_private:
+                example = cleaned[name].filter(_is_float(cleaned[name]))[0].as_py()
             yield Finding(
                 source.setting,
                 f"{source.setting}: ids such as {example!r} are whole numbers written as fractions;"

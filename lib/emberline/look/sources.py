@@ -3,7 +3,7 @@ clean row of each is.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,8 @@ class Source:
     """One source of rows, named by its `setting`, such as attributes.items.
 
     `clean` makes of its rows such that have a column `reason`; rows with one of the reasons
-    `expected` are left out on purpose. The n-th of `numbers` is the wanted column `_number_n`.
+    `expected` are left out on purpose. The n-th of `numbers` is the wanted column `_number_n`. Of
+    one that `is_private` nothing is shown.
     """
 
     setting: str
@@ -38,6 +39,7 @@ class Source:
     lists: tuple[str, ...] = ()
     expected: frozenset[str] = frozenset()
     numbers: tuple[str, ...] = ()
+    is_private: bool = False
 
 
 def of_stage(config: Config, stage: Stage) -> list[Source]:
@@ -46,7 +48,11 @@ def of_stage(config: Config, stage: Stage) -> list[Source]:
     """
     of_section = _OF_SECTION.get(stage.name)
     found = of_section(stage.settings(config)) if of_section else ()
-    return [source for source in found if split_dataset_path(source.config.path) is None]
+    return [
+        replace(source, is_private=config.privacy is not None)
+        for source in found
+        if split_dataset_path(source.config.path) is None
+    ]
 
 
 def _ratings(config: RatingsConfig) -> Iterator[Source]:

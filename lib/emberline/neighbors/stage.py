@@ -21,7 +21,7 @@ from emberline.flow import outputs
 from emberline.flow.rows import Flow, Source
 from emberline.logs import event
 from emberline.neighbors.packing import checked, count
-from emberline.neighbors.search import neighbors
+from emberline.neighbors.search import neighbors, too_few
 from emberline.runs.stage_run import StageRun
 from emberline.sections.cosine import CosineConfig
 
@@ -38,10 +38,14 @@ def run(run: StageRun[CosineConfig], flow: Flow) -> None:
             continue
         name, limit = f"{side}_neighbors", config.max_ratings
         left_out = count(ratings, other, flow.cores, limit).left_out if limit else 0
-        found = neighbors(flow, ratings, side, other, config)
+        shown = config.for_people(side, run.config.min_users)
+        found = neighbors(flow, ratings, side, other, shown)
         written = outputs.write(found, run, name, seed=config.seed if left_out else None)
+        for facts in too_few(flow, ratings, side, other, config, shown):
+            run.outputs.finish(name, facts)
+            run.outputs.measure(**{f"{name}_too_few_users": merged([facts])})
         if left_out:
-            capped = Capped(left_out, *recall(flow, ratings, side, other, config, written))
+            capped = Capped(left_out, *recall(flow, ratings, side, other, shown, written))
             run.outputs.finish(name, capped)
             told = merged([capped])
             log.info(event("ratings_capped", dataset=name, max_ratings=limit, **told))

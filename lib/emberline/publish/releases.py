@@ -21,31 +21,11 @@ from emberline.datasets.manifest import Dataset
 from emberline.datasets.measures import Report, reports_of
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, DataError, GateError, ManifestError
-from emberline.models import LIST_TABLES, refitted
 from emberline.publish import gates, trivial
 from emberline.publish.gates import Gate, Measure, Verdict
+from emberline.publish.served import open_served
 from emberline.runs.stage_run import new_run_id
 
-SERVED = (
-    "recommendations",
-    "popular_items",
-    "reasons",
-    "users",
-    "items",
-    "user_attributes",
-    "item_attributes",
-    "user_factors",
-    "item_factors",
-    "user_rating_factors",
-    "item_rating_factors",
-    "content_factors",
-    "content_user_factors",
-    "predicted_factors",
-    "predicted_classes",
-    "user_neighbors",
-    "item_neighbors",
-    *map(refitted, LIST_TABLES),
-)
 CURRENT, RELEASES, RELEASE = "current.json", "releases", "release.json"
 FORMAT_VERSION = 1
 _ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
@@ -87,7 +67,7 @@ def publish(
     for tables that do not belong together, LockedError while another publish works on the folder.
     """
     _check_apart(root, folder)
-    datasets = _open(root, tables)
+    datasets = open_served(root, tables)
     _check_lineage(root, datasets)
     with lock.hold(folder) as held:
         storage.refuse_links(folder, folder / RELEASES, folder / CURRENT)
@@ -160,25 +140,6 @@ def _check_apart(root: Location, folder: Location) -> None:
     """
     if PurePosixPath(str(folder)).is_relative_to(PurePosixPath(str(root))):
         raise ConfigError(f"{folder} is in the pipeline's own root; publish to a folder elsewhere")
-
-
-def _open(root: Location, tables: Sequence[str]) -> list[Dataset]:
-    unknown = [name for name in tables if name not in SERVED]
-    if unknown:
-        raise ConfigError(
-            f"{', '.join(unknown)} cannot be published (what can: {', '.join(SERVED)})"
-        )
-    names = tables or [name for name in SERVED if _is_served(root, name)]
-    if not names:
-        raise ManifestError(
-            f"{root} has no table to publish; run a pipeline there, or give the root of one"
-        )
-    return [manifests.load(root, name) for name in names]
-
-
-def _is_served(root: Location, name: str) -> bool:
-    """Whether a table is there, and no other of the same model that has seen more."""
-    return manifests.exists(root, name) and not manifests.exists(root, refitted(name))
 
 
 def _check_lineage(root: Location, datasets: Sequence[Dataset]) -> None:

@@ -26,6 +26,7 @@ from emberline.flow import outputs
 from emberline.flow.rows import Flow, Rows
 from emberline.numeric.arrays import Int32
 from emberline.numeric.shared import Shared
+from emberline.raw.shields import reserved
 from emberline.runs.stage_run import StageRun
 
 ID_TABLES = {
@@ -38,13 +39,15 @@ _MAX_INDEX = 2**31 - 1
 @dataclass(frozen=True)
 class Known:
     """The datasets that have indices of a side (user or item), of which `own` is what the stage
-    itself wrote before; `next_index` is the first index that none has ever had.
+    itself wrote before; `next_index` is the first index that none has ever had; of people who
+    were forgotten, whose indices are `reserved`, nothing is known.
     """
 
     side: str
     datasets: Sequence[Dataset]
     own: Dataset | None = None
     next_index: int = 0
+    reserved: frozenset[int] = frozenset()
 
     @property
     def contradiction(self) -> str:
@@ -67,7 +70,7 @@ def known(run: StageRun[Any], side: str, own: str | None = None) -> Known:
     datasets = [dataset for dataset in opened.values() if dataset is not None]
     ends = (dataset.manifest.given(Indices) for dataset in datasets)
     next_index = max((end.next_index for end in ends if end), default=0)
-    return Known(side, datasets, opened.get(own or ""), next_index)
+    return Known(side, datasets, opened.get(own or ""), next_index, reserved(run, side))
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,12 @@ def _known_rows(flow: Flow, before: Known) -> list[Rows]:
     return [
         flow.read(dataset).map(
             _columns(before.side, dataset is before.own and dataset.name == "items"),
-            partial(numbering.known, own=dataset is before.own, blocks=flow.parts),
+            partial(
+                numbering.known,
+                own=dataset is before.own,
+                blocks=flow.parts,
+                reserved=before.reserved,
+            ),
             MET,
         )
         for dataset in before.datasets

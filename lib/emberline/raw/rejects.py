@@ -2,8 +2,12 @@
 
 from collections.abc import Collection
 
+import pyarrow.compute as pc
+
 from emberline.cleaning import judging
+from emberline.cleaning.forgotten import FORGOTTEN
 from emberline.cleaning.judging import Reason
+from emberline.cleaning.shield import HIDDEN, hidden_rows
 from emberline.errors import DataError
 from emberline.flow.rows import Rows
 
@@ -28,6 +32,12 @@ _SETTINGS = {
 def reasons_in(rows: Rows) -> list[Reason]:
     """What becomes of rows of source_file, raw, reason and maybe outcome; frequent ones first."""
     return judging.reasons_of(rows.map(judging.count_reasons, judging.COUNTED).table())
+
+
+def count_hidden(cleaned: Rows) -> int:
+    """How many cleaned rows are of people who were forgotten."""
+    rows = cleaned.select({"reason": "reason"}).map(hidden_rows, HIDDEN)
+    return pc.sum(rows.table()["rows"]).as_py() or 0
 
 
 def check(
@@ -68,7 +78,7 @@ def _settings(reason: str) -> str:
 def check_readable(rows: Rows, setting: str, path: str) -> None:
     """Raises DataError, with the reasons, where not every row of a list can be read."""
     unusable = rows.select({name: name for name in _SHOWN})
-    if found := reasons_in(unusable):
+    if found := [one for one in reasons_in(unusable) if one.reason != FORGOTTEN]:
         told = "; ".join(
             f"{one.rows:,} {one.reason}, such as {one.example!r} in {one.source_file}"
             for one in found[:_TOLD]

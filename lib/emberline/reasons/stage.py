@@ -25,7 +25,7 @@ from emberline.cf.explaining import HISTORY, Factors, How
 from emberline.cf.pieces import scatter_sparse
 from emberline.cf.reason_kinds import POPULAR, SEGMENT
 from emberline.datasets.cleaned import has_ratings
-from emberline.datasets.facts import Values
+from emberline.datasets.facts import TooFewUsers, Values
 from emberline.datasets.rows import only, unchanged
 from emberline.datasets.schema import TABLES
 from emberline.factors.purposes import objective_of
@@ -69,6 +69,11 @@ def run(run: StageRun[ExplainConfig], flow: Flow) -> None:
                 attributes.explained(flow, run.inputs, side, factors, lists, run.settings.top)
             )
     outputs.write(found, run, "reasons")
+    if run.config.min_users > 1:
+        rated = popular(history).items
+        untold = int((~how.value.may_be_told[rated]).sum())
+        least = max(run.settings.min_support, run.config.min_users)
+        run.outputs.finish("reasons", TooFewUsers(least, len(rated), untold))
     how.destroy()
 
 
@@ -103,7 +108,7 @@ def _how(run: StageRun[ExplainConfig], tables: Mapping[str, Source], history: So
         similarities = _similarities(tables[_made_of(run, table)], len(support))
     return How(
         run.settings.top,
-        support >= run.settings.min_support,
+        support >= max(run.settings.min_support, run.config.min_users),
         factors,
         scored,
         ITEM_NEIGHBORS.name,

@@ -25,6 +25,7 @@ _OUTCOMES = {  # in the order of the page
     "merged": "merged into another row",
     "filtered": "filtered: too few ratings",
     "rejected": "rejected",
+    "forgotten": "of people who were forgotten",
 }
 
 

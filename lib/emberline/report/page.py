@@ -158,7 +158,7 @@ def gather(
 
 def _people(run: StageRun[ReportConfig], config: ReportConfig) -> list[people.Person]:
     is_of_ratings = "ratings" in run.inputs and has_ratings(run.inputs["ratings"])
-    return people.people(run.inputs, config.users, config.seed, is_of_ratings)
+    return people.people(run.inputs, config.users, config.seed, is_of_ratings, run.config.min_users)
 
 
 def render(page: Page) -> str:

@@ -72,16 +72,20 @@ class Person:
     explained: list[Explained]
 
 
-def people(inputs: Mapping[str, Dataset], count: int, seed: int, has_ratings: bool) -> list[Person]:
+def people(
+    inputs: Mapping[str, Dataset], count: int, seed: int, has_ratings: bool, min_users: int = 1
+) -> list[Person]:
     """`count` users drawn, with the seed, among those who have a list: of those that were compared
-    with the holdout, where there are such, for they alone may hold hits.
+    with the holdout, where there are such, for they alone may hold hits. Of an item that some,
+    but fewer than `min_users` users have rated it is not said what it is.
     """
     recommended = inputs.get("holdout_recommendations", inputs.get("recommendations"))
     if not count or recommended is None:
         return []
     users = draw(recommended, count, seed)
     ids = _ids(inputs, users)
-    explained = explanations(inputs, users)
+    told = Told(inputs, min_users)
+    explained = explanations(told, users)
     ratings = _by_user(inputs["ratings"], users, ["item", "value", "timestamp"])
     lists = _by_user(recommended, users, ["item", "rank", "score", "model"])
     hits = _held_out(inputs, users)
@@ -93,7 +97,7 @@ def people(inputs: Mapping[str, Dataset], count: int, seed: int, has_ratings: bo
         row["item"] for user in users for row in (*histories[user][:_MOST_RATED], *lists[user])
     }
     listed = {row["item"] for user in users for row in lists[user]}
-    items = items_of(inputs, shown, listed)
+    items = told.items(shown, listed)
     return [
         Person(
             ids[user],
@@ -116,25 +120,54 @@ def _ids(inputs: Mapping[str, Dataset], users: list[int]) -> dict[int, str]:
     return dict(zip(users, ids, strict=True))
 
 
-def explanations(inputs: Mapping[str, Dataset], users: list[int]) -> dict[int, list[Explained]]:
+@dataclass(frozen=True)
+class Told:
+    """What may be told of items: of one that some, but fewer than `min_users` users have rated,
+    which would tell of these, no more than that.
+    """
+
+    inputs: Mapping[str, Dataset]
+    min_users: int
+
+    def items(self, wanted: set[int], played: Set[int] = frozenset()) -> dict[int, Item]:
+        """How each item is shown; of those that can be played, with their sounds."""
+        few = self.few(wanted)
+        known = items_of(self.inputs, wanted - few, played - few)
+        hidden = Item(f"an item of fewer than {self.min_users} people", "", None)
+        return {item: known.get(item, hidden) for item in wanted}
+
+    def few(self, wanted: set[int]) -> set[int]:
+        """Those of the items that too few have rated."""
+        table = self.inputs.get("interactions", self.inputs.get("ratings"))
+        if self.min_users == 1 or table is None:
+            return set()
+        counts = np.zeros(max(wanted, default=-1) + 1, np.int64)
+        for batch in batches(table, ["item"]):
+            found = np.bincount(batch["item"].to_numpy(), minlength=len(counts))
+            counts += found[: len(counts)]
+        return {item for item in wanted if 0 < counts[item] < self.min_users}
+
+
+def explanations(told: Told, users: list[int]) -> dict[int, list[Explained]]:
     """By user, why the first lines of the published lists are there, where reasons are told."""
+    inputs = told.inputs
     if "reasons" not in inputs or "recommendations" not in inputs:
         return {}
     lists = _by_user(inputs["recommendations"], users, ["item", "rank", "model"])
-    told = _by_user(inputs["reasons"], users, TOLD)
+    reasons = _by_user(inputs["reasons"], users, TOLD)
     first = {
         user: sorted(rows, key=lambda row: row["rank"])[:_EXPLAINED] for user, rows in lists.items()
     }
-    past = {row["past_item"] for rows in told.values() for row in rows} - {None}
+    past = {row["past_item"] for rows in reasons.values() for row in rows} - {None}
     wanted = past | {row["item"] for rows in first.values() for row in rows}
-    items, called = items_of(inputs, wanted), items_called(inputs, wanted)
+    items, called = told.items(wanted), items_called(inputs, wanted)
     found: dict[int, list[Explained]] = {}
     for user, rows in first.items():
         for row in rows:
-            own = [one for one in told[user] if one["item"] == row["item"]]
+            own = [one for one in reasons[user] if one["item"] == row["item"]]
             ordered = sorted(own, key=lambda one: int(one["place"]))
-            reasons = [reason_of(one, called) for one in ordered]
-            line = Explained(items[row["item"]], because(reasons, row["model"]))
+            why = [reason_of(one, called) for one in ordered]
+            line = Explained(items[row["item"]], because(why, row["model"]))
             found.setdefault(user, []).append(line)
     return found
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from emberline.datasets.manifest import ProducedBy
@@ -20,6 +21,8 @@ def fingerprint_of(config: Config, stage: Stage, inputs: Inputs) -> str:
         "raw": [_raw_identity(path, inputs) for path in stage.raw(config)],
         "code": code_hash(),
     }
+    if inputs.privacy:
+        content["privacy"] = inputs.privacy
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -41,6 +44,7 @@ def what_changed(config: Config, stage: Stage, inputs: Inputs, before: ProducedB
         for key in now | then
         if now.get(key) != then.get(key)
     ]
+    changes += _privacy_changed(inputs.privacy, before.privacy)
     changes += [
         f"{name} is new"
         for name, identity in inputs.identities().items()
@@ -49,6 +53,18 @@ def what_changed(config: Config, stage: Stage, inputs: Inputs, before: ProducedB
     if before.code != code_hash():
         changes.append("emberline's code changed")
     return changes
+
+
+def _privacy_changed(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[str]:
+    changed = [name for name in {**now, **then} if now.get(name) != then.get(name)]
+    told = {
+        "forgotten": "people were forgotten",
+        "key": "the key of pseudonyms is another",
+    }
+    return [
+        told.get(name, f"privacy.{name} was {then.get(name)!r}, is {now.get(name)!r}")
+        for name in changed
+    ]
 
 
 def _flatten(settings: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+from typing import Any
 
 from emberline.datasets.listing import Listing, RawFile
 from emberline.datasets.manifest import Dataset, ProducedBy
@@ -14,10 +15,13 @@ from emberline.sections.artifacts import split_dataset_path
 
 @dataclass(frozen=True, eq=False)
 class Inputs(Mapping[str, Dataset]):
-    """Datasets by name; and by the setting that names them, the raw files that no stage makes."""
+    """Datasets by name; by the setting that names them, the raw files that no stage makes; and
+    what `private.decided` says.
+    """
 
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
     raw: Mapping[str, Listing] = field(default_factory=dict)
+    privacy: Mapping[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Dataset:
         return self.datasets[name]

@@ -13,6 +13,7 @@ from emberline.datasets.manifest import ProducedBy
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError, ManifestError
 from emberline.look import examine
+from emberline.runs import private
 from emberline.runs import status as statuses
 from emberline.runs.fingerprint import fingerprint_of, what_changed
 from emberline.runs.inputs import Inputs
@@ -49,6 +50,7 @@ def plan(
     Raises DataError where raw files are not there, or cannot be what the settings say.
     """
     roots = Roots.of(config, root)
+    private.check(config, roots)
     raw = {stage.name: list_raw(config, roots, stage) for stage in stages}
     for stage in stages:
         check_raw(config, stage, raw[stage.name])
@@ -125,7 +127,7 @@ def open_inputs(config: Config, roots: Roots, stage: Stage, raw: Raw) -> Inputs:
             )
         datasets[name] = found
     manifests.check_same_run(datasets.values())
-    return Inputs(datasets, raw)
+    return Inputs(datasets, raw, private.decided(config, stage, roots))
 
 
 def decide(

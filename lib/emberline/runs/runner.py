@@ -26,7 +26,7 @@ from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, EmberlineError, Preempted
 from emberline.launch.stop import Stop
 from emberline.logs import event
-from emberline.runs import engines
+from emberline.runs import engines, private
 from emberline.runs import status as statuses
 from emberline.runs.engines import Engine, Engines, Name
 from emberline.runs.inputs import Inputs
@@ -112,6 +112,7 @@ def run(
         stack.enter_context(disk.explained(root))
         held = stack.enter_context(lock.hold(root))
         storage.refuse_links(root, *_written_places(config, root, stages))
+        private.check(config, roots)
         for stage in stages:
             statuses.settle(root, stage.name)
         raw = _look_at_raw(config, roots, stages, force)

@@ -86,6 +86,7 @@ def begin(
         config=stage.what(config),
         inputs=inputs.identities(),
         code=code_hash(),
+        privacy=dict(inputs.privacy),
     )
     outputs = Outputs(roots, stage.writes(config), produced_by)
     return StageRun(stage, config, settings, inputs, outputs, control or Control())

@@ -9,6 +9,7 @@ from emberline.logs import event
 from emberline.numeric.arrays import Int32
 from emberline.raw import ids, rejects
 from emberline.raw.attributes import read_attributes
+from emberline.raw.shields import shield_of
 from emberline.runs.stage_run import StageRun
 from emberline.sections.recommend import ItemListConfig, RecommendConfig, UserListConfig
 
@@ -28,7 +29,8 @@ def listed(
     cannot be read: it may name what must not be recommended.
     """
     files, wanted = run.inputs.files(config.path), {"id": config.column}
-    rows = read_attributes(flow, files, config, wanted, config.rules()).kept()
+    guarded = (shield_of(run), before.side)
+    rows = read_attributes(flow, files, config, wanted, config.rules(), guarded).kept()
     rejects.check_readable(rows, f"recommend.{setting}", config.path)
     coded = ids.coded_ids(rows, "id", "spelling")
     facts = ids.facts_of(coded)

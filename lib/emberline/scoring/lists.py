@@ -45,8 +45,8 @@ def best_by(model: Model, known: Known, top_k: int) -> Rows:
 
 
 def popular(known: Known) -> Popular:
-    """The rated items, of those that may be listed."""
-    return completion.popular(known.listed("ratings"))
+    """The items that enough users have rated, of those that may be listed."""
+    return completion.popular(known.listed("ratings")).of_at_least(known.min_users)
 
 
 def most_popular(items: Popular, top_k: int) -> pa.Table:

@@ -11,6 +11,7 @@ from functools import partial, reduce
 from emberline.cf.entries import PIECES
 from emberline.cf.pieces import scatter_wanted
 from emberline.datasets.cleaned import has_ratings
+from emberline.datasets.facts import TooFewUsers
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.flow import outputs
@@ -19,6 +20,7 @@ from emberline.models import CONTENT_USER, MODELS, refitted
 from emberline.numeric.arrays import Int32
 from emberline.raw import ids
 from emberline.runs.stage_run import StageRun
+from emberline.scoring import completion
 from emberline.scoring.candidates import allowed
 from emberline.scoring.listed import listed
 from emberline.scoring.lists import full_lists, most_popular, popular
@@ -37,7 +39,12 @@ def run(run: StageRun[RecommendConfig], flow: Flow) -> None:
             "there is nothing to recommend: what may be is unknown to the model, or rated by every"
             " user"
         )
-    outputs.write_here(most_popular(popular(known), run.settings.top_k), run, "popular_items")
+    enough = popular(known)
+    outputs.write_here(most_popular(enough, run.settings.top_k), run, "popular_items")
+    if known.min_users > 1:
+        every = len(completion.popular(known.listed("ratings")).items)
+        left_out = TooFewUsers(known.min_users, every, every - len(enough.items))
+        run.outputs.finish("popular_items", left_out)
 
 
 def _known(run: StageRun[RecommendConfig], flow: Flow) -> Known:
@@ -52,6 +59,7 @@ def _known(run: StageRun[RecommendConfig], flow: Flow) -> Known:
         has_ratings(run.inputs["interactions"]),
         partial(_wanted, _listed_users(run, flow), tables),
         allowed(run, flow),
+        run.config.min_users,
     )
 
 

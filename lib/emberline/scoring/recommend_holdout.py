@@ -35,6 +35,7 @@ def run(run: StageRun[RecommendConfig], flow: Flow) -> None:
         has_ratings(run.inputs["ratings"]),
         lambda: holdout.map(("user", "cold"), scatter, PIECES),
         items,
+        run.config.min_users,
     )
     outputs.write(full_lists(known, run.settings), run, "holdout_recommendations")
     if items is not None:

@@ -186,4 +186,5 @@ STAGE = Stage(
     writes=lambda config: (*attribute_tables(config), "rejected_attributes"),
     raw=_raw,
     memory=lambda config, sizes, cores: (350 << 20) + 15 * sizes.raw_bytes,
+    private=("pseudonyms", "raw"),
 )

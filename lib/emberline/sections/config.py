@@ -18,6 +18,7 @@ from emberline.sections.explain import ExplainConfig
 from emberline.sections.forest import ForestConfig
 from emberline.sections.images import ImagesConfig
 from emberline.sections.predict import PredictConfig
+from emberline.sections.privacy import PrivacyConfig
 from emberline.sections.publish import PublishConfig
 from emberline.sections.ratings import RatingsConfig
 from emberline.sections.recommend import RecommendConfig
@@ -56,8 +57,7 @@ class Config(Section):
         description="prepare-ratings: the raw interactions, and what of them is clean.",
     )
     split: SplitConfig | None = Field(
-        default=None,
-        description="split-ratings: which interactions are trained on, and which are withheld.",
+        default=None, description="split-ratings: which interactions train, which are withheld."
     )
     attributes: AttributesConfig | None = Field(
         default=None,
@@ -103,11 +103,18 @@ class Config(Section):
     report: ReportConfig | None = Field(
         default=None, description="report: one HTML page about the run."
     )
-    publish: PublishConfig = where(
-        PublishConfig(),
-        description="What `emberline publish --config` does: no stage of the pipeline, but what "
-        "comes after it.",
+    privacy: PrivacyConfig | None = Field(
+        default=None,
+        description="What is kept from whoever reads what is written: stages obey it.",
     )
+    publish: PublishConfig = where(
+        PublishConfig(), description="What `emberline publish --config` does, after the pipeline."
+    )
+
+    @property
+    def min_users(self) -> int:
+        """How many users have to stand behind what is published."""
+        return self.privacy.min_users if self.privacy else 1
 
     @property
     def has_ratings(self) -> bool:
@@ -215,6 +222,11 @@ class Config(Section):
         self._network_fits()
         if self.content:
             self._content_fits()
+        if self.images and self.privacy and "item" in self.privacy.sides:
+            raise ValueError(
+                "privacy.pseudonyms of items do not go with [images], whose files are named by"
+                ' items\' ids: set it to "users"'
+            )
         if self.recommend:
             self._recommend_fits(self.recommend)
         if self.explain:

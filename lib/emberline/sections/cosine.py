@@ -120,6 +120,13 @@ class CosineConfig(Section):
             update={"weighting": "none" if has_negative or self.center != "none" else "bm25"}
         )
 
+    def for_people(self, side: str, min_users: int) -> Self:
+        """As it is published: behind a pair of items there are so many users who rated both. Behind
+        one of users there are these two.
+        """
+        least = max(self.min_support, min_users) if side == "item" else self.min_support
+        return self.model_copy(update={"min_support": least})
+
 
 def cosine_tables(config: "Config") -> Names:
     """The tables that train-cosine writes: of the sides that were asked for."""
@@ -146,4 +153,5 @@ STAGE = Stage(
     reads=lambda config: ("ratings",),
     writes=cosine_tables,
     memory=lambda config, sizes, cores: memory(sizes, cores),
+    private=("min_users",),
 )

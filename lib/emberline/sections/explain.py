@@ -68,4 +68,5 @@ STAGE = Stage(
     reads=_reads,
     writes=lambda config: ("reasons",),
     memory=_memory,
+    private=("min_users",),
 )

@@ -244,4 +244,5 @@ STAGE = Stage(
     writes=lambda config: ("interactions", "users", "items", "rejected_ratings"),
     raw=_raw,
     memory=lambda config, sizes, cores: (350 << 20) + 15 * sizes.raw_bytes,
+    private=("pseudonyms", "raw"),
 )

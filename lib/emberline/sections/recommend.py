@@ -240,6 +240,7 @@ HOLDOUT_STAGE = Stage(
     raw=_raw_items,
     uses=_LISTS,
     memory=lambda config, sizes, cores: _memory(config, sizes, cores, "ratings"),
+    private=("pseudonyms", "min_users"),
 )
 
 REFIT_STAGE = Stage(
@@ -251,6 +252,7 @@ REFIT_STAGE = Stage(
     writes=_refitted_tables,
     uses=("model", "refit_iterations"),
     memory=_refit_memory,
+    private=("min_users",),
 )
 
 STAGE = Stage(
@@ -263,4 +265,5 @@ STAGE = Stage(
     raw=_raw,
     uses=(*_LISTS, "users"),
     memory=lambda config, sizes, cores: _memory(config, sizes, cores, "interactions"),
+    private=("pseudonyms", "min_users"),
 )

@@ -53,4 +53,5 @@ def stage_after(others: tuple[Stage, ...]) -> Stage:
         "emberline.report.page:run",
         reads=reads,
         writes=lambda config: ("report",),
+        private=("min_users",),
     )

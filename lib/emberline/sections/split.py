@@ -307,4 +307,5 @@ STAGE = Stage(
     raw=_raw,
     unasked=_unasked,
     memory=_memory,
+    private=("pseudonyms",),
 )

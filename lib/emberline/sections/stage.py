@@ -38,7 +38,8 @@ class Stage:
     for: they are written for their readers, without rows, and not told. `memory` is how many bytes
     a stage of the engine "flow", whose work is blocks, takes on so many cores. `on_spark` starts it
     on Spark's executors where its section says `launcher = "spark"`. `saves`: asked to stop, it
-    saves first. `extra` is what it needs to be installed besides.
+    saves first. `extra` is what it needs to be installed besides. `private` are those settings of
+    [privacy] that decide its result, too.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Stage:
     on_spark: str | None = None
     saves: bool = False
     extra: Extra | None = None
+    private: Names = ()
 
     @property
     def is_all_at_once(self) -> bool:
@@ -82,6 +84,15 @@ class Stage:
         if self.uses is None:
             return every
         return {name: every[name] for name in self.uses}
+
+    @property
+    def reads_ids(self) -> bool:
+        """Whether outside ids pass it, some of which may be of people who were forgotten."""
+        return "pseudonyms" in self.private
+
+    def privacy(self, config: "Config") -> dict[str, Any]:
+        """Those settings of [privacy] that decide the stage's result, where there are such."""
+        return config.privacy.of_stage(self.private) if config.privacy else {}
 
     def placed(self, config: "Config") -> "Stage":
         """The row as this config has it run."""

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 
-from emberline.cleaning import events, pairs
+from emberline.cleaning import events, pairs, shield
 from emberline.cleaning.pairs import SETS
 from emberline.datasets import leaks
 from emberline.datasets.leaks import LEAKS, RATED
@@ -18,6 +18,7 @@ from emberline.raw import ids, rejects
 from emberline.raw import pairs as raw_pairs
 from emberline.raw.ids import Known
 from emberline.raw.reading import Cleaning, read_raw
+from emberline.raw.shields import shield_of
 from emberline.runs.stage_run import StageRun
 from emberline.sections.split import PairsConfig, SplitConfig
 
@@ -47,7 +48,8 @@ def pairs_of(run: StageRun[SplitConfig], flow: Flow) -> tuple[Rows, dict[str, in
 def _listed(run: StageRun[SplitConfig], flow: Flow, name: str, pairs_: PairsConfig) -> Rows:
     """One file's rows as events of a set. Raises DataError where a row names no pair."""
     setting = "split.pairs" if name == HOLDOUT else "split.validation.pairs"
-    cleaning = Cleaning(partial(events.clean_all, rules=pairs_.rules()), events.SCHEMA)
+    task = partial(shield.events_task, rules=pairs_.rules(), shield=shield_of(run))
+    cleaning = Cleaning(task, events.SCHEMA)
     files = run.inputs.files(pairs_.path)
     rows = read_raw(flow, files, pairs_, pairs_.wanted(), cleaning=cleaning).kept()
     rejects.check_readable(rows, setting, pairs_.path)

@@ -2,7 +2,7 @@
 
 from emberline.flow.rows import Flow
 from emberline.neighbors.packing import checked
-from emberline.neighbors.search import neighbors
+from emberline.neighbors.search import neighbors, too_few
 from emberline.runs.stage_run import StageRun
 from emberline.scoring.models.offers import Table
 from emberline.sections.cosine import CosineConfig
@@ -16,5 +16,7 @@ def refitted_neighbors(
     interactions = flow.read(run.inputs["interactions"])
     settings = CosineConfig.model_validate(run.inputs.produced_by(table).config)
     config = checked(interactions, settings)
-    found = neighbors(flow, interactions, side, other, config)
-    return Table(table, found, seed=config.seed if config.max_ratings else None)
+    shown = config.for_people(side, run.config.min_users)
+    found = neighbors(flow, interactions, side, other, shown)
+    facts = tuple(too_few(flow, interactions, side, other, config, shown))
+    return Table(table, found, facts, seed=config.seed if config.max_ratings else None)

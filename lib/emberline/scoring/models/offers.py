@@ -21,13 +21,15 @@ Pieces = tuple[Rows, Rows]
 class Known:
     """What lists are made from: tables by name, whether the values of ratings are that, or else
     counts, some of which may be thousands of times as large as others; `wanted` makes PIECES of
-    those whom lists are for; and, if given, the `items` (n,) that may be listed, ascending.
+    those whom lists are for; if given, the `items` (n,) that may be listed, ascending; and how
+    many users have to stand behind what is called popular.
     """
 
     tables: Mapping[str, Source]
     has_ratings: bool
     wanted: Callable[[], Rows]
     items: Int32 | None = None
+    min_users: int = 1
 
     def listed(self, name: str) -> Source:
         """The rows of a table, which has a column `item`, that may be listed."""
