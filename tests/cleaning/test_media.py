@@ -22,8 +22,7 @@ Row = dict[str, Any]
 
 
 def decoder(shape: Shape = SHAPE) -> Decoder:
-    pixels = partial(media.only_pixels, decode=partial(decode, shape=shape))
-    return Decoder(pixels, shape.size, "picture")
+    return Decoder(partial(decode, shape=shape), shape.size, "picture")
 
 
 def png(pixels: np.ndarray) -> bytes:

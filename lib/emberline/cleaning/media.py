@@ -2,6 +2,7 @@
 `Decode` makes pictures of.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,11 +13,14 @@ import pyarrow.compute as pc
 from emberline.datasets import parked
 from emberline.errors import UnusableError
 from emberline.images.pixels import Pixels, channel_sums, pixel_column
+from emberline.numeric.arrays import Array
 
 Buffer = bytes | memoryview
 Read = Callable[[str], Buffer]
-# (height, width, channels) of a file's bytes, and what can be played of it; raises UnusableError
-Decode = Callable[[Buffer], tuple[Pixels, bytes | None]]
+# an array of a file's bytes; raises UnusableError
+Decode = Callable[[Buffer], Array]
+# (n, height, width, channels) of such arrays (n, ...), and what can be played of each, if anything
+Finish = Callable[[Array], tuple[Pixels, Sequence[bytes] | None]]
 
 KNOWN = pa.schema(
     [
@@ -43,26 +47,28 @@ _BATCH_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Decoder:
-    """What makes pixels of bytes, all of the size (height, width, channels); `what` the bytes are:
-    picture, for example, and `played` how many bytes can be played of each at most.
+    """What makes arrays of bytes, all of a size, one by one, and then pixels of many at once,
+    unless the arrays are pixels; `what` the bytes are: picture, for example.
     """
 
     decode: Decode
-    size: tuple[int, int, int]
+    size: tuple[int, ...]
     what: str
-    played: int = 0
+    finish: Finish | None = None
 
     @property
     def rows(self) -> int:
-        """How many pictures make a batch."""
-        return rows_per_batch(self.size, self.played)
+        """How many make a batch."""
+        return rows_per_batch(self.size, 0 if self.finish is None else 3)
+
+    def empty(self, rows: int) -> Array:
+        """Room for the arrays of so many."""
+        return np.zeros((rows, *self.size), np.uint8 if self.finish is None else np.float32)
 
 
-def rows_per_batch(size: tuple[int, int, int], played: int = 0) -> int:
-    """How many pictures of a size (height, width, channels), of which so many bytes can be played
-    besides, make a batch.
-    """
-    return max(1, _BATCH_BYTES // (size[0] * size[1] * size[2] + played))
+def rows_per_batch(size: Sequence[int], more: int = 0) -> int:
+    """How many arrays of a size, of bytes and so many more of each, make a batch."""
+    return max(1, _BATCH_BYTES // (math.prod(size) * (1 + more)))
 
 
 def decode_files(
@@ -120,35 +126,25 @@ def _decoded(
 ) -> Iterator[pa.RecordBatch]:
     for start in range(0, known.num_rows, decoder.rows):
         rows = known.slice(start, decoder.rows)
-        pixels = np.zeros((rows.num_rows, *decoder.size), np.uint8)
-        sizes: list[int] = []
-        found: list[tuple[bytes | None, str | None]] = []
+        arrays = decoder.empty(rows.num_rows)
+        sizes, reasons = [], []
         # contents go on in the next batch
-        for picture, content in zip(pixels, contents, strict=False):
+        for array, content in zip(arrays, contents, strict=False):
             sizes.append(0 if content is None else len(content))
-            found.append(_fill(picture, content, decoder))
-        clips, reasons = zip(*found, strict=True)
+            reasons.append(_fill(array, content, decoder))
+        pixels, clips = (arrays, None) if decoder.finish is None else decoder.finish(arrays)
         yield decoded_batch(rows, pa.array(sizes, pa.int64()), pixels, reasons, clips)
 
 
-def _fill(
-    picture: Pixels, content: Buffer | None, decoder: Decoder
-) -> tuple[bytes | None, str | None]:
-    """Decode into (height, width, channels); what can be played of it, if anything, and the reason
-    why there is none, if so.
-    """
+def _fill(array: Array, content: Buffer | None, decoder: Decoder) -> str | None:
+    """Decode into an array of the decoder's size; the reason why not, if so."""
     if content is None:
-        return None, f"no {decoder.what}"
+        return f"no {decoder.what}"
     try:
-        picture[:], clip = decoder.decode(content)
+        array[:] = decoder.decode(content)
     except UnusableError as error:
-        return None, str(error)
-    return clip, None
-
-
-def only_pixels(content: Buffer, decode: Callable[[bytes], Pixels]) -> tuple[Pixels, None]:
-    """What `decode` makes of a picture's bytes, of which nothing can be played: a Decode."""
-    return decode(bytes(content)), None
+        return str(error)
+    return None
 
 
 def decoded_batch(
@@ -156,7 +152,7 @@ def decoded_batch(
     sizes: pa.Array,
     pixels: Pixels,
     reasons: Sequence[str | None],
-    clips: Sequence[bytes | None] | None = None,
+    clips: Sequence[bytes] | None = None,
 ) -> pa.RecordBatch:
     """DECODED of KNOWN, the sizes of files in bytes, pictures (n, height, width, channels), why
     some are none, and what can be played of them.
@@ -169,9 +165,8 @@ def decoded_batch(
     ]
     said = pa.array(reasons, pa.string())
     stored = pixel_column(flat, there)
-    if clips is not None and any(clips):
-        played = [clip or b"" for clip in clips]
-        stored = pc.binary_join_element_wise(stored, pa.array(played, pa.binary()), b"")
+    if clips is not None:
+        stored = pc.binary_join_element_wise(stored, pa.array(clips, pa.binary()), b"")
     columns = [*known.columns, sizes, said, *sums, stored]
     return pa.record_batch(columns, schema=DECODED)
 

@@ -85,7 +85,7 @@ def _write_kept(
     parts = parts_of(flow.cores, read * encoded.size.bytes)
     kept = judged.map(partial(firsts.numbered, index=index, parts=parts), ORDERED)
     ordered = kept.together(parts).map(firsts.in_order, PLACED)
-    rows = media.rows_per_batch(encoded.size.shape, encoded.played)
+    rows = media.rows_per_batch([encoded.size.bytes + encoded.played])
     fetch = partial(parked.fetch, column="pixels", folder=_folder(run), rows=rows)
     if "clip" in TABLES[table].names:
         apart = partial(media.clips_apart, size=encoded.size.bytes)

@@ -49,8 +49,7 @@ def encoded_of(flow: Flow, files: list[RawFile], config: ImagesConfig) -> Encode
 def _encoded(flow: Flow, files: list[RawFile], config: ImagesConfig) -> Encoded:
     """Picture files, or those in Parquet."""
     shape = _shape(config)
-    pixels = partial(media.only_pixels, decode=partial(decode, shape=shape))
-    decoder = Decoder(pixels, shape.size, "picture")
+    decoder = Decoder(partial(decode, shape=shape), shape.size, "picture")
     naming = Naming(config.labels == "folder", config.label_names, config.text_rules(), "images")
     given = splits_of(files, config)
     if config.columns is None:

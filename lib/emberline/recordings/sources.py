@@ -8,6 +8,7 @@ from emberline.cleaning.media import Decoder
 from emberline.datasets import raw_files, rows
 from emberline.datasets.facts import Pictures
 from emberline.datasets.listing import RawFile, extension_of
+from emberline.datasets.rows import Task
 from emberline.errors import ConfigError
 from emberline.flow.rows import Flow
 from emberline.media import files as media_files
@@ -16,9 +17,9 @@ from emberline.media.files import Naming, stem_of
 from emberline.media.splits import PARQUET, Asking
 from emberline.media.writing import Encoded
 from emberline.sections.sounds import SoundsConfig
-from emberline.sounds.decode import Clip
+from emberline.sounds.decode import Clip, decode
 from emberline.sounds.formats import EXTENSIONS
-from emberline.sounds.pictures import Recipe, picture
+from emberline.sounds.pictures import Recipe, pictures
 
 _MANY = 5000  # sounds that take longer to decode than processes take to start
 
@@ -27,12 +28,13 @@ def encoded_of(flow: Flow, files: list[RawFile], config: SoundsConfig) -> Encode
     """The files, cut into tasks, and what decodes and transforms them."""
     _check_columns(files, config)
     recipe = _recipe(config)
-    decoder = Decoder(partial(picture, recipe=recipe), recipe.size, "sound", recipe.clip_bytes)
+    samples, finish = partial(decode, clip=recipe.clip), partial(pictures, recipe=recipe)
+    decoder = Decoder(samples, (recipe.clip.samples,), "sound", finish)
     given = splits_of(files, config)
     pattern = config.names.label if config.names else None
     naming = Naming(config.labels == "folder", (), config.text_rules(), "sounds", pattern)
     if config.columns is None:
-        decode = partial(media.decode_files, decoder=decoder, read=raw_files.map_input)
+        task: Task = partial(media.decode_files, decoder=decoder, read=raw_files.map_input)
         work, count = media_files.file_rows(flow, files, naming, given), len(files)
     else:
         wanted = {
@@ -42,9 +44,9 @@ def encoded_of(flow: Flow, files: list[RawFile], config: SoundsConfig) -> Encode
         }
         work, read, count = parquet.encoded_rows(flow, files, wanted, naming, given)
         tasks = (read, partial(media.decode_encoded, decoder=decoder))
-        decode = partial(rows.through, tasks=tasks)
+        task = partial(rows.through, tasks=tasks)
     size = Pictures(*recipe.size)
-    return Encoded(work, decode, count >= _MANY, size, "sound", config.path, recipe.clip_bytes)
+    return Encoded(work, task, count >= _MANY, size, "sound", config.path, recipe.clip_bytes)
 
 
 def _recipe(config: SoundsConfig) -> Recipe:

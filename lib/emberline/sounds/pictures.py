@@ -1,10 +1,10 @@
-"""An encoded sound as a picture of itself, and as what can be played of it."""
+"""Sounds as pictures of themselves, and as what can be played of them."""
 
 from dataclasses import dataclass
 
-from emberline.numeric.arrays import UInt8
+from emberline.numeric.arrays import Float32, UInt8
 from emberline.sounds import clips
-from emberline.sounds.decode import Clip, decode
+from emberline.sounds.decode import Clip
 from emberline.sounds.spectrogram import Mel, levels
 
 
@@ -27,12 +27,11 @@ class Recipe:
         return clips.bytes_of(min(self.played, self.clip.seconds)) if self.played else 0
 
 
-def picture(content: bytes | memoryview, recipe: Recipe) -> tuple[UInt8, bytes | None]:
-    """The spectrogram (bands, frames, 1) of an encoded sound, and a WAV file of its first seconds,
-    if any are to be played. Raises UnusableSoundError.
+def pictures(sounds: Float32, recipe: Recipe) -> tuple[UInt8, list[bytes] | None]:
+    """The spectrograms (n, bands, frames, 1) of sounds (n, samples), and a WAV file of the first
+    seconds of each, if any are to be played.
     """
-    samples = decode(content, recipe.clip)
-    pixels = levels(samples[None], recipe.mel)[0, :, :, None]
+    pixels = levels(sounds, recipe.mel)[..., None]
     if not recipe.played:
         return pixels, None
-    return pixels, clips.playable(samples, recipe.clip.rate, recipe.played)
+    return pixels, clips.playable(sounds, recipe.clip.rate, recipe.played)

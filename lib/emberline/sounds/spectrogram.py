@@ -57,14 +57,21 @@ def log_mel(sounds: Float32, mel: Mel) -> Float64:
     `power_to_db(melspectrogram(y, sr, n_fft, hop_length, n_mels, pad_mode="constant"))` (McFee et
     al., librosa: Audio and Music Signal Analysis in Python, SciPy 2015).
     """
-    half = mel.window // 2
-    padded = np.pad(sounds, ((0, 0), (half, mel.window - half)))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, mel.window, axis=1)
-    chosen = frames[:, :: mel.hop][:, : mel.frames(sounds.shape[1])]
-    power = np.square(np.abs(np.fft.rfft(chosen * _hann(mel.window))))
+    spectra = np.fft.rfft(_windows(sounds, mel) * _hann(mel.window))
+    power = np.square(spectra.real) + np.square(spectra.imag)
     bands = power @ filters(mel.rate, mel.window, mel.bands).T
     decibels: Float64 = 10 * np.log10(np.maximum(bands, _LEAST))
     return decibels.transpose(0, 2, 1)
+
+
+def _windows(sounds: Float32, mel: Mel) -> Float64:
+    """(n, frames, window): each begins half a window before its moment; not to be written to."""
+    count, samples = sounds.shape
+    padded = np.zeros((count, samples + mel.window))
+    padded[:, mel.window // 2 : mel.window // 2 + samples] = sounds
+    shape = (count, mel.frames(samples), mel.window)
+    row, step = padded.strides
+    return np.lib.stride_tricks.as_strided(padded, shape, (row, mel.hop * step, step))
 
 
 @cache
