@@ -152,6 +152,30 @@ def test_parquet_holds_encoded_sounds_as_hugging_face_has_them(tmp_path: Path) -
     assert [row["item_id"] for row in found.rejected.values()] == ["b"]
 
 
+def test_a_list_names_sounds_that_do_not_leave_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "lists" / "a").mkdir(parents=True)
+    (tmp_path / "lists" / "a" / "1.wav").write_bytes(encoded(TONE))
+    (tmp_path / "lists" / "2_test.flac").write_bytes(encoded(TONE, kind="FLAC"))
+    (tmp_path / "secret.wav").write_bytes(encoded(TONE))
+    lines = ["id,file,kind", "x,a/1.wav,hum", "y,2_test.flac,hiss", "z,../secret.wav,hum"]
+    lines += [f"w,{tmp_path / 'secret.wav'},hum", "v,a/gone.wav,hum", "u,,hum", "t,a/1.wav"]
+    (tmp_path / "lists" / "sounds.csv").write_text("\n".join(lines))
+    columns = {"item_id": "id", "sound": "file", "label": "kind"}
+    names = {"test": "_test$"}
+    path = tmp_path / "lists" / "sounds.csv"
+    found = Prepared(tmp_path / "root", path, columns=columns, names=names)
+    kept = {key: (row["label"], row["split"]) for key, row in found.sounds.items()}
+    assert kept == {"x": ("hum", "train"), "y": ("hiss", "test")}
+    assert found.info["reasons"] == {
+        "the path leaves the folder of its list": 2,
+        "no such file, or one that cannot be read": 1,
+        "the list gives no path": 1,
+        "wrong number of fields": 1,
+    }
+    assert found.rejected["a/gone.wav"]["item_id"] == "v"
+    assert found.info["accounts"] == {"read": 7, "kept": 2, "rejected": 5}
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

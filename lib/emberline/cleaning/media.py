@@ -79,14 +79,14 @@ def decode_files(
     """
     for batch in batches:
         contents = (read(path.as_py()) for path in batch["path"])
-        yield from _decoded(batch.select(KNOWN.names), contents, decoder)
+        yield from decoded(batch.select(KNOWN.names), contents, decoder)
 
 
 def decode_encoded(batches: Iterable[pa.RecordBatch], decoder: Decoder) -> Iterator[pa.RecordBatch]:
     """ENCODED to DECODED, as `decode_files`."""
     for batch in batches:
         contents = (content.as_py() for content in batch["content"])
-        yield from _decoded(batch.select(KNOWN.names), contents, decoder)
+        yield from decoded(batch.select(KNOWN.names), contents, decoder)
 
 
 @dataclass(frozen=True)
@@ -121,25 +121,30 @@ def complete(
         yield pa.record_batch(columns, schema=ENCODED)
 
 
-def _decoded(
-    known: pa.RecordBatch, contents: Iterator[Buffer | None], decoder: Decoder
+def decoded(
+    known: pa.RecordBatch, contents: Iterator[Buffer | UnusableError | None], decoder: Decoder
 ) -> Iterator[pa.RecordBatch]:
+    """DECODED of KNOWN and of bytes, None for none, or the reason why they cannot be had."""
     for start in range(0, known.num_rows, decoder.rows):
         rows = known.slice(start, decoder.rows)
         arrays = decoder.empty(rows.num_rows)
         sizes, reasons = [], []
         # contents go on in the next batch
         for array, content in zip(arrays, contents, strict=False):
-            sizes.append(0 if content is None else len(content))
+            sizes.append(
+                0 if content is None or isinstance(content, UnusableError) else len(content)
+            )
             reasons.append(_fill(array, content, decoder))
         pixels, clips = (arrays, None) if decoder.finish is None else decoder.finish(arrays)
         yield decoded_batch(rows, pa.array(sizes, pa.int64()), pixels, reasons, clips)
 
 
-def _fill(array: Array, content: Buffer | None, decoder: Decoder) -> str | None:
+def _fill(array: Array, content: Buffer | UnusableError | None, decoder: Decoder) -> str | None:
     """Decode into an array of the decoder's size; the reason why not, if so."""
     if content is None:
         return f"no {decoder.what}"
+    if isinstance(content, UnusableError):
+        return str(content)
     try:
         array[:] = decoder.decode(content)
     except UnusableError as error:

@@ -1,6 +1,5 @@
 """Files of one picture each, and the labels that their folders are."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from emberline.cleaning import media, texts
+from emberline.cleaning.listed import label_in, stem_of
 from emberline.cleaning.texts import TextRules
 from emberline.datasets.listing import RawFile
 from emberline.errors import ConfigError
@@ -32,17 +32,6 @@ class Naming:
     label: str | None = None
 
 
-def stem_of(name: str) -> str:
-    """A file's name without its extension."""
-    return name.rpartition(".")[0] or name
-
-
-def label_of(name: str, pattern: str) -> str | None:
-    """What a pattern says of a file's name; None where it finds nothing."""
-    found = re.search(pattern, stem_of(name))
-    return (found[1] if found.re.groups else found[0]) if found else None
-
-
 def file_rows(
     flow: Flow, files: list[RawFile], naming: Naming, splits: Sequence[str | None]
 ) -> Rows:
@@ -54,7 +43,7 @@ def file_rows(
     ids = relative if by_folder else list(map(stem_of, names))
     labels = [folder.rpartition("/")[2] or None if by_folder else None for folder in folders]
     if naming.label is not None:
-        labels = [label_of(name, naming.label) for name in names]
+        labels = [label_in(name, naming.label) for name in names]
     columns = {
         "source_file": relative,
         "position": [0] * len(files),

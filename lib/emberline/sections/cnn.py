@@ -108,10 +108,17 @@ class InputConfig(Section):
         2, description="How many threads of each process read and decode pictures."
     )
 
-    @property
-    def only_for_sounds(self) -> list[str]:
-        """Those of the settings in use that change spectrograms only."""
-        return [name for name in ("time_mask", "band_mask", "gain") if getattr(self, name)]
+    def check_suits(self, of: str) -> None:
+        """Raises ValueError for a change that does not suit what is learnt from, images or
+        sounds.
+        """
+        if of == "sounds" and self.flip:
+            raise ValueError("cnn.input.flip mirrors pictures: for sounds remove it")
+        others = [name for name in ("time_mask", "band_mask", "gain") if getattr(self, name)]
+        if of == "images" and others:
+            raise ValueError(
+                f'cnn.input.{others[0]} is for spectrograms: remove it, or set shards.of = "sounds"'
+            )
 
     @model_validator(mode="after")
     def _streams_share_a_batch(self) -> Self:

@@ -278,14 +278,10 @@ class Config(Section):
             other = "images" if shards.of == "sounds" else "sounds"
             also = f'; for [{other}] set shards.of = "{other}"' if getattr(self, other) else ""
             raise ValueError(f"[shards] needs a section [{shards.of}]{also}")
-        pictures = self.cnn.input if self.cnn else None
-        if pictures and shards.of == "sounds" and pictures.flip:
-            raise ValueError("cnn.input.flip mirrors pictures: for sounds remove it")
-        if pictures and shards.of == "images" and pictures.only_for_sounds:
-            raise ValueError(
-                f"cnn.input.{pictures.only_for_sounds[0]} is for spectrograms: remove it, or set"
-                ' shards.of = "sounds"'
-            )
+        if shards.group and shards.group.column:
+            self._needs(f'shards.group.column = "{shards.group.column}"', "attributes")
+        if self.cnn:
+            self.cnn.input.check_suits(shards.of)
 
     def _content_fits(self) -> None:
         self._needs(CONTENT.name, ALS.name, "ratings", "attributes")

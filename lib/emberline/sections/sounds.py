@@ -24,13 +24,14 @@ _ENCODED = 10_000  # bytes of a sound in Parquet
 
 
 class SoundColumnsConfig(Section):
-    """Which Parquet column is which."""
+    """Which column of Parquet, or of a list of paths, is which."""
 
-    item_id: str = Field(description="The Parquet column of items' ids.")
+    item_id: str = Field(description="The column of items' ids.")
     sound: str = Field(
-        description="The Parquet column of encoded sounds: the bytes of WAV, FLAC and others."
+        description="The column of encoded sounds (in Parquet), the bytes of WAV, FLAC and others; "
+        "or (in CSV) of paths, relative to the list's folder, which they do not leave."
     )
-    label: str | None = Field(default=None, description="The Parquet column of the sound's class.")
+    label: str | None = Field(default=None, description="The column of the sound's class.")
 
 
 class SoundNamesConfig(Section):
@@ -60,10 +61,11 @@ class SoundsConfig(Section):
         description="The sounds: a folder, a file or a glob, relative to the pipeline file's "
         "folder, or dataset:NAME/FILE."
     )
-    format: Literal["auto", "files", "parquet"] = Field(
+    format: Literal["auto", "files", "parquet", "csv"] = Field(
         default="auto",
         description="How sounds are stored: a folder tree of files (WAV, FLAC, Ogg, MP3 and "
-        'others that libsndfile reads), or Parquet; "auto" goes by what is there.',
+        "others that libsndfile reads), Parquet, or CSV with a header that lists paths; "
+        '"auto" goes by what is there.',
     )
     labels: Literal["none", "folder"] = Field(
         default="none",
@@ -74,7 +76,7 @@ class SoundsConfig(Section):
         default=None, description="What is said by files' names, without their extension."
     )
     columns: SoundColumnsConfig | None = Field(
-        default=None, description="Which Parquet column is which."
+        default=None, description="Which column of Parquet, or of a list of paths, is which."
     )
     split: Literal["auto", "none"] = Field(
         default="auto",
