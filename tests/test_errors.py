@@ -12,6 +12,7 @@ from emberline.errors import (
     EmptyDatasetError,
     GateError,
     ManifestError,
+    NotServedError,
     SchemaError,
 )
 
@@ -23,6 +24,7 @@ EXIT_CODES = {
     "ManifestError": 3,
     "EmptyDatasetError": 3,
     "GateError": 3,
+    "NotServedError": 3,
     "StorageError": 1,
     "UnreachableError": 75,
     "LockedError": 75,
@@ -56,6 +58,7 @@ def test_bad_data_of_any_kind_is_a_data_error() -> None:
         ManifestError,
         EmptyDatasetError,
         GateError,
+        NotServedError,
     }
 
 

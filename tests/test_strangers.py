@@ -17,7 +17,7 @@ from rich.console import Console
 from emberline.cli.metrics import named, show_metrics
 from emberline.cli.release import show_release
 from emberline.cli.show import show_manifest
-from emberline.datasets import damage
+from emberline.datasets import damage, released
 from emberline.datasets import manifest as manifests
 from emberline.datasets.facts import Pictures
 from emberline.datasets.manifest import Manifest, ProducedBy
@@ -182,12 +182,12 @@ def test_a_mutated_release_is_refused_in_a_message_or_read(root: Path, seed: int
     }  # fmt: skip
     root.mkdir()
     _write_json(root / "current.json", content)
-    assert releases.current(root) is not None
+    assert released.current(root) is not None
     for _ in range(200):
         _write_json(root / "current.json", _mutated(content, rng))
         shown = io.StringIO()
         with contextlib.suppress(EmberlineError):
-            release = releases.current(root)
+            release = released.current(root)
             assert release is not None
             show_release(Console(file=shown, width=130), release, is_new=True)
         _assert_harmless(shown.getvalue())

@@ -8,10 +8,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from emberline.api import Table, open, plan, recommend, run
     from emberline.errors import EmberlineError
+    from emberline.serving.recommender import Recommender
 
     __version__: str
 
-__all__ = ["EmberlineError", "Table", "__version__", "open", "plan", "recommend", "run"]
+__all__ = [
+    "EmberlineError",
+    "Recommender",
+    "Table",
+    "__version__",
+    "open",
+    "plan",
+    "recommend",
+    "run",
+]
+_HOMES = {
+    "EmberlineError": "emberline.errors",
+    "Recommender": "emberline.serving.recommender",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -22,8 +36,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("importlib.metadata").version(__name__)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "emberline.errors" if name == "EmberlineError" else "emberline.api"
-    return getattr(importlib.import_module(home), name)
+    home = importlib.import_module(_HOMES.get(name, "emberline.api"))
+    return getattr(home, name)
 
 
 def __dir__() -> list[str]:

@@ -21,11 +21,11 @@ from emberline import pipelines, stages
 from emberline.datasets import damage, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset, Manifest
+from emberline.datasets.released import current_root
 from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
 from emberline.doctor import beginning
 from emberline.errors import ConfigError, SchemaError
-from emberline.publish.releases import current_root
 from emberline.runs import plan as plans
 from emberline.runs import runner
 from emberline.runs.plan import Decision
@@ -84,10 +84,7 @@ class Table:
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows as one Arrow table."""
-        schema = pa.schema([self._schema().field(name) for name in self._chosen(columns)])
-        return pa.Table.from_batches(
-            (batch.select(schema.names).cast(schema) for batch in self.batches(columns)), schema
-        )
+        return rows.whole(self.dataset, self._chosen(columns))
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
         """All rows as one data frame."""

@@ -6,6 +6,7 @@
     │   ├── SchemaError             a column is missing or has another type
     │   ├── ManifestError           a dataset is missing, torn, altered or mixed
     │   ├── EmptyDatasetError       nothing is left to work on
+    │   ├── NotServedError          a release has no answer to what it is asked
     │   └── GateError               a release is worse than its gates allow
     ├── StorageError            1   a disk is full, or an object store or HDFS does not answer, or
     │                               refuses
@@ -73,6 +74,10 @@ class LockedError(EmberlineError):
     """Another run works on the same root."""
 
     exit_code = 75
+
+
+class NotServedError(DataError):
+    """A release has no answer: an id is unknown, somebody has no list, or a table is missing."""
 
 
 class GateError(DataError):

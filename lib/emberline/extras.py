@@ -25,5 +25,7 @@ class Extra:
 
 
 TRAIN = Extra("train", ("tensorflow",), "TensorFlow")
+SPARK = Extra("spark", ("pyspark",), "Spark")
+SERVE = Extra("serve", ("starlette", "uvicorn"), "a web server (Starlette, uvicorn)")
 SOUND = Extra("sound", ("soundfile", "soxr"), "the extra for sound (soundfile, soxr)")
 TUNE = Extra("tune", ("optuna",), "Optuna")

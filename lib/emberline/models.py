@@ -5,6 +5,7 @@ A name is what stands in the column `model` of tables and in the rows of `metric
 model, add its row here and its module in `scoring/models/`.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -199,11 +200,32 @@ LIST_MODELS: Names = tuple(
 LIST_TABLES: Names = tuple(table for name in LIST_MODELS for table in MODELS[name].lists)
 
 
+def answering(question: str, tables: Collection[str]) -> list[Model]:
+    """The models, no baselines, that answer a question (`lists`, `ratings`, `new_items`) from
+    tables that are there; of those that rank new items, the better one first.
+    """
+    return [
+        model
+        for model in MODELS.values()
+        if model.role == "model"
+        and (wanted := getattr(model, question))
+        and all(name in tables for name in wanted)
+    ]
+
+
 def refitted(table: str) -> str:
     """What the table of a model of lists is called when it is made from all interactions, those
     too that were withheld from training.
     """
     return f"refitted_{table}"
+
+
+def quantized(table: str) -> str | None:
+    """What the factors that lists are made by are called in fewer bytes; None for other tables."""
+    for side in ALS.lists:
+        if table in (side, refitted(side)):
+            return f"quantized_{side}"
+    return None
 
 
 def role_of(name: str) -> Role | None:

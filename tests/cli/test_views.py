@@ -96,7 +96,7 @@ def test_markup_in_data_is_text(console: Console) -> None:
             1, "[red]i1[/red]", "[link=http://evil]click[/link] \x1b]8;;", 0.51234, "als"
         )
     ]
-    show_recommendations(console, "[bold]u1\n", best)
+    show_recommendations(console, "user [bold]u1\n", best)
     shown = _shown(console)
     assert r"for user [bold]u1\n" in shown
     assert r"[red]i1[/red]" in shown
@@ -108,7 +108,7 @@ def test_no_escape_sequence_of_data_reaches_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     show_recommendations(
-        make_console(), "\x1b[2J", [Recommendation(1, "\x1b[31m", "\r\n", 1.0, "als")]
+        make_console(), "user \x1b[2J", [Recommendation(1, "\x1b[31m", "\r\n", 1.0, "als")]
     )
     out = capsys.readouterr().out
     assert "\x1b" not in out
@@ -116,7 +116,7 @@ def test_no_escape_sequence_of_data_reaches_the_terminal(
 
 
 def test_an_item_without_a_title_has_an_empty_cell(console: Console) -> None:
-    show_recommendations(console, "u1", [Recommendation(1, "i1", None, 1.0, "als")])
+    show_recommendations(console, "user u1", [Recommendation(1, "i1", None, 1.0, "als")])
     assert "None" not in _shown(console)
 
 

@@ -1,10 +1,10 @@
-"""An installation without TensorFlow, which only networks need: everything else works, and what
-needs it says so at once.
+"""An installation without TensorFlow and pyspark, which not everything needs: all else works, and
+what needs them says so at once.
 """
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,18 +27,28 @@ Bare = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Bare:
-    """`bare(*arguments)` is the command where TensorFlow, Keras and soundfile are missing."""
+    """`bare(*arguments)` is the command where TensorFlow, Keras and soundfile are missing, or what
+    else it is `without`.
+    """
     program = (
-        "import sys; sys.modules |= dict.fromkeys(['tensorflow', 'keras', 'soundfile']); from"
-        " emberline.cli.main import main; main()"
+        "import sys; sys.modules |= dict.fromkeys({}); from emberline.cli.main import main; main()"
     )
     pictures = tmp_path / "pictures" / "cat"
     pictures.mkdir(parents=True)
     (pictures / "1.png").touch()
 
-    def run(text: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def run(
+        text: str, *arguments: str, without: Sequence[str] = ("tensorflow", "keras", "soundfile")
+    ) -> "subprocess.CompletedProcess[str]":
         (tmp_path / "p.toml").write_text(text, encoding="utf-8")
-        command = [sys.executable, "-c", program, arguments[0], "p.toml", *arguments[1:]]
+        command = [
+            sys.executable,
+            "-c",
+            program.format(list(without)),
+            arguments[0],
+            "p.toml",
+            *arguments[1:],
+        ]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
 
     return run
@@ -54,6 +64,17 @@ def test_a_pipeline_with_a_network_ends_with_2_in_one_line_before_anything_runs(
         in ended.stderr
     )
     assert not (tmp_path / "r" / "shop").exists()
+
+
+def test_a_stage_that_would_run_on_spark_says_so_in_one_line(bare: Bare, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item\nu,i\n")
+    ratings = '[ratings]\npath = "log.csv"\ncolumns = { user_id = "user", item_id = "item" }\n'
+    ended = bare(ratings + 'value = "one"\n[spark]\nengine = "spark"\n', "run", without=["pyspark"])
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert (
+        "prepare-ratings would run on Spark, which is not installed: pip install 'emberline[spark]'"
+        in ended.stderr
+    )
 
 
 def test_a_pipeline_without_one_runs(bare: Bare) -> None:

@@ -28,6 +28,7 @@ from emberline import pipelines
 from emberline.cleaning.forgotten import digest
 from emberline.cli.app import app
 from emberline.datasets import manifest as manifests
+from emberline.datasets import released
 from emberline.datasets.manifest import run_folder
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES
@@ -129,7 +130,7 @@ def test_no_byte_of_them_is_left_in_the_root_or_where_it_was_published(
     assert places_of(folder / "root", user_id(4))
     assert receipt.is_clean and receipt.found == {}
     assert receipt.looked_at["files"] > 20 and receipt.looked_at["decoded_bytes"] > 10_000
-    assert releases.current(folder / "served") is not None
+    assert released.current(folder / "served") is not None
     assert len(list((folder / "served" / "releases").iterdir())) == 1
     assert len(receipt.releases[0].removed) == 2
 

@@ -8,10 +8,11 @@ import pytest
 
 from emberline.datasets import typed_json
 from emberline.datasets.measures import Measured, Protocol, Report
+from emberline.datasets.released import Measure
 from emberline.datasets.sketch import BINS, Sketch
 from emberline.errors import ConfigError
 from emberline.publish import gates
-from emberline.publish.gates import Gate, Measure
+from emberline.publish.gates import Gate
 
 REPORTS = {
     "holdout": Report(

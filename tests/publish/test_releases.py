@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from emberline.datasets import damage, lock, rows, storage
+from emberline.datasets import damage, lock, released, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Manifest, ProducedBy
 from emberline.datasets.parts import write_file, write_part
@@ -91,7 +91,7 @@ def commit(root: Location, name: str, records: list[dict[str, Any]], by: Produce
 
 def users_in(folder: Location) -> list[str]:
     """What a serving system reads, every part of it checked."""
-    place = releases.current_root(folder)
+    place = released.current_root(folder)
     for name in ("users", "items", "recommendations"):
         damage.verify(manifests.load(place, name))
     found: list[str] = rows.head(manifests.load(place, "users"), 9)["user_id"].to_pylist()
@@ -215,7 +215,7 @@ def test_a_publish_killed_at_any_step_leaves_the_old_or_the_new_and_the_next_one
     assert steps > 20
     assert users_in(folder) == ["anna", "day 2"]
     releases.publish(root, folder, keep=1)
-    current = releases.current(folder)
+    current = released.current(folder)
     assert current and [path.name for path in (folder / "releases").iterdir()] == [current.release]
 
 
@@ -281,7 +281,7 @@ def test_a_rollback_to_a_damaged_release_is_refused(root: Path, folder: Path) ->
     for day in (1, 2):
         fill(root, day)
         releases.publish(root, folder)
-    current = releases.current(folder)
+    current = released.current(folder)
     assert current and current.previous
     next((folder / "releases" / current.previous).glob("users/*/part-*")).unlink()
     with pytest.raises(ManifestError, match=r"lists 1 parts but .* is missing"):
@@ -309,7 +309,7 @@ def test_tables_of_different_runs_are_not_published(root: Path, folder: Path) ->
         match=rf"recommendations in .* made of users of run {run_id(1)}, .* whole pipeline",
     ):
         releases.publish(root, folder)
-    assert releases.current(folder) is None
+    assert released.current(folder) is None
 
 
 def test_an_altered_part_is_not_published(root: Path, folder: Path) -> None:
@@ -322,7 +322,7 @@ def test_an_altered_part_is_not_published(root: Path, folder: Path) -> None:
         ManifestError, match=r"part-00000-.* was altered: .*rerun prepare-ratings with --force"
     ):
         releases.publish(root, folder)
-    assert releases.current(folder) is None
+    assert released.current(folder) is None
 
 
 def test_what_cannot_be_published_is_a_mistake(root: Path, folder: Path) -> None:
@@ -348,7 +348,7 @@ def test_a_file_of_releases_that_leaves_its_folder_is_refused(root: Path, folder
     content = json.loads((folder / "current.json").read_text())
     (folder / "current.json").write_text(json.dumps(content | {"release": "../../elsewhere"}))
     with pytest.raises(ManifestError, match="is not a release of this version"):
-        releases.current_root(folder)
+        released.current_root(folder)
 
 
 def test_two_publishes_do_not_work_on_one_folder(root: Path, folder: Path) -> None:

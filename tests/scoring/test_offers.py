@@ -5,8 +5,7 @@ from importlib import import_module
 
 import pytest
 
-from emberline.models import ALS, CNN, FOREST, MODELS, Model
-from emberline.scoring.models.offers import answering
+from emberline.models import ALS, CNN, FOREST, MODELS, Model, answering
 
 MINE = [model for model in MODELS.values() if model.role == "model" and model is not FOREST]
 
@@ -22,6 +21,6 @@ def test_a_model_that_makes_lists_or_predicts_ratings_has_a_module_that_does(mod
 
 def test_who_answers_a_question_is_decided_by_the_tables_that_are_there() -> None:
     tables = dict.fromkeys([*ALS.lists, *CNN.new_items, "baseline_factors", "popular_items"])
-    assert answering(MODELS.values(), "lists", tables) == [ALS]
-    assert answering(MODELS.values(), "new_items", tables) == [CNN]
-    assert answering(MODELS.values(), "ratings", tables) == []
+    assert answering("lists", tables) == [ALS]
+    assert answering("new_items", tables) == [CNN]
+    assert answering("ratings", tables) == []

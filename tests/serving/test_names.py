@@ -79,7 +79,7 @@ def _by_the_api(root: Path) -> dict[int, str]:
 
 def _by_the_command(root: Path) -> dict[int, str]:
     console = Console(record=True, width=130)
-    show_recommendations(console, "anna", emberline.recommend(root, "anna", k=6))
+    show_recommendations(console, "user anna", emberline.recommend(root, "anna", k=6))
     lines = [line for line in console.export_text().splitlines() if line.split()[:1] != []]
     shown = [line for line in lines if line.split()[0].isdigit()]
     return {

@@ -132,7 +132,7 @@ def complete(
             best = mixed(_lists(found, how), how)
             seen = Entries.decoded(piece for piece in found if piece["kind"] == EXCLUDED)
             filled = [_filled(group, best, seen, how) for group in fillers.value.groups(wanted)]
-            yield _listed(best, Places.joined([no_places(), *filled]), how)
+            yield listed(best, Places.joined([no_places(), *filled]), how)
 
 
 def _filled(group: tuple[Int32, Popular, bool], best: Places, seen: Entries, how: Mix) -> Places:
@@ -221,8 +221,8 @@ def _free(rows: Int64, places: Int32, needed: Int64, width: int) -> tuple[Int64,
     return found[0], found[1]
 
 
-def _listed(best: Places, filled: Places, how: Mix) -> pa.RecordBatch:
-    """What is filled up stands behind what is best."""
+def listed(best: Places, filled: Places, how: Mix) -> pa.RecordBatch:
+    """LISTED of places: what is filled up stands behind what is best."""
     both = Places.joined([best, filled])
     order = np.lexsort((np.arange(len(both.users)), both.models >= len(how.models), both.users))
     ordered = both.take(order)

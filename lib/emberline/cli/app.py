@@ -24,6 +24,7 @@ from emberline.cli.recommend import recommend
 from emberline.cli.rollback import rollback
 from emberline.cli.run import run
 from emberline.cli.schedule import schedule
+from emberline.cli.serve import serve
 from emberline.cli.settings import settings
 from emberline.cli.show import show
 from emberline.cli.tune import tune
@@ -68,6 +69,7 @@ _COMMANDS: dict[
     open_: "Open a root's report in a browser.",
     export: "Write a table as one file, with ids and titles.",
     publish: "Copy what is served, if every gate holds.",
+    serve: "Answer over HTTP what was published.",
     rollback: "Go back to the release before the current one.",
     schedule: "Write what cron, systemd or Airflow needs.",
     fetch: "Download a public dataset, and check it.",

@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 import typer
 
 from emberline.cli.options import RootOrRelease
-from emberline.datasets import storage
+from emberline.datasets import released, storage
 from emberline.export import table as tables
-from emberline.publish import releases
 
 
 def export(
@@ -37,7 +36,7 @@ def export(
     outside ids and titles.
     """
     count = tables.export(
-        releases.current_root(storage.locate(root)), table, to, style, spreadsheet
+        released.current_root(storage.locate(root)), table, to, style, spreadsheet
     )
     if to != tables.STDOUT:
         typer.echo(f"{to}: {count:,} rows of {table}")

@@ -1,10 +1,9 @@
 """A place on a command line: a dataset's folder, or a root."""
 
 from emberline.datasets import manifest as manifests
-from emberline.datasets import storage
+from emberline.datasets import released, storage
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError
-from emberline.publish import releases
 from emberline.runs import status as statuses
 
 
@@ -13,10 +12,10 @@ def find(folder: str) -> tuple[Location, str | None]:
     where it is a root itself.
     """
     path = storage.locate(folder)
-    root = releases.current_root(path.parent)
+    root = released.current_root(path.parent)
     if manifests.exists(root, path.name):
         return root, path.name
-    inside = releases.current_root(path)
+    inside = released.current_root(path)
     if manifests.names(inside) or (inside / statuses.FOLDER).is_dir():
         return inside, None
     if not (root / path.name).is_dir():

@@ -1,6 +1,6 @@
 """`emberline publish`: the tables that are served, copied if every gate holds."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -46,6 +46,12 @@ DefaultGates = Annotated[
 ]
 
 
+Factors = Annotated[
+    Literal["float32", "int8"] | None,
+    typer.Option(help="Factors as they are, or in fewer bytes (float32)."),
+]
+
+
 def publish(
     root: Source = None,
     to: Folder = None,
@@ -57,6 +63,7 @@ def publish(
     keep: Keep = None,
     new_baseline: NewBaseline = False,
     default_gates: DefaultGates = None,
+    factors: Factors = None,
 ) -> None:
     """Copy the tables that a serving system reads, checked, in one step, and only if every gate
     holds. (To go back: emberline rollback.)
@@ -78,5 +85,6 @@ def publish(
         keep or settings.keep,
         new_baseline,
         settings.default_gates if default_gates is None else default_gates,
+        factors or settings.factors,
     )
     show_release(make_console(), release, is_new)

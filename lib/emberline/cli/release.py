@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from emberline.cli.console import make_table, printable, say
-from emberline.publish.releases import Release
+from emberline.datasets.released import Release
 
 
 def show_release(console: Console, release: Release, is_new: bool) -> None:

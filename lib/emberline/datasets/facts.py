@@ -247,6 +247,29 @@ class Values(Facts):
 
 
 @dataclass(frozen=True)
+class Fitted(Facts):
+    """What factors were fitted to make small, in the words of cf/als/objective.py: with their
+    values, all that it takes to fold somebody in.
+    """
+
+    implicit: bool
+    reg_param: float
+    reg_exponent: float
+    alpha: float
+    confidence: Literal["linear", "log", "exp"]
+    unobserved_weight: float | None
+    biases: bool
+    nonnegative: bool
+
+
+@dataclass(frozen=True)
+class Quantized(Facts):
+    """Which table these factors are, in fewer bytes."""
+
+    quantized: str
+
+
+@dataclass(frozen=True)
 class Capped(Facts):
     """What a cap on ratings left out, and which share of the exact neighbours of some rows was
     found nevertheless.

@@ -205,9 +205,11 @@ def check_same_run(datasets: Iterable[Dataset]) -> None:
             )
 
 
-def check_made_from(made: Dataset, source: Dataset) -> None:
-    """Raises ManifestError where a dataset was made from another run of one that it reads."""
-    read = made.manifest.produced_by.inputs.get(source.name)
+def check_made_from(made: Dataset, source: Dataset, name: str = "") -> None:
+    """Raises ManifestError where a dataset was made from another run of one that it reads; `name`
+    is what that was called then, if it has another name now.
+    """
+    read = made.manifest.produced_by.inputs.get(name or source.name)
     if read != source.manifest.identity():
         raise ManifestError(
             f"{made.name} in {made.folder.parent} is not of the {source.name} there now: rerun"

@@ -98,6 +98,13 @@ def batches(dataset: Dataset, columns: list[str]) -> Iterator[pa.RecordBatch]:
             yield from file.iter_batches(columns=columns)
 
 
+def whole(dataset: Dataset, columns: Sequence[str]) -> pa.Table:
+    """Some columns of all rows, in memory. Raises DataError for a damaged part."""
+    schema = pa.schema([TABLES[dataset.name].field(name) for name in columns])
+    found = (batch.select(columns).cast(schema) for batch in batches(dataset, list(columns)))
+    return pa.Table.from_batches(found, schema)
+
+
 def row_groups(dataset: Dataset) -> list[tuple[Part, int]]:
     """The part and the number therein of every row group, in the manifest's order."""
     return [(part, number) for part in dataset.manifest.parts for number in range(part.row_groups)]

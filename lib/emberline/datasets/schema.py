@@ -66,6 +66,18 @@ CONTENT_TOKENS = pa.schema(
         pa.field("rows", pa.int64(), nullable=False),  # that have the token
     ]
 )
+# see cf/quantized.py; two of `rest` to a byte
+QUANTIZED_ITEM_FACTORS = pa.schema(
+    [
+        ITEM,
+        pa.field("scale", pa.float32(), nullable=False),
+        pa.field("codes", pa.binary(), nullable=False),  # int8
+        pa.field("rest", pa.binary(), nullable=False),
+    ]
+)
+QUANTIZED_USER_FACTORS = pa.schema(
+    [USER, pa.field("factors", pa.list_(pa.float16()), nullable=False)]
+)
 USER_FACTORS = pa.schema([USER, _FACTORS])
 ITEM_FACTORS = pa.schema([ITEM, _FACTORS])
 ITEM_NEIGHBORS = pa.schema(
@@ -165,6 +177,8 @@ TABLES: dict[str, pa.Schema] = {
     "refitted_item_factors": ITEM_FACTORS,
     "refitted_item_neighbors": ITEM_NEIGHBORS,
     "refitted_user_neighbors": USER_NEIGHBORS,
+    "quantized_user_factors": QUANTIZED_USER_FACTORS,
+    "quantized_item_factors": QUANTIZED_ITEM_FACTORS,
     "shards_train": SHARDS,
     "shards_val": SHARDS,
     "shards_test": SHARDS,

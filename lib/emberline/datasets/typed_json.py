@@ -30,10 +30,17 @@ def read(path: Location) -> Any:
     """What a JSON file holds. Raises ValueError where that is not JSON, OSError where it cannot
     be read.
     """
+    return parse(content_of(path))
+
+
+def content_of(path: Location) -> bytes:
+    """A JSON file as it is. Raises ValueError where it is too large, OSError where it cannot be
+    read.
+    """
     size = path.stat().st_size
     if size > LARGEST:
         raise ValueError(f"expected at most {LARGEST:,} bytes, found {size:,}")
-    return parse(path.read_bytes())
+    return path.read_bytes()
 
 
 def parse(content: bytes) -> Any:

@@ -54,7 +54,8 @@ def examine(read: tuple[Target, list[Check]], environment: Mapping[str, str]) ->
 def _extras(target: Target) -> list[str]:
     """The package's extras whose versions count; one that is missing has a line of its own."""
     needed = {stage.extra for stage in target.stages if stage.extra}
-    needed |= {extras.TRAIN} if "tensorflow" in target.engines else set()
+    of_engines = {"tensorflow": extras.TRAIN, "spark": extras.SPARK}
+    needed |= {extra for engine, extra in of_engines.items() if engine in target.engines}
     return sorted(extra.name for extra in needed if extra.is_here())
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from emberline import extras
 from emberline.doctor.check import Check, error, ok, warning
 from emberline.doctor.packages import version_of
 from emberline.doctor.probes import Probes
@@ -63,7 +64,7 @@ def check_start(probes: Probes, environment: Mapping[str, str]) -> Check:
     home = spark_home(environment)
     if home is None:
         return error(
-            "Spark starts", "pyspark is not installed", "make setup, or pip install pyspark"
+            "Spark starts", "pyspark is not installed", f"make setup, or {extras.SPARK.remedy}"
         )
     submit = os.path.join(home, "bin", "spark-submit")  # noqa: PTH118
     answer = probes.ask([submit, "--version"], environment)

@@ -21,8 +21,8 @@ from emberline.cf.scoring import PREDICTED
 from emberline.datasets.rows import Task
 from emberline.flow.rows import Flow, Rows, Source
 from emberline.flow.sums import summed
-from emberline.models import BIASES, GLOBAL_MEAN, ITEM_MEAN, MODELS, USER_MEAN
-from emberline.scoring.models.offers import answering, predictions_of
+from emberline.models import BIASES, GLOBAL_MEAN, ITEM_MEAN, USER_MEAN, answering
+from emberline.scoring.models.offers import predictions_of
 from emberline.scoring.rated import Rated
 from emberline.scoring.sources import Withheld
 from emberline.scoring.topk import ROWS_PER_BLOCK
@@ -46,7 +46,7 @@ def rows(
     """Two rows for each model and baseline; none where no model of the pipeline predicts ratings,
     or none is withheld. `damping` is of the biases that models are measured beside.
     """
-    models = answering(MODELS.values(), "ratings", tables)
+    models = answering("ratings", tables)
     if not models:
         return
     withheld = Withheld(tables["holdout"], cold=False)

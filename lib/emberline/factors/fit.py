@@ -9,6 +9,7 @@ from emberline.cf.als import factor_rows, publishing, starts
 from emberline.cf.als.objective import Objective
 from emberline.cf.als.packing import SIDES
 from emberline.cf.entries import PIECES
+from emberline.datasets.facts import Fitted, Values
 from emberline.datasets.storage import Location
 from emberline.factors import packing as rating_blocks
 from emberline.factors import plan as als_plan
@@ -43,10 +44,17 @@ class Model:
     final: Row
     best: int
     rank: int
+    nonnegative: bool
 
     def factors(self, side: str) -> Rows:
         """A row per rated user or item: its index, and its factors as they are published."""
         return published(self.exchange.blocks(side), side, self.objective)
+
+    def facts(self) -> tuple[Values, Fitted]:
+        """What was made small, as manifests say it."""
+        said = asdict(self.objective)
+        values = Values(said.pop("mean"), said.pop("deviation"))
+        return values, Fitted(**said, nonnegative=self.nonnegative)
 
     def close(self) -> None:
         """Free the memory that the ratings and the factors take."""
@@ -156,6 +164,7 @@ def fit_blocks(
         final,
         training.best,
         config.rank + 2 * objective.biases,
+        config.nonnegative,
     )
 
 

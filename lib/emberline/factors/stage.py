@@ -11,7 +11,7 @@ feedback, on the same blocks.
 """
 
 from emberline.datasets.cleaned import has_ratings
-from emberline.datasets.facts import AlsTraining, Values, merged
+from emberline.datasets.facts import AlsTraining, merged
 from emberline.factors.checkpoint import Checkpoint
 from emberline.factors.earlier import earlier_factors
 from emberline.factors.fit import Model, fit_blocks, prepare
@@ -59,9 +59,9 @@ def run(run: StageRun[AlsConfig], flow: Flow) -> None:
 
 def _write(run: StageRun[AlsConfig], purpose: Purpose, model: Model) -> None:
     training = AlsTraining(model.history, **model.final, best_iteration=model.best or None)
-    values = Values(model.objective.mean, model.objective.deviation)
+    fitted = model.facts()
     for side, table in purpose.tables.items():
         rows, seed = model.factors(side), purpose.config.seed
-        outputs.write(rows, run, table, training, values, rank=model.rank, seed=seed)
-    facts = merged((training, values))
+        outputs.write(rows, run, table, training, *fitted, rank=model.rank, seed=seed)
+    facts = merged((training, *fitted))
     run.outputs.measure(**(facts if purpose.implicit else {"ratings": facts}))

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from emberline import stages
-from emberline.datasets import lock, storage, typed_json
+from emberline.datasets import lock, released, storage, typed_json
 from emberline.datasets import manifest as manifests
 from emberline.datasets.facts import Accounts
 from emberline.datasets.storage import Location
@@ -25,7 +25,6 @@ from emberline.privacy import removal
 from emberline.privacy.people import Person
 from emberline.privacy.receipt import Receipt, Replaced, Republished
 from emberline.privacy.scan import Looked, scan
-from emberline.publish import releases as published
 from emberline.runs import private, runner, tombstones
 from emberline.runs.package import code_hash
 from emberline.runs.roots import Roots, absolute
@@ -96,7 +95,7 @@ def _check(config: Config, roots: Roots, folders: Sequence[Location]) -> None:
             " set als.iterations for this command"
         )
     for folder in folders:
-        release = published.current(folder)
+        release = released.current(folder)
         if release is None:
             raise ConfigError(f"{folder} has no releases: leave it out of --releases")
         if absolute(storage.locate(release.source)) != absolute(roots.root):

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from emberline.datasets import inputs as raw_inputs
-from emberline.datasets import lock, prune, storage
+from emberline.datasets import lock, prune, released, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError
+from emberline.models import quantized
 from emberline.publish import releases
 from emberline.runs import status as statuses
 from emberline.sections.config import Config
@@ -83,11 +84,19 @@ def replace_releases(root: Location, folder: Location) -> tuple[str, list[str]]:
     """Publish the root's tables where an earlier release of them was, and remove every earlier one;
     returns the new release's id, and theirs. Gates are not asked: what has to go has to go.
     """
-    before = releases.current(folder)
-    tables = [name for name in before.datasets if manifests.exists(root, name)] if before else []
-    earlier = {path.name for path in storage.children(folder / releases.RELEASES)}
+    before = released.current(folder)
+    had = set(before.datasets) if before else set()
+    tables = [name for name in manifests.names(root) if {name, quantized(name)} & had]
+    few = any(quantized(name) in had for name in tables)
+    earlier = {path.name for path in storage.children(folder / released.RELEASES)}
     release, _ = releases.publish(
-        root, folder, tables, keep=1, is_baseline=True, with_defaults=False
+        root,
+        folder,
+        tables,
+        keep=1,
+        is_baseline=True,
+        with_defaults=False,
+        factors="int8" if few else "float32",
     )
     return release.release, sorted(earlier - {release.release})
 

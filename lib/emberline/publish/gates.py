@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from emberline.datasets.measures import Reports
-from emberline.datasets.sketch import Sketch
+from emberline.datasets.released import Measure, Verdict
 from emberline.errors import ConfigError
 
 # of the smaller one's ratings: a log that grows, or whose window moves, stays comparable
@@ -47,30 +47,6 @@ class Gate:
     compare: str
     factor: float
     of: str | None
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One number of a release, the hash of the protocol by which it was measured, and the data
-    it is of; counts have neither.
-    """
-
-    value: float
-    protocol: str | None = None
-    data: Sketch | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a gate found: the release's value, the least or greatest that it allows, None
-    without a previous release.
-    """
-
-    gate: str
-    value: float
-    limit: float | None
-    holds: bool
-    reason: str = ""
 
 
 def parse(text: str) -> Gate:

@@ -1,52 +1,42 @@
 """Releases: the tables that a serving system reads, copied out of a pipeline's root, one set
-replacing the other in one step.
-
-<folder>/current.json                       names the release to read; replaced last
-<folder>/releases/<id>/<table>/...          datasets as in any root: manifest and parts
-<folder>/releases/<id>/release.json         what the release is: tables, measures, gates
+replacing the other in one step; `datasets/released.py` says how they lie there.
 """
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Sequence, Set
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
+from typing import Literal
 
 from emberline import shipped
-from emberline.datasets import lock, storage, typed_json
+from emberline.datasets import lock, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.measures import Report, reports_of
+from emberline.datasets.released import (
+    CURRENT,
+    ID,
+    RELEASE,
+    RELEASES,
+    Measure,
+    Release,
+    Verdict,
+    current,
+    place_of,
+    read,
+)
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, DataError, GateError, ManifestError
-from emberline.publish import gates, trivial
-from emberline.publish.gates import Gate, Measure, Verdict
+from emberline.models import quantized
+from emberline.publish import gates, quantizing, trivial
+from emberline.publish.gates import Gate
 from emberline.publish.served import open_served
 from emberline.runs.stage_run import new_run_id
 
-CURRENT, RELEASES, RELEASE = "current.json", "releases", "release.json"
-FORMAT_VERSION = 1
-_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 _CHUNK = 4 << 20
-
-
-@dataclass(frozen=True)
-class Release:
-    """One published set of tables; `datasets` maps each table's name to its fingerprint and
-    run_id.
-    """
-
-    release: str
-    previous: str | None
-    published: str
-    source: str
-    datasets: dict[str, dict[str, str]]
-    rows: dict[str, int]
-    measures: dict[str, Measure] = field(default_factory=dict)
-    gates: list[Verdict] = field(default_factory=list)
-    format: int = FORMAT_VERSION
+Names = Mapping[str, str]
 
 
 def publish(
@@ -57,12 +47,13 @@ def publish(
     keep: int = 3,
     is_baseline: bool = False,
     with_defaults: bool = True,
+    factors: Literal["float32", "int8"] = "float32",
 ) -> tuple[Release, bool]:
-    """Publish a root's tables, those named or all that are served, if every gate holds. Returns the
-    release; whether it is new.
+    """Publish a root's tables, those named or all that are served, if every gate holds; `factors`
+    by which lists are made as they are, or in fewer bytes. Returns the release; whether it is new.
 
     Every part is hashed while it is copied. The current release stays until the new one is whole.
-    `is_baseline` compares with no previous release; `with_defaults` also asks that no model that is
+    `is_baseline` compares with no previous one; `with_defaults` also asks that no model that is
     served loses to a trivial answer. Raises GateError for a gate that does not hold, ManifestError
     for tables that do not belong together, LockedError while another publish works on the folder.
     """
@@ -71,28 +62,33 @@ def publish(
     _check_lineage(root, datasets)
     with lock.hold(folder) as held:
         storage.refuse_links(folder, folder / RELEASES, folder / CURRENT)
-        before = current(folder)
-        if before is not None and before.datasets == _identities(datasets):
+        before, named = current(folder), _named(datasets, factors)
+        if before is not None and before.datasets == _identities(datasets, named):
             # as it would have, had it not been killed after the last step
             _remove_old(folder, before, keep)
             return before, False
-        reports, model = _reports(root), _model(datasets)
-        rows = {dataset.name: dataset.rows for dataset in datasets}
+        reports, model, rows = _reports(root), _model(datasets), _rows(datasets)
         measures = gates.measures(reports, rows)
-        previous = None if before is None or is_baseline else before.measures
+        previous = before.measures if before and not is_baseline else None
         defaults = trivial.verdicts(reports, set(rows), model) if with_defaults else []
         verdicts = [*gates.judge(conditions, measures, previous, model), *defaults]
         _check_gates(verdicts, folder, before, {verdict.gate for verdict in defaults})
-        release = _describe(root, before, datasets, measures, verdicts)
-        _copy(datasets, _place(folder, release.release))
+        release = _describe(root, before, datasets, named, measures, verdicts)
+        _copy(datasets, named, place_of(folder, release.release))
         held.check()
         _make_current(folder, release)
         _remove_old(folder, release, keep)
     return release, True
 
 
-def _identities(datasets: Sequence[Dataset]) -> dict[str, dict[str, str]]:
-    return {dataset.name: dataset.manifest.identity() for dataset in datasets}
+def _named(datasets: Sequence[Dataset], factors: str) -> Names:
+    """What a root's tables are called in a release."""
+    names = [dataset.name for dataset in datasets]
+    return {name: (quantized(name) if factors == "int8" else None) or name for name in names}
+
+
+def _identities(datasets: Sequence[Dataset], named: Names) -> dict[str, dict[str, str]]:
+    return {named[dataset.name]: dataset.manifest.identity() for dataset in datasets}
 
 
 def rollback(folder: Location) -> Release:
@@ -106,32 +102,16 @@ def rollback(folder: Location) -> Release:
         now = current(folder)
         if now is None or now.previous is None:
             raise DataError(f"the current release in {folder} has none before it to go back to")
-        place = _place(folder, now.previous)
+        place = place_of(folder, now.previous)
         if not (place / RELEASE).is_file():
             raise DataError(
                 f"release {now.previous} is not in {folder} any more; publish with a larger --keep"
             )
-        release = _read(place / RELEASE)
+        release = read(place / RELEASE)
         for name in release.datasets:
             manifests.load(place, name)
         _write(folder / CURRENT, release)
     return release
-
-
-def current(folder: Location) -> Release | None:
-    """The release that a folder says to read; None where nothing was published. Raises
-    ManifestError for a damaged file.
-    """
-    path = folder / CURRENT
-    return _read(path) if path.is_file() else None
-
-
-def current_root(folder: Location) -> Location:
-    """Where the datasets are: the current release's folder, or, where nothing was published,
-    the folder itself.
-    """
-    release = current(folder)
-    return folder if release is None else _place(folder, release.release)
 
 
 def _check_apart(root: Location, folder: Location) -> None:
@@ -163,6 +143,10 @@ def _check_lineage(root: Location, datasets: Sequence[Dataset]) -> None:
             if name not in seen:
                 seen.add(name)
                 waiting.append(source)
+
+
+def _rows(datasets: Sequence[Dataset]) -> dict[str, int]:
+    return {dataset.name: dataset.rows for dataset in datasets}
 
 
 def _reports(root: Location) -> dict[str, Report]:
@@ -201,6 +185,7 @@ def _describe(
     root: Location,
     before: Release | None,
     datasets: Sequence[Dataset],
+    named: Names,
     measures: dict[str, Measure],
     verdicts: list[Verdict],
 ) -> Release:
@@ -209,19 +194,18 @@ def _describe(
         previous=before.release if before else None,
         published=datetime.now(UTC).isoformat(timespec="seconds"),
         source=str(root),
-        datasets=_identities(datasets),
-        rows={dataset.name: dataset.rows for dataset in datasets},
+        datasets=_identities(datasets, named),
+        rows={named[dataset.name]: dataset.rows for dataset in datasets},
         measures=measures,
         gates=verdicts,
     )
 
 
-def _place(folder: Location, release: str) -> Location:
-    return folder / RELEASES / release
-
-
-def _copy(datasets: Sequence[Dataset], place: Location) -> None:
+def _copy(datasets: Sequence[Dataset], named: Names, place: Location) -> None:
     for dataset in datasets:
+        if named[dataset.name] != dataset.name:
+            manifests.commit(place, quantizing.write(dataset, place))
+            continue
         for part, source in zip(dataset.manifest.parts, dataset.paths, strict=True):
             if _copy_part(source, storage.inside(place / dataset.name, part.path)) != part.sha256:
                 stage = dataset.manifest.produced_by.stage
@@ -245,7 +229,7 @@ def _copy_part(source: Location, target: Location) -> str:
 
 
 def _make_current(folder: Location, release: Release) -> None:
-    place = _place(folder, release.release)
+    place = place_of(folder, release.release)
     _write(place / RELEASE, release)
     storage.sync_folder(place.parent)
     storage.sync_folder(folder)
@@ -258,7 +242,7 @@ def _remove_old(folder: Location, release: Release, keep: int) -> None:
     """
     kept = {release.release, *_ancestors(folder, release, keep - 1)}
     for place in storage.children(folder / RELEASES):
-        if _ID.fullmatch(place.name) and place.name not in kept:
+        if ID.fullmatch(place.name) and place.name not in kept:
             storage.remove_folder(place)
 
 
@@ -267,26 +251,12 @@ def _ancestors(folder: Location, release: Release, count: int) -> Iterator[str]:
     while (
         count > 0
         and release.previous is not None
-        and (_place(folder, release.previous) / RELEASE).is_file()
+        and (place_of(folder, release.previous) / RELEASE).is_file()
     ):
         yield release.previous
-        release = _read(_place(folder, release.previous) / RELEASE)
+        release = read(place_of(folder, release.previous) / RELEASE)
         count -= 1
 
 
 def _write(path: Location, release: Release) -> None:
     storage.replace_file(path, json.dumps(asdict(release), indent=1).encode())
-
-
-def _read(path: Location) -> Release:
-    try:
-        release = typed_json.build(Release, typed_json.read(path))
-        names = [release.release, *filter(None, [release.previous])]
-        if release.format != FORMAT_VERSION or not all(_ID.fullmatch(name) for name in names):
-            raise ValueError(f"format {release.format}, release {release.release!r}")
-    except ValueError as error:
-        raise ManifestError(
-            f"{path} is not a release of this version of Emberline ({error}); publish again"
-            " elsewhere"
-        ) from error
-    return release

@@ -13,6 +13,7 @@ from emberline.models import LIST_TABLES, refitted
 SERVED = (
     "recommendations",
     "popular_items",
+    "recommendable_items",
     "reasons",
     "users",
     "items",

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from emberline.datasets.measures import Measured, Reports
+from emberline.datasets.released import Verdict
 from emberline.models import (
     BIASES,
     MEAN_FACTORS,
@@ -17,7 +18,6 @@ from emberline.models import (
     MOST_POPULAR,
     role_of,
 )
-from emberline.publish.gates import Verdict
 from emberline.publish.standing import LOWER_IS_BETTER, Standing, margin, standing
 
 

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
-from emberline.errors import EmberlineError
+from emberline import extras
+from emberline.errors import ConfigError, EmberlineError
 from emberline.launch import cgroups
 from emberline.logs import event
 from emberline.records import text
@@ -109,6 +110,15 @@ def choose(
     told = {"stage": stage.name, "engine": chosen, "needed_bytes": needed, "memory_bytes": memory}
     log.info(event("engine_chosen", **told))
     return chosen
+
+
+def check_installed(engine: Name, stage: str) -> None:
+    """Raises ConfigError where a stage is to run on Spark, which is not installed."""
+    if engine == "spark" and not extras.SPARK.is_here():
+        raise ConfigError(
+            f"{stage} would run on Spark, which is not installed: {extras.SPARK.remedy}, or, where"
+            ' it can run without, set spark.engine = "here"'
+        )
 
 
 def begin_next(

@@ -274,6 +274,7 @@ def _call(shared: _Shared, this: StageRun[Any]) -> None:
     with Digests([file for files in sources for file in files]) as digests:
         with shared.stop.saving() if stage.saves else nullcontext():
             engine = engines.choose(stage, shared.config, shared.roots, this.inputs)
+            engines.check_installed(engine, stage.name)
             shared.engine(engine).call(this)
         shared.held.check()
         if sources:

@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from emberline.cf.listing import Mix, Popular
 from emberline.flow.rows import Rows
-from emberline.models import MODELS, POPULAR, POPULAR_IN_SEGMENT, Model
+from emberline.models import MODELS, POPULAR, POPULAR_IN_SEGMENT, Model, answering
 from emberline.scoring import completion
-from emberline.scoring.models.offers import Known, answering, pieces_of
+from emberline.scoring.models.offers import Known, pieces_of
 from emberline.scoring.segments import fillers
 from emberline.scoring.topk import excluded_pieces, top_products
 from emberline.sections.recommend import RecommendConfig
@@ -21,13 +21,13 @@ def full_lists(known: Known, config: RecommendConfig) -> Rows:
     what is known of them already; by the configured model and those that rank new items, or rank
     for new users, filled up with what is popular, with all or in the user's segment.
     """
-    new = [model.name for model in answering(MODELS.values(), "new_items", known.tables)]
+    new = [model.name for model in answering("new_items", known.tables)]
     # of those after the first, which answer for what it knows nothing of, none is set aside
     shares = (
         {config.model: 0.0} | dict.fromkeys(new, 0.0) | dict.fromkeys(new[:1], config.cold_share)
     )
     # who has rated nothing has no list by any of these
-    new_users = answering(MODELS.values(), "new_users", known.tables)
+    new_users = answering("new_users", known.tables)
     shares |= {model.name: 0.0 for model in new_users}
     mix = Mix.of(config.top_k, shares, POPULAR.name, POPULAR_IN_SEGMENT.name)
     lists = [best_by(MODELS[name], known, config.top_k) for name in shares]

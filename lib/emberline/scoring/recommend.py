@@ -8,6 +8,8 @@ has withheld something, and without any interaction of the user's own.
 from collections.abc import Mapping
 from functools import partial, reduce
 
+import pyarrow as pa
+
 from emberline.cf.entries import PIECES
 from emberline.cf.pieces import scatter_wanted
 from emberline.datasets.cleaned import has_ratings
@@ -27,11 +29,11 @@ from emberline.scoring.lists import full_lists, most_popular, popular
 from emberline.scoring.models.offers import Known
 from emberline.scoring.sources import Chosen
 from emberline.scoring.topk import ROWS_PER_BLOCK
-from emberline.sections.recommend import RecommendConfig
+from emberline.sections.recommend import RECOMMENDABLE_ITEMS, RecommendConfig
 
 
 def run(run: StageRun[RecommendConfig], flow: Flow) -> None:
-    """Score, mix, fill up and write."""
+    """Score, mix, fill up and write; also what may be recommended, where that is limited."""
     known = _known(run, flow)
     lists = full_lists(known, run.settings)
     if outputs.write(lists, run, "recommendations").rows == 0:
@@ -45,6 +47,9 @@ def run(run: StageRun[RecommendConfig], flow: Flow) -> None:
         every = len(completion.popular(known.listed("ratings")).items)
         left_out = TooFewUsers(known.min_users, every, every - len(enough.items))
         run.outputs.finish("popular_items", left_out)
+    if known.items is not None:
+        offered = pa.table([known.items], names=["item"])
+        outputs.write_here(offered, run, RECOMMENDABLE_ITEMS)
 
 
 def _known(run: StageRun[RecommendConfig], flow: Flow) -> Known:

@@ -7,8 +7,6 @@ known, and may be recommended.
 
 from functools import partial
 
-import pyarrow as pa
-
 from emberline.cf.entries import PIECES
 from emberline.cf.pieces import scatter_wanted
 from emberline.datasets.cleaned import has_ratings
@@ -24,19 +22,16 @@ from emberline.sections.recommend import RecommendConfig
 
 
 def run(run: StageRun[RecommendConfig], flow: Flow) -> None:
-    """Score, mix, fill up and write; also what may be recommended, where that is limited."""
+    """Score, mix, fill up and write."""
     tables = {name: flow.read(run.inputs[name]) for name in run.inputs if name in TABLES}
     holdout = tables.pop("holdout")
     # those of whom something is withheld besides whole items
     scatter = partial(scatter_wanted, block_size=ROWS_PER_BLOCK)
-    items = allowed(run, flow)
     known = Known(
         tables,
         has_ratings(run.inputs["ratings"]),
         lambda: holdout.map(("user", "cold"), scatter, PIECES),
-        items,
+        allowed(run, flow),
         run.config.min_users,
     )
     outputs.write(full_lists(known, run.settings), run, "holdout_recommendations")
-    if items is not None:
-        outputs.write_here(pa.table([items], names=["item"]), run, "recommendable_items")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from emberline import extras
 from emberline.models import FOREST
 from emberline.sections.base import Positive, Section, Seed, tuned
 from emberline.sections.stage import Stage
@@ -32,4 +33,5 @@ STAGE = Stage(
     "emberline.spark.forest:run",
     reads=lambda config: ("embeddings", "shards_all"),
     writes=lambda config: (FOREST.name, *FOREST.classes),
+    extra=extras.SPARK,
 )

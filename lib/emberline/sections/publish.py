@@ -1,6 +1,6 @@
 """The section [publish]: what comes after the pipeline."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,12 @@ class PublishConfig(Section):
         default=True,
         description="Whether nothing is published that a trivial answer is better than, besides "
         "what gates ask.",
+    )
+    factors: Literal["float32", "int8"] = Field(
+        default="float32",
+        description="How the factors by which lists are made are published: as they are, or "
+        "items' as int8, with four bits more by which the best are scored again, and users' as "
+        "float16.",
     )
     keep: Positive = Field(
         default=3, description="How many releases are kept, the current one included."

@@ -195,14 +195,22 @@ def _holdout_reads(config: "Config") -> Names:
     return ("ratings", "holdout", "items", *by, *_also_read(config, _raw_items(config)))
 
 
+def _limits(config: "Config") -> Names:
+    is_limited = config.recommend is not None and config.recommend.limits_items
+    return (RECOMMENDABLE_ITEMS,) if is_limited else ()
+
+
+def _holdout_writes(config: "Config") -> Names:
+    return HOLDOUT_LISTS if holdout_tables(config) else ()
+
+
 def holdout_tables(config: "Config") -> Names:
     """What is measured of lists: those that the holdout is compared with, and what they may hold
     where that is limited.
     """
     if config.recommend is None or config.evaluate is None:
         return ()
-    limits = ("recommendable_items",) if config.recommend.limits_items else ()
-    return ("holdout_recommendations", *limits)
+    return (*HOLDOUT_LISTS, *_limits(config))
 
 
 def _refit_memory(config: "Config", sizes: Sizes, cores: int) -> int:
@@ -228,6 +236,8 @@ def _memory(config: "Config", sizes: Sizes, cores: int, ratings: str) -> int:
     )
 
 
+HOLDOUT_LISTS: Names = ("holdout_recommendations",)
+RECOMMENDABLE_ITEMS = "recommendable_items"
 _LISTS = ("model", "top_k", "cold_share", "candidates", "exclude", "segments")
 
 HOLDOUT_STAGE = Stage(
@@ -236,7 +246,7 @@ HOLDOUT_STAGE = Stage(
     "flow",
     "emberline.scoring.recommend_holdout:run",
     reads=_holdout_reads,
-    writes=holdout_tables,
+    writes=_holdout_writes,
     raw=_raw_items,
     uses=_LISTS,
     memory=lambda config, sizes, cores: _memory(config, sizes, cores, "ratings"),
@@ -261,7 +271,7 @@ STAGE = Stage(
     "flow",
     "emberline.scoring.recommend:run",
     reads=_reads,
-    writes=lambda config: ("recommendations", "popular_items"),
+    writes=lambda config: ("recommendations", "popular_items", *_limits(config)),
     raw=_raw,
     uses=(*_LISTS, "users"),
     memory=lambda config, sizes, cores: _memory(config, sizes, cores, "interactions"),

@@ -76,7 +76,7 @@ def recommendations_of(
             f"user {user_id!r} has no recommendations in {root}: rerun recommend, whose setting"
             " users may say who gets lists"
         )
-    told = _reasons(root, user) if why else {}
+    told = reasons_of(root, user) if why else {}
     wanted = {row["item"] for row in best}
     wanted |= {
         row["past_item"] for rows in told.values() for row in rows if row["past_item"] is not None
@@ -85,8 +85,10 @@ def recommendations_of(
     return [_named(row, called, told.get(row["item"], [])) for row in best]
 
 
-def _reasons(root: Location, user: int | None) -> dict[int, list[dict[str, Any]]]:
-    """Rows of reasons by the item that is recommended."""
+def reasons_of(root: Location, user: int | None) -> dict[int, list[dict[str, Any]]]:
+    """Rows of reasons of a user's list by the item that is recommended; none of nobody. Raises
+    DataError where nobody has published reasons.
+    """
     if not manifests.exists(root, "reasons"):
         raise DataError(
             f"there are no reasons in {root}: add a section [explain] to the pipeline, and run it"

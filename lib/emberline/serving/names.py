@@ -95,7 +95,12 @@ def names_in(
 
 def items_called(tables: Mapping[str, Dataset], wanted: Collection[int]) -> dict[int, Item]:
     """How each item is called; one that no table knows is called by its index."""
-    names, indices = names_in(tables, "item", wanted), pa.array(sorted(wanted), pa.int64())
+    return items_named(names_in(tables, "item", wanted), wanted)
+
+
+def items_named(names: Names, wanted: Collection[int]) -> dict[int, Item]:
+    """As `items_called`, by names that are at hand."""
+    indices = pa.array(sorted(wanted), pa.int64())
     ids, titles = names.texts("item_id", indices), names.texts("title", indices)
     return {
         item: Item(item_id or f"item {item}", title)
@@ -115,9 +120,7 @@ def _rows(dataset: Dataset, columns: list[str], wanted: Collection[int] | None) 
     """The columns, of which the first is the index, of the rows wanted, or of all."""
     if wanted is not None:
         return rows.rows_where(dataset, columns[0], wanted, columns[1:])
-    schema = pa.schema([TABLES[dataset.name].field(name) for name in columns])
-    batches = (batch.select(columns).cast(schema) for batch in rows.batches(dataset, columns))
-    return pa.Table.from_batches(batches, schema)
+    return rows.whole(dataset, columns)
 
 
 def _ascending(table: pa.Table, column: str) -> pa.Table:

@@ -146,7 +146,7 @@ class _Guess:
         return x
 
 
-def _full(normal: Floats, base: Float32, penalties: Float32) -> Float64:
+def _full(normal: Floats, base: Floats, penalties: Float32) -> Float64:
     """`normal + base + reg I` in float64: (rows, width, width). What is added is more than
     rounding may have taken.
     """
@@ -170,6 +170,12 @@ def solve(tile: Tile, system: System, start: Float32, solver: Solver) -> tuple[F
         return _precise(tile, system, start)
     x, scores, _ = _conjugate_gradients(tile, system, start, solver.steps)
     return x, scores
+
+
+def solve_exactly(tile: Tile, base: Float64, penalties: Float32, nonnegative: bool) -> Float32:
+    """x (rows, width) by matrices in float64, `base` being w Y.T Y."""
+    a = _full(tile.normal(np.float64), base, penalties)
+    return _exact(a, tile.pull(tile.e * tile.p), Solver("cholesky", nonnegative=nonnegative))
 
 
 def solve_wide(pieces: Iterator[Tile], system: System, solver: Solver) -> Float32:

@@ -8,7 +8,7 @@ from emberline.cf.als.packing import SIDES
 from emberline.cf.entries import PIECES
 from emberline.cf.pieces import PAIRS, scatter_sparse
 from emberline.datasets.cleaned import has_ratings
-from emberline.datasets.facts import AlsTraining, Values
+from emberline.datasets.facts import AlsTraining
 from emberline.factors.earlier import published
 from emberline.factors.fit import fit
 from emberline.flow.rows import Flow, Rows, Source
@@ -43,7 +43,7 @@ def refit(run: StageRun[RecommendConfig], flow: Flow) -> Iterator[Table]:
         run.control.progress,
     )
     training = AlsTraining(model.history, **model.final)
-    facts = (training, Values(model.objective.mean, model.objective.deviation))
+    facts = (training, *model.facts())
     for side, name in tables.items():
         yield Table(name, model.factors(side), facts, model.rank, config.seed)
     model.close()

@@ -1,6 +1,6 @@
 """What the module of a model offers, found by its name in the table of models."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
@@ -84,16 +84,3 @@ def predictions_of(model: Model, pairs: Source, rated: Rated) -> Rows:
 
 def _module(model: Model) -> object:
     return import_module(f"emberline.scoring.models.{model.name.replace('-', '_')}")
-
-
-def answering(models: Iterable[Model], question: str, tables: Mapping[str, object]) -> list[Model]:
-    """Those of the models, no baselines, that answer a question (`lists`, `ratings`, `new_items`)
-    from tables that are there.
-    """
-    return [
-        model
-        for model in models
-        if model.role == "model"
-        and (wanted := getattr(model, question))
-        and all(name in tables for name in wanted)
-    ]
