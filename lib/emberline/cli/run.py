@@ -6,6 +6,7 @@ import typer
 
 from emberline import logs
 from emberline.cli.console import make_console, say
+from emberline.cli.noted import noted
 from emberline.cli.options import Choice, Verbose, of_stages
 from emberline.cli.outcomes import show_outcomes
 from emberline.cli.progress import Progress
@@ -13,6 +14,7 @@ from emberline.datasets import storage
 from emberline.doctor import beginning
 from emberline.report import open as report
 from emberline.runs import runner
+from emberline.tracking.stages import Noting
 
 
 @of_stages
@@ -29,10 +31,12 @@ def run(choice: Choice, context: typer.Context, verbose: Verbose = False) -> Non
         )
     progress = Progress(console)
     beginning.check(config, root, chosen, choice.force, os.environ)
-    try:
-        outcomes = runner.run(config, root, chosen, progress, choice.force, context.obj)
-    finally:
-        progress.stop()
+    with noted(config, root.name, console) as notes:
+        listener = Noting(notes, config, root, progress)
+        try:
+            outcomes = runner.run(config, root, chosen, listener, choice.force, context.obj)
+        finally:
+            progress.stop()
     show_outcomes(console, outcomes)
     if any(outcome.stage.name == "report" for outcome in outcomes):
         console.print()

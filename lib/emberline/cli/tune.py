@@ -8,11 +8,13 @@ from rich.console import Console
 
 from emberline import extras, logs, pipelines
 from emberline.cli.console import COLOURS, make_console, make_table, printable, say, tell
+from emberline.cli.noted import noted
 from emberline.cli.options import Day, Pipeline, Set, Verbose
 from emberline.cli.progress import Progress
 from emberline.datasets import storage
 from emberline.errors import ConfigError
 from emberline.launch.stop import Stop
+from emberline.tracking.notes import Notes
 from emberline.tuning import design as designs
 from emberline.tuning import space as spaces
 from emberline.tuning.design import Design, Options
@@ -89,20 +91,23 @@ def _run(
     say(console, f"Trials are measured by {design.measured_by}.")
     progress = Progress(console)
     bench = studies.Bench(storage.locate(folder), content, progress, stop)
-    try:
-        found = studies.tune(design, bench, trials, _Lines(console, design))
-    finally:
-        progress.stop()
+    config = pipelines.config_of(dict(content), design.header.pipeline)
+    with noted(config, bench.folder.name, console) as notes:
+        try:
+            found = studies.tune(design, bench, trials, _Lines(console, design, notes))
+        finally:
+            progress.stop()
+        notes.note(found.parameters, {f"holdout/{found.metric}": found.best.holdout}, {})
     _show(console, design, found)
     say(console, f"Study: {bench.folder / PAGE}")
     say(console, f"Winner: emberline run {bench.folder / WINNER}")
 
 
 class _Lines:
-    """A line for each trial that has ended."""
+    """A line, and a note, for each trial that has ended."""
 
-    def __init__(self, console: Console, design: Design) -> None:
-        self._console, self._metric = console, design.header.metric
+    def __init__(self, console: Console, design: Design, notes: Notes) -> None:
+        self._console, self._metric, self._notes = console, design.header.metric, notes
 
     def ended(self, trial: Trial, of: int) -> None:
         value = trial.state if trial.value is None else f"{trial.value:.4f}"
@@ -115,6 +120,10 @@ class _Lines:
             self._console,
             f"[{trial.number + 1}/{of}] {self._metric} {value}  {trial.seconds:.1f} s  {told}",
         )
+        reached = {} if trial.value is None else {self._metric: trial.value}
+        steps = {f"at {rung.budget}/{self._metric}": rung.value for rung in trial.rungs}
+        name, failed = f"trial {trial.number}", trial.state == "failed"
+        self._notes.note_below(name, trial.parameters, reached | steps, failed)
 
 
 def _show(console: Console, design: Design, found: Outcome) -> None:

@@ -116,7 +116,9 @@ class Division:
     """How pictures are divided: those for testing are told apart by their split, of the others the
     share `test` is drawn, and of what is left the share `val`, unless (`val` None) that is told,
     too. With `classes` labels are their places there; without, factors are learnt, and items
-    withheld whole are for testing. With `groups` whole groups are drawn, or told.
+    withheld whole are for testing. With `groups` whole groups are drawn, or told. With `folds`,
+    those of a `fold` are for testing, whatever is told. Where a share is `set_aside`, it is for
+    testing, and what would be is for nothing.
     """
 
     seed: int
@@ -124,6 +126,9 @@ class Division:
     test: float
     classes: tuple[str, ...] | None
     groups: Groups | None = None
+    fold: int = 0
+    folds: int = 0
+    set_aside: float = 0.0
 
     def of(self, rows: pa.RecordBatch) -> pa.Array:
         """The split of each row of MET."""
@@ -132,16 +137,29 @@ class Division:
             usable, tested = _true(rows["factors"].is_valid()), _true(rows["cold"])
         else:
             usable = _true(rows["label"].is_valid())
-            drawn = hashes.is_drawn(self.test, self.seed, "test", ids)
-            told = _true(pc.equal(rows["split"], "test"))
-            tested = usable & np.where(_true(rows["split"].is_valid()), told, drawn)
+            tested = usable & self._tested(rows)
         if self.groups is not None:
             return _numbered(usable, usable & self.groups.tested(rows), self.groups.chosen(rows))
+        if self.set_aside:
+            usable = usable & ~tested
+            tested = usable & hashes.is_drawn(self.set_aside, self.seed, "aside", ids)
         if self.val is None:
             chosen = _true(pc.equal(rows["split"], "val"))
         else:
             chosen = hashes.is_drawn(self.val, self.seed, "val", ids)
         return _numbered(usable, tested, chosen)
+
+    def _tested(self, rows: pa.RecordBatch) -> Bool:
+        """Of classes, which pictures are for testing."""
+        ids = rows["item_id"]
+        if self.folds:
+            bucket = hashes.bucket_of(self.seed, "test", ids)
+            in_fold: Bool = bucket * self.folds // hashes.BUCKETS + 1 == self.fold
+            return in_fold
+        drawn = hashes.is_drawn(self.test, self.seed, "test", ids)
+        told = _true(pc.equal(rows["split"], "test"))
+        found: Bool = np.where(_true(rows["split"].is_valid()), told, drawn)
+        return found
 
 
 def _numbered(usable: Bool, tested: Bool, chosen: Bool) -> pa.Array:

@@ -21,6 +21,7 @@ from emberline.flow.sums import summed
 from emberline.models import MODELS, MOST_FREQUENT
 from emberline.numeric.arrays import Float64
 from emberline.runs.stage_run import StageRun
+from emberline.sections.shards import ShardsConfig
 
 Row = dict[str, Any]
 Counts = dict[str, tuple[Float64, int | None]]
@@ -73,7 +74,7 @@ def _protocol(run: StageRun[Any], names: list[str]) -> Row:
     shards = run.inputs["shards_all"].manifest
     facts = {
         "pictures": "those of the split test",
-        "split": shards.produced_by.config,
+        "split": ShardsConfig.model_validate(shards.produced_by.config).protocol(),
         "classes": len(names),
     }
     return protocol(f"test pictures of {len(names)} classes", facts)

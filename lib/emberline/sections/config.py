@@ -28,6 +28,7 @@ from emberline.sections.shop import ShopConfig
 from emberline.sections.sounds import SoundsConfig
 from emberline.sections.spark import SparkConfig
 from emberline.sections.split import SplitConfig
+from emberline.sections.tracking import TrackingConfig
 
 
 class Config(Section):
@@ -106,6 +107,10 @@ class Config(Section):
     privacy: PrivacyConfig | None = Field(
         default=None,
         description="What is kept from whoever reads what is written: stages obey it.",
+    )
+    tracking: TrackingConfig = where(
+        TrackingConfig(),
+        description="Where runs and trials are noted besides, by MLflow; never needed.",
     )
     publish: PublishConfig = where(
         PublishConfig(), description="What `emberline publish --config` does, after the pipeline."

@@ -1,6 +1,6 @@
 """The section [shards]: what the trainer reads."""
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -69,6 +69,19 @@ class ShardsConfig(Section):
         description="The share of pictures for measuring classes, of those that do not say "
         "themselves what they are for; with factors, cold items are for measuring.",
     )
+    folds: Annotated[int, Field(ge=2)] | None = Field(
+        default=None,
+        description="Into how many folds pictures with a class are cut, whatever they say "
+        "themselves that they are for.",
+    )
+    fold: Positive | None = Field(
+        default=None, description="Which fold is for testing, counted from 1."
+    )
+    measure_by: Literal["holdout", "validation"] = Field(
+        default="holdout",
+        description="Whether classes are measured by the pictures for testing, or by as many of "
+        "those for training as val says; the former are then for nothing.",
+    )
     rows_per_shard: Positive = Field(
         default=10_000, description="How many pictures a shard holds, about."
     )
@@ -83,6 +96,17 @@ class ShardsConfig(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.task == "factors" and (self.folds or self.measure_by != "holdout"):
+            raise ValueError(
+                'with task = "factors" what is tested on is said by [split]: remove folds and'
+                " measure_by"
+            )
+        if not bool(self.folds) <= (self.fold or 0) <= (self.folds or 0):
+            raise ValueError(f"folds = {self.folds or 'none'} does not go with fold = {self.fold}")
+        if self.folds and (self.test or (self.group and self.group.test)):
+            raise ValueError("folds say which pictures are for testing: remove test")
+        if self.group and self.measure_by == "validation":
+            raise ValueError("of groups only those for testing are measured: remove measure_by")
         if self.task == "factors" and self.test:
             raise ValueError(
                 'with task = "factors" the items of split.cold_items are tested on: remove test'
@@ -92,6 +116,12 @@ class ShardsConfig(Section):
                 'with task = "factors" the items of split.cold_items are tested on: remove group'
             )
         return self
+
+    def protocol(self) -> dict[str, Any]:
+        """What a metric's protocol says of it: folds are left out where there are none."""
+        unused = {"folds": None, "fold": None, "measure_by": "holdout"}
+        used = (item for item in self.what().items() if item not in unused.items())
+        return dict(used)
 
 
 SHARDS = ("shards_train", "shards_val", "shards_test", "shards_all")

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from functools import partial
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from emberline.datasets import groups
+from emberline.datasets import groups, hashes
 from emberline.datasets.groups import BUCKETS, LEAKS, NAMES, PLACED, Groups
 from emberline.datasets.hashes import BUCKETS as ALL_BUCKETS
+from emberline.datasets.rows import distinct
 from emberline.errors import DataError
 from emberline.flow.rows import Rows
 from emberline.sections.shards import GroupConfig, ShardsConfig
@@ -22,6 +25,10 @@ def groups_in(met: Rows, config: ShardsConfig, given: Mapping[str, int]) -> Grou
     if config.group is None:
         return None
     _check_names(met, config.group)
+    if config.folds:
+        tested = _in_fold(met, config.seed, config.fold or 0, config.folds)
+        val = _limit(met, Groups(config.seed, tested, None), "val", config.val)
+        return Groups(config.seed, tested, val)
     is_told = bool(given) and not config.group.test
     test: tuple[str, ...] | int | None = config.group.test or (None if is_told else 0)
     if test == 0 and config.test:
@@ -30,6 +37,20 @@ def groups_in(met: Rows, config: ShardsConfig, given: Mapping[str, int]) -> Grou
         return Groups(config.seed, test, None)
     val = _limit(met, Groups(config.seed, test, None), "val", config.val)
     return Groups(config.seed, test, val)
+
+
+def _in_fold(met: Rows, seed: int, fold: int, folds: int) -> tuple[str, ...]:
+    """The groups of one fold: dealt out in the order of hashes of their names, so that folds have
+    the same number of them, or one more. Raises DataError for fewer groups than folds.
+    """
+    found = met.select({"group": "group"}).map(distinct, pa.schema([("group", pa.string())]))
+    names = found.table()["group"].unique().drop_null().combine_chunks()
+    if len(names) < folds:
+        raise DataError(
+            f"shards.folds: {len(names)} groups cannot be cut into {folds} folds; ask for fewer"
+        )
+    order = np.argsort(hashes.of_columns(seed, "fold", names), kind="stable")
+    return tuple(names.take(pa.array(order)).to_pylist()[fold - 1 :: folds])
 
 
 def _check_names(met: Rows, asked: GroupConfig) -> None:

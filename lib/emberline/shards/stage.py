@@ -138,9 +138,18 @@ def _division(run: StageRun[ShardsConfig], met: Rows, classes: Classes | None) -
     """
     config = run.settings
     given = run.inputs[config.of].manifest.facts(GivenSplits).splits
-    val = None if classes and given.get("val") else config.val
+    is_told = bool(classes and given.get("val") and not config.folds)
     names = None if classes is None else tuple(classes.classes)
-    return Division(config.seed, val, config.test, names, groups_in(met, config, given))
+    return Division(
+        config.seed,
+        None if is_told else config.val,
+        config.test,
+        names,
+        groups_in(met, config, given),
+        config.fold or 0,
+        config.folds or 0,
+        config.val if config.measure_by == "validation" else 0.0,
+    )
 
 
 def _counts(divided: Rows) -> Counts:

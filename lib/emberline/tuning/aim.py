@@ -18,6 +18,7 @@ Names = tuple[str, ...]
 _ERRORS = ("rmse", "mae")  # of predicted ratings: the smaller the better
 _NEIGHBORS = {ITEM_NEIGHBORS.name: "items", USER_NEIGHBORS.name: "users"}
 _ON_FACTORS: Names = (CONTENT.name, "shards", CNN.name, "predict", FOREST.name)
+_LIGHT = 4  # factors of lists where none is measured: evaluate has them beside predicted ratings
 # the sections whose settings a study may vary
 VARIED: Names = (ALS.name, "cosine", CONTENT.name, "shards", CNN.name, FOREST.name, "recommend")
 _ALS_RATINGS: Names = (f"{ALS.name}.ratings", f"{ALS.name}.reg_exponent")
@@ -158,6 +159,7 @@ def reduced(content: Mapping[str, Any], config: Config, aim: Aim) -> dict[str, A
         if aim.question == "ratings":
             left |= {*_ON_FACTORS}
             changed["recommend"] = {"model": ALS.name, "cold_share": 0.0}
+            changed[ALS.name] = {"rank": _LIGHT}
         elif config.als and config.als.feedback == "auto":
             changed[ALS.name] = {"feedback": "implicit"}
     if config.als is not None and ALS.name not in left:

@@ -31,15 +31,15 @@ class Options:
 
 @dataclass(frozen=True)
 class Design:
-    """A study's header and aim, the `content` of its trials' pipeline, the settings of [split] that
-    the final figure is taken by, the parameters of the `defaults`, and what trials are
+    """A study's header and aim, the `content` of its trials' pipeline, the sections that are other
+    ones for the `final` figure, the parameters of the `defaults`, and what trials are
     `measured_by`, in words.
     """
 
     header: Header
     aim: Aim
     content: dict[str, Any]
-    split: dict[str, Any]
+    final: dict[str, Any]
     defaults: dict[str, Any]
     measured_by: str
 
@@ -50,12 +50,12 @@ def design(content: Mapping[str, Any], name: str, options: Options) -> Design:
     aim = aim_of(config, options.metric or usual_metric(config), options.model)
     less = reduced(content, config, aim)
     small = pipelines.config_of(dict(less), name)
-    split = dict(less.get("split") or {})
-    changed = sets.for_trials(config.split, aim) if config.split else {}
+    changed = sets.for_trials(config, aim)
+    final = {section: less.get(section) or {} for section in changed}
     varied = _space(options, small, aim)
     rationed = _rationed(varied, small) if options.halving else None
     most = space.value_of(small, rationed) if rationed else 0
-    trials = {**less, "split": _changed(split, changed)} if split or changed else dict(less)
+    trials = {**less, **{name: _changed(final[name], each) for name, each in changed.items()}}
     settings = pipelines.config_of(dict(trials), name).what()
     header = Header(
         pipeline=name.removesuffix(".toml"),
@@ -70,8 +70,7 @@ def design(content: Mapping[str, Any], name: str, options: Options) -> Design:
         settings=settings,
     )
     defaults = {one.name: space.value_of(small, one.name) for one in varied}
-    told = sets.told(config.split, changed) if config.split else ""
-    return Design(header, aim, trials, split, defaults, told)
+    return Design(header, aim, trials, final, defaults, sets.told(config, changed))
 
 
 def usual_metric(config: Config) -> str:
@@ -126,7 +125,7 @@ def _rationed(varied: Sequence[Parameter], config: Config) -> str | None:
     return None
 
 
-def _changed(split: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
-    validation = {**(split.get("validation") or {}), **(changed.get("validation") or {})}
+def _changed(section: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    validation = {**(section.get("validation") or {}), **(changed.get("validation") or {})}
     more = {"validation": validation} if validation else {}
-    return {**split, **changed, **more}
+    return {**section, **changed, **more}

@@ -87,10 +87,10 @@ class Measuring:
             f" {', '.join(row.metric for row in rows) or 'nothing'}"
         )
 
-    def with_split(self, split: Mapping[str, Any]) -> "Measuring":
-        """The same with other settings of [split], which is then run in each root."""
-        content = {**self.content, "split": dict(split)}
-        return replace(self, content=content, varied=self.varied | {"split"})
+    def with_sections(self, sections: Mapping[str, Any]) -> "Measuring":
+        """The same with other sections, which are then run in each root."""
+        content = {**self.content, **sections}
+        return replace(self, content=content, varied=self.varied | {*sections})
 
     def _run(
         self, config: Config, root: str, chosen: Sequence[Stage], listener: Listener | None

@@ -5,22 +5,29 @@ trains on, chosen as its holdout is.
 from typing import Any
 
 from emberline.errors import ConfigError
+from emberline.sections.config import Config
 from emberline.sections.split import SplitConfig
 from emberline.tuning.aim import Aim
 
 _SHARE = 0.2  # of the items, where the holdout does not say which share of them is withheld
 
 
-def for_trials(split: SplitConfig, aim: Aim) -> dict[str, Any]:
-    """The settings of [split] in which trials differ from the pipeline. Raises ConfigError where
+def for_trials(config: Config, aim: Aim) -> dict[str, dict[str, Any]]:
+    """The settings, by section, in which trials differ from the pipeline. Raises ConfigError where
     nobody can say what they are measured by.
     """
-    if aim.question == "classes":
-        return {}
+    split = config.split
+    if config.shards and config.shards.group and aim.question == "classes":
+        raise ConfigError(
+            "trials would be measured by items whose groups are trained on: [shards.group] and a"
+            " study do not go together; compare settings by emberline evaluate --folds"
+        )
+    if aim.question == "classes" or split is None:
+        return {"shards": {"measure_by": "validation"}}
     validation = {} if split.validates else _as_the_holdout(split)
     if aim.question == "cold items" and not split.validation.cold_items:
         validation["cold_items"] = _share_of_items(split)
-    return {"measure_by": "validation", "validation": validation}
+    return {"split": {"measure_by": "validation", "validation": validation}}
 
 
 def _as_the_holdout(split: SplitConfig) -> dict[str, Any]:
@@ -46,11 +53,13 @@ def _share_of_items(split: SplitConfig) -> float:
     return split.cold_items or _SHARE
 
 
-def told(split: SplitConfig, changed: dict[str, Any]) -> str:
+def told(config: Config, changed: dict[str, dict[str, Any]]) -> str:
     """What trials are measured by, in words."""
-    if not changed:
-        return "pictures for validation (val)"
-    if split.validates and not changed["validation"]:
+    if "shards" in changed:
+        share = config.shards.val if config.shards else 0.0
+        return f"pictures drawn from those for training (a share of {share:g})"
+    validation = changed["split"]["validation"]
+    if not validation:
         return "what [split.validation] withholds"
-    said = ", ".join(f"{key} = {value}" for key, value in changed["validation"].items())
+    said = ", ".join(f"{key} = {value}" for key, value in validation.items())
     return f"a part of what is trained on, chosen as the holdout is ({said})"

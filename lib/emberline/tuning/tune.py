@@ -91,7 +91,7 @@ def _measured(
     best = trial.best(trials, lower)
     if best is None:
         raise EmptyDatasetError(f"no trial in {measuring.folder} came to an end")
-    final = measuring.with_split(design.split) if design.split else measuring
+    final = measuring.with_sections(design.final)
     figures = {"defaults": _figure(final, trials[0], "defaults", listener)}
     figures["winner"] = (
         _figure(final, best, "winner", listener) if best.number else figures["defaults"]

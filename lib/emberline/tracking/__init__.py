@@ -1,0 +1,1 @@
+"""Runs and trials noted in MLflow, where a pipeline says so."""
