@@ -18,9 +18,7 @@ from emberline.tracking.notes import Notes
 from emberline.tuning import design as designs
 from emberline.tuning import space as spaces
 from emberline.tuning.design import Design, Options
-from emberline.tuning.outcome import WINNER, Outcome
-from emberline.tuning.page import FILE as PAGE
-from emberline.tuning.page import shown
+from emberline.tuning.outcome import PAGE, WINNER, Outcome, shown
 from emberline.tuning.trial import Trial
 
 SpaceFile = Annotated[

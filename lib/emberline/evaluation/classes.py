@@ -21,7 +21,7 @@ from emberline.flow.sums import summed
 from emberline.models import MODELS, MOST_FREQUENT
 from emberline.numeric.arrays import Float64
 from emberline.runs.stage_run import StageRun
-from emberline.sections.shards import ShardsConfig
+from emberline.sections.shards import protocol_of
 
 Row = dict[str, Any]
 Counts = dict[str, tuple[Float64, int | None]]
@@ -74,7 +74,7 @@ def _protocol(run: StageRun[Any], names: list[str]) -> Row:
     shards = run.inputs["shards_all"].manifest
     facts = {
         "pictures": "those of the split test",
-        "split": ShardsConfig.model_validate(shards.produced_by.config).protocol(),
+        "split": protocol_of(shards.produced_by.config),
         "classes": len(names),
     }
     return protocol(f"test pictures of {len(names)} classes", facts)

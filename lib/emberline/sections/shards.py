@@ -1,5 +1,6 @@
 """The section [shards]: what the trainer reads."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -117,11 +118,13 @@ class ShardsConfig(Section):
             )
         return self
 
-    def protocol(self) -> dict[str, Any]:
-        """What a metric's protocol says of it: folds are left out where there are none."""
-        unused = {"folds": None, "fold": None, "measure_by": "holdout"}
-        used = (item for item in self.what().items() if item not in unused.items())
-        return dict(used)
+
+def protocol_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a metric's protocol says of the section, as a manifest has it: folds are left out where
+    there are none.
+    """
+    unused = {"folds": None, "fold": None, "measure_by": "holdout"}
+    return dict(item for item in config.items() if item not in unused.items())
 
 
 SHARDS = ("shards_train", "shards_val", "shards_test", "shards_all")

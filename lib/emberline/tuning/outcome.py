@@ -14,7 +14,7 @@ from emberline.logs import may_be_secret, one_line
 from emberline.pipelines import with_setting
 from emberline.tuning import toml
 
-FILE, WINNER = "outcome.json", "winner.toml"
+FILE, WINNER, PAGE = "outcome.json", "winner.toml", "study.html"
 AS_GOOD = "the defaults are as good"
 
 
@@ -89,6 +89,11 @@ class Outcome:
         if self.is_better:
             return f"the winner is better than the defaults on the holdout, by {told}"
         return f"the winner is worse than the defaults on the holdout, by {told}: keep the defaults"
+
+
+def shown(value: Any) -> str:
+    """A parameter's value, numbers to four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def write(study: Location, found: Outcome, content: Mapping[str, Any], name: str) -> None:

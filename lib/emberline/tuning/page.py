@@ -12,10 +12,8 @@ from emberline.datasets.storage import Location
 from emberline.report.text import finished
 from emberline.tuning import charts
 from emberline.tuning.header import Header
-from emberline.tuning.outcome import Outcome
+from emberline.tuning.outcome import PAGE, Outcome, shown
 from emberline.tuning.trial import Trial
-
-FILE = "study.html"
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def write(
     page = Page(
         header, found, measured_by, trials[0].parameters, trials, _charts(header, found, trials)
     )
-    storage.replace_file(study / FILE, _render(page).encode())
+    storage.replace_file(study / PAGE, _render(page).encode())
 
 
 def _charts(header: Header, found: Outcome, trials: Sequence[Trial]) -> list[Chart]:
@@ -90,11 +88,6 @@ def _render(page: Page) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("study.html.j2").render(page=page, shown=shown)
-
-
-def shown(value: Any) -> str:
-    """A parameter's value, numbers to four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _source(name: str) -> str:
