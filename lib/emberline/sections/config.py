@@ -109,8 +109,7 @@ class Config(Section):
         description="What is kept from whoever reads what is written: stages obey it.",
     )
     tracking: TrackingConfig = where(
-        TrackingConfig(),
-        description="Where runs and trials are noted besides, by MLflow; never needed.",
+        TrackingConfig(), description="Where MLflow notes runs and trials, too; never needed."
     )
     publish: PublishConfig = where(
         PublishConfig(), description="What `emberline publish --config` does, after the pipeline."
