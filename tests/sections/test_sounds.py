@@ -53,6 +53,21 @@ def test_settings_that_do_not_fit_together_are_told(sections: Row, message: str)
         Config.model_validate(sections)
 
 
+def test_sounds_can_be_played_where_they_are_recommended() -> None:
+    shop = {"ratings": {"path": "p", "columns": {"user_id": "u", "item_id": "i"}, "value": "one"}}
+    lists = shop | {"als": {}, "recommend": {}}
+    seconds = [
+        sounds.clip_seconds
+        for sections in (
+            SOUNDS,
+            SOUNDS | lists,
+            {"sounds": {"path": "p", "clip_seconds": 1.0}} | lists,
+        )
+        if (sounds := Config.model_validate(sections).sounds)
+    ]
+    assert seconds == [0.0, 2.0, 1.0]
+
+
 def test_a_shop_may_have_both_and_learn_from_one() -> None:
     both = SOUNDS | {"images": {"path": "q"}, "shards": SHARDS, "cnn": {}}
     config = Config.model_validate(both)

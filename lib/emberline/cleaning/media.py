@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from emberline.datasets import parked
 from emberline.errors import UnusableError
-from emberline.images.pixels import Pixels, channel_sums, pixel_column
+from emberline.images.pixels import Pixels, channel_sums, pixel_array, pixel_column
 from emberline.numeric.arrays import Array
 
 Buffer = bytes | memoryview
@@ -177,29 +177,16 @@ def decoded_batch(
 
 
 def clips_apart(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
-    """Rows whose `pixels` have so many bytes, and are followed by what can be played, to rows with
-    that in a column of its own, `clip`, null where there is nothing.
+    """Rows whose `pixels` have so many bytes, and are followed by what can be played, as long in
+    all of them, to rows with that in a column of its own, `clip`, null where there is nothing.
     """
     for batch in batches:
-        place = batch.schema.get_field_index("pixels")
-        pixels, clips = _cut(batch["pixels"], size)
-        yield batch.set_column(place, "pixels", pixels).append_column("clip", clips)
-
-
-def _cut(values: pa.Array, size: int) -> tuple[pa.Array, pa.Array]:
-    """The first so many bytes of binary values without nulls, and what follows, null for none."""
-    ends = np.frombuffer(values.buffers()[1], np.int32)
-    ends = ends[values.offset : values.offset + len(values) + 1]
-    content = np.frombuffer(values.buffers()[2], np.uint8)
-    places = ends[:-1, None] + np.arange(size)
-    is_there, is_clip = np.ones(len(values), bool), np.ones(len(content), bool)
-    is_clip[: ends[0]] = is_clip[ends[-1] :] = False
-    is_clip[places] = False
-    lengths = np.diff(ends) - size
-    buffers = [
-        pa.py_buffer(np.packbits(lengths > 0, bitorder="little")),
-        pa.py_buffer(np.append(0, np.cumsum(lengths)).astype(np.int32)),
-        pa.py_buffer(content[is_clip]),
-    ]
-    clips = pa.Array.from_buffers(pa.binary(), len(values), buffers)
-    return pixel_column(content[places], is_there), clips
+        place, rows = batch.schema.get_field_index("pixels"), batch.num_rows
+        stored = pixel_array(batch["pixels"])
+        clips = pa.nulls(rows, pa.binary())
+        if stored.shape[1] > size:
+            is_there = np.ones(rows, bool)
+            pixels = pixel_column(stored[:, :size], is_there)
+            batch = batch.set_column(place, "pixels", pixels)
+            clips = pixel_column(stored[:, size:], is_there)
+        yield batch.append_column("clip", clips)

@@ -67,8 +67,9 @@ def map_input(path: str) -> memoryview:
     """
     if path.startswith("/"):  # as in `read_input`
         with suppress(OSError), open(path, "rb") as file:  # noqa: PTH123
-            if os.fstat(file.fileno()).st_size > _SMALL:
-                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            if os.fstat(file.fileno()).st_size <= _SMALL:
+                return memoryview(file.read())
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     return memoryview(read_input(path))
 
 

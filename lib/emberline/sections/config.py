@@ -25,7 +25,7 @@ from emberline.sections.recommend import RecommendConfig
 from emberline.sections.report import ReportConfig
 from emberline.sections.shards import ShardsConfig
 from emberline.sections.shop import ShopConfig
-from emberline.sections.sounds import SoundsConfig
+from emberline.sections.sounds import SoundsConfig, with_clips
 from emberline.sections.spark import SparkConfig
 from emberline.sections.split import SplitConfig
 from emberline.sections.tracking import TrackingConfig
@@ -214,8 +214,8 @@ class Config(Section):
     def _ratings_are_split(cls, content: Any) -> Any:
         """Without a section [split], all ratings are trained on."""
         if isinstance(content, dict) and content.get("ratings") is not None:
-            return {"split": {}} | content
-        return content
+            content = {"split": {}} | content
+        return with_clips(content)
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:

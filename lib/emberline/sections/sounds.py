@@ -1,6 +1,6 @@
 """The section [sounds]: sounds, and the spectrograms that they become."""
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -19,6 +19,7 @@ from emberline.sounds.spectrogram import Mel
 if TYPE_CHECKING:
     from emberline.sections.config import Config
 
+_PLAYED = 2.0  # seconds
 _KNOWN = 2000  # bytes of what is known of a sound
 _ENCODED = 10_000  # bytes of a sound in Parquet
 
@@ -121,9 +122,9 @@ class SoundsConfig(Section):
         "too.",
     )
     clip_seconds: Annotated[float, Field(ge=0)] = Field(
-        default=2.0,
-        description="How much of what is kept of a sound the report may play, at 8 KB a second; "
-        "0 stores nothing to be played.",
+        default=0.0,
+        description="How much of what is kept of a sound is stored to be played by the report, at "
+        "8 KB a second; without it, 2 where lists are recommended, else nothing.",
     )
 
     @model_validator(mode="after")
@@ -157,6 +158,14 @@ class SoundsConfig(Section):
     def text_rules(self) -> TextRules:
         """How ids and labels are cleaned: no text of theirs means that there is none."""
         return TextRules((), self.normalize)
+
+
+def with_clips(content: Any) -> Any:
+    """A pipeline's content, sounds to be played where lists are recommended, unless it says so."""
+    sounds = content.get("sounds") if isinstance(content, dict) else None
+    if not isinstance(sounds, dict) or content.get("recommend") is None:
+        return content
+    return content | {"sounds": {"clip_seconds": _PLAYED} | sounds}
 
 
 def _raw(config: "Config") -> Names:
