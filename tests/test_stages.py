@@ -18,7 +18,8 @@ from emberline.sections.stage import Stage
 from emberline.stages import STAGES
 
 JOBS = Path(__file__).parents[1] / "jobs"
-RATINGS = {"path": "dataset:shop/*.csv", "columns": {"user_id": "u", "item_id": "i", "value": "v"}}
+COLUMNS = {"user_id": "u", "item_id": "i", "value": "v", "timestamp": "t"}
+RATINGS = {"path": "dataset:shop/*.csv", "columns": COLUMNS}
 PICTURES = {"path": "dataset:shop/*.parquet", "columns": {"item_id": "i", "image": "p"}}
 SOUNDS = {"path": "dataset:shop/*.parquet", "columns": {"item_id": "i", "sound": "s"}}
 SOURCE = {"path": "dataset:shop/*.parquet", "columns": {"id": "i", "label": "l"}}
@@ -37,6 +38,7 @@ SECTIONS = {
     "content": {},
     "forest": {},
     "recommend": {"exclude": "dataset:shop/recalled.csv"},
+    "privacy": {"min_changing_users": 5},
     "explain": {},
     "evaluate": {},
     "report": {},
@@ -68,7 +70,7 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
         "train-cosine",
     ]
     learnt = ["export-shards", "train-cnn", "predict-items", "train-content"]
-    lists = ["recommend-holdout", "refit", "recommend"]
+    lists = ["recommend-holdout", "refit", "steady-neighbors", "recommend"]
     assert _names(stages.select(FULL)) == [
         *prepared,
         *learnt,

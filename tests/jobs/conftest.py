@@ -52,6 +52,7 @@ KEYS = {
     "refitted_user_factors": ["user"],
     "refitted_item_factors": ["item"],
     "user_rating_factors": ["user"],
+    "neighbor_history": ["item", "neighbor"],
     "item_rating_factors": ["item"],
 }
 NUMBERS = {"factors", "embedding", "probability"}
@@ -61,6 +62,7 @@ LISTS = {
     "user_neighbors": (["user"], "neighbor", "similarity"),
     "refitted_item_neighbors": (["item"], "neighbor", "similarity"),
     "refitted_user_neighbors": (["user"], "neighbor", "similarity"),
+    "steady_item_neighbors": (["item"], "neighbor", "similarity"),
     "holdout_recommendations": (["user", "model"], "item", "score"),
     "recommendations": (["user", "model"], "item", "score"),
     "reasons": (["user", "item", "kind", "attribute"], "past_item", "drop"),

@@ -1,1 +1,1 @@
-"""What a clean row is; its doors are `clean_all` of `events` and of `attributes`."""
+"""What a clean row is; its doors are the tasks of `shield`."""

@@ -87,6 +87,16 @@ ITEM_NEIGHBORS = pa.schema(
         pa.field("similarity", pa.float32(), nullable=False),
     ]
 )
+NEIGHBOR_HISTORY = pa.schema(
+    [
+        ITEM,
+        # the item itself where its list as a whole was first shown
+        pa.field("neighbor", pa.int32(), nullable=False),
+        pa.field("similarity", pa.float32()),  # null: not shown
+        # the newest event when the pair was last shown anew
+        pa.field("since", pa.timestamp("us", tz="UTC"), nullable=False),
+    ]
+)
 USER_NEIGHBORS = pa.schema(
     [
         USER,
@@ -179,6 +189,8 @@ TABLES: dict[str, pa.Schema] = {
     "refitted_user_neighbors": USER_NEIGHBORS,
     "quantized_user_factors": QUANTIZED_USER_FACTORS,
     "quantized_item_factors": QUANTIZED_ITEM_FACTORS,
+    "steady_item_neighbors": ITEM_NEIGHBORS,
+    "neighbor_history": NEIGHBOR_HISTORY,
     "shards_train": SHARDS,
     "shards_val": SHARDS,
     "shards_test": SHARDS,

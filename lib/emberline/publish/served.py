@@ -29,8 +29,11 @@ SERVED = (
     "predicted_classes",
     "user_neighbors",
     "item_neighbors",
+    "steady_item_neighbors",
     *map(refitted, LIST_TABLES),
 )
+STEADY = "steady_item_neighbors"  # which change only where enough people have changed them
+STEADIED = ("item_neighbors", refitted("item_neighbors"))
 PAIRS_OF_USERS = ("user_neighbors", refitted("user_neighbors"))
 _OF_A_PAIR = 2  # users stand behind a pair of users
 
@@ -65,6 +68,7 @@ def _is_served(root: Location, name: str) -> bool:
     return (
         manifests.exists(root, name)
         and not manifests.exists(root, refitted(name))
+        and not (name in STEADIED and manifests.exists(root, STEADY))
         and not (name in PAIRS_OF_USERS and _least_users(root, name) > _OF_A_PAIR)
     )
 

@@ -18,7 +18,7 @@ from emberline.sections.explain import ExplainConfig
 from emberline.sections.forest import ForestConfig
 from emberline.sections.images import ImagesConfig
 from emberline.sections.predict import PredictConfig
-from emberline.sections.privacy import PrivacyConfig
+from emberline.sections.privacy import PrivacyConfig, check_privacy
 from emberline.sections.publish import PublishConfig
 from emberline.sections.ratings import RatingsConfig
 from emberline.sections.recommend import RecommendConfig
@@ -226,11 +226,8 @@ class Config(Section):
         self._network_fits()
         if self.content:
             self._content_fits()
-        if self.images and self.privacy and "item" in self.privacy.sides:
-            raise ValueError(
-                "privacy.pseudonyms of items do not go with [images], whose files are named by"
-                ' items\' ids: set it to "users"'
-            )
+        if self.privacy:
+            check_privacy(self, self.privacy)
         if self.recommend:
             self._recommend_fits(self.recommend)
         if self.explain:

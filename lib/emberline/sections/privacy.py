@@ -1,10 +1,15 @@
 """The section [privacy]: what is kept from whoever reads what a pipeline writes."""
 
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from emberline.models import ITEM_NEIGHBORS, refitted
 from emberline.sections.base import Positive, Section, place, where
+from emberline.sections.stage import Names, Sizes, Stage
+
+if TYPE_CHECKING:
+    from emberline.sections.config import Config
 
 SIDES = {
     "none": frozenset[str](),
@@ -44,6 +49,11 @@ class PrivacyConfig(Section):
         description="Behind a neighbour pair, a popular item, a reason, and an item's title in the "
         "report there are at least so many users, or it is left out.",
     )
+    min_changing_users: Positive | None = Field(
+        default=None,
+        description="Published neighbours of items change from run to run only where so many users "
+        "have changed them; none lets them change freely.",
+    )
 
     @property
     def sides(self) -> frozenset[str]:
@@ -70,3 +80,56 @@ class PrivacyConfig(Section):
                 " remove them"
             )
         return self
+
+
+def check_privacy(config: "Config", privacy: PrivacyConfig) -> None:
+    """Raises ValueError where the rest of a pipeline does not go with the section."""
+    if (config.images or config.sounds) and "item" in privacy.sides:
+        raise ValueError(
+            "privacy.pseudonyms of items do not go with [images] and [sounds], whose files are"
+            ' named by items\' ids: set it to "users"'
+        )
+    if privacy.min_changing_users is None:
+        return
+    if config.ratings and config.ratings.columns.timestamp is None:
+        raise ValueError(
+            "privacy.min_changing_users needs ratings.columns.timestamp, by which it is told who"
+            " has changed a pair"
+        )
+    if config.cosine is None or "items" not in config.cosine.sides:
+        raise ValueError(
+            "privacy.min_changing_users is about neighbours of items: add a section [cosine] whose"
+            ' sides hold "items", or remove it'
+        )
+
+
+def _reads(config: "Config") -> Names:
+    """The neighbours that would be published otherwise, and what they were made of."""
+    (table,) = ITEM_NEIGHBORS.lists
+    recommend = config.recommend
+    if config.refits and recommend is not None and recommend.model == ITEM_NEIGHBORS.name:
+        return refitted(table), "interactions"
+    return table, "ratings"
+
+
+def _writes(config: "Config") -> Names:
+    is_asked = config.privacy is not None and config.privacy.min_changing_users is not None
+    return ("steady_item_neighbors", "neighbor_history") if is_asked else ()
+
+
+def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
+    """Bytes: all pairs of neighbours, and each core's share of events."""
+    near, events = _reads(config)
+    return cores * (250 << 20) + 150 * sizes.rows(near) + 80 * sizes.rows(events)
+
+
+STAGE = Stage(
+    "steady-neighbors",
+    "privacy",
+    "flow",
+    "emberline.neighbors.steady:run",
+    reads=_reads,
+    writes=_writes,
+    uses=("min_changing_users",),
+    memory=_memory,
+)
