@@ -1,115 +1,23 @@
-"""Ranking metrics beside numbers computed by hand and beside a plain-Python implementation."""
+"""Sums of parts, classes, and the table of metrics, beside numbers computed by hand."""
 
 import json
-import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from emberline.cf.metrics import Sums, per_class, per_user, protocol, ranking_names
-
-LOG3 = math.log2(3)
-
-
-def measure(relevant: list[set[int]], lists: list[list[int]], ks: tuple[int, ...]) -> np.ndarray:
-    """per_user of relevant items and lists that are written out."""
-    places = [
-        (user, rank)
-        for user, items in enumerate(lists)
-        for rank, item in enumerate(items, 1)
-        if item in relevant[user]
-    ]
-    # hits come in any order
-    places = [places[i] for i in np.random.default_rng(0).permutation(len(places))]
-    users, ranks = np.array(places, np.int32).reshape(-1, 2).T
-    return per_user(np.array([len(items) for items in relevant], np.int32), users, ranks, ks)
+from emberline.cf import confusion, ranks
+from emberline.cf.list_metrics import list_names
+from emberline.cf.metrics import METRICS, Sums, direction_of, metric_of, per_class, protocol
+from emberline.evaluation import rating_errors
 
 
-def naive(relevant: set[int], items: list[int], k: int) -> list[float]:
-    """The definitions, for one user, with loops."""
-    hits = [item in relevant for item in items[:k]] + [False] * max(0, k - len(items))
-    found, reachable = sum(hits), min(k, len(relevant))
-    gain = sum(hit / math.log2(rank + 1) for rank, hit in enumerate(hits, 1))
-    ideal = sum(1 / math.log2(rank + 1) for rank in range(1, reachable + 1))
-    precisions = [Fraction(sum(hits[:rank]), rank) for rank in range(1, k + 1) if hits[rank - 1]]
-    return [
-        found / k,
-        found / len(relevant),
-        found / reachable,
-        float(found > 0),
-        gain / ideal,
-        float(sum(precisions) / reachable),
-    ]
-
-
-def test_two_hits_of_three_at_the_first_and_third_rank() -> None:
-    found = measure([{1, 2, 3}], [[1, 9, 2, 8, 7]], (5,))
-    assert found[0].tolist() == pytest.approx(
-        [2 / 5, 2 / 3, 2 / 3, 1, (1 + 1 / 2) / (1 + 1 / LOG3 + 1 / 2), (1 + 2 / 3) / 3]
-    )
-
-
-def test_more_relevant_items_than_places() -> None:
-    found = measure([{1, 2, 3}], [[1, 9, 2, 8, 7]], (2,))
-    assert found[0].tolist() == pytest.approx([1 / 2, 1 / 3, 1 / 2, 1, 1 / (1 + 1 / LOG3), 1 / 2])
-
-
-def test_a_perfect_list_is_one_but_for_its_empty_places() -> None:
-    found = measure([{5}, {1, 2}], [[5], [2, 1]], (2,))
-    assert found.tolist() == [pytest.approx([1 / 2, 1, 1, 1, 1, 1]), pytest.approx([1] * 6)]
-
-
-def test_a_user_without_hits_has_zeros() -> None:
-    assert measure([{4, 6}, {1}, {2}], [[1, 2], [1], []], (2,))[[0, 2]].tolist() == [
-        [0] * 6,
-        [0] * 6,
-    ]
-
-
-def test_no_hits_at_all_are_zeros() -> None:
-    assert measure([{1}, {2}], [[], [3]], (1, 3)).tolist() == [[0] * 12] * 2
-
-
-def test_a_late_hit_counts_less_where_order_counts() -> None:
-    early, late = measure([{1}, {1}], [[1, 2, 3], [3, 2, 1]], (3,))
-    assert early[:4].tolist() == late[:4].tolist()
-    assert late[4:].tolist() == pytest.approx([1 / 2, 1 / 3])
-    assert early[4:].tolist() == [1, 1]
-
-
-def test_random_lists_measure_as_the_plain_definitions_say() -> None:
-    rng, ks = np.random.default_rng(1), (1, 3, 10, 40)
-    relevant = [
-        set(rng.choice(60, size=rng.integers(1, 25), replace=False).tolist()) for _ in range(80)
-    ]
-    lists = [rng.choice(60, size=rng.integers(0, 30), replace=False).tolist() for _ in range(80)]
-    expected = [
-        [value for k in ks for value in naive(items, ranked, k)]
-        for items, ranked in zip(relevant, lists, strict=True)
-    ]
-    np.testing.assert_allclose(measure(relevant, lists, ks), expected, atol=1e-12)
-
-
-def test_columns_are_named_in_their_order() -> None:
-    assert ranking_names((3, 10)) == [
-        *(
-            "precision@3",
-            "recall@3/n",
-            "recall@3/min(k,n)",
-            "hit_rate@3",
-            "ndcg@3",
-            "map@3/min(k,n)",
-        ),
-        *(
-            "precision@10",
-            "recall@10/n",
-            "recall@10/min(k,n)",
-            "hit_rate@10",
-            "ndcg@10",
-            "map@10/min(k,n)",
-        ),
-    ]
+def test_every_metric_of_every_kind_is_in_the_table() -> None:
+    kinds = [list_names((10,)), ranks.names_of((20,)), confusion.METRICS, rating_errors.METRICS]
+    named = [metric_of(name) for names in kinds for name in names]
+    assert None not in named
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+    assert {direction_of(name) for name in ("rmse", "mae", "calibration error")} == {"lower"}
+    assert direction_of("ndcg@10") == "higher" and direction_of("gini@10") == "neither"
 
 
 @pytest.fixture

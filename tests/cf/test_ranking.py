@@ -1,30 +1,32 @@
-"""Sums of metrics of blocks of users, and lists that are drawn, beside loops and counting."""
+"""Metrics of blocks of users, counts of items, and lists that are drawn, beside counting."""
 
 from collections import Counter
-from collections.abc import Iterator
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from emberline.cf import measures
 from emberline.cf.entries import Entries
+from emberline.cf.list_metrics import list_names
 from emberline.cf.listing import Popular
-from emberline.cf.metrics import Sums
+from emberline.cf.measures import Named
 from emberline.cf.pieces import EXCLUDED
 from emberline.cf.ranking import (
+    COUNTED,
     LISTED,
     OF_LISTS,
     RELEVANT,
+    Catalogue,
+    ItemCounts,
     Question,
-    count_covered,
-    covered,
     drawn,
+    gini,
     measure,
     subsets,
 )
-from emberline.cf.sums import add_up, decoded
+from emberline.cf.sums import decoded
 from emberline.flow.here import HereShared
 
 ITEMS = np.array([2, 3, 5, 8, 9], np.int32)
@@ -40,7 +42,7 @@ def pieces(kind: str, *rows: tuple[int, int, float]) -> list[pa.RecordBatch]:
     return list(entries.pieces(np.zeros(len(rows), np.int32), kind))
 
 
-def test_sums_of_a_block_count_users_without_hits_and_items_in_lists() -> None:
+def test_users_without_hits_are_measured_and_items_in_lists_are_counted() -> None:
     """Users 30 and 10 have 2 and 1 relevant items; 30 has hits at ranks 1 and 3, 10 at rank 2,
     20 none; 40 wants nothing.
     """
@@ -51,26 +53,38 @@ def test_sums_of_a_block_count_users_without_hits_and_items_in_lists() -> None:
         *pieces(LISTED, *lists),
         *pieces(EXCLUDED, (30, 8, 1)),
     ]
-    found = measure(iter(batches), Question((2,), seed=1), HereShared(POPULAR))
-    sums = decoded(count_covered_rows(found))
-    of_lists = Sums.from_vector(sums[OF_LISTS])
+    catalogue = Catalogue(POPULAR, 5, np.empty(0, np.int32), np.empty((0, 1), np.float32))
+    blocks = list(measure(iter(batches), Question((2,), seed=1), HereShared(catalogue)))
+    named = Named("holdout", ("lists", "popular", "random"), tuple(list_names((2,))))
+    rows = pa.Table.from_batches(list(measures.users_only(iter(blocks), named))).to_pylist()
+    found = {(row["user"], row["metric"]): row["value"] for row in rows if row["model"] == "lists"}
     log3 = np.log2(3)
-    each = np.array(
-        [
-            [1 / 2, 1 / 2, 1 / 2, 1, 1 / (1 + 1 / log3), 1 / 2],
-            [1 / 2, 1, 1, 1, 1 / log3, 1 / 2],
-            [0] * 6,
-        ]
-    )
-    assert of_lists.count == 3
-    np.testing.assert_allclose(of_lists.total, each.sum(axis=0))
-    np.testing.assert_allclose(of_lists.squares, (each**2).sum(axis=0))
-    # 2, 9 and 5: 3 is at rank 3, and 8 in the list of somebody who is not counted
-    assert covered(sums, OF_LISTS, 1).tolist() == [3]
+    at_2 = {
+        30: (1 / 2, 1 / 2, 1 / 2, 1, 1 / (1 + 1 / log3), 1 / 2),
+        10: (1 / 2, 1, 1, 1, 1 / log3, 1 / 2),
+        20: (0, 0, 0, 0, 0, 0),
+    }
+    assert {user for user, _ in found} == set(at_2)
+    for user, expected in at_2.items():
+        assert [found[user, name] for name in list_names((2,))[:6]] == pytest.approx(expected)
+    assert {row["weight"] for row in rows} == {1.0}
+    sums = decoded(pa.Table.from_batches(list(measures.sums_only(iter(blocks)))).to_pylist())
+    assert sums[COUNTED].tolist() == [3]
+    counts = ItemCounts.of(sums, OF_LISTS, len(ITEMS), 1)
+    # items 2, 3, 5, 8, 9: 3 is at rank 3, and 8 in the list of somebody who is not counted
+    assert counts.relevant.tolist() == [2, 2, 1, 1, 1]
+    assert counts.listed[:, 0].tolist() == [1, 0, 1, 0, 2]
+    assert counts.hits[:, 0].tolist() == [1, 0, 1, 0, 0]
 
 
-def count_covered_rows(batches: Iterator[pa.RecordBatch]) -> list[dict[str, Any]]:
-    return pa.Table.from_batches(count_covered(add_up(batches), 1)).to_pylist()
+def test_the_gini_coefficient_is_half_the_mean_difference_over_the_mean() -> None:
+    """Of all pairs; 0 where all lists hold all items as often, (n - 1) / n where one has all."""
+    counts = np.array([7.0, 0, 3, 3, 1, 12])
+    pairs = np.abs(counts[:, None] - counts[None, :]).mean()
+    assert gini(counts) == pytest.approx(pairs / 2 / counts.mean())
+    assert gini(np.full(5, 2.0)) == pytest.approx(0)
+    assert gini(np.array([0, 0, 0, 9.0])) == pytest.approx(3 / 4)
+    assert np.isnan(gini(np.zeros(3)))
 
 
 @pytest.mark.parametrize("size", [3, 4])

@@ -3,6 +3,7 @@ name.
 """
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ PROTOCOLS = st.builds(
 def test_what_is_written_is_read_again(
     report: Report, protocol: Protocol, rows: list[Measured]
 ) -> None:
-    said = Report(protocol, rows, report.data, report.classes, report.per_class, report.confusion)
+    said = replace(report, protocol=protocol, metrics=rows)
     again = json.loads(json.dumps({"holdout": said.to_json()}))
     assert reports_in(again) == {"holdout": said}
 

@@ -21,7 +21,8 @@ from emberline.datasets import manifest as manifests
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.evaluation import cold
-from emberline.evaluation.cold import asked_of, metric_rows, sums_of
+from emberline.evaluation.cold import asked_of, found_of, measured_of
+from emberline.evaluation.samples import Tables, metric_rows
 from emberline.flow.here import Here
 from emberline.flow.rows import Flow
 from emberline.runs import runner
@@ -197,30 +198,37 @@ MEASURED = {
 }
 
 
-def sums_with(flow: Flow, name: str, parts: int) -> dict[int, np.ndarray]:
+def rows_with(flow: Flow, names: list[str], parts: int) -> list[Row]:
     """A user's score for an item is minus its rank, since items' factors are the unit vectors; one
     more user has no factors, and one wants what is no candidate.
     """
-    users = {user: -np.array(order, np.float32) for user, order in enumerate(ORDERS[name])}
-    held = [
-        {"user": user, "item": item, "value": 1.0, "cold": True}
-        for user, items in MEASURED[name].items()
-        for item in items
-    ]
-    held += [{"user": 999, "item": 0, "value": 1.0, "cold": True}]
-    held += [{"user": 0, "item": 50, "value": 1.0, "cold": True}]
-    tables = factors_table(users, "user"), pa.Table.from_pylist(held, schema=HELD_SCHEMA)
-    known, holdout = (given(flow, table, parts) for table in tables)
     items = np.arange(CANDIDATES, dtype=np.int32)
     candidates = Candidates(items, np.eye(CANDIDATES, dtype=np.float32))
-    return sums_of(flow, asked_of(flow, known, holdout, None), candidates, KS, seed=1)
+    measured = []
+    for name in names:
+        users = {user: -np.array(order, np.float32) for user, order in enumerate(ORDERS[name])}
+        held = [
+            {"user": user, "item": item, "value": 1.0, "cold": True}
+            for user, items in MEASURED[name].items()
+            for item in items
+        ]
+        held += [{"user": 999, "item": 0, "value": 1.0, "cold": True}]
+        held += [{"user": 0, "item": 50, "value": 1.0, "cold": True}]
+        tables = factors_table(users, "user"), pa.Table.from_pylist(held, schema=HELD_SCHEMA)
+        known, holdout = (given(flow, table, parts) for table in tables)
+        asked = asked_of(flow, known, holdout, None)
+        measured.append(measured_of(flow, asked, name, candidates, KS, seed=1))
+    found = found_of(flow, measured, items, KS)
+    assert found.users is not None and found.items is not None
+    users_, items_ = (given(flow, rows.table(), parts) for rows in (found.users, found.items))
+    samples = Tables(users_, items_, 100, 1).samples(flow, found.user_keys(), found.item_keys())
+    return list(metric_rows("cold items", found, samples))
 
 
 @pytest.fixture(scope="module")
 def measured() -> list[Row]:
     with Here(memory=1 << 30, cores=2) as flow:
-        found = {name: sums_with(flow, name, parts=2) for name in MEASURED}
-    return list(metric_rows(found, KS))
+        return rows_with(flow, list(MEASURED), parts=2)
 
 
 @pytest.mark.parametrize("parts", [1, 7])
@@ -228,13 +236,16 @@ def measured() -> list[Row]:
 def test_neither_parts_nor_blocks_nor_the_engine_matter(
     flow: Flow, parts: int, measured: list[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Not to intervals either."""
     monkeypatch.setattr("emberline.cf.ranks.ITEMS_PER_BLOCK", 5)
     for module in (cold, topk):
         monkeypatch.setattr(module, "ROWS_PER_BLOCK", 8)
-    found = list(metric_rows({"few-items": sums_with(flow, "few-items", parts)}, KS))
+    found = rows_with(flow, ["few-items"], parts)
     expected = [row for row in measured if row["model"] == "few-items"]
     for row, other in zip(found, expected, strict=True):
-        assert row == pytest.approx(other)
+        assert row.keys() == other.keys()
+        for key, value in row.items():
+            assert value == pytest.approx(other[key])
 
 
 def auc(ranks: list[int]) -> float:

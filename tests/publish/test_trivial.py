@@ -1,15 +1,17 @@
 """What every model has to beat, and what is said and refused where it does not."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from emberline.cli.outcomes import show_outcomes
-from emberline.datasets.measures import Measured, Protocol, Report
+from emberline.datasets.measures import Compared, Measured, Protocol, Report
+from emberline.publish import standing as standings
 from emberline.publish import trivial
 from emberline.publish.trivial import Comparison
-from emberline.report import measures
+from emberline.report import gains
 from emberline.runs.runner import Outcome
 from emberline.stages import STAGES
 
@@ -93,7 +95,7 @@ def test_the_console_the_gates_and_the_report_say_the_same_of_the_same_numbers(
     assert [text for text in words.values() if text in shown] == [
         words[each] for each in (standing,) if each in words
     ]
-    found = measures.losses(reports)
+    found = gains.losses(reports)
     assert [text.partition(",")[0] for text in found] == [
         words[each] for each in (standing,) if each in words
     ]
@@ -137,3 +139,44 @@ def test_the_limit_of_an_error_is_above_the_trivial_answers() -> None:
 
 def test_lists_of_another_model_than_the_one_that_is_measured_are_asked_nothing() -> None:
     assert trivial.verdicts(REPORTS, ["recommendations"], "item-neighbors") == []
+
+
+@pytest.mark.parametrize(
+    ("interval", "adjusted", "standing"),
+    [
+        ([0.001, 0.003], 0.01, "better"),
+        ([0.001, 0.003], 0.06, "undecided"),  # by chance, among so many comparisons
+        ([-0.001, 0.003], 0.01, "undecided"),
+        (None, 0.01, "undecided"),
+        ([-0.003, -0.001], 0.01, "worse"),
+    ],
+)
+def test_models_that_were_compared_on_the_same_users_are_told_apart_by_that(
+    interval: list[float] | None, adjusted: float, standing: str
+) -> None:
+    """Whatever their own errors, and whichever of the two was named first."""
+    difference = sum(interval) / 2 if interval else 0.002
+    als, popular = row("als", "ndcg@10", 0.082), row("most-popular", "ndcg@10", 0.08)
+    turned = interval and [-interval[1], -interval[0]]
+    for compared in (
+        Compared("als", "most-popular", "ndcg@10", difference, interval, 0.001, adjusted),
+        Compared("most-popular", "als", "ndcg@10", -difference, turned, 0.001, adjusted),
+    ):
+        found = replace(report(als, popular), comparisons=[compared])
+        assert standings.standing(als, popular, found) == standing
+        reports = {"holdout": found}
+        assert [each.standing for each in trivial.not_beaten(reports)] == (
+            [] if standing == "better" else [standing]
+        )
+        (verdict,) = trivial.verdicts(reports, ["recommendations"], "als")
+        assert verdict.holds == (standing != "worse")
+
+
+def test_a_lower_error_is_better_and_nothing_is_better_of_what_has_no_direction() -> None:
+    compared = Compared("als", "biases", "rmse", -0.02, [-0.03, -0.01], 0.001, 0.001)
+    found = replace(report(row("als", "rmse", 0.8)), comparisons=[compared])
+    rows = row("als", "rmse", 0.8), row("biases", "rmse", 0.82)
+    assert standings.standing(*rows, found) == "better"
+    assert standings.margin(*rows, found) == pytest.approx(0.01)
+    spread = row("als", "gini@10", 0.1, 0.001), row("random", "gini@10", 0.9, 0.001)
+    assert standings.standing(*spread) == "undecided"

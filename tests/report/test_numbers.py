@@ -13,7 +13,18 @@ import pytest
 from emberline.datasets import manifest as manifests
 from emberline.datasets.facts import AlsTraining
 from emberline.datasets.measures import Measured, Protocol, Report
-from emberline.report import charts, classes, lists, made, measures, people, ratings, text, training
+from emberline.report import (
+    charts,
+    classes,
+    gains,
+    lists,
+    made,
+    measures,
+    people,
+    ratings,
+    text,
+    training,
+)
 from emberline.sections.als import AlsConfig
 from emberline.sections.recommend import ItemListConfig
 
@@ -83,12 +94,12 @@ def test_implicit_histories_begin_with_the_latest() -> None:
 
 def test_the_best_is_the_lowest_error_and_the_oracle_does_not_compete() -> None:
     rows = [_rated("oracle", 0.1), _rated("item-mean", 0.9), _rated("als", 0.8)]
-    (line,) = measures._lines(rows, ["oracle", "item-mean", "als"])
+    (line,) = measures._lines(rows, ["oracle", "item-mean", "als"], _reports(rows)["holdout"])
     assert [cell and cell.is_best for cell in line.cells] == [False, False, True]
     assert line.over == "9 ratings"
-    (gain,) = measures.gains(_reports(rows))
-    assert gain == measures.Gain(
-        "Predicted ratings", "rmse", "als", "0.800", "item-mean", "0.900", "better"
+    (gain,) = gains.gains(_reports(rows))
+    assert gain == gains.Gain(
+        "Predicted ratings", "rmse", "als", "0.800", "item-mean", "0.900", "better", key="holdout"
     )
 
 
@@ -110,7 +121,7 @@ def test_each_model_says_its_own_number_of_ratings_without_an_answer() -> None:
         Measured(model, "rmse", 0.8, 0.1, ratings=9000, answered_by_biases=count)
         for model, count in missing.items()
     ]
-    (line,) = measures._lines(rows, ["als", "item-neighbors", "biases"])
+    (line,) = measures._lines(rows, ["als", "item-neighbors", "biases"], _reports(rows)["holdout"])
     notes = [cell and cell.note for cell in line.cells]
     assert notes == ["829 answered by the biases", "3,916 answered by the biases", ""]
     assert line.over == "9,000 ratings"
@@ -118,9 +129,16 @@ def test_each_model_says_its_own_number_of_ratings_without_an_answer() -> None:
 
 def test_a_model_that_loses_says_so() -> None:
     rows = [_ranked("als", 0.1), _ranked("random", 0.05), _ranked("most-popular", 0.2)]
-    (gain,) = measures.gains(_reports(rows))
-    assert gain == measures.Gain(
-        "Held-out ratings", "ndcg@5", "als", "0.100", "most-popular", "0.200", "worse"
+    (gain,) = gains.gains(_reports(rows))
+    assert gain == gains.Gain(
+        "Held-out ratings",
+        "ndcg@5",
+        "als",
+        "0.100",
+        "most-popular",
+        "0.200",
+        "worse",
+        key="holdout",
     )
     assert (
         gain.words
@@ -141,9 +159,11 @@ def test_a_model_that_loses_says_so() -> None:
 def test_a_difference_within_the_error_is_no_win(
     model: Measured, baseline: Measured, verdict: str
 ) -> None:
-    (gain,) = measures.gains(_reports([model, baseline]))
+    (gain,) = gains.gains(_reports([model, baseline]))
     assert gain.verdict == verdict
-    (line,) = measures._lines([model, baseline], ["als", baseline.model])
+    (line,) = measures._lines(
+        [model, baseline], ["als", baseline.model], _reports([model, baseline])["holdout"]
+    )
     assert [cell and cell.is_best for cell in line.cells] == [
         verdict == "better",
         verdict == "worse",
@@ -157,10 +177,10 @@ def test_each_model_that_does_not_beat_a_trivial_answer_is_named() -> None:
         _rated("item-neighbors", 0.91),
         _rated("user-neighbors", 1.0),
     ]
-    assert measures.losses(_reports(rows)) == [
+    assert gains.losses(_reports(rows)) == [
         (
             "item-neighbors is no better than biases, a trivial answer: rmse 0.910 against 0.900,"
-            " a difference within two standard errors."
+            " a difference that may be chance."
         ),
         "user-neighbors loses to biases, a trivial answer: rmse 1.000 against 0.900.",
     ]
@@ -173,7 +193,7 @@ def test_lists_and_predicted_ratings_have_a_headline_each() -> None:
         _rated("als", 0.8),
         _rated("item-mean", 0.9),
     ]
-    found = measures.gains(_reports(rows))
+    found = gains.gains(_reports(rows))
     assert [(gain.heading, gain.metric) for gain in found] == [
         ("Held-out ratings", "ndcg@5"),
         ("Predicted ratings", "rmse"),
@@ -187,7 +207,7 @@ def test_metrics_of_other_models_have_a_table_of_their_own() -> None:
         _rated("item-mean", 0.9),
         _rated("als", 0.8),
     ]
-    first, second = measures._grids(rows, ["als", "random", "item-mean"])
+    first, second = measures._grids(_reports(rows)["holdout"], ["als", "random", "item-mean"])
     assert (first.models, [line.metric for line in first.lines]) == (
         [("als", True), ("random", False)],
         ["ndcg@5"],
@@ -345,11 +365,15 @@ def test_many_classes_are_a_picture_and_their_mistakes_are_named() -> None:
 
 def test_charts_are_the_same_text_again_whatever_matplotlib_is_set_to() -> None:
     first = charts.bars(
-        "a & b", ["$x$ \u4e2d", "<y>"], [1.0, 2.0], [0.5, None], [charts.ACCENT, charts.INK]
+        "a & b", ["$x$ \u4e2d", "<y>"], [1.0, 2.0], [(0.5, 1.25), None], [charts.ACCENT, charts.INK]
     )
     with matplotlib.rc_context({"font.size": 30, "svg.fonttype": "path"}):
         again = charts.bars(
-            "a & b", ["$x$ \u4e2d", "<y>"], [1.0, 2.0], [0.5, None], [charts.ACCENT, charts.INK]
+            "a & b",
+            ["$x$ \u4e2d", "<y>"],
+            [1.0, 2.0],
+            [(0.5, 1.25), None],
+            [charts.ACCENT, charts.INK],
         )
     assert first == again and first.startswith("<svg") and "<title>a &amp; b</title>" in first
     assert (

@@ -464,8 +464,9 @@ def test_the_page_is_rendered_from_a_zip(tmp_path: Path) -> None:
                 file.write(path, path.relative_to(LIB))
     program = (
         "from emberline.report.page import Page, __file__, render\npage ="
-        " render(Page('Zipped', 'r', False, '', '', [], [], [], [], None, [], None, [], {}, None,"
-        " None, [], False, [], []))\nprint(__file__, '<h1>Zipped</h1>' in page, '--accent' in page)"
+        " render(Page('Zipped', 'r', False, '', '', [], [], [], [], None, [], None, [], {}, {}, {},"
+        " None, None, [], False, [], []))\n"
+        "print(__file__, '<h1>Zipped</h1>' in page, '--accent' in page)"
     )
     environment = {**os.environ, "PYTHONPATH": str(archive)}
     done = subprocess.run(

@@ -129,7 +129,7 @@ class Entries(Arrays):
         )
 
 
-def places_in(ids: Int32, wanted: Int32) -> Int64:
+def places_in(ids: Int32 | Int64, wanted: Int32 | Int64) -> Int64:
     """Where the wanted (m,) stand among ascending ids (n,); -1 where they do not."""
     if not len(ids):
         return np.full(len(wanted), -1)

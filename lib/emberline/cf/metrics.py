@@ -1,74 +1,93 @@
-"""Ranking and rating metrics as sums that can be merged: per block on executors, over blocks on the
-driver.
+"""The metrics there are, in one table, and what they are made of.
 
-For a user with the set R of relevant held-out items and a list of recommended items, hit(p) = 1
-where the item at rank p is in R:
-
-    precision@k            sum_{p<=k} hit(p) / k
-    recall@k/n             sum_{p<=k} hit(p) / |R|
-    recall@k/min(k,n)      sum_{p<=k} hit(p) / min(k, |R|)
-    hit_rate@k             1 where there is a hit
-    ndcg@k                 sum_{p<=k} hit(p) / log2(p + 1), divided by its largest possible value
-                           (Jarvelin, Kekalainen 2002)
-    map@k/min(k,n)         sum_{p<=k} hit(p) precision@p / min(k, |R|)
-
-A list shorter than k counts as if filled with irrelevant items.
+Each metric's definition is beside the function that computes it: of lists in `list_metrics`, of
+items that nobody has rated in `ranks`, of predicted ratings in `rating_errors`, of classes in
+`confusion`.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Self
+from fnmatch import fnmatchcase
+from typing import Any, Literal, Self
 
 import numpy as np
 
-from emberline.numeric.arrays import Float64, Int32
+from emberline.numeric.arrays import Float64
 
-_NAMES = (
-    "precision@{k}",
-    "recall@{k}/n",
-    "recall@{k}/min(k,n)",
-    "hit_rate@{k}",
-    "ndcg@{k}",
-    "map@{k}/min(k,n)",
+Direction = Literal["higher", "lower", "neither"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric's name, in which * is a length of lists; which values are better; and what it says,
+    in a few words. One of the main ones decides which of two models is better; the console has no
+    room for those that are not brief.
+    """
+
+    name: str
+    direction: Direction
+    label: str
+    is_main: bool = False
+    is_brief: bool = True
+
+
+METRICS = (
+    Metric("precision@*", "higher", "hits among the first places"),
+    Metric("recall@*/n", "higher", "share of what was withheld that is in the list"),
+    Metric("recall@*/min(k,n)", "higher", "the same, of what a list so long can hold"),
+    Metric("hit_rate@*", "higher", "share of lists with a hit"),
+    Metric("ndcg@*", "higher", "hits, the more the further up", is_main=True),
+    Metric("map@*/min(k,n)", "higher", "mean precision at each hit"),
+    Metric("mrr@*", "higher", "1 / the place of the first hit", is_brief=False),
+    Metric(
+        "graded_ndcg@*",
+        "higher",
+        "what was withheld by its value, the more the further up",
+        is_brief=False,
+    ),
+    Metric(
+        "debiased_recall@*",
+        "higher",
+        "recall as if all items were observed as often",
+        is_brief=False,
+    ),
+    Metric("mean_popularity@*", "neither", "ratings of a listed item", is_brief=False),
+    Metric(
+        "self_information@*", "neither", "how unexpected a listed item is, in bits", is_brief=False
+    ),
+    Metric(
+        "diversity@*", "neither", "how unlike each other the items of a list are", is_brief=False
+    ),
+    Metric("coverage@*", "neither", "share of the items that are in somebody's list"),
+    Metric("gini@*", "neither", "how unevenly lists fall on the items", is_brief=False),
+    Metric("auc", "higher", "share of pairs of items in the right order", is_main=True),
+    Metric("rmse", "lower", "root mean squared error of predicted ratings", is_main=True),
+    Metric("mae", "lower", "mean absolute error of predicted ratings"),
+    Metric("accuracy", "higher", "share of pictures whose class is right", is_main=True),
+    Metric("top-5 accuracy", "higher", "share of pictures whose class is among the first five"),
+    Metric("mean precision", "higher", "over classes"),
+    Metric("mean recall", "higher", "over classes"),
+    Metric("mean F1", "higher", "over classes"),
+    Metric("calibration error", "lower", "how far probabilities are from shares that are right"),
 )
 
 
-def ranking_names(ks: tuple[int, ...]) -> list[str]:
-    """The names of the columns of `per_user`."""
-    return [name.format(k=k) for k in ks for name in _NAMES]
+def metric_of(name: str) -> Metric | None:
+    """The row of a metric; None of one that is not in the table, as of an older version."""
+    return next((metric for metric in METRICS if fnmatchcase(name, metric.name)), None)
 
 
-def per_user(relevant: Int32, hit_users: Int32, hit_ranks: Int32, ks: tuple[int, ...]) -> Float64:
-    """Each user's metrics: (num_users, 6 * len(ks)).
-
-    relevant: (num_users,) how many relevant items, at least 1; hit_users and hit_ranks: (num_hits,)
-    the user's position in `relevant` and the hit's rank from 1.
-    """
-    return np.column_stack(
-        [column for k in ks for column in _at_k(relevant, hit_users, hit_ranks, k)]
-    )
+def is_brief(name: str) -> bool:
+    """Whether the console has room for a metric."""
+    metric = metric_of(name)
+    return metric is None or metric.is_brief
 
 
-def _at_k(relevant: Int32, hit_users: Int32, hit_ranks: Int32, k: int) -> list[Float64]:
-    inside = hit_ranks <= k
-    order = np.lexsort((hit_ranks[inside], hit_users[inside]))
-    users, ranks = hit_users[inside][order], hit_ranks[inside][order]
-    nth_hit = np.arange(len(users)) - np.searchsorted(users, users) + 1
-    total = len(relevant)
-    hits = np.bincount(users, minlength=total).astype(np.float64)
-    gain = np.bincount(users, 1 / np.log2(ranks + 1), minlength=total)
-    precisions = np.bincount(users, nth_hit / ranks, minlength=total)
-    ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(1, k + 1) + 1))])
-    reachable = np.minimum(relevant, k)
-    return [
-        hits / k,
-        hits / relevant,
-        hits / reachable,
-        (hits > 0) * 1.0,
-        gain / ideal[reachable],
-        precisions / reachable,
-    ]
+def direction_of(name: str) -> Direction:
+    """Which values of a metric are better; of one that is not in the table, higher ones."""
+    metric = metric_of(name)
+    return "higher" if metric is None else metric.direction
 
 
 def protocol(name: str, facts: dict[str, Any]) -> dict[str, Any]:
@@ -77,20 +96,6 @@ def protocol(name: str, facts: dict[str, Any]) -> dict[str, Any]:
     """
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     return {"name": name, "hash": digest, **facts}
-
-
-def measured(model: str, metric: str, value: float, error: float, **count: int) -> dict[str, Any]:
-    """A row of a report, JSON-ready: a standard error that is not a number is None; `count`
-    says over how many of what.
-    """
-    known = None if np.isnan(error) else float(error)
-    return {
-        "model": model,
-        "metric": metric,
-        "value": float(value),
-        "standard_error": known,
-        **count,
-    }
 
 
 def per_class(confusion: Float64) -> Float64:

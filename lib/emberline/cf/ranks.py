@@ -1,5 +1,5 @@
 """How items that nobody has rated are ranked by predicted factors: each relevant item's place among
-all of them, and what it adds to metrics.
+all of them, and what it adds to metrics, of its user and of itself.
 
 With n relevant items of a user among N candidates, of which the one at place p (from 1) among the
 relevant ones has rank r,
@@ -11,7 +11,7 @@ relevant ones has rank r,
                            value (Jarvelin, Kekalainen 2002)
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -20,11 +20,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from emberline.cf import measures
 from emberline.cf.blocks import Block, rows_of
 from emberline.cf.entries import Entries, places_in
-from emberline.cf.metrics import Sums
 from emberline.cf.pieces import assembled
-from emberline.cf.sums import decoded, encoded
 from emberline.numeric import xxhash
 from emberline.numeric.arrays import Float32, Float64, Int32, Int64
 from emberline.numeric.shared import Shared
@@ -61,57 +60,48 @@ def names_of(ks: tuple[int, ...]) -> list[str]:
 
 
 def measure(
-    pieces: Iterator[pa.RecordBatch], candidates: Shared, ks: tuple[int, ...], seed: int
+    pieces: Iterator[pa.RecordBatch],
+    candidates: Shared,
+    ks: tuple[int, ...],
+    seed: int,
+    number: int,
 ) -> Iterator[pa.RecordBatch]:
     """PIECES of users' factors and, of kind RELEVANT, of their relevant items, those of a block
-    after each other, to SUMS.
+    after each other, to measures.BLOCKS of the model of this number.
 
-    Block 0 is the `Sums` of the metrics of those users who have factors and a relevant candidate.
-    From 1 on, blocks are of ITEMS_PER_BLOCK candidates, and of each the share of users that it
-    stands for, and what it adds to their metrics.
+    They have the users who have factors and a relevant candidate, and sums of ITEMS_PER_BLOCK
+    candidates a block, which `item_measures` reads.
     """
     found: dict[int, Float64] = {}
     for _, group in groupby(rows_of(pieces), itemgetter("block")):
         ranked = _of_block(list(group), candidates.value, seed)
         if ranked is not None:
-            for block, vector in _sums(ranked, len(candidates.value.items), ks):
+            users, shares, added = terms(ranked, len(candidates.value.items), ks)
+            values = [np.bincount(users, column) for column in added.T]
+            ids = np.unique(ranked.users)
+            yield measures.of_users(number, ids, np.column_stack(values), np.ones(len(ids)))
+            both = np.column_stack([shares, added])
+            for block, vector in _of_items(ranked.places, both, len(candidates.value.items)):
                 found[block] = found[block] + vector if block in found else vector
-    if found:
-        yield encoded(found)
+    for block, vector in found.items():
+        yield measures.of_sums(block, vector)
 
 
-def item_moments(batches: Iterator[pa.RecordBatch], num_terms: int) -> Iterator[pa.RecordBatch]:
-    """SUMS of everybody: of blocks of items, their number, the sums of w and w^2, and the sums of
-    c, c^2 and c w for each metric, flat, in place of each item's share w and of what it adds, c.
+def item_measures(
+    found: dict[int, Float64], num_candidates: int, num_terms: int
+) -> tuple[Float64, Float64]:
+    """Of sums by block, each candidate's metrics, (n, terms), NaN where it is relevant to nobody,
+    and the share of the users that it stands for: (n,).
+
+    So a metric, which is a mean over users, is the mean over items by their shares, too.
     """
-    for batch in batches:
-        found = decoded(rows_of(iter([batch])))
-        for block in found:
-            if block:
-                shares, *terms = found[block].reshape(-1, 1 + num_terms).T
-                moments = [(shares > 0).sum(), shares.sum(), shares @ shares]
-                for term in terms:
-                    moments += [term.sum(), term @ term, term @ shares]
-                found[block] = np.array(moments)
-        yield encoded(found)
-
-
-def item_errors(found: Mapping[int, Float64]) -> Float64:
-    """Of `item_moments`, the standard errors of the metrics (n,) with the items as the sample; NaN
-    where there is one item.
-
-    A mean over users is the ratio of two sums over items, of their terms c and of their shares w of
-    the users; its variance is about `n / (n - 1) * sum (c - ratio w)^2 / (sum w)^2` (Cochran 1977,
-    section 2.11).
-    """
-    sums = np.sum([vector for block, vector in found.items() if block], axis=0)
-    items, w, ww, *moments = sums
-    c, cc, cw = np.array(moments).reshape(-1, 3).T
-    squares = cc - 2 * (c / w) * cw + (c / w) ** 2 * ww
-    if items < 2:
-        return np.full(len(c), np.nan)
-    errors: Float64 = np.sqrt(np.maximum(squares, 0) * items / (items - 1)) / w
-    return errors
+    sums = np.zeros((num_candidates, 1 + num_terms))
+    for block, vector in found.items():
+        own = vector.reshape(-1, 1 + num_terms)
+        sums[block * ITEMS_PER_BLOCK : block * ITEMS_PER_BLOCK + len(own)] = own
+    shares, added = sums[:, 0], sums[:, 1:]
+    known = (shares > 0)[:, None]
+    return np.where(known, added / np.where(known, shares[:, None], 1), np.nan), shares
 
 
 def _of_block(found: list[dict[str, Any]], candidates: Candidates, seed: int) -> Ranked | None:
@@ -168,20 +158,15 @@ def _compared(
     return above, equal
 
 
-def _sums(
-    ranked: Ranked, num_candidates: int, ks: tuple[int, ...]
-) -> Iterator[tuple[int, Float64]]:
-    users, shares, added = terms(ranked, num_candidates, ks)
-    each = [np.bincount(users, column, int(users.max()) + 1) for column in added.T]
-    yield 0, Sums.of(np.column_stack(each).astype(np.float64)).to_vector()
-    both = np.column_stack([shares, added])
-    blocks = ranked.places // ITEMS_PER_BLOCK
+def _of_items(places: Int64, added: Float64, num_candidates: int) -> Iterator[tuple[int, Float64]]:
+    """By block of candidates, the sums of what each of them adds: flat."""
+    blocks = places // ITEMS_PER_BLOCK
     for block in np.unique(blocks).tolist():
         is_in = blocks == block
         size = min(ITEMS_PER_BLOCK, num_candidates - block * ITEMS_PER_BLOCK)
-        at = ranked.places[is_in] - block * ITEMS_PER_BLOCK
-        sums = [np.bincount(at, column, size) for column in both[is_in].T]
-        yield 1 + block, np.column_stack(sums).astype(np.float64).ravel()
+        at = places[is_in] - block * ITEMS_PER_BLOCK
+        sums = [np.bincount(at, column, size) for column in added[is_in].T]
+        yield block, np.column_stack(sums).astype(np.float64).ravel()
 
 
 def terms(

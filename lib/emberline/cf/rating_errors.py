@@ -1,18 +1,16 @@
-"""Predicted ratings of a block of users against those that were withheld: sums of errors."""
+"""Predicted ratings of a block of users against those that were withheld: each user's errors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from emberline.cf import measures
 from emberline.cf.blocks import rows_of
 from emberline.cf.entries import Entries, places_in
-from emberline.cf.metrics import Sums
-from emberline.cf.sums import encoded
 from emberline.numeric.arrays import Float64
 
 RATED = "rated"
@@ -26,45 +24,41 @@ class Scale:
     largest: float
 
 
-def sum_errors(
+def measure(
     pieces: Iterator[pa.RecordBatch], models: int, fallback: int, scale: Scale
 ) -> Iterator[pa.RecordBatch]:
     """PIECES of kind RATED, ratings withheld, and of the kinds "0", "1", ..., what so many models
-    predict, those of a block after each other, to SUMS.
+    predict, those of a block after each other, to measures.BLOCKS.
 
-    Block n is of model n: how many it has no answer for, which `fallback` gives then, and the
-    `Sums` of squared and absolute errors.
+    A user's values are the means of squared and of absolute errors, and the weight is how many
+    ratings these are of. The sum of block n is how many ratings model n has no answer for, which
+    `fallback` gives then.
     """
-    totals: dict[int, Float64] = {}
+    missing = np.zeros(models)
     for _, group in groupby(rows_of(pieces), itemgetter("block")):
-        for model, vector in enumerate(_of_block(list(group), models, fallback, scale)):
-            totals[model] = totals[model] + vector if model in totals else vector
-    if totals:
-        yield encoded(totals)
+        found = list(group)
+        rated = Entries.decoded(piece for piece in found if piece["kind"] == RATED)
+        if not len(rated.rows):
+            continue
+        rated = rated.take(np.lexsort((rated.columns, rated.rows)))
+        kinds = (
+            [piece for piece in found if piece["kind"] == str(model)] for model in range(models)
+        )
+        answers = [_answers(rated, Entries.decoded(kind)) for kind in kinds]
+        for model, answer in enumerate(answers):
+            is_missing = np.isnan(answer)
+            missing[model] += is_missing.sum()
+            filled = np.where(is_missing, answers[fallback], answer)
+            yield _of_model(model, rated, np.clip(filled, scale.least, scale.largest))
+    for model in range(models):
+        yield measures.of_sums(model, missing[model : model + 1])
 
 
-def sums_of(vector: Float64) -> tuple[int, Sums]:
-    """How many ratings a model has no answer for, and the sums of its errors."""
-    return int(vector[0]), Sums.from_vector(vector[1:])
-
-
-def _of_block(
-    found: list[dict[str, Any]], models: int, fallback: int, scale: Scale
-) -> Iterator[Float64]:
-    rated = Entries.decoded(piece for piece in found if piece["kind"] == RATED)
-    if not len(rated.rows):
-        return
-    rated = rated.take(np.lexsort((rated.columns, rated.rows)))
-    answers = [
-        _answers(rated, Entries.decoded(piece for piece in found if piece["kind"] == str(model)))
-        for model in range(models)
-    ]
-    for answer in answers:
-        is_missing = np.isnan(answer)
-        filled = np.where(is_missing, answers[fallback], answer)
-        errors = np.clip(filled, scale.least, scale.largest) - rated.values
-        sums = Sums.of(np.column_stack([errors**2, np.abs(errors)]))
-        yield np.concatenate([[is_missing.sum()], sums.to_vector()])
+def _of_model(number: int, rated: Entries, predicted: Float64) -> pa.RecordBatch:
+    users, rows, counts = np.unique(rated.rows, return_inverse=True, return_counts=True)
+    errors = predicted - rated.values
+    means = [np.bincount(rows, each) / counts for each in (errors**2, np.abs(errors))]
+    return measures.of_users(number, users, np.column_stack(means), counts.astype(float))
 
 
 def _answers(rated: Entries, predicted: Entries) -> Float64:

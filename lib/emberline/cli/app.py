@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from emberline.cli.compare import compare
 from emberline.cli.doctor import doctor
 from emberline.cli.evaluate import evaluate
 from emberline.cli.export import export
@@ -63,6 +64,7 @@ _COMMANDS: dict[
     run: "Run the stages that are not up to date.",
     plan: "Say which stages would run, and why.",
     show: "Print a dataset's facts and first rows, or a root's.",
+    compare: "Compare two runs: what changed, and is it better?",
     verify: "Compare a dataset, or a root, with its hashes.",
     prune: "Remove old runs, and what killed runs have left.",
     recommend: "Print a user's recommendations.",

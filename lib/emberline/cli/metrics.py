@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from emberline.cf.metrics import is_brief
 from emberline.cli.console import make_table, printable, say
 from emberline.datasets.measures import Measured, Report
 
@@ -21,11 +22,11 @@ def named(report: Report) -> str:
 
 def show_metrics(console: Console, measured_on: str, rows: Iterable[Measured]) -> None:
     """Tables for each unit counted (users, items, ratings), of as many metrics as there is room
-    for side by side.
+    for side by side; the report has those, too, for which there is none here.
     """
     console.print()
     say(console, f"Measured on: {measured_on}; ± is one standard error")
-    for count, cells in _by_unit(rows).items():
+    for count, cells in _by_unit(row for row in rows if is_brief(row.metric)).items():
         for table in _tables(console, f"over {count}", cells):
             console.print(table)
 

@@ -40,13 +40,14 @@ class Protocol:
 @dataclass(frozen=True)
 class Measured:
     """One metric of one model, over how many users, items, ratings or pictures. Its standard error
-    is None where it is not known.
+    is None where it is not known, and so is the interval that it lies in with a confidence of 95 %.
     """
 
     model: str
     metric: str
     value: float
     standard_error: float | None = None
+    interval: list[float] | None = None
     users: int | None = None
     items: int | None = None
     ratings: int | None = None
@@ -75,6 +76,40 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Slice:
+    """One metric of one model, of some of the users or items: what they are chosen `by`, and which
+    they are.
+    """
+
+    by: str
+    slice: str
+    model: str
+    metric: str
+    value: float
+    standard_error: float | None = None
+    interval: list[float] | None = None
+    users: int | None = None
+    items: int | None = None
+    ratings: int | None = None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A metric of a model less that of another one, on the same users, items or pictures: the
+    difference, the interval that it lies in with a confidence of 95 %, the p-value of a
+    randomisation test, and the same adjusted for all comparisons of the report (Holm 1979).
+    """
+
+    model: str
+    other: str
+    metric: str
+    difference: float
+    interval: list[float] | None
+    p: float
+    adjusted: float
+
+
+@dataclass(frozen=True)
 class Report:
     """What one question was answered with. Of classes it has their names, how well each is
     recognised, and by model what was taken for what.
@@ -83,6 +118,8 @@ class Report:
     protocol: Protocol
     metrics: list[Measured]
     data: Sketch | None = None
+    comparisons: list[Compared] = field(default_factory=list)
+    slices: list[Slice] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
     per_class: list[dict[str, Any]] = field(default_factory=list)
     confusion: dict[str, list[list[int]]] = field(default_factory=dict)
@@ -97,12 +134,14 @@ class Report:
             Measured.from_json(row, f"{where}.metrics[{place}]") for place, row in enumerate(rows)
         ]
         rest = typed_json.build(_Rest, given, where)
-        return cls(protocol, metrics, rest.data, rest.classes, rest.per_class, rest.confusion)
+        return cls(protocol, metrics, **vars(rest))
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads, without what there is none of."""
         rest = {
             "data": self.data and asdict(self.data),
+            "comparisons": [asdict(row) for row in self.comparisons],
+            "slices": [asdict(row) for row in self.slices],
             "classes": self.classes,
             "per_class": self.per_class,
             "confusion": self.confusion,
@@ -119,6 +158,8 @@ class _Rest:
     """What a report may have beside protocol and metrics."""
 
     data: Sketch | None = None
+    comparisons: list[Compared] = field(default_factory=list)
+    slices: list[Slice] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
     per_class: list[dict[str, Any]] = field(default_factory=list)
     confusion: dict[str, list[list[int]]] = field(default_factory=dict)

@@ -161,6 +161,15 @@ POPULAR_ITEMS = pa.schema(
         pa.field("score", pa.float32(), nullable=False),  # its number of ratings
     ]
 )
+# which report of metrics.json, which of its models, and which metric
+_MEASURED = [pa.field(name, pa.string(), nullable=False) for name in ("report", "model", "metric")]
+_MEASURES = [
+    pa.field("value", pa.float64(), nullable=False),
+    # how much it counts for the metric, which is the mean
+    pa.field("weight", pa.float64(), nullable=False),
+]
+USER_MEASURES = pa.schema([*_MEASURED, USER, *_MEASURES])
+ITEM_MEASURES = pa.schema([*_MEASURED, ITEM, *_MEASURES])
 
 TABLES: dict[str, pa.Schema] = {
     "interactions": INTERACTIONS,
@@ -211,6 +220,8 @@ TABLES: dict[str, pa.Schema] = {
     "reasons": REASONS,
     "recommendable_items": RECOMMENDABLE_ITEMS,
     "popular_items": POPULAR_ITEMS,
+    "user_measures": USER_MEASURES,
+    "item_measures": ITEM_MEASURES,
 }
 
 

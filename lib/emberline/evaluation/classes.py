@@ -9,53 +9,74 @@ from typing import Any
 
 import numpy as np
 
-from emberline.cf.confusion import LABELLED, count, count_trained, predicted_labels, true_labels
+from emberline.cf.confusion import (
+    LABELLED,
+    METRICS,
+    Counts,
+    correct,
+    correct_if,
+    count,
+    count_trained,
+    predicted_labels,
+    true_labels,
+)
+from emberline.cf.measures import Named
 from emberline.cf.metrics import per_class, protocol
 from emberline.cf.sums import SUMS, decoded
 from emberline.datasets.facts import Classes
 from emberline.datasets.sketch import Sketch
 from emberline.datasets.sketching import BINNED, binned, sketch_of
 from emberline.errors import EmptyDatasetError
-from emberline.flow.rows import Flow, Source
+from emberline.evaluation.found import ITEMS, Found
+from emberline.flow.rows import Flow, Rows, Source
 from emberline.flow.sums import summed
 from emberline.models import MODELS, MOST_FREQUENT
 from emberline.numeric.arrays import Float64
 from emberline.runs.stage_run import StageRun
 from emberline.sections.shards import protocol_of
 
+REPORT = "classes"
 Row = dict[str, Any]
-Counts = dict[str, tuple[Float64, int | None]]
 
 
-def report(run: StageRun[Any], flow: Flow, tables: Mapping[str, Source]) -> Row:
-    """The protocol, rows of model and metric, each model's classes and confusion matrix
-    (true class, predicted class).
+def report(run: StageRun[Any], flow: Flow, tables: Mapping[str, Source]) -> tuple[Row, Found]:
+    """The protocol, each model's classes and confusion matrix (true class, predicted class), and
+    whether each test picture's class is right.
     """
     shards = tables["shards_all"]
     names = run.inputs["shards_all"].manifest.facts(Classes).classes
-    counts: Counts = dict(sorted(_counts(flow, tables, len(names)).items()))
+    labelled = _labelled(tables)
+    models = tuple(name for name, _ in _given(tables))
+    together = labelled.together(flow.parts).kept()
+    counts = _counts(together, models, len(names))
     if not counts:
         raise EmptyDatasetError(
             "no picture with a label is for testing; set shards.test, such as 0.2"
         )
-    trained = _trained(shards, len(names))
     # of equally frequent classes the first
-    counts[MOST_FREQUENT.name] = _always(int(np.argmax(trained)), next(iter(counts.values()))[0])
-    metrics = [
-        row for model, (confusion, top) in counts.items() for row in _metrics(model, confusion, top)
-    ]
-    by_class = [
-        row for model, (confusion, _) in counts.items() for row in _classes(model, confusion, names)
-    ]
-    confusions = {model: confusion.astype(int).tolist() for model, (confusion, _) in counts.items()}
-    return {
-        "protocol": _protocol(run, names),
-        "data": asdict(_sketch(shards)),
-        "metrics": metrics,
-        "classes": names,
-        "per_class": by_class,
-        "confusion": confusions,
-    }
+    always = int(np.argmax(_trained(shards, len(names))))
+    counts[MOST_FREQUENT.name] = _always(always, next(iter(counts.values())).confusion)
+    named = Named(REPORT, models, METRICS)
+    own = together.map(partial(correct, named=named), ITEMS)
+    trivial = Named(REPORT, (MOST_FREQUENT.name,), METRICS[:1])
+    constant = together.map(partial(correct_if, named=trivial, label=always), ITEMS)
+    said = {"protocol": _protocol(run, names), "data": asdict(_sketch(shards))}
+    measured = Named(REPORT, tuple(sorted(models)), METRICS)
+    return said | _by_class(counts, names), Found(
+        told=[measured, trivial],
+        over="pictures",
+        items=own.union(constant),
+        of_items=[named, trivial],
+        fixed=[row for model, found in counts.items() for row in _means(model, found)],
+        blocks=[together],
+    )
+
+
+def _by_class(counts: Mapping[str, Counts], names: list[str]) -> Row:
+    """How well each model knows each class, and what it takes it for."""
+    rows = [row for model, found in counts.items() for row in _classes(model, found, names)]
+    matrices = {model: found.confusion.astype(int).tolist() for model, found in counts.items()}
+    return {"classes": names, "per_class": rows, "confusion": matrices}
 
 
 def _trained(shards: Source, classes: int) -> Float64:
@@ -80,62 +101,58 @@ def _protocol(run: StageRun[Any], names: list[str]) -> Row:
     return protocol(f"test pictures of {len(names)} classes", facts)
 
 
-def _counts(flow: Flow, tables: Mapping[str, Source], classes: int) -> Counts:
-    """Each model's confusion matrix, and how often the true class is among its five best."""
-    given = [
+def _given(tables: Mapping[str, Source]) -> list[tuple[str, Source]]:
+    """Each model that predicts classes, and its table."""
+    return [
         (model.name, tables[name])
         for model in MODELS.values()
         for name in model.classes
         if name in tables
     ]
-    columns = ("item", "split", "label")
-    rows = tables["shards_all"].map(columns, true_labels, LABELLED)
-    for number, (_, table) in enumerate(given):
+
+
+def _labelled(tables: Mapping[str, Source]) -> Rows:
+    """LABELLED: the truth, and what each model says, by its place in `_given`."""
+    rows = tables["shards_all"].map(("item", "split", "label"), true_labels, LABELLED)
+    for number, (_, table) in enumerate(_given(tables)):
         task = partial(predicted_labels, model=number)
-        rows = rows.union(table.map(("item", "predicted", "top"), task, LABELLED))
-    found = summed(rows.together(flow.parts), partial(count, classes=classes))
-    return {
-        given[number][0]: (vector[:-1].reshape(classes, classes), int(vector[-1]))
-        for number, vector in found.items()
-    }
+        columns = ("item", "predicted", "top", "probability")
+        rows = rows.union(table.map(columns, task, LABELLED))
+    return rows
 
 
-def _always(label: int, confusion: Float64) -> tuple[Float64, None]:
-    """The confusion matrix of predicting one class, of the same pictures."""
+def _counts(labelled: Rows, models: tuple[str, ...], classes: int) -> dict[str, Counts]:
+    """Of each model what it takes pictures for, in the order of names."""
+    found = summed(labelled, partial(count, classes=classes))
+    counts = {models[number]: Counts.of(vector, classes) for number, vector in found.items()}
+    return dict(sorted(counts.items()))
+
+
+def _always(label: int, confusion: Float64) -> Counts:
+    """Of predicting one class, for the same pictures."""
     constant = np.zeros_like(confusion)
     constant[:, label] = confusion.sum(axis=1)
-    return constant, None
+    return Counts(constant, None, None)
 
 
-def _metrics(model: str, confusion: Float64, top: int | None) -> Iterator[Row]:
-    """Shares of all test pictures, and means over the classes that test pictures have."""
-    pictures = int(confusion.sum())
-    shares = {"accuracy": np.trace(confusion) / pictures} | (
-        {} if top is None else {"top-5 accuracy": top / pictures}
-    )
-    for name, share in shares.items():
-        error = float(np.sqrt(share * (1 - share) / pictures))
-        yield {
-            "model": model,
-            "metric": name,
-            "value": float(share),
-            "standard_error": error,
-            "pictures": pictures,
-        }
-    tested = confusion.sum(axis=1) > 0
-    for name, value in zip(
-        ("precision", "recall", "F1"), per_class(confusion)[tested].mean(axis=0), strict=True
-    ):
-        yield {
-            "model": model,
-            "metric": f"mean {name}",
-            "value": float(value),
-            "standard_error": None,
-            "pictures": pictures,
-        }
+def _means(model: str, counts: Counts) -> Iterator[Row]:
+    """Means over the classes that test pictures have, and how far a model's probabilities are from
+    what comes true.
+    """
+    tested = counts.confusion.sum(axis=1) > 0
+    means = per_class(counts.confusion)[tested].mean(axis=0)
+    found = {
+        f"mean {name}": value
+        for name, value in zip(("precision", "recall", "F1"), means, strict=True)
+    } | {"calibration error": counts.calibration_error()}
+    pictures = int(counts.confusion.sum())
+    for name, value in found.items():
+        if value is not None:
+            yield {"model": model, "metric": name, "value": float(value), "pictures": pictures}
 
 
-def _classes(model: str, confusion: Float64, names: list[str]) -> Iterator[Row]:
+def _classes(model: str, counts: Counts, names: list[str]) -> Iterator[Row]:
+    confusion = counts.confusion
     for name, (precision, recall, f1), pictures in zip(
         names, per_class(confusion), confusion.sum(axis=1), strict=True
     ):

@@ -6,7 +6,8 @@ where a baseline has none for an item, they are zeros. All else is the same for 
 baselines beside them, and for `random`, which has no factors at all.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,16 +15,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from emberline.cf import ranks
+from emberline.cf import measures, ranks
 from emberline.cf.blocks import matrix_of
 from emberline.cf.entries import PIECES
-from emberline.cf.metrics import Sums, measured, protocol
+from emberline.cf.measures import BLOCKS, Named
+from emberline.cf.metrics import protocol
 from emberline.cf.pieces import scatter_sparse
 from emberline.cf.ranks import RELEVANT, Candidates
 from emberline.datasets import rows
 from emberline.errors import EmptyDatasetError
 from emberline.evaluation import protocols
-from emberline.flow.rows import Flow, Rows, Source
+from emberline.evaluation.found import Found, given_rows, joined, user_rows
+from emberline.flow.rows import Flow, Rows, Shared, Source
 from emberline.flow.sums import summed
 from emberline.models import ALS, CNN, CONTENT, MODELS, RANDOM
 from emberline.numeric.arrays import Float32, Float64, Int32
@@ -33,32 +36,31 @@ from emberline.scoring.topk import ROWS_PER_BLOCK, user_pieces
 from emberline.sections.evaluate import EvaluateConfig
 
 _FACTORS = pa.schema([("item", pa.int32()), ("factors", pa.list_(pa.float32()))])
+REPORT = "cold items"
 _NAMES = pa.schema([("model", pa.string())])
 Row = dict[str, Any]
 Tables = Mapping[str, Source]
 
 
-def report(run: StageRun[EvaluateConfig], flow: Flow, tables: Tables) -> Row:
-    """The protocol, and a row per model and metric."""
+def report(run: StageRun[EvaluateConfig], flow: Flow, tables: Tables) -> tuple[Row, Found]:
+    """The protocol, and what each model is worth to each user, and of each item."""
     config = run.settings
     candidates = candidates_of(tables)
     rank = run.inputs[ALS.lists[0]].manifest.rank or 0
     asked = asked_of(flow, tables[ALS.lists[0]], tables["holdout"], config.relevant_from).kept()
-    found = {
-        name: sums_of(flow, asked, Candidates(candidates, factors), config.cold_k, config.seed)
-        for name, factors in answers(tables, candidates, rank)
-    }
+    given = answers(tables, candidates, rank)
+    measured = [
+        measured_of(flow, asked, name, Candidates(candidates, factors), config.cold_k, config.seed)
+        for name, factors in given
+    ]
     asked.free()
-    if not found[RANDOM.name]:
+    if not len(measured[0].shares) or not measured[0].shares.any():
         raise EmptyDatasetError(
             f"none of the {len(candidates)} {_kind(tables)} has a relevant rating; raise"
             " split.cold_items"
         )
-    return {
-        "protocol": _protocol(run, tables, len(candidates)),
-        **protocols.data_of_ratings(run),
-        "metrics": list(metric_rows(found, config.cold_k)),
-    }
+    said = {"protocol": _protocol(run, tables, len(candidates)), **protocols.data_of_ratings(run)}
+    return said, found_of(flow, measured, candidates, config.cold_k)
 
 
 def candidates_of(tables: Tables) -> Int32:
@@ -134,28 +136,55 @@ def asked_of(flow: Flow, users: Source, holdout: Source, relevant_from: float | 
     return pieces.together(flow.parts, order=("block",))
 
 
-def sums_of(
-    flow: Flow, asked: Rows, candidates: Candidates, ks: tuple[int, ...], seed: int
-) -> dict[int, Float64]:
-    """By block, what `metric_rows` are made of; empty where nobody has a relevant candidate."""
-    shared = flow.share(candidates)
-    task = partial(ranks.measure, candidates=shared, ks=ks, seed=seed)
-    finish = partial(ranks.item_moments, num_terms=len(ranks.names_of(ks)))
-    found = summed(asked, task, finish)
-    shared.destroy()
-    return found
-
-
-def metric_rows(found: Mapping[str, Mapping[int, Float64]], ks: tuple[int, ...]) -> Iterator[Row]:
-    """Recall, NDCG and the area under the ROC curve of each model, averaged over users, the model
-    with the largest area first.
-
-    The standard error is the larger of two: over users, and over items, since these are few and
-    users share them.
+@dataclass(frozen=True)
+class Measured:
+    """What a model is measured: kept measures.BLOCKS of users; and of each candidate its metrics,
+    (n, metrics), NaN where it is relevant to nobody, and the share of the users that it stands for:
+    (n,). `shared` is what the blocks are made from.
     """
-    users = {model: Sums.from_vector(sums[0]) for model, sums in found.items()}
-    for model in sorted(found, key=lambda model: (-users[model].mean()[0], model)):
-        errors = np.fmax(users[model].standard_error(), ranks.item_errors(found[model]))
-        means = zip(ranks.names_of(ks), users[model].mean(), errors, strict=True)
-        for name, value, error in means:
-            yield measured(model, name, value, error, users=users[model].count)
+
+    model: str
+    blocks: Rows
+    shared: Shared
+    values: Float64
+    shares: Float64
+
+
+def measured_of(
+    flow: Flow, asked: Rows, model: str, candidates: Candidates, ks: tuple[int, ...], seed: int
+) -> Measured:
+    """By what a model predicts of the candidates."""
+    shared = flow.share(candidates)
+    task = partial(ranks.measure, candidates=shared, ks=ks, seed=seed, number=0)
+    blocks = asked.map(task, BLOCKS).kept()
+    sums = summed(blocks, measures.sums_only)
+    found = ranks.item_measures(sums, len(candidates.items), len(ranks.names_of(ks)))
+    return Measured(model, blocks, shared, *found)
+
+
+def found_of(
+    flow: Flow, measured: Sequence[Measured], candidates: Int32, ks: tuple[int, ...]
+) -> Found:
+    """The model with the largest area under the ROC curve first."""
+    ordered = sorted(measured, key=lambda each: (-_area(each), each.model))
+    named = [Named(REPORT, (each.model,), tuple(ranks.names_of(ks))) for each in ordered]
+    each = list(zip(ordered, named, strict=True))
+    by_item = [
+        measures.long_rows(of, own.model, "item", candidates, own.values, own.shares)
+        for own, of in each
+    ]
+    return Found(
+        told=named,
+        over="users",
+        users=joined([user_rows(own.blocks, of) for own, of in each]),
+        items=given_rows(flow, by_item),
+        of_items=named,
+        blocks=[own.blocks for own in ordered],
+        shared=[own.shared for own in ordered],
+    )
+
+
+def _area(measured: Measured) -> float:
+    """Of items by their shares of the users, and so of users."""
+    known = measured.shares > 0
+    return float(np.average(measured.values[known, 0], weights=measured.shares[known]))

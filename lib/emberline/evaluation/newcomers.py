@@ -9,6 +9,8 @@ import numpy as np
 
 from emberline.cf.metrics import protocol
 from emberline.evaluation import protocols, ranking
+from emberline.evaluation.found import Found
+from emberline.evaluation.ranking import Asked
 from emberline.flow.rows import Flow, Source
 from emberline.models import CONTENT_USER
 from emberline.numeric.arrays import Int32
@@ -16,6 +18,7 @@ from emberline.runs.stage_run import StageRun
 from emberline.scoring.sources import Chosen, Withheld, distinct
 from emberline.sections.evaluate import EvaluateConfig
 
+REPORT = "cold users"
 Row = dict[str, Any]
 _BY_USER = ("holdout", "holdout_recommendations")
 
@@ -38,21 +41,21 @@ def of_users(tables: Mapping[str, Source], users: Int32, others: bool) -> dict[s
 
 def report(
     run: StageRun[EvaluateConfig], flow: Flow, tables: Mapping[str, Source], users: Int32
-) -> Row:
-    """One report of metrics.json, of the newcomers `users`; every row names who made the lists, or
-    the trivial answer.
+) -> tuple[Row, Found]:
+    """The protocol, and what the lists of the newcomers `users` are worth to each of them; every
+    row names who made the lists, or the trivial answer.
     """
     config = run.settings
     theirs = of_users(tables, users, others=False)
     least = config.relevant_from
-    metrics = ranking.rows(flow, theirs, CONTENT_USER.name, config.k, least, config.seed)
+    asked = Asked(REPORT, CONTENT_USER.name, config.k, least, config.seed)
     facts = protocols.of_ratings(run) | {
         "users": "those withheld whole, of whom no rating was trained on",
         "candidates": "all items rated in training",
         "relevant": "every held-out rating" if least is None else f"held-out value >= {least:g}",
     }
-    return {
+    said = {
         "protocol": protocol(f"{len(users):,} users who have rated nothing", facts),
         **protocols.data_of_ratings(run),
-        "metrics": list(metrics),
     }
+    return said, ranking.lists(flow, theirs, asked)

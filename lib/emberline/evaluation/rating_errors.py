@@ -4,30 +4,30 @@ Where a model that predicts ratings has no answer, the biases are it, and its ro
 All predictions are clipped to the scale that ratings are on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pyarrow.compute as pc
 
-from emberline.cf import biases, rating_errors
+from emberline.cf import biases, measures, rating_errors
 from emberline.cf.biases import EXTENT
 from emberline.cf.entries import PIECES
-from emberline.cf.metrics import Sums, measured
+from emberline.cf.measures import BLOCKS, Named
 from emberline.cf.pieces import scatter_sparse
 from emberline.cf.rating_errors import RATED, Scale
 from emberline.cf.scoring import PREDICTED
 from emberline.datasets.rows import Task
+from emberline.evaluation.found import Found, user_rows
 from emberline.flow.rows import Flow, Rows, Source
 from emberline.flow.sums import summed
-from emberline.models import BIASES, GLOBAL_MEAN, ITEM_MEAN, USER_MEAN, answering
+from emberline.models import BIASES, GLOBAL_MEAN, ITEM_MEAN, USER_MEAN, Model, answering
 from emberline.scoring.models.offers import predictions_of
 from emberline.scoring.rated import Rated
 from emberline.scoring.sources import Withheld
 from emberline.scoring.topk import ROWS_PER_BLOCK
 
-Row = dict[str, Any]
+METRICS = ("rmse", "mae")  # made from means of squared and of absolute errors
 BASELINES = {
     BIASES.name: "expected",
     ITEM_MEAN.name: "item",
@@ -36,40 +36,51 @@ BASELINES = {
 }
 
 
-def rows(
+def errors(
+    report: str,
     flow: Flow,
     tables: Mapping[str, Source],
     rated: Rated,
     damping: float,
     cleaning: Mapping[str, Any],
-) -> Iterator[Row]:
-    """Two rows for each model and baseline; none where no model of the pipeline predicts ratings,
-    or none is withheld. `damping` is of the biases that models are measured beside.
+) -> Found | None:
+    """Each user's errors by each model and baseline; None where no model of the pipeline predicts
+    ratings, or none is withheld. `damping` is of the biases that models are measured beside.
     """
     models = answering("ratings", tables)
     if not models:
-        return
-    withheld = Withheld(tables["holdout"], cold=False)
-    predicted = [predictions_of(model, withheld, rated) for model in models]
-    task = partial(biases.answers, biases=rated.biases(damping))
-    names = [*(model.name for model in models), *BASELINES]
-    pieces = withheld.map(("user", "item", "value"), _scattered(RATED), PIECES)
-    for number, rows_ in enumerate(predicted):
-        pieces = pieces.union(_pieces(rows_, number))
-    for number, by in enumerate(BASELINES.values(), len(models)):
-        answers = withheld.map(("user", "item"), partial(task, by=by), PREDICTED)
-        pieces = pieces.union(_pieces(answers, number))
-    together = pieces.together(flow.parts, order=("block",))
-    sum_up = partial(
-        rating_errors.sum_errors,
+        return None
+    names = (*(model.name for model in models), *BASELINES)
+    pieces = _answers(models, Withheld(tables["holdout"], cold=False), rated, damping)
+    measure = partial(
+        rating_errors.measure,
         models=len(names),
         fallback=len(models),
         scale=scale_of(tables["ratings"], cleaning),
     )
-    for number, vector in summed(together, sum_up).items():
-        missing, sums = rating_errors.sums_of(vector)
-        more = {"answered_by_biases": missing} if number < len(models) else {}
-        yield from (row | more for row in error_rows(names[number], sums))
+    blocks = pieces.together(flow.parts, order=("block",)).map(measure, BLOCKS).kept()
+    missing = summed(blocks, measures.sums_only)
+    named = Named(report, names, METRICS)
+    more = {model.name: int(missing[at][0]) for at, model in enumerate(models) if at in missing}
+    return Found(
+        told=[named],
+        over="ratings",
+        users=user_rows(blocks, named),
+        more={model: {"answered_by_biases": count} for model, count in more.items()},
+        blocks=[blocks],
+    )
+
+
+def _answers(models: list[Model], withheld: Withheld, rated: Rated, damping: float) -> Rows:
+    """PIECES of what is withheld, and of what each model and each baseline predicts of it."""
+    task = partial(biases.answers, biases=rated.biases(damping))
+    pieces = withheld.map(("user", "item", "value"), _scattered(RATED), PIECES)
+    for number, model in enumerate(models):
+        pieces = pieces.union(_pieces(predictions_of(model, withheld, rated), number))
+    for number, by in enumerate(BASELINES.values(), len(models)):
+        answers = withheld.map(("user", "item"), partial(task, by=by), PREDICTED)
+        pieces = pieces.union(_pieces(answers, number))
+    return pieces
 
 
 def _scattered(kind: str) -> Task:
@@ -90,15 +101,3 @@ def scale_of(ratings: Source, cleaning: Mapping[str, Any]) -> Scale:
         least = pc.min(found["least"]).as_py() if least is None else least
         largest = pc.max(found["largest"]).as_py() if largest is None else largest
     return Scale(least, largest)
-
-
-def error_rows(model: str, sums: Sums) -> Iterator[Row]:
-    """Root mean squared and mean absolute error, of sums of squared and absolute errors; the RMSE's
-    standard error by the delta method.
-    """
-    square, absolute = sums.mean()
-    square_error, absolute_error = sums.standard_error()
-    rmse = float(np.sqrt(square))
-    error = square_error / (2 * rmse) if rmse else float("nan")
-    yield measured(model, "rmse", rmse, error, ratings=sums.count)
-    yield measured(model, "mae", absolute, absolute_error, ratings=sums.count)

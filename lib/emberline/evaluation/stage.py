@@ -7,40 +7,61 @@ compared only if they measure the same thing.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from emberline.cf.metrics import protocol
 from emberline.datasets import typed_json
 from emberline.datasets.cleaned import cleaning_of
-from emberline.datasets.facts import Evaluation, Holdout
+from emberline.datasets.facts import Attributes, Evaluation, Holdout
 from emberline.datasets.measures import reports_in
 from emberline.datasets.parts import write_file
 from emberline.datasets.schema import TABLES
-from emberline.evaluation import classes, cold, newcomers, protocols, ranking, rating_errors
-from emberline.flow.rows import Flow, Source
+from emberline.evaluation import (
+    classes,
+    cold,
+    leaks,
+    newcomers,
+    protocols,
+    ranking,
+    rating_errors,
+    samples,
+    slices,
+)
+from emberline.evaluation.found import Found, joined
+from emberline.evaluation.ranking import Asked
+from emberline.evaluation.slices import Grouping
+from emberline.flow import outputs
+from emberline.flow.rows import Flow, Rows, Source
 from emberline.models import CONTENT_USER, MODELS
 from emberline.numeric.arrays import Int32
 from emberline.runs.stage_run import StageRun
 from emberline.scoring.rated import Rated
 from emberline.sections.evaluate import EvaluateConfig
 
+REPORT = "holdout"
 Row = dict[str, Any]
+Answer = tuple[str, Row, list[Found]]  # a report's name, what it says besides, and its measures
 
 
 def run(run: StageRun[EvaluateConfig], flow: Flow) -> None:
-    """Measure what the pipeline recommends and predicts; write `metrics.json`."""
+    """Measure what the pipeline recommends and predicts; write what each user and item is measured,
+    and `metrics.json`, which is made from that.
+    """
     tables = {name: flow.read(run.inputs[name]) for name in run.inputs if name in TABLES}
-    reports: dict[str, Row] = {}
-    if "holdout_recommendations" in tables:
-        new = newcomers.newcomers(tables) if _withholds_users(run) else None
-        reports["holdout"] = _holdout_report(run, flow, tables, new)
-        if new is not None and len(new) and _lists_for_newcomers(run):
-            reports["cold users"] = newcomers.report(run, flow, tables, new)
-    if "baseline_factors" in tables:
-        reports["cold items"] = cold.report(run, flow, tables)
-    if any(name in tables for model in MODELS.values() for name in model.classes):
-        reports["classes"] = classes.report(run, flow, tables)
+    if "ratings" in tables and "holdout" in tables:
+        leaks.check(flow, tables["ratings"], tables["holdout"])
+    answers = list(_answers(run, flow, tables))
+    founds = [found for _, _, several in answers for found in several]
+    measured = samples.Tables(
+        _written(run, flow, "user_measures", joined([found.users for found in founds])),
+        _written(run, flow, "item_measures", joined([found.items for found in founds])),
+        run.settings.replicates,
+        run.settings.seed,
+    )
+    for found in founds:
+        found.free()
+    reports = _reports(flow, answers, measured, _groupings(run, tables))
     text = json.dumps({"reports": reports}, indent=1).encode()
     reports_in(typed_json.parse(text)["reports"])  # as readers will
     run.outputs.add(
@@ -50,6 +71,60 @@ def run(run: StageRun[EvaluateConfig], flow: Flow) -> None:
         seed=run.settings.seed,
     )
     run.outputs.measure(reports=reports)
+
+
+def _answers(
+    run: StageRun[EvaluateConfig], flow: Flow, tables: Mapping[str, Source]
+) -> Iterator[Answer]:
+    if "holdout_recommendations" in tables:
+        new = newcomers.newcomers(tables) if _withholds_users(run) else None
+        yield REPORT, *_holdout_report(run, flow, tables, new)
+        if new is not None and len(new) and _lists_for_newcomers(run):
+            said, found = newcomers.report(run, flow, tables, new)
+            yield newcomers.REPORT, said, [found]
+    if "baseline_factors" in tables:
+        said, found = cold.report(run, flow, tables)
+        yield cold.REPORT, said, [found]
+    if any(name in tables for model in MODELS.values() for name in model.classes):
+        said, found = classes.report(run, flow, tables)
+        yield classes.REPORT, said, [found]
+
+
+def _written(run: StageRun[EvaluateConfig], flow: Flow, name: str, rows: Rows | None) -> Source:
+    """A table of measures, written, and read again."""
+    if rows is None:
+        outputs.write_here(TABLES[name].empty_table(), run, name)
+        return flow.read(run.outputs.written(name))
+    return flow.read(outputs.write(rows, run, name, seed=run.settings.seed))
+
+
+def _groupings(run: StageRun[EvaluateConfig], tables: Mapping[str, Source]) -> list[Grouping]:
+    by = run.settings.slice_by
+    numbers = run.inputs["user_attributes"].manifest.facts(Attributes).numbers if by else []
+    return slices.groupings(tables, by, numbers)
+
+
+def _reports(
+    flow: Flow, answers: list[Answer], tables: samples.Tables, groupings: list[Grouping]
+) -> dict[str, Row]:
+    """What `metrics.json` says."""
+    founds = [found for _, _, several in answers for found in several]
+    found = tables.samples(
+        flow,
+        [key for each in founds for key in each.user_keys()],
+        [key for each in founds for key in each.item_keys()],
+    )
+    return {
+        report: said
+        | {
+            "metrics": [
+                row for each in several for row in samples.metric_rows(report, each, found)
+            ],
+            "comparisons": samples.comparisons(report, found),
+            "slices": slices.rows(flow, tables, report, several, groupings),
+        }
+        for report, said, several in answers
+    }
 
 
 def _withholds_users(run: StageRun[EvaluateConfig]) -> bool:
@@ -65,20 +140,22 @@ def _lists_for_newcomers(run: StageRun[EvaluateConfig]) -> bool:
 
 def _holdout_report(
     run: StageRun[EvaluateConfig], flow: Flow, tables: Mapping[str, Source], new: Int32 | None
-) -> Row:
+) -> tuple[Row, list[Found]]:
     """Recommendations, and the predicted ratings of explicit feedback, against ratings held out
     of each user's history; lists of those who are `new` are not counted.
     """
     config = run.settings
     model = str(run.inputs.produced_by("holdout_recommendations").config["model"])
     counted = tables if new is None else newcomers.of_users(tables, new, others=True)
+    asked = Asked(REPORT, model, config.k, config.relevant_from, config.seed)
     rated = Rated(flow, tables, run.inputs.produced_by)
     cleaning = cleaning_of(run.inputs["ratings"])
-    metrics = [
-        *ranking.rows(flow, counted, model, config.k, config.relevant_from, config.seed),
-        *rating_errors.rows(flow, tables, rated, config.damping, cleaning),
+    found = [
+        ranking.lists(flow, counted, asked),
+        rating_errors.errors(REPORT, flow, tables, rated, config.damping, cleaning),
     ]
-    return {"protocol": holdout_protocol(run), **protocols.data_of_ratings(run), "metrics": metrics}
+    said = {"protocol": holdout_protocol(run), **protocols.data_of_ratings(run)}
+    return said, [each for each in found if each is not None]
 
 
 def holdout_protocol(run: StageRun[EvaluateConfig]) -> Row:

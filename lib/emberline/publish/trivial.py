@@ -8,7 +8,8 @@ import fnmatch
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from emberline.datasets.measures import Measured, Reports
+from emberline.cf.metrics import direction_of
+from emberline.datasets.measures import Measured, Report, Reports
 from emberline.datasets.released import Verdict
 from emberline.models import (
     BIASES,
@@ -18,7 +19,7 @@ from emberline.models import (
     MOST_POPULAR,
     role_of,
 )
-from emberline.publish.standing import LOWER_IS_BETTER, Standing, margin, standing
+from emberline.publish.standing import Standing, margin, standing
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Comparison:
     @property
     def remark(self) -> str:
         """What is to be added to the numbers, where they alone mislead."""
-        return ", a difference within two standard errors" if self.standing == "undecided" else ""
+        return ", a difference that may be chance" if self.standing == "undecided" else ""
 
 
 TRIVIAL = (
@@ -84,9 +85,9 @@ def not_beaten(reports: Reports) -> list[Comparison]:
             row.value,
             other.value,
             row.standard_error,
-            standing(row, other),
+            standing(row, other, reports[trivial.report]),
         )
-        for _, row, other in _pairs(reports)
+        for trivial, row, other in _pairs(reports)
     ]
     return [comparison for comparison in compared if comparison.standing != "better"]
 
@@ -104,22 +105,23 @@ def verdicts(reports: Reports, tables: Collection[str], lists_by: str | None) ->
         if table in tables and table in _SERVED
     }
     return [
-        _verdict(trivial.report, row, other)
+        _verdict(trivial.report, reports[trivial.report], row, other)
         for trivial, row, other in _pairs(reports)
         if (row.model, trivial.metric) in served
     ]
 
 
-def _verdict(report: str, row: Measured, other: Measured) -> Verdict:
-    """Its limit is the trivial answer's value, and two standard errors of the difference on."""
-    name, how = f"{report}:{row.model}.{row.metric}", standing(row, other)
-    sign, least = (1 if row.metric in LOWER_IS_BETTER else -1), margin(row, other)
+def _verdict(key: str, report: Report, row: Measured, other: Measured) -> Verdict:
+    """Its limit is the trivial answer's value, and from there as far as chance may go."""
+    name, how = f"{key}:{row.model}.{row.metric}", standing(row, other, report)
+    sign = 1 if direction_of(row.metric) == "lower" else -1
+    least = margin(row, other, report)
     return Verdict(
         f"{name} is no worse than {other.model}",
         row.value,
         None if least is None else other.value + sign * least,
         how != "worse",
-        "no better either: within two standard errors" if how == "undecided" else "",
+        "no better either: the difference may be chance" if how == "undecided" else "",
     )
 
 

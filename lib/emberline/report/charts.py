@@ -73,23 +73,23 @@ def bars(
     title: str,
     labels: Sequence[str],
     values: Sequence[float],
-    errors: Sequence[float | None],
+    reaches: Sequence[tuple[float, float] | None],
     tones: Sequence[str],
 ) -> str:
-    """Horizontal bars, the first on top, each with its value and plus or minus its error; a
-    tone of INK is an outline only.
+    """Horizontal bars, the first on top, each with its value and what that lies in; a tone of INK
+    is an outline only.
     """
+    places, both = range(len(values)), list(zip(values, reaches, strict=True))
+    rights = [reach[1] if reach else value for value, reach in both]
 
     def draw(axes: Axes) -> None:
-        places, reach = range(len(values)), [error or 0.0 for error in errors]
         faces = ["none" if tone == INK else tone for tone in tones]
         edges = [MUTED if tone == INK else tone for tone in tones]
         axes.barh(places, values, 0.62, color=faces, edgecolor=edges, linewidth=0.9)
-        _whiskers(axes, values, errors)
-        widest = max(map(sum, zip(values, reach, strict=True)), default=1.0) or 1.0
-        for place, value, error in zip(places, values, reach, strict=True):
-            right = value + error + widest * 0.025
-            axes.text(right, place, f"{value:.3f}", va="center", fontsize=9)
+        _whiskers(axes, both)
+        widest = max(rights, default=1.0) or 1.0
+        for place, value, right in zip(places, values, rights, strict=True):
+            axes.text(right + widest * 0.025, place, f"{value:.3f}", va="center", fontsize=9)
         ends = {"xlim": (0, widest * 1.18), "ylim": (len(values) - 0.4, -0.6)}
         axes.set(yticks=places, yticklabels=labels, **ends)
         axes.grid(axis="y", visible=False)
@@ -99,13 +99,15 @@ def bars(
     return drawn(title, 0.5 + 0.26 * len(values), draw)
 
 
-def _whiskers(axes: Axes, values: Sequence[float], errors: Sequence[float | None]) -> None:
-    """Plus and minus of each bar; none is not an error of 0."""
-    lengths = [np.nan if error is None else error for error in errors]
+def _whiskers(axes: Axes, both: Sequence[tuple[float, tuple[float, float] | None]]) -> None:
+    """Of each value, over what it lies in; none is not one of length 0."""
+    lengths = np.array(
+        [(value - reach[0], reach[1] - value) if reach else (np.nan,) * 2 for value, reach in both]
+    ).reshape(-1, 2)
     axes.errorbar(
-        values,
-        range(len(values)),
-        xerr=lengths,
+        [value for value, _ in both],
+        range(len(both)),
+        xerr=np.maximum(lengths, 0).T,
         fmt="none",
         ecolor=INK,
         elinewidth=0.9,

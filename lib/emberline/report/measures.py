@@ -4,14 +4,14 @@ import fnmatch
 from dataclasses import dataclass
 from typing import Any
 
-from emberline.datasets.measures import Measured, Protocol, Report, Reports
+from emberline.cf.metrics import direction_of
+from emberline.datasets.measures import Measured, Protocol, Report, Reports, Slice
 from emberline.models import caption_of, role_of
-from emberline.publish import trivial
-from emberline.publish.standing import LOWER_IS_BETTER, Standing, standing
+from emberline.publish.standing import standing
 from emberline.report import charts
 from emberline.report.text import measure
 
-_HEADINGS = {
+HEADINGS = {
     "holdout": "Held-out ratings",
     "cold users": "People who have rated nothing",
     "cold items": "Items that nobody has rated",
@@ -40,9 +40,6 @@ _WITHHELD = {  # by what a holdout is chosen
     "column": "Do the lists hold what was withheld: {}?",
 }
 _MAIN = ("ndcg@*", "recall@*/n", "auc", "rmse", "accuracy", "mean F1")
-# one each, where a report has it; they answer different questions
-_HEADLINES = ("ndcg@*", "rmse", "accuracy")
-_PREDICTED = "Predicted ratings"
 _TONES = {"model": charts.ACCENT, "bound": charts.INK, "baseline": charts.QUIET}
 
 
@@ -57,7 +54,9 @@ class Chart:
 
 @dataclass(frozen=True)
 class Cell:
-    """One value; `error` is its standard error, `note` how often something else answered."""
+    """One value; `error` is its interval, or else its standard error; `note` how often something
+    else answered.
+    """
 
     value: str
     error: str
@@ -98,53 +97,9 @@ class Measurement:
     grids: list[Grid]
 
 
-@dataclass(frozen=True)
-class Gain:
-    """A metric's best model beside its best baseline, and whether they can be told apart."""
-
-    heading: str
-    metric: str
-    model: str
-    value: str
-    baseline: str
-    baseline_value: str
-    verdict: Standing
-
-    @property
-    def words(self) -> str:
-        """The verdict as the page says it."""
-        baseline = f"the best baseline, {self.baseline}, with {self.baseline_value}"
-        return {
-            "better": f"better than {baseline}",
-            "undecided": f"no better or worse, within the error, than {baseline}",
-            "worse": f"worse than {baseline}: that one serves better",
-        }[self.verdict]
-
-
 def measurements(reports: Reports) -> list[Measurement]:
     """One for each report, in the order of the evaluation."""
     return [_measurement(key, report) for key, report in reports.items()]
-
-
-def gains(reports: Reports) -> list[Gain]:
-    """Of each report the headlines in which a model of the pipeline stands beside a baseline."""
-    found = (
-        _gain(key, report.metrics, wanted)
-        for key, report in reports.items()
-        for wanted in _HEADLINES
-    )
-    return [gain for gain in found if gain is not None]
-
-
-def losses(reports: Reports) -> list[str]:
-    """The models that lose to a trivial answer, or are no better, in words, by the rule of the
-    console and of gates.
-    """
-    return [
-        f"{compared.words}, a trivial answer: {compared.metric} {measure(compared.value)} against"
-        f" {measure(compared.trivial_value)}{compared.remark}."
-        for compared in trivial.not_beaten(reports)
-    ]
 
 
 def _measurement(key: str, report: Report) -> Measurement:
@@ -152,15 +107,15 @@ def _measurement(key: str, report: Report) -> Measurement:
     models = list(dict.fromkeys(row.model for row in rows))
     return Measurement(
         key=key.replace(" ", "-"),
-        heading=_HEADINGS.get(key, key.capitalize()),
+        heading=HEADINGS.get(key, key.capitalize()),
         question=_question(key, protocol),
         protocol=protocol.name,
         protocol_hash=protocol.hash,
         data_hash=report.data.hash if report.data else "",
         facts=[(name.capitalize(), plain(value)) for name, value in protocol.facts.items()],
         models=[(model, caption_of(model), is_ours(model)) for model in models],
-        charts=[_chart(_HEADINGS.get(key, key), metric, rows) for metric in main_metrics(rows)],
-        grids=_grids(rows, models),
+        charts=[_chart(HEADINGS.get(key, key), metric, rows) for metric in main_metrics(rows)],
+        grids=_grids(report, models),
     )
 
 
@@ -216,25 +171,30 @@ def main_metrics(rows: list[Measured]) -> list[str]:
     return [name for pattern in _MAIN for name in names if fnmatch.fnmatchcase(name, pattern)]
 
 
-def _better_first(metric: str, rows: list[Measured]) -> list[Measured]:
-    sign = 1 if metric in LOWER_IS_BETTER else -1
+def better_first(metric: str, rows: list[Measured]) -> list[Measured]:
+    sign = 1 if direction_of(metric) == "lower" else -1
     return sorted((row for row in rows if row.metric == metric), key=lambda row: sign * row.value)
 
 
 def _chart(heading: str, metric: str, rows: list[Measured]) -> Chart:
-    ordered = _better_first(metric, rows)
+    ordered = better_first(metric, rows)
     tones = [_tone(row.model) for row in ordered]
-    values, errors = (
-        [row.value for row in ordered],
-        [row.standard_error for row in ordered],
-    )
-    note = "lower is better" if metric in LOWER_IS_BETTER else "higher is better"
+    values, reaches = [row.value for row in ordered], [_reach(row) for row in ordered]
+    note = f"{direction_of(metric)} is better"
     title = f"{heading}: {metric}; " + ", ".join(
         f"{row.model} {measure(row.value)}" for row in ordered
     )
     return Chart(
-        metric, note, charts.bars(title, [row.model for row in ordered], values, errors, tones)
+        metric, note, charts.bars(title, [row.model for row in ordered], values, reaches, tones)
     )
+
+
+def _reach(row: Measured) -> tuple[float, float] | None:
+    """What a value lies in: its interval, or else one standard error on either side."""
+    if row.interval is not None:
+        return row.interval[0], row.interval[1]
+    error = row.standard_error
+    return None if error is None else (row.value - error, row.value + error)
 
 
 def _tone(model: str) -> str:
@@ -246,14 +206,15 @@ def is_ours(model: str) -> bool:
     return role_of(model) == "model"
 
 
-def _competes(row: Measured) -> bool:
+def competes(row: Measured) -> bool:
     return role_of(row.model) != "bound"
 
 
-def _grids(rows: list[Measured], models: list[str]) -> list[Grid]:
+def _grids(report: Report, models: list[str]) -> list[Grid]:
     """A grid for each set of models that share metrics, in the order of the rows; a metric of
     some of them is there, too.
     """
+    rows = report.metrics
     metrics: dict[tuple[str, ...], list[Measured]] = {}
     for metric in dict.fromkeys(row.metric for row in rows):
         measured = [row for row in rows if row.metric == metric]
@@ -263,54 +224,45 @@ def _grids(rows: list[Measured], models: list[str]) -> list[Grid]:
             measured
         )
     return [
-        Grid([(name, is_ours(name)) for name in names], _lines(found, [*names]))
+        Grid([(name, is_ours(name)) for name in names], _lines(found, [*names], report))
         for names, found in metrics.items()
     ]
 
 
-def _lines(rows: list[Measured], models: list[str]) -> list[Line]:
+def _lines(rows: list[Measured], models: list[str], report: Report) -> list[Line]:
     by_place = {(row.metric, row.model): row for row in rows}
     lines = []
     for metric in dict.fromkeys(row.metric for row in rows):
-        # more coverage is not better
-        ranked = [] if metric.startswith("coverage") else _better_first(metric, rows)
-        best = _clear_best([row for row in ranked if _competes(row)])
+        ranked = [] if direction_of(metric) == "neither" else better_first(metric, rows)
+        best = _clear_best([row for row in ranked if competes(row)], report)
         found = [by_place.get((metric, model)) for model in models]
         cells = [_cell(row, row is best) if row else None for row in found]
-        lines.append(Line(metric, cells, _over(next(row for row in found if row))))
+        lines.append(Line(metric, cells, over(next(row for row in found if row))))
     return lines
 
 
-def _clear_best(ranked: list[Measured]) -> Measured | None:
+def _clear_best(ranked: list[Measured], report: Report) -> Measured | None:
     """The first of the rows, the better first, where every other is told apart from it."""
-    is_clear = len(ranked) > 1 and all(standing(ranked[0], row) == "better" for row in ranked[1:])
+    is_clear = len(ranked) > 1 and all(
+        standing(ranked[0], row, report) == "better" for row in ranked[1:]
+    )
     return ranked[0] if is_clear else None
 
 
 def _cell(row: Measured, is_best: bool) -> Cell:
-    error = row.standard_error
     missing = row.answered_by_biases
     note = f"{missing:,} answered by the biases" if missing else ""
-    return Cell(measure(row.value), "" if error is None else f"± {measure(error)}", is_best, note)
+    return Cell(measure(row.value), spread(row), is_best, note)
 
 
-def _over(row: Measured) -> str:
+def spread(row: Measured | Slice) -> str:
+    """What a value lies in, such as (.215 to .231), or else its standard error."""
+    if row.interval is not None:
+        return f"({' to '.join(map(measure, row.interval))})"
+    # what did not vary says nothing of how far it might
+    return f"± {measure(row.standard_error)}" if row.standard_error else ""
+
+
+def over(row: Measured) -> str:
     """What the metric is a mean over, such as 2,990 users."""
     return ", ".join(f"{count:,} {name}" for name, count in row.over.items())
-
-
-def _gain(key: str, rows: list[Measured], wanted: str) -> Gain | None:
-    """Of the first metric whose name fits the pattern; None where no model or no baseline has
-    it.
-    """
-    metric = next((name for name in main_metrics(rows) if fnmatch.fnmatchcase(name, wanted)), None)
-    if metric is None:
-        return None
-    ordered = _better_first(metric, rows)
-    model = next((row for row in ordered if is_ours(row.model)), None)
-    baseline = next((row for row in ordered if _competes(row) and not is_ours(row.model)), None)
-    if not model or not baseline:
-        return None
-    heading = _PREDICTED if metric == "rmse" else _HEADINGS.get(key, key)
-    ours, theirs = ((row.model, measure(row.value)) for row in (model, baseline))
-    return Gain(heading, metric, *ours, *theirs, standing(model, baseline))

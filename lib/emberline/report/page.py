@@ -17,7 +17,9 @@ from emberline.report import (
     accounts,
     classes,
     content,
+    details,
     earlier,
+    gains,
     lineage,
     lists,
     made,
@@ -50,13 +52,15 @@ class Page:
     began: str
     took: str
     sizes: list[tuple[str, int]]
-    gains: list[measures.Gain]
+    gains: list[gains.Gain]
     losses: list[str]
     accounts: list[accounts.Account]
     distribution: ratings.Distribution | None
     trainings: list[training.Training]
     content: list[content.Content]
     measurements: list[measures.Measurement]
+    differences: dict[str, list[details.Difference]]
+    slices: dict[str, list[details.Sliced]]
     comparisons: dict[str, earlier.Comparison]
     classes: classes.Classes | None
     lists: lists.Lists | None
@@ -124,6 +128,7 @@ def gather(
     inputs = run.inputs
     reports = reports_of(inputs["metrics"]) if "metrics" in inputs else {}
     runs = made.made(run.outputs.roots, run.config)
+    comparisons = earlier.comparisons(reports, last)
     return Page(
         title=config.title,
         root=run.outputs.root.name,
@@ -131,8 +136,8 @@ def gather(
         began=moment(max(started(one.run_id) for one in runs)),
         took=made.total(runs, run.outputs.roots),
         sizes=[(label, inputs[name].rows) for name, label in _SIZES.items() if name in inputs],
-        gains=measures.gains(reports),
-        losses=measures.losses(reports),
+        gains=[gains.beside_last(gain, comparisons) for gain in gains.gains(reports)],
+        losses=gains.losses(reports),
         accounts=accounts.accounts(inputs),
         distribution=(
             ratings.distribution(inputs["ratings"], inputs["items"].rows)
@@ -142,7 +147,9 @@ def gather(
         trainings=training.trainings(inputs),
         content=content.content(inputs),
         measurements=measures.measurements(reports),
-        comparisons=earlier.comparisons(reports, last),
+        differences=details.differences(reports),
+        slices=details.slices(reports),
+        comparisons=comparisons,
         classes=classes.classes(reports["classes"], inputs) if "classes" in reports else None,
         lists=(
             lists.lists(inputs["recommendations"], inputs["interactions"])

@@ -343,5 +343,7 @@ class Config(Section):
                 f"evaluate.k = {max(evaluate.k)} is more than recommend.top_k ="
                 f" {self.recommend.top_k}"
             )
+        if evaluate.slice_by and not (self.attributes and self.attributes.users):
+            raise ValueError("evaluate.slice_by needs [[attributes.users]], which says what it is")
         if self.recommend and self.split and not self.split.holds_out_ratings:
             raise ValueError("[evaluate] needs held-out ratings: set split.by")

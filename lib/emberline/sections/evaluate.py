@@ -35,6 +35,16 @@ class EvaluateConfig(Section):
         description="How many average ratings are added to each user's and each item's own, for "
         "the biases that predicted ratings are measured beside.",
     )
+    replicates: Annotated[int, Field(ge=100, le=10_000)] = Field(
+        default=1000,
+        description="How often users, and items that nobody has rated, are drawn again for "
+        "intervals and tests.",
+    )
+    slice_by: str | None = Field(
+        default=None,
+        description="What is known of users that metrics are told apart by, too: `label`, or the "
+        "name of a number, of [[attributes.users]].",
+    )
     seed: Seed = Field(
         default=1, description="The seed of the random choices of measures that sample."
     )
@@ -45,11 +55,14 @@ def _reads(config: "Config") -> Names:
     if config.recommend:
         factors = ALS.ratings if config.predicts_ratings_by_als else ()
         predicting = (*factors, *cosine_tables(config)) if config.predicts_ratings else ()
-        names += ("ratings", "holdout", *holdout_tables(config), *predicting)
+        vectors = ALS.lists[1:] if config.makes_lists_by_als else ()
+        names += ("ratings", "holdout", *holdout_tables(config), *vectors, *predicting)
     if config.measures_cold_items:
-        names += ("holdout", ALS.lists[0], *config.new_item_tables, *_BASELINES)
+        names += ("ratings", "holdout", ALS.lists[0], *config.new_item_tables, *_BASELINES)
     if config.predicts_classes:
         names += ("shards_all", *CNN.classes, *(FOREST.classes if config.forest else ()))
+    if config.evaluate and config.evaluate.slice_by and names:
+        names += ("user_attributes",)
     return tuple(dict.fromkeys(names))
 
 
@@ -57,9 +70,22 @@ def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
     """Bytes that an evaluation takes at most where blocks are worked on here."""
     rank = config.als.rank if config.als else 0
     factors = (sizes.rows("users") + sizes.rows("items")) * rank * 4
+    measures = 8 * sizes.rows("users") * _values(config)
+    counts = 24 * sizes.rows("items") * (1 + 2 * len(config.evaluate.k if config.evaluate else ()))
     shown = 40 * (sizes.rows("holdout_recommendations") + sizes.rows("holdout"))
-    whole = cores * (150 << 20) + 3 * factors + shown + 60 * sizes.rows("ratings")
+    whole = cores * (200 << 20) + 4 * factors + shown + 60 * sizes.rows("ratings")
+    whole += measures + counts
     return whole + (cosine_memory(sizes, cores) if config.cosine and config.predicts_ratings else 0)
+
+
+def _values(config: "Config") -> int:
+    """How many measures a user has at most, until they are written."""
+    asked = config.evaluate
+    if asked is None:
+        return 0
+    of_lists = 2 * 3 * 12 * len(asked.k)  # perhaps of newcomers, too; three contestants
+    of_items = 14 * (1 + 3 * len(asked.cold_k)) if config.measures_cold_items else 0
+    return of_lists + of_items + 14  # and two errors of seven predictions
 
 
 _BASELINES = ("baseline_factors",)
@@ -94,6 +120,6 @@ STAGE = Stage(
     "flow",
     "emberline.evaluation.stage:run",
     reads=_reads,
-    writes=lambda config: ("metrics",),
+    writes=lambda config: ("metrics", "user_measures", "item_measures"),
     memory=_memory,
 )

@@ -33,6 +33,8 @@ _UNREAD = {
     *map(refitted, LIST_TABLES),
     "baseline_factors",
     "popular_items",
+    "user_measures",
+    "item_measures",
     "shop",
 }
 
