@@ -22,7 +22,7 @@ from emberline.numeric.shared import Shared
 
 RELEVANT, LISTED = "relevant", "listed"
 ITEMS_PER_BLOCK = 1 << 16
-COUNTED = -1  # the block of sums that says of how many users
+COUNTED = 0  # the block of sums that says of how many users
 OF_LISTS, MOST_POPULAR, RANDOM = range(3)  # contestants
 _CONTESTANTS = 3
 
@@ -102,7 +102,7 @@ def block_of_items(contestant: int, place: int) -> int:
     """The number of the block in which it is counted how often an item is in the contestant's
     lists.
     """
-    return place // ITEMS_PER_BLOCK * _CONTESTANTS + contestant
+    return (1 + place // ITEMS_PER_BLOCK) * _CONTESTANTS + contestant
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class ItemCounts:
         counts = np.zeros((items, 1 + 2 * num_ks))
         for block, vector in found.items():
             if block != COUNTED and block % _CONTESTANTS == contestant:
-                first = block // _CONTESTANTS * ITEMS_PER_BLOCK
+                first = (block // _CONTESTANTS - 1) * ITEMS_PER_BLOCK
                 own = vector.reshape(-1, 1 + 2 * num_ks)
                 counts[first : first + len(own)] = own
         return cls(counts[:, 0], counts[:, 1 : 1 + num_ks], counts[:, 1 + num_ks :])
