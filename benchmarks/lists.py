@@ -70,7 +70,7 @@ def generated(name: str, folder: Path) -> Path:
 
 def lists_by(model: str, pipeline: Path, root: Path, overrides: Sequence[str] = ()) -> Figures:
     """Run the pipeline with the lists of one model: what they and the most popular items reach."""
-    config = pipelines.load(pipeline, [*overrides, f"recommend.model={model}"])
+    config = untuned(pipeline, [*overrides, f"recommend.model={model}"])
     began = time.perf_counter()
     runner.run(config, storage.locate(str(root)), measured_stages(config))
     seconds = time.perf_counter() - began
@@ -84,6 +84,12 @@ def lists_by(model: str, pipeline: Path, root: Path, overrides: Sequence[str] = 
         "popular": popular,
         "times popular": reached[model] / popular,
     }
+
+
+def untuned(pipeline: Path, overrides: Sequence[str]) -> Config:
+    """The pipeline, with nothing set of its models."""
+    content = pipelines.content_of(pipeline, overrides)
+    return pipelines.config_of(content | {"als": {}, "cosine": {}}, pipeline.name)
 
 
 def measured_stages(config: Config) -> list[Stage]:
