@@ -1,5 +1,5 @@
 """How long somebody waits for an answer of `emberline.serving`: the 50th and the 95th of 100 calls,
-on one core, of a release of generated plays with factors of rank 64.
+on one core, of a release whose lists and factors of rank 64 are drawn.
 
 `p95 cpu ms` is what the calling thread computes, on whatever else the machine is busy with; `p95
 ms` is what passed meanwhile. What is folded in has 30 events.
@@ -15,45 +15,75 @@ from typing import Any
 
 import harness
 import numpy as np
-import shapes
+import pyarrow as pa
 from harness import Figures, Subject
 from threadpoolctl import threadpool_limits
 
-from emberline.datasets import storage
+from emberline.datasets import manifest as manifests
+from emberline.datasets.facts import Facts, Fitted, Values, merged
+from emberline.datasets.manifest import Manifest, ProducedBy, run_folder
+from emberline.datasets.parts import write_part
+from emberline.datasets.schema import TABLES, fields_of
+from emberline.models import ALS
 from emberline.publish import releases
-from emberline.runs import runner
-from emberline.sections.config import Config
 from emberline.serving.recommender import Recommender
-from emberline.stages import STAGES
 
-USERS, PER_USER, EVENTS = 20_000, 67, 30
+FITTED = Fitted(True, 0.2, 1.0, 1.0, "log", None, False, False)
+USERS, RANK, EVENTS, TOP = 20_000, 64, 30, 10
 ITEMS, QUICK_ITEMS = (20_000, 100_000), (5_000,)
-COLUMNS = {"user_id": "user", "item_id": "item", "value": "value"}
 CALLS = 1_000
+RUN_ID = "20250101T000000-00000000"
 
 
 def release(users: int, items: int, folder: Path) -> Path:
-    """What a pipeline publishes of so many people and things."""
-    name = f"plays of {items}"
-    values = shapes.SHAPES["plays"].values
-    shapes.SHAPES.setdefault(name, shapes.Shape(users, items, PER_USER, values))
-    config = Config.model_validate(
-        {
-            "ratings": {
-                "path": str(shapes.write(name, folder)),
-                "columns": COLUMNS,
-                "value": "count",
-            },
-            "als": {"rank": 64, "iterations": 2},
-            "recommend": {"top_k": 10},
-            "spark": {"engine": "here", "driver_memory": "8g"},
-        }
-    )
-    names = ("prepare-ratings", "split-ratings", "train-als", "recommend")
-    root = storage.locate(str(folder / "root"))
-    runner.run(config, root, [stage for stage in STAGES if stage.name in names])
-    releases.publish(root, storage.locate(str(folder / "release")), with_defaults=False)
+    """A release of so many people and things, whose lists and factors are drawn: an answer takes
+    as long as if they were learnt.
+    """
+    rng, root = np.random.default_rng(1), folder / "root"
+    ids = ProducedBy("prepare-ratings", "0" * 64, RUN_ID, {"value": "count", "keep": "sum"})
+    commit(root, "users", [range(users), [f"c{user:07}" for user in range(users)]], ids)
+    names = [f"i{item:07}" for item in range(items)]
+    commit(root, "items", [range(items), names, [f"Thing {name}" for name in names]], ids)
+    fit = ProducedBy("train-als", "1" * 64, RUN_ID)
+    factors = rng.normal(size=(items, RANK)).astype(np.float32) / 8
+    commit(root, "item_factors", [range(items), list(factors)], fit, Values(1.0, 1.0), FITTED)
+    inputs = {"item_factors": {"fingerprint": fit.fingerprint, "run_id": RUN_ID}}
+    made = ProducedBy("recommend", "2" * 64, RUN_ID, {"model": ALS.name, "top_k": TOP}, inputs)
+    places = users * TOP
+    listed = [
+        np.repeat(np.arange(users, dtype=np.int32), TOP),
+        np.tile(np.arange(1, TOP + 1, dtype=np.int32), users),
+        rng.integers(items, size=places).astype(np.int32),
+        rng.random(places, np.float32),
+        pa.repeat(ALS.name, places),
+    ]
+    commit(root, "recommendations", listed, made)
+    best = [range(1, TOP + 1), range(TOP), np.arange(TOP, 0, -1, dtype=np.float32)]
+    commit(root, "popular_items", best, made)
+    releases.publish(root, folder / "release", with_defaults=False)
     return folder / "release"
+
+
+def commit(root: Path, name: str, columns: list[Any], by: ProducedBy, *info: Facts) -> None:
+    """A table of a run."""
+    schema = TABLES[name]
+    arrays = [pa.array(column, kind.type) for column, kind in zip(columns, schema, strict=True)]
+    table = pa.Table.from_arrays(arrays, schema=schema)
+    folder = root / name / run_folder(by.fingerprint, by.run_id)
+    part = write_part([table], folder, "part-00000", schema)
+    manifests.commit(
+        root,
+        Manifest(
+            name,
+            "table",
+            fields_of(schema),
+            len(table),
+            [part],
+            by,
+            rank=RANK if "factors" in schema.names else None,
+            info=merged(info),
+        ),
+    )
 
 
 def timed(call: Callable[[Any], Any], asked: Sequence[Any]) -> Figures:

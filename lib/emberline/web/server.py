@@ -1,5 +1,6 @@
 """The server: where it listens, and how it ends."""
 
+import os
 import socket
 
 import uvicorn
@@ -16,8 +17,12 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
-        raise ConfigError(f"nobody can listen at {host}, port {port}: {error}") from error
+    except OSError as error:
+        number = error.errno or 0
+        why = os.strerror(number) if number > 0 else error.strerror  # of names, below 0
+        raise ConfigError(
+            f"nobody can listen at {host}, port {port}: {why}; give another --host or --port"
+        ) from error
 
 
 def serve(recommender: Recommender, taken: socket.socket) -> None:
