@@ -26,16 +26,16 @@ java:
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-setup: java .venv/installed  ## Check Java and Python, install everything into .venv
+setup: .venv/installed  ## Check Python, install everything into .venv
 
 demo: setup  ## Generate a shop and run the whole pipeline on it, into runs/demo
 	$(BIN)/emberline run jobs/pipelines/demo.toml
 	@echo "Try: $(BIN)/emberline recommend runs/demo --user c10041"
 
-test: setup  ## Run the tests (about 7 minutes on 2 cores)
+test: java setup  ## Run the tests (about 7 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "not faults and not airflow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-faults: setup  ## Run the long tests: real data, and killed processes
+test-faults: java setup  ## Run the long tests: real data, and killed processes
 	$(BIN)/python -m pytest -m faults --numprocesses 2 --dist worksteal
 
 .venv-airflow/installed: tests/schedule/airflow.txt
@@ -70,7 +70,7 @@ build: setup  ## Make dist/emberline.zip for spark-submit --py-files, and a whee
 	@cd dist && cp emberline-*.whl emberline.zip
 	@ls -l dist
 
-cluster: setup  ## Start a Spark cluster on this machine: a master and 2 workers (WITH="--workers 3 --cores 2 --memory 4g")
+cluster: java setup  ## Start a Spark cluster on this machine: a master and 2 workers (WITH="--workers 3 --cores 2 --memory 4g")
 	@mkdir -p runs/spark-events
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python spark-conf/cluster.py start $(WITH)
 

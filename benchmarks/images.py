@@ -1,9 +1,9 @@
 """Pictures a second: Emberline's stage prepare-images, Pillow in one process and in several, and
 the bare decoder in several.
 
-- emberline is the whole stage on Spark, from listing the files to the committed dataset, accounts
-  and channel statistics
-  included; only Spark's start is not.
+- emberline is the whole stage on this machine's cores, from listing the files to the committed
+  dataset, accounts and channel statistics included; so are its processes, where it starts some.
+- on Spark it is the same stage there; only Spark's start is not included.
 - pillow reads, decodes (at JPEG's reduced scales, like us) and resizes in this process, and keeps
   nothing.
 - pillow pool does the same in a process per core.
@@ -88,11 +88,11 @@ def small_files(number: int, side: int) -> Iterator[Case]:
 # subjects
 
 
-def emberline(case: Case) -> Path:
+def emberline(case: Case, engine: str) -> Path:
     """The root of the dataset."""
     root = case.folder.parent / f"root-{next(_RUNS)}"
     images = {"path": str(case.folder), "height": case.side, "width": case.side} | case.settings
-    config = Config.model_validate({"images": images})
+    config = Config.model_validate({"images": images, "spark": {"engine": engine}})
     runner.run(config, root, stages.select(config, "prepare-images"))
     return root
 
@@ -151,7 +151,8 @@ def measure(report: Report, name: str, made: Callable[[], Any]) -> None:
     with made() as case:
         judge = partial(judge_count, case)
         subjects = [
-            Subject("emberline", partial(emberline, case), partial(judge_dataset, case)),
+            Subject("emberline", partial(emberline, case, "here"), partial(judge_dataset, case)),
+            Subject("on Spark", partial(emberline, case, "spark"), partial(judge_dataset, case)),
             Subject("pillow", partial(one_process, case, by_pillow), judge, uses_spark=False),
             Subject("pillow pool", partial(pool, case, by_pillow), judge),
             Subject("decoder pool", partial(pool, case, by_decoder), judge),

@@ -14,6 +14,7 @@ from emberline import pipelines, stages
 from emberline.doctor import beginning, clock, language, limits
 from emberline.errors import ConfigError
 from emberline.sections.config import Config
+from emberline.sections.spark import SparkConfig
 
 Check = Callable[..., None]
 Look = Callable[..., dict[str, str]]
@@ -21,6 +22,8 @@ TOML = """
 [ratings]
 path = "log.csv"
 columns = { user_id = "u", item_id = "i", value = "v" }
+[spark]
+engine = "spark"
 """
 
 
@@ -66,6 +69,13 @@ def test_a_machine_that_is_set_up_well_is_in_nobodys_way(check: Check, look: Loo
     assert "error" not in found.values()
     check()
     check(PYSPARK_PYTHON=sys.executable)
+
+
+def test_stages_that_can_do_without_spark_do_not_wait_for_it(
+    config: Config, tmp_path: Path
+) -> None:
+    here = config.model_copy(update={"spark": SparkConfig()})
+    beginning.check(here, tmp_path / "root", stages.select(here), False, {"SPARK_HOME": "/nowhere"})
 
 
 def test_another_spark_home_is_told(check: Check, tmp_path: Path) -> None:

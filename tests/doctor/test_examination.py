@@ -119,6 +119,21 @@ def test_a_java_that_is_too_old_ends_with_2(
     assert {"state", "check", "found", "remedy"} == set(lines["Java"])
 
 
+def test_without_java_a_pipeline_of_blocks_is_told_when_it_would_be_missed(
+    pipeline: Path, tmp_path: Path, environment: Mapping[str, str]
+) -> None:
+    pipeline.write_text(SHOP + RATINGS.format("dataset:shop/events.csv"), encoding="utf-8")
+    no_java = {**environment, "PATH": str(tmp_path), "JAVA_HOME": str(tmp_path)}
+    overrides = [f"root={tmp_path}/root"]
+    found = _line(examine(read_target(pipeline, None, overrides, None), no_java), "Java")
+    assert found.state == "warning"
+    told = "only where what a stage takes does not fit spark.driver_memory: set JAVA_HOME"
+    assert found.remedy.startswith(told)
+    overrides.append("spark.engine=spark")
+    checks = examine(read_target(pipeline, None, overrides, None), no_java)
+    assert _line(checks, "Java").state == "error"
+
+
 def test_settings_without_a_pipeline_are_a_mistake(command: Command) -> None:
     done = command("doctor", "--set", "als.rank=3")
     assert done.returncode == 2

@@ -38,7 +38,7 @@ def _look(
 ) -> Iterator[Check]:
     yield clock.check_clock()
     if (
-        not any(stage.may_need_spark(config) for stage in stages)
+        not any(stage.needs_spark(config) for stage in stages)
         or "PYSPARK_GATEWAY_PORT" in environment
     ):
         return  # under spark-submit, Spark is there already

@@ -1,6 +1,6 @@
 """One line of the doctor's table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 State = Literal["ok", "warning", "error"]
@@ -17,6 +17,13 @@ class Check:
     state: State
     found: str
     remedy: str = ""
+
+
+def softened(check: Check, when: str) -> Check:
+    """An error as a warning, of what a run will fail with only `when`."""
+    if check.state != "error":
+        return check
+    return replace(check, state="warning", remedy=f"only {when}: {check.remedy}")
 
 
 def reason(refusal: Exception) -> str:

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from emberline.doctor import (
     spark,
     tensorflow,
 )
-from emberline.doctor.check import Check
+from emberline.doctor.check import Check, softened
 from emberline.doctor.connectors import check_connectors
 from emberline.doctor.extra_packages import check_extras
 from emberline.doctor.master import check_master
@@ -31,6 +32,7 @@ from emberline.doctor.probes import Probes
 from emberline.launch import cgroups
 
 Look = Callable[[], list[Check]]
+_WHEN_LARGE = "where what a stage takes does not fit spark.driver_memory"
 
 
 def examine(read: tuple[Target, list[Check]], environment: Mapping[str, str]) -> list[Check]:
@@ -82,9 +84,15 @@ def _look_at_engines(
                 *check_connectors(target, environment),
             ],
         ]
+    if target.stages and not any(stage.needs_spark(config) for stage in target.stages):
+        looks = [partial(_softened, look) for look in looks]
     if "tensorflow" in target.engines:
         looks.append(lambda: tensorflow.check_tensorflow(probes, environment, config, usable))
     return looks
+
+
+def _softened(look: Look) -> list[Check]:
+    return [softened(check, _WHEN_LARGE) for check in look()]
 
 
 def _look_at_machine(

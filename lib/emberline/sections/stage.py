@@ -70,6 +70,13 @@ class Stage:
             return config.spark.engine != "here"
         return self.engine == "spark"
 
+    def needs_spark(self, config: "Config") -> bool:
+        """Whether Spark has to be started for it, however little it reads."""
+        if self.engine == "flow":
+            asked = config.spark.engine
+            return asked == "spark" or (asked == "auto" and not config.spark.is_local)
+        return self.engine == "spark"
+
     def is_in(self, config: "Config") -> bool:
         """Whether it is part of the pipeline: its section is there, and it has what to write."""
         return self.settings(config) is not None and bool(self.writes(config))
