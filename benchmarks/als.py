@@ -16,6 +16,8 @@ M, MLlib takes part with
 --full only, with 2 iterations. "iteration s" is an iteration's mean; MLlib does not tell, so it is
 the difference to a fit of 1. "packing s" is the rest: reading, arranging the ratings, and what
 follows the last iteration.
+
+--figure FILE draws the chart of docs/clusters.md.
 """
 
 import shutil
@@ -25,6 +27,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import chart
 import data
 import harness
 import numpy as np
@@ -49,6 +52,11 @@ RANK = 64
 SEED = 1
 MLLIB_MILLIONS = 4
 MEMORY = 6 << 30
+FIGURE_MILLIONS = (0.1, 0.3, 1, 3)
+_TITLES = {
+    "implicit": "regularised as by MLlib",
+    "unscaled": "regularised as by implicit",
+}
 _BLOCK_ROWS = 1 << 16
 
 
@@ -299,8 +307,29 @@ def generated(millions: float, feedback: data.Feedback, with_mllib: bool = True)
     )
 
 
+def draw(report: Report, path: Path) -> None:
+    """The seconds of all subjects over millions of ratings, a panel for each way to regularise."""
+    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for row in report.rows:
+        _, problem, size, *_ = row["case"].split()
+        lines = panels.setdefault(_TITLES[problem], {})
+        for name, figures in {row["subject"]: row, **row["peers"]}.items():
+            point = (float(size.removesuffix("M")), figures["seconds"])
+            lines.setdefault(name, []).append(point)
+    chart.draw(path, panels, "million ratings")
+
+
 def main() -> None:
-    options = harness.options(__doc__)
+    options = harness.options(
+        __doc__, figure="seconds over ratings, of 0.1 M to 3 M, and measure nothing else"
+    )
+    if options.figure:
+        with harness.spark(options) as session, harness.report(options) as report:
+            for size in FIGURE_MILLIONS:
+                implicit = generated(size, "implicit")
+                measure(report, session, implicit, [IMPLICIT, UNSCALED], 5)
+            draw(report, options.figure)
+        return
     sizes = [0.1] if options.quick else [1, 4, 16]
     with harness.spark(options) as session, harness.report(options) as report:
         measure(

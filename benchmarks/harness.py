@@ -45,9 +45,11 @@ Row = dict[str, Any]
 _SAMPLE_SECONDS = 0.2
 
 
-def options(doc: str | None, with_spark: bool = True) -> argparse.Namespace:
+def options(
+    doc: str | None, with_spark: bool = True, figure: str | None = None
+) -> argparse.Namespace:
     """What the command line says: json (Path or None), quick, full, only (words), repeats
-    (int), and for Spark master, memory.
+    (int), for Spark master, memory, and where a script can draw a `figure` (Path or None).
     """
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -70,6 +72,8 @@ def options(doc: str | None, with_spark: bool = True) -> argparse.Namespace:
         metavar="N",
         help="interleaved rounds of which medians are taken",
     )
+    if figure:
+        parser.add_argument("--figure", type=Path, metavar="FILE", help=f"draw {figure}")
     if with_spark:
         parser.add_argument(
             "--master", default=f"local[{CORES}]", help="Spark's master (default: %(default)s)"

@@ -25,7 +25,7 @@ def scripts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
         yield
-    for name in ("als", "data", "harness", "images", "pictures", "reader", "train"):
+    for name in ("als", "chart", "data", "harness", "images", "pictures", "reader", "train"):
         sys.modules.pop(name, None)
 
 
