@@ -1,5 +1,6 @@
 """What stages take here, beside what their rows of the table say before they start."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from pyarrow import csv
 
 from emberline import pipelines, stages
 from emberline.datasets import manifest as manifests
+from emberline.datasets.listing import RawFile
 from emberline.datasets.schema import TABLES
 from emberline.sections.stage import Sizes
 
@@ -30,6 +33,16 @@ sides = ["items"]
 [recommend]
 refit = false
 [evaluate]
+[spark]
+master = "local[2]"
+engine = "here"
+"""
+PICTURES = """
+[images]
+path = "pictures.parquet"
+columns = { item_id = "id", image = "image", label = "label" }
+[shards]
+task = "class"
 [spark]
 master = "local[2]"
 engine = "here"
@@ -104,6 +117,28 @@ def test_preparing_a_log_takes_no_more_memory_than_is_said(prepared: Path, tmp_p
     told = ("--set", f"ratings.path={file}", "--root", str(tmp_path), "--only", stage.name)
     taken = _taken(prepared, *told)
     assert taken - IMPORTED <= said <= 3 * taken, f"{taken >> 20} MiB, said {said >> 20}"
+
+
+@pytest.mark.faults
+def test_pictures_take_no_more_memory_than_is_said(tmp_path: Path) -> None:
+    rng, file, encoded = np.random.default_rng(1), io.BytesIO(), []
+    for _ in range(60_000):
+        file.seek(0)
+        file.truncate()
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(file, "PNG")
+        encoded.append(file.getvalue())
+    labels = [f"{number % 7}" for number in range(len(encoded))]
+    pictures = pa.table({"id": range(len(encoded)), "image": encoded, "label": labels})
+    pq.write_table(pictures, tmp_path / "pictures.parquet")
+    (tmp_path / "pipeline.toml").write_text(PICTURES)
+    config, root = pipelines.load(tmp_path / "pipeline.toml"), tmp_path / "root"
+    file_size = (tmp_path / "pictures.parquet").stat().st_size
+    raw = [RawFile("pictures.parquet", "pictures.parquet", file_size, 0)]
+    for name in ("prepare-images", "export-shards"):
+        (stage,) = stages.select(config, name)
+        said = stage.memory(config, Sizes(lambda table: len(encoded), raw=raw), 2)
+        taken = _taken(tmp_path, "--root", str(root), "--only", name)
+        assert taken - IMPORTED <= said <= 3 * taken, f"{taken >> 20} MiB, said {said >> 20}"
 
 
 def _taken(folder: Path, *options: str) -> int:

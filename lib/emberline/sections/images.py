@@ -77,7 +77,7 @@ class ImagesConfig(Section):
     max_pixels: Positive = Field(
         default=50_000_000,
         description="Pictures of more pixels are refused before they are decoded; a pixel takes "
-        "up to 6 bytes of a worker's memory, 9 in transparent pictures, 12 in "
+        "up to 6 bytes of memory meanwhile, on each core, 9 in transparent pictures, 12 in "
         "floating point, 16 in WebP, 3 in progressive JPEG, next to none in other "
         "JPEG.",
     )
