@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from emberline.datasets import parked
+from emberline.datasets.remote import RemotePath
 from emberline.errors import DataError
 
 ROWS = [
@@ -76,6 +77,14 @@ def test_of_any_number_of_files_few_are_open_at_once(
     order = [row * 37 % 140 for row in range(140)]
     found = fetched(tmp_path, every.take(order))
     assert found == [expected[row] for row in order]
+
+
+def test_they_may_be_in_an_object_store(s3_root: RemotePath) -> None:
+    places = pa.Table.from_batches(parked.park(batches(6), iter, "value", str(s3_root)))
+    order = [row * 7 % 20 for row in range(20)]
+    found = list(parked.fetch(iter(places.take(order).to_batches()), "value", str(s3_root), 20))
+    values = [value.as_py() for batch in found for value in batch["value"]]
+    assert values == [list(VALUES.values())[row] for row in order]
 
 
 def test_no_rows_leave_no_file(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from emberline.sections.base import Fraction, Positive, Section, Seed
 from emberline.sections.patterns import regular_expression
-from emberline.sections.stage import Names, Stage
+from emberline.sections.stage import Names, Sizes, Stage
 
 if TYPE_CHECKING:
     from emberline.sections.config import Config
@@ -143,6 +143,14 @@ def _reads(config: "Config") -> Names:
     return (of, "item_attributes") if has_labels or by_column else (of,)
 
 
+def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
+    """What is known of every picture, and the row groups that tasks have in hand."""
+    shards = config.shards
+    assert shards is not None
+    rank = config.als.rank if shards.task == "factors" and config.als else 0
+    return (250 << 20) + cores * (300 << 20) + (1000 + 16 * rank) * sizes.rows(shards.of)
+
+
 STAGE = Stage(
     "export-shards",
     "shards",
@@ -150,9 +158,5 @@ STAGE = Stage(
     "emberline.shards.stage:run",
     reads=_reads,
     writes=lambda config: SHARDS,
-    memory=lambda config, sizes, cores: (
-        (250 << 20)
-        + cores * (300 << 20)
-        + 1000 * sizes.rows(config.shards.of if config.shards else "images")
-    ),
+    memory=_memory,
 )
