@@ -8,7 +8,7 @@ per rating, lower is better.
 - fit implicit: Hu, Koren and Volinsky (2008), regularisation times a row's number of ratings, as
   MLlib has it. Peer: MLlib.
 - fit unscaled: the same, regularisation as it is, as `implicit` has it. Peer: implicit (3 steps of
-  conjugate gradients).
+  conjugate gradients), where it is installed.
 - fit explicit: ALS-WR, Zhou et al. (2008). Peer: MLlib.
 
 1 M, 4 M and 16 M generated ratings, and MovieLens and Online Retail where they are at hand. At 16
@@ -20,6 +20,7 @@ follows the last iteration.
 --figure FILE draws the chart of docs/clusters.md.
 """
 
+import importlib.util
 import shutil
 import time
 from collections.abc import Callable
@@ -35,7 +36,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from data import Ratings
 from harness import Figures, Report, Subject
-from implicit.als import AlternatingLeastSquares
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import SparkSession
 from threadpoolctl import threadpool_limits
@@ -52,6 +52,7 @@ RANK = 64
 SEED = 1
 MLLIB_MILLIONS = 4
 MEMORY = 6 << 30
+HAS_IMPLICIT = importlib.util.find_spec("implicit") is not None
 FIGURE_MILLIONS = (0.1, 0.3, 1, 3)
 _TITLES = {
     "implicit": "regularised as by MLlib",
@@ -220,6 +221,8 @@ def mllib(case: Case, session: SparkSession) -> Fit:
 
 def implicit(case: Case) -> Fit:
     """`implicit` in this process, a thread per core; its BLAS has one, as it asks for."""
+    from implicit.als import AlternatingLeastSquares
+
     problem, seconds = case.problem, []
     assert problem.reg_exponent == 0 and problem.feedback == "implicit"
     start = time.perf_counter()
@@ -273,9 +276,9 @@ def subjects(case: Case, session: SparkSession, with_mllib: bool) -> list[Subjec
         Subject("emberline", partial(here, case), judged, uses_spark=False),
         Subject("on Spark", on_spark, judged),
     ]
-    if case.problem is UNSCALED:
+    if case.problem is UNSCALED and HAS_IMPLICIT:
         found.append(Subject("implicit", partial(implicit, case), judged, uses_spark=False))
-    elif with_mllib:
+    elif case.problem is not UNSCALED and with_mllib:
         found.append(Subject("mllib", partial(mllib, case, session), judged, rounds=1))
     return found
 
@@ -326,8 +329,9 @@ def main() -> None:
     if options.figure:
         with harness.spark(options) as session, harness.report(options) as report:
             for size in FIGURE_MILLIONS:
-                implicit = generated(size, "implicit")
-                measure(report, session, implicit, [IMPLICIT, UNSCALED], 5)
+                ratings = generated(size, "implicit")
+                problems = [IMPLICIT, UNSCALED] if HAS_IMPLICIT else [IMPLICIT]
+                measure(report, session, ratings, problems, 5)
             draw(report, options.figure)
         return
     sizes = [0.1] if options.quick else [1, 4, 16]
