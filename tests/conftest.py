@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings
 from moto.server import ThreadedMotoServer
 from pyspark.sql import SparkSession
 
@@ -49,6 +50,9 @@ SPARK = SparkConfig(
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     },
 )
+# a machine that others use as well may take any time
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 Publish = Callable[..., None]
 ShufflingInto = Callable[[int], AbstractContextManager[None]]
 Weights = Callable[[Location], dict[str, np.ndarray]]

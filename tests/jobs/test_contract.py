@@ -398,18 +398,25 @@ def test_a_stage_of_blocks_writes_the_same_tables_here_and_on_spark(
     assert_equal_results(tmp_path / "spark", tmp_path / "here")
 
 
-def test_no_stage_of_blocks_needs_java(pipeline: Path, finished: Path, tmp_path: Path) -> None:
-    """One process runs them all, in a copy of a root in which others have run."""
-    root = Path(shutil.copytree(finished, tmp_path / "root"))
-    names = [stage.name for stage in FLOW_STAGES]
-    command = [str(Path(sys.executable).with_name("emberline")), "run", str(pipeline), "--force"]
-    command += ["--only", ",".join(names), "--root", str(root), "--set", "spark.engine=here"]
-    no_java = {**os.environ, "PATH": str(tmp_path), "JAVA_HOME": str(tmp_path)}
-    done = subprocess.run(command, env=no_java, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    for stage in FLOW_STAGES:
-        assert status(root, stage)["state"] == "succeeded"
-        assert status(root, stage)["run_id"] != status(finished, stage)["run_id"]
+def test_no_stage_of_blocks_needs_java(
+    pipeline: Path, finished: Path, classes: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Of each pipeline, one process runs them all in a copy of a root in which all have run."""
+    shown = set()
+    for number, (path, undisturbed) in enumerate([(pipeline, finished), classes]):
+        root = Path(shutil.copytree(undisturbed, tmp_path / f"{number}"))
+        mine = [stage for stage in FLOW_STAGES if stage in stages.in_pipeline(pipelines.load(path))]
+        names = ",".join(stage.name for stage in mine)
+        command = [str(Path(sys.executable).with_name("emberline")), "run", str(path), "--force"]
+        command += ["--only", names, "--root", str(root), "--set", "spark.engine=here"]
+        no_java = {**os.environ, "PATH": str(tmp_path), "JAVA_HOME": str(tmp_path)}
+        done = subprocess.run(command, env=no_java, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        for stage in mine:
+            assert status(root, stage)["state"] == "succeeded"
+            assert status(root, stage)["run_id"] != status(undisturbed, stage)["run_id"]
+        shown |= {stage.name for stage in mine}
+    assert shown == {stage.name for stage in FLOW_STAGES}
 
 
 @pytest.mark.parametrize(

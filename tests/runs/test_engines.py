@@ -81,7 +81,8 @@ def test_raw_files_that_do_not_fit_memory_go_to_spark(root: Path) -> None:
 
 
 def test_pictures_of_which_too_much_is_to_be_known_go_to_spark(root: Path) -> None:
-    config = Config.model_validate({"images": {"path": "x"}, "spark": {"driver_memory": "1g"}})
+    local = {"driver_memory": "700m", "master": "local[2]"}
+    config = Config.model_validate({"images": {"path": "x"}, "spark": local})
     (stage,) = stages.select(config, "prepare-images")
 
     def chosen_for(name: str, size: int, files: int = 1) -> str:
@@ -93,7 +94,7 @@ def test_pictures_of_which_too_much_is_to_be_known_go_to_spark(root: Path) -> No
         )
 
     assert chosen_for(".jpg", 5 << 20, files=1000) == "here"
-    assert chosen_for(".jpg", 10, files=1 << 19) == "spark"
+    assert chosen_for(".jpg", 10, files=90_000) == "spark"
     assert chosen_for(".parquet", 100 << 20) == "here"
     assert chosen_for(".parquet", 1 << 30) == "spark"
 

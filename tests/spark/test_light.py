@@ -68,6 +68,7 @@ def test_a_small_run_is_as_ever_where_spark_has_a_file_of_settings(tmp_path: Pat
     assert AQE not in _told(SparkConfig())
 
 
+@pytest.mark.faults
 def test_small_runs_in_a_process_share_their_java_and_a_large_one_has_its_own() -> None:
     code = """
 from emberline.sections.config import Config

@@ -4,32 +4,33 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from PIL import Image
 from pyspark.sql import SparkSession
 
-from emberline import pipelines, stages
+from emberline import stages
 from emberline.datasets.remote import RemotePath
 from emberline.errors import ConfigError
 from emberline.runs import runner
+from emberline.sections.config import Config
 
+Publish = Callable[..., None]
 WithinReach = Callable[[int], set[tuple[int, int]]]
 
 
 def test_a_storage_that_spark_has_no_jars_for_is_a_matter_of_set_up(
-    spark: SparkSession, s3_root: RemotePath, tmp_path: Path
+    spark: SparkSession, publish: Publish, s3_root: RemotePath
 ) -> None:
-    """pip's pyspark comes without them; a stage keeps its work in the root."""
-    (tmp_path / "in").mkdir()
-    Image.new("RGB", (8, 8)).save(tmp_path / "in" / "i1.png")
-    (tmp_path / "pipeline.toml").write_text('[images]\npath = "in"\nheight = 8\nwidth = 8\n')
-    config = pipelines.load(tmp_path / "pipeline.toml")
+    """pip's pyspark comes without them; what it reads is in the root."""
+    picture = {"item": 0, "item_id": "i", "label": "a", "split": None, "pixels": b"123"}
+    facts = {"height": 1, "width": 1, "channels": 3, "mean": [0.5] * 3, "std": [0.1] * 3}
+    publish(s3_root, "prepare-images", "images", [picture], **facts)
+    sections = {"images": {"path": "in"}, "shards": {"task": "class"}}
+    config = Config.model_validate({**sections, "spark": {"engine": "spark"}})
     with pytest.raises(
         ConfigError, match=r"S3AFileSystem, by which it reads this storage; .*storage\.md"
     ):
-        runner.run(config, s3_root, stages.select(config))
+        runner.run(config, s3_root, stages.select(config, "export-shards"))
 
 
 def test_a_local_spark_listens_where_this_machine_alone_reaches_it(
