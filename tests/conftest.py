@@ -50,9 +50,6 @@ SPARK = SparkConfig(
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     },
 )
-# a machine that others use as well may take any time
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 Publish = Callable[..., None]
 ShufflingInto = Callable[[int], AbstractContextManager[None]]
 Weights = Callable[[Location], dict[str, np.ndarray]]
@@ -108,6 +105,11 @@ for request in requests:
 Run = Callable[..., list[Outcome]]
 Read = Callable[[str], pa.Table]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+# examples may take any time, as on a machine that others use, too
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
