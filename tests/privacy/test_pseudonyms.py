@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 import shutil
 from collections import defaultdict
 from pathlib import Path
@@ -20,13 +21,22 @@ from tests.privacy.conftest import (
 )
 from typer.testing import CliRunner
 
+from emberline import pipelines
 from emberline.cleaning.pseudonyms import Key
 from emberline.cli.app import app
 from emberline.datasets import manifest as manifests
+from emberline.doctor.privacy import check_privacy
 from emberline.errors import ConfigError
 from emberline.runs import keys
+from emberline.sections.config import Config
 
 PRIVACY = '\n[privacy]\npseudonyms = "both"\nkey_file = "the.key"\nmin_users = 1\n'
+SECRETS = """
+[spark]
+conf = { "spark.hadoop.fs.s3a.secret.key" = "hunter2-of-spark" }
+[publish]
+to = "s3://anna:hunter2-of-uri@bucket/x?token=hunter2-of-query"
+"""
 SECRET = "0123456789abcdef0123456789abcdef"
 Named = dict[tuple[str, str], object]
 
@@ -47,13 +57,59 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose root has pseudonyms of both sides."""
+def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A folder whose root has pseudonyms of both sides, by a pipeline with secrets; and what was
+    logged at INFO meanwhile.
+    """
     folder = tmp_path_factory.mktemp("made")
     write_shop(folder)
     (folder / "the.key").write_text(f"{SECRET}\n")
-    run_in(folder, PIPELINE + PRIVACY)
-    return folder
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger, level = logging.getLogger("emberline"), logging.getLogger("emberline").level
+    logger.addHandler(handler)
+    logger.setLevel("INFO")
+    run_in(folder, PIPELINE + PRIVACY + SECRETS)
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+    return folder, lines
+
+
+@pytest.fixture(scope="module")
+def made(logged: tuple[Path, list[str]]) -> Path:
+    return logged[0]
+
+
+def test_no_secret_is_in_a_log_a_manifest_a_status_or_the_report(
+    logged: tuple[Path, list[str]],
+) -> None:
+    folder, lines = logged
+    for secret in (SECRET, "hunter2"):
+        assert places_of(folder / "root", secret) == []
+        assert [line for line in lines if secret in line] == []
+    assert len(lines) > 10
+
+
+def test_no_id_title_or_event_is_in_a_line_of_the_log(logged: tuple[Path, list[str]]) -> None:
+    told = ("zoe-", "sku/", "Film", by_hand("user", user_id(1)), by_hand("item", item_id(1)))
+    assert [line for line in logged[1] if any(text in line for text in told)] == []
+
+
+def test_the_doctor_warns_of_what_others_may_read_and_of_credentials(made: Path) -> None:
+    config = pipelines.load(made / "pipeline.toml")
+    root = made / "root"
+    root.chmod(0o755)
+    (made / "the.key").chmod(0o644)
+    found = {check.name: check for check in check_privacy(config, root)}
+    assert {check.state for check in found.values()} == {"warning"}
+    told = found["credentials"].found
+    assert "publish.to, spark.conf.spark.hadoop.fs.s3a.secret.key" in told
+    assert "hunter2" not in "".join(f"{check.found} {check.remedy}" for check in found.values())
+    root.chmod(0o750)
+    (made / "the.key").chmod(0o600)
+    found = {check.name: check for check in check_privacy(Config(), root)}
+    assert {check.state for check in found.values()} == {"ok"}
 
 
 def test_no_outside_id_is_anywhere_in_the_root(made: Path) -> None:

@@ -28,6 +28,7 @@ from emberline.doctor.connectors import check_connectors
 from emberline.doctor.extra_packages import check_extras
 from emberline.doctor.master import check_master
 from emberline.doctor.pipeline import Target, check_datasets, check_inputs, check_rows
+from emberline.doctor.privacy import check_privacy
 from emberline.doctor.probes import Probes
 from emberline.launch import cgroups
 
@@ -119,6 +120,7 @@ def _look_at_places(target: Target, environment: Mapping[str, str]) -> list[Chec
     config = target.config.spark
     checks = places.check_temporary(config, environment)
     checks += places.check_native_code(config, places.JAVA, places.mount_flags(places.JAVA))
+    checks += check_privacy(target.config, target.root)
     needs, size = check_inputs(target)
     if target.root is not None:
         needs += [
