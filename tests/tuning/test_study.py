@@ -63,6 +63,16 @@ def test_the_first_trial_is_the_pipeline_as_it_is(study: tuple[Path, Outcome]) -
     assert (found.defaults.holdout, found.defaults.validation) == (row.value, first["value"])
 
 
+def test_winner_and_defaults_are_compared_on_the_users_that_both_were_measured_on(
+    study: tuple[Path, Outcome],
+) -> None:
+    _, found = study
+    assert found.winner > 0 and found.difference is not None
+    assert found.difference.low < found.difference.value < found.difference.high
+    apart = found.best.holdout - found.defaults.holdout
+    assert found.difference.value == pytest.approx(apart)
+
+
 def test_bad_trials_end_after_a_third_of_the_iterations(study: tuple[Path, Outcome]) -> None:
     rungs = [[rung["budget"] for rung in one["rungs"]] for one in _trials(study[0])]
     assert rungs[0] == [3, 9] and [3] in rungs

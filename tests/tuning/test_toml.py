@@ -4,7 +4,7 @@ import tomllib
 from datetime import date
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emberline.tuning import toml
@@ -17,9 +17,14 @@ PLAIN = (
     | st.floats(allow_nan=False, allow_infinity=False)
 )
 VALUES = PLAIN | st.lists(PLAIN, max_size=3) | st.lists(st.dictionaries(TEXTS, PLAIN), max_size=2)
-SECTIONS = st.dictionaries(TEXTS, st.recursive(VALUES, lambda below: st.dictionaries(TEXTS, below)))
+SECTIONS = st.dictionaries(
+    TEXTS,
+    VALUES | st.dictionaries(TEXTS, VALUES | st.dictionaries(TEXTS, PLAIN, max_size=2), max_size=3),
+    max_size=4,
+)
 
 
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(SECTIONS)
 def test_what_is_written_is_read(content: dict[str, Any]) -> None:
     assert tomllib.loads(toml.written(content)) == content

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from emberline.cf.metrics import direction_of
 from emberline.errors import ConfigError
 from emberline.models import ALS, CNN, CONTENT, CONTENT_USER, FOREST, ITEM_NEIGHBORS, USER_NEIGHBORS
 from emberline.sections.als import AlsConfig
@@ -34,7 +35,7 @@ class Aim:
 
     @property
     def lower_is_better(self) -> bool:
-        return self.metric in _ERRORS or "calibration" in self.metric
+        return direction_of(self.metric) == "lower"
 
     @property
     def report(self) -> str:

@@ -42,6 +42,11 @@ class Difference:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, value: float, interval: list[float] | None) -> "Difference | None":
+        """None without an interval."""
+        return cls(value, *interval) if interval else None
+
     @property
     def includes_zero(self) -> bool:
         return self.low <= 0 <= self.high

@@ -16,11 +16,12 @@ from emberline.launch.stop import Stop
 from emberline.pipelines import with_setting
 from emberline.runs import engines
 from emberline.runs.engines import Engines
+from emberline.runs.roots import Roots
 from emberline.runs.runner import Listener
-from emberline.tuning import header, outcome, page, sampler, trial
+from emberline.tuning import header, outcome, page, paired, sampler, trial
 from emberline.tuning.design import Design
-from emberline.tuning.measuring import Measuring
-from emberline.tuning.outcome import Figure, Outcome
+from emberline.tuning.measuring import BASE, Measuring
+from emberline.tuning.outcome import Difference, Figure, Outcome
 from emberline.tuning.study import Study, Watcher
 from emberline.tuning.trial import Trial
 
@@ -96,7 +97,7 @@ def _measured(
     figures["winner"] = (
         _figure(final, best, "winner", listener) if best.number else figures["defaults"]
     )
-    difference = None
+    difference = _difference(design, measuring) if best.number else None
     return Outcome(
         metric=design.header.metric,
         model=design.header.model,
@@ -109,6 +110,13 @@ def _measured(
         difference=difference,
         importances=sampler.importances(trials.values(), design.header.space, lower),
     )
+
+
+def _difference(design: Design, measuring: Measuring) -> Difference | None:
+    """Of the winner and the defaults, on the users that both were measured on."""
+    base, folder = measuring.folder / BASE, measuring.folder
+    defaults, winner = (Roots(folder / name, base) for name in ("defaults", "winner"))
+    return paired.difference(defaults, winner, design.aim)
 
 
 def _figure(final: Measuring, one: Trial, root: str, listener: Listener | None) -> Figure:
