@@ -69,7 +69,7 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
         "train-als",
         "train-cosine",
     ]
-    learnt = ["export-shards", "train-cnn", "predict-items", "train-content"]
+    learnt = ["export-shards", "train-cnn", "predict-items", "train-content", "blend"]
     lists = ["recommend-holdout", "refit", "steady-neighbors", "recommend"]
     assert _names(stages.select(FULL)) == [
         *prepared,
@@ -166,17 +166,18 @@ def test_every_table_is_written_by_a_stage_or_a_publish() -> None:
     }
 
 
-def test_every_section_has_a_stage_and_two_have_several() -> None:
+def test_every_section_has_a_stage_and_three_have_several() -> None:
     assert {stage.section for stage in STAGES} == set(SECTIONS)
     shared = {
         section: [stage.name for stage in STAGES if stage.section == section]
-        for section in ("evaluate", "recommend")
+        for section in ("content", "evaluate", "recommend")
     }
     assert shared == {
+        "content": ["train-content", "blend"],
         "evaluate": ["train-baselines", "evaluate"],
         "recommend": ["recommend-holdout", "refit", "recommend"],
     }
-    assert len(STAGES) == len(SECTIONS) + 3
+    assert len(STAGES) == len(SECTIONS) + 4
 
 
 @pytest.mark.parametrize(

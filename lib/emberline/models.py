@@ -223,9 +223,22 @@ def refitted(table: str) -> str:
 def quantized(table: str) -> str | None:
     """What the factors that lists are made by are called in fewer bytes; None for other tables."""
     for side in ALS.lists:
-        if table in (side, refitted(side)):
+        if table in (side, blended(side), refitted(side)):
             return f"quantized_{side}"
     return None
+
+
+def blended(table: str) -> str:
+    """What a table of factors is called when items are held to what is said of them."""
+    return f"blended_{table}"
+
+
+def outdating(table: str) -> Names:
+    """The tables of the same model that lists are made from in its place, where they are there: the
+    best first.
+    """
+    of_all = refitted(table.removeprefix(blended("")))
+    return (of_all, blended(table)) if of_all == refitted(table) else (of_all,)
 
 
 def role_of(name: str) -> Role | None:

@@ -37,6 +37,7 @@ _BEFORE_REPORT: tuple[Stage, ...] = (
     cnn.STAGE,
     predict.STAGE,
     content.STAGE,
+    content.BLEND_STAGE,
     forest.STAGE,
     recommend.HOLDOUT_STAGE,
     recommend.REFIT_STAGE,

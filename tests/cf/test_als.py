@@ -131,6 +131,39 @@ def test_rows_that_are_wider_than_tiles_are_solved_too(
     assert loss.observed == pytest.approx(loss_by_hand(found, ratings(), objective)[0], rel=1e-4)
 
 
+def held_by_least_squares(matrix: np.ndarray, objective: Objective, prior: float) -> np.ndarray:
+    """All terms as rows of one system: pairs, the regularisation, and the distance from START."""
+    y, one = OTHERS.astype(float), np.eye(RANK)
+    return np.array(
+        [
+            np.linalg.lstsq(
+                np.vstack([np.sqrt(c)[:, None] * y, np.sqrt(reg) * one, np.sqrt(prior) * one]),
+                np.concatenate([np.sqrt(c) * p, np.zeros(RANK), np.sqrt(prior) * mean]),
+                rcond=None,
+            )[0]
+            for c, p, reg, mean in zip(*weights(matrix, objective), START, strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_rows_are_held_to_where_they_start(objective: Objective) -> None:
+    matrix = ratings()
+    for prior in (0.5, 20.0):
+        found, _ = solved(matrix, objective, Solver("cholesky", prior=prior))
+        expected = held_by_least_squares(matrix, objective, prior)
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+    held, _ = solved(matrix, objective, Solver("cholesky", prior=1e7))
+    np.testing.assert_allclose(held, START, atol=1e-3)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_rows_that_are_wider_than_tiles_are_held_too() -> None:
+    found, _ = solved(ratings(), MLLIB, Solver("cholesky", prior=5.0))
+    expected = held_by_least_squares(ratings(), MLLIB, 5.0)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize(
     "solver", [Solver("cg", steps=40), Solver("exact"), Solver("subspace", subspace=RANK)]

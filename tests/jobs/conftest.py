@@ -49,6 +49,8 @@ KEYS = {
     "embeddings": ["item"],
     "user_factors": ["user"],
     "item_factors": ["item"],
+    "blended_user_factors": ["user"],
+    "blended_item_factors": ["item"],
     "refitted_user_factors": ["user"],
     "refitted_item_factors": ["item"],
     "user_rating_factors": ["user"],

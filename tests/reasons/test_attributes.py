@@ -21,6 +21,7 @@ from emberline.serving.lookup import recommendations_of
 
 Row = dict[str, Any]
 STYLES, USERS, NEW_USERS, ITEMS, NEW_ITEMS = 4, 200, 5, 160, 8
+RANK, PRIOR = 6, 65.0
 WORDS = ["calm", "deep", "fine", "grey", "hard"]
 PIPELINE = """
 [ratings]
@@ -96,7 +97,8 @@ def test_what_is_said_and_the_mean_add_up_to_the_score_and_the_word_is_the_one_t
 ) -> None:
     """One modality has proved itself; the other words of it say nothing."""
     others = {
-        row[other]: np.array(row["factors"], float) for row in rows_of(root, f"{other}_factors")
+        row[other]: np.array(row["factors"], float)
+        for row in rows_of(root, f"blended_{other}_factors")
     }
     mean = np.array(manifests.load(root, kept).manifest.facts(Compared).mean_factors)
     told = {
@@ -142,3 +144,45 @@ def test_a_kept_model_predicts_what_the_stage_has_predicted(root: Path) -> None:
     found = model.predict(batch)
     expected = np.array([predicted[item] for item in batch["item"].to_pylist()])
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_items_of_few_ratings_are_near_to_what_is_said_of_them_and_lists_are_made_of_these(
+    root: Path,
+) -> None:
+    """Beside the equations of each item, from the users' factors as train-als
+    has them.
+    """
+    users, plain, held, said = (
+        {row[side]: np.array(row["factors"], float) for row in rows_of(root, name)}
+        for name, side in (
+            ("user_factors", "user"),
+            ("item_factors", "item"),
+            ("blended_item_factors", "item"),
+            ("content_factors", "item"),
+        )
+    )
+    by: dict[int, list[int]] = {}
+    for row in rows_of(root, "ratings"):
+        by.setdefault(row["item"], []).append(row["user"])
+    trained = manifests.load(root, "user_factors").manifest.produced_by.config
+    every = np.array(list(users.values()))
+    for item, raters in by.items():
+        y = np.array([users[user] for user in raters])
+        weight = 1 + trained["alpha"] * np.log1p(1.0)
+        own = trained["reg_param"] * len(raters) ** trained["reg_exponent"]
+        matrix = every.T @ every + (weight - 1) * y.T @ y + (own + PRIOR) * np.eye(RANK)
+        expected = np.linalg.solve(matrix, weight * y.sum(axis=0) + PRIOR * said[item])
+        np.testing.assert_allclose(held[item], expected, atol=2e-3)
+    nearer = [
+        np.linalg.norm(held[item] - said[item]) < np.linalg.norm(plain[item] - said[item])
+        for item in by
+    ]
+    assert np.mean(nearer) > 0.95
+    listed = [row for row in rows_of(root, "recommendations") if row["model"] == "als"]
+    of_users = {
+        row["user"]: np.array(row["factors"], float)
+        for row in rows_of(root, "blended_user_factors")
+    }
+    for row in listed[:50]:
+        score = float(of_users[row["user"]] @ held[row["item"]])
+        assert row["score"] == pytest.approx(score, rel=1e-4, abs=1e-5)

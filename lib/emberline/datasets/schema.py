@@ -192,6 +192,8 @@ TABLES: dict[str, pa.Schema] = {
     "item_rating_factors": ITEM_FACTORS,
     "item_neighbors": ITEM_NEIGHBORS,
     "user_neighbors": USER_NEIGHBORS,
+    "blended_user_factors": USER_FACTORS,
+    "blended_item_factors": ITEM_FACTORS,
     "refitted_user_factors": USER_FACTORS,
     "refitted_item_factors": ITEM_FACTORS,
     "refitted_item_neighbors": ITEM_NEIGHBORS,

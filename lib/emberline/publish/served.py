@@ -8,7 +8,7 @@ from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, ManifestError
-from emberline.models import LIST_TABLES, refitted
+from emberline.models import ALS, LIST_TABLES, blended, outdating, refitted
 
 SERVED = (
     "recommendations",
@@ -30,6 +30,7 @@ SERVED = (
     "user_neighbors",
     "item_neighbors",
     "steady_item_neighbors",
+    *map(blended, ALS.lists),
     *map(refitted, LIST_TABLES),
 )
 STEADY = "steady_item_neighbors"  # which change only where enough people have changed them
@@ -67,8 +68,8 @@ def _is_served(root: Location, name: str) -> bool:
     """
     return (
         manifests.exists(root, name)
-        and not manifests.exists(root, refitted(name))
         and not (name in STEADIED and manifests.exists(root, STEADY))
+        and not any(manifests.exists(root, better) for better in outdating(name))
         and not (name in PAIRS_OF_USERS and _least_users(root, name) > _OF_A_PAIR)
     )
 

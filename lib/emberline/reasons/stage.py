@@ -37,7 +37,7 @@ from emberline.models import (
     ITEM_NEIGHBORS,
     MODELS,
     POPULAR_IN_SEGMENT,
-    refitted,
+    outdating,
 )
 from emberline.models import POPULAR as MOST_RATED
 from emberline.numeric.arrays import Bool, Float32, Int32
@@ -119,8 +119,10 @@ def _how(run: StageRun[ExplainConfig], tables: Mapping[str, Source], history: So
 
 
 def _made_of(run: StageRun[ExplainConfig], table: str) -> str:
-    """The table, refitted to all interactions where lists are."""
-    return refitted(table) if refitted(table) in run.inputs else table
+    """The table that lists were made from: refitted to all interactions, or held to what is said
+    of items, where they were.
+    """
+    return next((name for name in outdating(table) if name in run.inputs), table)
 
 
 def _factors(

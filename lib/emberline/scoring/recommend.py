@@ -18,7 +18,7 @@ from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.flow import outputs
 from emberline.flow.rows import Flow, Rows, Source
-from emberline.models import CONTENT_USER, MODELS, refitted
+from emberline.models import CONTENT_USER, MODELS, blended, refitted
 from emberline.numeric.arrays import Int32
 from emberline.raw import ids
 from emberline.runs.stage_run import StageRun
@@ -55,7 +55,8 @@ def run(run: StageRun[RecommendConfig], flow: Flow) -> None:
 def _known(run: StageRun[RecommendConfig], flow: Flow) -> Known:
     """What is known today, by the names that models have for it."""
     given = {"interactions": "ratings"}
-    given |= {refitted(name): name for name in MODELS[run.settings.model].lists}
+    by = MODELS[run.settings.model].lists
+    given |= {blended(name): name for name in by} | {refitted(name): name for name in by}
     tables = {
         given.get(name, name): flow.read(run.inputs[name]) for name in run.inputs if name in TABLES
     }

@@ -13,6 +13,7 @@ from emberline.datasets.cleaned import has_ratings
 from emberline.datasets.schema import TABLES
 from emberline.flow import outputs
 from emberline.flow.rows import Flow
+from emberline.models import MODELS, blended
 from emberline.runs.stage_run import StageRun
 from emberline.scoring.candidates import allowed
 from emberline.scoring.lists import full_lists
@@ -23,7 +24,10 @@ from emberline.sections.recommend import RecommendConfig
 
 def run(run: StageRun[RecommendConfig], flow: Flow) -> None:
     """Score, mix, fill up and write."""
-    tables = {name: flow.read(run.inputs[name]) for name in run.inputs if name in TABLES}
+    given = {blended(name): name for name in MODELS[run.settings.model].lists}
+    tables = {
+        given.get(name, name): flow.read(run.inputs[name]) for name in run.inputs if name in TABLES
+    }
     holdout = tables.pop("holdout")
     # those of whom something is withheld besides whole items
     scatter = partial(scatter_wanted, block_size=ROWS_PER_BLOCK)

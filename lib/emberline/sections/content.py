@@ -1,10 +1,11 @@
 """The section [content]: factors of items by what is said of them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from emberline.models import ALS, CNN, CONTENT, CONTENT_USER
+from emberline.models import ALS, CNN, CONTENT, CONTENT_USER, blended
+from emberline.sections import als
 from emberline.sections.base import Positive, Section, Seed, tuned
 from emberline.sections.stage import Names, Sizes, Stage
 
@@ -29,6 +30,13 @@ class ContentConfig(Section):
         json_schema_extra=tuned(1000, 4000, log=True),
         description="On how many items (or users) in training it is tried what counts of that "
         "which is said.",
+    )
+    prior: Annotated[float, Field(ge=0)] = Field(
+        default=65.0,
+        json_schema_extra=tuned(5.0, 500.0, log=True),
+        description="How strongly items' factors are held to what is said of the items: an item of "
+        "few ratings is near to that, one of many near to what they say; 0 leaves factors as ALS "
+        "has them.",
     )
     seed: Seed = Field(default=1, description="The seed of the draws of items and users.")
 
@@ -83,5 +91,30 @@ STAGE = Stage(
     "emberline.content.stage:run",
     reads=_reads,
     writes=_writes,
+    uses=("landmarks", "sample", "seed"),
     memory=_memory,
+)
+
+
+def blended_tables(config: "Config") -> Names:
+    """The factors that are held to what is said of items, which lists are made from."""
+    if config.content is None or not config.content.prior or "item" not in tables_by_side(config):
+        return ()
+    held_by_zero = config.als is not None and config.als.nonnegative
+    return () if held_by_zero else tuple(map(blended, ALS.lists))
+
+
+def _blend_memory(config: "Config", sizes: Sizes, cores: int) -> int:
+    return als.memory(config, sizes)
+
+
+BLEND_STAGE = Stage(
+    "blend",
+    CONTENT.name,
+    "flow",
+    "emberline.scoring.blend:run",
+    reads=lambda config: ("ratings", *ALS.lists, *CONTENT.new_items),
+    writes=blended_tables,
+    uses=("prior",),
+    memory=_blend_memory,
 )

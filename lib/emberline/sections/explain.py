@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from emberline.models import MODELS, refitted
+from emberline.models import ALS, MODELS, refitted
 from emberline.sections.base import Positive, Section
-from emberline.sections.content import models_by_side
+from emberline.sections.content import blended_tables, models_by_side
 from emberline.sections.stage import Names, Sizes, Stage
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def _reads(config: "Config") -> Names:
         return ()
     tables = MODELS[config.recommend.model].lists
     history = ("interactions", "ratings") if config.refits else ("ratings",)
-    by = tuple(map(refitted, tables)) if config.refits else ()
+    by_als = config.recommend.model == ALS.name
+    held = blended_tables(config) if by_als else ()
+    by = tuple(map(refitted, tables)) if config.refits else held
     new = config.new_item_tables if config.recommends_unrated_items else ()
     return ("recommendations", *history, *tables, *by, *new, *_said(config))
 

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from emberline.cleaning.attributes import AttributeRules
-from emberline.models import ALS, LIST_MODELS, MODELS, refitted
+from emberline.models import ALS, CONTENT, LIST_MODELS, MODELS, refitted
 from emberline.sections import als, cosine
 from emberline.sections.artifacts import artifacts_of
 from emberline.sections.base import Positive, Section
+from emberline.sections.content import blended_tables
 from emberline.sections.patterns import IdPatterns, id_rules
 from emberline.sections.raw import TextConfig
 from emberline.sections.stage import Names, Sizes, Stage
@@ -178,6 +179,19 @@ def _refitted_tables(config: "Config") -> Names:
     return tuple(map(refitted, _model_tables(config))) if config.refits else ()
 
 
+def _trained_tables(config: "Config") -> Names:
+    """Those of the model in training that lists are made from."""
+    by_als = config.recommend is not None and config.recommend.model == ALS.name
+    return (by_als and blended_tables(config)) or _model_tables(config)
+
+
+def _refit_reads(config: "Config") -> Names:
+    trained, plain = _trained_tables(config), _model_tables(config)
+    # how strongly items are held to what is said of them is in the manifest of what was trained
+    held = (*CONTENT.new_items, *trained) if trained != plain else ()
+    return ("interactions", *plain, *held)
+
+
 def _also_read(config: "Config", raw: Names) -> Names:
     cold = config.new_item_tables if config.recommends_unrated_items else ()
     new = config.new_user_tables if config.recommends_to_new_users else ()
@@ -186,12 +200,12 @@ def _also_read(config: "Config", raw: Names) -> Names:
 
 
 def _reads(config: "Config") -> Names:
-    by = _refitted_tables(config) or _model_tables(config)
+    by = _refitted_tables(config) or _trained_tables(config)
     return ("interactions", "users", "items", *by, *_also_read(config, _raw(config)))
 
 
 def _holdout_reads(config: "Config") -> Names:
-    by = _model_tables(config)
+    by = _trained_tables(config)
     return ("ratings", "holdout", "items", *by, *_also_read(config, _raw_items(config)))
 
 
@@ -258,7 +272,7 @@ REFIT_STAGE = Stage(
     "recommend",
     "flow",
     "emberline.scoring.refit:run",
-    reads=lambda config: ("interactions", *_model_tables(config)),
+    reads=_refit_reads,
     writes=_refitted_tables,
     uses=("model", "refit_iterations"),
     memory=_refit_memory,

@@ -21,7 +21,7 @@ from emberline.datasets.rows import whole
 from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
 from emberline.errors import NotServedError
-from emberline.models import ALS, ITEM_NEIGHBORS, POPULAR, answering, quantized, refitted
+from emberline.models import ALS, ITEM_NEIGHBORS, POPULAR, answering, outdating, quantized
 from emberline.numeric.arrays import Bool, Float32, Int32, UInt8
 from emberline.serving.answers import Answers
 from emberline.serving.by_factors import ByFactors, Scored
@@ -134,9 +134,11 @@ class _Made:
         return None
 
     def made_of(self, name: str) -> str:
-        """The table, refitted to all interactions where lists are."""
-        is_refitted = refitted(name) in self.lists.manifest.produced_by.inputs
-        return refitted(name) if is_refitted else name
+        """The table that lists were made from: refitted to all interactions, or held to what is
+        said of items, where they are.
+        """
+        made_from = self.lists.manifest.produced_by.inputs
+        return next((better for better in outdating(name) if better in made_from), name)
 
     def answers_or_why_not(self) -> tuple[Answers | None, str]:
         model = self.config.get("model")

@@ -36,7 +36,7 @@ def half_step(
 
     block: m rows of ratings, none of them empty, whose columns are rows of `others` (n, width);
     grams: of the whole other side;
-    start: (m, width), where iterative solvers begin.
+    start: (m, width), where iterative solvers begin, and what a prior holds rows to.
     """
     degrees = np.diff(block.indptr)
     penalties = objective.penalties(block, grams.rows)
@@ -54,7 +54,7 @@ def half_step(
             factors[rows], scores = solve(tiles[0], system, start[rows], solver)
             parts = [tiles[0].errors(scores)]
         else:
-            factors[rows] = solve_wide(gather.pieces(first, count), system, solver)
+            factors[rows] = solve_wide(gather.pieces(first, count), system, start[rows], solver)
             parts = [
                 tile.errors(tile.scores(factors[rows])) for tile in gather.pieces(first, count)
             ]

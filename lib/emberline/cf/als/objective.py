@@ -23,6 +23,16 @@ The line explicit is ALS-WR (Zhou et al. 2008), implicit equation 3 of Hu et al.
 as MLlib does at exponent 1. The last is iALS of Rendle et al. (2021), whose second sum goes over
 all pairs, the observed ones included. With biases, which only explicit feedback has, a row's last
 factor is its bias and x.y means `x'.y' + bias_x + bias_y + mean`.
+
+A row of which something is known besides its ratings may be held to a mean mu, by one more term,
+prior |x - mu|^2. With x = mu + z the sum is that of the preferences p - y.mu, and -y.mu where
+nothing was observed, with reg |mu + z|^2 + prior |z|^2: quadratic in z with the same matrix A
+(`half_step.py`), so that (A + prior I) z = b - A mu, which is
+
+    (A + prior I) x = b + prior mu
+
+in every line of the table, since they differ in A and b only. Of few ratings A and b are small, and
+x is near mu; of many, x is near the row's own answer.
 """
 
 from dataclasses import dataclass

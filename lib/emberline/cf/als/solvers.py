@@ -35,13 +35,14 @@ class Solver:
     (iALS++, Rendle et al. 2021): for ranks of some hundreds. `exact` takes conjugate gradients as
     far as float32 goes, which is quicker than `cholesky` from factors that are good already; rows
     that do not get there are solved by it. `nonnegative` is exact under x >= 0, whatever the name
-    says.
+    says. What is exact holds rows by `prior` to where they start (`objective.py`).
     """
 
     name: SolverName = "cg"
     steps: int = 2
     subspace: int = 32
     nonnegative: bool = False
+    prior: float = 0.0
 
     @property
     def forms_matrices(self) -> bool:
@@ -160,9 +161,9 @@ def _full(normal: Floats, base: Floats, penalties: Float32) -> Float64:
 def solve(tile: Tile, system: System, start: Float32, solver: Solver) -> tuple[Float32, Float32]:
     """x (rows, width) and its scores (rows, d)."""
     if solver.name == "cholesky" or solver.nonnegative:
-        x = _by_matrices(
-            tile, tile.pull(tile.e * tile.p), system.shared.base, system.penalties, solver
-        )
+        right = tile.pull(tile.e * tile.p) + np.float32(solver.prior) * start
+        penalties = system.penalties + np.float32(solver.prior)
+        x = _by_matrices(tile, right, system.shared.base, penalties, solver)
         return x, tile.scores(x)
     if solver.name == "subspace":
         return _subspace(tile, system, start, solver.subspace)
@@ -178,14 +179,16 @@ def solve_exactly(tile: Tile, base: Float64, penalties: Float32, nonnegative: bo
     return _exact(a, tile.pull(tile.e * tile.p), Solver("cholesky", nonnegative=nonnegative))
 
 
-def solve_wide(pieces: Iterator[Tile], system: System, solver: Solver) -> Float32:
+def solve_wide(pieces: Iterator[Tile], system: System, start: Float32, solver: Solver) -> Float32:
     """x (1, width) of a row whose equations are summed up piece by piece, exactly."""
     width = len(system.shared.base)
     normal, right = np.zeros((1, width, width)), np.zeros((1, width))
     for tile in pieces:
         normal += tile.normal(np.float64)
         right += tile.pull(tile.e * tile.p)
-    return _exact(_full(normal, system.shared.base, system.penalties), right, solver)
+    right += solver.prior * start
+    penalties = system.penalties + np.float32(solver.prior)
+    return _exact(_full(normal, system.shared.base, penalties), right, solver)
 
 
 def _by_matrices(

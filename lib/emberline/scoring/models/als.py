@@ -10,10 +10,11 @@ from emberline.cf.pieces import PAIRS, scatter_sparse
 from emberline.datasets.cleaned import has_ratings
 from emberline.datasets.facts import AlsTraining
 from emberline.factors.earlier import published
-from emberline.factors.fit import fit
+from emberline.factors.fit import Model, fit
 from emberline.flow.rows import Flow, Rows, Source
-from emberline.models import ALS
+from emberline.models import ALS, CONTENT, blended
 from emberline.runs.stage_run import StageRun
+from emberline.scoring.blending import blend
 from emberline.scoring.models.offers import Known, Pieces, Table
 from emberline.scoring.rated import Rated
 from emberline.scoring.topk import ROWS_PER_BLOCK, item_pieces, pair_products, user_pieces
@@ -42,11 +43,22 @@ def refit(run: StageRun[RecommendConfig], flow: Flow) -> Iterator[Table]:
         {side: published(flow, side, run.inputs[name]) for side, name in tables.items()},
         run.control.progress,
     )
+    _hold(run, flow, model)
     training = AlsTraining(model.history, **model.final)
     facts = (training, *model.facts())
     for side, name in tables.items():
         yield Table(name, model.factors(side), facts, model.rank, config.seed)
     model.close()
+
+
+def _hold(run: StageRun[RecommendConfig], flow: Flow, model: Model) -> None:
+    """Hold items to what is said of them, where those in training are."""
+    users, items = ALS.lists
+    if blended(users) in run.inputs:
+        prior = float(run.inputs.produced_by(blended(users)).config["prior"])
+        own = flow.read(run.inputs[items])
+        predicted = flow.read(run.inputs[CONTENT.new_items[0]])
+        blend(model.exchange, model.objective, model.rank, own, predicted, prior)
 
 
 def _to_refit(trained: Mapping[str, Any], iterations: int, here: AlsConfig | None) -> AlsConfig:
