@@ -1,13 +1,14 @@
 """Users' equations, solved from the items' factors and taken apart by event, many users at a time.
 
 Letters as in `reasons.py`. With `w Y.T Y = E diag(sigma) E.T`, which all users share, and S =
-(diag(sigma) + reg I)^(-1/2), A is
+(diag(sigma) + reg_param I)^(-1/2), A is
 
-    A = E S^-1 (I + Z.T Z) S^-1 E.T    where    Z = diag(a)^(1/2) Y_o E S
+    A = E S^-1 (D + Z.T Z) S^-1 E.T    where    Z = diag(a)^(1/2) Y_o E S
 
-Its middle is what a user's own events add to what all have in common: its condition is small, where
-A's is that of Y.T Y, so that it is inverted in float32 (in float64 where events weigh very much).
-Where a user has few events, Z Z.T, of their number, is inverted in its place (Woodbury).
+and D = S^2 (diag(sigma) + reg I) is near I. Its middle is what a user's own events add to what all
+have in common: its condition is small, where A's is that of Y.T Y, so that it is inverted in
+float32 (in float64 where events weigh very much). Where a user has few events, I + Z D^-1 Z.T, of
+their number, is inverted in its place (Woodbury).
 
 What is solved is A' = A - d I, d being what reg loses with one event: then all drops are exact by
 the formula of Sherman and Morrison. The few vectors that A itself is needed for, a user's b and the
@@ -28,24 +29,25 @@ from emberline.numeric.arrays import Bool, Float32, Float64, Int64
 
 Floats = npt.NDArray[np.floating[Any]]
 
-_STRONG = 4.0  # what events add to A, as a multiple of the rest: float32 ends there
+_STRONG = 8.0  # condition of the middle of A: float32 ends there
 _FLAT = 4 * np.finfo(np.float32).eps  # of the largest eigenvalue: no less is one
 _TINY = 1e-30
-_CLOSE = {4: 1e-7, 8: 1e-12}  # by bytes of a number: where an iteration ends
+_CLOSE = {4: 1e-6, 8: 1e-12}  # by bytes of a number: where an iteration ends
 _FAR = 4.0  # of reg: a loss of so much of it is no small change
 _SMALL = 8  # rows of matrices that are inverted row by row, larger ones are cut
 
 
 @dataclass(frozen=True)
 class Common:
-    """What all users' equations have in common: the items' factors (n, width) along the `vectors`
-    (width, width) of w Y.T Y, whose eigenvalues are `sizes` (width,), how many `rows` the items
-    are, and the objective.
+    """What all users' equations have in common: the `basis` E S (width, width), the items' factors
+    (n, width) times that, `sizes` sigma and `scale` the squares of S (width,), how many `rows` the
+    items are, and the objective.
     """
 
     items: Float32
-    vectors: Float32
+    basis: Float32
     sizes: Float64
+    scale: Float64
     rows: int
     objective: Objective
 
@@ -56,51 +58,51 @@ class Common:
         sizes, vectors = np.zeros(width), np.eye(width)
         if objective.w:
             sizes, vectors = np.linalg.eigh(objective.w * grams.each)
-        turned = vectors.astype(np.float32)
-        return cls(factors @ turned, turned, np.maximum(sizes, 0), grams.rows, objective)
+        sizes = np.maximum(sizes, max(_FLAT * sizes.max(initial=0), _TINY))
+        scale = 1 / (sizes + objective.reg_param)
+        basis = (vectors * np.sqrt(scale)).astype(np.float32)
+        return cls(factors @ basis, basis, sizes, scale, grams.rows, objective)
 
 
 @dataclass(frozen=True)
 class Solved:
-    """Some users' equations, solved, in coordinates of each user's own: `scale` (rows, width) is S,
-    `z` (rows, d, width) are their events, and `inverse` (rows, width, width) is that of the middle
-    of A. b is `pull` (rows, d) times z.
+    """Some users' equations, solved: `z` (rows, d, width) are their events, `inverse` (rows, width,
+    width) is that of the middle of A. b is `pull` (rows, d) times z.
     """
 
-    scale: Floats
     z: Floats
     inverse: Floats
     pull: Floats
 
     @classmethod
-    def of(cls, tile: Tile, sizes: Float64, penalties: Float64) -> Self:
+    def of(cls, z: Float32, pull: Floats, common: Common, penalties: Float64) -> Self:
         """With regularisations of so much (rows,)."""
-        eigenvalues = sizes + penalties[:, None]
-        scale = np.maximum(eigenvalues, max(_FLAT * eigenvalues.max(), _TINY)) ** -0.5
-        z, inner = _scaled(tile, scale.astype(np.float32))
-        if np.einsum("rij,rij->r", inner, inner).max(initial=0.0) > _STRONG**2:
-            z, inner = _scaled(tile, scale)
-        inverse, pull = _inverse_beside(z, inner), _pull(tile)
-        return cls(scale.astype(z.dtype), z, inverse, pull.astype(z.dtype))
+        diagonal = (common.sizes + penalties[:, None]) * common.scale
+        found = _inverse(z, diagonal.astype(np.float32), _STRONG)
+        if found is None:
+            z = z.astype(np.float64)
+            found = _inverse(z, diagonal, math.inf)
+        assert found is not None
+        return cls(z, found, pull.astype(z.dtype))
 
     def solve(self, right: Floats) -> Floats:
         """(rows, q, width) of right sides (rows, q, width)."""
         found: Floats = np.matmul(right, self.inverse)
         return found
 
-    def heavier(self, solved: Floats, more: Float64) -> Floats:
-        """What was solved (rows, q, width), with regularisations larger by so much (rows,), by
-        damped Richardson iteration: as A^-1 (A + more I) has eigenvalues from 1 to 1 + r, the error
-        is r / (2 + r) at first, and each round multiplies it by so much.
+    def heavier(self, solved: Floats, added: Floats) -> Floats:
+        """What was solved (rows, q, width), with so much more (rows, width) on D's diagonal, by
+        damped Richardson iteration: as A^-1 times what it becomes has eigenvalues from 1 to 1 + r,
+        the error is r / (2 + r) at first, and each round multiplies it by so much.
         """
-        added = (self.scale * self.scale * more[:, None].astype(self.scale.dtype))[:, None, :]
         largest = float(added.max(initial=0.0))
         if not largest:
             return solved
         damped = solved * (2 / (2 + largest))
         found = damped
-        for _ in range(math.ceil(math.log(_CLOSE[added.itemsize], largest / (2 + largest))) - 1):
-            found = damped + (found * largest - 2 * self.solve(added * found)) / (2 + largest)
+        for _ in range(math.ceil(math.log(_CLOSE[solved.itemsize], largest / (2 + largest))) - 1):
+            moved = self.solve(added[:, None, :] * found)
+            found = damped + (found * largest - 2 * moved) / (2 + largest)
         return found
 
     def left(self) -> Floats:
@@ -121,30 +123,20 @@ class Products:
 
     @classmethod
     def of(cls, by: Solved, items: Float32) -> Self:
-        """Of items with factors (rows, k, width), along the vectors that users have in common."""
-        rows, k, width = items.shape
-        right = np.empty((rows, k + 1, width), by.z.dtype)
-        np.multiply(items, by.scale[:, None, :], out=right[:, :k])
-        np.matmul(by.pull[:, None, :], by.z, out=right[:, k:])
+        """Of items with factors (rows, k, width), in the basis that users have in common."""
+        b = np.matmul(by.pull[:, None, :], by.z)
+        right = np.concatenate([items, b], axis=1)
         return cls(by, right, by.solve(right))
 
-    def heavier(self, more: Float64) -> Self:
-        """With regularisations larger by so much (rows,)."""
-        return replace(self, solved=self.by.heavier(self.solved, more))
-
-    def rise(self, fewer: Self, less: Float64) -> Floats:
-        """By how much the items' scores (rows, k) are larger where regularisations are less by so
-        much (rows,).
-        """
-        ours, theirs = (each.solved * each.by.scale[:, None, :] for each in (self, fewer))
-        rise: Floats = np.einsum("rkw,rw->rk", ours[:, :-1], theirs[:, -1] * less[:, None])
-        return rise
+    def heavier(self, added: Floats) -> Self:
+        """With so much more (rows, width) on D's diagonal."""
+        return replace(self, solved=self.by.heavier(self.solved, added))
 
     def drops(self) -> Floats:
         """Of the items' scores, were A to lose one event and nothing else: (rows, k, d)."""
-        products = np.matmul(self.solved, self.by.z.transpose(0, 2, 1))
-        found: Floats = products[:, :-1]
-        found *= ((self.by.pull - products[:, -1]) / self.by.left())[:, None, :]
+        products = np.matmul(self.by.z, self.solved.transpose(0, 2, 1)).transpose(0, 2, 1)
+        change = (self.by.pull - products[:, -1]) / self.by.left()
+        found: Floats = np.multiply(products[:, :-1], change[:, None, :], order="C")
         return found
 
 
@@ -169,24 +161,26 @@ class Apart:
     ) -> Self:
         """Of items with factors (rows, k, width), for users whose regularisations (rows,) would be
         `less` (rows,) by so much without an event that is `counted` (rows, d), and the same without
-        one that is not.
+        one that is not. The tile's y is not kept.
         """
-        reg, wanted = penalties.astype(np.float64), np.matmul(items, common.vectors)
-        fewer = Products.of(Solved.of(tile, common.sizes, reg - less), wanted)
-        drops, strange = fewer.drops(), bool(less.any() and (~counted & (tile.e > 0)).any())
-        if strange or np.any(less > _FAR * (common.sizes.min() + reg - less)):
-            whole = Products.of(Solved.of(tile, common.sizes, reg), wanted)
+        reg, wanted = penalties.astype(np.float64), np.matmul(items, common.basis)
+        z, pull = np.multiply(tile.y, np.sqrt(tile.a)[:, :, None], out=tile.y), _pull(tile)
+        fewer = Products.of(Solved.of(z, pull, common, reg - less), wanted)
+        strange = bool(less.any() and (~counted & (tile.e > 0)).any())
+        added = (less[:, None] * common.scale).astype(fewer.solved.dtype)
+        if strange or added.max(initial=0.0) > _FAR:
+            whole = Products.of(Solved.of(z, pull, common, reg), wanted)
         else:
-            whole = fewer.heavier(less)
-        if less.any():
-            drops -= whole.rise(fewer, less).astype(drops.dtype)[:, :, None]
+            whole = fewer.heavier(added)
+        drops = fewer.drops()
+        rise = np.einsum("rkw,rw->rk", whole.solved[:, :-1], fewer.solved[:, -1] * added)
+        drops -= rise.astype(drops.dtype)[:, :, None]
         return cls(whole, np.where(counted[:, None, :], drops, whole.drops()) if strange else drops)
 
     def scores(self) -> Floats:
         """Of the items: (rows, k)."""
-        scores: Floats = np.einsum(
-            "rkw,rw->rk", self.products.right[:, :-1], self.products.solved[:, -1]
-        )
+        b, solved = self.products.right[:, -1], self.products.solved[:, :-1]
+        scores: Floats = np.einsum("rkw,rw->rk", solved, b)
         return scores
 
     def contributions(self, row: Int64, item: Int64, event: Int64) -> Floats:
@@ -201,26 +195,25 @@ def _pull(tile: Tile) -> Floats:
     return np.where(tile.a > 0, tile.e * tile.p / np.sqrt(np.maximum(tile.a, _TINY)), 0)
 
 
-def _scaled(tile: Tile, scale: Floats) -> tuple[Floats, Floats]:
-    """z (rows, d, width), and the smaller one of z.T z and z z.T."""
-    z = tile.y * scale[:, None, :]
-    z *= np.sqrt(tile.a)[:, :, None]
+def _inverse(z: Floats, diagonal: Floats, most: float) -> Floats | None:
+    """`(D + Z.T Z)^-1` (rows, width, width) of events (rows, d, width) and D (rows, width), unless
+    its condition may be more than `most`.
+    """
+    has_few = 2 * z.shape[1] <= z.shape[2]
+    if has_few:
+        z = z / np.sqrt(diagonal)[:, None, :]
     turned = z.transpose(0, 2, 1)
-    return z, np.matmul(z, turned) if _has_few(z) else np.matmul(turned, z)
-
-
-def _has_few(z: Floats) -> bool:
-    events, width = z.shape[1:]
-    return 2 * int(events) <= int(width)
-
-
-def _inverse_beside(z: Floats, inner: Floats) -> Floats:
-    """`(I + z.T z)^-1`: (rows, width, width) of z (rows, d, width) and its product with itself."""
-    np.einsum("rii->ri", inner)[...] += 1
+    inner = np.matmul(z, turned) if has_few else np.matmul(turned, z)
+    size = np.sqrt(np.einsum("rij,rij->r", inner, inner))
+    least, largest = (1.0, 1.0) if has_few else (diagonal.min(axis=1), diagonal.max(axis=1))
+    if np.any(size + largest > most * least):
+        return None
+    np.einsum("rii->ri", inner)[...] += 1 if has_few else diagonal
     found = inverse(inner)
-    if _has_few(z):
+    if has_few:
+        z /= np.sqrt(diagonal)[:, None, :]
         found = -np.matmul(z.transpose(0, 2, 1), np.matmul(found, z))
-        np.einsum("rii->ri", found)[...] += 1
+        np.einsum("rii->ri", found)[...] += 1 / diagonal
     return found
 
 

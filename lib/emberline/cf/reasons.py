@@ -104,13 +104,13 @@ def _strongest_of(
     """Of the items (rows, k) of users (rows,), whose events are of `columns` (rows, d)."""
     drops = apart.drops
     np.copyto(drops, -np.inf, where=~told[:, None, :])
-    row, item = np.ogrid[: drops.shape[0], : drops.shape[1]]
-    best, largest = [], []
-    for _ in range(min(top, drops.shape[2])):
-        best.append(drops.argmax(axis=2))
-        largest.append(drops[row, item, best[-1]])
-        drops[row, item, best[-1]] = -np.inf
-    event, drop = np.stack(best, axis=2), np.stack(largest, axis=2)
+    rows, count, events = drops.shape
+    flat, starts, best, largest = drops.reshape(-1), np.arange(rows * count) * events, [], []
+    for _ in range(min(top, events)):
+        best.append(flat.reshape(-1, events).argmax(axis=1))
+        largest.append(flat[starts + best[-1]])
+        flat[starts + best[-1]] = -np.inf
+    event, drop = (np.stack(each, 1).reshape(rows, count, -1) for each in (best, largest))
     row, item, place = np.nonzero((drop > 0) & (items >= 0)[:, :, None])
     event = event[row, item, place]
     return Reasons(
