@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from tests.reasons import oracle
 
 from emberline.cf import reasons
 from emberline.cf.als.gramians import Grams
@@ -47,28 +48,7 @@ OBJECTIVES = {
 
 
 def solved(objective: Objective, items: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """A user's factors by the formulas, in float64."""
-    if not len(items):
-        return np.zeros(RANK)
-    y, v = Y[items].astype(float), values.astype(float)
-    if not objective.implicit:
-        e, p, w = np.ones(len(v)), v, 0.0
-        count: float = len(v)
-    elif objective.unobserved_weight is not None:
-        e, p, w = np.ones(len(v)), (v > 0).astype(float), objective.unobserved_weight
-        count = len(v) + w * ITEMS
-    else:
-        strength = {
-            "linear": np.abs(v),
-            "log": np.log1p(np.abs(v)),
-            "exp": np.exp(np.clip((v - objective.mean) / objective.deviation, -4, 4)),
-        }[objective.confidence]
-        e, p, w = 1 + objective.alpha * strength, (v > 0).astype(float), 1.0
-        count = int((v > 0).sum())
-    a = e - w if objective.replaces else e
-    matrix = w * Y.T.astype(float) @ Y + y.T @ np.diag(a) @ y
-    matrix += objective.reg_param * count**objective.reg_exponent * np.eye(RANK)
-    return np.linalg.solve(matrix, y.T @ (e * p))
+    return oracle.solved(Y, items, values, objective)
 
 
 def explained(objective: Objective, top: int = TOP, told: np.ndarray = EVERY) -> Reasons:

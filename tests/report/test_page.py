@@ -396,6 +396,28 @@ def test_a_list_shows_rank_score_badge_and_hits(whole: Any) -> None:
     ]
 
 
+def test_reasons_are_told_in_words_and_no_title_or_word_in_them_becomes_markup(
+    report: Report, root: Path, write_ratings: Write, publish: Write
+) -> None:
+    write_ratings(root)
+    nothing = {"attribute": None, "word": None, "contribution": 0.5, "drop": 0.25}
+    event = {"user": 0, "item": 3, "kind": "event", **nothing}
+    said = {"user": 0, "item": 4, "place": 1, "kind": "attribute", "past_item": None, **nothing}
+    reasons = [
+        event | {"place": 2, "past_item": 0},
+        event | {"place": 1, "past_item": 1},
+        said | {"attribute": "tags", "word": "<script>alert(2)</script>"},
+    ]
+    publish(root, "explain", "reasons", reasons)
+    page = report("ratings", root, "explain.top=3")
+    assert "Why" in page.texts("h4") and not page.find("script") and not page.find("new")
+    told = [text for text in page.texts("li") if "because" in text or "for its" in text]
+    assert told == [
+        'i-3 because of Plain and A "fine" <new> <script>alert(1)</script> & co, Größe 5',
+        "New thing for its tags (<script>alert(2)</script>)",
+    ]
+
+
 def test_explicit_histories_begin_with_the_best_and_latest(whole: Any) -> None:
     history = [text for text in whole.texts("li") if "★" in text]
     assert history == [
