@@ -72,6 +72,22 @@ def test_contributions_add_up_to_the_exactly_solved_score(name: str) -> None:
             np.testing.assert_allclose(added, Y @ x, rtol=1e-5, atol=1e-6)
 
 
+def test_with_biases_an_items_own_is_no_part_of_what_events_add() -> None:
+    objective = Objective(False, 0.2, biases=True, mean=2.0)
+    common, penalties = Common.of(Y, GRAMS, objective), objective.penalties(BLOCK, ITEMS)
+    own = Y.astype(float)
+    own[:, -1] = 1
+    for rows, _, tile in tiles(BLOCK, common.items, objective):
+        every = np.broadcast_to(own.astype(np.float32), (len(rows), ITEMS, RANK))
+        less = 0.2 * (np.diff(BLOCK.indptr)[rows] > 1)
+        apart = Apart.of(tile, every, common, penalties[rows], less, tile.e > 0)
+        for place, row in enumerate(rows):
+            y = own[HISTORIES[row]]
+            matrix = y.T @ y + 0.2 * len(y) * np.eye(RANK)
+            x = np.linalg.solve(matrix, y.T @ (VALUES[row] - 2.0 - Y[HISTORIES[row], -1]))
+            np.testing.assert_allclose(apart.scores()[place], own @ x, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_drop_is_what_solving_again_without_the_event_says(name: str) -> None:
     objective = OBJECTIVES[name]

@@ -60,16 +60,20 @@ class Common:
             sizes, vectors = np.linalg.eigh(objective.w * grams.each)
         sizes = np.maximum(sizes, max(_FLAT * sizes.max(initial=0), _TINY))
         scale = 1 / (sizes + objective.reg_param)
+        if objective.biases:  # an item's is a factor that stays what it is
+            scale = np.ones(width)
         basis = (vectors * np.sqrt(scale)).astype(np.float32)
         return cls(factors @ basis, basis, sizes, scale, grams.rows, objective)
 
 
 @dataclass(frozen=True)
 class Solved:
-    """Some users' equations, solved: `z` (rows, d, width) are their events, `inverse` (rows, width,
-    width) is that of the middle of A. b is `pull` (rows, d) times z.
+    """Some users' equations, solved: `diagonal` (rows, width) is D, `z` (rows, d, width) are their
+    events, `inverse` (rows, width, width) is that of the middle of A. b is `pull` (rows, d) times
+    z.
     """
 
+    diagonal: Float64
     z: Floats
     inverse: Floats
     pull: Floats
@@ -83,7 +87,7 @@ class Solved:
             z = z.astype(np.float64)
             found = _inverse(z, diagonal, math.inf)
         assert found is not None
-        return cls(z, found, pull.astype(z.dtype))
+        return cls(diagonal, z, found, pull.astype(z.dtype))
 
     def solve(self, right: Floats) -> Floats:
         """(rows, q, width) of right sides (rows, q, width)."""
@@ -95,7 +99,7 @@ class Solved:
         damped Richardson iteration: as A^-1 times what it becomes has eigenvalues from 1 to 1 + r,
         the error is r / (2 + r) at first, and each round multiplies it by so much.
         """
-        largest = float(added.max(initial=0.0))
+        largest = self.share(added)
         if not largest:
             return solved
         damped = solved * (2 / (2 + largest))
@@ -104,6 +108,10 @@ class Solved:
             moved = self.solve(added[:, None, :] * found)
             found = damped + (found * largest - 2 * moved) / (2 + largest)
         return found
+
+    def share(self, added: Floats) -> float:
+        """How much something on D's diagonal (rows, width) adds to A at most, as a share of it."""
+        return float((added / self.diagonal).max(initial=0.0))
 
     def left(self) -> Floats:
         """1 - a h of each event: (rows, d)."""
@@ -168,7 +176,7 @@ class Apart:
         fewer = Products.of(Solved.of(z, pull, common, reg - less), wanted)
         strange = bool(less.any() and (~counted & (tile.e > 0)).any())
         added = (less[:, None] * common.scale).astype(fewer.solved.dtype)
-        if strange or added.max(initial=0.0) > _FAR:
+        if strange or fewer.by.share(added) > _FAR:
             whole = Products.of(Solved.of(z, pull, common, reg), wanted)
         else:
             whole = fewer.heavier(added)
