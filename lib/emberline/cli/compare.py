@@ -65,8 +65,10 @@ def _roots(root: str, base: Any) -> Roots:
 
 def show_comparison(console: Console, found: Comparison) -> None:
     """What changed, every metric then and now, and what that comes to."""
-    places = (public(run.roots.root) for run in (found.before, found.now))
-    say(console, "Before: {}   Now: {}".format(*places))
+    roots = [run.roots.root for run in (found.before, found.now)]
+    names = {root.name for root in roots}
+    places = [root.name if len(names) > 1 else public(root) for root in roots]
+    say(console, f"Before: {places[0]}   Now: {places[1]}")
     _show_changes(console, found.settings, found.is_other_code)
     for name in found.reports:
         own = [pair for pair in found.of_report(name) if _has_room(pair)]

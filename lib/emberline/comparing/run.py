@@ -54,7 +54,10 @@ class Run:
         """
         table = self.roots.load(f"{side}s")
         if table is None:
-            raise ManifestError(f"{self.roots} has no {side}s, by whose ids runs are compared")
+            raise ManifestError(
+                f"{self.roots} has no {side}s, by whose ids runs are compared; a base that has"
+                " them is given by --base"
+            )
         names = [side, f"{side}_id"]
         schema = pa.schema([TABLES[table.name].field(name) for name in names])
         found = pa.Table.from_batches(list(rows.batches(table, names)), schema)
