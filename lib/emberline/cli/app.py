@@ -64,7 +64,7 @@ _COMMANDS: dict[
     run: "Run the stages that are not up to date.",
     plan: "Say which stages would run, and why.",
     show: "Print a dataset's facts and first rows, or a root's.",
-    compare: "Compare two runs: what changed, and is it better?",
+    compare: "Compare two runs: what changed, and which is better.",
     verify: "Compare a dataset, or a root, with its hashes.",
     prune: "Remove old runs, and what killed runs have left.",
     recommend: "Print a user's recommendations.",

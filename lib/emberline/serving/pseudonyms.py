@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 from emberline.cleaning.pseudonyms import Key
+from emberline.datasets import manifest as manifests
 from emberline.datasets import storage
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError
@@ -23,6 +24,8 @@ def inside_id(
     """What tables of a root have instead of an outside id: the same, or its pseudonym; without a
     key it has to be the pseudonym. Raises ConfigError for another key than the root's.
     """
+    if not any(manifests.exists(root, name) for name in (f"{side}s", f"{side}_attributes")):
+        return outside  # who asks for its list says what is missing
     made = next(iter(tables_in(root, side).values())).manifest.produced_by
     if side not in SIDES[made.privacy.get(PSEUDONYMS, "none")]:
         return outside
