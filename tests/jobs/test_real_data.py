@@ -142,3 +142,32 @@ def test_two_kinds_of_flowers_are_told_apart(
     assert read("rejected_images")["source_file"].to_pylist() == ["LICENSE.txt"]
     found = metrics(root, "classes")
     assert found["cnn", "accuracy"] > found["most-frequent", "accuracy"] + 0.1
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root of spoken digits, which are transformed once."""
+    return tmp_path_factory.mktemp("digits")
+
+
+SPEAKER = ["shards.group.pattern=_(speaker[0-9]+)_", 'shards.group.test=["speaker2"]']
+
+
+@pytest.mark.parametrize(("settings", "expected"), [([], 0.97), (SPEAKER, 0.8)])
+def test_spoken_digits_are_heard_of_known_speakers_and_of_one_that_nobody_has_heard(
+    command: Callable[..., Any],
+    shared_data: Path,
+    digits: Path,
+    settings: list[str],
+    expected: float,
+) -> None:
+    given = [f"sounds.path={shared_data / 'spoken-digits' / '*.wav'}", *settings]
+    overrides = [argument for one in given for argument in ("--set", one)]
+    done = command(
+        "run", PIPELINES / "spoken-digits.toml", "--root", digits, *overrides, timeout=1800
+    )
+    assert done.returncode == 0, done.stderr
+    found = metrics(digits, "classes")
+    assert found["cnn", "accuracy"] >= expected
+    if not settings:
+        assert found["forest", "accuracy"] >= found["cnn", "accuracy"] - 0.02

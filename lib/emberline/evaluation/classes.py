@@ -23,7 +23,7 @@ from emberline.cf.confusion import (
 from emberline.cf.measures import Named
 from emberline.cf.metrics import per_class, protocol
 from emberline.cf.sums import SUMS, decoded
-from emberline.datasets.facts import Classes
+from emberline.datasets.facts import Classes, Spectrograms
 from emberline.datasets.sketch import Sketch
 from emberline.datasets.sketching import BINNED, binned, sketch_of
 from emberline.errors import EmptyDatasetError
@@ -98,7 +98,8 @@ def _protocol(run: StageRun[Any], names: list[str]) -> Row:
         "split": protocol_of(shards.produced_by.config),
         "classes": len(names),
     }
-    return protocol(f"test pictures of {len(names)} classes", facts)
+    what = "sounds" if shards.given(Spectrograms) else "pictures"
+    return protocol(f"test {what} of {len(names)} classes", facts)
 
 
 def _given(tables: Mapping[str, Source]) -> list[tuple[str, Source]]:
