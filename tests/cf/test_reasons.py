@@ -59,10 +59,10 @@ def explained(objective: Objective, top: int = TOP, told: np.ndarray = EVERY) ->
 def test_contributions_add_up_to_the_exactly_solved_score(name: str) -> None:
     objective = OBJECTIVES[name]
     common, penalties = Common.of(Y, GRAMS, objective), objective.penalties(BLOCK, ITEMS)
-    for rows, _, tile in tiles(BLOCK, common.items, objective):
+    for rows, columns, tile in tiles(BLOCK, common.items, objective):
         every = np.broadcast_to(Y, (len(rows), ITEMS, RANK))
         less, counted = np.full(len(rows), 0.01), tile.e > 0
-        apart = Apart.of(tile, every, common, penalties[rows], less, counted)
+        apart = Apart.of(tile, columns, every, common, penalties[rows], less, counted)
         for place, row in enumerate(rows):
             x = solved(objective, HISTORIES[row], VALUES[row])
             np.testing.assert_allclose(apart.scores()[place], Y @ x, rtol=1e-5, atol=1e-6)
@@ -77,10 +77,10 @@ def test_with_biases_an_items_own_is_no_part_of_what_events_add() -> None:
     common, penalties = Common.of(Y, GRAMS, objective), objective.penalties(BLOCK, ITEMS)
     own = Y.astype(float)
     own[:, -1] = 1
-    for rows, _, tile in tiles(BLOCK, common.items, objective):
+    for rows, columns, tile in tiles(BLOCK, common.items, objective):
         every = np.broadcast_to(own.astype(np.float32), (len(rows), ITEMS, RANK))
         less = 0.2 * (np.diff(BLOCK.indptr)[rows] > 1)
-        apart = Apart.of(tile, every, common, penalties[rows], less, tile.e > 0)
+        apart = Apart.of(tile, columns, every, common, penalties[rows], less, tile.e > 0)
         for place, row in enumerate(rows):
             y = own[HISTORIES[row]]
             matrix = y.T @ y + 0.2 * len(y) * np.eye(RANK)

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from emberline.cf.als.gramians import Grams
 from emberline.cf.als.objective import Objective
 from emberline.cf.als.solvers import Tile
-from emberline.numeric.arrays import Bool, Float32, Float64, Int64
+from emberline.numeric.arrays import Bool, Float32, Float64, Int32, Int64
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -39,13 +39,14 @@ _SMALL = 8  # rows of matrices that are inverted row by row, larger ones are cut
 
 @dataclass(frozen=True)
 class Common:
-    """What all users' equations have in common: the `basis` E S (width, width), the items' factors
-    (n, width) times that, `sizes` sigma and `scale` the squares of S (width,), how many `rows` the
-    items are, and the objective.
+    """What all users' equations have in common: the items' `factors` (n, width), the `basis` E S
+    (width, width), factors times that, `sizes` sigma and `scale` the squares of S (width,), how
+    many `rows` the items are, and the objective.
     """
 
+    factors: Float32
     items: Float32
-    basis: Float32
+    basis: Float64
     sizes: Float64
     scale: Float64
     rows: int
@@ -62,8 +63,14 @@ class Common:
         scale = 1 / (sizes + objective.reg_param)
         if objective.biases:  # an item's is a factor that stays what it is
             scale = np.ones(width)
-        basis = (vectors * np.sqrt(scale)).astype(np.float32)
-        return cls(factors @ basis, basis, sizes, scale, grams.rows, objective)
+        nothing = np.empty((0, width), np.float32)
+        basis = vectors * np.sqrt(scale)
+        found = cls(nothing, nothing, basis, sizes, scale, grams.rows, objective)
+        return found.with_items(factors)
+
+    def with_items(self, factors: Float32) -> Self:
+        """Of some items' factors (n, width), in the place of those there are."""
+        return replace(self, factors=factors, items=factors @ self.basis.astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -79,19 +86,30 @@ class Solved:
     pull: Floats
 
     @classmethod
-    def of(cls, z: Float32, pull: Floats, common: Common, penalties: Float64) -> Self:
-        """With regularisations of so much (rows,)."""
+    def of(cls, tile: Tile, columns: Int32, common: Common, penalties: Float64) -> Self:
+        """With regularisations of so much (rows,), of events of some items (rows, d)."""
         diagonal = (common.sizes + penalties[:, None]) * common.scale
+        z: Floats = tile.y * np.sqrt(tile.a)[:, :, None]
         found = _inverse(z, diagonal.astype(np.float32), _STRONG)
         if found is None:
-            z = z.astype(np.float64)
+            z = _exactly(tile, columns, common)
             found = _inverse(z, diagonal, math.inf)
         assert found is not None
-        return cls(diagonal, z, found, pull.astype(z.dtype))
+        return cls(diagonal, z, found, _pull(tile, z.dtype))
 
     def solve(self, right: Floats) -> Floats:
         """(rows, q, width) of right sides (rows, q, width)."""
         found: Floats = np.matmul(right, self.inverse)
+        return found
+
+    def solve_well(self, right: Floats) -> Floats:
+        """The same, with what is left of the right sides solved once more where events weigh very
+        much: an inverse alone is inexact along them.
+        """
+        found = self.solve(right)
+        if self.z.dtype == np.float64:
+            pulled = np.matmul(np.matmul(found, self.z.transpose(0, 2, 1)), self.z)
+            found += self.solve(right - self.diagonal[:, None, :] * found - pulled)
         return found
 
     def heavier(self, solved: Floats, added: Floats) -> Floats:
@@ -130,11 +148,11 @@ class Products:
     solved: Floats
 
     @classmethod
-    def of(cls, by: Solved, items: Float32) -> Self:
-        """Of items with factors (rows, k, width), in the basis that users have in common."""
+    def of(cls, by: Solved, items: Floats) -> Self:
+        """Of items (rows, k, width) in the basis that users have in common."""
         b = np.matmul(by.pull[:, None, :], by.z)
-        right = np.concatenate([items, b], axis=1)
-        return cls(by, right, by.solve(right))
+        right = np.concatenate([items.astype(b.dtype, copy=False), b], axis=1)
+        return cls(by, right, by.solve_well(right))
 
     def heavier(self, added: Floats) -> Self:
         """With so much more (rows, width) on D's diagonal."""
@@ -161,23 +179,23 @@ class Apart:
     def of(
         cls,
         tile: Tile,
+        columns: Int32,
         items: Float32,
         common: Common,
         penalties: Float32,
         less: Float64,
         counted: Bool,
     ) -> Self:
-        """Of items with factors (rows, k, width), for users whose regularisations (rows,) would be
-        `less` (rows,) by so much without an event that is `counted` (rows, d), and the same without
-        one that is not. The tile's y is not kept.
+        """Of items with factors (rows, k, width), for users with events of `columns` (rows, d)
+        whose regularisations (rows,) would be `less` (rows,) by so much without an event that is
+        `counted` (rows, d), and the same without one that is not.
         """
         reg, wanted = penalties.astype(np.float64), np.matmul(items, common.basis)
-        z, pull = np.multiply(tile.y, np.sqrt(tile.a)[:, :, None], out=tile.y), _pull(tile)
-        fewer = Products.of(Solved.of(z, pull, common, reg - less), wanted)
+        fewer = Products.of(Solved.of(tile, columns, common, reg - less), wanted)
         strange = bool(less.any() and (~counted & (tile.e > 0)).any())
         added = (less[:, None] * common.scale).astype(fewer.solved.dtype)
         if strange or fewer.by.share(added) > _FAR:
-            whole = Products.of(Solved.of(z, pull, common, reg), wanted)
+            whole = Products.of(Solved.of(tile, columns, common, reg), wanted)
         else:
             whole = fewer.heavier(added)
         drops = fewer.drops()
@@ -198,9 +216,20 @@ class Apart:
         return g * by.pull[row, event]
 
 
-def _pull(tile: Tile) -> Floats:
+def _pull(tile: Tile, kind: Any) -> Floats:
     """t over the root of a. What weighs nothing is disliked, and pulls at nothing."""
-    return np.where(tile.a > 0, tile.e * tile.p / np.sqrt(np.maximum(tile.a, _TINY)), 0)
+    t, a = tile.e.astype(kind) * tile.p, tile.a.astype(kind)
+    return np.where(a > 0, t / np.sqrt(np.maximum(a, _TINY)), 0)
+
+
+def _exactly(tile: Tile, columns: Int32, common: Common) -> Float64:
+    """z in float64, from the factors as they are: what weighs very much stands on its last
+    digits.
+    """
+    y = tile.y.astype(np.float64)
+    if not common.objective.biases:
+        y = common.factors[columns] @ common.basis
+    return y * np.sqrt(tile.a.astype(np.float64))[:, :, None]
 
 
 def _inverse(z: Floats, diagonal: Floats, most: float) -> Floats | None:

@@ -72,7 +72,7 @@ def of_events(
     for rows, columns, tile in tiles(block, common.items, common.objective):
         less, counted = _less(common, block, rows, tile)
         factors = targets.factors[rows]
-        apart = Apart.of(tile, factors, common, penalties[rows], less, counted)
+        apart = Apart.of(tile, columns, factors, common, penalties[rows], less, counted)
         told = may_be_told[columns] & (tile.e > 0)
         found.append(_strongest_of(block.ids[rows], targets.items[rows], columns, told, apart, top))
     return Reasons.joined(found)

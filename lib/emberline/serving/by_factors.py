@@ -5,7 +5,7 @@ them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -76,7 +76,7 @@ class ByFactors:
         if not len(others) or not items:
             return []
         told = np.ones(len(others), bool)
-        common = replace(self._common, items=others @ self._common.basis)
+        common = self._common.with_items(others)
         found = reasons.of_events(block, common, self._targets(items), told, top)
         rows = zip(found.items, past[found.past], found.contributions, found.drops, strict=True)
         return [Because(int(a), int(b), float(c), float(d)) for a, b, c, d in rows]
