@@ -82,7 +82,8 @@ def users_only(batches: Iterator[pa.RecordBatch], named: Named) -> Iterator[pa.R
         if row["ids"] is not None:
             ids = np.frombuffer(row["ids"], np.int32)
             weights = np.frombuffer(row["weights"], np.float64)
-            values = np.frombuffer(row["values"], np.float64).reshape(len(ids), -1)
+            values = np.frombuffer(row["values"], np.float64)
+            values = values.reshape(len(ids), len(named.metrics))
             yield long_rows(named, named.models[row["number"]], "user", ids, values, weights)
 
 
@@ -92,7 +93,9 @@ def long_rows(
     """`measures_schema` of a matrix (n, metrics) without what is NaN; weights are (n,) or
     (n, metrics).
     """
-    spread = np.broadcast_to(weights.reshape(len(ids), -1), values.shape).T
+    # a batch may have no row, of which -1 could not tell how many columns there are
+    of_each = weights.reshape(len(ids), max(1, weights.size // max(1, len(ids))))
+    spread = np.broadcast_to(of_each, values.shape).T
     is_there: Bool = ~np.isnan(values.T)
     columns, rows = np.nonzero(is_there)
     metrics = pa.array(named.metrics, pa.string()).take(pa.array(columns))
