@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +28,7 @@ Reader = Callable[[Dataset], pa.Table]
 VALUES: dict[pa.DataType, Callable[[random.Random], object]] = {
     pa.int32(): lambda rng: rng.randrange(1000),
     pa.int64(): lambda rng: rng.randrange(1 << 40),
+    pa.float16(): lambda rng: np.float16(rng.random()),
     pa.float32(): lambda rng: rng.random(),
     pa.float64(): lambda rng: rng.random(),
     pa.bool_(): lambda rng: rng.random() < 0.5,

@@ -41,7 +41,7 @@ def _found(checks: list[Check], name: str) -> str:
 
 
 def test_emberlines_own_packages_fit() -> None:
-    checks = check_packages(extras=["train"])
+    checks = check_packages(extras=["train", "spark"])
     assert set(_states(checks).values()) == {"ok"}
     assert {
         "Python",

@@ -94,7 +94,8 @@ def test_factors_of_another_number_type_are_a_schema_error(spark: SparkSession) 
         frames.conform(frame, ITEM_FACTORS, "item_factors")
 
 
-@pytest.mark.parametrize("name", TABLES)
+# Spark has no half floats, in which releases may have users' factors
+@pytest.mark.parametrize("name", sorted(TABLES.keys() - {"quantized_user_factors"}))
 def test_every_table_has_a_spark_schema(spark: SparkSession, name: str) -> None:
     empty = spark.createDataFrame([], frames.spark_schema(TABLES[name]))
     assert frames.conform(empty, TABLES[name], name).columns == TABLES[name].names

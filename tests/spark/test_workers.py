@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import pyarrow as pa
+import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 
@@ -14,8 +15,11 @@ from emberline.images.decode import Shape, decode
 
 
 def test_executors_that_decode_or_score_load_no_tensorflow_and_no_pydantic(
-    spark: SparkSession,
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # another environment gets workers of its own, that have done nothing for earlier tests
+    monkeypatch.setitem(spark.sparkContext.environment, "FRESH", "yes")
+
     def decode_and_look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         decoder = Decoder(partial(decode, shape=Shape(4, 4, 3, "crop", 100)), (4, 4, 3), "picture")
         for decoded in decode_encoded(batches, decoder):
