@@ -15,7 +15,8 @@ from emberline.runs.stage_run import StageRun
 
 WORKER = "emberline.cnn.worker"
 # of TensorFlow's own lines, warnings and what is worse
-ENVIRONMENT: Environment = {"TF_CPP_MIN_LOG_LEVEL": "2"}
+LOG_LEVEL = ("TF_CPP_MIN_LOG_LEVEL", "2")
+ENVIRONMENT: Environment = dict([LOG_LEVEL])
 
 
 @dataclass(frozen=True)

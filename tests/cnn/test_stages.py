@@ -4,6 +4,7 @@ again after a kill.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,8 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from emberline import stages
+from emberline.cli.app import app
 from emberline.datasets import manifest as manifests
 from emberline.datasets import rows, storage
 from emberline.datasets.remote import RemotePath
@@ -113,6 +116,37 @@ def test_what_can_be_learnt_is_learnt(trained: tuple[Path, list[int]]) -> None:
         [best, 1 - best] for best in predicted["predicted"].to_pylist()
     ]
     assert manifests.load(root, "predicted_classes").manifest.info["classes"] == ["above", "below"]
+
+
+@pytest.mark.usefixtures("tensorflow")
+@pytest.mark.parametrize("way", ["gradients", "cam"])
+def test_people_see_which_pixels_a_class_is_told_by(
+    trained: tuple[Path, list[int]], tmp_path: Path, way: str
+) -> None:
+    root, file = trained[0], tmp_path / "pixels.png"
+    shown = CliRunner().invoke(
+        app, ["pixels", str(root), "--item", "item 3", "--by", way, "--to", str(file)]
+    )
+    says = f"{file}: class '(above|below)': score [-.\\d]+, of the background alone [-.\\d]+;"
+    assert re.match(says, shown.output), shown.output
+    assert file.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("tensorflow")
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (["--item", "nothing"], "there is no picture of an item 'nothing'"),
+        (["--item", "item 3", "--user", "u"], "predicts classes: leave out the user"),
+    ],
+)
+def test_what_has_no_pixels_to_show_is_said(
+    trained: tuple[Path, list[int]], asked: list[str], says: str
+) -> None:
+    command = ["pixels", str(trained[0]), *asked, "--to", "unwritten.png"]
+    with pytest.raises(DataError, match=says):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+    assert not Path("unwritten.png").exists()
 
 
 def test_the_history_has_every_epoch_and_the_best_one_is_the_most_accurate(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from emberline.shop.catalogue import HUES, SHAPES, TEXTURES, Catalogue, make_catalogue
-from emberline.shop.pictures import draw, encode_png
+from emberline.shop.pictures import draw, encode_png, item_pixels
 
 NUM_ITEMS = 600
 Pixels = NDArray[np.uint8]
@@ -49,6 +49,16 @@ def test_items_alike_in_every_visible_trait_have_pictures_of_their_own(
     assert len(twins) > 10
     for left, right in twins:
         assert np.abs(pictures[left].astype(int) - pictures[right]).mean() > 5
+
+
+def test_what_is_said_to_show_the_item_is_where_its_colour_is(
+    catalogue: Catalogue, pictures: Pixels
+) -> None:
+    shown, vivid = item_pixels(catalogue), _vivid(pictures)
+    assert (vivid & ~shown).sum() < 0.001 * vivid.sum()
+    plain = catalogue.texture == TEXTURES.index("plain")
+    assert (vivid & shown)[plain].sum() > 0.5 * shown[plain].sum()
+    assert 0.1 < shown.mean() < 0.4
 
 
 def test_png_keeps_every_pixel(pictures: Pixels) -> None:

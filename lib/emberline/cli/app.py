@@ -18,6 +18,7 @@ from emberline.cli.init import init
 from emberline.cli.key import key
 from emberline.cli.moved import hint
 from emberline.cli.open import open_
+from emberline.cli.pixels import pixels
 from emberline.cli.plan import plan
 from emberline.cli.prune import prune
 from emberline.cli.publish import publish
@@ -68,6 +69,7 @@ _COMMANDS: dict[
     verify: "Compare a dataset, or a root, with its hashes.",
     prune: "Remove old runs, and what killed runs have left.",
     recommend: "Print a user's recommendations.",
+    pixels: "Draw which pixels of a picture matter.",
     open_: "Open a root's report in a browser.",
     export: "Write a table as one file, with ids and titles.",
     publish: "Copy what is served, if every gate holds.",

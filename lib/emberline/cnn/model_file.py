@@ -5,6 +5,8 @@ from pathlib import Path
 
 import keras
 
+from emberline.datasets.manifest import Dataset
+
 MODEL_FILE = "model.keras"
 
 
@@ -14,3 +16,12 @@ def content_of(model: keras.Model) -> bytes:
         path = Path(folder) / MODEL_FILE
         model.save(path)
         return path.read_bytes()
+
+
+def load_model(cnn: Dataset) -> keras.Model:
+    """The trained model; loading runs no code from the file."""
+    content = next(path for path in cnn.paths if path.name == MODEL_FILE).read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / MODEL_FILE
+        path.write_bytes(content)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -2,11 +2,9 @@
 batch by batch.
 """
 
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,10 +14,10 @@ import pyarrow as pa
 import tensorflow as tf
 
 from emberline.cnn.model import with_embedding
-from emberline.cnn.model_file import MODEL_FILE
+from emberline.cnn.model_file import load_model
 from emberline.cnn.shards import Rows, Shards
 from emberline.datasets.facts import Classes, Task
-from emberline.datasets.manifest import Dataset, Part
+from emberline.datasets.manifest import Part
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES, TOP_CLASSES
 from emberline.errors import SchemaError
@@ -61,15 +59,6 @@ def run(run: StageRun[PredictConfig]) -> None:
     classes = (manifest.facts(Classes),) if is_class else ()
     run.outputs.add(name, parts[name], *classes, rank=run.inputs[CNN.name].manifest.rank)
     run.outputs.add("embeddings", parts["embeddings"])
-
-
-def load_model(cnn: Dataset) -> keras.Model:
-    """The trained model; loading runs no code from the file."""
-    content = next(path for path in cnn.paths if path.name == MODEL_FILE).read_bytes()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / MODEL_FILE
-        path.write_bytes(content)
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
 def _check_shape(model: keras.Model, shards: Shards) -> None:

@@ -40,6 +40,15 @@ def draw(catalogue: Catalogue) -> NDArray[np.uint8]:
     return np.rint(np.clip(canvas, 0, 1) * 255).astype(np.uint8)
 
 
+def item_pixels(catalogue: Catalogue) -> NDArray[np.bool_]:
+    """(num_items, 32, 32): which pixels show the item, by which it is liked; all others are
+    background, which is up to chance.
+    """
+    scenes = make_scenes(catalogue, SIDE, stream(catalogue.seed, "scenes"))
+    distance = _distances(catalogue, scenes, offset=np.zeros_like(scenes.shadow))
+    return _cover(distance, softness=1.0) > 0
+
+
 def encode_png(pictures: NDArray[np.uint8]) -> list[bytes]:
     """One PNG file per picture of (num_pictures, height, width, 3)."""
     return [_png(picture) for picture in pictures]
