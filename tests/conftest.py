@@ -112,6 +112,12 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What earlier tests of this process had hidden may be a word of what is said here."""
+    monkeypatch.setattr("emberline.logs._hidden", set())
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """The one session; a test that changes its settings changes them back."""

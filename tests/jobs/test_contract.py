@@ -362,6 +362,7 @@ def test_changing_the_rank_reruns_what_depends_on_it_and_nothing_else(
         "prepare-items",
         "prepare-images",
         "train-cosine",
+        "steady-neighbors",
     }
     assert {name for name, decision in planned.items() if decision.action == "skip"} == upstream
     assert planned["train-als"].reason == "als.rank was 4, is 3"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emberline import logs, pipelines
+from emberline import pipelines
 from emberline.schedule import job
 from emberline.schedule.calendar import At
 from emberline.schedule.job import Job
@@ -41,12 +41,6 @@ NASTY = (
 )
 
 MakeJob = Callable[..., Job]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What earlier tests of this process had hidden may be a part of a path here."""
-    monkeypatch.setattr(logs, "_hidden", set())
 
 
 @pytest.fixture(params=NASTY)
