@@ -35,7 +35,7 @@ def neighbors(
     damping = Damping(config.shrinkage, config.min_support)
     search = cf_search.Search(config.top_k, damping, one_in, config.seed, flow.threads)
     if grid.columns == 1:
-        task = partial(cf_search.match_and_merge, search=search)
+        task = partial(cf_search.match_all, search=search)
         best = pairs.map(task, cf_search.NEIGHBORS)
     else:
         candidates = pairs.map(partial(cf_search.match, search=search), cf_search.CANDIDATES)

@@ -1,6 +1,8 @@
 """The neighbours of a block's rows among a block's columns, and the best of several blocks'."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -42,28 +44,35 @@ def match(pairs: Batches, search: Search) -> Batches:
     pairs of COMPRESSED to CANDIDATES.
     """
     for pair in rows_of(pairs):
-        rows, columns = decoded(Compressed, pair), decoded(Compressed, pair, RIGHT)
-        left, right = unit_rows(rows, columns)
-        chosen = cosine.in_sample(rows.ids, search.one_in, search.seed)
-        left = left if chosen.all() else left[chosen]
-        ids = rows.ids[chosen], columns.ids
-        found = cosine.nearest(left, right, *ids, search.top_k, search.damping, search.threads)
-        yield encoded(pair["block"], found)
+        yield encoded(pair["block"], _matched(pair, search))
 
 
-def match_and_merge(pairs: Batches, search: Search) -> Batches:
-    """Both at once, where there is one block of columns: no candidates from elsewhere are to be
-    waited for.
+def match_all(pairs: Batches, search: Search) -> Batches:
+    """The same to NEIGHBORS, where there is one block of columns: no candidates from elsewhere
+    are to be waited for.
     """
-    return merge(match(pairs, search), search.top_k)
+    for pair in rows_of(pairs):
+        yield _listed(_matched(pair, search))
+
+
+def _matched(pair: Mapping[str, Any], search: Search) -> Nearest:
+    rows, columns = decoded(Compressed, pair), decoded(Compressed, pair, RIGHT)
+    left, right = unit_rows(rows, columns)
+    chosen = cosine.in_sample(rows.ids, search.one_in, search.seed)
+    left = left if chosen.all() else left[chosen]
+    ids = rows.ids[chosen], columns.ids
+    return cosine.nearest(left, right, *ids, search.top_k, search.damping, search.threads)
 
 
 def merge(candidates: Batches, top_k: int) -> Batches:
     """All CANDIDATES of one block to NEIGHBORS."""
     parts = [decoded(Nearest, row) for row in rows_of(candidates)]
     if parts:
-        best = cosine.best(Nearest.joined(parts), top_k)
-        yield pa.record_batch([best.rows, best.neighbors, best.similarities], schema=NEIGHBORS)
+        yield _listed(cosine.best(Nearest.joined(parts), top_k))
+
+
+def _listed(best: Nearest) -> pa.RecordBatch:
+    return pa.record_batch([best.rows, best.neighbors, best.similarities], schema=NEIGHBORS)
 
 
 def of_rows(batches: Batches, wanted: Int32) -> Batches:
