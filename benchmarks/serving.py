@@ -20,7 +20,8 @@ from harness import Figures, Subject
 from threadpoolctl import threadpool_limits
 
 from emberline.datasets import manifest as manifests
-from emberline.datasets.facts import Facts, Fitted, Values, merged
+from emberline.datasets.facts import Fitted, Values, merged
+from emberline.datasets.info import Facts
 from emberline.datasets.manifest import Manifest, ProducedBy, run_folder
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES, fields_of

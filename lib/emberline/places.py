@@ -21,8 +21,10 @@ from emberline.sections.artifacts import DATASET_PREFIX
 from emberline.sections.base import Section, marks_of, section_of
 from emberline.sections.recommend import ItemListConfig, UserListConfig
 from emberline.sections.split import PairsConfig
+from emberline.sections.teacher import TeacherConfig
 
-_ALONE = (ItemListConfig, UserListConfig, PairsConfig)  # sections for which a path alone may stand
+# sections for which a path alone may stand
+_ALONE = (ItemListConfig, UserListConfig, PairsConfig, TeacherConfig)
 _VARIABLE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 

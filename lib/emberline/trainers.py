@@ -21,9 +21,10 @@ ENVIRONMENT: Environment = dict([LOG_LEVEL])
 
 @dataclass(frozen=True)
 class Given:
-    """The root in which an input is, and of which run it is."""
+    """The root in which an input is, what it is called there, and of which run it is."""
 
     place: str
+    dataset: str
     fingerprint: str
     run_id: str
 
@@ -76,7 +77,7 @@ def _share_of(run: StageRun[Any]) -> Share:
         config=run.config.model_dump_json(exclude={"spark"}),
         root=str(run.outputs.root),
         inputs={
-            name: Given(str(found.folder.parent), **found.manifest.identity())
+            name: Given(str(found.folder.parent), found.name, **found.manifest.identity())
             for name, found in run.inputs.items()
         },
         fingerprint=by.fingerprint,

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax, rel_entr, softmax
 
 from emberline.cnn.reader import Batch
 from emberline.errors import ConfigError
@@ -47,7 +48,11 @@ def make(tensorflow: Any) -> Any:
     strategies = {replicas: make_strategy(replicas, deterministic=True) for replicas in (1, 2)}
 
     def make_trainer(
-        replicas: int = 1, task: str = "class", steps: int = 10, **settings: Any
+        replicas: int = 1,
+        task: str = "class",
+        steps: int = 10,
+        teaching: Any = None,
+        **settings: Any,
     ) -> Trainer:
         optimizer = {
             key: settings.pop(key) for key in OptimizerConfig.model_fields & settings.keys()
@@ -67,6 +72,7 @@ def make(tensorflow: Any) -> Any:
                 make_optimizer(config, steps),
                 task,
                 config,
+                teaching,
             )
 
     return make_trainer
@@ -118,6 +124,47 @@ def test_the_loss_of_factors_is_the_squared_error_summed_over_components(make: A
     assert trainer.train(
         [[Batch(whole.pixels, targets, whole.weights, 6.0)]], 1
     ).loss_sum == pytest.approx(error, rel=1e-5)
+
+
+@pytest.mark.parametrize("task", ["class", "factors"])
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_taught_network_learns_what_is_true_and_what_its_teacher_says(
+    make: Any, replicas: int, task: str
+) -> None:
+    """The loss as Hinton, Vinyals and Dean have it, by SciPy, for a teacher that is another net."""
+    from emberline.cnn.losses import Teaching
+
+    teacher, whole = make(seed=5).model, batch(6, 2)
+    if task == "factors":
+        truth = np.random.default_rng(3).normal(size=(6, CLASSES)).astype(np.float32)
+        whole = Batch(whole.pixels, truth, whole.weights, 6.0)
+    teaching = Teaching(lambda pixels: teacher(pixels, training=False), 0.75, 3.0)
+    trainer = make(replicas, task=task, teaching=teaching)
+    told, said = teacher(whole.pixels).numpy().astype(np.float64), outputs(trainer, whole.pixels)
+    if task == "class":
+        own = -log_softmax(said, axis=1)[np.arange(6), whole.targets]
+        theirs = rel_entr(softmax(told / 3, axis=1), softmax(said / 3, axis=1)).sum(axis=1) * 9
+    else:
+        own, theirs = (((each - said) ** 2).sum(axis=1) for each in (whole.targets, told))
+    expected = (0.25 * own + 0.75 * theirs).sum()
+    taken = trainer.train([split(whole, replicas)], 1)
+    assert taken.loss_sum == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_network_that_is_taught_alone_gets_its_teachers_answers(make: Any) -> None:
+    from emberline.cnn.losses import Teaching
+
+    teacher, whole = make(seed=5).model, batch(16, 2)
+    before = [variable.numpy() for variable in teacher.variables]
+    teaching = Teaching(lambda pixels: teacher(pixels, training=False), 1.0, 1.0)
+    trainer = make(teaching=teaching, name="adam", learning_rate=0.01)
+    told = teacher(whole.pixels).numpy()
+    far = np.abs(outputs(trainer, whole.pixels) - told).mean()
+    trainer.train([[whole]] * 60, 60)
+    near = softmax(outputs(trainer, whole.pixels), axis=1) - softmax(told, axis=1)
+    assert np.abs(near).max() < 0.05 < far
+    for variable, value in zip(teacher.variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)  # who teaches learns nothing
 
 
 def test_a_step_of_plain_gradient_descent_is_the_gradients(make: Any, tensorflow: Any) -> None:
@@ -289,6 +336,18 @@ def test_a_model_scales_pixels_and_gives_its_embedding(make: Any, model: str) ->
     kernel, bias = np.ones((CLASSES, 2), np.float32), np.array([1, -1], np.float32)
     mapped = with_frozen_layer(trainer.model, kernel, bias)(pixels).numpy()
     np.testing.assert_allclose(mapped, outputs @ kernel + bias, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["cifar", "resnet"])
+def test_half_the_width_has_about_a_quarter_of_the_weights(tensorflow: Any, model: str) -> None:
+    from emberline.cnn.model import build
+
+    whole, half, least = (
+        build(CnnConfig(model=model, width=width), (32, 32, 3), [0.5] * 3, [0.2] * 3, 10)
+        for width in (1.0, 0.5, 0.01)
+    )
+    assert 0.24 < half.count_params() / whole.count_params() < 0.29
+    assert least.get_layer("embedding").output.shape[-1] == 4
 
 
 def test_pictures_that_are_too_small_are_refused(tensorflow: Any) -> None:

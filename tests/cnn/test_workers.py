@@ -155,9 +155,16 @@ def status(root: Path) -> dict[str, Any]:
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("model", ["cifar", "resnet"])
+@pytest.mark.parametrize(
+    ("model", "is_taught"), [("cifar", False), ("resnet", False), ("cifar", True)]
+)
 def test_any_number_of_processes_and_devices_learns_the_same(
-    model: str, pipeline: Path, tmp_path: Path, publish_shards: Publish, weights: Weights
+    model: str,
+    is_taught: bool,
+    pipeline: Path,
+    tmp_path: Path,
+    publish_shards: Publish,
+    weights: Weights,
 ) -> None:
     """54 steps of 16 rows; the model that is kept is that of the last epoch, or all of them
     disagree about the best one.
@@ -177,10 +184,16 @@ def test_any_number_of_processes_and_devices_learns_the_same(
             "input.shift=2",
         ]
         changes += [f"team.{key}={value}" for key, value in settings.items()]
+        changes += [f"teacher={teacher}"] if is_taught else []
         config = pipelines.load(pipeline, [f"cnn.{change}" for change in changes])
         runner.run(config, root, stages.select(config, only="train-cnn"))
         return manifests.load(root, "cnn").manifest.info["history"], weights(root)
 
+    teacher = tmp_path / "teacher"
+    if is_taught:
+        publish_shards(teacher)
+        of_one = pipelines.load(pipeline, ["cnn.team.workers=1", "cnn.epochs=2"])
+        runner.run(of_one, teacher, stages.select(of_one, only="train-cnn"))
     history, one = trained(workers=1, replicas=1)
     assert history[-1]["val_loss"] < history[0]["val_loss"]
     for other_history, other in (trained(workers=1, replicas=2), trained(workers=2, replicas=1)):

@@ -16,7 +16,6 @@ from emberline.datasets.facts import (
     Accounts,
     Capped,
     Channels,
-    Facts,
     Holdout,
     Indices,
     Pictures,
@@ -24,6 +23,7 @@ from emberline.datasets.facts import (
     Targets,
     Task,
 )
+from emberline.datasets.info import Facts
 from emberline.datasets.manifest import Manifest, ProducedBy
 from emberline.errors import ManifestError
 

@@ -16,7 +16,8 @@ from emberline.sections.cnn import CnnConfig
 EMBEDDING = "embedding"
 # .99 needs more steps than a small epoch has before its statistics mean anything
 _BATCH_NORM_MOMENTUM = 0.9
-_STEM, _WIDTHS = 16, (24, 48, 96)  # channels
+_CLASSIC = 32, 64  # channels, as those below
+_STEM, _WIDTHS = 16, (24, 48, 96)
 _SMALLEST = {"cifar": 18, "resnet": 8}  # pixels
 
 
@@ -63,9 +64,9 @@ def _build(
         name="scaled",
     )(pictures)
     embedding = (
-        _classic(scaled)
+        _classic(scaled, config.width)
         if config.model == "cifar"
-        else _residual(scaled, config.team.all_replicas > 1)
+        else _residual(scaled, config.width, config.team.all_replicas > 1)
     )
     return keras.Model(
         pictures,
@@ -74,24 +75,30 @@ def _build(
     )
 
 
-def _classic(x: tf.Tensor) -> tf.Tensor:
+def _classic(x: tf.Tensor, width: float) -> tf.Tensor:
     """Conv32-pool-Conv64-pool-Conv64-Flatten-Dense64, the net of TensorFlow's CIFAR-10 tutorial."""
-    x = keras.layers.MaxPooling2D()(keras.layers.Conv2D(32, 3, activation="relu")(x))
-    x = keras.layers.MaxPooling2D()(keras.layers.Conv2D(64, 3, activation="relu")(x))
-    x = keras.layers.Conv2D(64, 3, activation="relu")(x)
-    return keras.layers.Dense(64, activation="relu", name=EMBEDDING)(keras.layers.Flatten()(x))
+    small, large = (_channels(count, width) for count in _CLASSIC)
+    x = keras.layers.MaxPooling2D()(keras.layers.Conv2D(small, 3, activation="relu")(x))
+    x = keras.layers.MaxPooling2D()(keras.layers.Conv2D(large, 3, activation="relu")(x))
+    x = keras.layers.Flatten()(keras.layers.Conv2D(large, 3, activation="relu")(x))
+    return keras.layers.Dense(large, activation="relu", name=EMBEDDING)(x)
 
 
-def _residual(x: tf.Tensor, synchronized: bool) -> tf.Tensor:
+def _channels(count: int, width: float) -> int:
+    """So many times the width, in fours: processors compute as many at once."""
+    return count if width == 1 else max(4, round(count * width / 4) * 4)
+
+
+def _residual(x: tf.Tensor, width: float, synchronized: bool) -> tf.Tensor:
     """A small residual net with pre-activation (He et al. 2016, Identity Mappings): a stem, three
     blocks that halve the sides.
 
     Wide where the picture is small already: at full size a processor without a GPU spends its time
     on memory, not on products.
     """
-    x = _convolution(x, _STEM)
-    for width in _WIDTHS:
-        x = _block(x, width, 2, synchronized)
+    x = _convolution(x, _channels(_STEM, width))
+    for count in _WIDTHS:
+        x = _block(x, _channels(count, width), 2, synchronized)
     x = _normalised(x, synchronized)
     return keras.layers.GlobalAveragePooling2D(name=EMBEDDING)(x)
 

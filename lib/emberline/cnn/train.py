@@ -6,7 +6,6 @@ checkpoint, also within an epoch.
 """
 
 import itertools
-import json
 import logging
 import tempfile
 import time
@@ -20,24 +19,23 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from emberline.cnn import checkpoint
+from emberline.cnn import artifact, checkpoint
 from emberline.cnn.ahead import Ahead
 from emberline.cnn.checkpoint import Checkpoint
+from emberline.cnn.losses import Teaching
 from emberline.cnn.model import build, with_frozen_layer
-from emberline.cnn.model_file import MODEL_FILE, content_of
 from emberline.cnn.progress import Progress
 from emberline.cnn.reader import Batch, Reader
 from emberline.cnn.shards import Shards
 from emberline.cnn.strategy import Strategy, make_strategy, rank_of
 from emberline.cnn.targets import Components, fit_components
+from emberline.cnn.teacher import teaching
 from emberline.cnn.trainer import NotFiniteError, Trainer, make_optimizer
-from emberline.datasets.facts import Channels, Classes, CnnTraining, Facts, Pictures, Task, merged
-from emberline.datasets.parts import write_file
+from emberline.datasets.facts import Channels, Classes, Task
 from emberline.errors import Preempted, TrainingError
 from emberline.logs import event
-from emberline.models import CNN
 from emberline.runs.stage_run import StageRun
-from emberline.sections.cnn import AGAINST_NOT_FINITE, CnnConfig, InputConfig
+from emberline.sections.cnn import AGAINST_NOT_FINITE, TEACHER, CnnConfig, InputConfig
 
 log = logging.getLogger(__name__)
 _PROGRESS_STEPS = 20
@@ -60,7 +58,7 @@ def run(run: StageRun[CnnConfig]) -> None:
         while not training.is_over:
             training.one_epoch()
         if training.trainer.rank == 0:
-            _export(run, training)
+            artifact.add(run, training.exported(), training.progress, training.events_folder)
 
 
 class Training:
@@ -91,9 +89,10 @@ class Training:
         )
         levels = manifest.facts(Channels)
         with strategy.scope():
+            taught = self._teaching(train)
             model = build(config, train.shape, levels.mean, levels.std, outputs)
             optimizer = make_optimizer(config, self._steps)
-            self.trainer = Trainer(strategy, model, optimizer, self.task, config)
+            self.trainer = Trainer(strategy, model, optimizer, self.task, config, taught)
         self.progress = Progress()
         self.best: list[Any] = []
         self._reading: Ahead[list[Batch]] | None = None
@@ -104,6 +103,12 @@ class Training:
             if self.trainer.rank == 0
             else None
         )
+
+    def _teaching(self, train: Shards) -> Teaching | None:
+        if self._config.teacher is None:
+            return None
+        teacher = self._run.inputs[TEACHER]
+        return teaching(self._config.teacher, teacher, train.dataset, self.components)
 
     def close(self) -> None:
         """Stop reading."""
@@ -314,32 +319,6 @@ def _as_suits(pictures: InputConfig, task: str) -> InputConfig:
     """The settings with what they leave to the task: to flip pictures, where it is for factors."""
     flip = task == "factors" if pictures.flip is None else pictures.flip
     return pictures.model_copy(update={"flip": flip})
-
-
-def _export(run: StageRun[CnnConfig], training: Training) -> None:
-    config = run.settings
-    progress = training.progress
-    best = next(row for row in progress.history if row["epoch"] == progress.best_epoch)
-    shards = run.inputs["shards_val"].manifest
-    facts: list[Facts] = [
-        Task(training.task),
-        CnnTraining(progress.best_epoch, progress.history, progress.seconds),
-        shards.facts(Pictures),
-    ]
-    facts += [shards.facts(Classes)] if training.task == "class" else []
-    folder = run.outputs.folder(CNN.name)
-    parts = [
-        write_file(content_of(training.exported()), folder, MODEL_FILE),
-        write_file(json.dumps(merged(facts), indent=1).encode(), folder, "history.json"),
-        *(
-            write_file(file.read_bytes(), folder, f"tensorboard/{file.name}")
-            for file in sorted(training.events_folder.iterdir())
-        ),
-    ]
-    run.outputs.add(
-        CNN.name, parts, *facts, rank=run.inputs["shards_train"].manifest.rank, seed=config.seed
-    )
-    run.outputs.measure(training={"epochs": progress.epoch, **best})
 
 
 def _first(names: list[str]) -> str:

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from emberline.cnn.losses import Teaching, losses
 from emberline.cnn.reader import Batch
 from emberline.cnn.shards import Targets
 from emberline.cnn.strategy import Strategy, rank_of, served_by, workers_of
@@ -49,15 +50,6 @@ class Steps:
     loss_sum: float = 0.0
     weight_sum: float = 0.0
     stopped: bool = False
-
-
-def losses(task: str, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-    """(n,): the cross entropy of classes (n,) and logits (n, classes), or the sum over
-    components of the squared error.
-    """
-    if task == "class":
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, outputs)
-    return tf.reduce_sum(tf.math.squared_difference(targets, outputs), axis=1)
 
 
 def make_optimizer(config: CnnConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -128,9 +120,11 @@ class Trainer:
         optimizer: keras.optimizers.Optimizer,
         task: str,
         config: CnnConfig,
+        teaching: Teaching | None = None,
     ) -> None:
         self._strategy = strategy
         self._task = task
+        self._teaching = teaching
         self._clip_norm = config.optimizer.clip_norm
         self.model = model
         self.optimizer = optimizer
@@ -227,21 +221,32 @@ class Trainer:
         total: tf.Tensor,
         vote: tf.Tensor,
     ) -> tf.Tensor:
-        loss, gradients = self._gradients(pixels, targets, weights, total)
+        told = self._teaching.answers(pixels) if self._teaching else None
+        loss, gradients = self._gradients(pixels, targets, told, weights, total)
         if self._clip_norm is not None:
             gradients = self._clipped(gradients, self._clip_norm)
         self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
         return tf.stack([loss, vote])
 
     def _compute_gradients(
-        self, pixels: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, total: tf.Tensor
+        self,
+        pixels: tf.Tensor,
+        targets: tf.Tensor,
+        told: tf.Tensor | None,
+        weights: tf.Tensor,
+        total: tf.Tensor,
     ) -> Any:
         """This replica's share of the loss, and its gradients, scaled where the optimizer
         scales losses.
         """
         with tf.GradientTape() as tape:
             outputs = self.model(pixels, training=True)
-            loss = tf.reduce_sum(weights * losses(self._task, targets, outputs)) / total
+            each = (
+                self._teaching.losses(self._task, targets, told, outputs)
+                if self._teaching
+                else losses(self._task, targets, outputs)
+            )
+            loss = tf.reduce_sum(weights * each) / total
             scaled = self.optimizer.scale_loss(loss)
         return loss, tape.gradient(scaled, self.model.trainable_variables)
 

@@ -100,7 +100,7 @@ def _input(name: str, given: Given) -> Dataset:
     """An input of the stage. Raises ManifestError where it is not the one any more that was
     decided on: a base is not locked.
     """
-    dataset = manifests.load(storage.locate(given.place), name)
+    dataset = manifests.load(storage.locate(given.place), given.dataset)
     by = dataset.manifest.produced_by
     if (by.fingerprint, by.run_id) != (given.fingerprint, given.run_id):
         raise ManifestError(

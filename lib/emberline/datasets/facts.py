@@ -6,44 +6,15 @@ gets them typed, by `Manifest.facts`. Their version is the manifest's `format`.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, Literal, Self
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from emberline.datasets import typed_json
+from emberline.datasets.info import Facts
+from emberline.datasets.light import LightForm
 from emberline.datasets.sketch import Sketch
 
 History = list[dict[str, Any]]  # a row per epoch or iteration: names of measures, and numbers
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Some fields of an `info`. One that is None, and may be left out, is not written."""
-
-    @classmethod
-    def from_json(cls, info: Mapping[str, Any]) -> Self:
-        """These facts of an `info`, whatever else that says. Raises ValueError, which names the
-        field, for one that is missing or ill-typed.
-        """
-        mine = {key: info[key] for key in cls.names() if key in info}
-        return typed_json.build(cls, mine, "info")
-
-    @classmethod
-    def names(cls) -> list[str]:
-        """The fields of an `info` that are these facts."""
-        return [each.name for each in fields(cls)]
-
-    def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads."""
-        given = {each: getattr(self, each.name) for each in fields(self)}
-        return {
-            each.name: typed_json.plain(value)
-            for each, value in given.items()
-            if value is not None or _is_needed(each)
-        }
-
-
-def _is_needed(of: "Field[Any]") -> bool:
-    return of.default is MISSING and of.default_factory is MISSING
 
 
 @dataclass(frozen=True)
@@ -222,6 +193,22 @@ class CnnTraining(Facts):
     best_epoch: int
     history: History
     seconds: float
+
+
+@dataclass(frozen=True)
+class Exported(Facts):
+    """A network's small forms, the network itself first, and what they are measured by: on so many
+    pictures of a dataset.
+    """
+
+    measured_by: Literal["accuracy", "auc", "cosine"]
+    measured_on: str
+    measured_pictures: int
+    forms: list[LightForm]
+
+    def of(self, form: str) -> LightForm | None:
+        """The form of that name; None where it was not asked for."""
+        return next((each for each in self.forms if each.form == form), None)
 
 
 @dataclass(frozen=True)

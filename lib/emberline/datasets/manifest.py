@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeVar
 
 from emberline.datasets import facts, storage, typed_json
-from emberline.datasets.facts import Facts
+from emberline.datasets.info import Facts
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.datasets.storage import Location
 from emberline.errors import DataError, ManifestError, SchemaError

@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from emberline.datasets.facts import Facts
+from emberline.datasets.info import Facts
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.parts import write_rows
 from emberline.datasets.rows import Task, unchanged

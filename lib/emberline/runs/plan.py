@@ -8,10 +8,11 @@ from typing import Literal
 from emberline.datasets import inputs as raw_inputs
 from emberline.datasets import listing as listings
 from emberline.datasets import manifest as manifests
+from emberline.datasets import storage
 from emberline.datasets.listing import Listing
-from emberline.datasets.manifest import ProducedBy
+from emberline.datasets.manifest import Dataset, ProducedBy
 from emberline.datasets.storage import Location
-from emberline.errors import EmberlineError, ManifestError
+from emberline.errors import ConfigError, EmberlineError, ManifestError
 from emberline.look import examine
 from emberline.runs import private
 from emberline.runs import status as statuses
@@ -53,7 +54,7 @@ def plan(
     private.check(config, roots)
     raw = {stage.name: list_raw(config, roots, stage) for stage in stages}
     for stage in stages:
-        check_raw(config, stage, raw[stage.name])
+        check_raw(config, roots, stage, raw[stage.name])
     return decisions(config, roots, stages, raw, force)
 
 
@@ -127,7 +128,28 @@ def open_inputs(config: Config, roots: Roots, stage: Stage, raw: Raw) -> Inputs:
             )
         datasets[name] = found
     manifests.check_same_run(datasets.values())
+    datasets |= elsewhere(config, roots, stage)
     return Inputs(datasets, raw, private.decided(config, stage, roots))
+
+
+def elsewhere(config: Config, roots: Roots, stage: Stage) -> dict[str, Dataset]:
+    """What the stage reads of other pipelines' roots. Raises ConfigError for one that is this
+    run's, or has no such dataset.
+    """
+    found = {}
+    for name, place in stage.elsewhere(config).items():
+        root = storage.locate(place.root)
+        if absolute(root) == absolute(roots.root):
+            raise ConfigError(
+                f"{place.setting} is {root}, the root that this run writes: give another one"
+            )
+        if not manifests.exists(root, place.dataset):
+            raise ConfigError(
+                f"{place.setting} is {root}, where there is no {place.dataset}; run"
+                f" {stage.name} there first, or give another root"
+            )
+        found[name] = manifests.load(root, place.dataset)
+    return found
 
 
 def decide(
@@ -225,6 +247,9 @@ def _without(listing: Listing, base: Location | None) -> Listing:
     return Listing(files, {**listing.passed_over, **told})
 
 
-def check_raw(config: Config, stage: Stage, raw: Raw) -> None:
-    """Raises DataError where the raw files cannot be what the settings say."""
+def check_raw(config: Config, roots: Roots, stage: Stage, raw: Raw) -> None:
+    """Raises DataError where the raw files cannot be what the settings say, ConfigError where
+    another pipeline's root has not what is read there.
+    """
+    elsewhere(config, roots, stage)
     examine.check(config, stage, {path: listing.files for path, listing in raw.items()})

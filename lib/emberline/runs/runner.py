@@ -141,7 +141,7 @@ def _look_at_raw(
     for stage in stages:
         if stage.name not in skipped:
             with _failure_in_status(roots.root, stage):
-                check_raw(config, stage, raw[stage.name])
+                check_raw(config, roots, stage, raw[stage.name])
     return raw
 
 

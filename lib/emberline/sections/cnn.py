@@ -1,19 +1,24 @@
 """The section [cnn]: the network and how it is trained."""
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from emberline import extras
 from emberline.launch.team import Limits, Remedies
 from emberline.models import CNN
 from emberline.sections.base import Positive, Seconds, Section, Seed, tuned, where
-from emberline.sections.stage import Stage
+from emberline.sections.stage import Place, Stage
+from emberline.sections.teacher import SETTING, TeacherConfig
+
+if TYPE_CHECKING:
+    from emberline.sections.config import Config
 
 # what to change where training fails, said by who meets the failure
 AGAINST_NOT_FINITE = (
     "lower cnn.optimizer.learning_rate, set cnn.optimizer.clip_norm, or look at those shards"
 )
+TEACHER = "teacher"  # the input
 AGAINST_NO_MEMORY = "lower cnn.input.global_batch_size or cnn.input.pool"
 
 
@@ -205,6 +210,14 @@ class CnnConfig(Section):
         description="The network: the small one of TensorFlow's CIFAR-10 tutorial, or a "
         "residual net, which is better and slower.",
     )
+    width: Annotated[float, Field(gt=0, le=4)] = Field(
+        default=1.0,
+        description="How many channels layers have, as a multiple of the network's own: .5 has "
+        "about a quarter of the weights.",
+    )
+    teacher: TeacherConfig | None = Field(
+        default=None, description="A trained network that this one learns from, beside the labels."
+    )
     epochs: Positive = Field(default=40, description="How often all pictures are seen, at most.")
     patience: Positive | None = Field(
         default=None,
@@ -260,6 +273,11 @@ class CnnConfig(Section):
         """How many epochs early stopping waits for a better one."""
         return self.patience or (8 if self.optimizer.schedule == "constant" else self.epochs)
 
+    @field_validator("teacher", mode="before")
+    @classmethod
+    def _root_alone(cls, teacher: Any) -> Any:
+        return {"root": teacher} if isinstance(teacher, str) else teacher
+
     @model_validator(mode="after")
     def _replicas_share_streams(self) -> Self:
         team, streams = self.team, self.input.streams
@@ -286,6 +304,11 @@ class CnnConfig(Section):
         return self
 
 
+def _elsewhere(config: "Config") -> dict[str, Place]:
+    teacher = config.cnn.teacher if config.cnn else None
+    return {} if teacher is None else {TEACHER: Place(SETTING, teacher.root, CNN.name)}
+
+
 STAGE = Stage(
     "train-cnn",
     CNN.name,
@@ -293,6 +316,7 @@ STAGE = Stage(
     "emberline.cnn.train:run",
     reads=lambda config: ("shards_train", "shards_val"),
     writes=lambda config: (CNN.name,),
+    elsewhere=_elsewhere,
     on_spark="emberline.spark.barrier:run",
     saves=True,
     extra=extras.TRAIN,

@@ -3,7 +3,7 @@
 Targets are strings, resolved when the stage runs: planning imports neither Spark nor TensorFlow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,12 +29,22 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A dataset of another pipeline's root, which a `setting` names."""
+
+    setting: str
+    root: str
+    dataset: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """One row of the table. `raw` names the files that the stage reads: outside the root, or of an
     artifact (`dataset:...`).
 
     `uses` are those settings of the section that decide its result: all of them, where it does not
-    share the section with another stage. `unasked` are those of its tables that nobody has asked
+    share the section with another stage. `elsewhere` is what it reads of other pipelines' roots, by
+    the names of these inputs. `unasked` are those of its tables that nobody has asked
     for: they are written for their readers, without rows, and not told. `memory` is how many bytes
     a stage of the engine "flow", whose work is blocks, takes on so many cores. `on_spark` starts it
     on Spark's executors where its section says `launcher = "spark"`. `saves`: asked to stop, it
@@ -50,6 +60,7 @@ class Stage:
     writes: Callable[["Config"], Names]
     raw: Callable[["Config"], Names] = lambda config: ()
     uses: Names | None = None
+    elsewhere: Callable[["Config"], Mapping[str, Place]] = lambda config: {}
     unasked: Callable[["Config"], Names] = lambda config: ()
     memory: Callable[["Config", Sizes, int], int] = lambda config, sizes, cores: 0
     on_spark: str | None = None

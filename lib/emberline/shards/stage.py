@@ -28,7 +28,6 @@ from emberline.datasets.facts import (
     Channels,
     ClassCounts,
     Classes,
-    Facts,
     GivenSplits,
     Pictures,
     RowGroups,
@@ -36,6 +35,7 @@ from emberline.datasets.facts import (
     Targets,
     Task,
 )
+from emberline.datasets.info import Facts
 from emberline.datasets.rows import distinct, unchanged
 from emberline.datasets.sharding import GROUP_BYTES, GROUP_ROWS
 from emberline.errors import EmptyDatasetError

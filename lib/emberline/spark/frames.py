@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from emberline.datasets import storage
-from emberline.datasets.facts import Facts
 from emberline.datasets.footers import check_footers
+from emberline.datasets.info import Facts
 from emberline.datasets.manifest import Dataset, Part
 from emberline.datasets.parts import PARTITION, WRITTEN_PARTS, write_parts
 from emberline.datasets.rows import Task, unchanged

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from emberline.datasets import sets, withholding
 from emberline.datasets.cleaned import cleaning_of
-from emberline.datasets.facts import Accounts, Cleaned, Facts, Holdout
+from emberline.datasets.facts import Accounts, Cleaned, Holdout
+from emberline.datasets.info import Facts
 from emberline.datasets.sets import ASIDE, COUNTED
 from emberline.datasets.sketch import Sketch
 from emberline.datasets.sketching import BINNED, sketch_of

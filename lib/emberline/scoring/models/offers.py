@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
 
-from emberline.datasets.facts import Facts
+from emberline.datasets.info import Facts
 from emberline.flow.rows import Flow, Rows, Source
 from emberline.models import Model
 from emberline.numeric.arrays import Int32
