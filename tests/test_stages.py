@@ -35,6 +35,7 @@ SECTIONS = {
     "shards": {"task": "factors"},
     "cnn": {},
     "predict": {},
+    "export": {},
     "content": {},
     "forest": {},
     "recommend": {"exclude": "dataset:shop/recalled.csv"},
@@ -69,7 +70,8 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
         "train-als",
         "train-cosine",
     ]
-    learnt = ["export-shards", "train-cnn", "predict-items", "train-content", "blend"]
+    networks = ["export-shards", "train-cnn", "predict-items", "export-model"]
+    learnt = [*networks, "train-content", "blend"]
     lists = ["recommend-holdout", "refit", "steady-neighbors", "recommend"]
     assert _names(stages.select(FULL)) == [
         *prepared,

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from emberline.api import Table, open, plan, recommend, run
     from emberline.errors import EmberlineError
+    from emberline.serving.light import LightModel
     from emberline.serving.recommender import Recommender
 
     __version__: str
 
 __all__ = [
     "EmberlineError",
+    "LightModel",
     "Recommender",
     "Table",
     "__version__",
@@ -24,6 +26,7 @@ __all__ = [
 ]
 _HOMES = {
     "EmberlineError": "emberline.errors",
+    "LightModel": "emberline.serving.light",
     "Recommender": "emberline.serving.recommender",
 }
 

@@ -26,6 +26,8 @@ class Extra:
 
 TRAIN = Extra("train", ("tensorflow",), "TensorFlow")
 SPARK = Extra("spark", ("pyspark",), "Spark")
+LITERT = Extra("litert", ("ai_edge_litert",), "LiteRT (ai-edge-litert)")
+EXPORT = Extra("train,litert", ("tensorflow", "ai_edge_litert"), "TensorFlow and LiteRT")
 SERVE = Extra("serve", ("starlette", "uvicorn"), "a web server (Starlette, uvicorn)")
 SOUND = Extra("sound", ("soundfile", "soxr"), "the extra for sound (soundfile, soxr)")
 TUNE = Extra("tune", ("optuna",), "Optuna")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Names = tuple[str, ...]
+EXPORTED = "exported_model"  # the network in small forms
 Role = Literal["model", "baseline", "bound"]
 
 

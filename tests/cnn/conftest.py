@@ -39,7 +39,7 @@ def publish_shards() -> Publish:
     """
 
     def publish(root: Path, task: str = "class", seed: int = 1) -> None:
-        for name, rows in {"train": 96, "val": 24, "all": 130}.items():
+        for name, rows in {"train": 96, "val": 24, "test": 40, "all": 130}.items():
             _publish(root, f"shards_{name}", task, np.random.default_rng([seed, rows]), rows)
 
     return publish

@@ -1,10 +1,11 @@
-"""The stages train-cnn and predict-items as the runner runs them: in one child process, and on
-again after a kill.
+"""The stages of networks as the runner runs them: in one child process, and on again after a
+kill.
 """
 
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,19 +18,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from typer.testing import CliRunner
 
-from emberline import stages
+from emberline import extras, stages
 from emberline.cli.app import app
 from emberline.datasets import manifest as manifests
 from emberline.datasets import rows, storage
+from emberline.datasets.facts import Exported
 from emberline.datasets.remote import RemotePath
 from emberline.datasets.storage import Location
-from emberline.errors import DataError, TrainingError
+from emberline.errors import (
+    ConfigError,
+    DataError,
+    GateError,
+    ManifestError,
+    NotServedError,
+    TrainingError,
+)
 from emberline.launch import local
 from emberline.launch.child import Child
+from emberline.publish import releases
 from emberline.runs import runner
 from emberline.sections.config import Config
+from emberline.serving.light import LightModel
 
 Publish = Callable[..., None]
 Weights = Callable[[Location], dict[str, np.ndarray]]
@@ -43,6 +55,7 @@ SECTIONS: dict[str, Any] = {
         "optimizer": {"learning_rate": 0.003},
     },
     "predict": {"batch_size": 7},
+    "export": {"calibration_pictures": 40},
 }
 FACTORS = SECTIONS | {
     "ratings": {"path": "unread", "columns": {"user_id": "u", "item_id": "i", "value": "v"}},
@@ -65,7 +78,7 @@ def run(config: Config, root: Location, *names: str) -> list[runner.Outcome]:
     chosen = [
         stage
         for stage in stages.in_pipeline(config)
-        if stage.name in (names or ("train-cnn", "predict-items"))
+        if stage.name in (names or ("train-cnn", "predict-items", "export-model"))
     ]
     return runner.run(config, root, chosen)
 
@@ -82,7 +95,7 @@ def table(root: Path, name: str) -> pa.Table:
 def trained(
     tmp_path_factory: pytest.TempPathFactory, publish_shards: Publish
 ) -> tuple[Path, list[int]]:
-    """A root in which both stages have run, and the ids of the processes that they ran in."""
+    """A root in which all stages have run, and the ids of the processes that they ran in."""
     root = tmp_path_factory.mktemp("classes")
     publish_shards(root)
     started: list[int] = []
@@ -231,12 +244,191 @@ def test_nothing_is_left_of_the_work(trained: tuple[Path, list[int]]) -> None:
 
 
 # --------------------------------------------------------------------------------------------------
+# small forms
+
+
+@pytest.fixture
+def exported(trained: tuple[Path, list[int]]) -> Path:
+    """The root in which the network was exported to all forms."""
+    return trained[0]
+
+
+def told(root: Path) -> Exported:
+    return manifests.load(root, "exported_model").manifest.facts(Exported)
+
+
+def pictures(root: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Those of a dataset of shards, and their labels."""
+    table = pq.read_table(manifests.load(root, name).paths)
+    pixels = np.frombuffer(b"".join(table["pixels"].to_pylist()), np.uint8)
+    return pixels.reshape(-1, 20, 20, 1), table["label"].to_numpy()
+
+
+def by_hand(path: Path, pixels: np.ndarray) -> np.ndarray:
+    """The outputs of a file, picture by picture: what docs/serving.md says."""
+    network = Interpreter(model_path=str(path))
+    network.allocate_tensors()
+    asked, answered = network.get_input_details()[0], network.get_output_details()[0]
+    found = []
+    for picture in pixels:
+        network.set_tensor(asked["index"], picture[None])
+        network.invoke()
+        found.append(network.get_tensor(answered["index"])[0])
+    return np.array(found)
+
+
+@pytest.mark.parametrize("form", ["float32", "float16", "int8"])
+def test_a_forms_accuracy_is_that_of_its_file_run_by_hand(exported: Path, form: str) -> None:
+    pixels, labels = pictures(exported, "shards_test")
+    paths = {path.name: path for path in manifests.load(exported, "exported_model").paths}
+    said = told(exported).of(form)
+    assert said is not None
+    outputs = by_hand(paths[said.file], pixels)
+    assert said.value == pytest.approx((outputs.argmax(axis=1) == labels).mean())
+    assert said.bytes == paths[said.file].stat().st_size
+    assert (told(exported).measured_on, told(exported).measured_pictures) == ("shards_test", 40)
+    light = LightModel.open(exported, form)
+    exact = said.scale * (outputs.astype(np.float32) - said.zero_point)
+    np.testing.assert_allclose(light.outputs(pixels), exact, atol=1e-4)
+
+
+def test_a_light_form_is_small_and_the_network_is_measured_beside_it(exported: Path) -> None:
+    forms = {each.form: each for each in told(exported).forms}
+    assert list(forms) == ["keras", "float32", "float16", "int8"]
+    assert forms["keras"].loss == forms["keras"].distance == 0
+    assert forms["int8"].bytes < 0.3 * forms["float32"].bytes
+    assert forms["float16"].bytes < 0.6 * forms["float32"].bytes
+    assert all(each.pictures_per_second > 0 and each.holds for each in forms.values())
+
+
+def test_normalisation_is_inside_and_float32_is_the_network_itself(
+    exported: Path, tensorflow: Any
+) -> None:
+    from emberline.cnn.model_file import load_model
+
+    pixels, _ = pictures(exported, "shards_test")
+    network = load_model(manifests.load(exported, "cnn"))(pixels, training=False).numpy()
+    found = LightModel.open(exported, "float32").outputs(pixels)
+    np.testing.assert_allclose(found, network, atol=1e-4 * np.abs(network).max())
+
+
+def test_a_pixel_of_int8_is_the_whole_number_that_it_is(exported: Path) -> None:
+    (path,) = [p for p in manifests.load(exported, "exported_model").paths if "int8" in p.name]
+    network = Interpreter(model_path=str(path))
+    details = network.get_input_details()[0]
+    assert details["dtype"] is np.uint8 and details["quantization"] == (pytest.approx(1.0), 0)
+    assert network.get_output_details()[0]["dtype"] is np.uint8
+    types = {details["dtype"] for details in network.get_tensor_details()}
+    assert np.float32 not in types  # whole numbers throughout
+
+
+READER = """
+import sys
+for name in ("tensorflow", "keras", "pyspark", "pydantic"):
+    sys.modules[name] = None
+import numpy as np
+from emberline import LightModel
+
+model = LightModel.open(sys.argv[1], "int8")
+pixels = np.load(sys.argv[2])
+print(*(guess.name for (guess,) in model.classify(pixels)))
+"""
+
+
+def test_a_release_tells_pictures_apart_where_there_is_no_tensorflow(
+    exported: Path, tmp_path: Path
+) -> None:
+    release, _ = releases.publish(exported, tmp_path / "served")
+    assert {verdict.gate for verdict in release.gates if "int8" in verdict.gate}
+    assert release.measures["forms:int8.accuracy"].value > 0.9
+    pixels, labels = pictures(exported, "shards_test")
+    np.save(tmp_path / "pixels.npy", pixels)
+    command = [sys.executable, "-c", READER, tmp_path / "served", tmp_path / "pixels.npy"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    names = np.array(["above", "below"])[labels]
+    assert (np.array(done.stdout.split()) == names).mean() > 0.9
+
+
+def test_probabilities_add_up_and_the_most_probable_class_is_first(exported: Path) -> None:
+    pixels, _ = pictures(exported, "shards_test")
+    guesses = LightModel.open(exported).classify(pixels[:3], k=5)
+    assert [len(each) for each in guesses] == [2, 2, 2]
+    assert all(first.probability >= second.probability for first, second in guesses)
+    assert [sum(guess.probability for guess in each) for each in guesses] == pytest.approx([1] * 3)
+    assert LightModel.open(exported).classify(pixels[:0]) == []
+
+
+def test_a_reader_says_what_is_wrong(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = LightModel.open(exported)
+    with pytest.raises(ConfigError, match=r"pictures \(n, 20, 20, 1\) of uint8, found \(1, 8, 8\)"):
+        model.outputs(np.zeros((1, 8, 8), np.uint8))
+    with pytest.raises(NotServedError, match="has no form 'int4'; it has float32, float16, int8"):
+        LightModel.open(exported, "int4")
+    with pytest.raises(ManifestError, match="exported_model"):
+        LightModel.open(tmp_path)
+    monkeypatch.setattr(extras, "LITERT", extras.Extra("litert", ("no_such_module",), "LiteRT"))
+    with pytest.raises(ConfigError, match=r"pip install 'emberline\[litert\]'"):
+        LightModel.open(exported)
+
+
+def test_what_loses_too_much_is_not_published_and_the_message_says_what_to_do(
+    exported: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(exported / "exported_model", root / "exported_model")
+    path = root / "exported_model" / "manifest.json"
+    content = json.loads(path.read_text())
+    int8 = next(form for form in content["info"]["forms"] if form["form"] == "int8")
+    int8["loss"] = int8["most"] + 0.001
+    path.write_text(json.dumps(content))
+    with pytest.raises(GateError) as refused:
+        releases.publish(root, tmp_path / "served")
+    said = str(refused.value)
+    assert "int8 is as good as the network: its accuracy is 0.006 less on 40 pictures" in said
+    assert "export.calibration_pictures or export.max_accuracy_loss" in said
+    assert not (tmp_path / "served" / "current.json").exists()
+    int8["loss"] = int8["most"]
+    path.write_text(json.dumps(content))
+    assert releases.publish(root, tmp_path / "served")[1]
+
+
+def test_a_file_that_was_altered_is_not_run(exported: Path, tmp_path: Path) -> None:
+    shutil.copytree(exported / "exported_model", tmp_path / "exported_model")
+    (path,) = (tmp_path / "exported_model").rglob("model-int8.tflite")
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ManifestError, match=r"int8.tflite was altered.*rerun export-model"):
+        LightModel.open(tmp_path)
+
+
+@pytest.mark.faults
+def test_a_network_of_mixed_precision_is_exported_in_float32(
+    tmp_path: Path, publish_shards: Publish
+) -> None:
+    publish_shards(tmp_path)
+    settings = {"precision": "mixed_bfloat16", "model": "resnet", "epochs": 2}
+    config = config_of(SECTIONS | {"export": {"calibration_pictures": 40}}, **settings)
+    run(config, tmp_path, "train-cnn", "export-model")
+    assert {each.distance for each in told(tmp_path).forms[1:3]} <= {0, 1 / 40, 2 / 40}
+
+
+# --------------------------------------------------------------------------------------------------
 # factors
 
 
-def test_factors_are_predicted_in_their_own_space(tmp_path: Path, publish_shards: Publish) -> None:
+def test_factors_are_predicted_in_their_own_space_and_exported_with_their_rank(
+    tmp_path: Path, publish_shards: Publish, publish: Publish
+) -> None:
+    """Nobody has rated a picture's item: forms are measured by the cosine."""
     publish_shards(tmp_path, "factors")
-    run(config_of(FACTORS, epochs=10, components=2), tmp_path)
+    publish(tmp_path, "split-ratings", "holdout", [])
+    publish(tmp_path, "train-als", "user_factors", [{"user": 0, "factors": [1.0] * 3}], rank=3)
+    few = {"export": {"forms": ["int8"], "calibration_pictures": 40}}
+    run(config_of(FACTORS | few, epochs=10, components=2), tmp_path)
     truth = np.array([picture.mean() for picture in _halves(tmp_path)]) > 0
     predicted = table(tmp_path, "predicted_factors")
     assert set(predicted["model"].to_pylist()) == {"cnn"}
@@ -244,6 +436,14 @@ def test_factors_are_predicted_in_their_own_space(tmp_path: Path, publish_shards
     assert factors.shape == (130, 3)
     assert np.abs(factors - np.stack([truth, ~truth, truth], axis=1)).mean() < 0.2
     assert manifests.load(tmp_path, "predicted_factors").manifest.rank == 3
+    keras, int8 = told(tmp_path).forms
+    assert told(tmp_path).measured_by == "cosine"
+    assert keras.value == pytest.approx(1) and 0.98 < int8.value < 1 and int8.holds
+    assert manifests.load(tmp_path, "exported_model").manifest.rank == 3
+    model, (pixels, _) = LightModel.open(tmp_path), pictures(tmp_path, "shards_all")
+    assert np.abs(model.outputs(pixels) - factors).mean() < 0.05
+    with pytest.raises(NotServedError, match="predicts factors"):
+        model.classify(pixels)
 
 
 def _halves(root: Path) -> list[np.ndarray]:
@@ -302,9 +502,16 @@ def finish(process: "subprocess.Popen[str]") -> str:
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("model", ["cifar", "resnet"])
+@pytest.mark.parametrize(
+    ("model", "is_taught"), [("cifar", False), ("resnet", False), ("cifar", True)]
+)
 def test_a_training_killed_within_an_epoch_goes_on_to_the_same_bits(
-    model: str, tmp_path: Path, publish_shards: Publish, weights: Weights
+    model: str,
+    is_taught: bool,
+    tmp_path: Path,
+    trained: tuple[Path, list[int]],
+    publish_shards: Publish,
+    weights: Weights,
 ) -> None:
     """The parent alone is killed: the trainer must not outlive it, and the next run must go on
     from its checkpoint.
@@ -312,6 +519,7 @@ def test_a_training_killed_within_an_epoch_goes_on_to_the_same_bits(
     config = config_of(
         SECTIONS,
         model=model,
+        teacher=str(trained[0]) if is_taught else None,
         epochs=30,
         checkpoint_steps=4,
         input={"shift": 2},

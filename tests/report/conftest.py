@@ -61,6 +61,7 @@ task = "class"
 test = 0.5
 [cnn]
 [predict]
+[export]
 [forest]
 [evaluate]
 [report]
@@ -124,6 +125,25 @@ RANKING_REPORT = {
         {"model": "random", "metric": "coverage@3", "value": 1.0, "items": 4},
     ],
 }
+FORMS = [
+    {
+        "form": form,
+        "file": f"model-{form}.tflite",
+        "bytes": size,
+        "value": 0.9 - loss,
+        "loss": loss,
+        "most": 0.005,
+        "distance": 0.0,
+        "pictures_per_second": speed,
+        "scale": 1.0,
+        "zero_point": 0,
+    }
+    for form, size, loss, speed in [
+        ("keras", 5000, 0.0, 800.0),
+        ("float32", 4000, 0.0, 1000.0),
+        ("int8", 1100, 0.0125, 2540.0),
+    ]
+]
 CLASSES_REPORT = {
     "protocol": {
         "name": "test pictures of 2 classes",
@@ -321,6 +341,8 @@ def publish_classes(root: Path) -> None:
         seconds=61.0,
     )
     publish(root, "predict-items", "predicted_classes", [])
+    said = {"measured_by": "accuracy", "measured_on": "shards_test", "measured_pictures": 1234}
+    publish_files(root, "export-model", "exported_model", {"model.keras": {}}, **said, forms=FORMS)
     publish(root, "train-forest", "forest_classes", [])
     publish_files(
         root,

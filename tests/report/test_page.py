@@ -365,6 +365,15 @@ def test_training_names_the_best_epoch(classified: Any) -> None:
     assert labels[:3] == ["loss", "accuracy", "learning rate"]
 
 
+def test_small_forms_of_the_network_stand_beside_it(classified: Any) -> None:
+    lines = classified.texts("tr")
+    assert "Form Accuracy Loss Bytes Pictures a second" in [line.strip() for line in lines]
+    assert "keras 0.9000 +0.0000 5,000 800" in [line.strip() for line in lines]
+    assert "float32 0.9000 +0.0000 4,000 1,000 ok" in lines
+    assert "int8 0.8875 +0.0125 1,100 (28%) 2,540 (2.5x) loses too much" in lines
+    assert any("the same 1,234 pictures" in text for text in classified.texts("p"))
+
+
 # --------------------------------------------------------------------------------------------------
 # people
 
@@ -486,8 +495,8 @@ def test_the_page_is_rendered_from_a_zip(tmp_path: Path) -> None:
                 file.write(path, path.relative_to(LIB))
     program = (
         "from emberline.report.page import Page, __file__, render\npage ="
-        " render(Page('Zipped', 'r', False, '', '', [], [], [], [], None, [], None, [], {}, {}, {},"
-        " None, None, [], False, [], []))\n"
+        " render(Page('Zipped', 'r', False, '', '', [], [], [], [], None, [], None, None, [], {},"
+        " {}, {}, None, None, [], False, [], []))\n"
         "print(__file__, '<h1>Zipped</h1>' in page, '--accent' in page)"
     )
     environment = {**os.environ, "PYTHONPATH": str(archive)}

@@ -79,10 +79,10 @@ def _summary(outcomes: Sequence[Outcome]) -> Table:
 def written(outcome: Outcome) -> str:
     """The datasets that were asked for, and their rows."""
     asked = {name: rows for name, rows in outcome.rows.items() if name not in outcome.unasked}
-    return ", ".join(_counted(name, rows) for name, rows in asked.items())
+    return ", ".join(counted(name, rows) for name, rows in asked.items())
 
 
-def _counted(name: str, rows: int) -> str:
+def counted(name: str, rows: int) -> str:
     """A dataset and its rows; files that are no tables have none to count."""
     return f"{name} {rows:,}" if rows else f"{name} (no rows)" if name in TABLES else name
 

@@ -3,6 +3,7 @@
 from rich.console import Console
 
 from emberline.cli.console import make_table, printable, say
+from emberline.cli.outcomes import counted
 from emberline.datasets.released import Release
 
 
@@ -22,7 +23,7 @@ def show_release(console: Console, release: Release, is_new: bool) -> None:
                 printable(verdict.reason or "holds"),
             )
         console.print(table)
-    counts = ", ".join(f"{name} {rows:,}" for name, rows in release.rows.items())
+    counts = ", ".join(counted(name, rows) for name, rows in release.rows.items())
     say(
         console,
         f"Release {release.release} is current, of {release.published} from {release.source}:"

@@ -7,7 +7,6 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -20,7 +19,6 @@ from emberline.datasets.facts import Classes, Task
 from emberline.datasets.manifest import Part
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES, TOP_CLASSES
-from emberline.errors import SchemaError
 from emberline.models import CNN
 from emberline.numeric.arrays import Float32
 from emberline.runs.stage_run import StageRun
@@ -32,7 +30,7 @@ def run(run: StageRun[PredictConfig]) -> None:
     config = run.settings
     model = with_embedding(load_model(run.inputs[CNN.name]))
     shards = Shards(run.inputs["shards_all"])
-    _check_shape(model, shards)
+    shards.check_taken_by(model)
     manifest = shards.dataset.manifest
     is_class = manifest.facts(Task).task == "class"
     predict = tf.function(partial(model, training=False), autograph=False, reduce_retracing=True)
@@ -59,14 +57,6 @@ def run(run: StageRun[PredictConfig]) -> None:
     classes = (manifest.facts(Classes),) if is_class else ()
     run.outputs.add(name, parts[name], *classes, rank=run.inputs[CNN.name].manifest.rank)
     run.outputs.add("embeddings", parts["embeddings"])
-
-
-def _check_shape(model: keras.Model, shards: Shards) -> None:
-    if tuple(model.input_shape[1:]) != shards.shape:
-        raise SchemaError(
-            f"the model takes pictures of {model.input_shape[1:]}, shards_all has {shards.shape};"
-            " rerun train-cnn"
-        )
 
 
 def _parts(shards: Shards) -> Iterator[Iterator[tuple[Any, Rows]]]:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
+import keras
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -79,6 +80,14 @@ class Shards:
 
     def __len__(self) -> int:
         return sum(self.group_rows)
+
+    def check_taken_by(self, model: keras.Model) -> None:
+        """Raises SchemaError where a model is for pictures of another size."""
+        if tuple(model.input_shape[1:]) != self.shape:
+            raise SchemaError(
+                f"the model takes pictures of {model.input_shape[1:]}, {self.dataset.name} has"
+                f" {self.shape}; rerun train-cnn"
+            )
 
     def check(self, share: slice = slice(None)) -> None:
         """Read some parts whole, before anything is learnt from them, and compare each with the

@@ -41,7 +41,9 @@ BEAT_SECONDS = 1.0
 # TensorFlow says so at each import, before it has read TF_CPP_MIN_LOG_LEVEL.
 NOISE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR|"
-    rb"I0000 .* port\.cc:\d+\] oneDNN custom operations are on\..*"
+    rb"I0000 .* port\.cc:\d+\] oneDNN custom operations are on\..*|"
+    rb"INFO: Created TensorFlow Lite XNNPACK delegate for CPU\.|"
+    rb"fully_quantize: \d+, inference_type: .*"
 )
 # for what a dead process has written last; a process that it has started may keep its pipes open
 _DRAIN_SECONDS = 2.0

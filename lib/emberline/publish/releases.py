@@ -30,7 +30,7 @@ from emberline.datasets.released import (
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, DataError, GateError, ManifestError
 from emberline.models import quantized
-from emberline.publish import gates, quantizing, trivial
+from emberline.publish import gates, parity, quantizing, trivial
 from emberline.publish.gates import Gate
 from emberline.publish.served import open_served
 from emberline.runs.stage_run import new_run_id
@@ -64,14 +64,14 @@ def publish(
         storage.refuse_links(folder, folder / RELEASES, folder / CURRENT)
         before, named = current(folder), _named(datasets, factors)
         if before is not None and before.datasets == _identities(datasets, named):
-            # as it would have, had it not been killed after the last step
-            _remove_old(folder, before, keep)
+            _remove_old(folder, before, keep)  # as it would have, had it not been killed
             return before, False
         reports, model, rows = _reports(root), _model(datasets), _rows(datasets)
-        measures = gates.measures(reports, rows)
+        measures = gates.measures(reports, rows) | parity.measures(datasets)
         previous = before.measures if before and not is_baseline else None
         defaults = trivial.verdicts(reports, set(rows), model) if with_defaults else []
-        verdicts = [*gates.judge(conditions, measures, previous, model), *defaults]
+        asked = gates.judge(conditions, measures, previous, model)
+        verdicts = [*asked, *parity.verdicts(datasets), *defaults]
         _check_gates(verdicts, folder, before, {verdict.gate for verdict in defaults})
         release = _describe(root, before, datasets, named, measures, verdicts)
         _copy(datasets, named, place_of(folder, release.release))

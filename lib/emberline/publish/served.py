@@ -8,7 +8,7 @@ from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, ManifestError
-from emberline.models import ALS, LIST_TABLES, blended, outdating, refitted
+from emberline.models import ALS, EXPORTED, LIST_TABLES, blended, outdating, refitted
 
 SERVED = (
     "recommendations",
@@ -27,6 +27,7 @@ SERVED = (
     "content_user_factors",
     "predicted_factors",
     "predicted_classes",
+    EXPORTED,
     "user_neighbors",
     "item_neighbors",
     "steady_item_neighbors",

@@ -19,6 +19,7 @@ from emberline.report import (
     content,
     details,
     earlier,
+    forms,
     gains,
     lineage,
     lists,
@@ -30,6 +31,7 @@ from emberline.report import (
 )
 from emberline.report.open import FILE, stable_path
 from emberline.report.text import finished, moment, started
+from emberline.runs.inputs import Inputs
 from emberline.runs.stage_run import StageRun
 from emberline.sections.report import ReportConfig
 
@@ -57,6 +59,7 @@ class Page:
     accounts: list[accounts.Account]
     distribution: ratings.Distribution | None
     trainings: list[training.Training]
+    forms: forms.Forms | None
     content: list[content.Content]
     measurements: list[measures.Measurement]
     differences: dict[str, list[details.Difference]]
@@ -139,12 +142,9 @@ def gather(
         gains=[gains.beside_last(gain, comparisons) for gain in gains.gains(reports)],
         losses=gains.losses(reports),
         accounts=accounts.accounts(inputs),
-        distribution=(
-            ratings.distribution(inputs["ratings"], inputs["items"].rows)
-            if "ratings" in inputs
-            else None
-        ),
+        distribution=_distribution(inputs),
         trainings=training.trainings(inputs),
+        forms=forms.forms(inputs),
         content=content.content(inputs),
         measurements=measures.measurements(reports),
         differences=details.differences(reports),
@@ -161,6 +161,12 @@ def gather(
         made=runs,
         sources=lineage.sources(inputs),
     )
+
+
+def _distribution(inputs: Inputs) -> ratings.Distribution | None:
+    if "ratings" not in inputs:
+        return None
+    return ratings.distribution(inputs["ratings"], inputs["items"].rows)
 
 
 def _people(run: StageRun[ReportConfig], config: ReportConfig) -> list[people.Person]:

@@ -15,6 +15,7 @@ from emberline.sections.content import ContentConfig, tables_by_side
 from emberline.sections.cosine import CosineConfig
 from emberline.sections.evaluate import EvaluateConfig
 from emberline.sections.explain import ExplainConfig
+from emberline.sections.export import ExportConfig
 from emberline.sections.forest import ForestConfig
 from emberline.sections.images import ImagesConfig
 from emberline.sections.predict import PredictConfig
@@ -88,6 +89,9 @@ class Config(Section):
     predict: PredictConfig | None = Field(
         default=None,
         description="predict-items: what the trained network says of every item with a picture.",
+    )
+    export: ExportConfig | None = Field(
+        default=None, description="export-model: the trained network in small forms."
     )
     forest: ForestConfig | None = Field(
         default=None, description="train-forest: a random forest on the network's embeddings."
@@ -221,8 +225,8 @@ class Config(Section):
     def _sections_fit(self) -> Self:
         if self.ratings and self.split:
             self._split_fits(self.ratings, self.split)
-        if self.cosine:
-            self._cosine_fits(self.cosine)
+        if self.cosine and self.ratings:
+            self.cosine.check_suits(self.ratings.value)
         self._network_fits()
         if self.content:
             self._content_fits()
@@ -250,13 +254,6 @@ class Config(Section):
                 " validation or test"
             )
 
-    def _cosine_fits(self, cosine: CosineConfig) -> None:
-        if cosine.center != "none" and self.ratings and self.ratings.value != "rating":
-            raise ValueError(
-                f'cosine.center = "{cosine.center}" is for ratings; events have no mean to differ'
-                " from: remove it"
-            )
-
     def _network_fits(self) -> None:
         """Each section from the pictures to the forest needs those before it."""
         if self.shards:
@@ -266,8 +263,9 @@ class Config(Section):
                 self._makes_lists('shards.task = "factors"')
         if self.cnn:
             self._needs(CNN.name, "shards")
-        if self.predict:
-            self._needs("predict", CNN.name)
+        for section in ("predict", "export"):
+            if getattr(self, section):
+                self._needs(section, CNN.name)
         if self.forest:
             self._needs(FOREST.name, "predict")
             if not self.predicts_classes:

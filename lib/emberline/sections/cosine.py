@@ -109,6 +109,14 @@ class CosineConfig(Section):
             )
         return self
 
+    def check_suits(self, value: str) -> None:
+        """Raises ValueError where events are to be centred, which only ratings can be."""
+        if self.center != "none" and value != "rating":
+            raise ValueError(
+                f'cosine.center = "{self.center}" is for ratings; events have no mean to differ'
+                " from: remove it"
+            )
+
     def meant(self, has_ratings: bool) -> dict[str, Any]:
         return {"weighting": self.weighted().weighting}
 
