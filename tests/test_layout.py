@@ -23,6 +23,7 @@ FRAMEWORKS = (
     "attributes",
     "pictures",
     "shards",
+    "counts",
     "recordings",
     "factors",
     "neighbors",

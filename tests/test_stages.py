@@ -23,6 +23,12 @@ RATINGS = {"path": "dataset:shop/*.csv", "columns": COLUMNS}
 PICTURES = {"path": "dataset:shop/*.parquet", "columns": {"item_id": "i", "image": "p"}}
 SOUNDS = {"path": "dataset:shop/*.parquet", "columns": {"item_id": "i", "sound": "s"}}
 SOURCE = {"path": "dataset:shop/*.parquet", "columns": {"id": "i", "label": "l"}}
+NOISE = {
+    "epsilon": 1.0,
+    "budget": 2.0,
+    "segments": "label",
+    "split": {"items": 0.5, "classes": 0.2, "segments": 0.3},
+}
 SECTIONS = {
     "shop": {},
     "ratings": RATINGS,
@@ -39,7 +45,7 @@ SECTIONS = {
     "content": {},
     "forest": {},
     "recommend": {"exclude": "dataset:shop/recalled.csv"},
-    "privacy": {"min_changing_users": 5},
+    "privacy": {"min_changing_users": 5, "noise": NOISE},
     "explain": {},
     "evaluate": {},
     "report": {},
@@ -72,7 +78,7 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
     ]
     networks = ["export-shards", "train-cnn", "predict-items", "export-model"]
     learnt = [*networks, "train-content", "blend"]
-    lists = ["recommend-holdout", "refit", "steady-neighbors", "recommend"]
+    lists = ["recommend-holdout", "refit", "steady-neighbors", "noisy-counts", "recommend"]
     assert _names(stages.select(FULL)) == [
         *prepared,
         *learnt,
@@ -168,18 +174,19 @@ def test_every_table_is_written_by_a_stage_or_a_publish() -> None:
     }
 
 
-def test_every_section_has_a_stage_and_three_have_several() -> None:
+def test_every_section_has_a_stage_and_four_have_several() -> None:
     assert {stage.section for stage in STAGES} == set(SECTIONS)
     shared = {
         section: [stage.name for stage in STAGES if stage.section == section]
-        for section in ("content", "evaluate", "recommend")
+        for section in ("content", "evaluate", "privacy", "recommend")
     }
     assert shared == {
         "content": ["train-content", "blend"],
         "evaluate": ["train-baselines", "evaluate"],
+        "privacy": ["steady-neighbors", "noisy-counts"],
         "recommend": ["recommend-holdout", "refit", "recommend"],
     }
-    assert len(STAGES) == len(SECTIONS) + 4
+    assert len(STAGES) == len(SECTIONS) + 5
 
 
 @pytest.mark.parametrize(

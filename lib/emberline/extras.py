@@ -31,4 +31,5 @@ EXPORT = Extra("train,litert", ("tensorflow", "ai_edge_litert"), "TensorFlow and
 SERVE = Extra("serve", ("starlette", "uvicorn"), "a web server (Starlette, uvicorn)")
 SOUND = Extra("sound", ("soundfile", "soxr"), "the extra for sound (soundfile, soxr)")
 TUNE = Extra("tune", ("optuna",), "Optuna")
+NOISE = Extra("noise", ("opendp",), "OpenDP")
 MLFLOW = Extra("mlflow", ("mlflow",), "MLflow")

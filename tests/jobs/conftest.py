@@ -35,6 +35,8 @@ KEYS = {
     "rejected_images": ["source_file", "position"],
     "sounds": ["item"],
     "rejected_sounds": ["source_file", "position"],
+    "noisy_item_counts": ["item"],
+    "noisy_class_counts": ["label"],
     "shards_train": ["item"],
     "shards_val": ["item"],
     "shards_test": ["item"],

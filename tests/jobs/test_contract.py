@@ -125,6 +125,7 @@ def test_the_small_pipeline_has_every_stage_but_those_of_classes(config: Config)
         "prepare-sounds",
         "export-model",
         "train-forest",
+        "noisy-counts",
     ]
 
 

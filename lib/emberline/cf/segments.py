@@ -21,8 +21,9 @@ from emberline.numeric.arrays import Array, Float32, Int32, Int64
 
 _PRIOR = 200.0  # ratings: m
 _MOST = 100  # segments, the largest, that have a list of their own
-_BETWEEN = "\x1f"
+_BETWEEN = "|"
 MEMBERS = pa.schema([("user", pa.int32()), ("segment", pa.int64())])
+NAMES = pa.schema([("segment", pa.int64()), ("name", pa.string())])
 COUNTS = pa.schema([("segment", pa.int32()), ("item", pa.int32()), ("ratings", pa.int64())])
 
 
@@ -65,25 +66,51 @@ class Members:
         """Of users and what they have in common, hashed (n,): in segments of at least so many who
         have rated something, `rated` (m,).
         """
-        names, inverse = np.unique(hashes, return_inverse=True)
-        counts = np.bincount(inverse[np.isin(users, rated)], minlength=len(names))
-        largest = np.argsort(-counts, kind="stable")[:_MOST]
-        used = np.sort(largest[counts[largest] >= min_support])
-        numbers = np.full(len(names), -1, np.int32)
-        numbers[used] = np.arange(len(used))
-        is_in = numbers[inverse] >= 0
-        order = np.argsort(users[is_in])
-        return cls(users[is_in][order], numbers[inverse][is_in][order], len(used))
+        segments, counts = np.unique(hashes[np.isin(users, rated)], return_counts=True)
+        return cls.in_some(users, hashes, segments[used(counts, min_support)])
+
+    @classmethod
+    def in_some(cls, users: Int32, hashes: Int64, segments: Int64) -> Self:
+        """Of users and what they have in common, hashed (n,): in some segments (m,), which are
+        numbered in this order.
+        """
+        order = np.argsort(segments)
+        places = np.searchsorted(segments[order], hashes)
+        near = order[np.minimum(places, len(segments) - 1)] if len(segments) else places
+        is_in = segments[near] == hashes if len(segments) else np.zeros(len(hashes), bool)
+        by_user = np.flatnonzero(is_in)[np.argsort(users[is_in])]
+        return cls(users[by_user], near[by_user].astype(np.int32), len(segments))
+
+
+def used(people: Int64, min_support: int) -> Int64:
+    """The places of the largest segments, of so many people (n,), that have a list of their own."""
+    largest = np.argsort(-people, kind="stable")[:_MOST]
+    places: Int64 = np.sort(largest[people[largest] >= min_support])
+    return places
 
 
 def members(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Columns user and a label, or words, to MEMBERS: those of whom it is known."""
     for batch in batches:
-        users, said = batch.columns
-        text = _joined(said) if pa.types.is_list(said.type) else pc.fill_null(said, "")
-        known = pc.not_equal(text, "")
-        texts = text.filter(known)
-        yield pa.record_batch([users.filter(known), _hashes(texts)], schema=MEMBERS)
+        users, texts = _said(batch)
+        yield pa.record_batch([users, hashes_of(texts)], schema=MEMBERS)
+
+
+def names(batches: Iterator[pa.RecordBatch], hashes: Int64) -> Iterator[pa.RecordBatch]:
+    """The same columns to NAMES of some segments (m,), each once a batch."""
+    for batch in batches:
+        texts = _said(batch)[1].unique()
+        found = hashes_of(texts)
+        wanted = pa.array(np.isin(found, hashes))
+        yield pa.record_batch([found, texts], schema=NAMES).filter(wanted)
+
+
+def _said(batch: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
+    """Users of whom it is known, and what they have in common, as text."""
+    users, said = batch.columns
+    text = _joined(said) if pa.types.is_list(said.type) else pc.fill_null(said, "")
+    known = pc.not_equal(text, "")
+    return users.filter(known), text.filter(known)
 
 
 def _joined(lists: pa.ListArray) -> pa.StringArray:
@@ -94,7 +121,8 @@ def _joined(lists: pa.ListArray) -> pa.StringArray:
     return pc.binary_join(pa.ListArray.from_arrays(pa.array(ends, pa.int32()), words), _BETWEEN)
 
 
-def _hashes(texts: pa.StringArray) -> Array:
+def hashes_of(texts: pa.StringArray) -> Array:
+    """By what segments are told apart (n,), of their names."""
     ends = np.concatenate([[0], np.cumsum(pc.binary_length(texts).to_numpy())])
     content = np.frombuffer("".join(texts.to_pylist()).encode(), np.uint8)
     return hashing.of_texts(content, ends).view(np.int64)

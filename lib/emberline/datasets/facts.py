@@ -297,6 +297,33 @@ class TooFewUsers(Facts):
 
 
 @dataclass(frozen=True)
+class NoisyCounts(Facts):
+    """How noise was drawn for a table of counts: its distribution's name and scale, where keys are
+    unknown the least count that is shown, how much one person adds at most, and what that costs.
+    """
+
+    mechanism: str
+    scale: float
+    threshold: int | None
+    per_user: int
+    epsilon: float
+    delta: float
+
+
+@dataclass(frozen=True)
+class Budget(Facts):
+    """What draws of noise in a root have cost together, the tables of this one among them: how many
+    there were, when the last was (ISO 8601), and what they may cost.
+    """
+
+    draws: int
+    drawn: str
+    spent_epsilon: float
+    spent_delta: float
+    budget: float
+
+
+@dataclass(frozen=True)
 class Evaluation(Facts):
     """The reports of `metrics.json`."""
 

@@ -161,6 +161,18 @@ POPULAR_ITEMS = pa.schema(
         pa.field("score", pa.float32(), nullable=False),  # its number of ratings
     ]
 )
+# counts about all people, with noise; see counts/mechanisms.py
+_PEOPLE = pa.field("users", pa.int64(), nullable=False)
+_SEGMENT = pa.field("segment", pa.string(), nullable=False)
+NOISY_ITEM_COUNTS = pa.schema([ITEM, _PEOPLE])
+NOISY_CLASS_COUNTS = pa.schema(
+    [
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("ratings", pa.int64(), nullable=False),
+    ]
+)
+NOISY_SEGMENTS = pa.schema([_SEGMENT, _PEOPLE])
+NOISY_SEGMENT_COUNTS = pa.schema([_SEGMENT, ITEM, _PEOPLE])
 # which report of metrics.json, which of its models, and which metric
 _MEASURED = [pa.field(name, pa.string(), nullable=False) for name in ("report", "model", "metric")]
 _MEASURES = [
@@ -202,6 +214,10 @@ TABLES: dict[str, pa.Schema] = {
     "quantized_item_factors": QUANTIZED_ITEM_FACTORS,
     "steady_item_neighbors": ITEM_NEIGHBORS,
     "neighbor_history": NEIGHBOR_HISTORY,
+    "noisy_item_counts": NOISY_ITEM_COUNTS,
+    "noisy_class_counts": NOISY_CLASS_COUNTS,
+    "noisy_segments": NOISY_SEGMENTS,
+    "noisy_segment_counts": NOISY_SEGMENT_COUNTS,
     "shards_train": SHARDS,
     "shards_val": SHARDS,
     "shards_test": SHARDS,

@@ -44,11 +44,6 @@ def best_by(model: Model, known: Known, top_k: int) -> Rows:
     return top_products(left, items, top_k, only_wanted=True)
 
 
-def popular(known: Known) -> Popular:
-    """The items that enough users have rated, of those that may be listed."""
-    return completion.popular(known.listed("ratings")).of_at_least(known.min_users)
-
-
 def most_popular(items: Popular, top_k: int) -> pa.Table:
     """Columns rank, item and score: what somebody gets of whom nothing is known."""
     best = items.items[:top_k]

@@ -22,10 +22,10 @@ from emberline.models import CONTENT_USER, MODELS, blended, refitted
 from emberline.numeric.arrays import Int32
 from emberline.raw import ids
 from emberline.runs.stage_run import StageRun
-from emberline.scoring import completion
+from emberline.scoring import popularity
 from emberline.scoring.candidates import allowed
 from emberline.scoring.listed import listed
-from emberline.scoring.lists import full_lists, most_popular, popular
+from emberline.scoring.lists import full_lists, most_popular
 from emberline.scoring.models.offers import Known
 from emberline.scoring.sources import Chosen
 from emberline.scoring.topk import ROWS_PER_BLOCK
@@ -41,10 +41,10 @@ def run(run: StageRun[RecommendConfig], flow: Flow) -> None:
             "there is nothing to recommend: what may be is unknown to the model, or rated by every"
             " user"
         )
-    enough = popular(known)
+    enough = popularity.popular(known)
     outputs.write_here(most_popular(enough, run.settings.top_k), run, "popular_items")
     if known.min_users > 1:
-        every = len(completion.popular(known.listed("ratings")).items)
+        every = len(popularity.counted(known).items)
         left_out = TooFewUsers(known.min_users, every, every - len(enough.items))
         run.outputs.finish("popular_items", left_out)
     if known.items is not None:

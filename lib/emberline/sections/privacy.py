@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from emberline.models import ITEM_NEIGHBORS, refitted
 from emberline.sections.base import Positive, Section, place, where
+from emberline.sections.noise import NoiseConfig, check_noise
 from emberline.sections.stage import Names, Sizes, Stage
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ class PrivacyConfig(Section):
         "have changed them; none lets them change freely.",
     )
 
+    noise: NoiseConfig | None = Field(
+        default=None,
+        description="Counts about all people with noise, so that they tell little of anybody; "
+        "without it they are exact.",
+    )
+
     @property
     def sides(self) -> frozenset[str]:
         """Whose ids become pseudonyms: user, item, both or nobody's."""
@@ -89,6 +96,8 @@ def check_privacy(config: "Config", privacy: PrivacyConfig) -> None:
             "privacy.pseudonyms of items do not go with [images] and [sounds], whose files are"
             ' named by items\' ids: set it to "users"'
         )
+    if privacy.noise is not None:
+        check_noise(config, privacy.noise)
     if privacy.min_changing_users is None:
         return
     if config.ratings and config.ratings.columns.timestamp is None:

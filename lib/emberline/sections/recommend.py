@@ -10,6 +10,7 @@ from emberline.sections import als, cosine
 from emberline.sections.artifacts import artifacts_of
 from emberline.sections.base import Positive, Section
 from emberline.sections.content import blended_tables
+from emberline.sections.noise import CLASSES, noisy_tables
 from emberline.sections.patterns import IdPatterns, id_rules
 from emberline.sections.raw import TextConfig
 from emberline.sections.stage import Names, Sizes, Stage
@@ -201,7 +202,8 @@ def _also_read(config: "Config", raw: Names) -> Names:
 
 def _reads(config: "Config") -> Names:
     by = _refitted_tables(config) or _trained_tables(config)
-    return ("interactions", "users", "items", *by, *_also_read(config, _raw(config)))
+    noisy = tuple(name for name in noisy_tables(config) if name != CLASSES)
+    return ("interactions", "users", "items", *by, *noisy, *_also_read(config, _raw(config)))
 
 
 def _holdout_reads(config: "Config") -> Names:

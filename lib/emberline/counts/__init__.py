@@ -1,0 +1,1 @@
+"""What is published about all people together: counts, with noise."""
