@@ -38,6 +38,7 @@ def file(number: int, content: bytes | None) -> Row:
         "item_id": f"i{number}",
         "label": "cat",
         "split": "test",
+        "group": None,
         "at": 0.5,
         "content": content,
     }
@@ -61,6 +62,7 @@ def test_files_become_pixels_and_keep_what_is_known_of_them() -> None:
             "item_id": f"i{number}",
             "label": "cat",
             "split": "test",
+        "group": None,
             "at": 0.5,
             "bytes": len(png(picture)),
             "pixels": picture.tobytes(),

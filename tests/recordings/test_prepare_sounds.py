@@ -144,11 +144,12 @@ def test_folders_are_labels_and_a_repeated_item_is_told(tmp_path: Path) -> None:
 
 def test_parquet_holds_encoded_sounds_as_hugging_face_has_them(tmp_path: Path) -> None:
     sounds = [{"bytes": encoded(TONE), "path": "a.wav"}, {"bytes": b"nothing", "path": "b.wav"}]
-    rows = {"id": ["a", "b"], "audio": sounds, "kind": ["hum", "hiss"]}
+    rows = {"id": ["a", "b"], "audio": sounds, "kind": ["hum", "hiss"], "who": [7, 8]}
     pq.write_table(pa.table(rows), tmp_path / "s.parquet")
-    columns = {"item_id": "id", "sound": "audio", "label": "kind"}
+    columns = {"item_id": "id", "sound": "audio", "label": "kind", "group": "who"}
     found = Prepared(tmp_path / "root", tmp_path / "s.parquet", columns=columns)
-    assert {key: row["label"] for key, row in found.sounds.items()} == {"a": "hum"}
+    kept = {key: (row["label"], row["group"]) for key, row in found.sounds.items()}
+    assert kept == {"a": ("hum", "7")}
     assert [row["item_id"] for row in found.rejected.values()] == ["b"]
 
 

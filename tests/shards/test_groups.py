@@ -41,7 +41,9 @@ def split(publish: Publish, root: Path) -> Callable[..., dict[str, set[str]]]:
     ) -> dict[str, set[str]]:
         publish(root, "prepare-sounds", "sounds", rows, **INFO, **HEARD, splits=given or {})
         shards = {"of": "sounds", "task": "class", "group": group, "seed": 3, **(shares or {})}
-        sections = {"sounds": {"path": "unread"}, "shards": shards, "spark": {"engine": "here"}}
+        columns = {"item_id": "i", "sound": "s", "group": "g"}
+        unread = {"path": "unread"} | ({"columns": columns} if "column" in group else {})
+        sections = {"sounds": unread, "shards": shards, "spark": {"engine": "here"}}
         config = Config.model_validate(sections)
         runner.run(config, root, stages.select(config, "export-shards"), force=True)
         found: dict[str, set[str]] = {}
@@ -139,3 +141,21 @@ def test_a_column_of_attributes_may_say_the_group(publish: Publish, root: Path) 
     assert tested == {2}
     val = manifests.load(root, "shards_val").paths
     assert len({row["item"] % 3 for path in val for row in pq.read_table(path).to_pylist()}) == 1
+
+
+def test_groups_may_be_a_column_of_their_own(split: Callable[..., dict[str, set[str]]]) -> None:
+    """Which items' ids do not say."""
+    rows = [row | {"group": f"room {int(row['item']) // 8}"} for row in sounds(SPEAKERS)]
+    found = split(rows, {"val": 0.2, "test": 0.3}, column="group")
+    rooms = [
+        found[one] | found[other] for one, other in zip(SPEAKERS[::2], SPEAKERS[1::2], strict=True)
+    ]
+    assert all(len(sets) == 1 for sets in rooms) and len(set.union(*rooms)) == 3
+    told = "speaker0_1 belongs to no group: shards.group.column has nothing for it"
+    lost = [row | {"group": None if row["item"] == 1 else row["group"]} for row in rows]
+    with pytest.raises(DataError, match=told):
+        split(
+            [row | {"label": str(row["item"] % 2)} for row in lost],
+            {"val": 0.2, "test": 0.3},
+            column="group",
+        )

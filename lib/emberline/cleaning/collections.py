@@ -88,6 +88,7 @@ def _known(
         ids,
         labels,
         [file["split"]] * len(places),
+        [None] * len(places),
         [begin + (end - begin) * place / count for place in places],
     ]
     return pa.record_batch(

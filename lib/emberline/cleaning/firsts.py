@@ -21,12 +21,15 @@ ORDERED = pa.schema(
     [
         ("block", pa.int32()),
         ("item", pa.int32()),
-        *(PARKED.field(name) for name in ("item_id", "label", "split", "source_file", "position")),
+        *(
+            PARKED.field(name)
+            for name in ("item_id", "label", "split", "group", "source_file", "position")
+        ),
         *parked.PLACE,
     ]
 )
 PLACED = pa.schema(
-    [*(ORDERED.field(n) for n in ("item", "item_id", "label", "split")), *parked.PLACE]
+    [*(ORDERED.field(n) for n in ("item", "item_id", "label", "split", "group")), *parked.PLACE]
 )
 COUNTED = pa.schema([("value", pa.string()), ("rows", pa.int64())])
 SUMS = pa.schema([(name, PARKED.field(name).type) for name in ("totals", "squares")])

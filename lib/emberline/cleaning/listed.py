@@ -28,10 +28,15 @@ class Listed:
     label: str | None
     test: str | None
 
+    def cleaned(self, rows: pa.RecordBatch, column: str) -> pa.Array:
+        """A column that the list may have."""
+        is_there = column in rows.schema.names
+        return self.clean(rows[column] if is_there else pa.nulls(rows.num_rows, pa.string()))
+
     def labels(self, rows: pa.RecordBatch) -> pa.Array:
         """Of each row, cleaned."""
         if "label" in rows.schema.names:
-            return self.clean(rows["label"])
+            return self.cleaned(rows, "label")
         paths = rows["sound"].to_pylist()
         pattern = self.label
         found = [label_in(path, pattern) if path and pattern else None for path in paths]
@@ -68,8 +73,8 @@ def spread(batches: Iterable[pa.RecordBatch], blocks: int) -> Iterator[pa.Record
 def decode_listed(
     batches: Iterable[pa.RecordBatch], decoder: Decoder, listed: Listed, read: Read
 ) -> Iterator[pa.RecordBatch]:
-    """Columns source_file, problem, item_id, sound, which is a path, and maybe label, of raw lists,
-    to media.DECODED, whose source_file is the path.
+    """Columns source_file, problem, item_id, sound (a path), and maybe label and group, of raw
+    lists, to media.DECODED, whose source_file is the path.
     """
     for batch in batches:
         paths = batch["sound"].to_pylist()
@@ -82,6 +87,7 @@ def decode_listed(
             listed.clean(batch["item_id"]),
             listed.labels(batch),
             pa.array(listed.splits(paths), pa.string()),
+            listed.cleaned(batch, "group"),
             (order >> np.uint64(11)) / 2.0**53,
         ]
         known = pa.record_batch(columns, schema=KNOWN)

@@ -29,6 +29,7 @@ KNOWN = pa.schema(
         ("item_id", pa.string()),
         ("label", pa.string()),
         ("split", pa.string()),
+        ("group", pa.string()),  # what it belongs to, such as a speaker
         ("at", pa.float64()),  # where among all it lies, from 0 to before 1
     ]
 )
@@ -103,8 +104,8 @@ class Known:
 def complete(
     batches: Iterable[pa.RecordBatch], known: Known, clean: Callable[[pa.Array], pa.Array]
 ) -> Iterator[pa.RecordBatch]:
-    """Columns source_file, position, item_id, label and content to ENCODED, ids and labels
-    cleaned.
+    """Columns source_file, position, item_id, label, group and content to ENCODED; ids, labels and
+    groups cleaned.
     """
     for batch in batches:
         files, position = batch["source_file"].to_pylist(), batch["position"]
@@ -115,6 +116,7 @@ def complete(
             clean(batch["item_id"]),
             clean(batch["label"]),
             pa.array([known.splits.get(name) for name in files], pa.string()),
+            clean(batch["group"]),
             (first + position.to_numpy()) / max(known.rows, 1),
             batch["content"],
         ]

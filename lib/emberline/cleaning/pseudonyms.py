@@ -8,6 +8,7 @@ of n ids share a pseudonym but with a probability of about n^2 / 2^129.
 
 import base64
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _BYTES = 16
+_EXTENSION = re.compile(r"[A-Za-z][A-Za-z0-9]{0,4}")
 _LETTERS = 26  # of base32 for so many bytes, without the padding
 
 
@@ -31,7 +33,7 @@ class Key:
         return self._digest(b"emberline\0fingerprint").hex()[:16]
 
     def pseudonym(self, side: str, text: str) -> str:
-        """What stands for an outside id of a side (user or item)."""
+        """What stands for an outside id of a side (user or item; file)."""
         digest = self._digest(side.encode() + b"\0" + text.encode())
         return base64.b32encode(digest[:_BYTES]).decode("ascii")[:_LETTERS]
 
@@ -40,6 +42,13 @@ class Key:
         once.
         """
         return of_distinct(texts, lambda text: self.pseudonym(side, text), pa.string())
+
+    def file_name(self, path: str) -> str:
+        """What stands for a file that is named by outside ids: its path's, and its extension."""
+        name = path.rpartition("/")[2]
+        extension = name.rpartition(".")[2] if "." in name else ""
+        kept = f".{extension}" if _EXTENSION.fullmatch(extension) else ""
+        return f"{self.pseudonym('file', path)}{kept}"
 
     def _digest(self, text: bytes) -> bytes:
         return hmac.digest(self.secret, text, "sha256")

@@ -16,7 +16,7 @@ from emberline.cleaning.attributes import AttributeRules
 from emberline.cleaning.events import EventRules
 from emberline.cleaning.forgotten import FORGOTTEN, Forgotten
 from emberline.cleaning.ids import IdRules
-from emberline.cleaning.pseudonyms import Key
+from emberline.cleaning.pseudonyms import Key, of_distinct
 from emberline.numeric.arrays import Bool
 
 HIDDEN = pa.schema([("rows", pa.int64())])
@@ -75,6 +75,20 @@ def attributes_task(
     for rows in batches:
         cleaned = attributes.clean(rows, rules)
         yield _shielded(rows, cleaned, sides, shield) if shield else cleaned
+
+
+def media_task(
+    batches: Iterator[pa.RecordBatch], key: Key, is_named: bool
+) -> Iterator[pa.RecordBatch]:
+    """Rows with columns item_id and source_file to the same, pseudonyms in the place of ids, and of
+    the names of files where those are named by ids.
+    """
+    for batch in batches:
+        found = {"item_id": key.pseudonyms("item", batch["item_id"])}
+        if is_named:
+            found["source_file"] = of_distinct(batch["source_file"], key.file_name, pa.string())
+        columns = [found.get(name, batch[name]) for name in batch.schema.names]
+        yield pa.record_batch(columns, schema=batch.schema)
 
 
 def is_hidden(batch: pa.RecordBatch) -> pa.Array:

@@ -53,16 +53,21 @@ COUNTED = pa.schema([("split", pa.string()), ("label", pa.int32()), ("rows", pa.
 
 
 def pictures(
-    batches: Iterator[pa.RecordBatch], seed: int, pattern: str | None = None
+    batches: Iterator[pa.RecordBatch],
+    seed: int,
+    pattern: str | None = None,
+    own_group: bool = False,
 ) -> Iterator[pa.RecordBatch]:
-    """Columns item, item_id, label, split and pixels to PICTURES and pixels, each batch in the
-    order in which they will be wanted; `pattern` finds groups in ids.
+    """Columns item, item_id, label, split, group and pixels to PICTURES and pixels, each batch in
+    the order in which they will be wanted; `pattern` finds groups in ids, else they are there, or
+    do not count.
     """
     for batch in batches:
         order = hashes.of_columns(seed, "order", batch["item_id"]).view(np.int64)
         ids = batch["item_id"]
-        group = pa.nulls(len(ids), pa.string()) if pattern is None else groups_of(ids, pattern)
-        rows = batch.add_column(4, "group", group).add_column(5, "order", pa.array(order))
+        group = batch["group"] if own_group else pa.nulls(len(ids), pa.string())
+        group = group if pattern is None else groups_of(ids, pattern)
+        rows = batch.set_column(4, "group", group).add_column(5, "order", pa.array(order))
         yield rows.take(pa.array(np.argsort(order, kind="stable")))
 
 

@@ -13,7 +13,7 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -29,6 +29,7 @@ from emberline.datasets.storage import Location
 
 FOLDER = "_inputs"
 Sources = Sequence[Sequence[RawFile]]  # of each source its files
+Called = Callable[[str], str]
 _SCHEMA = pa.schema(
     [
         pa.field("source", pa.int32(), nullable=False),
@@ -61,17 +62,19 @@ class Inputs:
     run_id: str
     entries: Mapping[tuple[int, str], _Entry]
 
-    def compare(self, sources: Sources) -> "Comparison":
-        """The files as they are now, beside these; reads those of which the time alone differs,
-        up to one that changed.
+    def compare(self, sources: Sources, called: Called = str) -> "Comparison":
+        """The files as they are now, beside these, in which they are `called` something by their
+        relative paths; reads those of which the time alone differs, up to one that changed.
         """
         now = {
-            (place, file.relative): file for place, files in enumerate(sources) for file in files
+            (place, called(file.relative)): file
+            for place, files in enumerate(sources)
+            for file in files
         }
         new = [name for _, name in now.keys() - self.entries.keys()]
         gone = [name for _, name in self.entries.keys() - now.keys()]
         known = {key: (file, self.entries[key]) for key, file in now.items() if key in self.entries}
-        changed = [file.relative for file, entry in known.values() if file.size != entry.size]
+        changed = [name for (_, name), (file, was) in known.items() if file.size != was.size]
         touched = {
             key: file
             for key, (file, entry) in known.items()
@@ -81,22 +84,22 @@ class Inputs:
             changed = self._changed(touched)
         if new or gone or changed:
             return Comparison(_told(new, gone, changed), sources, self)
-        return Comparison("", self._as_read(sources), self._seen(touched))
+        return Comparison("", self._as_read(sources, called), self._seen(touched))
 
     def _changed(self, touched: Mapping[tuple[int, str], RawFile]) -> list[str]:
         """The first of the files whose content is not what was read, if any."""
         with Digests(touched.values()) as digests:
             found = zip(touched.items(), digests, strict=True)
             return [
-                file.relative
-                for (key, file), digest in found
+                key[1]
+                for (key, _), digest in found
                 if digest is None or digest != self.entries[key].digest
             ][:1]
 
-    def _as_read(self, sources: Sources) -> list[list[RawFile]]:
+    def _as_read(self, sources: Sources, called: Called) -> list[list[RawFile]]:
         """The same files with the times that they had then."""
         return [
-            [replace(file, modified=self.entries[place, file.relative].modified) for file in files]
+            [replace(f, modified=self.entries[place, called(f.relative)].modified) for f in files]
             for place, files in enumerate(sources)
         ]
 
@@ -221,14 +224,16 @@ def write(root: Location, stage: str, inputs: Inputs) -> None:
     storage.replace_file(_file(root, stage), buffer.getvalue())
 
 
-def of(run_id: str, sources: Sources, digests: Iterable[str | None]) -> Inputs:
-    """What a run has read."""
+def of(
+    run_id: str, sources: Sources, digests: Iterable[str | None], called: Called = str
+) -> Inputs:
+    """What a run has read, `called` something by its relative path."""
     files = [(place, file) for place, files in enumerate(sources) for file in files]
     found = zip(files, digests, strict=True)
     return Inputs(
         run_id,
         {
-            (place, f.relative): _Entry(f.size, f.modified, f.modified, digest)
+            (place, called(f.relative)): _Entry(f.size, f.modified, f.modified, digest)
             for (place, f), digest in found
         },
     )

@@ -59,6 +59,10 @@ class Listing:
             f"{count:,} {kind} ({name})" for kind, (count, name) in self.passed_over.items()
         )
 
+    def counted(self) -> str:
+        """What was passed over, without any name."""
+        return "; ".join(f"{count:,} {kind}" for kind, (count, _) in self.passed_over.items())
+
 
 def list_files(uri: str | Location, root: Location | None = None) -> list[RawFile]:
     """The files of `survey`."""

@@ -43,7 +43,8 @@ REJECTED_ATTRIBUTES = pa.schema([pa.field("side", pa.string(), nullable=False), 
 _LABEL = pa.field("label", pa.string())
 # height x width x channels uint8, row-major; sizes in the manifest
 _PIXELS = pa.field("pixels", pa.binary(), nullable=False)
-IMAGES = pa.schema([ITEM, _ITEM_ID, _LABEL, pa.field("split", pa.string()), _PIXELS])
+_SAID = [_LABEL, pa.field("split", pa.string()), pa.field("group", pa.string())]
+IMAGES = pa.schema([ITEM, _ITEM_ID, *_SAID, _PIXELS])
 # spectrograms as pictures, row 0 the highest band; `clip` is a small WAV file of the sound, or null
 SOUNDS = pa.schema([*IMAGES, pa.field("clip", pa.binary())])
 REJECTED_IMAGES = pa.schema(

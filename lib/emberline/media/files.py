@@ -50,6 +50,7 @@ def file_rows(
         "item_id": clean(pa.array(ids, pa.string())),
         "label": clean(pa.array(_named(labels, naming), pa.string())),
         "split": list(splits),
+        "group": [None] * len(files),
         "at": np.arange(len(files)) / max(len(files), 1),
         "path": [file.uri for file in files],
     }

@@ -25,8 +25,8 @@ def encoded_rows(
     naming: Naming,
     splits: Sequence[str | None],
 ) -> tuple[Rows, Task, int]:
-    """Tasks to read the wanted columns item_id, image and maybe label, what makes media.ENCODED of
-    them, and how many there are. Raises as `parquet_pictures.picture_layout`.
+    """Tasks to read the wanted columns item_id, image, maybe label and group, what makes
+    media.ENCODED of them, and how many there are. Raises as `parquet_pictures.picture_layout`.
     """
     facts: dict[str, Any] = {"wanted": wanted, "label_names": naming.label_names}
     layouts = row_groups.layouts_of(files, partial(parquet_pictures.picture_layout, **facts))

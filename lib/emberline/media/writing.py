@@ -6,6 +6,8 @@ One that cannot be used is in the table of those with its reason; none ends the 
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,16 +19,18 @@ import pyarrow.compute as pc
 from emberline.cleaning import firsts, media
 from emberline.cleaning.firsts import COUNTED, GOOD, JUDGED, NAMED, ORDERED, PLACED, SUMS
 from emberline.cleaning.media import PARKED
+from emberline.cleaning.shield import media_task
 from emberline.datasets import parked
 from emberline.datasets.facts import Accounts, Channels, GivenSplits, Indices, Pictures
 from emberline.datasets.rows import Task, through
 from emberline.datasets.schema import TABLES
-from emberline.errors import DataError, EmptyDatasetError
+from emberline.errors import DataError, EmberlineError, EmptyDatasetError
 from emberline.flow import outputs
 from emberline.flow.rows import Flow, Rows
 from emberline.logs import event
 from emberline.raw import ids
 from emberline.raw.ids import Numbered
+from emberline.raw.shields import shield_of
 from emberline.runs.stage_run import StageRun
 
 log = logging.getLogger(__name__)
@@ -39,7 +43,8 @@ class Encoded:
     """Work to read encoded files, in the order of files, and what makes media.DECODED of it, all
     of a size; `what` is in each: picture, for example, of which at most so many bytes are to be
     `played`, and `path` is where they are. `apart` says whether there is so much for Python to
-    decode that processes of their own are worth their start.
+    decode that processes of their own are worth their start, `is_named` whether files are named by
+    items' ids.
     """
 
     work: Rows
@@ -49,6 +54,7 @@ class Encoded:
     what: str
     path: str
     played: int = 0
+    is_named: bool = False
 
 
 def write(flow: Flow, run: StageRun[Any], encoded: Encoded, table: str, rejected: str) -> None:
@@ -59,7 +65,7 @@ def write(flow: Flow, run: StageRun[Any], encoded: Encoded, table: str, rejected
     """
     park = partial(parked.park, task=encoded.decode, column="pixels", folder=_folder(run))
     work = encoded.work.apart if encoded.apart else encoded.work.map
-    decoded = work(park, PARKED).kept()
+    decoded = _shown(work(park, PARKED), run, encoded.is_named).kept()
     read = _total(decoded.select({"value": "split"}).map(firsts.count, COUNTED).table())
     good = decoded.map(partial(firsts.usable, blocks=flow.parts), GOOD).together(flow.parts)
     judge = partial(firsts.judge, what=encoded.what, blocks=flow.parts)
@@ -73,6 +79,30 @@ def write(flow: Flow, run: StageRun[Any], encoded: Encoded, table: str, rejected
     _account(run, read, table, _counts(flow, run, rejected, "reason"), encoded)
     _tell_splits(run, table, _counts(flow, run, table, "split"), encoded)
     run.outputs.finish(table, channels_of(judged, run.outputs.rows(table), encoded.size))
+
+
+def _shown(decoded: Rows, run: StageRun[Any], is_named: bool) -> Rows:
+    """PARKED with pseudonyms, where the pipeline has those of items."""
+    shield = shield_of(run)
+    if shield.key is None or "item" not in shield.sides:
+        return decoded
+    return decoded.map(partial(media_task, key=shield.key, is_named=is_named), PARKED)
+
+
+@contextmanager
+def names_hidden(run: StageRun[Any]) -> Iterator[None]:
+    """An error that names a file by its id, in the words of pseudonyms where items have these."""
+    shield = shield_of(run)
+    try:
+        yield
+    except EmberlineError as error:
+        if shield.key is None or "item" not in shield.sides:
+            raise
+        told = str(error)
+        for file in (file for files in run.inputs.sources for file in files):
+            for name in (file.relative, file.name):
+                told = told.replace(name, shield.key.file_name(file.relative))
+        raise type(error)(told) from None
 
 
 def _write_kept(

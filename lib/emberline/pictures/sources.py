@@ -1,5 +1,6 @@
 """Where pictures come from: files of any kind cut into tasks, and what decodes them."""
 
+from dataclasses import replace
 from functools import partial
 
 from emberline.cleaning import collections, media
@@ -55,7 +56,7 @@ def _encoded(flow: Flow, files: list[RawFile], config: ImagesConfig) -> Encoded:
     if config.columns is None:
         decoding = partial(media.decode_files, decoder=decoder, read=raw_files.read_input)
         work = media_files.file_rows(flow, files, naming, given)
-        return _of(work, decoding, config, len(files))
+        return replace(_of(work, decoding, config, len(files)), is_named=True)
     wanted = {name: column for name, column in config.columns if column is not None}
     work, read, count = parquet.encoded_rows(flow, files, wanted, naming, given)
     tasks = (read, partial(media.decode_encoded, decoder=decoder))

@@ -15,5 +15,6 @@ from emberline.sections.images import ImagesConfig
 
 def run(run: StageRun[ImagesConfig], flow: Flow) -> None:
     """Find, decode, judge, number and write."""
-    encoded = encoded_of(flow, run.inputs.files(run.settings.path), run.settings)
-    writing.write(flow, run, encoded, "images", "rejected_images")
+    with writing.names_hidden(run):
+        encoded = encoded_of(flow, run.inputs.files(run.settings.path), run.settings)
+        writing.write(flow, run, encoded, "images", "rejected_images")

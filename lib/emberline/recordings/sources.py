@@ -39,7 +39,8 @@ def encoded_of(flow: Flow, files: list[RawFile], config: SoundsConfig) -> Encode
     else:
         work, task, count = _found(flow, files, config, decoder)
     size = Pictures(*recipe.size)
-    return Encoded(work, task, count >= _MANY, size, "sound", config.path, recipe.clip_bytes)
+    apart, played, is_named = count >= _MANY, recipe.clip_bytes, kind != "parquet"
+    return Encoded(work, task, apart, size, "sound", config.path, played, is_named)
 
 
 def _found(

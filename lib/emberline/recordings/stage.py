@@ -15,6 +15,7 @@ from emberline.sections.sounds import SoundsConfig
 
 def run(run: StageRun[SoundsConfig], flow: Flow) -> None:
     """Find, decode, transform, judge, number and write."""
-    encoded = encoded_of(flow, run.inputs.files(run.settings.path), run.settings)
-    writing.write(flow, run, encoded, "sounds", "rejected_sounds")
-    run.outputs.finish("sounds", run.settings.spectrograms)
+    with writing.names_hidden(run):
+        encoded = encoded_of(flow, run.inputs.files(run.settings.path), run.settings)
+        writing.write(flow, run, encoded, "sounds", "rejected_sounds")
+        run.outputs.finish("sounds", run.settings.spectrograms)

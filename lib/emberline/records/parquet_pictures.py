@@ -26,6 +26,7 @@ from emberline.records.parquet_file import (
     rows_of,
 )
 
+_READ = ["source_file", "position", "item_id", "label", "group", "content"]
 _BATCH_BYTES = 16 << 20  # of encoded pictures
 
 
@@ -63,8 +64,8 @@ def read_pictures(
     label_names: Sequence[str],
     opened: Callable[[str], Any],
 ) -> Iterator[pa.RecordBatch]:
-    """TASKS to columns source_file, position, item_id, label and content, of the wanted columns
-    item_id, image and label.
+    """TASKS to columns source_file, position, item_id, label, group and content, of the wanted
+    columns item_id, image, label and group.
 
     Raises DataError for a label without a name, and as `read`.
     """
@@ -79,16 +80,15 @@ def read_pictures(
                         pa.array(np.arange(position, position + rows)),
                         as_text(values["item_id"])[0],
                     ]
-                    label = (
+                    nothing = pa.nulls(rows, pa.string())
+                    known.append(
                         _labels(values["label"], label_names, task["uri"])
                         if "label" in values
-                        else pa.nulls(rows, pa.string())
+                        else nothing
                     )
+                    known.append(as_text(values["group"])[0] if "group" in values else nothing)
                     content = values["image"].cast(pa.binary())
-                    yield pa.record_batch(
-                        [*known, label, content],
-                        ["source_file", "position", "item_id", "label", "content"],
-                    )
+                    yield pa.record_batch([*known, content], _READ)
                     position += rows
 
 

@@ -66,7 +66,12 @@ class Inputs(Mapping[str, Dataset]):
 
     def passed_over(self) -> dict[str, str]:
         """By setting, what lies among its raw files and is not read."""
-        return {public(path): str(found) for path, found in self.raw.items() if found.passed_over}
+        told = {path: found for path, found in self.raw.items() if found.passed_over}
+        is_secret = "pseudonyms" in self.privacy
+        return {
+            public(path): found.counted() if is_secret else str(found)
+            for path, found in told.items()
+        }
 
 
 def _files_of(dataset: Dataset, pattern: str) -> list[RawFile]:

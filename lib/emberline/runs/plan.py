@@ -217,7 +217,7 @@ def _what_files_changed(
     read = raw_inputs.read(place, stage.name)
     if read is None or read.run_id != before.run_id:
         return "the raw input files changed"
-    found = read.compare(inputs.sources)
+    found = read.compare(inputs.sources, private.file_name(config, stage))
     if before.fingerprint != fingerprint_of(config, stage, inputs.listed_as(found.files)):
         return found.changes or "the raw input files changed"
     if notes and found.known is not read:

@@ -1,6 +1,6 @@
 """What [privacy], its key and the people who were forgotten decide in a root."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from emberline.datasets import manifest as manifests
@@ -15,7 +15,10 @@ from emberline.sections.privacy import SIDES
 from emberline.sections.stage import Stage
 
 # what has ids of a side
-_TABLES = {"user": ("users", "user_attributes"), "item": ("items", "item_attributes", "images")}
+_TABLES = {
+    "user": ("users", "user_attributes"),
+    "item": ("items", "item_attributes", "images", "sounds"),
+}
 PSEUDONYMS, KEY, FORGOTTEN = "pseudonyms", "key", "forgotten"
 
 
@@ -33,6 +36,16 @@ def decided(config: Config, stage: Stage, roots: Roots) -> dict[str, Any]:
     if stage.reads_ids and (gone := tombstones.identity(forgotten_in(roots))):
         found[FORGOTTEN] = gone
     return found
+
+
+def file_name(config: Config, stage: Stage) -> Callable[[str], str]:
+    """What a root calls the raw files of a stage, by their paths: where they are named by the ids
+    of items that have pseudonyms, it is a pseudonym, too.
+    """
+    named = "item_pseudonyms" in stage.private and PSEUDONYMS in stage.privacy(config)
+    if not named or config.privacy is None:
+        return lambda path: path
+    return keys.key_of(config.privacy).file_name
 
 
 def check(config: Config, roots: Roots) -> None:

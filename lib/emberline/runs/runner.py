@@ -278,7 +278,8 @@ def _call(shared: _Shared, this: StageRun[Any]) -> None:
             shared.engine(engine).call(this)
         shared.held.check()
         if sources:
-            read = raw_inputs.of(this.outputs.produced_by.run_id, sources, digests)
+            called = private.file_name(this.config, stage)
+            read = raw_inputs.of(this.outputs.produced_by.run_id, sources, digests, called)
             raw_inputs.write(this.outputs.root, stage.name, read)
 
 

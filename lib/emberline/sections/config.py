@@ -24,7 +24,7 @@ from emberline.sections.publish import PublishConfig
 from emberline.sections.ratings import RatingsConfig
 from emberline.sections.recommend import RecommendConfig
 from emberline.sections.report import ReportConfig
-from emberline.sections.shards import ShardsConfig
+from emberline.sections.shards import ShardsConfig, check_group
 from emberline.sections.shop import ShopConfig
 from emberline.sections.sounds import SoundsConfig, with_clips
 from emberline.sections.spark import SparkConfig
@@ -277,8 +277,7 @@ class Config(Section):
             other = "images" if shards.of == "sounds" else "sounds"
             also = f'; for [{other}] set shards.of = "{other}"' if getattr(self, other) else ""
             raise ValueError(f"[shards] needs a section [{shards.of}]{also}")
-        if shards.group and shards.group.column:
-            self._needs(f'shards.group.column = "{shards.group.column}"', "attributes")
+        check_group(self, shards)
         if self.cnn:
             self.cnn.input.check_suits(shards.of)
 

@@ -29,6 +29,11 @@ class ImageColumnsConfig(Section):
     label: str | None = Field(
         default=None, description="The Parquet column of the picture's class."
     )
+    group: str | None = Field(
+        default=None,
+        description="The Parquet column of what the picture belongs to (a patient, a camera), for "
+        "shards.group.",
+    )
 
 
 class ImagesConfig(Section):
@@ -113,4 +118,5 @@ STAGE = Stage(
     writes=lambda config: ("images", "rejected_images"),
     raw=_raw,
     memory=_memory,
+    private=("item_pseudonyms",),
 )

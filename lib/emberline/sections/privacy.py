@@ -69,12 +69,15 @@ class PrivacyConfig(Section):
 
     def of_stage(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Those settings that decide on a stage's result; none of pseudonyms where there are
-        none, and no number that leaves nothing out.
+        none, and no number that leaves nothing out. `item_pseudonyms` are pseudonyms as far as
+        items have them.
         """
         what = {name: value for name, value in self.what().items() if name in names}
         if self.pseudonyms == "none":
             what.pop("pseudonyms", None)
             what.pop("raw", None)
+        if "item_pseudonyms" in names and "item" in self.sides:
+            what["pseudonyms"] = "items"
         if self.min_users == 1:
             what.pop("min_users", None)
         return what
@@ -91,10 +94,11 @@ class PrivacyConfig(Section):
 
 def check_privacy(config: "Config", privacy: PrivacyConfig) -> None:
     """Raises ValueError where the rest of a pipeline does not go with the section."""
-    if (config.images or config.sounds) and "item" in privacy.sides:
+    group = config.shards.group if config.shards else None
+    if group is not None and group.pattern is not None and "item" in privacy.sides:
         raise ValueError(
-            "privacy.pseudonyms of items do not go with [images] and [sounds], whose files are"
-            ' named by items\' ids: set it to "users"'
+            "shards.group.pattern finds groups in items' ids, which are pseudonyms: set"
+            ' shards.group.column, or privacy.pseudonyms = "users"'
         )
     if privacy.noise is not None:
         check_noise(config, privacy.noise)

@@ -23,9 +23,10 @@ class GroupConfig(Section):
         description="The regular expression whose group, or else all that it finds in an item's "
         "id, is what the item belongs to.",
     )
-    column: Literal["title", "text", "label"] | None = Field(
+    column: Literal["title", "text", "label", "group"] | None = Field(
         default=None,
-        description="The column of item_attributes that says what an item belongs to.",
+        description="The column that says what an item belongs to: of item_attributes, or the "
+        "group that [images.columns] or [sounds.columns] name.",
     )
     test: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         default=(),
@@ -43,6 +44,19 @@ class GroupConfig(Section):
         if (self.pattern is None) == (self.column is None):
             raise ValueError("give either pattern or column, by which items belong together")
         return self
+
+
+def check_group(config: "Config", shards: "ShardsConfig") -> None:
+    """Raises ValueError where nothing says what items belong to."""
+    column = shards.group.column if shards.group else None
+    columns = getattr(config, shards.of).columns
+    if column == "group" and (columns is None or columns.group is None):
+        raise ValueError(
+            f'shards.group.column = "group" needs {shards.of}.columns.group, the column that says'
+            " what each belongs to"
+        )
+    if column not in (None, "group") and config.attributes is None:
+        raise ValueError(f'shards.group.column = "{column}" needs a section [attributes]')
 
 
 class ShardsConfig(Section):
@@ -139,7 +153,8 @@ def _reads(config: "Config") -> Names:
     has_labels = config.attributes is not None and any(
         source.columns.label for source in config.attributes.items
     )
-    by_column = config.shards.group is not None and config.shards.group.column is not None
+    column = config.shards.group.column if config.shards.group else None
+    by_column = column not in (None, "group")
     return (of, "item_attributes") if has_labels or by_column else (of,)
 
 

@@ -33,6 +33,11 @@ class SoundColumnsConfig(Section):
         "or (in CSV) of paths, relative to the list's folder, which they do not leave."
     )
     label: str | None = Field(default=None, description="The column of the sound's class.")
+    group: str | None = Field(
+        default=None,
+        description="The column of what the sound belongs to (a speaker, a device), for "
+        "shards.group.",
+    )
 
 
 class SoundNamesConfig(Section):
@@ -196,4 +201,5 @@ STAGE = Stage(
     raw=_raw,
     memory=_memory,
     extra=extras.SOUND,
+    private=("item_pseudonyms",),
 )

@@ -99,9 +99,10 @@ def _met(flow: Flow, run: StageRun[ShardsConfig]) -> Rows:
     """MET: the pictures, whose pixels are parked, with what is said of their items."""
     asked = run.settings.group
     pattern = asked.pattern if asked else None
-    order = partial(examples.pictures, seed=run.settings.seed, pattern=pattern)
+    own = bool(asked and asked.column == "group")
+    order = partial(examples.pictures, seed=run.settings.seed, pattern=pattern, own_group=own)
     park = partial(parked.park, task=order, column="pixels", folder=_folder(run))
-    columns = ["item", "item_id", "label", "split", "pixels"]
+    columns = ["item", "item_id", "label", "split", "group", "pixels"]
     by_item = partial(examples.met_by_item, blocks=flow.parts)
     rows = flow.read(run.inputs[run.settings.of]).map(columns, park, PARKED).map(by_item, SAID)
     for name, column in _SAYING.items():
@@ -110,7 +111,7 @@ def _met(flow: Flow, run: StageRun[ShardsConfig]) -> Rows:
             saying = pa.schema([MET.field("item"), MET.field(column)])
             task = examples.cold_items if column == "cold" else unchanged
             rows = rows.union(said.map(["item", column], task, saying).map(by_item, SAID))
-    if asked and asked.column:
+    if asked and asked.column and not own:
         said = flow.read(run.inputs["item_attributes"])
         saying = pa.schema([MET.field("item"), MET.field("group")])
         grouped = said.map(["item", asked.column], examples.saying_group, saying)
