@@ -62,7 +62,7 @@ def test_files_become_pixels_and_keep_what_is_known_of_them() -> None:
             "item_id": f"i{number}",
             "label": "cat",
             "split": "test",
-        "group": None,
+            "group": None,
             "at": 0.5,
             "bytes": len(png(picture)),
             "pixels": picture.tobytes(),

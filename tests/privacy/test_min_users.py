@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 from tests.privacy.conftest import PIPELINE, rows_of, run_in, write_shop
 
+from emberline import pipelines, stages
+from emberline.cli.console import make_console
+from emberline.cli.outcomes import show_outcomes
 from emberline.datasets import manifest as manifests
 from emberline.datasets.facts import TooFewUsers
 from emberline.errors import ConfigError
 from emberline.publish import releases
+from emberline.runs import runner
 
 LEAST = 9
 TOML = PIPELINE.replace("min_support = 1", 'min_support = 1\nsides = ["items", "users"]')
@@ -75,6 +79,24 @@ def test_the_report_says_of_a_rare_film_only_that_it_is_one(made: Path) -> None:
     assert "The rare film" not in page and "sku/99999" not in page
     assert page.count(f"an item of fewer than {LEAST} people") >= 3
     assert "Film &#34;3&#34;" in page
+
+
+def test_what_was_left_out_stands_in_the_report_and_is_told_at_the_end_of_a_run(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (made / "root" / "report" / "report.html").read_text()
+    section = page[page.index('id="privacy"') : page.index('id="made"')]
+    config = pipelines.load(made / "pipeline.toml", [f"root={made / 'root'}"])
+    show_outcomes(make_console(), runner.run(config, made / "root", stages.select(config)))
+    said = " ".join(capsys.readouterr().out.split())
+    for table, what in (("item_neighbors", "pairs of neighbours"), ("popular_items", "items")):
+        told = manifests.load(made / "root", table).manifest.facts(TooFewUsers)
+        assert told.left_out and f"{told.left_out}</td>" in section.replace(",", "")
+        line = f"Kept back of {table}: {told.left_out:,} of {told.candidates:,} {what}"
+        assert f"{line}, behind which there are fewer than {LEAST} people" in said
+    hidden = page.count(f">an item of fewer than {LEAST} people<")
+    row = section[section.index("this page") :]
+    assert f'<td class="number">{hidden}</td>' in row
 
 
 def test_pairs_of_people_are_not_published(made: Path) -> None:

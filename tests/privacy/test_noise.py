@@ -33,7 +33,7 @@ max_items = {MOST}
 segments = "genres"
 split = {{ items = 0.4, segments = 0.6 }}
 """
-TOML = PIPELINE[: PIPELINE.index("[explain]")] + NOISE
+TOML = PIPELINE[: PIPELINE.index("[explain]")] + "[report]\nusers = 0\n" + NOISE
 ONLY = "prepare-ratings,prepare-items,noisy-counts"
 
 
@@ -108,6 +108,15 @@ def test_a_release_has_the_counts_and_says_what_they_cost(made: Path, tmp_path: 
     assert set(TABLES) < set(release.datasets)
     place = tmp_path / "served" / "releases" / release.release
     assert manifests.load(place, ITEMS).manifest.facts(NoisyCounts) == facts_of(made, ITEMS)[0]
+
+
+def test_the_report_says_what_noise_has_cost(made: Path) -> None:
+    page = (made / "root" / "report" / "report.html").read_text()
+    section = page[page.index('id="privacy"') : page.index('id="made"')]
+    assert "have cost epsilon 60 of a budget of 120" in section
+    cost = facts_of(made, ITEMS)[0]
+    assert f"{ITEMS}</th><td>discrete Laplace</td>" in section
+    assert f'<td class="number">{cost.threshold}</td><td class="number">{MOST}</td>' in section
 
 
 def test_counts_stay_as_they_are_until_their_day_and_cost_nothing_meanwhile(copy: Path) -> None:

@@ -14,6 +14,7 @@ from emberline.datasets.measures import reports_in
 from emberline.datasets.schema import TABLES
 from emberline.publish import trivial
 from emberline.publish.trivial import Comparison
+from emberline.report.privacy import sentences
 from emberline.runs.runner import Outcome
 
 
@@ -39,6 +40,8 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
             )
     if told := _passed_over(ran):
         say(console, told)
+    for sentence in sentences(metrics):
+        say(console, sentence)
     reports = reports_in(metrics.get("reports", {}))
     for report in reports.values():
         show_metrics(console, named(report), report.metrics)

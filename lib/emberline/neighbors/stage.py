@@ -43,7 +43,6 @@ def run(run: StageRun[CosineConfig], flow: Flow) -> None:
         written = outputs.write(found, run, name, seed=config.seed if left_out else None)
         for facts in too_few(flow, ratings, side, other, config, shown):
             run.outputs.finish(name, facts)
-            run.outputs.measure(**{f"{name}_too_few_users": merged([facts])})
         if left_out:
             capped = Capped(left_out, *recall(flow, ratings, side, other, shown, written))
             run.outputs.finish(name, capped)

@@ -26,6 +26,7 @@ from emberline.report import (
     made,
     measures,
     people,
+    privacy,
     ratings,
     training,
 )
@@ -68,6 +69,7 @@ class Page:
     classes: classes.Classes | None
     lists: lists.Lists | None
     people: list[people.Person]
+    privacy: privacy.Privacy | None
     shows_hits: bool
     made: list[made.Made]
     sources: list[lineage.Source]
@@ -96,6 +98,7 @@ class Page:
             ("classes", "Classes"): self.classes,
             ("lists", "Lists"): self.lists,
             ("people", "People"): self.people,
+            ("privacy", "Privacy"): self.privacy,
             ("made", "Settings"): self.made,
             ("lineage", "Lineage"): self.sources,
         }
@@ -132,6 +135,7 @@ def gather(
     reports = reports_of(inputs["metrics"]) if "metrics" in inputs else {}
     runs = made.made(run.outputs.roots, run.config)
     comparisons = earlier.comparisons(reports, last)
+    shown = _people(run, config)
     return Page(
         title=config.title,
         root=run.outputs.root.name,
@@ -156,7 +160,8 @@ def gather(
             if "recommendations" in inputs
             else None
         ),
-        people=_people(run, config),
+        people=shown,
+        privacy=privacy.privacy(run.outputs.roots, run.config, shown),
         shows_hits="holdout_recommendations" in inputs,
         made=runs,
         sources=lineage.sources(inputs),

@@ -29,6 +29,11 @@ class Item:
     picture: str | None
     sound: str | None = None
 
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it is not said which item it is."""
+        return not self.item_id
+
 
 @dataclass(frozen=True)
 class Rated:

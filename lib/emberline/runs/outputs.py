@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from emberline.datasets import manifest as manifests
-from emberline.datasets.facts import merged
+from emberline.datasets.facts import TooFewUsers, merged
 from emberline.datasets.footers import check_footers
 from emberline.datasets.info import Facts
 from emberline.datasets.manifest import Dataset, Kind, Manifest, Part, ProducedBy
@@ -14,6 +14,8 @@ from emberline.datasets.schema import TABLES, fields_of
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError, ManifestError
 from emberline.runs.roots import Roots
+
+TOO_FEW = "_too_few_users"  # how a status calls what was left out of a dataset, after its name
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Outputs:
         rows = sum(part.rows for part in parts)
         by = replace(self.produced_by, previous=self.continued)
         info = merged(facts)
+        self._tell(name, facts)
         self.manifests[name] = Manifest(name, kind, fields, rows, list(parts), by, rank, seed, info)
 
     def take(self, written: Mapping[str, Manifest]) -> None:
@@ -81,7 +84,14 @@ class Outputs:
         manifest, info = self.manifests[name], merged(facts)
         repeated = sorted(manifest.info.keys() & info.keys())
         assert not repeated, f"{name}: {', '.join(repeated)} was already given"
+        self._tell(name, facts)
         self.manifests[name] = replace(manifest, info={**manifest.info, **info})
+
+    def _tell(self, name: str, facts: Sequence[Facts]) -> None:
+        """Have the status say, too, what was left out of an output."""
+        for told in facts:
+            if isinstance(told, TooFewUsers):
+                self.measure(**{f"{name}{TOO_FEW}": told.to_json()})
 
     def measure(self, **metrics: Any) -> None:
         """Give what the run's status says of it."""
