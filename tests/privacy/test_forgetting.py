@@ -1,6 +1,8 @@
 """Forgetting: no byte of somebody stays, and what is made anew is as if they had never been."""
 
 import json
+import os
+import random
 import shutil
 import subprocess
 import sys
@@ -40,6 +42,7 @@ from emberline.privacy.scan import scan
 from emberline.publish import releases
 from emberline.runs import tombstones
 
+KILLS = int(os.environ.get("EMBERLINE_KILLS", "25"))  # the seed of where runs are killed
 GONE = (3, 5, 17)  # of whom some have rows that cannot be used, and one that is torn
 ALS = (
     PIPELINE.replace('model = "item-neighbors"\n', "")
@@ -310,18 +313,20 @@ def _killed_after(folder: Path, steps: int) -> "subprocess.CompletedProcess[str]
 def test_killed_anywhere_and_run_again_it_is_the_same(
     used: Path, forgotten: tuple[Path, Receipt, Path], tmp_path: Path
 ) -> None:
-    """At ten points among all writes and removals."""
+    """At ten points drawn among all writes and removals, which `pytest -s` prints."""
     expected = tables_of(forgotten[0])
     whole = tmp_path / "whole"
     shutil.copytree(used, whole)
     listed(whole)
     total = int(_killed_after(whole, 10**6).stdout)
     assert total > 30
-    for part in range(10):
-        folder = tmp_path / f"killed-{part}"
+    points = sorted(random.Random(KILLS).sample(range(1, total), 10))
+    print(f"seed {KILLS}: killed before the writes and removals {points} of {total}")
+    for point in points:
+        folder = tmp_path / f"killed-{point}"
         shutil.copytree(used, folder)
         listed(folder)
-        killed = _killed_after(folder, 1 + part * (total - 2) // 9)
+        killed = _killed_after(folder, point)
         assert killed.returncode == 9, killed.stderr
         receipt, place = forget(folder)
         found = tables_of(folder)

@@ -5,7 +5,8 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from tests.privacy.conftest import PIPELINE, rows_of, run_in, write_shop
+from tests.privacy.conftest import PIPELINE, rows_of, run_in, user_id, write_shop
+from tests.privacy.test_everywhere import PERSONAL
 
 from emberline import pipelines, stages
 from emberline.cli.console import make_console
@@ -13,6 +14,8 @@ from emberline.cli.outcomes import show_outcomes
 from emberline.datasets import manifest as manifests
 from emberline.datasets.facts import TooFewUsers
 from emberline.errors import ConfigError
+from emberline.export.table import export
+from emberline.privacy.scan import scan
 from emberline.publish import releases
 from emberline.runs import runner
 
@@ -105,3 +108,17 @@ def test_pairs_of_people_are_not_published(made: Path) -> None:
     assert not {"user_neighbors", "refitted_user_neighbors"} & set(release.datasets)
     with pytest.raises(ConfigError, match=f"min_users asks for {LEAST}; leave it out"):
         releases.publish(made / "root", made / "served", ["user_neighbors"])
+
+
+@pytest.mark.parametrize("style", ["csv", "jsonl", "parquet"])
+def test_an_export_of_people_is_found_by_who_looks_for_them(
+    made: Path, tmp_path: Path, style: str
+) -> None:
+    """Of every table of people that there is, and where forgetting looks for them."""
+    tables = [name for name in manifests.names(made / "root") if name in PERSONAL]
+    tables = [name for name in tables if manifests.load(made / "root", name).rows]
+    assert {"user_measures", "reasons", "recommendations", "user_neighbors"} <= {*tables}
+    for name in tables:
+        export(made / "root", name, str(tmp_path / f"{name}.{style}"))
+    found = scan(tmp_path, {user_id(user) for user in range(60)}).found
+    assert set(found) == {f"{name}.{style}" for name in tables}
