@@ -5,9 +5,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 
 from emberline.errors import ConfigError
 from emberline.init import pipeline, roles
@@ -108,6 +110,42 @@ def test_clicks_of_json_and_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     }
     assert ratings["value"] == "count"
     assert "timestamp_format" not in ratings
+
+
+def test_a_folder_of_recordings_gets_its_sections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the rate that most have, up to 16 kHz, and as many seconds as nearly all have."""
+    rows = [f"u{n % 9},i{n % 7},{n % 5 + 1}" for n in range(60)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,stars", *rows]))
+    (tmp_path / "songs" / "new").mkdir(parents=True)
+    for n in range(20):
+        rate, seconds = (44_100, 30.0) if n == 7 else (8_000, 2.2 if n % 2 else 0.4)
+        sound = np.sin(np.arange(round(rate * seconds)) / 9)
+        soundfile.write(tmp_path / "songs" / "new" / f"i{n}.flac", sound, rate)
+    (tmp_path / "songs" / "broken.mp3").write_bytes(b"no sound")
+    found = written(tmp_path, monkeypatch, "log.csv", "songs")
+    assert found["sounds"] == {"path": "songs", "rate": 8000, "seconds": 2.5}
+    assert found["shards"] == {"of": "sounds", "task": "factors"}
+    assert {"cnn", "predict", "als", "recommend"} <= found.keys()
+    assert (
+        "[sounds] of each sound the first 2.5 s count" in (tmp_path / "my.toml").read_text()
+    )
+
+
+def test_a_network_learns_from_pictures_where_there_are_sounds_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"u{n % 9},i{n % 7},{n % 5 + 1}" for n in range(60)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,stars", *rows]))
+    for folder, name in (("pictures", "i1.png"), ("songs", "i1.wav"), ("more", "i2.wav")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes(b"nothing")
+    found = written(tmp_path, monkeypatch, "log.csv", "pictures", "songs")
+    assert found["sounds"] == {"path": "songs"} and found["shards"] == {"task": "factors"}
+    assert 'shards.of = "sounds" has it hear instead' in (tmp_path / "my.toml").read_text()
+    with pytest.raises(ConfigError, match="several folders hold sounds"):
+        pipeline.write([tmp_path / n for n in ("log.csv", "songs", "more")], tmp_path / "b.toml")
 
 
 def test_a_folder_of_pictures_gets_its_sections(

@@ -14,7 +14,8 @@ Files = Annotated[
     typer.Argument(
         metavar="FILES...",
         readable=False,
-        help="A log of who liked what (a file, a folder or a glob in quotes), tables, pictures.",
+        help="A log of who liked what (a file, a folder or a glob in quotes), tables, pictures, "
+        "sounds.",
     ),
 ]
 To = Annotated[

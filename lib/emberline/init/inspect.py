@@ -12,9 +12,12 @@ from emberline.cleaning.texts import TextRules
 from emberline.datasets import listing, raw_files, storage
 from emberline.datasets.listing import RawFile
 from emberline.errors import DataError, EmberlineError
+from emberline.init import recordings
+from emberline.init.recordings import Recordings
 from emberline.look import fits
 from emberline.records import arrow_texts, heads, objects, parquet, streams, text
 from emberline.records.dialect import Dialect
+from emberline.sounds.formats import EXTENSIONS
 
 _START = 1 << 16  # bytes by which an encoding is told
 _NUMBER_OR_TIME = r"^[+-]?\d+([.,:/-]\d+)*([T ]\d+:\d+.*)?$"
@@ -45,16 +48,23 @@ class Pictures:
     count: int
 
 
-def inspect(path: Path) -> Table | Pictures:
-    """What a file or folder holds. Raises DataError for what is neither rows nor pictures."""
+Found = Table | Pictures | Recordings
+
+
+def inspect(path: Path) -> Found:
+    """What a file or folder holds. Raises DataError for what is neither rows nor media."""
     files = listing.list_files(path)
     pictures = [file for file in files if file.name.lower().endswith(_PICTURES)]
     if len(pictures) > len(files) / 2:
         return Pictures(path, len(pictures))
+    sounds = [file for file in files if listing.extension_of(file.name) in EXTENSIONS]
+    if len(sounds) > len(files) / 2:
+        return recordings.heard(path, sounds)
     readable = [file for file in files if text.kind_of(file.name)]
     if not readable:
         raise DataError(
-            f"{path} holds neither CSV, JSON lines, Parquet nor pictures, as far as names tell"
+            f"{path} holds neither CSV, JSON lines, Parquet, pictures nor sounds, as far as"
+            " names tell"
         )
     first = max(readable, key=lambda file: file.size) if len(readable) > 1 else readable[0]
     kind = text.kind_of(first.name) or "csv"

@@ -11,7 +11,8 @@ from emberline import pipelines, stages
 from emberline.datasets import listing, storage
 from emberline.errors import ConfigError, DataError
 from emberline.init import sections
-from emberline.init.inspect import Pictures, Table, inspect
+from emberline.init.inspect import Found, Pictures, Table, inspect
+from emberline.init.recordings import Recordings
 from emberline.init.sections import Section
 from emberline.logs import one_line
 from emberline.look.examine import Finding, look
@@ -77,8 +78,8 @@ def _start(path: Path) -> bytes:
         return file.readline(_LONGEST_LINE)
 
 
-def _sections(contents: Sequence[Table | Pictures], folder: Path) -> Iterator[Section]:
-    """One log, the attributes of items and of users, and pictures."""
+def _sections(contents: Sequence[Found], folder: Path) -> Iterator[Section]:
+    """One log, the attributes of items and of users, pictures and sounds."""
     tables = [content for content in contents if isinstance(content, Table)]
     known = [(table, sections.roles_of(table)) for table in tables]
     logs = [(table, found) for table, found in known if {"user_id", "item_id"} <= found.keys()]
@@ -107,9 +108,21 @@ def _sections(contents: Sequence[Table | Pictures], folder: Path) -> Iterator[Se
                 section.lines,
                 section.doubts,
             )
-    for content in contents:
-        if isinstance(content, Pictures):
-            yield sections.images(_path(content.path, folder))
+    yield from _media(contents, folder)
+
+
+def _media(contents: Sequence[Found], folder: Path) -> Iterator[Section]:
+    """Pictures and sounds, the first folder of each. Raises ConfigError for several."""
+    pictures = [content for content in contents if isinstance(content, Pictures)]
+    sounds = [content for content in contents if isinstance(content, Recordings)]
+    for found, what in ((pictures, "pictures"), (sounds, "sounds")):
+        if len(found) > 1:
+            names = ", ".join(str(content.path) for content in found)
+            raise ConfigError(f"several folders hold {what}: {names}; give one of all")
+    for content in pictures:
+        yield sections.images(_path(content.path, folder))
+    for recorded in sounds:
+        yield sections.sounds(recorded, _path(recorded.path, folder), not pictures)
 
 
 def _columns(tables: Sequence[Table]) -> str:
@@ -136,9 +149,10 @@ def _path(path: Path, folder: Path) -> str:
     return here.relative_to(there).as_posix() if here.is_relative_to(there) else os.fspath(here)
 
 
-def _told(content: Table | Pictures) -> str:
-    if isinstance(content, Pictures):
-        return f"{content.path}: {content.count:,} pictures"
+def _told(content: Found) -> str:
+    if not isinstance(content, Table):
+        what = "pictures" if isinstance(content, Pictures) else "sounds"
+        return f"{content.path}: {content.count:,} {what}"
     written = content.kind if content.kind != "csv" else f"csv cut at {content.dialect.separator!r}"
     encoding = "" if content.kind == "parquet" else f" in {content.dialect.encoding}"
     return f"{content.path}: {written}{encoding}, columns {', '.join(content.columns)}"

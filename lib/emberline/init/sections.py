@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from emberline import extras
 from emberline.cleaning import ids, numbers
 from emberline.cleaning.numbers import NumberRules
 from emberline.init import roles
 from emberline.init.inspect import Table, kind_of_values
+from emberline.init.recordings import Recordings
 from emberline.look import fits
 from emberline.records.arrow_texts import MOMENT
 
@@ -129,12 +131,35 @@ def attributes(table: Table, found: Mapping[str, str], path: str, side: str) -> 
 def images(path: str) -> Section:
     """What learns an item's factors from its picture, for pictures named by ids."""
     lines = [f"path = {_text(path)}  # named by the items' ids", "height = 64", "width = 64"]
-    more = ["", "[shards]", 'task = "factors"', "", "[cnn]", 'model = "resnet"', "", "[predict]"]
     return Section(
         "images",
-        [*lines, *more],
+        [*lines, *_network("images")],
         ["pictures are named by items' ids: item-17.jpg is of the item item-17"],
     )
+
+
+def sounds(found: Recordings, path: str, is_learnt: bool) -> Section:
+    """What learns an item's factors from its sound, for recordings named by ids; unless the network
+    learns from pictures.
+    """
+    lines = [f"path = {_text(path)}  # named by the items' ids"]
+    doubts = ["sounds are named by items' ids: item-17.wav is of the item item-17"]
+    if found.rate is not None and found.seconds is not None:
+        lines += [f"rate = {found.rate}  # samples a second", f"seconds = {found.seconds}"]
+        doubts.append(f"of each sound the first {found.seconds:g} s count")
+    if not extras.SOUND.is_here():
+        doubts.append(f"sounds need {extras.SOUND.brings}: {extras.SOUND.remedy}")
+    if not is_learnt:
+        doubts.append('the network learns from pictures: shards.of = "sounds" has it hear instead')
+    return Section("sounds", [*lines, *(_network("sounds") if is_learnt else ())], doubts)
+
+
+def _network(of: str) -> list[str]:
+    """The sections of what learns factors from pictures, or from what sounds become."""
+    shards = [] if of == "images" else [f'of = "{of}"']
+    shifted = [] if of == "images" else ["", "[cnn.input]", "shift = 8  # in time"]
+    network = ["[cnn]", 'model = "resnet"', *shifted]
+    return ["", "[shards]", *shards, 'task = "factors"', "", *network, "", "[predict]"]
 
 
 def _written(table: Table, path: str) -> Iterator[str]:
