@@ -128,9 +128,7 @@ def test_a_folder_of_recordings_gets_its_sections(
     assert found["sounds"] == {"path": "songs", "rate": 8000, "seconds": 2.5}
     assert found["shards"] == {"of": "sounds", "task": "factors"}
     assert {"cnn", "predict", "als", "recommend"} <= found.keys()
-    assert (
-        "[sounds] of each sound the first 2.5 s count" in (tmp_path / "my.toml").read_text()
-    )
+    assert "[sounds] of each sound the first 2.5 s count" in (tmp_path / "my.toml").read_text()
 
 
 def test_a_network_learns_from_pictures_where_there_are_sounds_as_well(

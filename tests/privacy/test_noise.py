@@ -113,7 +113,7 @@ def test_a_release_has_the_counts_and_says_what_they_cost(made: Path, tmp_path: 
 def test_the_report_says_what_noise_has_cost(made: Path) -> None:
     page = (made / "root" / "report" / "report.html").read_text()
     section = page[page.index('id="privacy"') : page.index('id="made"')]
-    assert "have cost epsilon 60 of a budget of 120" in section
+    assert "Of the budget, epsilon 120, 60 is spent" in section
     cost = facts_of(made, ITEMS)[0]
     assert f"{ITEMS}</th><td>discrete Laplace</td>" in section
     assert f'<td class="number">{cost.threshold}</td><td class="number">{MOST}</td>' in section

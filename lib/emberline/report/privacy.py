@@ -119,6 +119,7 @@ def sentences(metrics: Mapping[str, Any]) -> Iterator[str]:
     if "noise" in metrics:
         spent = Budget.from_json(metrics["noise"])
         yield (
-            f"Noise: {spent.draws} draws, the last on {spent.drawn[:10]}, have cost epsilon ="
-            f" {spent.spent_epsilon:.4g} of {spent.budget:g}, and delta = {spent.spent_delta:.2g}"
+            f"Noise: of the budget, epsilon {spent.budget:g}, {spent.spent_epsilon:.4g} is spent,"
+            f" with delta {spent.spent_delta:.2g}, by {spent.draws}"
+            f" draw{'s' if spent.draws != 1 else ''} until {spent.drawn[:10]}"
         )
