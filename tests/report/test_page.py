@@ -496,7 +496,7 @@ def test_the_page_is_rendered_from_a_zip(tmp_path: Path) -> None:
     program = (
         "from emberline.report.page import Page, __file__, render\npage ="
         " render(Page('Zipped', 'r', False, '', '', [], [], [], [], None, [], None, None, [], {},"
-        " {}, {}, None, None, [], False, [], []))\n"
+        " {}, {}, None, None, [], None, False, [], []))\n"
         "print(__file__, '<h1>Zipped</h1>' in page, '--accent' in page)"
     )
     environment = {**os.environ, "PYTHONPATH": str(archive)}
