@@ -17,7 +17,7 @@ from tests.privacy.conftest import (
 )
 
 from emberline.datasets import manifest as manifests
-from emberline.datasets.facts import TooFewUsers
+from emberline.datasets.kept_back import TooFewUsers
 from emberline.publish import releases
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -12,7 +12,7 @@ from emberline import pipelines, stages
 from emberline.cli.console import make_console
 from emberline.cli.outcomes import show_outcomes
 from emberline.datasets import manifest as manifests
-from emberline.datasets.facts import TooFewUsers
+from emberline.datasets.kept_back import TooFewUsers
 from emberline.errors import ConfigError
 from emberline.export.table import export
 from emberline.privacy.scan import scan

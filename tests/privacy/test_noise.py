@@ -11,7 +11,7 @@ from tests.privacy.conftest import NUM_USERS, PIPELINE, log_lines, rows_of, run_
 
 from emberline import pipelines
 from emberline.datasets import manifest as manifests
-from emberline.datasets.facts import Budget, NoisyCounts
+from emberline.datasets.kept_back import Budget, NoisyCounts
 from emberline.errors import ConfigError
 from emberline.privacy import forgetting
 from emberline.publish import releases

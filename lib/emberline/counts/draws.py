@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from emberline.datasets.facts import Budget
+from emberline.datasets.kept_back import Budget
 from emberline.errors import ConfigError
 from emberline.sections.noise import NoiseConfig
 

@@ -17,7 +17,7 @@ from emberline.counts.draws import Before
 from emberline.counts.tables import Drawn, Paid
 from emberline.datasets import contributions
 from emberline.datasets.contributions import BOUNDED, BY_USER, HASHED
-from emberline.datasets.facts import Budget, NoisyCounts
+from emberline.datasets.kept_back import Budget, NoisyCounts
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import whole
 from emberline.flow import outputs

@@ -13,7 +13,7 @@ from emberline.counts import mechanisms
 from emberline.counts.mechanisms import Noise
 from emberline.datasets import contributions, rows
 from emberline.datasets.contributions import LABELLED, LABELS
-from emberline.datasets.facts import NoisyCounts
+from emberline.datasets.kept_back import NoisyCounts
 from emberline.datasets.schema import TABLES
 from emberline.errors import DataError
 from emberline.flow.rows import Flow, Rows, Source

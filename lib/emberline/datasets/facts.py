@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from emberline.datasets import typed_json
 from emberline.datasets.info import Facts
+from emberline.datasets.kept_back import KEPT_BACK
 from emberline.datasets.light import LightForm
 from emberline.datasets.sketch import Sketch
 
@@ -285,45 +286,6 @@ class Shop(Facts):
 
 
 @dataclass(frozen=True)
-class TooFewUsers(Facts):
-    """What was left out since fewer than `min_users` users stand behind it: `left_out` of so many
-    `candidates`; of pairs, among the candidates of `rows` rows.
-    """
-
-    min_users: int
-    candidates: int
-    left_out: int
-    rows: int | None = None
-
-
-@dataclass(frozen=True)
-class NoisyCounts(Facts):
-    """How noise was drawn for a table of counts: its distribution's name and scale, where keys are
-    unknown the least count that is shown, how much one person adds at most, and what that costs.
-    """
-
-    mechanism: str
-    scale: float
-    threshold: int | None
-    per_user: int
-    epsilon: float
-    delta: float
-
-
-@dataclass(frozen=True)
-class Budget(Facts):
-    """What draws of noise in a root have cost together, the tables of this one among them: how many
-    there were, when the last was (ISO 8601), and what they may cost.
-    """
-
-    draws: int
-    drawn: str
-    spent_epsilon: float
-    spent_delta: float
-    budget: float
-
-
-@dataclass(frozen=True)
 class Evaluation(Facts):
     """The reports of `metrics.json`."""
 
@@ -338,7 +300,7 @@ class PageFigures(Facts):
     before: dict[str, Any] | None
 
 
-KINDS: tuple[type[Facts], ...] = tuple(Facts.__subclasses__())
+KINDS: tuple[type[Facts], ...] = tuple(dict.fromkeys([*Facts.__subclasses__(), *KEPT_BACK]))
 
 
 def merged(given: Iterable[Facts]) -> dict[str, Any]:

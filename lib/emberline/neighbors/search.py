@@ -7,7 +7,7 @@ import numpy as np
 
 from emberline.cf.cosine import search as cf_search
 from emberline.cf.cosine.similarity import Damping
-from emberline.datasets.facts import TooFewUsers
+from emberline.datasets.kept_back import TooFewUsers
 from emberline.flow.rows import Flow, Rows, Source
 from emberline.neighbors.packing import Grid, columns_of, pack
 from emberline.sections.cosine import CosineConfig

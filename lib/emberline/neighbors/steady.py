@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from emberline.cf import steadiness
 from emberline.cf.steadiness import ALWAYS, BY_USER, CHANGES, Pairs
-from emberline.datasets.facts import TooFewUsers
+from emberline.datasets.kept_back import TooFewUsers
 from emberline.datasets.rows import unchanged
 from emberline.datasets.schema import NEIGHBOR_HISTORY, TABLES
 from emberline.flow import outputs

@@ -25,7 +25,8 @@ from emberline.cf.explaining import HISTORY, Factors, How
 from emberline.cf.pieces import scatter_sparse
 from emberline.cf.reason_kinds import POPULAR, SEGMENT
 from emberline.datasets.cleaned import has_ratings
-from emberline.datasets.facts import TooFewUsers, Values
+from emberline.datasets.facts import Values
+from emberline.datasets.kept_back import TooFewUsers
 from emberline.datasets.rows import only, unchanged
 from emberline.datasets.schema import TABLES
 from emberline.factors.purposes import objective_of

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emberline import stages
-from emberline.datasets.facts import Budget, NoisyCounts, TooFewUsers
+from emberline.datasets.kept_back import Budget, NoisyCounts, TooFewUsers
 from emberline.errors import EmberlineError
 from emberline.report.people import Person
 from emberline.report.text import percent

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from emberline.datasets import manifest as manifests
-from emberline.datasets.facts import TooFewUsers, merged
+from emberline.datasets.facts import merged
 from emberline.datasets.footers import check_footers
 from emberline.datasets.info import Facts
+from emberline.datasets.kept_back import TooFewUsers
 from emberline.datasets.manifest import Dataset, Kind, Manifest, Part, ProducedBy
 from emberline.datasets.prune import WORK
 from emberline.datasets.schema import TABLES, fields_of

@@ -13,7 +13,7 @@ import pyarrow as pa
 from emberline.cf.entries import PIECES
 from emberline.cf.pieces import scatter_wanted
 from emberline.datasets.cleaned import has_ratings
-from emberline.datasets.facts import TooFewUsers
+from emberline.datasets.kept_back import TooFewUsers
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.flow import outputs
