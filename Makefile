@@ -51,7 +51,7 @@ test-airflow: setup .venv-airflow/installed  ## Run generated DAGs by a real Air
 	@touch $@
 
 bench: java .venv/bench  ## Compare with other libraries on small data (each script under benchmarks/ has --help, and larger sizes)
-	@set -e; for script in $(filter-out $(addprefix benchmarks/,chart.py data.py harness.py pictures.py shapes.py), $(wildcard benchmarks/*.py)); do \
+	@set -e; for script in $(filter-out $(addprefix benchmarks/,chart.py data.py factors.py harness.py pictures.py precision.py shapes.py), $(wildcard benchmarks/*.py)); do \
 	    echo "== $$script --quick"; $(BIN)/python $$script --quick; done
 
 check: setup  ## Format, lint, types and layers

@@ -13,8 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import scipy.sparse as sp
 
+from emberline.cf.quantized import Quantized
 from emberline.images.decode import Shape, decode
+from emberline.serving import by_factors
+from emberline.serving.vectors import Exact
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -25,7 +29,17 @@ def scripts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
         yield
-    for name in ("als", "chart", "data", "harness", "images", "pictures", "reader", "train"):
+    for name in (
+        "als",
+        "chart",
+        "data",
+        "factors",
+        "harness",
+        "images",
+        "pictures",
+        "reader",
+        "train",
+    ):
         sys.modules.pop(name, None)
 
 
@@ -231,3 +245,28 @@ def test_the_stage_is_timed_by_its_history(scripts: None, tmp_path: Path) -> Non
 
     figures = train.stage(train.written(tmp_path, 330), workers=1)
     assert 0 < figures["seconds"] < 60 and figures["loss"] < 2.3
+
+
+def test_what_int8_costs_is_measured_by_lists_as_they_are_served(scripts: None) -> None:
+    """Beside lists that emberline.serving makes, user by user."""
+    import factors
+
+    rng, none = np.random.default_rng(4), np.empty(0, np.int32)
+    users = rng.normal(size=(300, 8)).astype(np.float32)
+    items = (1 + 0.02 * rng.normal(size=(3000, 8))).astype(np.float32)  # much like each other
+    ids, may = np.arange(3000, dtype=np.int32), np.ones(3000, bool)
+    exact, few = (
+        by_factors.Scored("als", ids, vectors, may)
+        for vectors in (Exact(items), Quantized.of(items))
+    )
+    same = 0
+    for user in users:
+        half = user.astype(np.float16).astype(np.float32)
+        one, other = (
+            by_factors._best(scored, 0, vector, 10, none).items
+            for scored, vector in ((exact, user), (few, half))
+        )
+        same += len({*one.tolist()} & {*other.tolist()})
+    nothing = sp.csr_array((300, 3000), dtype=bool)
+    assert 2000 < same < 2990
+    assert factors.overlap((np.arange(300), users), (ids, items), nothing) == same / 3000
