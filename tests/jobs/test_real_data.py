@@ -3,7 +3,7 @@ README gives.
 """
 
 import json
-import time
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,12 @@ def metrics(root: Path, report: str) -> Values:
     return {(row["model"], row["metric"]): row["value"] for row in rows}
 
 
+def processor_seconds() -> float:
+    """Of all commands so far: a machine that has much else to do takes longer, not more of them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.fixture
 def measured(
     command: Callable[..., Any], shared_data: Path, root: Path
@@ -70,9 +76,9 @@ def measured(
         ]
         first = command(*arguments)
         assert first.returncode == 0, first.stderr
-        began = time.monotonic()
+        before = processor_seconds()
         second = command(*arguments)
-        assert time.monotonic() - began < 10
+        assert processor_seconds() - before < 5
         assert second.returncode == 0, second.stderr
         count = len(stages.in_pipeline(pipelines.load(PIPELINES / f"{name}.toml")))
         assert f"Nothing to do: all {count} stages are up to date." in second.stdout
