@@ -126,8 +126,7 @@ def test_the_loss_of_factors_is_the_squared_error_summed_over_components(make: A
     ).loss_sum == pytest.approx(error, rel=1e-5)
 
 
-@pytest.mark.parametrize("task", ["class", "factors"])
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize(("replicas", "task"), [(2, "class"), (1, "factors")])
 def test_a_taught_network_learns_what_is_true_and_what_its_teacher_says(
     make: Any, replicas: int, task: str
 ) -> None:
