@@ -255,6 +255,27 @@ def test_short_numbers_are_looked_for_where_ids_stand_alone(tmp_path: Path) -> N
     assert scan(tmp_path, ["anna@shop"]).found == {"part.parquet": 3 + as_it_is}
 
 
+def test_texts_are_found_however_deep_they_lie(tmp_path: Path) -> None:
+    """In lists and structs, and bytes; columns of numbers are not read."""
+    table = pa.table(
+        {
+            "tags": [["a", "anna@shop"]],
+            "who": [{"name": "anna@shop", "at": [1]}],
+            "page": [b"<p>anna@shop</p>"],
+            "words": pa.array(["anna@shop"]).dictionary_encode(),
+            "large": pa.array(["anna@shop"], pa.large_string()),
+            "factors": [[0.5, 0.25]],
+        }
+    )
+    pq.write_table(table, tmp_path / "part.parquet", compression="zstd", write_statistics=False)
+    looked = scan(tmp_path, ["anna@shop"])
+    as_it_is = (tmp_path / "part.parquet").read_bytes().count(b"anna@shop")
+    assert looked.found == {"part.parquet": 5 + as_it_is}
+    pq.write_table(table.select(["factors"]), tmp_path / "part.parquet")
+    looked = scan(tmp_path, ["anna@shop"])
+    assert (looked.found, looked.decoded_files, looked.decoded_bytes) == ({}, 1, 0)
+
+
 def test_what_cannot_be_done_whole_is_refused_before_anything_changes(
     used: Path, tmp_path: Path
 ) -> None:

@@ -126,26 +126,46 @@ def _counted(pieces: Iterator[tuple[int, int]], looked: Looked) -> int:
 
 
 def _parquet(path: Location, wanted: Wanted) -> Iterator[tuple[int, int]]:
-    """Each column of texts or bytes: how often the texts are in it, and how long it is."""
+    """Each column that may hold texts: how often these are in it, and how long it is."""
     name, client = storage.for_arrow(path)
     with pq.ParquetFile(name, filesystem=client) as file:
-        for group in range(file.num_row_groups):
-            for column in file.schema_arrow.names:
+        columns = [each.name for each in file.schema_arrow if _holds_text(each, wanted)]
+        for group in range(file.num_row_groups if columns else 0):
+            for column in columns:
                 for chunk in file.read_row_group(group, [column]).column(0).chunks:
                     yield _in_column(column, chunk, wanted), chunk.nbytes
 
 
+def _holds_text(field: pa.Field, wanted: Wanted) -> bool:
+    """Whether a column may have any of the texts: users' ids, or where some are told from others
+    wherever they stand, texts and bytes, also within lists and structs.
+    """
+    kind = field.type
+    if field.name == _ID:
+        return True
+    if pa.types.is_struct(kind):
+        return any(_holds_text(inner, wanted) for inner in kind)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _holds_text(kind.value_field, wanted)
+    of_words = pa.types.is_dictionary(kind) and _is_text(kind.value_type)
+    return bool(wanted.patterns) and (of_words or _is_text(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return kind in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
+
+
 def _in_column(name: str, values: pa.Array, wanted: Wanted) -> int:
     if name == _ID:
-        return pc.sum(pc.is_in(values, wanted.ids)).as_py() or 0
+        return pc.sum(pc.is_in(values.cast(pa.string()), wanted.ids)).as_py() or 0
     while pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
         values = pc.list_flatten(values)
-    kind = values.type
-    if not (pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_struct(kind)):
-        return 0
-    if pa.types.is_struct(kind):
-        return sum(_in_column(field.name, values.field(field.name), wanted) for field in kind)
-    content = values.buffers()[-1]
+    if pa.types.is_struct(values.type):
+        fields = values.type
+        return sum(_in_column(each.name, values.field(each.name), wanted) for each in fields)
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary
+    content = values.buffers()[-1] if _is_text(values.type) else None
     return wanted.times_in(memoryview(content)) if content is not None else 0
 
 
