@@ -14,7 +14,9 @@ CLIP = Clip(rate=8000, seconds=1.0, keep="start", max_seconds=60)
 
 
 def samples(content: bytes, clip: Clip = CLIP) -> Float32:
-    return decode(content, clip)
+    found = decode(content, clip)
+    assert len(found) <= clip.samples and found.dtype == np.float32
+    return np.pad(found, (0, clip.samples - len(found)))  # silence
 
 
 def reason(content: bytes, clip: Clip = CLIP) -> str:

@@ -17,7 +17,7 @@ from emberline.numeric.arrays import Array
 
 Buffer = bytes | memoryview
 Read = Callable[[str], Buffer]
-# an array of a file's bytes; raises UnusableError
+# an array of a file's bytes, of which zeros at its end may be left out; raises UnusableError
 Decode = Callable[[Buffer], Array]
 # (n, height, width, channels) of such arrays (n, ...), and what can be played of each, if anything
 Finish = Callable[[Array], tuple[Pixels, Sequence[bytes] | None]]
@@ -142,13 +142,16 @@ def decoded(
 
 
 def _fill(array: Array, content: Buffer | UnusableError | None, decoder: Decoder) -> str | None:
-    """Decode into an array of the decoder's size; the reason why not, if so."""
+    """Decode into an array of zeros of the decoder's size, as much as there is; the reason why not,
+    if so.
+    """
     if content is None:
         return f"no {decoder.what}"
     if isinstance(content, UnusableError):
         return str(content)
     try:
-        array[:] = decoder.decode(content)
+        found = decoder.decode(content)
+        array[: len(found)] = found
     except UnusableError as error:
         return str(error)
     return None

@@ -119,6 +119,8 @@ def _values(rows: pa.RecordBatch, lot: _Lot) -> pa.Array:
     ends = np.append(0, np.cumsum(size))
     _check(content, ends, rows["parked_sum"].to_numpy()[order], lot.folder, names.take(order))
     found = _binary(content, ends, rows["parked_bytes"].is_valid().to_numpy(False)[order])
+    if (np.diff(order) == 1).all():
+        return found  # as they lie
     return found.take(pa.array(np.argsort(order)))
 
 

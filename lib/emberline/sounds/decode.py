@@ -59,7 +59,8 @@ class Clip:
 
 
 def decode(content: bytes | memoryview, clip: Clip) -> Float32:
-    """(clip.samples,): what is kept of a sound, 1 being full scale, its channels' mean.
+    """(n,), up to clip.samples, what follows being silence: what is kept of a sound, 1 being full
+    scale, its channels' mean.
 
     Raises UnusableSoundError whatever is wrong with the bytes; many are not copied.
     """
@@ -71,7 +72,7 @@ def decode(content: bytes | memoryview, clip: Clip) -> Float32:
         rate = sound.samplerate
     if rate != clip.rate:
         kept = soxr.resample(kept, rate, clip.rate)
-    return _filled(kept, clip)
+    return _placed(kept[: clip.samples], clip)
 
 
 @contextmanager
@@ -146,7 +147,7 @@ def _mono(sound: soundfile.SoundFile, count: int) -> Float32:
     """(n,): the next samples, up to so many. Raises UnusableSoundError where one is no number."""
     samples = sound.read(count, "float32", always_2d=True)
     mean: Float32 = samples[:, 0] if sound.channels == 1 else samples.mean(axis=1)
-    if not np.isfinite(mean).all():
+    if len(mean) and not math.isfinite(mean.sum(dtype=np.float64)):
         raise UnusableSoundError("samples that are not finite numbers")
     return mean
 
@@ -174,10 +175,9 @@ _PLACES: dict[Keep, Callable[[int, int, int, list[Float32]], int]] = {
 }
 
 
-def _filled(samples: Float32, clip: Clip) -> Float32:
-    """(clip.samples,): what is too short, with silence after it or around it."""
-    filled = np.zeros(clip.samples, np.float32)
-    part = samples[: clip.samples]
+def _placed(part: Float32, clip: Clip) -> Float32:
+    """What is too short, in the middle where not the beginning counts: (n,), with silence before
+    it.
+    """
     first = 0 if clip.keep == "start" else (clip.samples - len(part)) // 2
-    filled[first : first + len(part)] = part
-    return filled
+    return np.concatenate([np.zeros(first, np.float32), part]) if first else part
