@@ -35,11 +35,11 @@ def test_another_seed_changes_everything(catalogue: Catalogue) -> None:
     assert _differing_fields(catalogue, make_catalogue(1_500, seed=8)) == set(asdict(catalogue))
 
 
-def test_titles_name_what_can_be_seen(catalogue: Catalogue) -> None:
+def test_titles_name_what_can_be_seen_but_the_texture(catalogue: Catalogue) -> None:
     for index, title in enumerate(catalogue.titles):
-        size, texture, colour, shape = title.replace(",", "").split()[:4]
+        size, colour, shape = title.replace(",", "").split()[:3]
         assert SIZES[catalogue.size[index]] == size.lower()
-        assert TEXTURES[catalogue.texture[index]] == texture
+        assert not any(texture in title.lower() for texture in TEXTURES)
         assert COLOURS[catalogue.colour[index]] == colour
         assert SHAPES[catalogue.shape[index]] == shape
 

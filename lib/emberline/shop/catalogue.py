@@ -1,9 +1,11 @@
 """The catalogue of a made-up shop: what its items look like, what they are called, and what only
 their buyers know of them.
 
-A picture or a title shows an item's shape, texture, colour and size. Its hidden traits and its
-popularity move its sales too, so that a model which reads pictures perfectly still knows less of an
-item than a year of its sales tells.
+A picture shows an item's shape, texture, colour and size, and its title all of these but the
+texture. Its hidden traits and its popularity move its sales too; its category, its price and its
+description tell a part of the hidden traits (`descriptions.py`). So each knows something that the
+others do not, and a model which reads all of them perfectly still knows less of an item than a year
+of its sales tells.
 """
 
 from collections.abc import Callable
@@ -68,8 +70,8 @@ class Catalogue:
 
 
 def looks(shape: int, texture: int, colour: int, size: int) -> str:
-    """What a title says of an item that is seen."""
-    return f"{SIZES[size]} {TEXTURES[texture]} {COLOURS[colour]} {SHAPES[shape]}".capitalize()
+    """What a title says of an item that is seen: everything but its texture."""
+    return f"{SIZES[size]} {COLOURS[colour]} {SHAPES[shape]}".capitalize()
 
 
 def make_catalogue(

@@ -11,11 +11,18 @@ from emberline.sections.shop import ShopConfig
 from emberline.shop import sounds
 from emberline.shop.catalogue import SHAPES, Catalogue, looks, make_catalogue
 from emberline.shop.customers import make_customers
+from emberline.shop.descriptions import describe
 from emberline.shop.events import customer_ids, make_events
 from emberline.shop.pictures import draw, encode_png
 from emberline.shop.sales import tastes_of
 
-_KNOWN = [("item_id", pa.string()), ("title", pa.string())]
+_KNOWN = [
+    ("item_id", pa.string()),
+    ("title", pa.string()),
+    ("category", pa.string()),
+    ("price", pa.float64()),
+    ("description", pa.string()),
+]
 _PICTURES = pa.schema([*_KNOWN, ("shape", pa.string()), ("picture", pa.binary())])
 _SOUNDS = pa.schema([*_KNOWN, ("rhythm", pa.string()), ("sound", pa.binary())])
 
@@ -46,18 +53,20 @@ def run(run: StageRun[ShopConfig]) -> None:
     )
 
 
+def _known(catalogue: Catalogue) -> list[list[str] | list[float]]:
+    """The columns of _KNOWN."""
+    said = describe(catalogue.hidden, catalogue.seed)
+    named = [list(catalogue.item_ids), list(catalogue.titles)]
+    return [*named, said.categories, said.prices, said.texts]
+
+
 def _pictures(catalogue: Catalogue) -> pa.Table:
     shapes = [SHAPES[index] for index in catalogue.shape]
-    columns = [
-        list(catalogue.item_ids),
-        list(catalogue.titles),
-        shapes,
-        encode_png(draw(catalogue)),
-    ]
+    columns = [*_known(catalogue), shapes, encode_png(draw(catalogue))]
     return pa.table(columns, schema=_PICTURES)
 
 
 def _sounds(catalogue: Catalogue) -> pa.Table:
     rhythms = [list(sounds.RHYTHMS)[index] for index in catalogue.shape]
-    columns = [list(catalogue.item_ids), list(catalogue.titles), rhythms, sounds.play(catalogue)]
+    columns = [*_known(catalogue), rhythms, sounds.play(catalogue)]
     return pa.table(columns, schema=_SOUNDS)
