@@ -25,6 +25,7 @@ from harness import Figures, Subject
 from emberline.cf import facts
 from emberline.cf.blocks import dense_block, matrix_of
 from emberline.cf.content import features, regression, tasks
+from emberline.cf.content.columns import Columns
 from emberline.cf.ranks import Candidates, ranks_of, terms
 from emberline.cf.ridge import Moments
 from emberline.content import learning
@@ -40,7 +41,7 @@ from emberline.stages import STAGES
 RANK, USERS, KINDS, PER_USER = 64, 2000, 40, 40
 SAMPLE, LANDMARKS = 2000, 500
 WORDS = np.array([f"word{number}" for number in range(3000)])
-NAMES = ("year",)
+COLUMNS = Columns(numbers=("year",))
 CONFIG = Config.model_validate(
     {
         "ratings": {
@@ -49,7 +50,11 @@ CONFIG = Config.model_validate(
             "value": "one",
         },
         "attributes": {
-            "items": {"path": "unread.csv", "columns": {"id": "i"}, "numbers": list(NAMES)}
+            "items": {
+                "path": "unread.csv",
+                "columns": {"id": "i"},
+                "numbers": list(COLUMNS.numbers),
+            }
         },
         "als": {"rank": RANK},
         "content": {},
@@ -116,7 +121,8 @@ def _publish(
         ("item_factors", np.flatnonzero(~is_cold), factors[~is_cold]),
     ):
         table = pa.table([ids.astype(np.int32), list(rows)], schema=TABLES[name])
-        data.publish(root, table, name, 4, rank=RANK)
+        values = {"value_mean": 1.0, "value_deviation": 0.0}
+        data.publish(root, table, name, 4, rank=RANK, **values)
     titles = [
         f"{' '.join(WORDS[words])} kind{kind % 20}"
         for words, kind in zip(rng.integers(0, len(WORDS), (len(kinds), 4)), kinds, strict=True)
@@ -133,9 +139,11 @@ def _publish(
             [1950.0 + 2 * (kind % 10) + year]
             for kind, year in zip(kinds, rng.normal(size=len(kinds)), strict=True)
         ],
+        "categories": pa.array([[]] * len(kinds), pa.list_(pa.string())),
+        "lists": pa.array([[]] * len(kinds), pa.list_(pa.list_(pa.string()))),
     }
     table = pa.table(said, schema=TABLES["item_attributes"])
-    data.publish(root, table, "item_attributes", 4, numbers=list(NAMES))
+    data.publish(root, table, "item_attributes", 4, numbers=list(COLUMNS.numbers))
 
 
 def emberline(case: Case) -> Callable[[], Figures]:
@@ -153,11 +161,11 @@ def one_process(case: Case) -> Callable[[], Figures]:
     sample, marks = (
         rows.take(pa.array(np.sort(factored[order[:size]]))) for size in (SAMPLE, LANDMARKS)
     )
-    known = features.statistics_of(features.sum_up(rows), sample, NAMES)
+    known = features.statistics_of(features.sum_up(rows, COLUMNS), sample, COLUMNS)
     with Here(1 << 30, harness.CORES) as flow:
         sources = (flow.read(load(case.root, name)) for name in ("user_factors", "ratings"))
-        choice = learning.chosen("item", sample, *sources, NAMES, known, 1, harness.CORES)
-    found = learning.fit_of(marks, choice, NAMES, known).features(rows)
+        choice = learning.chosen("item", sample, *sources, known, 1, harness.CORES)
+    found = learning.fit_of(marks, choice, known).features(rows)
     trained = rows.take(pa.array(factored))
     weights = regression.weights_of(trained["ratings"].to_numpy().astype(np.float64))
     targets = matrix_of(trained["factors"], len(factored))

@@ -188,6 +188,8 @@ def publish() -> Publish:
     ) -> None:
         run_id = "20250101T000000-00000000"
         schema = TABLES[name]
+        if name.endswith("_attributes") and isinstance(rows, list):
+            rows = [{"categories": [], "lists": []} | row for row in rows]
         table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=schema)
         part = write_part([table], root / name / run_folder("0" * 64, run_id), "part-00000", schema)
         made = ProducedBy(stage, "0" * 64, run_id, config or {})

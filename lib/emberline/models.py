@@ -1,5 +1,5 @@
-"""What answers, in one table: models, the baselines they are measured beside, and the bound that
-none reaches.
+"""What answers, in one table: models, the baselines they are measured beside, parts of models, by
+which it is told what each is worth, and the bound that none reaches.
 
 A name is what stands in the column `model` of tables and in the rows of `metrics.json`. To add a
 model, add its row here and its module in `scoring/models/`.
@@ -11,7 +11,7 @@ from typing import Literal
 
 Names = tuple[str, ...]
 EXPORTED = "exported_model"  # the network in small forms
-Role = Literal["model", "baseline", "bound"]
+Role = Literal["model", "baseline", "part", "bound"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ CONTENT = Model(
 )
 WORDS = Model(
     "content-words",
-    "baseline",
+    "part",
     "what words, categories and numbers say of an item, without its picture",
     new_items=("content_factors",),
 )
@@ -242,11 +242,23 @@ def outdating(table: str) -> Names:
     return (of_all, blended(table)) if of_all == refitted(table) else (of_all,)
 
 
+_WITHOUT = f"{CONTENT.name}-without-"
+
+
+def without(column: str) -> str:
+    """What `content` is called where a column that it knows is left out."""
+    return _WITHOUT + column
+
+
 def role_of(name: str) -> Role | None:
     """The role of what is called so; None for a name that is not in the table."""
+    if name.startswith(_WITHOUT):
+        return "part"
     return MODELS[name].role if name in MODELS else None
 
 
 def caption_of(name: str) -> str:
     """What the answers of this name are; empty for one that is not in the table."""
+    if name.startswith(_WITHOUT):
+        return f"what is known of an item, but for its {name.removeprefix(_WITHOUT)}"
     return MODELS[name].caption if name in MODELS else ""

@@ -52,16 +52,16 @@ x1,No Number,Drama,2000,1
 7,Seven, Crime|Noir ,NaN,9
 """
 TAGS: list[Row] = [
-    {"movie": 7, "tag": " slow ", "notes": "first note"},
-    {"movie": 7, "tag": "dark", "notes": "second note"},
+    {"movie": 7, "tag": " slow ", "notes": "first note", "cast": ["Pitt", "Freeman"]},
+    {"movie": 7, "tag": "dark", "notes": "second note", "cast": "Spacey/ Pitt"},
     {"movie": "7", "tag": "slow"},
     {"movie": 15, "tag": "a|b", "label": "x"},
     {"movie": None, "tag": "lost"},
     {"movie": 99, "tag": None},
 ]
 PRICES: list[Row] = [
-    {"key": 15, "price": 2.5, "year": 1111, "kind": "disc"},
-    {"key": 7, "price": None, "year": 2222, "kind": None},
+    {"key": 15, "price": 2.5, "year": 1111, "kind": "disc", "maker": None},
+    {"key": 7, "price": None, "year": 2222, "kind": None, "maker": " New Line "},
     {"key": 40, "price": 0.125, "year": None, "kind": "tape"},
 ]
 PEOPLE = "name;mood;age\nann;calm/kind;40\nbob;;\nann;loud/calm;41\n  ;calm;3\nbob;sad;old\n"
@@ -76,6 +76,8 @@ ITEMS = {
         "genres": ["Crime", "Mystery", "Noir", "Thriller"],
         "tags": ["dark", "slow"],
         "numbers": [1996.0, 8.6, None],
+        "categories": ["New Line", None],
+        "lists": [["Freeman", "Pitt", "Spacey"]],
     },
     "12": {
         "title": None,
@@ -84,6 +86,8 @@ ITEMS = {
         "genres": [],
         "tags": [],
         "numbers": [None, None, None],
+        "categories": [None, None],
+        "lists": [[]],
     },
     "13": {
         "title": "Heat, again",
@@ -92,6 +96,8 @@ ITEMS = {
         "genres": ["(none)"],
         "tags": [],
         "numbers": [1500.0, None, None],
+        "categories": [None, None],
+        "lists": [[]],
     },
     "15": {
         "title": "Alone",
@@ -100,6 +106,8 @@ ITEMS = {
         "genres": ["Alpha", "Beta", "alpha"],
         "tags": ["a|b"],
         "numbers": [1111.0, 0.85, 2.5],
+        "categories": [None, "disc"],
+        "lists": [[]],
     },
     "40": {
         "title": None,
@@ -108,6 +116,8 @@ ITEMS = {
         "genres": [],
         "tags": [],
         "numbers": [None, None, 0.125],
+        "categories": [None, "tape"],
+        "lists": [[]],
     },
     "99": {
         "title": None,
@@ -116,6 +126,8 @@ ITEMS = {
         "genres": [],
         "tags": [],
         "numbers": [None, None, None],
+        "categories": [None, None],
+        "lists": [[]],
     },
 }
 ITEM_REASONS = {
@@ -163,11 +175,13 @@ def folder(publish: Publish, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "ids": "integer",
                 "columns": tags,
                 "list_separator": "/",
+                "lists": {"actors": "cast"},
             },
             {
                 "path": f"{folder}/prices.parquet",
                 "columns": {"id": "key", "label": "kind"},
                 "numbers": ["price", "year"],
+                "categories": {"studio": "maker", "form": "kind"},
             },
         ],
         users=dirty
@@ -200,10 +214,27 @@ def test_rows_of_one_item_from_csv_json_and_parquet_become_one(folder: Path) -> 
         "stars",
         "price",
     ]
+    info = manifests.load(folder / "root", "item_attributes").manifest.info
+    assert info["categories"] == ["studio", "form"] and info["lists"] == ["actors"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"categories": ["genres"]}, "several columns called genres"),
+        ({"categories": ["n"], "lists": ["n"]}, "several columns called n"),
+        ({"categories": {"a x b": "n"}}, "'a x b'"),
+    ],
+)
+def test_names_that_are_another_column_s_or_a_pair_s_are_refused(given: Row, message: str) -> None:
+    source = {"path": "p", "columns": {"id": "i"}} | given
+    with pytest.raises(ValueError, match=message):
+        Config.model_validate({"attributes": {"items": source}})
 
 
 def test_users_have_attributes_of_the_same_kind(folder: Path) -> None:
     nothing: Row = {"title": None, "text": None, "label": None, "genres": []}
+    nothing |= {"categories": [], "lists": []}
     ann = nothing | {"tags": ["calm", "kind", "loud"], "numbers": [40.0]}
     assert attributes(folder / "root", "user") == {
         "ann": ann,

@@ -7,9 +7,11 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from emberline.cf.blocks import dense_block
 from emberline.cf.content import selection
+from emberline.cf.content.columns import Columns
 from emberline.cf.content.features import Statistics, features_of, statistics_of, sum_up
 from emberline.cf.content.kernels import blocks_of, kernel, mean_kernel
-from emberline.cf.content.model import Likeness, Model
+from emberline.cf.content.leaving import LeftOut
+from emberline.cf.content.model import Likeness, Model, Nystrom
 from emberline.cf.content.reasons import modalities_of, shares
 from emberline.cf.content.regression import Root, predict, solve
 from emberline.cf.content.selection import Judges, Sample, choose
@@ -28,6 +30,7 @@ TITLES = [
     None,
 ]
 GENRES = [["Comedy", "Kids"], ["Drama"], ["Kids", "Comedy"], ["Drama", "War"], [], ["War"], []]
+YEAR = Columns(("year",))
 YEARS = [1995.0, 1960.0, 1999.0, 1995.0, 2001.0, None, 1e300]
 
 
@@ -41,6 +44,8 @@ def rows_of(titles: list, genres: list, numbers: list[list]) -> pa.RecordBatch:
             "genres": pa.array(genres, lists),
             "tags": pa.array([[]] * len(titles), lists),
             "numbers": pa.array(numbers, pa.list_(pa.float64())),
+            "categories": pa.array([[]] * len(titles), lists),
+            "lists": pa.array([[]] * len(titles), pa.list_(lists)),
         }
     )
 
@@ -48,15 +53,15 @@ def rows_of(titles: list, genres: list, numbers: list[list]) -> pa.RecordBatch:
 ROWS = rows_of(TITLES[:-1], GENRES[:-1], [[year] for year in YEARS[:-1]])
 
 
-def known_of(rows: pa.RecordBatch, names: tuple[str, ...] = ("year",)) -> Statistics:
+def known_of(rows: pa.RecordBatch, columns: Columns = YEAR) -> Statistics:
     """From sums of two parts."""
     parts = (rows.slice(0, 2), rows.slice(2))
-    return statistics_of(sum(sum_up(part) for part in parts), rows, names)
+    return statistics_of(sum(sum_up(part, columns) for part in parts), rows, columns)
 
 
 def compared(name: str) -> np.ndarray:
     known = known_of(ROWS)
-    rows = features_of(ROWS, ("year",), known)
+    rows = features_of(ROWS, known)
     return kernel(name, rows, rows, known)
 
 
@@ -122,7 +127,7 @@ def test_a_product_of_two_is_alike_by_both() -> None:
 
 def test_what_is_the_same_everywhere_or_nowhere_tells_nothing_apart() -> None:
     rows = rows_of(["a film"] * 3, [["x"]] * 3, [[7.0, None], [7.0, None], [7.0, 1.0]])
-    known = known_of(rows, ("price", "weight"))
+    known = known_of(rows, Columns(("price", "weight")))
     assert not known.frequencies and not known.numbers and blocks_of(known) == []
 
 
@@ -130,7 +135,7 @@ def test_a_number_as_large_as_there_are_makes_no_other_one_useless() -> None:
     numbers = [[1e300], [None], *([float(year)] for year in range(1950, 2000))]
     rows = rows_of([None] * len(numbers), [[]] * len(numbers), numbers)
     known = known_of(rows)
-    found = features_of(rows, ("year",), known)
+    found = features_of(rows, known)
     values = kernel("year near", found, found, known)
     assert values[0].tolist() == [1.0] + [0.0] * 51
     assert values[2, 3] > 0.95 and values[2, 51] < 0.01
@@ -177,7 +182,7 @@ def sample(seed: int = 1) -> tuple[Sample, list[selection.Block]]:
         words, [[f"kind {kind}"] for kind in kinds], [[float(kind // 2)] for kind in kinds]
     )
     known = known_of(rows)
-    features = features_of(rows, ("year",), known)
+    features = features_of(rows, known)
     blocks = blocks_of(known)
     kernels = {block.name: kernel(block.name, features, features, known) for block in blocks}
     of_users = dense_block(np.arange(60, dtype=np.int32), users)
@@ -207,7 +212,7 @@ def test_where_nothing_is_known_of_taste_nothing_is_chosen() -> None:
 
 def test_the_mean_of_kernels_weighs_them_as_told() -> None:
     known = known_of(ROWS)
-    rows = features_of(ROWS, ("year",), known)
+    rows = features_of(ROWS, known)
     found = mean_kernel({"genres": 1.0, "year near": 3.0}, rows, rows, known)
     expected = compared("genres") / 4 + compared("year near") * 3 / 4
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -229,7 +234,7 @@ WEIGHTS = {
 def fitted(rows: pa.RecordBatch = ROWS) -> Model:
     """A model whose landmarks are these rows, and add anything."""
     known = known_of(rows)
-    likeness = Likeness(("year",), known, features_of(rows, ("year",), known), WEIGHTS)
+    likeness = Likeness(known, features_of(rows, known), WEIGHTS)
     added = np.random.default_rng(9).normal(size=(rows.num_rows, 3)).astype(np.float32)
     return Model(likeness, added, np.array([0.5, -1.0, 2.0], np.float32))
 
@@ -290,3 +295,61 @@ def test_only_the_rarest_words_of_a_long_text_are_left_out_in_turn() -> None:
     assert len(words) == 20 and {f"w{n}" for n in range(50, 60)} <= set(words)
     assert found.rows["title"][-1].as_py() == ""  # both of them are gone
     assert found.words[-1].as_py() == "w1"
+
+
+# --------------------------------------------------------------------------------------------------
+# columns of names of one's own
+
+NAMED = Columns(("year",), ("shelf", "brand"), ("awards", "cast"))
+
+
+def with_names(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Brands that are alike where labels would be, and casts where genres are."""
+    brands = [["s", brand] for brand in ("A", "B", "A", None, "B", "C")]
+    casts = [[[], genres] for genres in GENRES[:-1]]
+    own = {"categories": pa.array(brands, pa.list_(pa.string()))}
+    own |= {"lists": pa.array(casts, pa.list_(pa.list_(pa.string())))}
+    return pa.record_batch(
+        [own.get(name, rows[name]) for name in rows.schema.names], names=rows.schema.names
+    )
+
+
+def test_named_categories_and_lists_are_alike_as_labels_and_genres_are() -> None:
+    rows = with_names(ROWS)
+    known = known_of(rows, NAMED)
+    assert "shelf" not in known.frequencies and "awards" not in known.frequencies
+    assert {"brand", "cast"} <= {block.name for block in blocks_of(known)}
+    found = features_of(rows, known)
+    for ours, plain in (("cast", "genres"), ("cast by idf", "genres by idf"),
+                        ("cast x year near", "genres x year near")):  # fmt: skip
+        np.testing.assert_allclose(kernel(ours, found, found, known), compared(plain), atol=1e-6)
+    brands = kernel("brand", found, found, known)
+    assert brands[0].tolist() == [1, 0, 1, 0, 0, 0] and not brands[3].any()
+
+
+def test_a_word_of_a_named_list_and_a_category_are_left_out_in_turn() -> None:
+    rows = with_names(ROWS)
+    known = known_of(rows, NAMED)
+    of_cast, of_brand = (without_each(rows, name, known) for name in ("cast", "brand"))
+    assert of_cast is not None and of_brand is not None
+    assert of_cast.words.to_pylist()[:2] == ["Comedy", "Kids"]
+    assert of_cast.rows["lists"].to_pylist()[:2] == [[[], ["Kids"]], [[], ["Comedy"]]]
+    assert of_cast.rows["genres"].to_pylist()[0] == ["Comedy", "Kids"]
+    assert of_brand.rows["categories"].to_pylist() == [["s", None]] * 5
+
+
+def test_the_regression_without_a_column_is_that_of_the_kernels_which_are_left() -> None:
+    known = known_of(ROWS)
+    likeness = Likeness(known, features_of(ROWS, known), WEIGHTS)
+    ways = LeftOut.of(likeness)
+    assert [way.name for way in ways.ways] == ["genres", "title", "year"]
+    for way, found in zip(ways.ways, ways.features(ROWS), strict=True):
+        left = {name: weight for name, weight in WEIGHTS.items() if way.name not in name}
+        assert dict(way.weights) == left
+        expected = Nystrom.of(Likeness(known, likeness.landmarks, left)).features(ROWS)
+        np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-4)
+
+
+def test_a_model_of_one_column_has_nothing_left_without_it() -> None:
+    known = known_of(ROWS)
+    assert not LeftOut.of(Likeness(known, features_of(ROWS, known), {"year near": 1.0})).ways

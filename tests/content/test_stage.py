@@ -22,6 +22,7 @@ from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.runs import runner
 from emberline.sections.config import Config
+from emberline.serving.calibrations import calibration_of
 
 Row = dict[str, Any]
 Publish = Callable[..., None]
@@ -79,7 +80,9 @@ def publish_shop(publish: Publish, root: Path, known: Callable[[int], Row] = att
     for side, factors in (("user", dict(enumerate(OF_USERS))), ("item", trained)):
         name = f"{side}_factors"
         table = [{side: int(id_), "factors": row.tolist()} for id_, row in factors.items()]
-        publish(root, "train-als", name, pa.Table.from_pylist(table, TABLES[name]))
+        rows = pa.Table.from_pylist(table, TABLES[name])
+        values = {"value_mean": 1.0, "value_deviation": 0.0}
+        publish(root, "train-als", name, rows, config={"rank": RANK}, **values)
         whole = manifests.load(root, name).manifest
         manifests.commit(root, replace(whole, rank=RANK))
 
@@ -127,6 +130,27 @@ def test_the_manifest_says_what_has_proved_itself(
     assert not proofs["title"]["is_used"] and not proofs["price"]["is_used"]
     assert any("genres" in block for block in content.blocks)
     assert content.area > 0.75
+
+
+def test_factors_that_are_not_what_ratings_give_are_not_calibrated(
+    shop: Path, answers: dict[int, np.ndarray]
+) -> None:
+    """Those of this shop are drawn, and the products of those folded in are far smaller."""
+    assert calibration_of(manifests.load(shop, "content_factors").manifest) is None
+
+
+def test_the_manifest_says_what_makes_new_items_compare_with_rated_ones(
+    publish: Publish, tmp_path: Path
+) -> None:
+    publish_shop(publish, tmp_path)
+    runner.run(CONFIG, tmp_path, stages.select(CONFIG, "train-als"), force=True)
+    answers = predicted(tmp_path)
+    calibration = calibration_of(manifests.load(tmp_path, "content_factors").manifest)
+    assert calibration is not None and 0.25 < calibration.slope < 4
+    # of a rated item a fifth of those who like it are still to come, of a new one all are
+    assert calibration.offset > 0 and calibration.steepness > 0
+    # of which nothing is known is the mean
+    np.testing.assert_allclose(calibration.centre, answers[COLD[-1]], atol=1e-4)
 
 
 def test_both_engines_predict_the_same(

@@ -116,6 +116,20 @@ def test_what_is_known_of_users_proves_itself_and_what_says_nothing_does_not(sho
     assert len(predicted) == USERS + NEW
 
 
+def test_lists_are_made_from_users_who_are_held_to_what_is_known_of_them(shop: Path) -> None:
+    """The nearer the fewer ratings: nobody has many here."""
+    predicted, own, held = (
+        {row["user"]: np.array(row["factors"]) for row in rows_of(shop, name)}
+        for name in ("content_user_factors", "user_factors", "blended_user_factors")
+    )
+    assert own.keys() == held.keys()
+    before, after = (
+        np.mean([np.linalg.norm(each[user] - predicted[user]) for user in own])
+        for each in (own, held)
+    )
+    assert 0.2 * before < after < 0.9 * before
+
+
 def test_users_known_by_attributes_alone_get_what_their_group_likes(shop: Path) -> None:
     users, items = names_of(shop, "user"), names_of(shop, "item")
     lists: dict[str, list[Row]] = {}

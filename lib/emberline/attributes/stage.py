@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial, reduce
 
 from emberline.cleaning import judging, merging
-from emberline.cleaning.attributes import LISTS
 from emberline.cleaning.forgotten import FORGOTTEN
 from emberline.cleaning.merging import BY_ID, MERGED, ORDERED, UNUSABLE
 from emberline.datasets.facts import Accounts, Attributes, Indices, Spellings, UnusableNumbers
@@ -62,14 +61,15 @@ def _read(
     sources: Sequence[AttributeSourceConfig],
 ) -> _Side:
     """Raises DataError where more rows of a source cannot be used than it allows."""
-    names = run.settings.numbers(side)
+    named = run.settings.named(side)
     guarded = (shield_of(run), side)
     cleaned = []
     read = 0
     for position, source in enumerate(sources):
-        files, wanted = run.inputs.files(source.path), source.wanted(names)
-        rules = source.rules(names)
-        rows = read_attributes(flow, files, source, wanted, rules, guarded, LISTS).kept()
+        files, wanted = run.inputs.files(source.path), source.wanted(named)
+        rules = source.rules(named)
+        lists = source.list_columns(named)
+        rows = read_attributes(flow, files, source, wanted, rules, guarded, lists).kept()
         place = f".{position}" if len(sources) > 1 else ""
         count = count_raw(flow, files, source, wanted)
         left_out = rows.select({name: name for name in ("source_file", "raw", "reason")})
@@ -105,17 +105,17 @@ def _union(rows: Sequence[Rows]) -> Rows:
 
 
 def _write_side(flow: Flow, run: StageRun[AttributesConfig], side: _Side) -> None:
-    names, table = list(run.settings.numbers(side.name)), f"{side.name}_attributes"
+    named, table = run.settings.named(side.name), f"{side.name}_attributes"
     coded = ids.coded_ids(_union(side.cleaned), "id", "spelling")
     facts = ids.facts_of(coded)
     numbered = ids.number(flow, coded, ids.known(run, side.name))
     index, end = flow.share(numbered.index_of(facts.codes)), numbered.next_index
-    merged = side.ordered.map(partial(merging.merge, numbers=len(names)), MERGED)
+    merged = side.ordered.map(merging.merge, MERGED)
     task = partial(merging.with_index, index=index, end=end, blocks=flow.parts)
     blocks = merged.map(task, MERGED).together(flow.parts)
     kept = blocks.map(partial(merging.in_table, schema=TABLES[table]), TABLES[table])
     unusable = UnusableNumbers(_unusable_numbers(side.ordered))
-    told = (Attributes(names), unusable, Spellings(facts.joined), Indices(end))
+    told = (Attributes(*map(list, named)), unusable, Spellings(facts.joined), Indices(end))
     outputs.write(kept, run, table, *told)
     index.destroy()
 

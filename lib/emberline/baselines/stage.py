@@ -5,6 +5,10 @@ rated, each as factors of those items, and the bound that none can reach.
     oracle                the factors that the withheld ratings themselves give, the users' being
                           as they are
 
+where train-content predicts,
+
+    content-without-...   what it would say if it did not know one of the columns
+
 and, where the catalogue has pictures,
 
     neighbors-pixels      the mean factors of the ten items in training whose pictures are most
@@ -23,6 +27,7 @@ from functools import partial, reduce
 import numpy as np
 import pyarrow as pa
 
+from emberline.baselines.left_out import left_out
 from emberline.baselines.neighbors import neighbor_means
 from emberline.baselines.oracle import oracle
 from emberline.baselines.regression import regressed
@@ -34,7 +39,14 @@ from emberline.flow import outputs
 from emberline.flow.rows import Flow, Rows, Source
 from emberline.flow.sums import summed
 from emberline.images import features
-from emberline.models import ALS, MEAN_FACTORS, NEIGHBORS_HISTOGRAM, NEIGHBORS_PIXELS, ORACLE
+from emberline.models import (
+    ALS,
+    CONTENT,
+    MEAN_FACTORS,
+    NEIGHBORS_HISTOGRAM,
+    NEIGHBORS_PIXELS,
+    ORACLE,
+)
 from emberline.numeric.arrays import Float32
 from emberline.runs.stage_run import StageRun
 from emberline.scoring.beside import beside_factors
@@ -55,6 +67,9 @@ def run(run: StageRun[EvaluateConfig], flow: Flow) -> None:
     else:
         answers = [_mean_of_all(flow, tables)]
     bound = oracle(run, flow, tables[ALS.lists[0]], tables["holdout"])
+    if CONTENT.kept[0] in tables:
+        without = left_out(flow, run.inputs, tables)
+        answers += [] if without is None else [without]
     if bound is not None:
         answers.append(bound.map(partial(plain.called, model=ORACLE.name), PREDICTED))
     every = reduce(lambda some, more: some.union(more), answers)

@@ -60,8 +60,11 @@ METRICS = (
         "diversity@*", "neither", "how unlike each other the items of a list are", is_brief=False
     ),
     Metric("coverage@*", "neither", "share of the items that are in somebody's list"),
+    Metric("new@*", "neither", "share of the places that items without ratings have"),
+    Metric("new among withheld", "neither", "share of such items among what was withheld"),
     Metric("gini@*", "neither", "how unevenly lists fall on the items", is_brief=False),
     Metric("auc", "higher", "share of pairs of items in the right order", is_main=True),
+    Metric("auc z", "higher", "auc above chance, in standard deviations of permuted items"),
     Metric("rmse", "lower", "root mean squared error of predicted ratings", is_main=True),
     Metric("mae", "lower", "mean absolute error of predicted ratings"),
     Metric("accuracy", "higher", "share of pictures whose class is right", is_main=True),

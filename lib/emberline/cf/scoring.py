@@ -80,6 +80,14 @@ def merge_lists(lists: Iterator[pa.RecordBatch], k: int) -> Iterator[pa.RecordBa
         )
 
 
+def add(batches: Iterator[pa.RecordBatch], added: float) -> Iterator[pa.RecordBatch]:
+    """BEST with something added to each score."""
+    for batch in batches:
+        scores = batch["score"].to_numpy() + np.float32(added)
+        columns = [batch["row"], batch["column"], scores, batch["rank"]]
+        yield pa.record_batch(columns, schema=BEST)
+
+
 def pair_products(pieces: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The products of pairs of rows and columns: PIECES with `is_left`, the right ones first and
     those of a block after each other, to PREDICTED of those pairs whose both sides are there.

@@ -5,6 +5,7 @@ row has none.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from emberline.records.objects import WORDS
 
 SINGLE = ("title", "text", "label")
 LISTS = ("genres", "tags")
+NAMED = ("numbers", "categories", "lists")  # in which each name has a place
 SCHEMA = pa.schema(
     {
         "source_file": pa.string(),
@@ -26,6 +28,8 @@ SCHEMA = pa.schema(
         **dict.fromkeys(SINGLE, pa.string()),
         **dict.fromkeys(LISTS, pa.list_(pa.string())),
         "numbers": pa.list_(pa.float64()),
+        "categories": pa.list_(pa.string()),
+        "lists": pa.list_(pa.list_(pa.string())),
         "reason": pa.string(),
         "spelling": pa.string(),
         "unusable": pa.list_(pa.string()),
@@ -33,17 +37,29 @@ SCHEMA = pa.schema(
 )
 
 
+class Named(NamedTuple):
+    """The names of numbers, categories and lists besides the columns of fixed names, in their
+    order.
+    """
+
+    numbers: tuple[str, ...]
+    categories: tuple[str, ...]
+    lists: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class AttributeRules:
     """What a clean row of attributes is.
 
     `columns` are those that the source has: id, and some of SINGLE, LISTS and `_number_n`, which is
-    the n-th of all `numbers`; of one that has a pattern, the number is what its group finds in the
-    text. `list_separator` stands between the words of a list.
+    the n-th of all `numbers`, `_category_n` and `_list_n`; of a number that has a pattern, it is
+    what its group finds in the text. `list_separator` stands between the words of a list.
     """
 
     columns: frozenset[str]
     numbers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
     texts: TextRules = field(default_factory=TextRules)
     ids: IdRules = field(default_factory=IdRules)
     written: NumberRules = field(default_factory=NumberRules)
@@ -68,6 +84,8 @@ def clean(rows: pa.RecordBatch, rules: AttributeRules) -> pa.RecordBatch:
         *(found.get(name, pa.nulls(rows.num_rows, pa.string())) for name in SINGLE),
         *(_words(rows[name] if name in found else None, rules, rows.num_rows) for name in LISTS),
         values,
+        _categories(found, rules, rows.num_rows),
+        _named_lists(rows, rules),
         pc.coalesce(rows["problem"], missing, not_integer),
         pc.if_else(pc.fill_null(pc.equal(plain, spelled), True), None, plain),
         bad,
@@ -102,9 +120,24 @@ def _numbers(
     values = [value for value, _ in columns]
     unusable = np.array([bad for _, bad in columns], dtype=bool).reshape(len(columns), count)
     names = pa.array(rules.numbers, pa.string()).take(pa.array(np.nonzero(unusable.T)[1]))
-    return _lists(np.full(count, len(values)), _interleaved(values)), _lists(
-        unusable.sum(axis=0), names
-    )
+    return _each(values, count, pa.float64()), _lists(unusable.sum(axis=0), names)
+
+
+def _categories(found: dict[str, pa.Array], rules: AttributeRules, count: int) -> pa.Array:
+    """The categories of each row, null where it has none."""
+    nothing = pa.nulls(count, pa.string())
+    columns = [found.get(f"_category_{n}", nothing) for n in range(len(rules.categories))]
+    return _each(columns, count, pa.string())
+
+
+def _named_lists(rows: pa.RecordBatch, rules: AttributeRules) -> pa.Array:
+    """The words of each list of each row."""
+    names = [f"_list_{n}" for n in range(len(rules.lists))]
+    columns = [
+        _words(rows[name] if name in rules.columns else None, rules, rows.num_rows)
+        for name in names
+    ]
+    return _each(columns, rows.num_rows, pa.list_(pa.string()))
 
 
 def _written(found: dict[str, pa.Array], rules: AttributeRules, place: int) -> pa.Array | None:
@@ -126,13 +159,11 @@ def _number(
     return finite, pc.and_(found.is_valid(), finite.is_null()).to_numpy(zero_copy_only=False)
 
 
-def _interleaved(columns: list[pa.Array]) -> pa.Array:
-    """First the first value of each column, then the second of each, and so on."""
-    if not columns:
-        return pa.array([], pa.float64())
-    count = len(columns[0])
+def _each(columns: list[pa.Array], count: int, kind: pa.DataType) -> pa.Array:
+    """Of each of so many rows its values of all columns, in their order."""
+    every = pa.concat_arrays(columns) if columns else pa.array([], kind)
     order = np.arange(count * len(columns)).reshape(len(columns), count).T.ravel()
-    return pa.concat_arrays(columns).take(pa.array(order))
+    return _lists(np.full(count, len(columns)), every.take(pa.array(order)))
 
 
 def _lists(lengths: np.ndarray, values: pa.Array) -> pa.Array:

@@ -2,14 +2,14 @@
 counts, in the order of the sources, then of file and text.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from emberline.cleaning import attributes, codes
-from emberline.cleaning.attributes import LISTS, SINGLE
+from emberline.cleaning.attributes import LISTS, NAMED, SINGLE
 from emberline.cleaning.shield import is_hidden
 from emberline.datasets.schema import REJECTED_ATTRIBUTES
 from emberline.numeric.arrays import Array, Int64
@@ -25,11 +25,12 @@ MERGED = pa.schema(
         ("block", pa.int32()),
         ("code", pa.int64()),
         ("index", pa.int32()),
-        *(attributes.SCHEMA.field(name) for name in ("id", *SINGLE, *LISTS, "numbers")),
+        *(attributes.SCHEMA.field(name) for name in ("id", *SINGLE, *LISTS, *NAMED)),
     ]
 )
 UNUSABLE = pa.schema([("name", pa.string()), ("count", pa.int64())])
 _WHY = "another row of the same id"
+Merged = Callable[[pa.ChunkedArray, Int64], pa.Array]
 
 
 def by_id(batches: Iterator[pa.RecordBatch], source: int, blocks: int) -> Iterator[pa.RecordBatch]:
@@ -53,7 +54,7 @@ def in_order(batches: Iterator[pa.RecordBatch], blocks: int) -> Iterator[pa.Reco
     yield from pa.table(columns, schema=ORDERED).combine_chunks().to_batches()
 
 
-def merge(batches: Iterator[pa.RecordBatch], numbers: int) -> Iterator[pa.RecordBatch]:
+def merge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """ORDERED to MERGED, a row per id; lists keep each word once, in alphabetical order."""
     rows = pa.Table.from_batches(list(batches), ORDERED).combine_chunks()
     if not rows.num_rows:
@@ -65,7 +66,9 @@ def merge(batches: Iterator[pa.RecordBatch], numbers: int) -> Iterator[pa.Record
         **{name: rows[name].take(pa.array(begins)) for name in ("code", "id")},
         **{name: _first(rows[name], begins) for name in SINGLE},
         **{name: _words(rows[name], begins) for name in LISTS},
-        "numbers": _numbers(rows["numbers"], begins, numbers),
+        "numbers": _each(rows["numbers"], begins, _first),
+        "categories": _each(rows["categories"], begins, _first),
+        "lists": _each(rows["lists"], begins, _words),
     }
     merged = pa.table([columns[name] for name in MERGED.names], schema=MERGED)
     yield from merged.combine_chunks().to_batches()
@@ -91,19 +94,17 @@ def _words(lists: pa.ChunkedArray, begins: Int64) -> pa.Array:
     )
 
 
-def _numbers(lists: pa.ChunkedArray, begins: Int64, numbers: int) -> pa.Array:
-    """Of each group of rows and each of so many numbers the first that is there."""
+def _each(lists: pa.ChunkedArray, begins: Int64, merged: Merged) -> pa.Array:
+    """Of each group of rows, whose lists are all of one length, what becomes of each place."""
     values = pc.list_flatten(lists).combine_chunks()
+    width = len(values) // len(lists)
     columns = [
-        _first(
-            pa.chunked_array([values.take(pa.array(np.arange(place, len(values), numbers)))]),
-            begins,
-        )
-        for place in range(numbers)
+        merged(pa.chunked_array([values.take(pa.array(np.arange(at, len(values), width)))]), begins)
+        for at in range(width)
     ]
-    every = pa.concat_arrays(columns) if columns else pa.array([], pa.float64())
-    order = np.arange(numbers * len(begins)).reshape(numbers, len(begins)).T.ravel()
-    return _lists(np.full(len(begins), numbers), every.take(pa.array(order)))
+    every = pa.concat_arrays(columns) if columns else values
+    order = np.arange(width * len(begins)).reshape(width, len(begins)).T.ravel()
+    return _lists(np.full(len(begins), width), every.take(pa.array(order)))
 
 
 def _lists(lengths: Array, values: pa.Array) -> pa.Array:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from emberline.cf import facts
 from emberline.cf.content import features, tasks
+from emberline.cf.content.columns import Columns
 from emberline.cf.content.features import Statistics
 from emberline.cf.content.tasks import ATTRIBUTES, KNOWN, SAID
 from emberline.flow.rows import Flow, Rows, Source
@@ -24,9 +25,10 @@ def gathered(flow: Flow, attributes: Source, factors: Source, ratings: Source, s
     return beside_factors(flow, said, factors, ratings, SAID, side)
 
 
-def statistics(known: Rows, sample: pa.RecordBatch, names: tuple[str, ...]) -> Statistics:
-    """What is said of all of them, whose numbers have these names, and of a sample."""
-    return features.statistics_of(summed(known, tasks.sum_statistics)[0], sample, names)
+def statistics(known: Rows, sample: pa.RecordBatch, columns: Columns) -> Statistics:
+    """What is said of all of them, and of a sample."""
+    task = partial(tasks.sum_statistics, columns=columns)
+    return features.statistics_of(summed(known, task)[0], sample, columns)
 
 
 def drawn(known: Rows, count: int, least_ratings: int, seed: int) -> pa.RecordBatch:

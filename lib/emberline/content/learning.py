@@ -29,7 +29,6 @@ def chosen(
     sample: pa.RecordBatch,
     others: Source,
     liked: Source,
-    names: tuple[str, ...],
     known: Statistics,
     seed: int,
     threads: int,
@@ -37,7 +36,7 @@ def chosen(
     """Which kernels count, by what they do to the ranking of a sample of one side (item or user)
     by those of the other, whose factors `others` has.
     """
-    seen = features_of(sample, names, known)
+    seen = features_of(sample, known)
     blocks = blocks_of(known)
     kernels = {block.name: kernel(block.name, seen, seen, known) for block in blocks}
     return selection.choose(
@@ -80,12 +79,10 @@ def _spread(count: int) -> Int64:
     return np.unique(np.linspace(0, count - 1, min(count, _LANDMARKS)).astype(np.int64))
 
 
-def fit_of(
-    landmarks: pa.RecordBatch, choice: Choice, names: tuple[str, ...], known: Statistics
-) -> Nystrom:
+def fit_of(landmarks: pa.RecordBatch, choice: Choice, known: Statistics) -> Nystrom:
     """What makes features of being like the landmarks."""
-    rows = features_of(landmarks, names, known)
-    return Nystrom.of(Likeness(names, known, rows, dict.fromkeys(choice.blocks, 1.0)))
+    rows = features_of(landmarks, known)
+    return Nystrom.of(Likeness(known, rows, dict.fromkeys(choice.blocks, 1.0)))
 
 
 def moments_of(flow: Flow, known: Rows, fit: Nystrom, rank: int) -> Moments:

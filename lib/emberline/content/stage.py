@@ -9,8 +9,10 @@ Modalities prove themselves on a sample of items in training, folds of which are
 by how well users rank those, and of users by how well each item's are found among all. The
 regression itself is from sums over all items, merged part by part. Where a network predicts factors
 from pictures, these are added, as far as they prove themselves in the same way, on items that the
-network has not learnt from (cf/content/fusion). Where nothing that is said does, nothing is
-predicted, and the log and the report say so: a nightly run goes on without.
+network has not learnt from (cf/content/fusion). And it is tried how likely new items are to be
+liked beside rated ones (calibrating), so that both can stand in one list. Where nothing that is
+said proves itself, nothing is predicted, and the log and the report say so: a nightly run goes on
+without.
 """
 
 import logging
@@ -19,13 +21,17 @@ from functools import partial
 
 import pyarrow as pa
 
-from emberline.cf.content import regression, tasks
+from emberline.cf.content import fusion, regression, tasks
 from emberline.cf.content.model import Model as Fitted
+from emberline.cf.content.model import Nystrom
 from emberline.cf.content.selection import Choice
+from emberline.cf.ridge import Moments
 from emberline.content import pictures
+from emberline.content.calibrating import calibration, without_their_folds
 from emberline.content.gathering import drawn, gathered, statistics
 from emberline.content.learning import chosen, fit_of, moments_of
 from emberline.datasets.facts import Attributes, Content
+from emberline.datasets.info import Facts
 from emberline.datasets.schema import TABLES
 from emberline.errors import EmptyDatasetError
 from emberline.flow import outputs
@@ -33,7 +39,7 @@ from emberline.flow.rows import Flow, Rows
 from emberline.logs import event
 from emberline.models import ALS, CONTENT, CONTENT_USER, Model
 from emberline.runs.stage_run import StageRun
-from emberline.scoring import content_model
+from emberline.scoring import calibrations, content_model
 from emberline.sections.content import ContentConfig
 
 log = logging.getLogger(__name__)
@@ -89,36 +95,63 @@ def _learn(run: StageRun[ContentConfig], flow: Flow, side: _Side) -> None:
         flow.read(run.inputs[name])
         for name in (side.attributes, side.factors, side.others, "ratings")
     )
-    names = tuple(run.inputs[side.attributes].manifest.facts(Attributes).numbers)
+    columns = content_model.columns_of(run.inputs[side.attributes].manifest.facts(Attributes))
     known = gathered(flow, attributes, factors, ratings, side.name).kept()
     sample = _sample(known, config, side)
-    said = statistics(known, sample, names)
+    said = statistics(known, sample, columns)
     if not said.frequencies and not said.numbers:
         raise EmptyDatasetError(
             f"{side.attributes} tell no {side.name} from another: every column is empty or the same"
-            " everywhere; name columns of genres, tags, titles, texts, labels or numbers in"
-            f" [attributes.{side.name}s]"
+            " everywhere; name columns of genres, tags, titles, texts, labels, numbers, categories"
+            f" or lists in [attributes.{side.name}s]"
         )
-    choice = chosen(side.name, sample, others, ratings, names, said, config.seed, flow.threads)
+    choice = chosen(side.name, sample, others, ratings, said, config.seed, flow.threads)
     rank = run.inputs[side.factors].manifest.rank or 0
-    if not choice.blocks:
-        log.warning(event("attributes_unproven", tried=_tried(choice), table=side.table))
-        for name in side.model.kept:
-            run.outputs.add(name, [])
-        run.outputs.add(side.table, [], _told(choice), rank=rank, seed=config.seed)
-        return
-    landmarks = drawn(known, config.landmarks, 1, config.seed)
-    fit = fit_of(landmarks, choice, names, said)
-    moments = moments_of(flow, known, fit, rank)
-    model = fit.fitted(regression.solve(moments, choice.penalty))
-    if side.model is CONTENT and pictures.PREDICTED in run.inputs:
-        tables = {name: flow.read(run.inputs[name]) for name in run.inputs}
-        seen, proof = pictures.weighed(tables, known, fit, moments, choice.penalty, config)
-        model = replace(model, pictures=seen)
-        choice = replace(choice, proofs=(*choice.proofs, *([proof] if proof else [])))
-    _keep(run, side, landmarks, model)
-    _predict(run, flow, side, known, model, _told(choice))
+    if choice.blocks:
+        landmarks = drawn(known, config.landmarks, 1, config.seed)
+        fit = fit_of(landmarks, choice, said)
+        moments = moments_of(flow, known, fit, rank)
+        model, told = _finished(run, flow, side, known, sample, fit, moments, choice)
+        _keep(run, side, landmarks, model)
+        _predict(run, flow, side, known, model, told)
+    else:
+        _predict_nothing(run, side, choice, rank)
     known.free()
+
+
+def _predict_nothing(run: StageRun[ContentConfig], side: _Side, choice: Choice, rank: int) -> None:
+    log.warning(event("attributes_unproven", tried=_tried(choice), table=side.table))
+    for name in side.model.kept:
+        run.outputs.add(name, [])
+    run.outputs.add(side.table, [], _told(choice), rank=rank, seed=run.settings.seed)
+
+
+def _finished(
+    run: StageRun[ContentConfig],
+    flow: Flow,
+    side: _Side,
+    known: Rows,
+    sample: pa.RecordBatch,
+    fit: Nystrom,
+    moments: Moments,
+    choice: Choice,
+) -> tuple[Fitted, tuple[Facts, ...]]:
+    """The model, with pictures where these prove themselves, and what its manifest says."""
+    config, penalty = run.settings, choice.penalty
+    model = fit.fitted(regression.solve(moments, penalty))
+    if side.model is not CONTENT:
+        return model, (_told(choice),)
+    new = without_their_folds(sample, fit, moments, penalty)
+    if pictures.PREDICTED in run.inputs:
+        tables = {name: flow.read(run.inputs[name]) for name in run.inputs}
+        unlearnt = pictures.unlearnt(tables, known, fit, moments, penalty, config)
+        if unlearnt is not None:
+            seen, proof = fusion.weighed(unlearnt.held, config.seed)
+            model = replace(model, pictures=seen)
+            choice = replace(choice, proofs=(*choice.proofs, proof))
+            new = new if seen is None else unlearnt.as_new(seen, new.centre)
+    calibrated = calibration(run, flow, new, config.seed)
+    return model, (_told(choice), calibrations.told(calibrated))
 
 
 def _predict(
@@ -127,7 +160,7 @@ def _predict(
     side: _Side,
     known: Rows,
     model: Fitted,
-    told: Content,
+    told: tuple[Facts, ...],
 ) -> None:
     shared, schema = flow.share(model), TABLES[side.table]
     task = partial(tasks.predict, model=shared, name=side.model.name, schema=schema)
@@ -135,7 +168,7 @@ def _predict(
     if model.pictures:
         seen = flow.read(run.inputs[pictures.PREDICTED])
         found = pictures.added(flow, found, seen, model.pictures)
-    outputs.write(found, run, side.table, told, rank=len(model.mean), seed=run.settings.seed)
+    outputs.write(found, run, side.table, *told, rank=len(model.mean), seed=run.settings.seed)
     shared.destroy()
 
 

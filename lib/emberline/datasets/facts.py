@@ -49,9 +49,11 @@ class Indices(Facts):
 
 @dataclass(frozen=True)
 class Attributes(Facts):
-    """The names of the numbers of an item or user, in their order."""
+    """The names of the numbers, categories and lists of an item or user, in their order."""
 
     numbers: list[str]
+    categories: list[str] = field(default_factory=list)
+    lists: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,8 @@ class UnusableNumbers(Facts):
 
 @dataclass(frozen=True)
 class Content(Facts):
-    """What of that which is said of items counts: kernels, of equal weight; the penalty of their
-    regression; the area under the ROC curve that they reach on items in training that are left
-    out; and of each modality what it has gained, and in how many standard deviations.
+    """What of that which is said of items counts: kernels, of equal weight; their regression's
+    penalty; the area under the ROC curve on items left out; and what each modality has proved.
     """
 
     blocks: list[str]
@@ -76,9 +77,8 @@ class Content(Facts):
 
 @dataclass(frozen=True)
 class Compared(Facts):
-    """What compares rows of attributes with landmarks: of how many rows tokens were counted, what
-    each kernel counts, by name where numbers lie and how far apart; the factors to which landmarks
-    add; and what a network's factors count, beside their mean.
+    """What compares rows of attributes with landmarks: rows whose tokens were counted, kernels'
+    weights, where numbers lie and how far apart, the mean, and what a network's factors count.
     """
 
     compared_rows: int
@@ -88,6 +88,16 @@ class Compared(Facts):
     mean_factors: list[float]
     picture_weight: float
     picture_mean: list[float]
+
+
+@dataclass(frozen=True)
+class Calibrated(Facts):
+    """What makes scores of new items compare with those of rated ones: slope, offset, steepness,
+    and the centre (see `cf/content/calibration.py`); None where that could not be said.
+    """
+
+    score_line: list[float] | None = None
+    score_centre: list[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -214,9 +224,7 @@ class Exported(Facts):
 
 @dataclass(frozen=True)
 class AlsTraining(Facts):
-    """How ALS went, iteration by iteration, and the parts of its loss at the end; of users that
-    were only folded in, the items' regularisation is not known.
-    """
+    """How ALS went, by iteration, and the parts of its loss at the end, None where not known."""
 
     history: History
     observed: float
@@ -236,9 +244,7 @@ class Values(Facts):
 
 @dataclass(frozen=True)
 class Fitted(Facts):
-    """What factors were fitted to make small, in the words of cf/als/objective.py: with their
-    values, all that it takes to fold somebody in.
-    """
+    """What was made small (cf/als/objective.py): with their values, all that folding in takes."""
 
     implicit: bool
     reg_param: float

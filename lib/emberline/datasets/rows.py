@@ -18,6 +18,7 @@ from emberline.errors import SchemaError
 from emberline.numeric.arrays import Int32
 
 Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+COUNTED = pa.schema([("rows", pa.int64()), ("among", pa.int64())])
 _DISTINCT = 1 << 22  # values of which distinct ones are found at a time
 
 
@@ -43,18 +44,25 @@ def only(batches: Iterator[pa.RecordBatch], value: str) -> Iterator[pa.RecordBat
 
 
 def withheld(
-    batches: Iterator[pa.RecordBatch], cold: bool, least: float | None
+    batches: Iterator[pa.RecordBatch], cold: bool | None, least: float | None
 ) -> Iterator[pa.RecordBatch]:
     """Rows of a holdout without their last two columns, value and cold: of items withheld whole,
-    or of all others, from a value on.
+    of all others, or (None) of both, from a value on.
     """
     for batch in batches:
         *columns, value, is_cold = batch.columns
-        chosen = pc.equal(is_cold, cold)
+        chosen = pc.is_valid(is_cold) if cold is None else pc.equal(is_cold, cold)
         if least is not None:
             chosen = pc.and_(chosen, pc.greater_equal(value, least))
         kept = pa.RecordBatch.from_arrays(columns, names=batch.schema.names[:-2])
         yield kept.filter(chosen)
+
+
+def counted(batches: Iterator[pa.RecordBatch], place: int, ids: Int32) -> Iterator[pa.RecordBatch]:
+    """How many rows there are, and of how many the column at a place is among some ids (n,)."""
+    for batch in batches:
+        found = int(np.isin(batch.column(place).to_numpy(), ids).sum())
+        yield pa.record_batch([[batch.num_rows], [found]], schema=COUNTED)
 
 
 def distinct(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -36,6 +36,10 @@ ATTRIBUTES = [
     pa.field("tags", pa.list_(pa.string()), nullable=False),
     # in the order of the manifest's `numbers`; null where missing
     pa.field("numbers", pa.list_(pa.float64()), nullable=False),
+    # in the order of the manifest's `categories`; null where missing
+    pa.field("categories", pa.list_(pa.string()), nullable=False),
+    # the words of each, in the order of the manifest's `lists`
+    pa.field("lists", pa.list_(pa.list_(pa.string())), nullable=False),
 ]
 ITEM_ATTRIBUTES = pa.schema([ITEM, _ITEM_ID, *ATTRIBUTES])
 USER_ATTRIBUTES = pa.schema([USER, _USER_ID, *ATTRIBUTES])

@@ -7,7 +7,7 @@ baselines beside them, and for `random`, which has no factors at all.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from emberline.cf.pieces import scatter_sparse
 from emberline.cf.ranks import RELEVANT, Candidates
 from emberline.datasets import rows
 from emberline.errors import EmptyDatasetError
-from emberline.evaluation import protocols
+from emberline.evaluation import permuted, protocols
 from emberline.evaluation.found import Found, given_rows, joined, user_rows
 from emberline.flow.rows import Flow, Rows, Shared, Source
 from emberline.flow.sums import summed
@@ -48,7 +48,7 @@ def report(run: StageRun[EvaluateConfig], flow: Flow, tables: Tables) -> tuple[R
     candidates = candidates_of(tables)
     rank = run.inputs[ALS.lists[0]].manifest.rank or 0
     asked = asked_of(flow, tables[ALS.lists[0]], tables["holdout"], config.relevant_from).kept()
-    given = answers(tables, candidates, rank)
+    given = list(answers(tables, candidates, rank))
     measured = [
         measured_of(flow, asked, name, Candidates(candidates, factors), config.cold_k, config.seed)
         for name, factors in given
@@ -60,7 +60,26 @@ def report(run: StageRun[EvaluateConfig], flow: Flow, tables: Tables) -> tuple[R
             " split.cold_items"
         )
     said = {"protocol": _protocol(run, tables, len(candidates)), **protocols.data_of_ratings(run)}
-    return said, found_of(flow, measured, candidates, config.cold_k)
+    found = found_of(flow, measured, candidates, config.cold_k)
+    return said, replace(found, fixed=_beside_chance(run, tables, candidates, given))
+
+
+def _beside_chance(
+    run: StageRun[EvaluateConfig],
+    tables: Tables,
+    candidates: Int32,
+    given: list[tuple[str, Float32]],
+) -> list[Row]:
+    """Of each model how far it is above what permuted items would give, where that can be said."""
+    config = run.settings
+    users, holdout = tables[ALS.lists[0]], tables["holdout"]
+    judges = permuted.judges(users, holdout, candidates, config.relevant_from, config.seed)
+    found = {name: judges.z(factors) for name, factors in given}
+    return [
+        {"model": name, "metric": permuted.METRIC, "value": z, "items": len(judges.places)}
+        for name, z in found.items()
+        if not np.isnan(z)
+    ]
 
 
 def candidates_of(tables: Tables) -> Int32:

@@ -37,7 +37,8 @@ Row = dict[str, Any]
 @dataclass(frozen=True)
 class Asked:
     """Which `report` asks, whose lists are measured (`model`), at which lengths, from which value
-    on a held-out rating is relevant, and the seed of lists that are drawn.
+    on a held-out rating is relevant, the seed of lists that are drawn, and whether items that were
+    withheld whole are relevant, too.
     """
 
     report: str
@@ -45,6 +46,7 @@ class Asked:
     ks: tuple[int, ...]
     relevant_from: float | None
     seed: int
+    with_new: bool = False
 
 
 def lists(flow: Flow, tables: Mapping[str, Source], asked: Asked) -> Found:
@@ -57,7 +59,7 @@ def lists(flow: Flow, tables: Mapping[str, Source], asked: Asked) -> Found:
     catalogue = _catalogue(tables, items, asked.seed)
     shared, question = flow.share(catalogue), Question(asked.ks, asked.seed)
     task = partial(ranking.measure, question=question, catalogue=shared)
-    together = _pieces(tables, items, asked.relevant_from).together(flow.parts, order=("block",))
+    together = _pieces(tables, items, asked).together(flow.parts, order=("block",))
     blocks = together.map(task, BLOCKS).kept()
     sums = summed(blocks, measures.sums_only)
     names = (asked.model, MOST_POPULAR.name, RANDOM.name)
@@ -88,9 +90,10 @@ def lists(flow: Flow, tables: Mapping[str, Source], asked: Asked) -> Found:
     )
 
 
-def _pieces(tables: Mapping[str, Source], items: Int32 | None, least: float | None) -> Rows:
+def _pieces(tables: Mapping[str, Source], items: Int32 | None, asked: Asked) -> Rows:
     """PIECES of what is relevant, listed, and seen in training."""
-    held = within(Withheld(tables["holdout"], False, least), items)
+    cold = None if asked.with_new else False
+    held = within(Withheld(tables["holdout"], cold, asked.relevant_from), items)
     relevant = _scattered(held, ("user", "item", "value"), RELEVANT)
     listed = _scattered(tables["holdout_recommendations"], ("user", "item", "rank"), LISTED)
     return relevant.union(listed).union(excluded_pieces(tables["ratings"]))

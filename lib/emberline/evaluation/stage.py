@@ -21,6 +21,7 @@ from emberline.evaluation import (
     classes,
     cold,
     leaks,
+    mixed,
     newcomers,
     protocols,
     ranking,
@@ -33,7 +34,7 @@ from emberline.evaluation.ranking import Asked
 from emberline.evaluation.slices import Grouping
 from emberline.flow import outputs
 from emberline.flow.rows import Flow, Rows, Source
-from emberline.models import CONTENT_USER, MODELS
+from emberline.models import CONTENT, CONTENT_USER, MODELS
 from emberline.numeric.arrays import Int32
 from emberline.runs.stage_run import StageRun
 from emberline.scoring.rated import Rated
@@ -79,6 +80,10 @@ def _answers(
     if "holdout_recommendations" in tables:
         new = newcomers.newcomers(tables) if _withholds_users(run) else None
         yield REPORT, *_holdout_report(run, flow, tables, new)
+        if _mixes_new_items(run):
+            counted = tables if new is None else newcomers.of_users(tables, new, others=True)
+            said, found = mixed.report(run, flow, counted)
+            yield mixed.REPORT, said, [found]
         if new is not None and len(new) and _lists_for_newcomers(run):
             said, found = newcomers.report(run, flow, tables, new)
             yield newcomers.REPORT, said, [found]
@@ -136,6 +141,14 @@ def _lists_for_newcomers(run: StageRun[EvaluateConfig]) -> bool:
     """Whether the lists that are measured are by a model that knows users without ratings."""
     made_from = run.inputs.produced_by("holdout_recommendations").inputs
     return any(name in made_from for name in CONTENT_USER.new_users)
+
+
+def _mixes_new_items(run: StageRun[EvaluateConfig]) -> bool:
+    """Whether items withheld whole compete in the lists that are measured, by calibrated scores."""
+    lists = run.inputs.produced_by("holdout_recommendations")
+    withholds = run.inputs["holdout"].manifest.facts(Holdout).protocol.get("cold_items")
+    by_factors = any(name in lists.inputs for name in CONTENT.new_items)
+    return bool(lists.config.get("calibrate") and withholds and by_factors)
 
 
 def _holdout_report(

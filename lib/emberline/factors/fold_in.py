@@ -47,12 +47,12 @@ def fold_in_items(
     published_users = user_factors.map(("user", "factors"), unchanged, starts.EARLIER)
     exchange.load("user", continued(packed, "user", published_users, objective, config.rank))
     solver = Solver("cholesky", nonnegative=config.nonnegative)  # from zero, which is far
-    gram = _gramian(user_factors, sizes.width)
+    gram = gramian_of(user_factors, sizes.width)
     exchange.solve("item", Step(objective, solver, Grams(gram, gram, user_factors.count(), 0)))
     return published(exchange.blocks("item"), "item", objective)
 
 
-def _gramian(factors: Source, width: int) -> Float64:
+def gramian_of(factors: Source, width: int) -> Float64:
     """Of published factors without biases; where there are biases, what was not observed weighs
     nothing.
     """

@@ -70,18 +70,18 @@ def _split(config: SplitConfig) -> Iterator[Source]:
 
 def _attributes(config: AttributesConfig) -> Iterator[Source]:
     for side, sources in (("item", config.items), ("user", config.users)):
-        numbers = config.numbers(side)
+        named = config.named(side)
         for place, source in enumerate(sources):
             setting = f"attributes.{side}s" + (f".{place}" if len(sources) > 1 else "")
-            clean = partial(attributes.clean, rules=source.rules(numbers))
+            clean = partial(attributes.clean, rules=source.rules(named))
             yield Source(
                 setting,
                 source,
-                source.wanted(numbers),
+                source.wanted(named),
                 clean,
                 source.max_rejected,
-                attributes.LISTS,
-                numbers=numbers,
+                source.list_columns(named),
+                numbers=named.numbers,
             )
 
 

@@ -16,6 +16,7 @@ from emberline.flow.rows import Flow, Rows, Source
 from emberline.models import ALS, CNN, CONTENT, CONTENT_USER, Model
 from emberline.runs.inputs import Inputs
 from emberline.scoring import content_model
+from emberline.scoring.calibrations import calibrations_of_lists
 from emberline.scoring.topk import ROWS_PER_BLOCK, dense_pieces
 
 
@@ -54,8 +55,9 @@ def explained(
 ) -> Rows:
     """FOUND of the places that are by what is said of a side; factors: of the other one."""
     landmarks, tokens = (inputs[name] for name in side.model.kept)
-    landmarks, tokens = (inputs[name] for name in side.model.kept)
     model = content_model.read(flow, landmarks, tokens, side.name)
+    calibration = calibrations_of_lists(inputs).get(side.model.name)
+    model = model if calibration is None else model.times(calibration.slope)
     own = partial(only, value=side.model.name)
     scatter = partial(explaining.scatter_pairs, block_size=ROWS_PER_BLOCK)
     pairs = lists.map(

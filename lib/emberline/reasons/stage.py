@@ -44,6 +44,7 @@ from emberline.models import POPULAR as MOST_RATED
 from emberline.numeric.arrays import Bool, Float32, Int32
 from emberline.reasons import attributes
 from emberline.runs.stage_run import StageRun
+from emberline.scoring.calibrations import calibrations_of_lists
 from emberline.scoring.completion import popular
 from emberline.scoring.topk import ROWS_PER_BLOCK
 from emberline.sections.als import AlsConfig
@@ -139,6 +140,9 @@ def _factors(
         for table in model.new_items
         if table in tables
     }
+    for name, calibration in calibrations_of_lists(run.inputs).items():
+        matrix, answered = found[name]
+        found[name] = calibration.factors(matrix), answered
     size = max(len(known) for _, known in found.values())
     scored = {name: _padded(matrix, size) for name, (matrix, _) in found.items()}
     known: Bool = _padded(found[ALS.name][1], size)

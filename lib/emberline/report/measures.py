@@ -15,10 +15,15 @@ HEADINGS = {
     "holdout": "Held-out ratings",
     "cold users": "People who have rated nothing",
     "cold items": "Items that nobody has rated",
+    "mixed lists": "New items beside rated ones",
     "classes": "Classes of pictures",
 }
 _QUESTIONS = {
     "holdout": "Do the lists hold the ratings that were withheld, and that no model has seen?",
+    "mixed lists": (
+        "Do the lists hold what was withheld, of rated items and of such that nobody has rated, and"
+        " as many of these as there are among it?"
+    ),
     "cold users": (
         "Do the lists of people without a history hold what they chose, by what is known of them?"
         " Measured on users of whom every rating was withheld."
@@ -207,7 +212,7 @@ def is_ours(model: str) -> bool:
 
 
 def competes(row: Measured) -> bool:
-    return role_of(row.model) != "bound"
+    return role_of(row.model) not in ("bound", "part")
 
 
 def _grids(report: Report, models: list[str]) -> list[Grid]:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from emberline.cf.blocks import matrix_of
+from emberline.cf.content.columns import Columns
 from emberline.cf.content.features import Numbers, Statistics, features_of
 from emberline.cf.content.model import Likeness, Model, Pictures
 from emberline.cf.content.tasks import SAID
@@ -40,6 +41,11 @@ def tokens_table(model: Model) -> pa.Table:
     return pa.concat_tables(parts)
 
 
+def columns_of(facts: Attributes) -> Columns:
+    """As the manifest of attributes has them."""
+    return Columns(tuple(facts.numbers), tuple(facts.categories), tuple(facts.lists))
+
+
 def told(model: Model) -> tuple[Attributes, Compared]:
     """What the manifest of the landmarks says."""
     likeness = model.likeness
@@ -53,23 +59,25 @@ def told(model: Model) -> tuple[Attributes, Compared]:
         model.pictures.weight if model.pictures else 0.0,
         _plain(model.pictures.mean) if model.pictures else [],
     )
-    return Attributes(list(likeness.names)), compared
+    columns = likeness.known.columns
+    named = map(list, (columns.numbers, columns.categories, columns.lists))
+    return Attributes(*named), compared
 
 
 def read(flow: Flow, landmarks: Dataset, tokens: Dataset, side: str) -> Model:
     """The model that the tables of a side hold, a row at least of each."""
-    names = tuple(landmarks.manifest.facts(Attributes).numbers)
+    columns = columns_of(landmarks.manifest.facts(Attributes))
     compared = landmarks.manifest.facts(Compared)
     numbers = {
         name: Numbers(middle, compared.deviations[name])
         for name, middle in compared.middles.items()
     }
-    known = Statistics(compared.compared_rows, _frequencies(flow.read(tokens)), numbers)
+    known = Statistics(columns, compared.compared_rows, _frequencies(flow.read(tokens)), numbers)
     schema = pa.schema([(side, pa.int32()), *SAID, ("factors", pa.list_(pa.float32()))])
     rows = flow.read(landmarks).map(schema.names, unchanged, schema).table().sort_by(side)
     (batch,) = rows.combine_chunks().to_batches()
-    features = features_of(batch, names, known)
-    likeness = Likeness(names, known, features, compared.kernel_weights)
+    features = features_of(batch, known)
+    likeness = Likeness(known, features, compared.kernel_weights)
     mean = np.array(compared.mean_factors, np.float32)
     of_pictures = np.array(compared.picture_mean, np.float32)
     pictures = Pictures(compared.picture_weight, of_pictures) if compared.picture_weight else None

@@ -4,9 +4,13 @@ For a user's row of factors or history `left` and the items' rows `right`, every
 `left @ right.T`: see `scoring/models/`.
 """
 
+from functools import partial
+
 import pyarrow as pa
 
+from emberline.cf import scoring
 from emberline.cf.listing import Mix, Popular
+from emberline.cf.scoring import BEST
 from emberline.flow.rows import Rows
 from emberline.models import MODELS, POPULAR, POPULAR_IN_SEGMENT, Model, answering
 from emberline.scoring import completion
@@ -39,9 +43,10 @@ def best_by(model: Model, known: Known, top_k: int) -> Rows:
     """Columns row, column, score and rank: one model's lists of items that are not among the user's
     ratings.
     """
-    users, items = pieces_of(model, known)
-    left = users.union(excluded_pieces(known.tables["ratings"])).union(known.wanted())
-    return top_products(left, items, top_k, only_wanted=True)
+    pieces = pieces_of(model, known)
+    left = pieces.users.union(excluded_pieces(known.tables["ratings"])).union(known.wanted())
+    best = top_products(left, pieces.items, top_k, only_wanted=True)
+    return best.map(partial(scoring.add, added=pieces.added), BEST) if pieces.added else best
 
 
 def most_popular(items: Popular, top_k: int) -> pa.Table:

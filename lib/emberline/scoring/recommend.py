@@ -23,6 +23,7 @@ from emberline.numeric.arrays import Int32
 from emberline.raw import ids
 from emberline.runs.stage_run import StageRun
 from emberline.scoring import popularity
+from emberline.scoring.calibrations import calibrations_of
 from emberline.scoring.candidates import allowed
 from emberline.scoring.listed import listed
 from emberline.scoring.lists import full_lists, most_popular
@@ -66,6 +67,7 @@ def _known(run: StageRun[RecommendConfig], flow: Flow) -> Known:
         partial(_wanted, _listed_users(run, flow), tables),
         allowed(run, flow),
         run.config.min_users,
+        calibrations_of(run.inputs, run.settings.calibrate),
     )
 
 

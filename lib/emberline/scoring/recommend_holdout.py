@@ -15,6 +15,7 @@ from emberline.flow import outputs
 from emberline.flow.rows import Flow
 from emberline.models import MODELS, blended
 from emberline.runs.stage_run import StageRun
+from emberline.scoring.calibrations import calibrations_of
 from emberline.scoring.candidates import allowed
 from emberline.scoring.lists import full_lists
 from emberline.scoring.models.offers import Known
@@ -37,5 +38,6 @@ def run(run: StageRun[RecommendConfig], flow: Flow) -> None:
         lambda: holdout.map(("user", "cold"), scatter, PIECES),
         allowed(run, flow),
         run.config.min_users,
+        calibrations_of(run.inputs, run.settings.calibrate),
     )
     outputs.write(full_lists(known, run.settings), run, "holdout_recommendations")

@@ -34,12 +34,12 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Withheld:
-    """The rows of a holdout: of items withheld whole (`cold`) or of all others, those whose value
-    is at least `least`, if it is given.
+    """The rows of a holdout: of items withheld whole (`cold`), of all others, or (None) of both,
+    those whose value is at least `least`, if it is given.
     """
 
     holdout: Source
-    cold: bool
+    cold: bool | None
     least: float | None = None
 
     def count(self) -> int:

@@ -1,11 +1,12 @@
 """The section [attributes]: what is known of items and of users besides ratings."""
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from emberline.cleaning.attributes import AttributeRules
+from emberline.cleaning.attributes import LISTS, SINGLE, AttributeRules, Named
 from emberline.sections.artifacts import artifacts_of
 from emberline.sections.base import Positive, Section
 from emberline.sections.patterns import IdPatterns, id_rules, regular_expression
@@ -14,6 +15,10 @@ from emberline.sections.stage import Names, Stage
 
 if TYPE_CHECKING:
     from emberline.sections.config import Config
+
+
+_FIXED = (*SINGLE, *LISTS)
+_BETWEEN = (" x ", " by idf", " near", "same ")  # what kernels are called by
 
 
 class AttributeColumnsConfig(Section):
@@ -55,6 +60,10 @@ class NumberConfig(Section):
         return pattern
 
 
+_Names = Annotated[tuple[str, ...], Field(strict=False)]
+NamedColumns = _Names | dict[str, str | Positive]
+
+
 class AttributeSourceConfig(RowsConfig):
     """One source of attributes; an id may have several rows, whose lists are joined."""
 
@@ -69,57 +78,79 @@ class AttributeSourceConfig(RowsConfig):
     clean_ids: IdPatterns = Field(
         default=(), description="Patterns that are replaced in ids, in their order."
     )
-    numbers: (
-        Annotated[tuple[str, ...], Field(strict=False)] | dict[str, str | Positive | NumberConfig]
-    ) = Field(
+    numbers: _Names | dict[str, str | Positive | NumberConfig] = Field(
         default=(),
         description="Columns that are numbers: their names, or names of your own with the "
         "columns' names or positions, as in { price = 5 }, or with a column and a pattern that "
         "finds the number in it; a number that cannot be used is missing, the rest of its row is "
         "not.",
     )
+    categories: NamedColumns = Field(
+        default=(),
+        description="Columns of one word or name each, such as a brand: their names, or names of "
+        "your own with the columns' names or positions, as in { brand = 3 }; items of the same "
+        "one are alike.",
+    )
+    lists: NamedColumns = Field(
+        default=(),
+        description="Columns of several words, cut at list_separator, as genres and tags are: "
+        "their names, or names of your own with the columns' names or positions, as in "
+        '{ actors = "cast" }.',
+    )
     list_separator: Annotated[str, Field(min_length=1)] = Field(
-        default="|", description="What stands between the words of genres and tags."
+        default="|", description="What stands between the words of genres, tags and lists."
     )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        numbers = [number.column for number in self._numbers().values()]
-        mapped = [*self.columns.what().values(), *numbers]
+        columns = [number.column for number in self._numbers().values()]
+        columns += [*_columns(self.categories).values(), *_columns(self.lists).values()]
+        mapped = [*self.columns.what().values(), *columns]
         if not self.header and any(isinstance(column, str) for column in mapped):
             raise ValueError("without a header, columns are positions counted from 1, not names")
         return self
 
-    def rules(self, numbers: tuple[str, ...]) -> AttributeRules:
-        """What is clean, as Spark's workers take it. numbers: the names of those of all sources."""
+    def rules(self, named: Named) -> AttributeRules:
+        """What is clean, as Spark's workers take it. named: what all sources have."""
         return AttributeRules(
-            frozenset(self.wanted(numbers)),
-            numbers,
+            frozenset(self.wanted(named)),
+            *named,
             self.text_rules(),
             id_rules(self.ids, self.clean_ids),
             self.number_rules(),
             self.list_separator,
             {
-                numbers.index(name): number.pattern
+                named.numbers.index(name): number.pattern
                 for name, number in self._numbers().items()
                 if number.pattern is not None
             },
         )
 
-    def wanted(self, numbers: tuple[str, ...]) -> dict[str, str | int]:
+    def wanted(self, named: Named) -> dict[str, str | int]:
         """The input's columns by the names that the rules have for them."""
         columns = {name: column for name, column in self.columns if column is not None}
-        return columns | {
-            f"_number_{numbers.index(name)}": number.column
-            for name, number in self._numbers().items()
-        }
+        numbers = {name: number.column for name, number in self._numbers().items()}
+        every = (numbers, _columns(self.categories), _columns(self.lists))
+        for kind, names, given in zip(("number", "category", "list"), named, every, strict=True):
+            columns |= {f"_{kind}_{names.index(name)}": column for name, column in given.items()}
+        return columns
+
+    def list_columns(self, named: Named) -> tuple[str, ...]:
+        """Which of the wanted columns are several words."""
+        return tuple(
+            name for name in self.wanted(named) if name in LISTS or name.startswith("_list_")
+        )
 
     def _numbers(self) -> dict[str, NumberConfig]:
-        given = self.numbers if isinstance(self.numbers, dict) else {n: n for n in self.numbers}
         return {
             name: number if isinstance(number, NumberConfig) else NumberConfig(column=number)
-            for name, number in given.items()
+            for name, number in _columns(self.numbers).items()
         }
+
+
+def _columns(given: tuple[str, ...] | Mapping[str, Any]) -> Mapping[str, Any]:
+    """The columns by their names in tables."""
+    return {name: name for name in given} if isinstance(given, tuple) else given
 
 
 Sources = Annotated[tuple[AttributeSourceConfig, ...], Field(strict=False)]
@@ -150,10 +181,40 @@ class AttributesConfig(Section):
             raise ValueError("needs a section [attributes.items] or [attributes.users]")
         return self
 
-    def numbers(self, side: str) -> tuple[str, ...]:
-        """The names of the numbers of all sources of items or users, each once, in their order."""
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        for side in ("item", "user"):
+            named = self.named(side)
+            every = [name for names in named for name in names]
+            for name in every:
+                if every.count(name) > 1 or name in _FIXED:
+                    raise ValueError(
+                        f"attributes.{side}s has several columns called {name}: numbers, categories"
+                        f" and lists need names of their own, other than {', '.join(_FIXED)}; give"
+                        f' one another name, as in categories = {{ my_{name} = "{name}" }}'
+                    )
+                if not name.strip() or any(part in name for part in _BETWEEN):
+                    raise ValueError(
+                        f"attributes.{side}s has a column called {name!r}, by which reports would"
+                        ' not be understood: give it another name, as in lists = { mine = "'
+                        f'{name}" }}'
+                    )
+        return self
+
+    def named(self, side: str) -> Named:
+        """The names of the numbers, categories and lists of all sources of items or users, each
+        once, in their order.
+        """
         sources = self.items if side == "item" else self.users
-        return tuple(dict.fromkeys(name for source in sources for name in source.numbers))
+        every = [(source.numbers, source.categories, source.lists) for source in sources]
+        if not every:
+            return Named((), (), ())
+        return Named(
+            *(
+                tuple(dict.fromkeys(n for names in kind for n in names))
+                for kind in zip(*every, strict=True)
+            )
+        )
 
 
 def _raw(config: "Config") -> Names:

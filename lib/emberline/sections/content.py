@@ -38,6 +38,12 @@ class ContentConfig(Section):
         "few ratings is near to that, one of many near to what they say; 0 leaves factors as ALS "
         "has them.",
     )
+    user_prior: Annotated[float, Field(ge=0)] = Field(
+        default=20.0,
+        json_schema_extra=tuned(1.0, 200.0, log=True),
+        description="The same of users, held to what is known of them besides ratings, where "
+        "[attributes.users] is.",
+    )
     seed: Seed = Field(default=1, description="The seed of the draws of items and users.")
 
 
@@ -96,9 +102,27 @@ STAGE = Stage(
 )
 
 
+def priors_by_side(config: "Config") -> dict[str, float]:
+    """How strongly the items (`item`) and the users (`user`) of which something is predicted are
+    held to that, where they are.
+    """
+    if config.content is None:
+        return {}
+    priors = {"item": config.content.prior, "user": config.content.user_prior}
+    return {side: priors[side] for side in tables_by_side(config) if priors[side]}
+
+
+def held_to(config: "Config") -> Names:
+    """What they are held to."""
+    made = tables_by_side(config)
+    return tuple(name for side in priors_by_side(config) for name in made[side])
+
+
 def blended_tables(config: "Config") -> Names:
-    """The factors that are held to what is said of items, which lists are made from."""
-    if config.content is None or not config.content.prior or "item" not in tables_by_side(config):
+    """The factors that are held to what is said of items, or known of users, which lists are made
+    from.
+    """
+    if not priors_by_side(config):
         return ()
     held_by_zero = config.als is not None and config.als.nonnegative
     return () if held_by_zero else tuple(map(blended, ALS.lists))
@@ -113,8 +137,8 @@ BLEND_STAGE = Stage(
     CONTENT.name,
     "flow",
     "emberline.scoring.blend:run",
-    reads=lambda config: ("ratings", *ALS.lists, *CONTENT.new_items),
+    reads=lambda config: ("ratings", *ALS.lists, *held_to(config)),
     writes=blended_tables,
-    uses=("prior",),
+    uses=("prior", "user_prior"),
     memory=_blend_memory,
 )

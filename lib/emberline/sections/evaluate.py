@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from emberline.models import ALS, CNN, FOREST
+from emberline.models import ALS, CNN, CONTENT, FOREST
 from emberline.sections.base import Positive, Section, Seed
+from emberline.sections.content import tables_by_side
 from emberline.sections.cosine import cosine_tables
 from emberline.sections.cosine import memory as cosine_memory
 from emberline.sections.recommend import holdout_tables
@@ -92,8 +93,10 @@ _BASELINES = ("baseline_factors",)
 
 
 def _baselines_read(config: "Config") -> Names:
-    pictures = ("shards_all",) if config.predicts_factors else ()
-    return ("ratings", "holdout", *ALS.lists, *pictures)
+    pictures = ("shards_all", *CNN.new_items) if config.predicts_factors else ()
+    by_content = tables_by_side(config).get("item", ())
+    said = ("item_attributes", *by_content, *CONTENT.kept) if by_content else ()
+    return ("ratings", "holdout", *ALS.lists, *pictures, *said)
 
 
 def _baselines_memory(config: "Config", sizes: Sizes, cores: int) -> int:

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from emberline.cleaning.attributes import AttributeRules
-from emberline.models import ALS, CONTENT, LIST_MODELS, MODELS, refitted
+from emberline.models import ALS, LIST_MODELS, MODELS, refitted
 from emberline.sections import als, cosine
 from emberline.sections.artifacts import artifacts_of
 from emberline.sections.base import Positive, Section
-from emberline.sections.content import blended_tables
+from emberline.sections.content import blended_tables, held_to
 from emberline.sections.noise import CLASSES, noisy_tables
 from emberline.sections.patterns import IdPatterns, id_rules
 from emberline.sections.raw import TextConfig
@@ -120,6 +120,12 @@ class RecommendConfig(Section):
         description="The share of each list's places set aside for items without ratings, by "
         "the factors that are predicted for them.",
     )
+    calibrate: bool = Field(
+        default=False,
+        description="Whether scores of items without ratings are made to compare with those of "
+        "rated ones, so that lists hold those that are as likely to be liked; without it they are "
+        "compared as they are, and hardly ever listed but in places that cold_share sets aside.",
+    )
     candidates: ItemListConfig | None = Field(
         default=None,
         description="The only items that may be recommended, such as what is in stock: a file's "
@@ -189,7 +195,7 @@ def _trained_tables(config: "Config") -> Names:
 def _refit_reads(config: "Config") -> Names:
     trained, plain = _trained_tables(config), _model_tables(config)
     # how strongly items are held to what is said of them is in the manifest of what was trained
-    held = (*CONTENT.new_items, *trained) if trained != plain else ()
+    held = (*held_to(config), *trained) if trained != plain else ()
     return ("interactions", *plain, *held)
 
 
@@ -254,7 +260,7 @@ def _memory(config: "Config", sizes: Sizes, cores: int, ratings: str) -> int:
 
 HOLDOUT_LISTS: Names = ("holdout_recommendations",)
 RECOMMENDABLE_ITEMS = "recommendable_items"
-_LISTS = ("model", "top_k", "cold_share", "candidates", "exclude", "segments")
+_LISTS = ("model", "top_k", "cold_share", "calibrate", "candidates", "exclude", "segments")
 
 HOLDOUT_STAGE = Stage(
     "recommend-holdout",

@@ -5,7 +5,7 @@ them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,14 +28,33 @@ _RESCORED = 4  # times as many as are asked for
 
 @dataclass(frozen=True)
 class Scored:
-    """The items (n,), ascending, that a model scores, their factors as tables have them, and which
-    of them may be recommended (n,).
+    """The items (n,), ascending, that a model scores, their factors as tables have them, which of
+    them may be recommended (n,), and what makes scores compare with other models': factors less a
+    `centre` (rank,), times a `slope`, and something `added`.
     """
 
     model: str
     items: Int32
     factors: Vectors
     may_be_listed: Bool
+    slope: float = 1.0
+    centre: Float32 | None = None
+    added: float = 0.0
+
+    def compared_rows(self, places: Int64) -> Float32:
+        """The factors whose products, but for what is added, are such scores: (n, rank)."""
+        rows = self.factors.rows(places)
+        if self.centre is None:
+            return rows
+        found: Float32 = (self.slope * (rows - self.centre)).astype(np.float32)
+        return found
+
+    def compared(self, scores: Float32, vector: Float32) -> Float32:
+        """Scores (n,) of a user as those of other models are."""
+        if self.centre is None:
+            return scores
+        found = self.slope * (scores - self.centre @ vector) + self.added
+        return found.astype(np.float32)
 
 
 class ByFactors:
@@ -58,7 +77,12 @@ class ByFactors:
         found = [
             _best(each, number, user, k, events.items) for number, each in enumerate(self._scored)
         ]
-        return Places.joined(found)
+        return Places.joined(
+            [
+                replace(own, scores=each.compared(own.scores, user))
+                for each, own in zip(self._scored, found, strict=True)
+            ]
+        )
 
     def similar(self, item: int, k: int) -> list[Listed]:
         number, place = self._place_of(item)
@@ -84,7 +108,7 @@ class ByFactors:
     def _targets(self, items: Sequence[int]) -> Targets:
         """Raises NotServedError for an item of which nothing is known."""
         places = [self._place_of(item) for item in items]
-        rows = [self._scored[number].factors.rows(np.array([place])) for number, place in places]
+        rows = [self._scored[number].compared_rows(np.array([place])) for number, place in places]
         factors = np.concatenate(rows)
         if self._biases:
             factors = factors[:, :-1]  # what a user's vector and bias are multiplied by

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from emberline.cf.als.folding import Fixed
 from emberline.cf.als.objective import Objective
 from emberline.cf.blocks import matrix_of
+from emberline.cf.content.calibration import Calibration
 from emberline.cf.listing import Popular
 from emberline.cf.quantized import Quantized
 from emberline.datasets import manifest as manifests
@@ -21,11 +22,12 @@ from emberline.datasets.rows import whole
 from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
 from emberline.errors import NotServedError
-from emberline.models import ALS, ITEM_NEIGHBORS, POPULAR, answering, outdating, quantized
+from emberline.models import ALS, CONTENT, ITEM_NEIGHBORS, POPULAR, answering, outdating, quantized
 from emberline.numeric.arrays import Bool, Float32, Int32, UInt8
 from emberline.serving.answers import Answers
 from emberline.serving.by_factors import ByFactors, Scored
 from emberline.serving.by_neighbors import ByNeighbors
+from emberline.serving.calibrations import calibration_of
 from emberline.serving.events import Valued
 from emberline.serving.lists import Listed, Lists
 from emberline.serving.names import Names, names_in, tables_in
@@ -163,9 +165,21 @@ class _Made:
             items, factors = _matrix(table.filter(pc.equal(table["model"], model.name)))
             is_new = ~np.isin(items, answered)
             items, found = items[is_new], Exact(np.ascontiguousarray(factors[is_new]))
-            scored.append(Scored(model.name, items, found, self.may_be_listed(items)))
+            allowed = self.may_be_listed(items)
+            new = Scored(model.name, items, found, allowed)
+            by = self.calibration(name)
+            if by is not None and model is CONTENT:
+                rated = int(scored[0].may_be_listed.sum())
+                added = by.added(rated, int(allowed.sum()))
+                new = replace(new, slope=by.slope, centre=by.centre, added=added)
+            scored.append(new)
             answered = np.union1d(answered, table["item"].to_numpy())
         return ByFactors(fixed, scored)
+
+    def calibration(self, name: str) -> Calibration | None:
+        """By which lists were made."""
+        is_wanted = bool(self.config.get("calibrate", False))
+        return calibration_of(self.table(name).manifest) if is_wanted else None
 
     def by_neighbors(self) -> Answers:
         table = whole(

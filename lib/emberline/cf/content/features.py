@@ -13,17 +13,16 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from emberline.cf.content import tokens
+from emberline.cf.content.columns import LABELS, LISTS, TEXTS, Columns
 from emberline.cf.content.tokens import BUCKETS, Tokens
 from emberline.numeric.arrays import Float32, Float64
 
-LISTS, TEXTS, LABELS = ("genres", "tags"), ("title", "text"), ("label",)
 _TOKENS = {
     **dict.fromkeys(LISTS, Tokens.of_lists),
     **dict.fromkeys(LABELS, Tokens.of_labels),
     **{f"{name} words": Tokens.of_words for name in TEXTS},
     **{f"{name} characters": Tokens.of_characters for name in TEXTS},
 }
-TOKEN_VIEWS = tuple(_TOKENS)
 _FAR = 1e6  # standard deviations
 
 
@@ -59,6 +58,7 @@ class Statistics:
     numbers in which rows do not differ are left out.
     """
 
+    columns: Columns
     rows: int
     frequencies: Mapping[str, Float64]
     numbers: Mapping[str, Numbers]
@@ -78,10 +78,20 @@ class Features:
     numbers: Mapping[str, Float64]
 
 
-def counts_of(rows: pa.RecordBatch, view: str) -> sp.csr_matrix:
+def views_of(columns: Columns) -> tuple[str, ...]:
+    """All views of tokens that rows of these columns have."""
+    return (*_TOKENS, *columns.categories, *columns.lists)
+
+
+def column_of(view: str) -> str:
+    """The column that a view is of."""
+    return view.partition(" ")[0] if view in _TOKENS else view
+
+
+def counts_of(rows: pa.RecordBatch, view: str, columns: Columns) -> sp.csr_matrix:
     """(rows, BUCKETS): the tokens of a view."""
-    column = view.partition(" ")[0]
-    return _TOKENS[view](rows[column]).counts()
+    named = Tokens.of_labels if view in columns.categories else Tokens.of_lists
+    return _TOKENS.get(view, named)(columns.of(rows, column_of(view))).counts()
 
 
 def numbers_of(rows: pa.RecordBatch, count: int) -> Float64:
@@ -91,29 +101,29 @@ def numbers_of(rows: pa.RecordBatch, count: int) -> Float64:
     return found
 
 
-def sum_up(rows: pa.RecordBatch) -> Float64:
+def sum_up(rows: pa.RecordBatch, columns: Columns) -> Float64:
     """What `statistics_of` takes, of a batch: sums that add up."""
     parts = [np.array([float(rows.num_rows)])]
-    for view in TOKEN_VIEWS:
-        counts = counts_of(rows, view)
+    for view in views_of(columns):
+        counts = counts_of(rows, view, columns)
         is_empty = np.diff(counts.indptr) == 0
         parts += [np.array([is_empty.sum()]), tokens.document_frequencies(counts)]
     return np.concatenate(parts).astype(np.float64)
 
 
-def statistics_of(sums: Float64, sample: pa.RecordBatch, names: tuple[str, ...]) -> Statistics:
-    """Of all rows, whose numbers have these names, and of a sample of them."""
-    rows = int(sums[0])
-    views = sums[1:].reshape(len(TOKEN_VIEWS), 1 + BUCKETS)
+def statistics_of(sums: Float64, sample: pa.RecordBatch, columns: Columns) -> Statistics:
+    """Of all rows, which have these columns, and of a sample of them."""
+    rows, names = int(sums[0]), columns.numbers
+    views = sums[1:].reshape(len(views_of(columns)), 1 + BUCKETS)
     frequencies = {
         view: found[1:]
-        for view, found in zip(TOKEN_VIEWS, views, strict=True)
+        for view, found in zip(views_of(columns), views, strict=True)
         if _differ(rows, found[0], found[1:])
     }
-    columns = numbers_of(sample, len(names)).T
-    numbers = {name: Numbers.of(values) for name, values in zip(names, columns, strict=True)}
+    every = numbers_of(sample, len(names)).T
+    numbers = {name: Numbers.of(values) for name, values in zip(names, every, strict=True)}
     known = {name: found for name, found in numbers.items() if found is not None}
-    return Statistics(rows, frequencies, known)
+    return Statistics(columns, rows, frequencies, known)
 
 
 def _differ(rows: int, empty: float, frequencies: Float64) -> bool:
@@ -122,11 +132,12 @@ def _differ(rows: int, empty: float, frequencies: Float64) -> bool:
     return bool(empty < rows and len(present) and (present.min() < rows))
 
 
-def features_of(rows: pa.RecordBatch, names: tuple[str, ...], known: Statistics) -> Features:
-    """Of rows of attributes, whose numbers have these names."""
+def features_of(rows: pa.RecordBatch, known: Statistics) -> Features:
+    """Of rows of attributes."""
+    names = known.columns.numbers
     values = numbers_of(rows, len(names))
     return Features(
-        {view: counts_of(rows, view) for view in known.frequencies},
+        {view: counts_of(rows, view, known.columns) for view in known.frequencies},
         {
             name: found.standardised(values[:, names.index(name)])
             for name, found in known.numbers.items()

@@ -32,6 +32,8 @@ ANSWERS = pa.schema(
     ]
 )
 
+NAMED = pa.schema([*ANSWERS, ("model", pa.string())])  # null where it is the network's
+
 
 @dataclass(frozen=True)
 class Held:
@@ -105,6 +107,34 @@ def add(
         factors = factors.copy()
         factors[has_one] += pictures.added(_matrix(by_pictures)[places[has_one]])
     yield pa.record_batch([[whole] * len(items), items, list(factors)], schema=schema)
+
+
+def as_named(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Columns item and factors, and perhaps model, to NAMED."""
+    for batch in batches:
+        is_seen = "model" not in batch.schema.names
+        (answers,) = as_answers(iter([batch]), is_seen)
+        names = pa.nulls(batch.num_rows, pa.string()) if is_seen else batch["model"]
+        yield pa.record_batch([*answers.columns, names], schema=NAMED)
+
+
+def add_to_each(
+    batches: Iterator[pa.RecordBatch], pictures: Pictures, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """NAMED, all of an item, to a model's name, item and factors, with what its picture adds."""
+    table = pa.Table.from_batches(list(batches), NAMED).sort_by("item")
+    said, seen = (
+        table.filter(pa.array(table["is_seen"].to_numpy() == is_seen)) for is_seen in (False, True)
+    )
+    if not said.num_rows:
+        return
+    items, factors = said["item"].to_numpy(), _matrix(said).copy()
+    if seen.num_rows:
+        places = places_in(seen["item"].to_numpy(), items)
+        has_one = places >= 0
+        factors[has_one] += pictures.added(_matrix(seen)[places[has_one]])
+    names = said["model"].combine_chunks()
+    yield pa.record_batch([names, items, list(factors)], schema=schema)
 
 
 def _matrix(table: pa.Table) -> Float32:

@@ -12,14 +12,14 @@ after the smoothed cosines of MARec (Monteil et al., RecSys 2024, section 4). Wh
 row is like nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import scipy.sparse as sp
 
-from emberline.cf.content.features import LABELS, LISTS, Features, Statistics
+from emberline.cf.content.features import Features, Statistics, column_of
 from emberline.numeric.arrays import Float32, Float64
 
 _WIDE, _NARROW = 0.35, 0.1  # widths, in standard deviations
@@ -39,15 +39,11 @@ class Block:
 def blocks_of(known: Statistics) -> list[Block]:
     """All kernels that there are of what is known, single ones first."""
     found = []
-    lists = [view for view in known.frequencies if view in LISTS]
+    lists = [view for view in known.frequencies if view in known.columns.words]
     for view in known.frequencies:
-        column = view.partition(" ")[0]
-        if view in LISTS:
-            found += [Block(view, (view,)), Block(f"{view} by idf", (view,))]
-        elif view in LABELS:
-            found.append(Block(view, (view,)))
-        else:
-            found.append(Block(view, (column,)))
+        found.append(Block(view, (column_of(view),)))
+        if view in lists:
+            found.append(Block(f"{view} by idf", (view,)))
     for name in known.numbers:
         found += [Block(f"{name} near", (name,)), Block(f"{name} very near", (name,))]
     for view, name in product(lists, known.numbers):
@@ -67,20 +63,24 @@ def mean_kernel(
     weights: Mapping[str, float], left: Features, right: Features, known: Statistics
 ) -> Float32:
     """(n, m): the weighted mean of some blocks."""
+    return _weighted(weights, (kernel(block, left, right, known) for block in weights))
+
+
+def mean_of(weights: Mapping[str, float], kernels: Mapping[str, Float32]) -> Float32:
+    """(n, m): the weighted mean of some of the kernels (n, m)."""
+    return _weighted(weights, (kernels[block] for block in weights))
+
+
+def _weighted(weights: Mapping[str, float], kernels: Iterable[Float32]) -> Float32:
     total = sum(weights.values())
-    shape = (_rows(left), _rows(right))
-    found: Float32 = np.zeros(shape, np.float32)
-    for block, weight in weights.items():
-        found += np.float32(weight / total) * kernel(block, left, right, known)
+    parts = (
+        np.float32(weight / total) * own
+        for weight, own in zip(weights.values(), kernels, strict=True)
+    )
+    found = next(parts)
+    for part in parts:
+        found += part
     return found
-
-
-def _rows(features: Features) -> int:
-    for matrix in features.tokens.values():
-        return int(matrix.shape[0])
-    for values in features.numbers.values():
-        return len(values)
-    return 0
 
 
 def _single(name: str, left: Features, right: Features, known: Statistics) -> Float32:
@@ -91,11 +91,11 @@ def _single(name: str, left: Features, right: Features, known: Statistics) -> Fl
     if name.startswith("same "):
         view = name.removeprefix("same ")
         return _same(left.tokens[view], right.tokens[view])
-    if name in LISTS:
+    if name in known.columns.words:
         return _cosine(left.tokens[name], right.tokens[name], 0.5)
     view = name.removesuffix(" by idf")
     idf = known.idf(view)
-    smoothing = 1.0 if view in LISTS else 0.0
+    smoothing = 1.0 if view in known.columns.words else 0.0
     return _cosine(_scaled(left.tokens[view], idf), _scaled(right.tokens[view], idf), smoothing)
 
 

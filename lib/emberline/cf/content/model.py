@@ -10,7 +10,7 @@ mean, which is the same for all rows.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -25,18 +25,17 @@ from emberline.numeric.arrays import Float32, Float64
 
 @dataclass(frozen=True)
 class Likeness:
-    """How like the landmarks (m) rows are: how features are made of what is said, of numbers that
-    have these names; the landmarks' own; and what each kernel counts.
+    """How like the landmarks (m) rows are: how features are made of what is said; the landmarks'
+    own; and what each kernel counts.
     """
 
-    names: tuple[str, ...]
     known: Statistics
     landmarks: Features
     weights: Mapping[str, float]
 
     def features(self, rows: pa.RecordBatch) -> Features:
         """What rows of attributes are compared by."""
-        return features_of(rows, self.names, self.known)
+        return features_of(rows, self.known)
 
     def whole(self, rows: pa.RecordBatch) -> Float32:
         """(n, m): the weighted mean of the kernels."""
@@ -93,6 +92,13 @@ class Model:
     coefficients: Float32
     mean: Float32
     pictures: Pictures | None = None
+
+    def times(self, slope: float) -> Self:
+        """The same with all that is added to the mean, so many times."""
+        by = self.pictures
+        pictures = None if by is None else replace(by, weight=slope * by.weight)
+        coefficients = (slope * self.coefficients).astype(np.float32)
+        return replace(self, coefficients=coefficients, pictures=pictures)
 
     def predict(self, rows: pa.RecordBatch) -> Float32:
         """Factors (n, rank) of rows of attributes, without what pictures add."""

@@ -98,9 +98,10 @@ def _without(
 
 
 def _numbers(rows: pa.RecordBatch, column: str, likeness: Likeness) -> Array | None:
-    if column not in likeness.names:
+    names = likeness.known.columns.numbers
+    if column not in names:
         return None
-    place = likeness.names.index(column)
+    place = names.index(column)
     values = [row[place] for row in rows["numbers"].to_pylist()]
     return np.array([None if value is None else f"{value:.6g}" for value in values], object)
 

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 
 from emberline.cf.blocks import matrix_of
 from emberline.cf.content import regression
+from emberline.cf.content.calibration import Calibration
+from emberline.cf.content.columns import LABELS, LISTS, TEXTS, Columns
 from emberline.cf.content.features import sum_up
 from emberline.cf.content.model import Nystrom
 from emberline.cf.facts import known_schema
@@ -19,22 +21,23 @@ from emberline.cf.sums import encoded
 from emberline.numeric import hashing
 from emberline.numeric.shared import Shared
 
-TEXTS, LISTS = ("title", "text", "label"), ("genres", "tags")
 _SAID = {
-    **dict.fromkeys(TEXTS, pa.string()),
+    **dict.fromkeys((*TEXTS, *LABELS), pa.string()),
     **dict.fromkeys(LISTS, pa.list_(pa.string())),
     "numbers": pa.list_(pa.float64()),
+    "categories": pa.list_(pa.string()),
+    "lists": pa.list_(pa.list_(pa.string())),
 }
 ATTRIBUTES = (*_SAID,)
 SAID = pa.schema(_SAID)
 KNOWN = known_schema(SAID)
 
 
-def sum_statistics(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def sum_statistics(batches: Iterator[pa.RecordBatch], columns: Columns) -> Iterator[pa.RecordBatch]:
     """KNOWN to SUMS: block 0 is what `features.statistics_of` takes."""
     found = None
     for batch in batches:
-        sums = sum_up(batch)
+        sums = sum_up(batch, columns)
         found = sums if found is None else found + sums
     if found is not None:
         yield encoded({0: found})
@@ -81,6 +84,16 @@ def moments(rows: pa.RecordBatch, fit: Nystrom) -> Moments:
     targets = matrix_of(rows["factors"], rows.num_rows)
     weights = regression.weights_of(rows["ratings"].to_numpy())
     return Moments.of(fit.features(rows), targets, weights)
+
+
+def calibrate(
+    batches: Iterator[pa.RecordBatch], calibration: Calibration
+) -> Iterator[pa.RecordBatch]:
+    """Columns item and factors, those calibrated."""
+    for batch in batches:
+        if batch.num_rows:
+            factors = calibration.factors(matrix_of(batch["factors"], batch.num_rows))
+            yield pa.record_batch([batch["item"], list(factors)], schema=batch.schema)
 
 
 def predict(

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from emberline.cf.content.features import LABELS, LISTS, TEXTS, Statistics
+from emberline.cf.content.columns import TEXTS, Columns
+from emberline.cf.content.features import Statistics
 from emberline.cf.content.tokens import buckets_of, words_of
 from emberline.numeric.arrays import Float32, Int64
 from emberline.numeric.groups import place_among
@@ -27,26 +28,23 @@ def without_each(rows: pa.RecordBatch, column: str, known: Statistics) -> Withou
     """Rows of attributes without one word of a column; None where that has no words, or tells
     nothing apart.
     """
-    view = f"{column} words" if column in TEXTS else column
+    view, columns = f"{column} words" if column in TEXTS else column, known.columns
     if view not in known.frequencies:
         return None
-    lists = _lists(rows[column], column)
+    lists = _lists(columns.of(rows, column), column, columns)
     chosen, buckets = _candidates(lists, known.idf(view))
     row = pc.list_parent_indices(lists).to_numpy()[chosen].astype(np.int64)
     left = _others(lists, row, buckets, buckets[chosen])
-    shorter = left if column in LISTS else _texts(left, column)
-    columns = [
-        shorter if name == column else rows[name].take(pa.array(row)) for name in rows.schema.names
-    ]
+    shorter = left if column in columns.words else _texts(left, column, columns)
     words = pc.list_flatten(lists).take(pa.array(chosen))
-    return Without(row, words, pa.record_batch(columns, names=rows.schema.names))
+    return Without(row, words, columns.replaced(rows.take(pa.array(row)), column, shorter))
 
 
-def _lists(values: pa.Array, column: str) -> pa.ListArray:
+def _lists(values: pa.Array, column: str, columns: Columns) -> pa.ListArray:
     """The words of each row."""
     if column in TEXTS:
         return words_of(values)
-    if column in LABELS:
+    if column in columns.labels:
         known = values.is_valid().to_numpy(zero_copy_only=False)
         offsets = pa.array(np.concatenate([[0], np.cumsum(known)]), pa.int32())
         return pa.ListArray.from_arrays(offsets, values.drop_null())
@@ -75,7 +73,7 @@ def _others(lists: pa.ListArray, row: Int64, buckets: Int64, left_out: Int64) ->
     return pa.ListArray.from_arrays(offsets, pc.list_flatten(lists).take(pa.array(places[kept])))
 
 
-def _texts(lists: pa.ListArray, column: str) -> pa.StringArray:
+def _texts(lists: pa.ListArray, column: str, columns: Columns) -> pa.StringArray:
     """Words joined; a label is one, and without it there is none."""
     joined = pc.binary_join(lists, " ")
-    return pa.nulls(len(lists), pa.string()) if column in LABELS else joined
+    return pa.nulls(len(lists), pa.string()) if column in columns.labels else joined

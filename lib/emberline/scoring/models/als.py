@@ -12,9 +12,9 @@ from emberline.datasets.facts import AlsTraining
 from emberline.factors.earlier import published
 from emberline.factors.fit import Model, fit
 from emberline.flow.rows import Flow, Rows, Source
-from emberline.models import ALS, CONTENT, blended
+from emberline.models import ALS, blended
 from emberline.runs.stage_run import StageRun
-from emberline.scoring.blending import blend
+from emberline.scoring.blending import blend, held_of
 from emberline.scoring.models.offers import Known, Pieces, Table
 from emberline.scoring.rated import Rated
 from emberline.scoring.topk import ROWS_PER_BLOCK, item_pieces, pair_products, user_pieces
@@ -25,7 +25,7 @@ from emberline.sections.recommend import RecommendConfig
 def pieces(known: Known) -> Pieces:
     """The factors of both sides."""
     users, items = ALS.lists
-    return user_pieces(known.tables[users]), item_pieces(known.listed(items))
+    return Pieces(user_pieces(known.tables[users]), item_pieces(known.listed(items)))
 
 
 def refit(run: StageRun[RecommendConfig], flow: Flow) -> Iterator[Table]:
@@ -52,13 +52,12 @@ def refit(run: StageRun[RecommendConfig], flow: Flow) -> Iterator[Table]:
 
 
 def _hold(run: StageRun[RecommendConfig], flow: Flow, model: Model) -> None:
-    """Hold items to what is said of them, where those in training are."""
-    users, items = ALS.lists
-    if blended(users) in run.inputs:
-        prior = float(run.inputs.produced_by(blended(users)).config["prior"])
-        own = flow.read(run.inputs[items])
-        predicted = flow.read(run.inputs[CONTENT.new_items[0]])
-        blend(model.exchange, model.objective, model.rank, own, predicted, prior)
+    """Hold both sides to what is known of them, where those in training are."""
+    blended_users = blended(ALS.lists[0])
+    if blended_users in run.inputs:
+        settings = run.inputs.produced_by(blended_users).config
+        held = held_of(flow, run.inputs, settings)
+        blend(model.exchange, model.objective, model.rank, held)
 
 
 def _to_refit(trained: Mapping[str, Any], iterations: int, here: AlsConfig | None) -> AlsConfig:

@@ -22,4 +22,4 @@ def pieces(known: Known) -> Pieces:
     scatter = partial(scatter_dense, block_size=ROWS_PER_BLOCK)
     task = partial(through, tasks=(partial(only, value=CONTENT_USER.name), scatter))
     columns = ("user", "factors", "model")
-    return unanswered.map(columns, task, PIECES), item_pieces(known.listed(items))
+    return Pieces(unanswered.map(columns, task, PIECES), item_pieces(known.listed(items)))

@@ -31,7 +31,8 @@ def pieces(known: Known) -> Pieces:
         damped=not known.has_ratings,
     )
     items = known.listed(table)
-    return users, sparse_pieces(items, "item", "neighbor", "similarity", COLUMNS_PER_BLOCK)
+    similarities = sparse_pieces(items, "item", "neighbor", "similarity", COLUMNS_PER_BLOCK)
+    return Pieces(users, similarities)
 
 
 def refit(run: StageRun[RecommendConfig], flow: Flow) -> Iterator[Table]:

@@ -1,10 +1,11 @@
 """What the module of a model offers, found by its name in the table of models."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
+from emberline.cf.content.calibration import Calibration
 from emberline.datasets.info import Facts
 from emberline.flow.rows import Flow, Rows, Source
 from emberline.models import Model
@@ -14,15 +15,22 @@ from emberline.scoring.rated import Rated
 from emberline.scoring.sources import Chosen
 from emberline.sections.recommend import RecommendConfig
 
-Pieces = tuple[Rows, Rows]
+
+class Pieces(NamedTuple):
+    """PIECES of users and of items whose product is a score, and what is `added` to it."""
+
+    users: Rows
+    items: Rows
+    added: float = 0.0
 
 
 @dataclass(frozen=True)
 class Known:
     """What lists are made from: tables by name, whether the values of ratings are that, or else
     counts, some of which may be thousands of times as large as others; `wanted` makes PIECES of
-    those whom lists are for; if given, the `items` (n,) that may be listed, ascending; and how
-    many users have to stand behind what is called popular.
+    those whom lists are for; if given, the `items` (n,) that may be listed, ascending; how many
+    users have to stand behind what is called popular; and by model of new items what makes its
+    scores compare with those of rated ones.
     """
 
     tables: Mapping[str, Source]
@@ -30,6 +38,7 @@ class Known:
     wanted: Callable[[], Rows]
     items: Int32 | None = None
     min_users: int = 1
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
 
     def listed(self, name: str) -> Source:
         """The rows of a table, which has a column `item`, that may be listed."""
@@ -52,7 +61,7 @@ class ListModel(Protocol):
     """The module of a model that ranks items for users."""
 
     def pieces(self, known: Known) -> Pieces:
-        """PIECES of users and of items whose product is the model's score."""
+        """What the model scores items by."""
 
     def refit(self, run: StageRun[RecommendConfig], flow: Flow) -> Iterator[Table]:
         """The tables of the model's lists, of all interactions, by the settings of those that the

@@ -27,7 +27,7 @@ def pieces(known: Known) -> Pieces:
         COLUMNS_PER_BLOCK,
         damped=not known.has_ratings,
     )
-    return users, items
+    return Pieces(users, items)
 
 
 def refit(run: StageRun[RecommendConfig], flow: Flow) -> Iterator[Table]:
