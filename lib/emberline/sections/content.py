@@ -39,7 +39,7 @@ class ContentConfig(Section):
         "has them.",
     )
     user_prior: Annotated[float, Field(ge=0)] = Field(
-        default=20.0,
+        default=5.0,
         json_schema_extra=tuned(1.0, 200.0, log=True),
         description="The same of users, held to what is known of them besides ratings, where "
         "[attributes.users] is.",
