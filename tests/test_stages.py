@@ -86,6 +86,7 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
         "explain",
         "train-baselines",
         "evaluate",
+        "explain-pictures",
         "report",
     ]
     assert _names(stages.select(CLASSES)) == [
@@ -96,6 +97,7 @@ def test_a_pipeline_runs_the_stages_of_its_sections_in_the_order_of_the_table() 
         "explain",
         "train-baselines",
         "evaluate",
+        "explain-pictures",
         "report",
     ]
     assert _names(stages.select(_config("cosine", "shop"))) == ["generate-shop", "train-cosine"]
@@ -107,7 +109,7 @@ def test_only_chooses_one_stage_and_from_the_rest() -> None:
     assert _names(several) == ["train-als", "train-cosine"]  # in the order in which they run
     with pytest.raises(ConfigError, match="train-alsx is not a stage"):
         stages.select(FULL, only="train-als,train-alsx")
-    last = ["recommend", "explain", "train-baselines", "evaluate", "report"]
+    last = ["recommend", "explain", "train-baselines", "evaluate", "explain-pictures", "report"]
     assert _names(stages.select(FULL, start="recommend")) == last
     assert _names(stages.select(FULL, start="generate-shop")) == _names(stages.select(FULL))
 
@@ -174,17 +176,18 @@ def test_every_table_is_written_by_a_stage_or_a_publish() -> None:
     }
 
 
-def test_every_section_has_a_stage_and_four_have_several() -> None:
+def test_every_section_has_a_stage_and_some_have_several() -> None:
     assert {stage.section for stage in STAGES} == set(SECTIONS)
     shared = {
         section: [stage.name for stage in STAGES if stage.section == section]
-        for section in ("content", "evaluate", "privacy", "recommend")
+        for section in ("content", "evaluate", "privacy", "recommend", "report")
     }
     assert shared == {
         "content": ["train-content", "blend"],
         "evaluate": ["train-baselines", "evaluate"],
         "privacy": ["steady-neighbors", "noisy-counts"],
         "recommend": ["recommend-holdout", "refit", "recommend"],
+        "report": ["explain-pictures", "report"],
     }
     assert len(STAGES) == len(SECTIONS) + 5
 

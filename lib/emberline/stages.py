@@ -50,6 +50,7 @@ _BEFORE_REPORT: tuple[Stage, ...] = (
     explain.STAGE,
     evaluate.BASELINES_STAGE,
     evaluate.STAGE,
+    report.OVERLAYS_STAGE,
 )
 
 STAGES: tuple[Stage, ...] = (*_BEFORE_REPORT, report.stage_after(_BEFORE_REPORT))

@@ -26,7 +26,10 @@ from emberline.cli.app import app
 from emberline.datasets import manifest as manifests
 from emberline.datasets import rows, storage
 from emberline.datasets.facts import Exported
+from emberline.datasets.manifest import Manifest, ProducedBy
+from emberline.datasets.parts import write_part
 from emberline.datasets.remote import RemotePath
+from emberline.datasets.schema import TABLES, fields_of
 from emberline.datasets.storage import Location
 from emberline.errors import (
     ConfigError,
@@ -56,12 +59,15 @@ SECTIONS: dict[str, Any] = {
     },
     "predict": {"batch_size": 7},
     "export": {"calibration_pictures": 40},
+    "report": {"overlays": 4},
 }
 FACTORS = SECTIONS | {
     "ratings": {"path": "unread", "columns": {"user_id": "u", "item_id": "i", "value": "v"}},
     "als": {"rank": 3},
     "shards": {"task": "factors"},
 }
+LOOKING = "explain-pictures"
+LISTS = FACTORS | {"recommend": {}, "explain": {}}
 
 
 def config_of(sections: dict[str, Any], **cnn: Any) -> Config:
@@ -107,7 +113,7 @@ def trained(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "Child", Counted)
-        run(config_of(SECTIONS), root)
+        run(config_of(SECTIONS), root, "train-cnn", "predict-items", "export-model", LOOKING)
     return root, started
 
 
@@ -418,6 +424,72 @@ def test_a_network_of_mixed_precision_is_exported_in_float32(
 
 # --------------------------------------------------------------------------------------------------
 # factors
+
+
+@pytest.fixture(scope="module")
+def of_factors(tmp_path_factory: pytest.TempPathFactory, publish_shards: Publish) -> Path:
+    """A root of predicted factors, and of lists: the user 0's of what has a picture after one that
+    has none, the user 1's of nothing new, and the user 2's of two new items.
+    """
+    root = tmp_path_factory.mktemp("factors")
+    publish_shards(root, "factors")
+    factors = np.random.default_rng(2).normal(size=(3, 3)).astype(np.float32)
+    write(root, "user_factors", {"user": [0, 1, 2], "factors": list(factors)}, rank=3)
+    places = [(0, "cnn", 900), (0, "cnn", 5), (1, "als", 6), (2, "cnn", 7), (2, "cnn", 8)]
+    users, models, items = zip(*places, strict=True)
+    ranks, scores = [1, 2, 1, 1, 2], [0.5] * 5
+    columns = {"user": users, "rank": ranks, "item": items, "score": scores, "model": models}
+    write(root, "recommendations", columns)
+    run(config_of(LISTS, epochs=2), root, "train-cnn", "predict-items", LOOKING)
+    return root
+
+
+def write(root: Path, name: str, columns: dict[str, Any], rank: int | None = None) -> None:
+    schema, by = TABLES[name], ProducedBy("by hand", "0" * 64, "20250101T000000-00000000")
+    rows = pa.table(columns, schema=schema)
+    folder = root / name / manifests.run_folder(by.fingerprint, by.run_id)
+    part = write_part([rows], folder, "part-00000", schema)
+    facts = (name, "table", fields_of(schema), len(rows), [part], by)
+    manifests.commit(root, Manifest(*facts, rank=rank))
+
+
+def test_of_each_person_the_first_place_that_is_by_a_picture_is_looked_at(of_factors: Path) -> None:
+    found = table(of_factors, "picture_reasons").sort_by("user")
+    assert found.select(["user", "item"]).to_pylist() == [
+        {"user": 0, "item": 5},
+        {"user": 2, "item": 7},
+    ]
+    items = table(of_factors, "predicted_factors").sort_by("item")["factors"].to_pylist()
+    users = table(of_factors, "user_factors")["factors"].to_pylist()
+    scores = [np.dot(users[0], items[5]), np.dot(users[2], items[7])]
+    np.testing.assert_allclose(found["score"].to_numpy(), scores, rtol=1e-4, atol=1e-5)
+    assert_adds_up(found)
+
+
+def assert_adds_up(found: pa.Table) -> None:
+    """What pixels add is what a score is more than that of the background alone."""
+    heat = np.array(found["heat"].to_pylist()).sum(axis=1)
+    added = found["score"].to_numpy() - found["plain_score"].to_numpy()
+    np.testing.assert_allclose(heat, added, rtol=0.01, atol=1e-4)
+
+
+def test_test_pictures_are_looked_at_of_which_the_network_is_right_and_wrong(
+    trained: tuple[Path, list[int]],
+) -> None:
+    root, _ = trained
+    found = table(root, "class_reasons").to_pylist()
+    rows = {row["item"]: row for row in table(root, "predicted_classes").to_pylist()}
+    truth = {row["item"]: row for row in table(root, "shards_all").to_pylist()}
+    tested = {item for item, row in truth.items() if row["split"] == "test"}
+    wrong = {item for item in tested if rows[item]["predicted"] != truth[item]["label"]}
+    surest = sorted(wrong, key=lambda item: (-rows[item]["probability"], item))[:2]
+    chosen = [row["item"] for row in found]
+    assert len({*chosen}) == 4 and {*chosen} <= tested
+    assert [item for item in chosen if item in wrong] == surest
+    for row in found:
+        assert row["predicted"] == rows[row["item"]]["predicted"]
+        assert row["label"] == truth[row["item"]]["label"]
+    assert_adds_up(table(root, "class_reasons"))
 
 
 def test_factors_are_predicted_in_their_own_space_and_exported_with_their_rank(

@@ -60,8 +60,10 @@ KEYS = {
     "item_rating_factors": ["item"],
     "user_measures": ["report", "model", "metric", "user"],
     "item_measures": ["report", "model", "metric", "item"],
+    "picture_reasons": ["user", "item"],
+    "class_reasons": ["item"],
 }
-NUMBERS = {"factors", "embedding", "probability"}
+NUMBERS = {"factors", "embedding", "probability", "score", "plain_score", "heat"}
 MEASURES = {"user_measures", "item_measures"}  # whose values are as exact as what they are made of
 # The tables of lists: whose they are, what is in them, and the score that says where they are cut.
 LISTS = {

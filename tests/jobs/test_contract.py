@@ -133,10 +133,13 @@ def test_the_small_pipeline_has_every_stage_but_those_of_classes(config: Config)
     ("change", "runs"),
     [
         ({"evaluate": {"k": (5,)}}, ["evaluate", "report"]),
-        ({"recommend": {"refit_iterations": 1}}, ["refit", "recommend", "explain", "report"]),
+        (
+            {"recommend": {"refit_iterations": 1}},
+            ["refit", "recommend", "explain", "explain-pictures", "report"],
+        ),
         (
             {"recommend": {"top_k": 12}},
-            ["recommend-holdout", "recommend", "explain", "evaluate", "report"],
+            ["recommend-holdout", "recommend", "explain", "evaluate", "explain-pictures", "report"],
         ),
     ],
     ids=["k", "iterations", "length of lists"],

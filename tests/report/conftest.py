@@ -297,6 +297,12 @@ def publish_ratings(root: Path, inputs: dict[str, Any] | None = None) -> None:
     publish_files(
         root, "evaluate", "metrics", {"metrics.json": {"reports": {"holdout": RANKING_REPORT}}}
     )
+    publish_measures(root)
+
+
+def publish_measures(root: Path) -> None:
+    for table in ("user_measures", "item_measures"):
+        publish(root, "evaluate", table, [])
 
 
 def publish_pictures(root: Path, items: tuple[int, ...] = (0, 1, 2, 3)) -> None:
@@ -327,9 +333,29 @@ def publish_pictures(root: Path, items: tuple[int, ...] = (0, 1, 2, 3)) -> None:
     publish(root, "prepare-items", "rejected_attributes", [])
 
 
+def publish_looked_at(root: Path) -> None:
+    """Two test pictures, of whose pixels one speaks for the class, and one against it."""
+    heat = [0.5, 0.0, 0.0, 0.0, 0.0, -0.25]
+    rows = [
+        {
+            "item": item,
+            "label": 0,
+            "predicted": item,
+            "score": 0.75,
+            "plain_score": 0.5,
+            "pixels": pixels_of(item),
+            "heat": heat,
+        }
+        for item in (0, 1)
+    ]
+    facts = {"height": 2, "width": 3, "channels": 3, "classes": ["<cat>", "dog"]}
+    publish(root, "explain-pictures", "class_reasons", rows, **facts)
+
+
 def publish_classes(root: Path) -> None:
     """What a pipeline of pictures and their classes has written."""
     publish_pictures(root)
+    publish_looked_at(root)
     publish_files(
         root,
         "train-cnn",
@@ -356,6 +382,7 @@ def publish_classes(root: Path) -> None:
     publish_files(
         root, "evaluate", "metrics", {"metrics.json": {"reports": {"classes": CLASSES_REPORT}}}
     )
+    publish_measures(root)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -448,6 +475,11 @@ def write_ratings() -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def write_pictures() -> Callable[..., None]:
     return publish_pictures
+
+
+@pytest.fixture(scope="session")
+def write_files() -> Callable[..., None]:
+    return publish_files
 
 
 @pytest.fixture(scope="session")

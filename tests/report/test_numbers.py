@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from emberline.datasets import manifest as manifests
+from emberline.datasets.drawing import draw
 from emberline.datasets.facts import AlsTraining
 from emberline.datasets.measures import Measured, Protocol, Report
 from emberline.report import (
@@ -66,8 +67,8 @@ def test_users_are_drawn_among_those_with_a_list_and_by_the_seed(
 ) -> None:
     write_ratings(root)
     published = manifests.load(root, "recommendations")
-    assert people.draw(published, 5, seed=1) == [0, 1]
-    assert {people.draw(published, 1, seed)[0] for seed in range(8)} == {0, 1}
+    assert draw(published, 5, seed=1) == [0, 1]
+    assert {draw(published, 1, seed)[0] for seed in range(8)} == {0, 1}
 
 
 def test_an_item_is_called_by_its_attributes_its_ratings_or_its_id(
@@ -99,7 +100,15 @@ def test_the_best_is_the_lowest_error_and_the_oracle_does_not_compete() -> None:
     assert line.over == "9 ratings"
     (gain,) = gains.gains(_reports(rows))
     assert gain == gains.Gain(
-        "Predicted ratings", "rmse", "als", "0.800", "item-mean", "0.900", "better", key="holdout"
+        "Predicted ratings",
+        "rmse",
+        "als",
+        "0.800",
+        "item-mean",
+        "0.900",
+        "better",
+        key="holdout",
+        over="9 ratings",
     )
 
 
@@ -139,6 +148,7 @@ def test_a_model_that_loses_says_so() -> None:
         "0.200",
         "worse",
         key="holdout",
+        over="3 users",
     )
     assert (
         gain.words

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from emberline.datasets import damage
@@ -156,7 +158,21 @@ def test_the_head_compares_the_model_with_its_best_baseline(whole: Any) -> None:
     assert "0.250 ndcg@3 of als: better than the best baseline, random, with 0.125" in whole.texts(
         "dd"
     )
-    assert len(whole.find("div", class_="better")) == 1 and not whole.find("div", class_="worse")
+    assert tiles(whole) == ["tile better"]
+
+
+def tiles(page: Any) -> list[str]:
+    """Those of gains."""
+    found = [element.attributes["class"] for element in page.find("div", class_="tile")]
+    return [classes for classes in found if classes.strip() != "tile"]
+
+
+def test_the_head_answers_what_is_asked_first(whole: Any) -> None:
+    questions = ["Better than before?", "Better than trivial answers?", "Can I trust that?"]
+    assert [text for text in whole.texts("dt") if text.endswith("?")] == questions
+    told = whole.texts("dd")[:3]
+    assert told[0] == "There is no earlier evaluation here to compare with."
+    assert told[1:] == ["Yes.", "Of some figures no interval is known: evaluate again."]
 
 
 def test_every_chart_says_in_words_what_it_shows(whole: Any) -> None:
@@ -169,7 +185,7 @@ def test_runs_and_fingerprints_are_those_of_the_manifests(whole: Any) -> None:
     assert "recommendations 3 rows recommend 20250102T030405-00000000 abcdef012345" in whole.texts(
         "tr"
     )
-    assert "train-als 2 Jan 2025, 03:04 UTC – all defaults" in whole.texts("tr")
+    assert "train-als 2 Jan 2025, 03:04 UTC – – all defaults" in whole.texts("tr")
 
 
 def test_no_id_of_a_run_stands_before_the_content(whole: Any) -> None:
@@ -184,13 +200,15 @@ def test_a_stages_time_is_that_of_the_run_that_is_shown(
         ("train-als", "20250102T030405-00000000"),
         ("recommend", "20240101T000000-00000000"),
     ):
-        status.write(root, Status(stage, "running", run_id, "0" * 64).succeeded(61.2, {}, {}))
+        status.write(
+            root, Status(stage, "running", run_id, "0" * 64).succeeded(61.2, {}, {}, 3 << 29)
+        )
     page = report("ratings", root)
-    assert "train-als 2 Jan 2025, 03:04 UTC 1 min 1 s all defaults" in page.texts("tr")
-    assert "recommend 2 Jan 2025, 03:04 UTC – all defaults" in page.texts("tr")
+    assert "train-als 2 Jan 2025, 03:04 UTC 1 min 1 s 1.5 GiB all defaults" in page.texts("tr")
+    assert "recommend 2 Jan 2025, 03:04 UTC – – all defaults" in page.texts("tr")
     assert (
-        "6 stages, 1 min 1 s in all; the last began 2 Jan 2025, 03:04 UTC."
-        in page.texts("p", class_="lead")[0]
+        "6 stages, 1 min 1 s in all, with at most 1.5 GiB of memory;"
+        " the last began 2 Jan 2025, 03:04 UTC." in page.texts("p", class_="lead")[0]
     )
 
 
@@ -237,6 +255,59 @@ def _measure(
     manifest["produced_by"]["run_id"] = run_id
     manifest["parts"][0]["bytes"] = part.stat().st_size
     path.write_text(json.dumps(manifest))
+    for table in ("user_measures", "item_measures"):
+        path = root / table / "manifest.json"
+        manifest = json.loads(path.read_text())
+        manifest["produced_by"]["run_id"] = run_id
+        path.write_text(json.dumps(manifest))
+
+
+def _measure_users(root: Path, run_id: str, values: np.ndarray, publish: Write) -> None:
+    """As `_measure`, with what each user was measured."""
+    row = {"report": "holdout", "model": "als", "metric": "ndcg@3", "weight": 1.0}
+    rows = [row | {"user": user, "value": value} for user, value in enumerate(values.tolist())]
+    publish(root, "evaluate", "user_measures", rows)
+    # in a folder of its own: what is published by hand lies where the last lay
+    folder, name = root / "user_measures", f"{'0' * 16}-{run_id}"
+    (folder / f"{'0' * 16}-20250101T000000-00000000").rename(folder / name)
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["parts"][0]["path"] = f"{name}/{Path(manifest['parts'][0]['path']).name}"
+    path.write_text(json.dumps(manifest))
+    _measure(root, run_id, float(values.mean()))
+
+
+@pytest.mark.parametrize("is_at_hand", [True, False])
+def test_a_gain_that_figures_alone_do_not_show_is_seen_on_the_same_users(
+    is_at_hand: bool, report: Report, root: Path, write_ratings: Write, publish: Write
+) -> None:
+    """Each of 400 users has .004 more, with a little noise: a tenth of how users differ."""
+    rng = np.random.default_rng(1)
+    before = rng.uniform(0.1, 0.4, 400)
+    write_ratings(root)
+    _measure_users(root, "20250202T030405-00000000", before, publish)
+    report("ratings", root)
+    now = before + 0.004 + rng.normal(0, 0.01, 400)
+    _measure_users(root, "20250302T030405-00000000", now, publish)
+    if not is_at_hand:
+        shutil.rmtree(root / "user_measures" / f"{'0' * 16}-20250202T030405-00000000")
+    page = report("ratings", root)
+    lines = [text for text in page.texts("tr") if text.startswith("ndcg@3 als")]
+    half = 1.96 * (now - before).std() / 20
+    if not is_at_hand:
+        assert lines[-1].endswith(" within the error the figures alone")
+        return
+    number = r"\+0\.00(\d)"
+    pattern = rf".* {number} {number} to {number} p < 0\.005 better the same 400 users"
+    told = re.fullmatch(pattern, lines[-1])
+    assert told, lines[-1]
+    middle, low, high = (int(digit) / 1000 for digit in told.groups())
+    mean = (now - before).mean()
+    expected = (mean, mean - half, mean + half)
+    np.testing.assert_allclose((middle, low, high), expected, atol=0.001)
+    assert any(
+        text.startswith("Held-out ratings: better, ndcg@3 +0.00") for text in page.texts("dd")
+    )
 
 
 def test_the_last_evaluation_stands_beside_this_one(
@@ -249,12 +320,15 @@ def test_the_last_evaluation_stands_beside_this_one(
     assert "Beside the evaluation of 2 Jan 2025, 03:04 UTC, under the same protocol." in page.texts(
         "p"
     )
-    assert "ndcg@3 als 0.250 0.350 +0.100 better" in page.texts("tr")
-    assert "recall@3/n als 0.500 0.500 ±0.000 within the error" in page.texts("tr")
+    assert "ndcg@3 als 0.250 0.350 +0.100 better the figures alone" in page.texts("tr")
+    assert "recall@3/n als 0.500 0.500 ±0.000 within the error the figures alone" in page.texts(
+        "tr"
+    )
     # the same evaluation again is not compared with itself
     assert page.html == report("ratings", root).html
     _measure(root, "20250302T030405-00000000", 0.34)
-    assert "ndcg@3 als 0.350 0.340 −0.010 within the error" in report("ratings", root).texts("tr")
+    told = "ndcg@3 als 0.350 0.340 −0.010 within the error the figures alone"
+    assert told in report("ratings", root).texts("tr")
 
 
 def test_another_protocol_is_not_compared_and_the_page_says_why(
@@ -292,7 +366,8 @@ def test_other_data_are_not_compared(
     assert [text for text in page.texts("p") if text.endswith(said)], [
         t for t in page.texts("p") if "valuation" in t
     ]
-    assert ("ndcg@3 als 0.350 0.350 ±0.000 within the error" in page.texts("tr")) == (shared > 64)
+    told = "ndcg@3 als 0.350 0.350 ±0.000 within the error the figures alone"
+    assert (told in page.texts("tr")) == (shared > 64)
 
 
 def test_a_damaged_last_report_does_not_stop_this_one(
@@ -312,7 +387,7 @@ def test_a_model_that_loses_is_told_to(report: Report, root: Path, write_ratings
         "0.050 ndcg@3 of als: worse than the best baseline, random, with 0.125: that one serves"
         " better"
     )
-    assert said in page.texts("dd") and len(page.find("div", class_="worse")) == 1
+    assert said in page.texts("dd") and tiles(page) == ["tile worse"]
 
 
 def test_the_page_has_a_place_that_stays(report: Report, root: Path, write_ratings: Write) -> None:
@@ -427,6 +502,54 @@ def test_reasons_are_told_in_words_and_no_title_or_word_in_them_becomes_markup(
     ]
 
 
+def test_beside_a_reason_is_which_pixels_speak_for_it(
+    report: Report,
+    root: Path,
+    write_ratings: Write,
+    write_pictures: Write,
+    write_files: Write,
+    publish: Write,
+) -> None:
+    """Of a line that is not among the first, too."""
+    write_ratings(root)
+    write_pictures(root, (0, 1, 2, 3, 4))
+    lists = [{"user": 0, "rank": rank, "item": 5 - rank, "score": 1.0} for rank in range(1, 6)]
+    publish(root, "recommend", "recommendations", [row | {"model": "cnn"} for row in lists])
+    publish(root, "explain", "reasons", [])
+    publish(root, "predict-items", "predicted_factors", [])
+    write_files(root, "train-cnn", "cnn", {"history.json": {}})
+    heat = {"pixels": bytes([100] * 18), "heat": [0.5, 0.0, 0.0, 0.0, 0.0, -0.5]}
+    looked_at = {"user": 0, "item": 1, "score": 1.0, "plain_score": 0.0} | heat
+    size = {"height": 2, "width": 3, "channels": 3}
+    publish(root, "explain-pictures", "picture_reasons", [looked_at], **size)
+    settings = ("explain.top=3", "shards.task=factors", "cnn.model=cifar", "predict.batch_size=1")
+    page = report("pictures", root, *settings)
+    size, pixels = page.pictures()["Which pixels speak for Plain"]
+    drawn = np.frombuffer(pixels, np.uint8).reshape(6, 3)
+    assert size == (3, 2) and drawn[1:5].tolist() == [[100] * 3] * 4
+    assert drawn[0, 0] > 150 > drawn[0, 2] and drawn[5, 2] > 150 > drawn[5, 0]  # red, blue
+    assert len([alt for alt in page.pictures() if alt.startswith("Which pixels")]) == 1
+    why = [text.split(" by all")[0] for text in page.texts("li") if "by all" in text]
+    assert why == [
+        "New thing",
+        "From the attributes",
+        "abc[U+202E]fed[U+2069] [U+0007]end",
+        "Plain",
+    ]
+
+
+def test_test_pictures_are_shown_with_what_they_were_taken_for(classified: Any) -> None:
+    assert classified.texts("span", class_="name") == [
+        "<cat>",
+        "<cat>, taken for dog",
+    ]
+    assert [span.text for span in classified.find("span", class_="wrong")] == [
+        "<cat>, taken for dog"
+    ]
+    size, pixels = classified.pictures()["A picture of <cat>, taken for dog"]
+    assert (size, pixels) == ((3, 2), bytes(40 + place for place in range(18)))
+
+
 def test_explicit_histories_begin_with_the_best_and_latest(whole: Any) -> None:
     history = [text for text in whole.texts("li") if "★" in text]
     assert history == [
@@ -495,8 +618,8 @@ def test_the_page_is_rendered_from_a_zip(tmp_path: Path) -> None:
                 file.write(path, path.relative_to(LIB))
     program = (
         "from emberline.report.page import Page, __file__, render\npage ="
-        " render(Page('Zipped', 'r', False, '', '', [], [], [], [], None, [], None, None, [], {},"
-        " {}, {}, None, None, [], None, False, [], []))\n"
+        " render(Page('Zipped', 'r', False, '', '', '', [], [], [], [], [], None, [], None, [], [],"
+        " {}, {}, {}, None, None, [], None, False, [], []))\n"
         "print(__file__, '<h1>Zipped</h1>' in page, '--accent' in page)"
     )
     environment = {**os.environ, "PYTHONPATH": str(archive)}

@@ -606,7 +606,7 @@ def test_a_status_says_what_a_scheduler_asks(root: Path) -> None:
     manifest = _manifest(root, "seeds")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", status.pop("updated"))
     assert 0 <= status.pop("seconds") < 60
-    assert status.pop("host")
+    assert status.pop("host") and status.pop("peak_bytes") > 10 << 20
     assert status == {
         "stage": "sow",
         "state": "succeeded",
@@ -985,7 +985,9 @@ def test_log_lines_tell_the_story(root: Path, log: pytest.LogCaptureFixture) -> 
         == f"stage_started stage=grow run_id={by.run_id} fingerprint={by.fingerprint[:16]} {where}"
     )
     assert re.fullmatch(
-        rf"stage_finished stage=grow run_id={by.run_id} seconds=\d+\.\d{{3}} plants=0", finished[1]
+        rf"stage_finished stage=grow run_id={by.run_id} seconds=\d+\.\d{{3}} peak_bytes=\d+"
+        " plants=0",
+        finished[1],
     )
     log.clear()
     _run(root, SOW, GROW)

@@ -12,6 +12,7 @@ from emberline.cli.console import COLOURS, make_table, printable, say
 from emberline.cli.metrics import named, show_metrics
 from emberline.datasets.measures import reports_in
 from emberline.datasets.schema import TABLES
+from emberline.launch.memory import gib
 from emberline.publish import trivial
 from emberline.publish.trivial import Comparison
 from emberline.report.privacy import sentences
@@ -67,16 +68,23 @@ def _said(compared: Comparison) -> str:
 
 
 def _summary(outcomes: Sequence[Outcome]) -> Table:
-    table = make_table("stage", "result", ">seconds", "written")
+    table = make_table("stage", "result", ">seconds", ">memory", "written")
     for outcome in outcomes:
         if outcome.action == "skip":
-            table.add_row(outcome.stage.name, "up to date", "", "", style="dim")
+            table.add_row(outcome.stage.name, "up to date", "", "", "", style="dim")
         else:
-            table.add_row(outcome.stage.name, "done", f"{outcome.seconds:.1f}", written(outcome))
+            took = f"{outcome.seconds:.1f}", held(outcome.peak_bytes)
+            table.add_row(outcome.stage.name, "done", *took, written(outcome))
     seconds = sum(outcome.seconds for outcome in outcomes)
+    peak = max(outcome.peak_bytes or 0 for outcome in outcomes if outcome.action == "run")
     table.add_section()
-    table.add_row("all stages", "", f"{seconds:.1f}", "")
+    table.add_row("all stages", "", f"{seconds:.1f}", held(peak), "")
     return table
+
+
+def held(peak_bytes: int | None) -> str:
+    """Memory, where it is known."""
+    return gib(peak_bytes) if peak_bytes else ""
 
 
 def written(outcome: Outcome) -> str:

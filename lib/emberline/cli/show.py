@@ -12,6 +12,7 @@ from rich.text import Text
 from emberline.cli import place as places
 from emberline.cli.console import make_console, make_table, printable, say
 from emberline.cli.options import Base, Place
+from emberline.cli.outcomes import held
 from emberline.datasets import disk, rows, storage
 from emberline.datasets import manifest as manifests
 from emberline.datasets.manifest import Dataset, Manifest
@@ -100,10 +101,11 @@ def show_root(
     for name, found in datasets.items():
         if not isinstance(found, Dataset):
             say(console, f"{name}: {found}")
-    table = make_table("stage", "last run", "at", ">seconds", "error")
+    table = make_table("stage", "last run", "at", ">seconds", ">memory", "error")
     for run in runs:
         style = None if run.state in ("succeeded", "running") else "red"
-        cells = (run.stage, run.state, run.updated, f"{run.seconds:.1f}", run.error or "")
+        took = (f"{run.seconds:.1f}", held(run.peak_bytes))
+        cells = (run.stage, run.state, run.updated, *took, run.error or "")
         table.add_row(*(Text(one_line(cell)) for cell in cells), style=style)
     if runs:
         console.print(table)

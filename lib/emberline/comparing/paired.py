@@ -1,8 +1,9 @@
 """Metrics of two runs on the users, items and pictures that both have measured."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +15,9 @@ from emberline.cf.inference import Sample, adjusted, difference
 from emberline.cf.measures import Draws, Key
 from emberline.cf.metrics import metric_of
 from emberline.cf.resampling import Resampled
-from emberline.comparing.run import Run
 from emberline.datasets import rows
-from emberline.datasets.measures import Compared, Measured
+from emberline.datasets.manifest import Dataset
+from emberline.datasets.measures import Compared, Measured, Report
 from emberline.models import role_of
 from emberline.numeric.arrays import Int32
 
@@ -38,11 +39,30 @@ class Pair:
     units: int = 0
 
 
-def pairs(before: Run, now: Run, reports: Sequence[str], replicates: int) -> list[Pair]:
-    """In the order of the reports. p-values are of the metrics that decide, those of models and not
-    of baselines, and adjusted for all of these.
+class Measuring(Protocol):
+    """A run, as far as it is compared: its reports, the tables that they are made from by side, and
+    the outside ids of each side's indices.
     """
-    found = [pair for report in reports for pair in _named(before, now, report)]
+
+    @property
+    def reports(self) -> Mapping[str, Report]: ...
+    @property
+    def measures(self) -> Mapping[str, Dataset]: ...
+    def ids(self, side: str) -> pa.Array | None:
+        """None where indices are the same in both runs."""
+
+
+def pairs(
+    before: Measuring,
+    now: Measuring,
+    reports: Sequence[str],
+    replicates: int,
+    wanted: Callable[[Pair], bool] = lambda pair: True,
+) -> list[Pair]:
+    """Those that are wanted, in the order of the reports. p-values are of the metrics that decide,
+    those of models and not of baselines, and adjusted for all of these.
+    """
+    found = [pair for report in reports for pair in _named(before, now, report) if wanted(pair)]
     samples = [_samples(before, now, side, found, replicates) for side in ("user", "item")]
     compared = [_compared(pair, samples) for pair in found]
     deciding = [at for at, pair in enumerate(compared) if pair.compared and decides(pair)]
@@ -68,7 +88,7 @@ def _adjusted(pair: Pair, p: float | None) -> Pair:
     return Pair(pair.report, pair.before, pair.now, raised, pair.units)
 
 
-def _named(before: Run, now: Run, report: str) -> Iterator[Pair]:
+def _named(before: Measuring, now: Measuring, report: str) -> Iterator[Pair]:
     """Each metric of a model in both; and of two different models that make the lists."""
     then = {(row.metric, row.model): row for row in before.reports[report].metrics}
     since = {(row.metric, row.model): row for row in now.reports[report].metrics}
@@ -91,7 +111,7 @@ def _is_model(row: Measured) -> bool:
 
 
 def _samples(
-    before: Run, now: Run, side: str, wanted: Sequence[Pair], replicates: int
+    before: Measuring, now: Measuring, side: str, wanted: Sequence[Pair], replicates: int
 ) -> tuple[dict[Key, Resampled], dict[Key, Resampled]]:
     """Of each key then and now its units that both have measured, drawn alike."""
     keys = [
@@ -113,9 +133,13 @@ def _samples(
     )
 
 
-def _renamed(before: Run, now: Run, side: str) -> Int32:
-    """Of each index now the one then, by outside ids; -1 where there is none."""
+def _renamed(before: Measuring, now: Measuring, side: str) -> Int32 | None:
+    """Of each index now the one then, by outside ids, -1 where there is none; None where they are
+    the same.
+    """
     then, since = before.ids(side), now.ids(side)
+    if then is None or since is None:
+        return None
     found: Int32 = pc.index_in(since, then.drop_null()).fill_null(-1).to_numpy().astype(np.int32)
     return found if then.null_count == 0 else _placed(found, then)
 
@@ -126,7 +150,7 @@ def _placed(found: Int32, then: pa.Array) -> Int32:
     return np.where(found >= 0, indices[found], -1).astype(np.int32)
 
 
-def _of_reports(run: Run, side: str, renamed: Int32 | None) -> dict[str, Int32]:
+def _of_reports(run: Measuring, side: str, renamed: Int32 | None) -> dict[str, Int32]:
     """By report, the units that are measured: ids then, ascending."""
     found: dict[str, list[pa.Array]] = {}
     for batch in rows.batches(run.measures[side], ["report", side]):
@@ -141,7 +165,7 @@ def _then(ids: Int32, renamed: Int32 | None) -> Int32:
 
 
 def _drawn(
-    run: Run,
+    run: Measuring,
     side: str,
     keys: Sequence[Key],
     renamed: Int32 | None,

@@ -14,7 +14,8 @@ from emberline.datasets.schema import TABLES
 from emberline.errors import ConfigError, ManifestError
 from emberline.runs.roots import Roots
 
-_MEASURES = {"user": "user_measures", "item": "item_measures"}
+MEASURES = {"user": "user_measures", "item": "item_measures"}
+_ALSO = {"item": ("images", "sounds")}
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,15 @@ class Run:
             raise ManifestError(
                 f"{roots} has no metrics; add [evaluate] to the pipeline file, and run it"
             )
-        measures = {
-            side: _of_the_same_run(roots, metrics, name) for side, name in _MEASURES.items()
-        }
+        measures = {side: _of_the_same_run(roots, metrics, name) for side, name in MEASURES.items()}
         return cls(roots, metrics, reports_of(metrics), measures)
 
     def ids(self, side: str) -> pa.Array:
-        """The outside id of each index of users, or items, null where there is none. Raises
-        ManifestError where the table is not there.
+        """The outside id of each index of users, or items, null where there is none; of a pipeline
+        of pictures alone, theirs. Raises ManifestError where nothing has them.
         """
-        table = self.roots.load(f"{side}s")
+        tables = (self.roots.load(name) for name in (f"{side}s", *_ALSO.get(side, ())))
+        table = next((found for found in tables if found), None)
         if table is None:
             raise ManifestError(
                 f"{self.roots} has no {side}s, by whose ids runs are compared; a base that has"

@@ -191,6 +191,22 @@ def load(root: Location, name: str) -> Dataset:
     return dataset
 
 
+def reopen(root: Location, content: Any) -> Dataset:
+    """A dataset as an earlier manifest of it, of which this is the JSON, has it, where all of its
+    parts are still there. Raises ManifestError, or SchemaError for other fields, where not.
+    """
+    try:
+        manifest = Manifest.from_json(content)
+    except ValueError as error:
+        raise ManifestError(f"this is no manifest: {error}") from error
+    if manifest.name not in TABLES:
+        raise ManifestError(f"there is no table {manifest.name!r:.60}")
+    dataset = Dataset(root / manifest.name, manifest)
+    _check_fields(dataset)
+    _check_parts(dataset)
+    return dataset
+
+
 def check_same_run(datasets: Iterable[Dataset]) -> None:
     """Raises ManifestError where two datasets of one stage were written by different runs of it."""
     seen: dict[str, Dataset] = {}

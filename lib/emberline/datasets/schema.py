@@ -158,6 +158,25 @@ REASONS = pa.schema(
         pa.field("drop", pa.float32()),
     ]
 )
+# which pixels a network goes by
+_LOOKED_AT = [
+    pa.field("score", pa.float32(), nullable=False),
+    # of a picture of the background's colour alone
+    pa.field("plain_score", pa.float32(), nullable=False),
+    _PIXELS,
+    # what each pixel adds to the score, height x width, row-major
+    pa.field("heat", pa.list_(pa.float32()), nullable=False),
+]
+PICTURE_REASONS = pa.schema([USER, ITEM, *_LOOKED_AT])
+CLASS_REASONS = pa.schema(
+    [
+        ITEM,
+        # places in the manifest's `classes`: its class, and what the network takes it for
+        pa.field("label", pa.int32(), nullable=False),
+        pa.field("predicted", pa.int32(), nullable=False),
+        *_LOOKED_AT,
+    ]
+)
 RECOMMENDABLE_ITEMS = pa.schema([ITEM])
 POPULAR_ITEMS = pa.schema(
     [
@@ -241,6 +260,8 @@ TABLES: dict[str, pa.Schema] = {
     "holdout_recommendations": RECOMMENDATIONS,
     "recommendations": RECOMMENDATIONS,
     "reasons": REASONS,
+    "picture_reasons": PICTURE_REASONS,
+    "class_reasons": CLASS_REASONS,
     "recommendable_items": RECOMMENDABLE_ITEMS,
     "popular_items": POPULAR_ITEMS,
     "user_measures": USER_MEASURES,

@@ -12,7 +12,7 @@ from emberline.datasets.facts import Forest
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.measures import Report
 from emberline.models import FOREST, MODELS
-from emberline.report import charts
+from emberline.report import charts, overlays
 from emberline.report.charts import Floats
 from emberline.report.text import measure, percent
 
@@ -64,6 +64,7 @@ class Classes:
     mistakes: list[Mistake]
     qualities: list[Quality]
     importances: str | None
+    looked: list[overlays.Looked]
 
 
 def classes(report: Report, inputs: Mapping[str, Dataset]) -> Classes:
@@ -82,6 +83,7 @@ def classes(report: Report, inputs: Mapping[str, Dataset]) -> Classes:
         mistakes=_mistakes(confusion, names),
         qualities=[_quality(row) for row in report.per_class if row["model"] == model],
         importances=_importances(inputs),
+        looked=overlays.of_classes(inputs),
     )
 
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from emberline.cf.metrics import metric_of
 from emberline.datasets.measures import Compared, Report, Reports, Slice
 from emberline.publish.standing import Standing, standing_of
-from emberline.report.gains import chance, signed
 from emberline.report.measures import Cell, Line, is_ours, spread
-from emberline.report.text import measure
+from emberline.report.text import chance, measure, signed
 
 
 @dataclass(frozen=True)

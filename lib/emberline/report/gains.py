@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from emberline.datasets.measures import Compared, Measured, Report, Reports
+from emberline.datasets.measures import Measured, Report, Reports
 from emberline.publish import trivial
 from emberline.publish.standing import Standing, comparison, standing
 from emberline.report.earlier import Comparison
@@ -18,12 +18,11 @@ from emberline.report.measures import (
     main_metrics,
     over,
 )
-from emberline.report.text import measure
+from emberline.report.text import chance, measure, signed
 
 # one each, where a report has it; they answer different questions
 _HEADLINES = ("ndcg@*", "auc", "rmse", "accuracy")
 _PREDICTED = "Predicted ratings"
-_LEAST_P = 0.005
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ class Gain:
     interval: str = ""
     difference: str = ""
     key: str = ""
+    over: str = ""
     before: str = ""
 
     @property
@@ -66,8 +66,8 @@ def beside_last(gain: Gain, comparisons: Mapping[str, Comparison]) -> Gain:
         return gain
     for change in last.changes:
         if (change.metric, change.model) == (gain.metric, gain.model):
-            verdict = "within the error" if change.verdict == "undecided" else change.verdict
-            told = f"Before it was {change.before}: {change.difference}, {verdict}."
+            other = f" ({change.other})" if change.other else ""
+            told = f"Before it was {change.before}{other}: {change.told}, {change.verdict_told}."
             return replace(gain, before=told)
     return gain if last.changes else replace(gain, before=last.sentence)
 
@@ -107,6 +107,7 @@ def _gain(key: str, report: Report, wanted: str) -> Gain | None:
         _spread(model.interval),
         _difference(report, model, baseline),
         key.replace(" ", "-"),
+        over(model),
     )
 
 
@@ -124,14 +125,3 @@ def _difference(report: Report, model: Measured, baseline: Measured) -> str:
         return ""
     low, high = map(signed, found.interval)
     return f"{signed(found.difference)}, {low} to {high} on the same {over(model)}, {chance(found)}"
-
-
-def signed(value: float) -> str:
-    """A difference, with its sign."""
-    sign = "+" if value > 0 else "\u2212" if value < 0 else "\u00b1"
-    return f"{sign}{measure(abs(value))}"
-
-
-def chance(found: Compared) -> str:
-    """The p-value, adjusted for all comparisons of its report."""
-    return f"p < {_LEAST_P}" if found.adjusted < _LEAST_P else f"p = {found.adjusted:.3f}"

@@ -12,10 +12,12 @@ from pydantic.fields import FieldInfo
 from emberline import stages
 from emberline.datasets.manifest import ProducedBy
 from emberline.errors import EmberlineError
+from emberline.launch.memory import gib
 from emberline.logs import is_secret, public
 from emberline.report.text import moment, started
 from emberline.runs import status
 from emberline.runs.roots import Roots
+from emberline.runs.status import Status
 from emberline.sections.base import Section
 from emberline.sections.config import Config
 from emberline.sections.stage import Stage
@@ -36,12 +38,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Made:
-    """One stage's run; `took` is empty where its status is of another run."""
+    """One stage's run; `took` and `held`, of memory, are empty where its status is of another
+    run.
+    """
 
     stage: str
     run_id: str
     began: str
     took: str
+    held: str
     settings: list[Setting]
 
 
@@ -68,10 +73,14 @@ def _run_of(roots: Roots, name: str) -> ProducedBy | None:
         return None
 
 
-def total(runs: list[Made], roots: Roots) -> str:
-    """How long those runs took together, as far as it is known."""
-    seconds = [_seconds(roots, run.stage, run.run_id) for run in runs]
-    return duration(sum(found for found in seconds if found is not None)) if any(seconds) else ""
+def total(runs: list[Made], roots: Roots) -> tuple[str, str]:
+    """How long those runs took together, and the most memory that one of them held, as far as it
+    is known.
+    """
+    ended = [_ended(roots, run.stage, run.run_id) for run in runs]
+    seconds = sum(found.seconds for found in ended if found)
+    peak = max((found.peak_bytes or 0 for found in ended if found), default=0)
+    return duration(seconds) if seconds else "", gib(peak) if peak else ""
 
 
 def duration(seconds: float) -> str:
@@ -83,19 +92,19 @@ def duration(seconds: float) -> str:
 
 
 def _made(roots: Roots, stage: Stage, by: ProducedBy) -> Made:
-    seconds = _seconds(roots, stage.name, by.run_id)
-    took = "" if seconds is None else duration(seconds)
-    return Made(
-        stage.name, by.run_id, moment(started(by.run_id)), took, changed(stage.section, by.config)
-    )
+    ended = _ended(roots, stage.name, by.run_id)
+    took = duration(ended.seconds) if ended and ended.seconds else ""
+    held = gib(ended.peak_bytes) if ended and ended.peak_bytes else ""
+    settings = changed(stage.section, by.config)
+    return Made(stage.name, by.run_id, moment(started(by.run_id)), took, held, settings)
 
 
-def _seconds(roots: Roots, stage: str, run_id: str) -> float | None:
-    """How long a run took; None where its status is not there any more."""
+def _ended(roots: Roots, stage: str, run_id: str) -> Status | None:
+    """How a run ended; None where its status is not there any more."""
     for place in roots.places:
         found = status.read(place, stage)
         if found is not None and found.run_id == run_id:
-            return found.seconds or None
+            return found
     return None
 
 

@@ -15,6 +15,7 @@ from emberline.datasets.measures import reports_of
 from emberline.datasets.parts import write_file
 from emberline.report import (
     accounts,
+    answers,
     classes,
     content,
     details,
@@ -54,7 +55,9 @@ class Page:
     is_generated: bool
     began: str
     took: str
+    held: str
     sizes: list[tuple[str, int]]
+    answers: list[answers.Answer]
     gains: list[gains.Gain]
     losses: list[str]
     accounts: list[accounts.Account]
@@ -79,7 +82,13 @@ class Page:
         """Whether any item that is shown has a picture; where none has, none is missed."""
         rated = [line.item for person in self.people for line in person.history]
         recommended = [line.item for person in self.people for line in person.recommendations]
-        return any(item.picture for item in (*rated, *recommended))
+        explained = [line.item for person in self.people for line in person.explained]
+        return any(item.picture for item in (*rated, *recommended, *explained))
+
+    @property
+    def looks(self) -> bool:
+        """Whether of any line it is shown which pixels speak for it."""
+        return any(line.overlay for person in self.people for line in person.explained)
 
     @property
     def explains(self) -> bool:
@@ -123,7 +132,7 @@ def _figures(run: StageRun[ReportConfig]) -> tuple[earlier.Figures | None, earli
     """This run's figures, and those of the evaluation before it."""
     if "metrics" not in run.inputs:
         return None, None
-    now = earlier.figures(run.inputs["metrics"], reports_of(run.inputs["metrics"]))
+    now = earlier.figures(run.inputs, reports_of(run.inputs["metrics"]))
     return now, earlier.before(run.outputs.root, now)
 
 
@@ -134,16 +143,20 @@ def gather(
     inputs = run.inputs
     reports = reports_of(inputs["metrics"]) if "metrics" in inputs else {}
     runs = made.made(run.outputs.roots, run.config)
-    comparisons = earlier.comparisons(reports, last)
     shown = _people(run, config)
+    comparisons = earlier.comparisons(run.outputs.root, inputs, reports, last)
+    found = gains.gains(reports)
+    took, held = made.total(runs, run.outputs.roots)
     return Page(
         title=config.title,
         root=run.outputs.root.name,
         is_generated=lineage.is_generated(inputs),
         began=moment(max(started(one.run_id) for one in runs)),
-        took=made.total(runs, run.outputs.roots),
+        took=took,
+        held=held,
         sizes=[(label, inputs[name].rows) for name, label in _SIZES.items() if name in inputs],
-        gains=[gains.beside_last(gain, comparisons) for gain in gains.gains(reports)],
+        answers=answers.answers(found, comparisons, reports),
+        gains=[gains.beside_last(gain, comparisons) for gain in found],
         losses=gains.losses(reports),
         accounts=accounts.accounts(inputs),
         distribution=_distribution(inputs),

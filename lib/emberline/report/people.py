@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from emberline.datasets.drawing import draw
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import batches, rows_where
+from emberline.report import overlays
 from emberline.report.lists import badge_of, is_new
 from emberline.report.pictures import clips_of, pictures_of
 from emberline.serving.because import because
@@ -60,10 +62,13 @@ class Recommended:
 
 @dataclass(frozen=True)
 class Explained:
-    """One of the first lines of a user's published list, and why it is there."""
+    """A line of a user's published list, and why it is there; `overlay` has the pixels of its
+    picture that speak for it, as a `data:` URI.
+    """
 
     item: Item
     why: str
+    overlay: str | None = None
 
 
 @dataclass(frozen=True)
@@ -154,39 +159,36 @@ class Told:
 
 
 def explanations(told: Told, users: list[int]) -> dict[int, list[Explained]]:
-    """By user, why the first lines of the published lists are there, where reasons are told."""
+    """By user, why the first lines of the published lists are there, and the line of which it is
+    known which pixels speak for it, where reasons are told.
+    """
     inputs = told.inputs
     if "reasons" not in inputs or "recommendations" not in inputs:
         return {}
     lists = _by_user(inputs["recommendations"], users, ["item", "rank", "model"])
     reasons = _by_user(inputs["reasons"], users, TOLD)
+    seen = overlays.of_people(inputs)
     first = {
-        user: sorted(rows, key=lambda row: row["rank"])[:_EXPLAINED] for user, rows in lists.items()
+        user: [
+            row
+            for place, row in enumerate(sorted(rows, key=lambda row: row["rank"]))
+            if place < _EXPLAINED or (user, row["item"]) in seen
+        ]
+        for user, rows in lists.items()
     }
     past = {row["past_item"] for rows in reasons.values() for row in rows} - {None}
     wanted = past | {row["item"] for rows in first.values() for row in rows}
-    items, called = told.items(wanted), items_called(inputs, wanted)
+    items, called, few = told.items(wanted), items_called(inputs, wanted), told.few(wanted)
     found: dict[int, list[Explained]] = {}
     for user, rows in first.items():
         for row in rows:
             own = [one for one in reasons[user] if one["item"] == row["item"]]
             ordered = sorted(own, key=lambda one: int(one["place"]))
             why = [reason_of(one, called) for one in ordered]
-            line = Explained(items[row["item"]], because(why, row["model"]))
+            overlay = None if row["item"] in few else seen.get((user, row["item"]))
+            line = Explained(items[row["item"]], because(why, row["model"]), overlay)
             found.setdefault(user, []).append(line)
     return found
-
-
-def draw(recommendations: Dataset, count: int, seed: int) -> list[int]:
-    """`count` of the users in the table, or all where they are fewer, by index."""
-    has_list = np.zeros(0, bool)
-    for batch in batches(recommendations, ["user"]):
-        users = batch["user"].to_numpy()
-        has_list = np.pad(has_list, (0, max(0, users.max(initial=-1) + 1 - len(has_list))))
-        has_list[users] = True
-    users = np.flatnonzero(has_list)
-    chosen = np.random.default_rng(seed).choice(users, min(count, len(users)), replace=False)
-    return sorted(chosen.tolist())
 
 
 def items_of(

@@ -5,7 +5,10 @@ reorders what it stands beside.
 import unicodedata
 from datetime import UTC, datetime
 
+from emberline.datasets.measures import Compared
+
 _HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
+_LEAST_P = 0.005
 _JOINERS = {"\u200c", "\u200d"}  # spelling in some scripts, and of some emoji
 
 
@@ -45,6 +48,17 @@ def measure(value: float) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}" if abs(value) < 1e9 else f"{value:.4g}"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
+
+
+def signed(value: float) -> str:
+    """A difference, with its sign."""
+    sign = "+" if value > 0 else "\u2212" if value < 0 else "\u00b1"
+    return f"{sign}{measure(abs(value))}"
+
+
+def chance(found: Compared) -> str:
+    """The p-value, adjusted for all comparisons of its report."""
+    return f"p < {_LEAST_P}" if found.adjusted < _LEAST_P else f"p = {found.adjusted:.3f}"
 
 
 def started(run_id: str) -> datetime:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -24,6 +24,7 @@ from emberline.datasets.manifest import Manifest
 from emberline.datasets.prune import WORK
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, EmberlineError, Preempted
+from emberline.launch.peak import Peak
 from emberline.launch.stop import Stop
 from emberline.logs import event
 from emberline.runs import engines, private
@@ -53,7 +54,7 @@ log = logging.getLogger(__name__)
 @dataclass
 class Outcome:
     """How one stage ended: `rows` per dataset written (or found up to date), of which some are
-    `unasked` for, `metrics` as the stage reported them.
+    `unasked` for, `metrics` as the stage reported them; `peak_bytes` of memory, where it is known.
     """
 
     stage: Stage
@@ -63,6 +64,7 @@ class Outcome:
     rows: dict[str, int]
     metrics: dict[str, Any]
     unasked: tuple[str, ...] = ()
+    peak_bytes: int | None = None
 
 
 class Listener(Protocol):
@@ -160,13 +162,13 @@ def _run_one(
         listener.started(decision, position, total)
     began = time.monotonic()
     if decision.action == "skip":
-        rows, metrics = _skip(config, roots, stage, decision.reason)
+        ended = _skip(config, roots, stage, decision.reason)
     else:
         engines.begin_next(shared.engine, config, stage, stages[position:])
-        rows, metrics = _execute(shared, stage, inputs)
+        ended = _execute(shared, stage, inputs)
     seconds = time.monotonic() - began
-    unasked = stage.unasked(config)
-    outcome = Outcome(stage, decision.action, decision.reason, seconds, rows, metrics, unasked)
+    facts = (ended.rows, ended.metrics, stage.unasked(config), ended.peak_bytes)
+    outcome = Outcome(stage, decision.action, decision.reason, seconds, *facts)
     if listener:
         listener.finished(outcome, position, total)
     return outcome
@@ -197,10 +199,8 @@ def _written_places(config: Config, root: Location, stages: Sequence[Stage]) -> 
         yield from (root / name for name in stage.writes(config))
 
 
-def _skip(
-    config: Config, roots: Roots, stage: Stage, reason: str
-) -> tuple[dict[str, int], dict[str, Any]]:
-    """The rows and metrics of a stage whose outputs are up to date."""
+def _skip(config: Config, roots: Roots, stage: Stage, reason: str) -> Status:
+    """How the run of a stage ended whose outputs are up to date."""
     log.info(event("stage_skipped", stage=stage.name, reason=reason))
     names = stage.writes(config)
     place = roots.place_of_all(names)
@@ -209,17 +209,15 @@ def _skip(
     rows = {name: manifest.rows for name, manifest in outputs.items()}
     status = statuses.read(place, stage.name)
     if status is not None and status.state == "succeeded" and status.run_id == by.run_id:
-        return rows, status.metrics
+        return replace(status, rows=rows)
+    found = Status(stage.name, "running", by.run_id, by.fingerprint).succeeded(0.0, rows, {})
     if place == roots.root:  # a later run failed, or was killed, and what is there is right
-        found = Status(stage.name, "running", by.run_id, by.fingerprint)
-        statuses.write(place, found.succeeded(0.0, rows, {}))
-    return rows, {}
+        statuses.write(place, found)
+    return found
 
 
-def _execute(
-    shared: _Shared, stage: Stage, inputs: Inputs
-) -> tuple[dict[str, int], dict[str, Any]]:
-    """Run a stage's function, and commit what it has written; its rows and metrics."""
+def _execute(shared: _Shared, stage: Stage, inputs: Inputs) -> Status:
+    """Run a stage's function, and commit what it has written; how it ended."""
     root = shared.roots.root
     with _failure_in_status(root, stage):
         this = begin(shared.config, stage, shared.roots, inputs, shared.control())
@@ -227,8 +225,9 @@ def _execute(
     status = _tell_begun(this)
     began = time.monotonic()
     try:
-        _call(shared, this)
-        _commit(this)
+        with Peak() as peak:
+            _call(shared, this)
+            _commit(this)
     except BaseException as error:
         ended = _as_told(error, this, shared.stop)
         _clean_up(this)
@@ -239,10 +238,11 @@ def _execute(
     storage.remove_folder(this.outputs.work)
     rows = {name: this.outputs.rows(name) for name in this.outputs.promised}
     seconds = time.monotonic() - began
-    statuses.write(root, status.succeeded(seconds, rows, this.outputs.metrics))
+    done = status.succeeded(seconds, rows, this.outputs.metrics, peak.bytes)
+    statuses.write(root, done)
     facts = {"stage": stage.name, "run_id": status.run_id, "seconds": seconds}
-    log.info(event("stage_finished", **facts, **rows))
-    return rows, this.outputs.metrics
+    log.info(event("stage_finished", **facts, peak_bytes=peak.bytes, **rows))
+    return done
 
 
 def _tell_begun(this: StageRun[Any]) -> Status:

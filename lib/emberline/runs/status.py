@@ -42,6 +42,7 @@ class Status:
     pid: int = field(default_factory=os.getpid)
     updated: str = field(default_factory=_now)
     seconds: float = 0.0
+    peak_bytes: int | None = None  # of memory, held at once by all processes of the run
     rows: dict[str, int] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -53,10 +54,15 @@ class Status:
         return replace(ending, updated=_now(), seconds=round(seconds, 3), metrics=dict(metrics))
 
     def succeeded(
-        self, seconds: float, rows: Mapping[str, int], metrics: Mapping[str, Any]
+        self,
+        seconds: float,
+        rows: Mapping[str, int],
+        metrics: Mapping[str, Any],
+        peak_bytes: int | None = None,
     ) -> "Status":
         """This run, after it has committed its outputs."""
         ending = replace(self, state="succeeded", exit_code=0, rows=dict(rows))
+        ending = replace(ending, peak_bytes=peak_bytes)
         return replace(ending, updated=_now(), seconds=round(seconds, 3), metrics=dict(metrics))
 
     def killed(self) -> "Status":

@@ -44,6 +44,8 @@ class Noting:
 
 def _measured(outcome: Outcome) -> Iterator[tuple[str, float]]:
     yield f"{outcome.stage.name}/seconds", outcome.seconds
+    if outcome.peak_bytes:
+        yield f"{outcome.stage.name}/bytes of memory", float(outcome.peak_bytes)
     for name, rows in outcome.rows.items():
         yield f"{outcome.stage.name}/rows of {name}", float(rows)
     for name, report in reports_in(outcome.metrics.get("reports", {})).items():
