@@ -6,17 +6,24 @@ from emberline.cf.als.objective import Objective
 from emberline.numeric.arrays import Array, Float64
 
 
-def solved(factors: Array, items: Array, values: Array, objective: Objective) -> Float64:
+def solved(
+    factors: Array,
+    items: Array,
+    values: Array,
+    objective: Objective,
+    squares: Float64 | None = None,
+) -> Float64:
     """The factors (rank,) of who has rated some rows of the items' factors (n, rank), in
-    float64.
+    float64; `squares` (rank, rank) is the sum over all items, where that is known.
     """
-    every = factors.astype(float)
+    every = factors.astype(float, copy=False)
     if not len(items):
         return np.zeros(every.shape[1])
     y, v = every[items], values.astype(float)
     e, p, count = _terms(v, objective, len(every))
     a = e - objective.w if objective.replaces else e
-    matrix = objective.w * every.T @ every + y.T @ np.diag(a) @ y
+    squares = every.T @ every if squares is None else squares
+    matrix = objective.w * squares + y.T @ (a[:, None] * y)
     matrix += objective.reg_param * count**objective.reg_exponent * np.eye(every.shape[1])
     return np.linalg.solve(matrix, y.T @ (e * p))
 

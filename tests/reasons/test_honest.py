@@ -53,15 +53,25 @@ class Real:
         """Of the user's score of an item, without a past one, by solving twice."""
         items, values = self.histories[user]
         left = items != past
-        change = self.solved(user) - oracle.solved(
-            self.factors, items[left], values[left], self.objective
-        )
-        return float(self.factors[item].astype(float) @ change)
+        change = self.solved(user) - self.solve(items[left], values[left], self.objective)
+        return float(self.exact[item] @ change)
 
     def solved(self, user: int) -> Float64:
         if user not in self._known:
-            self._known[user] = oracle.solved(self.factors, *self.histories[user], self.objective)
+            self._known[user] = self.solve(*self.histories[user], self.objective)
         return self._known[user]
+
+    def solve(self, items: Array, values: Array, objective: Objective) -> Float64:
+        return oracle.solved(self.exact, items, values, objective, self._squares)
+
+    @cached_property
+    def exact(self) -> Float64:
+        """The factors in float64."""
+        return self.factors.astype(float)
+
+    @cached_property
+    def _squares(self) -> Float64:
+        return self.exact.T @ self.exact
 
     @cached_property
     def _known(self) -> dict[int, Float64]:
@@ -167,8 +177,8 @@ def test_contributions_add_up_to_the_score_of_whoever_is_solved_exactly(
         row, item, event = np.indices((len(rows), LISTED, tile.e.shape[1])).reshape(3, -1)
         parts = apart.contributions(row, item, event).reshape(len(rows), LISTED, -1)
         for place, number in enumerate(rows):
-            x = oracle.solved(factors, *real.histories[int(users[number])], objective)
-            exact = factors[items[number]].astype(float) @ x
+            x = real.solve(*real.histories[int(users[number])], objective)
+            exact = real.exact[items[number]] @ x
             size = np.linalg.norm(factors[items[number]], axis=1) * np.linalg.norm(x)
             found = parts[place].sum(axis=1, dtype=float)
             worst = max(worst, float(np.max(np.abs(found - exact) / size)))

@@ -168,7 +168,7 @@ def tiles(page: Any) -> list[str]:
 
 
 def test_the_head_answers_what_is_asked_first(whole: Any) -> None:
-    questions = ["Better than before?", "Better than trivial answers?", "Can I trust that?"]
+    questions = ["Better than before?", "Better than the baselines?", "Can I trust that?"]
     assert [text for text in whole.texts("dt") if text.endswith("?")] == questions
     told = whole.texts("dd")[:3]
     assert told[0] == "There is no earlier evaluation here to compare with."

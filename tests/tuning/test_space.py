@@ -10,6 +10,7 @@ from emberline.errors import ConfigError
 from emberline.tuning import design as designs
 from emberline.tuning import space as spaces
 from emberline.tuning.design import Options
+from emberline.tuning.space import Parameter, edges
 
 PIPELINE = """
 [ratings]
@@ -105,3 +106,24 @@ def test_a_metric_that_the_pipeline_does_not_have_is_told_with_those_that_it_has
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(told)):
         _design(tmp_path, None, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "log", "value", "at"),
+    [
+        ("als.rank", 16, 256, True, 232, 256),
+        ("als.rank", 16, 256, True, 200, None),
+        ("als.rank", 1, 256, True, 1, None),  # no rank is below
+        ("als.reg_param", 0.02, 2.0, True, 0.021, 0.02),
+        ("als.reg_exponent", 0.0, 1.0, False, 0.01, None),
+        ("als.reg_exponent", 0.0, 1.0, False, 0.96, 1.0),
+        ("split.fraction", 0.1, 0.6, False, 0.6, None),  # twice as much is no fraction
+    ],
+)
+def test_a_value_at_the_edge_of_its_range_is_one_beyond_which_there_are_others(
+    name: str, low: float, high: float, log: bool, value: float, at: float | None
+) -> None:
+    one = Parameter(name, low, high, log, is_integer=name == "als.rank")
+    assert one.edge(value) == at
+    told = edges([one], {name: value})
+    assert told == ([f"{name} = {value:g} ({low:g} to {high:g})"] if at else [])

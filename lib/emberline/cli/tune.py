@@ -147,3 +147,5 @@ def _show(console: Console, design: Design, found: Outcome) -> None:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in found.importances.items())
         say(console, f"What the best have in common: {shares}")
     say(console, found.sentence, COLOURS["ok" if found.is_better else "warning"])
+    if found.advice:
+        say(console, found.advice, COLOURS["warning"])

@@ -1,5 +1,5 @@
-"""What readers ask first: is it better than before, is it better than nothing, and can that be
-trusted?
+"""What readers ask first: is it better than before, is it better than baselines, and can that
+be trusted?
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -31,7 +31,7 @@ def answers(
     """None where no model stands beside a baseline."""
     if not gains:
         return []
-    return [_than_before(gains, comparisons), _than_nothing(gains), _trust(gains, reports)]
+    return [_than_before(gains, comparisons), _than_baselines(gains), _trust(gains, reports)]
 
 
 def _than_before(gains: Sequence[Gain], comparisons: Mapping[str, Comparison]) -> Answer:
@@ -63,22 +63,22 @@ def _told(change: Change) -> str:
     return f"{_WORDS[change.verdict]}, {change.metric} {change.told}"
 
 
-def _than_nothing(gains: Sequence[Gain]) -> Answer:
+def _than_baselines(gains: Sequence[Gain]) -> Answer:
     verdicts = [gain.verdict for gain in gains]
     better = verdicts.count("better")
-    words = f"Yes, in all {better} measurements" if better > 1 else "Yes"
+    words = f"Yes, by all {better} measures" if better > 1 else "Yes"
     if better < len(gains):
-        others = [gain.heading for gain in gains if gain.verdict != "better"]
-        words = f"In {better} of {len(gains)} measurements; not: {', '.join(others)}"
-    return Answer("Better than trivial answers?", f"{words}.", _overall(verdicts, _ALL))
+        others = [f"{gain.heading} ({gain.metric})" for gain in gains if gain.verdict != "better"]
+        words = f"By {better} of {len(gains)} measures; not: {', '.join(others)}"
+    return Answer("Better than the baselines?", f"{words}.", _overall(verdicts, _ALL))
 
 
 def _trust(gains: Sequence[Gain], reports: Reports) -> Answer:
     question = "Can I trust that?"
     if not all(gain.interval for gain in gains):
         return Answer(question, "Of some figures no interval is known: evaluate again.")
-    over = ", ".join(dict.fromkeys(gain.over for gain in gains))
+    over = "; ".join(dict.fromkeys(f"{gain.heading}, {gain.over}" for gain in gains))
     tests = sum(len(report.comparisons) for report in reports.values())
-    paired = f"; differences are on the same ones, and hold for all {tests} that were tested"
-    words = f"Measured on what no model has seen, {over}, with intervals of 95 %"
-    return Answer(question, f"{words}{paired if tests else ''}.")
+    paired = f" Differences are on the same ones, and p counts all {tests} that were tested."
+    words = f"No model has seen what it is measured on ({over}). Intervals are of 95 %."
+    return Answer(question, f"{words}{paired if tests else ''}")

@@ -112,6 +112,13 @@ def choose(
     return chosen
 
 
+def needed(stage: Stage, config: Config, roots: Roots, cores: int) -> int:
+    """Bytes that a stage without raw files takes at most on so many cores of one machine, by what
+    is there of what it reads.
+    """
+    return stage.memory(config, Sizes(lambda name: _rows(roots, name)), cores)
+
+
 def check_installed(engine: Name, stage: str) -> None:
     """Raises ConfigError where a stage is to run on Spark, which is not installed."""
     if engine == "spark" and not extras.SPARK.is_here():

@@ -24,7 +24,7 @@ class RatingFactorsConfig(Section):
     )
     reg_param: Annotated[float, Field(ge=0)] = Field(
         default=0.1,
-        json_schema_extra=tuned(0.01, 1.0, log=True),
+        json_schema_extra=tuned(0.02, 10.0, log=True),
         description="The regularisation of the fit that predicts ratings; raise it where "
         "held-out ratings are predicted worse than known ones.",
     )
@@ -54,7 +54,7 @@ class AlsConfig(Section):
     )
     rank: Positive = Field(
         default=64,
-        json_schema_extra=tuned(16, 256, log=True),
+        json_schema_extra=tuned(16, 512, log=True),
         description="How many factors a user and an item have; more catch finer tastes, and "
         "cost memory and time.",
     )

@@ -65,14 +65,13 @@ class Measuring:
         metric is not measured.
         """
         config = self.config(parameters, root)
-        varying = self._varying(config)
-        self._run(
-            config,
-            root,
-            [one for one in stages.needed_for(config, _LAST) if one.name in varying],
-            listener,
-        )
+        self._run(config, root, self.own_stages(config), listener)
         return self.measured(config, root)
+
+    def own_stages(self, config: Config) -> list[Stage]:
+        """Those that are not the same in all trials, in their order."""
+        varying = self._varying(config)
+        return [one for one in stages.needed_for(config, _LAST) if one.name in varying]
 
     def measured(self, config: Config, root: str) -> Measured:
         """The row of metrics.json that the study is about."""

@@ -4,7 +4,7 @@ holdout, which no trial has seen.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import reduce
 from typing import Any
 
@@ -54,7 +54,9 @@ class Difference:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The best trial, what it and the defaults reached, and how sure it is that they differ."""
+    """The best trial, what it and the defaults reached, how sure it is that they differ, and which
+    of its parameters lie at the edge of their range.
+    """
 
     metric: str
     model: str
@@ -66,6 +68,7 @@ class Outcome:
     best: Figure
     difference: Difference | None
     importances: dict[str, float]
+    edges: list[str] = field(default_factory=list)
 
     @property
     def is_better(self) -> bool:
@@ -95,6 +98,16 @@ class Outcome:
             return f"the winner is better than the defaults on the holdout, by {told}"
         return f"the winner is worse than the defaults on the holdout, by {told}: keep the defaults"
 
+    @property
+    def advice(self) -> str:
+        """What to try next, where that can be told."""
+        if not self.edges:
+            return ""
+        return (
+            f"The best lies at the edge of its range: {', '.join(self.edges)}. Better may be beyond"
+            " it: give a wider one by --space."
+        )
+
 
 def shown(value: Any) -> str:
     """A parameter's value, numbers to four digits."""
@@ -115,6 +128,7 @@ def winner(found: Outcome, content: Mapping[str, Any], name: str) -> str:
         f"{name}, tuned for {found.metric} of {found.model}: trial {found.winner} of"
         f" {found.trials}.",
         found.sentence,
+        *([found.advice] if found.advice else []),
         *(f"{key} = {json.dumps(value)}" for key, value in found.parameters.items()),
     ]
     lines = (f"# {one_line(line)}" for line in told)

@@ -7,6 +7,7 @@ worth trying at (`tuned` in sections/base.py).
 
 import difflib
 import json
+import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from emberline.sections.config import Config
 
 Value = bool | int | float | str
 _KEYS = {"low", "high", "log"}
+_EDGE = 0.05  # of a range, at either end
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,34 @@ class Parameter:
             return value in self.choices
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return is_number and self.low <= value <= self.high
+
+    def edge(self, value: Any) -> float | None:
+        """The end of the range that a value lies at, where it does and the setting could have
+        values beyond.
+        """
+        if self.choices is not None:
+            return None
+        low, high, at = (math.log(each) if self.log else each for each in (*self.ends, value))
+        share = (at - low) / (high - low)
+        if _EDGE < share < 1 - _EDGE:
+            return None
+        end, beyond = (self.low, self._below()) if share < 0.5 else (self.high, self.high * 2)
+        return end if self._may_be(beyond) else None
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.low, self.high
+
+    def _below(self) -> float:
+        return self.low / 2 if self.log else 2 * self.low - self.high
+
+    def _may_be(self, value: float) -> bool:
+        """Whether the setting could have a value."""
+        try:
+            _check(field_of(self.name), int(value) if self.is_integer else value, self.name)
+        except ConfigError:
+            return False
+        return True
 
     def written(self) -> str:
         """As a file of a space has it."""
@@ -84,6 +114,27 @@ def _read(
             yield from _read(value, below, f"{name}.", file)
         else:
             yield _parameter(name, field, value, file)
+
+
+def field_of(name: str) -> FieldInfo:
+    """The setting of a whole name such as `als.rank`."""
+    *above, key = name.split(".")
+    section: type[Section] = Config
+    for each in above:
+        below = section_of(section.model_fields[each].annotation)
+        assert below is not None, name
+        section = below
+    return section.model_fields[key]
+
+
+def edges(space: Space, parameters: Mapping[str, Any]) -> list[str]:
+    """Which parameters lie at the edge of their range, beyond which better ones may be."""
+    found = []
+    for one in space:
+        if one.edge(parameters[one.name]) is not None:
+            low, high = (int(end) if one.is_integer else end for end in one.ends)
+            found.append(f"{one.name} = {parameters[one.name]:.4g} ({low:g} to {high:g})")
+    return found
 
 
 def _close(key: str, section: type[Section]) -> str:

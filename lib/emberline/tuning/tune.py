@@ -18,7 +18,7 @@ from emberline.runs import engines
 from emberline.runs.engines import Engines
 from emberline.runs.roots import Roots
 from emberline.runs.runner import Listener
-from emberline.tuning import header, outcome, page, paired, sampler, trial
+from emberline.tuning import apart, header, outcome, page, paired, sampler, space, trial
 from emberline.tuning.design import Design
 from emberline.tuning.measuring import BASE, Measuring
 from emberline.tuning.outcome import Difference, Figure, Outcome
@@ -48,7 +48,8 @@ def tune(design: Design, bench: Bench, count: int, watcher: Watcher) -> Outcome:
         prepared = measuring.prepare(bench.listener)
         header.begin(bench.folder, replace(design.header, prepared=prepared))
         known = trial.read(bench.folder)
-        study = Study(design.header, measuring, design.defaults, known, pool)
+        trials = apart.chosen(measuring, list(prepared))
+        study = Study(design.header, trials, design.defaults, known, pool)
         study.run(count, watcher)
         counted = {number: one for number, one in known.items() if number < count}
         found = _measured(design, measuring, counted, bench.listener)
@@ -109,6 +110,7 @@ def _measured(
         best=figures["winner"],
         difference=difference,
         importances=sampler.importances(trials.values(), design.header.space, lower),
+        edges=space.edges(design.header.space, best.parameters) if best.number else [],
     )
 
 
