@@ -30,6 +30,15 @@ def test_a_pipeline_runs_by_its_name_from_any_folder(
     )
 
 
+def test_a_folder_of_that_name_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one with the data of the pipeline retail."""
+    monkeypatch.chdir(tmp_path)
+    Path("retail").mkdir()
+    assert pipelines.load(Path("retail")).root.endswith("runs/retail")
+
+
 def test_a_file_of_ones_own_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("demo").write_text("[shop]\nnum_items = 33\n")

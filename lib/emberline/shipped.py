@@ -18,10 +18,10 @@ def pipeline_names() -> list[str]:
 
 
 def pipeline(path: Path) -> Traversable | None:
-    """The pipeline that comes with the package, where a path is no file but the bare name of
-    one.
+    """The pipeline that comes with the package, where a path is no file (a folder may be called
+    so) but the bare name of one.
     """
-    if path.name != str(path) or path.exists() or path.name not in pipeline_names():
+    if path.name != str(path) or path.is_file() or path.name not in pipeline_names():
         return None
     return _place("pipelines", PIPELINES).joinpath(f"{path.name}.toml")
 

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from emberline import logs, pipelines
+from emberline import pipelines
 from emberline.cli.console import make_console, make_table, printable, say
-from emberline.cli.options import Day, Pipeline, Set, Verbose
+from emberline.cli.options import File, of_a_file
 from emberline.cli.progress import Progress
 from emberline.datasets import storage
 from emberline.errors import ConfigError
@@ -31,21 +31,18 @@ Folder = Annotated[
 ]
 
 
+@of_a_file
 def evaluate(
-    pipeline: Pipeline,
+    file: File,
     context: typer.Context,
     folds: Count = 5,
     of: Of = None,
     days: Days = None,
     to: Folder = None,
-    set_: Set = None,
-    day: Day = None,
-    verbose: Verbose = False,
 ) -> None:
     """Measure a pipeline on folds of its data, each of which is withheld in turn."""
-    logs.configure("INFO" if verbose else "WARNING")
-    content = pipelines.content_of(pipeline, set_ or (), day and day.date())
-    config = pipelines.config_of(content, pipeline.name)
+    content = file.content()
+    config = pipelines.config_of(content, file.name)
     chosen = next((way for way in WAYS if way == of), None) if of else ways.usual(config)
     if chosen is None:
         raise ConfigError(f"--of {of}: folds are of {', '.join(WAYS)}")
@@ -53,7 +50,7 @@ def evaluate(
     console = make_console()
     progress = Progress(console)
     try:
-        wanted = Folds(pipeline.name, content, folds, chosen, days)
+        wanted = Folds(file.name, content, folds, chosen, days)
         found = cross(wanted, folder, progress, context.obj)
     finally:
         progress.stop()

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from emberline import pipelines, stages
+from emberline import logs, pipelines, stages
 from emberline.sections.config import Config
 from emberline.sections.stage import Stage
 
@@ -121,17 +121,45 @@ class Choice:
         return config, stages.select(config, self.only, self.from_)
 
 
+@dataclass(frozen=True)
+class File:
+    """What the commands take that run a pipeline several times, in roots of their own."""
+
+    pipeline: Pipeline
+    set_: Set = None
+    day: Day = None
+    verbose: Verbose = False
+
+    @property
+    def name(self) -> str:
+        return self.pipeline.name
+
+    def content(self) -> dict[str, Any]:
+        """The file's sections, with the settings that are changed; logs are told from here on."""
+        logs.configure("INFO" if self.verbose else "WARNING")
+        return pipelines.content_of(self.pipeline, self.set_ or (), self.day and self.day.date())
+
+
 def of_stages(command: Callable[Concatenate[Choice, Own], None]) -> Callable[..., None]:
     """A command as the command line takes it: with the options of Choice, which it gets as its
     first argument, and then its own.
     """
-    shared = inspect.signature(Choice).parameters
+    return _taking(Choice, command)
+
+
+def of_a_file(command: Callable[Concatenate[File, Own], None]) -> Callable[..., None]:
+    """The same with the options of File."""
+    return _taking(File, command)
+
+
+def _taking(kind: Callable[..., Any], command: Callable[..., None]) -> Callable[..., None]:
+    shared = inspect.signature(kind).parameters
     own = [*inspect.signature(command).parameters.values()][1:]
 
     @wraps(command)
     def taken(**given: Any) -> None:
-        choice = Choice(**{name: given.pop(name) for name in shared})
-        command(choice, **given)  # type: ignore[call-arg]
+        first = kind(**{name: given.pop(name) for name in shared})
+        command(first, **given)
 
     taken.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [each.replace(kind=each.KEYWORD_ONLY) for each in (*shared.values(), *own)]

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from emberline import extras, logs, pipelines
+from emberline import extras, pipelines
 from emberline.cli.console import COLOURS, make_console, make_table, printable, say, tell
 from emberline.cli.noted import noted
-from emberline.cli.options import Day, Pipeline, Set, Verbose
+from emberline.cli.options import File, of_a_file
 from emberline.cli.progress import Progress
 from emberline.datasets import storage
 from emberline.errors import ConfigError
@@ -49,8 +49,9 @@ Halving = Annotated[
 ]
 
 
+@of_a_file
 def tune(
-    pipeline: Pipeline,
+    file: File,
     context: typer.Context,
     space: SpaceFile = None,
     metric: Metric = None,
@@ -61,15 +62,11 @@ def tune(
     study: Folder = None,
     halving: Halving = True,
     show_space: Show = False,
-    set_: Set = None,
-    day: Day = None,
-    verbose: Verbose = False,
 ) -> None:
     """Try settings, and measure the best of them beside the file's own."""
-    logs.configure("INFO" if verbose else "WARNING")
-    content = pipelines.content_of(pipeline, set_ or (), day and day.date())
+    content = file.content()
     options = Options(metric, model, space, seed, parallel, halving)
-    design = designs.design(content, pipeline.name, options)
+    design = designs.design(content, file.name, options)
     if show_space:
         for line in spaces.shown(design.header.space):
             tell(line)
