@@ -7,8 +7,9 @@ Letters as in `reasons.py`. With `w Y.T Y = E diag(sigma) E.T`, which all users 
 
 and D = S^2 (diag(sigma) + reg I) is near I. Its middle is what a user's own events add to what all
 have in common: its condition is small, where A's is that of Y.T Y, so that it is inverted in
-float32 (in float64 where events weigh very much). Where a user has few events, I + Z D^-1 Z.T, of
-their number, is inverted in its place (Woodbury).
+float32 (in float64 where events weigh very much). Where a user has few events, K = I + Z D^-1 Z.T,
+of their number, is inverted in its place (Woodbury); then 1 - a_j h is what K^-1 has on its
+diagonal, as Z (D + Z.T Z)^-1 Z.T = I - K^-1.
 
 What is solved is A' = A - d I, d being what reg loses with one event: then all drops are exact by
 the formula of Sherman and Morrison. The few vectors that A itself is needed for, a user's b and the
@@ -76,30 +77,38 @@ class Common:
 @dataclass(frozen=True)
 class Solved:
     """Some users' equations, solved: `diagonal` (rows, width) is D, `z` (rows, d, width) are their
-    events, `inverse` (rows, width, width) is that of the middle of A. b is `pull` (rows, d) times
-    z.
+    events, `inverse` (rows, width, width) is that of the middle of A, or, where events are `few`,
+    (rows, d, d) of K. b is `pull` (rows, d) times z.
     """
 
     diagonal: Float64
     z: Floats
     inverse: Floats
     pull: Floats
+    few: bool
 
     @classmethod
     def of(cls, tile: Tile, columns: Int32, common: Common, penalties: Float64) -> Self:
         """With regularisations of so much (rows,), of events of some items (rows, d)."""
         diagonal = (common.sizes + penalties[:, None]) * common.scale
+        few = tile.y.shape[1] <= tile.y.shape[2]
         z: Floats = tile.y * np.sqrt(tile.a)[:, :, None]
-        found = _inverse(z, diagonal.astype(np.float32), _STRONG)
+        found = _inverse(z, diagonal.astype(np.float32), few, _STRONG)
         if found is None:
             z = _exactly(tile, columns, common)
-            found = _inverse(z, diagonal, math.inf)
+            found = _inverse(z, diagonal, few, math.inf)
         assert found is not None
-        return cls(diagonal, z, found, _pull(tile, z.dtype))
+        return cls(diagonal, z, found, _pull(tile, z.dtype), few)
 
     def solve(self, right: Floats) -> Floats:
         """(rows, q, width) of right sides (rows, q, width)."""
-        found: Floats = np.matmul(right, self.inverse)
+        if not self.few:
+            found: Floats = np.matmul(right, self.inverse)
+            return found
+        diagonal = self.diagonal.astype(right.dtype)[:, None, :]
+        found = right / diagonal
+        pulled = np.matmul(np.matmul(found, self.z.transpose(0, 2, 1)), self.inverse)
+        found -= np.matmul(pulled, self.z) / diagonal
         return found
 
     def solve_well(self, right: Floats) -> Floats:
@@ -133,6 +142,8 @@ class Solved:
 
     def left(self) -> Floats:
         """1 - a h of each event: (rows, d)."""
+        if self.few:
+            return np.einsum("rdd->rd", self.inverse)
         taken: Floats = np.einsum("rdw,rdw->rd", self.solve(self.z), self.z)
         return np.subtract(1, taken, out=taken)
 
@@ -232,26 +243,20 @@ def _exactly(tile: Tile, columns: Int32, common: Common) -> Float64:
     return y * np.sqrt(tile.a.astype(np.float64))[:, :, None]
 
 
-def _inverse(z: Floats, diagonal: Floats, most: float) -> Floats | None:
-    """`(D + Z.T Z)^-1` (rows, width, width) of events (rows, d, width) and D (rows, width), unless
-    its condition may be more than `most`.
+def _inverse(z: Floats, diagonal: Floats, few: bool, most: float) -> Floats | None:
+    """`(D + Z.T Z)^-1` (rows, width, width) of events (rows, d, width) and D (rows, width), or of
+    few events `K^-1` (rows, d, d), unless the condition may be more than `most`.
     """
-    has_few = 2 * z.shape[1] <= z.shape[2]
-    if has_few:
+    if few:
         z = z / np.sqrt(diagonal)[:, None, :]
     turned = z.transpose(0, 2, 1)
-    inner = np.matmul(z, turned) if has_few else np.matmul(turned, z)
+    inner = np.matmul(z, turned) if few else np.matmul(turned, z)
     size = np.sqrt(np.einsum("rij,rij->r", inner, inner))
-    least, largest = (1.0, 1.0) if has_few else (diagonal.min(axis=1), diagonal.max(axis=1))
+    least, largest = (1.0, 1.0) if few else (diagonal.min(axis=1), diagonal.max(axis=1))
     if np.any(size + largest > most * least):
         return None
-    np.einsum("rii->ri", inner)[...] += 1 if has_few else diagonal
-    found = inverse(inner)
-    if has_few:
-        z /= np.sqrt(diagonal)[:, None, :]
-        found = -np.matmul(z.transpose(0, 2, 1), np.matmul(found, z))
-        np.einsum("rii->ri", found)[...] += 1 / diagonal
-    return found
+    np.einsum("rii->ri", inner)[...] += 1 if few else diagonal
+    return inverse(inner)
 
 
 def inverse(matrices: Floats) -> Floats:

@@ -46,7 +46,7 @@ def run(run: StageRun[ReportConfig]) -> None:
     is_class = shards.facts(Task).task == "class"
     asked = _classes(inputs, settings) if is_class else _places(inputs, settings)
     pixels = _pixels(inputs["shards_all"], asked.columns["item"])
-    found = integrated_gradients(load_model(inputs[CNN.name]), pixels, asked.weights)
+    found = _attributed(inputs[CNN.name], pixels, asked.weights)
     (name,) = run.outputs.promised
     columns = asked.columns | _looked_at(pixels, found)
     table = pa.table(columns, schema=TABLES[name])
@@ -55,12 +55,19 @@ def run(run: StageRun[ReportConfig]) -> None:
     run.outputs.add(name, [part], shards.facts(Pictures), *classes, seed=settings.seed)
 
 
+def _attributed(network: Dataset, pixels: UInt8, weights: Float32) -> Attributed:
+    if not len(pixels):
+        nothing = np.zeros(0, np.float32)
+        return Attributed(np.zeros(pixels.shape[:3], np.float32), nothing, nothing)
+    return integrated_gradients(load_model(network), pixels, weights)
+
+
 def _looked_at(pixels: UInt8, found: Attributed) -> dict[str, Any]:
     return {
         "score": found.scores,
         "plain_score": found.without,
         "pixels": [picture.tobytes() for picture in pixels],
-        "heat": list(found.pixels.reshape(len(pixels), -1)),
+        "heat": [heat.ravel() for heat in found.pixels],
     }
 
 

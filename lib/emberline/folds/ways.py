@@ -6,7 +6,7 @@
 | `users` | a fifth of the ratings of a K-th of the users, whose others are trained on |
 | `items` | every rating of a K-th of the items, which nothing is trained on |
 | `time` | so many days, and what is later is in no set: the last fold ends with the newest rating |
-| `pictures` | a K-th of the pictures |
+| `pictures` | a K-th of the pictures, or of their groups |
 """
 
 from collections.abc import Mapping
@@ -68,8 +68,15 @@ def _split(
 def _pictures(config: Config, content: Mapping[str, Any], folds: int, fold: int) -> dict[str, Any]:
     if config.shards is None or config.shards.task != "class":
         raise ConfigError('folds of pictures need shards.task = "class"; of factors, take items')
-    given = {key: value for key, value in content["shards"].items() if key != "test"}
+    given = _untested(content["shards"])
+    if "group" in given:
+        given["group"] = _untested(given["group"])
     return {**given, "folds": folds, "fold": fold}
+
+
+def _untested(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is for testing, which folds say."""
+    return {key: value for key, value in section.items() if key != "test"}
 
 
 def _without_a_warm_start(content: dict[str, Any], config: Config) -> dict[str, Any]:
