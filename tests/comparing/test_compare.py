@@ -165,6 +165,35 @@ def test_a_root_without_measures_or_that_is_not_there_is_refused(
         Run.of(Roots(tmp_path))
 
 
+def test_networks_of_classes_are_compared_on_the_same_pictures_by_their_ids(
+    publish: Publish, tmp_path: Path
+) -> None:
+    """A pipeline of pictures has neither users nor a table of items; indices may be others."""
+    truth = RNG.integers(0, 2, 40)
+    for name, right, shift in (("before", 20, 0), ("now", 30, 100)):
+        root = tmp_path / name
+        pictures = [{"item": i + shift, "item_id": f"p{i}", "pixels": b"."} for i in range(40)]
+        publish(root, "prepare-images", "images", pictures)
+        labels = [{"label": int(label), "split": "test"} for label in truth]
+        tested = [one | label for one, label in zip(pictures, labels, strict=True)]
+        publish(root, "export-shards", "shards_all", tested, classes=["cat", "dog"])
+        guesses = [int(label) if i < right else 1 - int(label) for i, label in enumerate(truth)]
+        rows = [
+            {"item": i + shift, "predicted": guess, "probability": 0.9, "top": [guess, 1 - guess]}
+            for i, guess in enumerate(guesses)
+        ]
+        publish(root, "predict-items", "predicted_classes", rows)
+        sections = {"shards": {"task": "class"}, "cnn": {}, "predict": {}, "evaluate": {}}
+        config = Config.model_validate({"images": {"path": "unread"}} | sections)
+        runner.run(config, root, stages.select(config, "evaluate"))
+    found = Comparison.of(*(Run.of(Roots(tmp_path / name)) for name in ("before", "now")))
+    pair = pair_of(found, "cnn", "accuracy")
+    assert pair.units == 40 and pair.compared.difference == pytest.approx(0.25)
+    low, high = pair.compared.interval
+    half = 1.96 * math.sqrt(0.25 * 0.75 / 40)
+    assert (low, high) == pytest.approx((0.25 - half, 0.25 + half), abs=0.03)
+
+
 def test_the_command_says_what_is_better_first_by_how_much(runs: Callable[[str], Path]) -> None:
     console = Console(record=True, width=160)
     show_comparison(console, compared(runs, "now"))

@@ -104,6 +104,7 @@ def real(
     objective = Objective(
         True,
         config.als.reg_param,
+        config.als.reg_exponent,
         alpha=config.als.alpha,
         confidence="exp" if request.param == "movielens" else "log",
         mean=float(value.mean()),

@@ -143,7 +143,8 @@ class Solved:
     def left(self) -> Floats:
         """1 - a h of each event: (rows, d)."""
         if self.few:
-            return np.einsum("rdd->rd", self.inverse)
+            kept: Floats = np.einsum("rdd->rd", self.inverse)
+            return kept
         taken: Floats = np.einsum("rdw,rdw->rd", self.solve(self.z), self.z)
         return np.subtract(1, taken, out=taken)
 

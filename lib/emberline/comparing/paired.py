@@ -121,6 +121,8 @@ def _samples(
             [(pair, pair.now) for pair in wanted],
         )
     ]
+    if not all(run.measures[side].rows for run in (before, now)):
+        return {}, {}
     renamed = _renamed(before, now, side)
     measured = (_of_reports(before, side, None), _of_reports(now, side, renamed))
     common = {
