@@ -189,7 +189,7 @@ def test_every_section_has_a_stage_and_some_have_several() -> None:
         "recommend": ["recommend-holdout", "refit", "recommend"],
         "report": ["explain-pictures", "report"],
     }
-    assert len(STAGES) == len(SECTIONS) + 5
+    assert len(STAGES) == len(SECTIONS) + 6
 
 
 @pytest.mark.parametrize(

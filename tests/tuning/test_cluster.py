@@ -19,7 +19,7 @@ pytestmark = pytest.mark.faults
 
 def run(*command: Any, **options: Any) -> "subprocess.CompletedProcess[str]":
     words = [sys.executable, *map(str, command)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=500, **options)
+    return subprocess.run(words, capture_output=True, text=True, timeout=1500, **options)
 
 
 @pytest.fixture(scope="module")

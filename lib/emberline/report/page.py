@@ -154,7 +154,7 @@ def gather(
         began=moment(max(started(one.run_id) for one in runs)),
         took=took,
         held=held,
-        sizes=[(label, inputs[name].rows) for name, label in _SIZES.items() if name in inputs],
+        sizes=_sizes(inputs),
         answers=answers.answers(found, comparisons, reports),
         gains=[gains.beside_last(gain, comparisons) for gain in found],
         losses=gains.losses(reports),
@@ -168,11 +168,7 @@ def gather(
         slices=details.slices(reports),
         comparisons=comparisons,
         classes=classes.classes(reports["classes"], inputs) if "classes" in reports else None,
-        lists=(
-            lists.lists(inputs["recommendations"], inputs["interactions"])
-            if "recommendations" in inputs
-            else None
-        ),
+        lists=_lists(inputs),
         people=shown,
         privacy=privacy.privacy(run.outputs.roots, run.config, shown),
         shows_hits="holdout_recommendations" in inputs,
@@ -185,6 +181,16 @@ def _distribution(inputs: Inputs) -> ratings.Distribution | None:
     if "ratings" not in inputs:
         return None
     return ratings.distribution(inputs["ratings"], inputs["items"].rows)
+
+
+def _sizes(inputs: Inputs) -> list[tuple[str, int]]:
+    return [(label, inputs[name].rows) for name, label in _SIZES.items() if name in inputs]
+
+
+def _lists(inputs: Inputs) -> lists.Lists | None:
+    if "recommendations" not in inputs:
+        return None
+    return lists.lists(inputs["recommendations"], inputs["interactions"])
 
 
 def _people(run: StageRun[ReportConfig], config: ReportConfig) -> list[people.Person]:
