@@ -89,7 +89,8 @@ def test_pictures_of_items_that_nobody_has_rated(tmp_path: Path) -> None:
 def test_classes_of_flowers(forest: bool, shared_data: Path, tmp_path: Path) -> None:
     name = "flowers.toml"
     pipeline = tmp_path / name
-    lines = [f'[images]\npath = "{shared_data / "flower-photos"}"\nheight = 24\nwidth = 24']
+    lines = [f'[images]\npath = "{shared_data / "flower-photos"}"\nlabels = "folder"']
+    lines += ["height = 24\nwidth = 24"]
     lines += ['[shards]\ntask = "class"\n[cnn]\nmodel = "cifar"\nepochs = 6\n[cnn.input]']
     lines += ["global_batch_size = 16\n[predict]", *(["[forest]"] if forest else []), "[evaluate]"]
     pipeline.write_text("\n".join(lines))
