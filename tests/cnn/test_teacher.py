@@ -41,13 +41,13 @@ def test_a_student_is_of_its_teacher(tmp_path: Path, publish_shards: Publish) ->
     pretend_trained(config, root)
     made = manifests.load(root, "cnn").manifest.produced_by
     assert made.inputs["teacher"] == {"fingerprint": "1" * 64, "run_id": RUN}
-    assert made.config["teacher"] == {"weight": 0.7, "temperature": 4.0}
+    assert made.config["teacher"] == {"weight": 0.5, "temperature": 1.0}
     assert planned(config, root) == ("skip", "up to date")
     elsewhere = teacher.rename(tmp_path / "moved")
     moved = config_of(SECTIONS, teacher=str(elsewhere))
     assert planned(moved, root) == ("skip", "up to date")
-    other = config_of(SECTIONS, teacher={"root": str(elsewhere), "weight": 0.5})
-    assert planned(other, root) == ("run", "cnn.teacher.weight was 0.7, is 0.5")
+    other = config_of(SECTIONS, teacher={"root": str(elsewhere), "weight": 0.9})
+    assert planned(other, root) == ("run", "cnn.teacher.weight was 0.5, is 0.9")
     taught_by(elsewhere, RUN.replace("1", "2"))
     assert planned(moved, root) == ("run", "teacher is new")
 

@@ -18,12 +18,12 @@ class TeacherConfig(Section):
 
     root: str = place(description="The root in which the teacher was trained.")
     weight: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.7,
+        default=0.5,
         description="The share of the loss that is by the teacher's answers; the rest is by the "
         "labels, or the factors.",
     )
     temperature: Annotated[float, Field(gt=0)] = Field(
-        default=4.0,
+        default=1.0,
         description="By what logits of classes are divided before they are compared: the more, the "
-        "more classes count that the teacher thinks unlikely.",
+        "more classes count that the teacher thinks unlikely, and the longer learning takes.",
     )
