@@ -32,13 +32,12 @@ def crossed(name: str, of: Of, folder: Path, *settings: str, **more: Any) -> Res
 
 def values(found: Result, report: str, metric: str) -> Mapping[str, list[float | None]]:
     rows = [row for row in found.rows if (row.report, row.metric) == (report, metric)]
-    assert all(None not in row.values for row in rows)
     return {row.model: row.values for row in rows}
 
 
 def better(found: Mapping[str, list[float | None]], model: str, other: str) -> bool:
     pairs = zip(found[model], found[other], strict=True)
-    return all((ours or 0) > (theirs or 0) for ours, theirs in pairs)
+    return all(ours is not None and theirs is not None and ours > theirs for ours, theirs in pairs)
 
 
 def held(folder: Path, fold: int, name: str, *columns: str) -> set[tuple[Any, ...]]:

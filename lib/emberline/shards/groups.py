@@ -44,7 +44,7 @@ def _in_fold(met: Rows, seed: int, fold: int, folds: int) -> tuple[str, ...]:
     the same number of them, or one more. Raises DataError for fewer groups than folds.
     """
     found = met.select({"group": "group"}).map(distinct, pa.schema([("group", pa.string())]))
-    names = found.table()["group"].unique().drop_null().combine_chunks()
+    names = found.table()["group"].unique().drop_null()
     if len(names) < folds:
         raise DataError(
             f"shards.folds: {len(names)} groups cannot be cut into {folds} folds; ask for fewer"
