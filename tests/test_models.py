@@ -16,6 +16,7 @@ SETTINGS = {
     "factors/earlier.py: biases",  # of [als.ratings]
     "cleaning/media.py: content",  # of a file
     "records/parquet_pictures.py: content",
+    "tuning/apart.py: content",  # of a pipeline
     "web/described.py: content",  # of a body, as OpenAPI has it
 }
 

@@ -39,7 +39,13 @@ def test_a_section_says_name_default_range_and_sentence(capsys: pytest.CaptureFi
 
 def test_a_section_brings_those_below_it(capsys: pytest.CaptureFixture[str]) -> None:
     headings = [line.split()[0] for line in _told(capsys, "cnn").splitlines() if line[:1] == "["]
-    assert headings == ["[cnn]", "[cnn.optimizer]", "[cnn.input]", "[cnn.team]"]
+    assert headings == [
+        "[cnn]",
+        "[cnn.teacher]",
+        "[cnn.optimizer]",
+        "[cnn.input]",
+        "[cnn.team]",
+    ]
 
 
 def test_a_required_setting_a_list_and_a_choice_of_types_are_told(

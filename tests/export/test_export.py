@@ -52,8 +52,8 @@ def shop(root: Path) -> Path:
     """Two users; item 2 has its title from the attributes, item 3 is known by its picture alone."""
     commit(root, "users", [(1, "=1+1")], [(0, "ann")])
     commit(root, "items", [(0, "i-0", QUOTED), (1, "007", None), (2, "NA", None)])
-    commit(root, "item_attributes", [(2, "NA", "From attributes", None, None, [], [], [])])
-    commit(root, "images", [(3, "pic", None, None, b"\0\1")])
+    commit(root, "item_attributes", [(2, "NA", "From attributes", None, None, [], [], [], [], [])])
+    commit(root, "images", [(3, "pic", None, None, None, b"\0\1")])
     lists = [(0, 1, 0, 0.1, "als"), (0, 2, 3, 0.05, "cnn"), (1, 1, 2, 1e-9, "als")]
     commit(root, "recommendations", lists[:2], lists[2:], [])
     return root

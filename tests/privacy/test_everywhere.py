@@ -27,6 +27,7 @@ def test_the_tables_of_people_are_these() -> None:
         "holdout",
         "holdout_recommendations",
         "interactions",
+        "picture_reasons",
         "quantized_user_factors",
         "ratings",
         "reasons",

@@ -302,7 +302,7 @@ def _files(place: RemotePath) -> list[RemotePath]:
 
 
 def test_a_trainer_refuses_what_was_written_anew_in_the_base_meanwhile(base: Path) -> None:
-    decided = Given(str(base), **manifests.load(base, "seeds").manifest.identity())
+    decided = Given(str(base), "seeds", **manifests.load(base, "seeds").manifest.identity())
     assert worker._input("seeds", decided).name == "seeds"
     runner.run(_config(), base, [SOW], force=True)
     with pytest.raises(ManifestError, match="was written anew"):

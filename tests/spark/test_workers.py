@@ -29,8 +29,8 @@ def test_executors_that_decode_or_score_load_no_tensorflow_and_no_pydantic(
 
     file = io.BytesIO()
     Image.new("RGB", (4, 4)).save(file, "png")
-    row = ["f", 0, "i", None, None, 0.0, file.getvalue()]
-    texts = "item_id string, label string, split string, at double"
+    row = ["f", 0, "i", None, None, None, 0.0, file.getvalue()]
+    texts = "item_id string, label string, split string, group string, at double"
     encoded = spark.createDataFrame(
         [row], f"source_file string, position long, {texts}, content binary"
     )
