@@ -33,7 +33,7 @@ demo: setup  ## Generate a shop and run the whole pipeline on it, into runs/demo
 	@echo "Try: $(BIN)/emberline recommend runs/demo --user c10041"
 
 test: java setup  ## Run the tests (about 7 minutes on 2 cores)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-faults: java setup  ## Run the long tests: real data, and killed processes
 	$(BIN)/python -m pytest -m faults --numprocesses 2 --dist worksteal

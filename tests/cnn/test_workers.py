@@ -236,7 +236,8 @@ def test_a_worker_that_is_killed_is_named_and_training_goes_on_from_the_checkpoi
     assert status(root)["state"] == "succeeded"
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize("kills", [2, 20])
 def test_a_training_killed_at_random_steps_ends_with_the_bits_of_an_unbroken_one(
     kills: int,
     start: Callable[..., Process],

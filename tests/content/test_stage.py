@@ -153,6 +153,7 @@ def test_the_manifest_says_what_makes_new_items_compare_with_rated_ones(
     np.testing.assert_allclose(calibration.centre, answers[COLD[-1]], atol=1e-4)
 
 
+@pytest.mark.faults
 def test_both_engines_predict_the_same(
     spark: SparkSession, shop: Path, answers: dict[int, np.ndarray], tmp_path: Path
 ) -> None:

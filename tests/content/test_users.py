@@ -188,6 +188,7 @@ def test_a_file_of_users_says_who_gets_a_list(shop: Path) -> None:
         run_in(shop, shop / "root", 'users = "none.csv"')
 
 
+@pytest.mark.faults
 def test_both_engines_learn_the_same_of_users(shop: Path, spark: object, tmp_path: Path) -> None:
     (shop / "pipeline.toml").write_text(PIPELINE.format(recommend=""))
     told = ["spark.engine=spark", f"base={shop / 'root'}"]

@@ -251,7 +251,9 @@ def test_neither_parts_nor_blocks_nor_the_exchange_nor_the_engine_change_factors
     )
 
 
-@pytest.mark.parametrize("flow", ["here", "spark"], indirect=True)
+@pytest.mark.parametrize(
+    "flow", ["here", pytest.param("spark", marks=pytest.mark.faults)], indirect=True
+)
 def test_sums_of_blocks_that_are_merged_first_are_the_same(
     fit: Fit, reference: Fitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,8 +294,16 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-@pytest.mark.parametrize("flow", ["here", "spark"], indirect=True)
-@pytest.mark.parametrize("exchange", ["broadcast", "shuffle"])
+@pytest.mark.parametrize(
+    ("exchange", "flow"),
+    [
+        ("broadcast", "here"),
+        ("shuffle", "here"),
+        ("broadcast", "spark"),
+        pytest.param("shuffle", "spark", marks=pytest.mark.faults),
+    ],
+    indirect=["flow"],
+)
 def test_a_killed_fit_goes_on_at_the_iteration_that_was_stored(
     fit: Fit, reference: Fitted, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

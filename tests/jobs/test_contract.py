@@ -382,11 +382,23 @@ def test_a_run_does_what_was_planned(spark: SparkSession, pipeline: Path, copy: 
     assert {outcome.stage.name: outcome.action for outcome in outcomes} == planned
 
 
+# on Spark each takes some seconds, so that most are among the long tests
+OFTEN = {"prepare-items", "split-ratings", "train-als", "train-content", "recommend"}
+
+
 @pytest.mark.parametrize(
-    "blocks",
-    [pytest.param(1, marks=pytest.mark.faults), 3, pytest.param(7, marks=pytest.mark.faults)],
+    ("stage", "blocks"),
+    [
+        pytest.param(
+            stage,
+            blocks,
+            marks=[] if blocks == 3 and stage.name in OFTEN else [pytest.mark.faults],
+            id=f"{stage.name}-{blocks}",
+        )
+        for stage in FLOW_STAGES
+        for blocks in (1, 3, 7)
+    ],
 )
-@pytest.mark.parametrize("stage", FLOW_STAGES, ids=lambda stage: stage.name)
 def test_a_stage_of_blocks_writes_the_same_tables_here_and_on_spark(
     spark: SparkSession,
     stage: Stage,
