@@ -14,7 +14,7 @@ from emberline.cf.content.leaving import LeftOut
 from emberline.cf.content.model import Likeness, Model, Nystrom
 from emberline.cf.content.reasons import modalities_of, shares
 from emberline.cf.content.regression import Root, predict, solve
-from emberline.cf.content.selection import Judges, Sample, choose
+from emberline.cf.content.selection import Judges, Sample, area_of, choose
 from emberline.cf.content.tokens import Tokens
 from emberline.cf.content.words import without_each
 from emberline.cf.ridge import Moments
@@ -166,20 +166,22 @@ def test_with_all_as_landmarks_the_regression_is_kernel_ridge_regression() -> No
 ITEMS, TASTES = 240, 6
 
 
-def sample(seed: int = 1) -> tuple[Sample, list[selection.Block]]:
+def sample(seed: int = 1, of_number: float | None = None) -> tuple[Sample, list[selection.Block]]:
     """Items of six kinds, which users like or do not; a text says nothing of that, and a number
-    says the half of it.
+    says the half of it, or, where it is told how much, something else.
     """
     rng = np.random.default_rng(seed)
     kinds = rng.integers(0, TASTES, ITEMS)
     centres = rng.normal(size=(TASTES, 8)) * 2
-    factors = (centres[kinds] + rng.normal(size=(ITEMS, 8))).astype(np.float32)
+    numbers = kinds // 2 if of_number is None else rng.uniform(size=ITEMS)
+    bend = np.outer(np.sin(6 * numbers), np.ones(8)) * (of_number or 0.0)
+    factors = (centres[kinds] + bend + rng.normal(size=(ITEMS, 8))).astype(np.float32)
     users = rng.normal(size=(60, 8)).astype(np.float32)
     scores = users @ factors.T + rng.normal(size=(60, ITEMS))
     liked_by, liked = np.nonzero(scores > np.quantile(scores, 0.9, axis=1)[:, None])
     words = [f"{a} {b}" for a, b in rng.choice(list("abcdefghij"), (ITEMS, 2))]
     rows = rows_of(
-        words, [[f"kind {kind}"] for kind in kinds], [[float(kind // 2)] for kind in kinds]
+        words, [[f"kind {kind}"] for kind in kinds], [[float(number)] for number in numbers]
     )
     known = known_of(rows)
     features = features_of(rows, known)
@@ -199,15 +201,31 @@ def test_a_modality_of_taste_proves_itself_and_one_of_noise_does_not() -> None:
     assert not proofs["title",].is_used
     assert proofs.keys() == {("genres",), ("title",), ("year",), ("genres", "year")}
     assert choice.area > 0.75
-    assert not any("title" in block for block in choice.blocks)
+    assert not any("title" in kernel for kernel in choice.weights)
     assert choice.penalty in selection.PENALTIES
+
+
+def test_what_says_little_of_taste_adds_that_by_a_small_weight() -> None:
+    """As much as the number says, and no more: with the weight of the genres it makes ranking
+    worse.
+    """
+    whole, blocks = sample(of_number=0.4)
+    some = [block for block in blocks if block.modality in (("genres",), ("year",))]
+    choice = choose(whole, some, seed=1)
+    genres, year = choice.proofs
+    assert genres.modality == ("genres",) and genres.is_used and genres.weight == 1
+    assert year.is_used and year.weight < 1 and year.gain > 0
+    kernels = [whole.kernels[block.name][:, whole.landmarks] for block in some]
+    alike = np.mean(kernels, axis=0, dtype=np.float32)
+    alone = np.mean(kernels[:2], axis=0, dtype=np.float32)
+    assert area_of(whole, alike) < area_of(whole, alone) < choice.area
 
 
 def test_where_nothing_is_known_of_taste_nothing_is_chosen() -> None:
     whole, blocks = sample()
     noise = [block for block in blocks if block.modality == ("title",)]
     choice = choose(whole, noise, seed=1)
-    assert choice.blocks == () and not any(proof.is_used for proof in choice.proofs)
+    assert choice.weights == {} and not any(proof.is_used for proof in choice.proofs)
 
 
 def test_the_mean_of_kernels_weighs_them_as_told() -> None:

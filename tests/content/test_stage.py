@@ -128,7 +128,7 @@ def test_the_manifest_says_what_has_proved_itself(
     assert content.proofs[0]["is_used"] and "genres" in content.proofs[0]["modality"]
     assert content.proofs[0]["gain"] > 0.15 and content.proofs[0]["z"] > 4
     assert not proofs["title"]["is_used"] and not proofs["price"]["is_used"]
-    assert any("genres" in block for block in content.blocks)
+    assert any("genres" in kernel for kernel in content.weights)
     assert content.area > 0.75
 
 
@@ -172,7 +172,7 @@ def test_where_nothing_says_anything_of_taste_nothing_is_predicted_and_a_warning
     written = manifests.load(tmp_path, "content_factors")
     assert written.rows == 0 and written.manifest.rank == RANK
     content = written.manifest.facts(Content)
-    assert content.blocks == [] and not any(proof["is_used"] for proof in content.proofs)
+    assert content.weights == {} and not any(proof["is_used"] for proof in content.proofs)
     (warning,) = [line for line in caplog.messages if "attributes_unproven" in line]
     assert "title" in warning and "price" in warning
 

@@ -82,7 +82,7 @@ def _spread(count: int) -> Int64:
 def fit_of(landmarks: pa.RecordBatch, choice: Choice, known: Statistics) -> Nystrom:
     """What makes features of being like the landmarks."""
     rows = features_of(landmarks, known)
-    return Nystrom.of(Likeness(known, rows, dict.fromkeys(choice.blocks, 1.0)))
+    return Nystrom.of(Likeness(known, rows, choice.weights))
 
 
 def moments_of(flow: Flow, known: Rows, fit: Nystrom, rank: int) -> Moments:

@@ -107,7 +107,7 @@ def _learn(run: StageRun[ContentConfig], flow: Flow, side: _Side) -> None:
         )
     choice = chosen(side.name, sample, others, ratings, said, config.seed, flow.threads)
     rank = run.inputs[side.factors].manifest.rank or 0
-    if choice.blocks:
+    if choice.weights:
         landmarks = drawn(known, config.landmarks, 1, config.seed)
         fit = fit_of(landmarks, choice, said)
         moments = moments_of(flow, known, fit, rank)
@@ -205,10 +205,11 @@ def _told(choice: Choice) -> Content:
     proofs = [
         {
             "modality": " x ".join(proof.modality),
+            "weight": proof.weight,
             "gain": proof.gain,
             "z": proof.z,
             "is_used": proof.is_used,
         }
         for proof in choice.proofs
     ]
-    return Content(list(choice.blocks), choice.penalty, choice.area, proofs)
+    return Content(dict(choice.weights), choice.penalty, choice.area, proofs)

@@ -65,11 +65,11 @@ class UnusableNumbers(Facts):
 
 @dataclass(frozen=True)
 class Content(Facts):
-    """What of that which is said of items counts: kernels, of equal weight; their regression's
+    """What of that which is said of items counts: kernels by their weights; their regression's
     penalty; the area under the ROC curve on items left out; and what each modality has proved.
     """
 
-    blocks: list[str]
+    weights: dict[str, float]
     penalty: float
     area: float
     proofs: list[dict[str, Any]]

@@ -11,13 +11,13 @@ from emberline.runs.inputs import Inputs
 @dataclass(frozen=True)
 class Modality:
     """A column, or two at once; what it gains, in how many standard deviations of permutations, and
-    whether it counts.
+    how much it counts: nothing where `weight` is empty.
     """
 
     name: str
     gain: str
     z: str
-    is_used: bool
+    weight: str
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def _of(of: str, facts: Facts) -> Content:
             str(proof["modality"]),
             f"{float(proof['gain']):+.3f}",
             f"{float(proof['z']):.1f}" if proof["z"] else "",
-            bool(proof["is_used"]),
+            f"{float(proof['weight']):g}" if proof["is_used"] else "",
         )
         for proof in facts.proofs
     ]
-    return Content(of, measure(facts.area) if facts.blocks else "", modalities)
+    return Content(of, measure(facts.area) if facts.weights else "", modalities)

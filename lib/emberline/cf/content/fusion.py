@@ -68,10 +68,10 @@ def weighed(held: Held, seed: int) -> tuple[Pictures | None, Proof]:
 
     gain, weight = best(own)
     if gain <= 0:
-        return None, Proof((NAME,), gain, 0.0, False)
+        return None, Proof((NAME,), weight, gain, 0.0, False)
     rng = np.random.default_rng(seed)
     permuted = [best(rng.permutation(own))[0] for _ in range(PERMUTATIONS)]
-    proof = Proof.beside((NAME,), gain, permuted)
+    proof = Proof.beside((NAME,), weight, gain, permuted)
     return Pictures(weight, mean) if proof.is_used else None, proof
 
 

@@ -2,15 +2,17 @@
 of items that the regression has not seen.
 
 A modality is what is known by one column, or by two at once; it comes with all of its kernels, of
-equal weight. They enter one by one, the best first, as long as ranking gets better by more than it
-does when the modality is given to other items: `z` is the gain, less the mean gain of such
-permutations, in their standard deviations, and must be at least 2.
+one weight, the best of a few: so one that says little can add that without diluting the others.
+They enter one by one, the best first, as long as ranking gets better by more than it does when the
+modality is given to other items, each time with the best weight: `z` is the gain, less the mean
+gain of such permutations, in their standard deviations, and must be at least 2.
 """
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
 from typing import Self
 
 import numpy as np
@@ -25,6 +27,12 @@ from emberline.numeric.arrays import Float32, Float64, Int64
 
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0)
 _FIRST_PENALTY = 1.0
+WEIGHTS = (
+    1.0,
+    3.0,
+    0.3,
+    0.1,
+)  # of each kernel of a modality, beside those of the first one to enter
 _FOLDS = 4
 PERMUTATIONS = 20
 _LEAST_Z = 2.0
@@ -76,32 +84,80 @@ class Sample:
 @dataclass(frozen=True)
 class Proof:
     """What a modality has gained in the area under the ROC curve when it entered, or failed to,
-    and in how many standard deviations of permutations.
+    with which weight, and in how many standard deviations of permutations.
     """
 
     modality: Modality
+    weight: float
     gain: float
     z: float
     is_used: bool
 
     @classmethod
-    def beside(cls, modality: Modality, gain: float, permuted: Sequence[float]) -> Self:
+    def beside(
+        cls, modality: Modality, weight: float, gain: float, permuted: Sequence[float]
+    ) -> Self:
         """Beside the gains of permutations."""
         deviation = max(float(np.std(permuted, ddof=1)), 1e-6)
         z = (gain - float(np.mean(permuted))) / deviation
-        return cls(modality, gain, z, z >= _LEAST_Z)
+        return cls(modality, weight, gain, z, z >= _LEAST_Z)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The blocks that count, with equal weights; the penalty; the area that they reach; and what
-    each modality has proved.
+    """The kernels that count, and how much; the penalty; the area that they reach; and what each
+    modality has proved.
     """
 
-    blocks: tuple[str, ...]
+    weights: Mapping[str, float]
     penalty: float
     area: float
     proofs: tuple[Proof, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A modality with its kernels, by their names and as their sum to the landmarks (n, m), and the
+    area that is reached with it by the best of its weights.
+    """
+
+    modality: Modality
+    names: Sequence[str]
+    own: Float32
+    area: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The modalities that have entered so far: the area that they reach (1/2 before any), the
+    weights of their kernels, and the sum of these to the landmarks, times their weights, (n, m).
+    """
+
+    area: float
+    weights: Mapping[str, float]
+    kernel: Float32
+
+    def mean(self) -> Float32:
+        """(n, m)."""
+        found: Float32 = self.kernel / np.float32(sum(self.weights.values()))
+        return found
+
+    def entered(self, entry: _Entry) -> Self:
+        """With one modality more."""
+        weights = {**self.weights, **dict.fromkeys(entry.names, entry.weight)}
+        kernel = self.kernel + np.float32(entry.weight) * entry.own
+        return type(self)(entry.area, weights, kernel)
+
+    def with_best(self, sample: Sample, names: Sequence[str], own: Float32) -> tuple[float, float]:
+        """The area with kernels more, whose sum is `own` (n, m), and their best weight; that of the
+        first to enter makes no difference.
+        """
+        found = []
+        for weight in WEIGHTS if self.weights else WEIGHTS[:1]:
+            kernel = self.entered(_Entry((), names, own, 0.0, weight)).mean()
+            found.append((area_of(sample, kernel), weight))
+        return max(found, key=itemgetter(0))
 
 
 def choose(sample: Sample, blocks: Sequence[Block], seed: int, threads: int = 1) -> Choice:
@@ -114,55 +170,44 @@ def _choose(sample: Sample, blocks: Sequence[Block], seed: int, pool: ThreadPool
     left: dict[Modality, list[str]] = {}
     for block in blocks:
         left.setdefault(block.modality, []).append(block.name)
-    chosen: list[str] = []
+    chosen = _Chosen(0.5, {}, _sum(sample, ())[:, sample.landmarks])
     proofs: list[Proof] = []
-    area = 0.5
     while left:
-        means = [_mean(sample, [*chosen, *names]) for names in left.values()]
-        areas = dict(zip(left, pool.map(partial(area_of, sample), means), strict=True))
-        for modality in sorted(left, key=lambda each: -areas[each]):
-            names, gain = left.pop(modality), areas[modality] - area
-            proof = _proof(sample, modality, names, chosen, gain, area, seed, pool)
-            proofs.append(proof)
-            if proof.is_used:
-                chosen, area = [*chosen, *names], areas[modality]
+        entries = pool.map(partial(_entry, sample, chosen), left, left.values())
+        for entry in sorted(entries, key=lambda each: -each.area):
+            del left[entry.modality]
+            proofs.append(_proof(sample, chosen, entry, seed, pool))
+            if proofs[-1].is_used:
+                chosen = chosen.entered(entry)
                 break
-    if not chosen:
-        return Choice((), _FIRST_PENALTY, area, tuple(proofs))
-    kernel = _mean(sample, chosen)
-    tried = pool.map(partial(area_of, sample, kernel), PENALTIES)
-    found = dict(zip(PENALTIES, tried, strict=True))
-    penalty = max(found, key=lambda each: found[each])
-    return Choice(tuple(chosen), penalty, found[penalty], tuple(proofs))
+    if not chosen.weights:
+        return Choice({}, _FIRST_PENALTY, chosen.area, tuple(proofs))
+    areas = pool.map(partial(area_of, sample, chosen.mean()), PENALTIES)
+    area, penalty = max(zip(areas, PENALTIES, strict=True), key=itemgetter(0))
+    return Choice(chosen.weights, penalty, area, tuple(proofs))
+
+
+def _entry(sample: Sample, chosen: _Chosen, modality: Modality, names: Sequence[str]) -> _Entry:
+    own = _sum(sample, names)[:, sample.landmarks]
+    return _Entry(modality, names, own, *chosen.with_best(sample, names, own))
 
 
 def _proof(
-    sample: Sample,
-    modality: Modality,
-    names: list[str],
-    chosen: list[str],
-    gain: float,
-    before: float,
-    seed: int,
-    pool: ThreadPoolExecutor,
+    sample: Sample, chosen: _Chosen, entry: _Entry, seed: int, pool: ThreadPoolExecutor
 ) -> Proof:
     """How much better the modality is than itself, given to other items."""
+    gain = entry.area - chosen.area
     if gain <= 0:
-        return Proof(modality, gain, 0.0, False)
+        return Proof(entry.modality, entry.weight, gain, 0.0, False)
     rng = np.random.default_rng(seed)
-    others, own = (_sum(sample, some) for some in (chosen, names))
-    count = np.float32(len(chosen) + len(names))
     orders = [rng.permutation(len(sample.factors)) for _ in range(PERMUTATIONS)]
+    whole = _sum(sample, entry.names)
 
     def permuted(order: Int64) -> float:
-        return area_of(sample, (others + own[np.ix_(order, order)]) / count) - before
+        own = whole[np.ix_(order, order[sample.landmarks])]
+        return chosen.with_best(sample, entry.names, own)[0] - chosen.area
 
-    gains = list(pool.map(permuted, orders))
-    return Proof.beside(modality, gain, gains)
-
-
-def _mean(sample: Sample, names: Sequence[str]) -> Float32:
-    return _sum(sample, names) / np.float32(len(names))
+    return Proof.beside(entry.modality, entry.weight, gain, list(pool.map(permuted, orders)))
 
 
 def _sum(sample: Sample, names: Sequence[str]) -> Float32:
@@ -175,10 +220,10 @@ def _sum(sample: Sample, names: Sequence[str]) -> Float32:
 
 def area_of(sample: Sample, kernel: Float32, penalty: float = _FIRST_PENALTY) -> float:
     """The mean area under the ROC curve of users among the items of a fold that is left out, over
-    the folds; kernel: (n, n).
+    the folds; kernel: (n, m), to the landmarks.
     """
-    root = Root.of(kernel[np.ix_(sample.landmarks, sample.landmarks)])
-    features = root.features(kernel[:, sample.landmarks])
+    root = Root.of(kernel[sample.landmarks])
+    features = root.features(kernel)
     moments = [
         Moments.of(features[chosen], sample.factors[chosen], sample.weights[chosen])
         for chosen in (sample.folds == fold for fold in range(_FOLDS))
