@@ -3,6 +3,8 @@ left of them.
 """
 
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -155,3 +157,33 @@ def test_executors_load_no_tensorflow_no_pydantic_and_no_stage(
         "emberline.runs",
         "emberline.spark",
     }
+
+
+ENDING = """
+import os, signal, sys
+from pyspark.sql import SparkSession
+from emberline.errors import EmberlineError
+from emberline.sections.cnn import TeamConfig
+from emberline.spark.barrier import Barrier
+
+spark = SparkSession.builder.master("local[2]").getOrCreate()
+context = spark.sparkContext
+if sys.argv[1] == "stopped":
+    context._jsc.sc().stop()
+else:
+    os.kill(context._gateway.proc.pid, signal.SIGKILL)
+    context._gateway.proc.wait()
+try:
+    Barrier(spark, TeamConfig(workers=2, launcher="spark", start_timeout=30)).start()
+except EmberlineError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("way", ["stopped", "killed"])
+def test_where_spark_ends_before_its_python_hears_of_it_no_team_is_started_again(way: str) -> None:
+    """As when spark-submit is asked to stop: trainers on executors are gone a moment before."""
+    words = [sys.executable, "-c", ENDING, way]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stdout.startswith("Preempted train-cnn was asked to stop"), ended.stderr

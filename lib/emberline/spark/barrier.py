@@ -13,11 +13,12 @@ from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
+from py4j.protocol import Py4JError
 from pyspark import InheritableThread, SparkContext, TaskContext
 from pyspark.sql import SparkSession
 
 from emberline import trainers
-from emberline.errors import ConfigError, Preempted
+from emberline.errors import ConfigError, EmberlineError, Preempted
 from emberline.launch import agent, cluster
 from emberline.launch.child import Inbox
 from emberline.launch.cluster import Environment
@@ -109,6 +110,7 @@ class Barrier:
         """Executors may be about to start; Spark itself would ask 40 times, each quarter of a
         minute.
         """
+        self._end_if_asked()
         context, workers = self._spark.sparkContext, self._config.workers
         if context.getConf().get("spark.dynamicAllocation.enabled") == "true":
             raise ConfigError(
@@ -118,10 +120,7 @@ class Barrier:
         waited = self._config.start_timeout
         until = time.monotonic() + waited
         while (room := _num_concurrent_tasks(context)) < workers:
-            if self._stopping():
-                raise Preempted(
-                    "train-cnn was asked to stop while it waited for executors; run it again"
-                )
+            self._end_if_asked()
             if time.monotonic() > until:
                 raise ConfigError(
                     f"cnn.team.workers = {workers}, but Spark runs no more than {room} tasks at"
@@ -129,6 +128,12 @@ class Barrier:
                     " executors or cores, or raise cnn.team.start_timeout"
                 )
             time.sleep(0.2)
+
+    def _end_if_asked(self) -> None:
+        if self._stopping() or _has_ended(self._spark.sparkContext):
+            raise Preempted(
+                "train-cnn was asked to stop while it waited for executors; run it again"
+            )
 
     def _run_job(self, task: Task, meeting: Meeting) -> None:
         """The job; how its tasks end, their connections say, unless it never had any."""
@@ -142,16 +147,37 @@ class Barrier:
             ).collect()
         except Exception as error:  # also what py4j and the network add
             if not meeting.is_complete:
-                text = (
-                    f"Spark does not start the trainers: {str(error).strip().partition(chr(10))[0]}"
-                )
-                self.inbox.put((None, Failed.of(ConfigError(text))))
+                self.inbox.put((None, Failed.of(_reason(error, self._spark.sparkContext))))
+
+
+def _reason(error: Exception, context: SparkContext) -> EmberlineError:
+    """Why Spark has not started the trainers."""
+    if _has_ended(context):
+        return Preempted("train-cnn was asked to stop, as Spark has ended; run it again")
+    first_line = str(error).strip().partition("\n")[0]
+    return ConfigError(f"Spark does not start the trainers: {first_line}")
+
+
+def _has_ended(context: SparkContext) -> bool:
+    """Whether Spark is about to end, or has: somebody who stops spark-submit stops its Java, which
+    takes the executors down before a signal of it comes here.
+    """
+    try:
+        return bool(context._jsc.sc().isStopped())
+    except (Py4JError, ConnectionError):
+        return True
 
 
 def _num_concurrent_tasks(context: SparkContext) -> int:
-    """As Spark counts them for barrier stages."""
-    scala = context._jsc.sc()
-    return int(scala.maxNumConcurrentTasks(scala.resourceProfileManager().defaultResourceProfile()))
+    """As Spark counts them for barrier stages; none where it ends."""
+    try:
+        scala = context._jsc.sc()
+        profile = scala.resourceProfileManager().defaultResourceProfile()
+        return int(scala.maxNumConcurrentTasks(profile))
+    except (Py4JError, ConnectionError):
+        if _has_ended(context):
+            return 0
+        raise
 
 
 def _task(driver: tuple[str, int], token: str, module: str, environment: Environment) -> Task:
