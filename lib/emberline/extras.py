@@ -28,6 +28,13 @@ TRAIN = Extra("train", ("tensorflow",), "TensorFlow")
 SPARK = Extra("spark", ("pyspark",), "Spark")
 LITERT = Extra("litert", ("ai_edge_litert",), "LiteRT (ai-edge-litert)")
 EXPORT = Extra("train,litert", ("tensorflow", "ai_edge_litert"), "TensorFlow and LiteRT")
+ONNX = Extra("onnx", ("tf2onnx", "onnxruntime"), "ONNX (tf2onnx, onnxruntime)")
+ONNX_RUNTIME = Extra("onnx", ("onnxruntime",), "ONNX Runtime (onnxruntime)")
+EXPORT_ONNX = Extra(
+    f"{EXPORT.name},{ONNX.name}",
+    (*EXPORT.modules, *ONNX.modules),
+    "TensorFlow, LiteRT and ONNX (tf2onnx, onnxruntime)",
+)
 SERVE = Extra("serve", ("starlette", "uvicorn"), "a web server (Starlette, uvicorn)")
 SOUND = Extra("sound", ("soundfile", "soxr"), "the extra for sound (soundfile, soxr)")
 TUNE = Extra("tune", ("optuna",), "Optuna")

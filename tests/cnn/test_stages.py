@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from onnxruntime import InferenceSession
 from typer.testing import CliRunner
 
 from emberline import extras, stages
@@ -409,6 +410,58 @@ def test_a_file_that_was_altered_is_not_run(exported: Path, tmp_path: Path) -> N
     path.write_bytes(content)
     with pytest.raises(ManifestError, match=r"int8.tflite was altered.*rerun export-model"):
         LightModel.open(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def in_onnx(trained: tuple[Path, list[int]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root in which the network was exported as ONNX alone."""
+    root = tmp_path_factory.mktemp("onnx")
+    shutil.copytree(trained[0], root, dirs_exist_ok=True)
+    run(config_of(SECTIONS | {"export": {"forms": ("onnx",)}}), root, "export-model")
+    return root
+
+
+def test_onnx_is_the_network_itself_and_published_if_it_is_as_good(
+    in_onnx: Path, tmp_path: Path, tensorflow: Any
+) -> None:
+    from emberline.cnn.model_file import load_model
+
+    pixels, labels = pictures(in_onnx, "shards_test")
+    network = load_model(manifests.load(in_onnx, "cnn"))(pixels, training=False).numpy()
+    light = LightModel.open(in_onnx, "onnx")
+    assert [each.form for each in told(in_onnx).forms] == ["keras", "onnx"]
+    np.testing.assert_allclose(light.outputs(pixels), network, atol=1e-4 * np.abs(network).max())
+    assert light.outputs(pixels[:0]).shape == (0, 2)
+    assert light.form.value == pytest.approx((network.argmax(axis=1) == labels).mean())
+    assert light.form.pictures_per_second > 0
+    release, _ = releases.publish(in_onnx, tmp_path / "served")
+    assert any("onnx is as good as the network" in verdict.gate for verdict in release.gates)
+
+
+def test_onnx_takes_any_number_of_pictures_by_its_own_runtime(in_onnx: Path) -> None:
+    """As docs/serving.md shows it."""
+    pixels, _ = pictures(in_onnx, "shards_test")
+    (path,) = [p for p in manifests.load(in_onnx, "exported_model").paths if p.suffix == ".onnx"]
+    session = InferenceSession(path)
+    (asked,) = session.get_inputs()
+    assert (asked.name, asked.type, asked.shape[1:]) == ("pictures", "tensor(uint8)", [20, 20, 1])
+    expected = LightModel.open(in_onnx, "onnx").outputs(pixels)
+    for count in (1, 7):
+        (found,) = session.run(None, {"pictures": pixels[:count]})
+        np.testing.assert_allclose(found, expected[:count], atol=1e-5)
+
+
+def test_onnx_needs_its_extra_before_anything_runs_and_where_it_is_read(
+    in_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = extras.Extra("onnx", ("no_such_module",), "ONNX Runtime")
+    monkeypatch.setattr(extras, "ONNX_RUNTIME", missing)
+    with pytest.raises(ConfigError, match=r"ONNX Runtime runs .* pip install 'emberline\[onnx\]'"):
+        LightModel.open(in_onnx, "onnx")
+    config = config_of(SECTIONS | {"export": {"forms": ("onnx", "int8")}})
+    monkeypatch.setattr(extras, "EXPORT_ONNX", missing)
+    with pytest.raises(ConfigError, match=r"export-model needs .* pip install 'emberline\[onnx\]'"):
+        run(config, in_onnx, "export-model")
 
 
 @pytest.mark.faults

@@ -97,10 +97,10 @@ def test_sounds_without_their_extra_end_with_2_in_one_line_that_says_what_to_ins
 
 def test_the_doctor_names_an_extra_that_a_stage_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config.model_validate({"sounds": {"path": "a.wav"}})
-    (line,) = check_extras(select(config))
+    (line,) = check_extras(config, select(config))
     assert (line.name, line.state) == ("extra sound", "ok")
     monkeypatch.setitem(sys.modules, "soxr", None)
-    (line,) = check_extras(select(config))
+    (line,) = check_extras(config, select(config))
     assert (line.state, line.remedy) == ("error", "pip install 'emberline[sound]'")
 
 

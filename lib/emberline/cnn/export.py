@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from emberline.cnn.litert import converted
-from emberline.cnn.model_file import MODEL_FILE, content_of, load_model
+from emberline.cnn import litert, onnx
+from emberline.cnn.model_file import MODEL_FILE, content_of, in_float32, load_model
 from emberline.cnn.parity import Accuracy, Area, Cosine, Measure
 from emberline.cnn.shards import Rows, Shards
 from emberline.datasets.facts import Classes, Exported, Pictures, Task
@@ -27,7 +27,7 @@ from emberline.numeric.arrays import Float32, Int32
 from emberline.runs.inputs import Inputs
 from emberline.runs.stage_run import StageRun
 from emberline.sections.export import ExportConfig
-from emberline.serving.light import Interpreter
+from emberline.serving.light import run_by
 
 log = logging.getLogger(__name__)
 _BATCH = 256
@@ -59,10 +59,10 @@ def run(run: StageRun[ExportConfig]) -> None:
     shown = np.concatenate(
         [rows.pixels for _, rows in _first(train, run.settings.calibration_pictures)]
     )
-    written = [_kept(model)]
+    written, exact = [_kept(model)], in_float32(model)
     for form in run.settings.forms:
         run.control.progress(f"writing {form}")
-        written.append(_converted(model, form, shown))
+        written.append(_converted(exact, form, shown))
     run.control.progress("measuring")
     speeds = _speeds(written, shown[:_TIMED])
     measure, outputs = _answered(run, written, tested)
@@ -104,9 +104,11 @@ def _kept(model: keras.Model) -> Written:
 
 
 def _converted(model: keras.Model, form: Form, shown: Pixels) -> Written:
-    content = converted(model, form, shown)
-    runs = Interpreter(content)
-    file = f"model-{form}.tflite"
+    if form == "onnx":
+        file, content = "model.onnx", onnx.converted(model)
+    else:
+        file, content = f"model-{form}.tflite", litert.converted(model, form, shown)
+    runs = run_by(form)(content)
     return Written(form, file, content, runs.outputs, time.thread_time, runs.scale, runs.zero_point)
 
 

@@ -21,17 +21,16 @@ _BUILTIN = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}  # none that need
 
 
 def converted(model: keras.Model, form: str, pictures: Pixels) -> bytes:
-    """The network in a form: `float32`, `float16` (its weights), or `int8`, from uint8 to uint8 in
-    whole numbers, whose ranges are those of pictures (n, height, width, channels).
+    """A network of float32 in a form: `float32`, `float16` (its weights), or `int8`, from uint8 to
+    uint8 in whole numbers, whose ranges are those of pictures (n, height, width, channels).
     """
-    exact = _in_float32(model)
     if form == "float32":
-        return _exported(exact, target_spec=_BUILTIN)
+        return _exported(model, target_spec=_BUILTIN)
     if form == "float16":
         few = _BUILTIN | {"supported_types": [tf.float16]}
-        return _exported(exact, target_spec=few, optimizations=[tf.lite.Optimize.DEFAULT])
+        return _exported(model, target_spec=few, optimizations=[tf.lite.Optimize.DEFAULT])
     return _exported(
-        _of_numbers(exact),
+        _of_numbers(model),
         target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]},
         optimizations=[tf.lite.Optimize.DEFAULT],
         representative_dataset=lambda: _one_by_one(pictures),
@@ -45,19 +44,6 @@ def _exported(model: keras.Model, **settings: Any) -> bytes:
         path = Path(folder) / "model.tflite"
         model.export(path, format="litert", verbose=False, **settings)
         return path.read_bytes()
-
-
-def _in_float32(model: keras.Model) -> keras.Model:
-    """The same layers and weights, computing in float32: LiteRT has no bfloat16."""
-    if not any(layer.compute_dtype in ("bfloat16", "float16") for layer in model.layers):
-        return model
-    exact = keras.models.clone_model(model, clone_function=_exact)
-    exact.set_weights(model.get_weights())
-    return exact
-
-
-def _exact(layer: keras.layers.Layer) -> keras.layers.Layer:
-    return layer.__class__.from_config(layer.get_config() | {"dtype": "float32"})
 
 
 def _of_numbers(model: keras.Model) -> keras.Model:

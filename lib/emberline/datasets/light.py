@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Form = Literal["keras", "float32", "float16", "int8"]
+Form = Literal["keras", "float32", "float16", "int8", "onnx"]
 
 
 @dataclass(frozen=True)

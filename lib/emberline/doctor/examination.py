@@ -46,7 +46,7 @@ def examine(read: tuple[Target, list[Check]], environment: Mapping[str, str]) ->
     with ThreadPoolExecutor() as pool, Probes() as probes:
         looks = (
             lambda: packages.check_packages(extras=_extras(target)),
-            lambda: check_extras(target.stages),
+            lambda: check_extras(target.config, target.stages),
             *_look_at_engines(probes, target, environment, usable),
             lambda: _look_at_machine(target, environment, control, usable),
             lambda: _look_at_places(target, environment),
@@ -56,7 +56,8 @@ def examine(read: tuple[Target, list[Check]], environment: Mapping[str, str]) ->
 
 def _extras(target: Target) -> list[str]:
     """The package's extras whose versions count; one that is missing has a line of its own."""
-    needed = {stage.extra for stage in target.stages if stage.extra}
+    asked = (stage.extra(target.config) for stage in target.stages)
+    needed = {extra for extra in asked if extra}
     of_engines = {"tensorflow": extras.TRAIN, "spark": extras.SPARK}
     needed |= {extra for engine, extra in of_engines.items() if engine in target.engines}
     return sorted(extra.name for extra in needed if extra.is_here())

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 
 from emberline import extras
 from emberline.doctor.check import Check, error, ok
+from emberline.sections.config import Config
 from emberline.sections.stage import Stage
 
 
-def check_extras(stages: Sequence[Stage]) -> list[Check]:
+def check_extras(config: Config, stages: Sequence[Stage]) -> list[Check]:
     """A line for each extra that some of the stages need, but for TensorFlow, which is looked at
     more closely.
     """
-    needed = {
-        stage.extra: stage.name for stage in stages if stage.extra not in (None, extras.TRAIN)
-    }
+    needed = {stage.extra(config): stage.name for stage in stages}
     return [
         ok(f"extra {extra.name}", "installed")
         if extra.is_here()
@@ -23,5 +22,5 @@ def check_extras(stages: Sequence[Stage]) -> list[Check]:
             extra.remedy,
         )
         for extra, name in needed.items()
-        if extra is not None
+        if extra not in (None, extras.TRAIN)
     ]

@@ -180,10 +180,11 @@ def _check_extras(
     """Raises ConfigError where a stage would run that needs an extra of the package, which is not
     installed: found out now, not hours later.
     """
-    if all(stage.extra is None or stage.extra.is_here() for stage in stages):
+    needed = {stage.name: stage.extra(config) for stage in stages}
+    if all(extra is None or extra.is_here() for extra in needed.values()):
         return
     for decision in decisions(config, roots, stages, raw, force):
-        stage, extra = decision.stage, decision.stage.extra
+        stage, extra = decision.stage, needed[decision.stage.name]
         if decision.action == "run" and extra and not extra.is_here():
             with _failure_in_status(roots.root, stage):
                 raise ConfigError(

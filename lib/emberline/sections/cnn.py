@@ -319,5 +319,5 @@ STAGE = Stage(
     elsewhere=_elsewhere,
     on_spark="emberline.spark.barrier:run",
     saves=True,
-    extra=extras.TRAIN,
+    extra=lambda config: extras.TRAIN,
 )

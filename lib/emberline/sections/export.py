@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator
 
 from emberline import extras
+from emberline.extras import Extra
 from emberline.models import ALS, CNN, EXPORTED
 from emberline.sections.base import Positive, Section
 from emberline.sections.stage import Names, Stage
@@ -12,7 +13,7 @@ from emberline.sections.stage import Names, Stage
 if TYPE_CHECKING:
     from emberline.sections.config import Config
 
-Form = Literal["float32", "float16", "int8"]
+Form = Literal["float32", "float16", "int8", "onnx"]
 Loss = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -23,8 +24,9 @@ class ExportConfig(Section):
 
     forms: Annotated[tuple[Form, ...], Field(strict=False, min_length=1)] = Field(
         default=("float32", "float16", "int8"),
-        description="In which numbers the network is written for LiteRT, besides the Keras model "
-        "itself: int8 is whole numbers throughout, a quarter of the bytes and the quickest.",
+        description="In which forms the network is written, besides the Keras model itself: for "
+        "LiteRT in float32, float16 and int8, which is whole numbers throughout, a quarter of the "
+        "bytes and the quickest; and as onnx, in float32, for ONNX's runtimes (extra onnx).",
     )
     calibration_pictures: Positive = Field(
         default=500,
@@ -64,6 +66,11 @@ def _reads(config: "Config") -> Names:
     return (CNN.name, *shards, *(("holdout", ALS.lists[0]) if is_of_factors else ()))
 
 
+def _needs(config: "Config") -> Extra:
+    forms = config.export.forms if config.export else ()
+    return extras.EXPORT_ONNX if "onnx" in forms else extras.EXPORT
+
+
 STAGE = Stage(
     "export-model",
     "export",
@@ -71,5 +78,5 @@ STAGE = Stage(
     "emberline.cnn.export:run",
     reads=_reads,
     writes=lambda config: (EXPORTED,),
-    extra=extras.EXPORT,
+    extra=_needs,
 )

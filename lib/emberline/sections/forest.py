@@ -33,5 +33,5 @@ STAGE = Stage(
     "emberline.spark.forest:run",
     reads=lambda config: ("embeddings", "shards_all"),
     writes=lambda config: (FOREST.name, *FOREST.classes),
-    extra=extras.SPARK,
+    extra=lambda config: extras.SPARK,
 )

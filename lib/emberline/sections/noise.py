@@ -185,5 +185,5 @@ STAGE = Stage(
     writes=noisy_tables,
     uses=("noise",),
     memory=_memory,
-    extra=NOISE,
+    extra=lambda config: NOISE,
 )

@@ -32,5 +32,5 @@ STAGE = Stage(
     "emberline.cnn.predict:run",
     reads=lambda config: (CNN.name, "shards_all"),
     writes=_writes,
-    extra=extras.TRAIN,
+    extra=lambda config: extras.TRAIN,
 )

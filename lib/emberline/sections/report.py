@@ -65,7 +65,7 @@ OVERLAYS_STAGE = Stage(
     reads=_looked_at,
     writes=_pixels_of,
     uses=("users", "seed", "overlays"),
-    extra=extras.TRAIN,
+    extra=lambda config: extras.TRAIN,
 )
 
 _UNREAD = {

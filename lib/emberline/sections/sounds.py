@@ -200,6 +200,6 @@ STAGE = Stage(
     writes=lambda config: ("sounds", "rejected_sounds"),
     raw=_raw,
     memory=_memory,
-    extra=extras.SOUND,
+    extra=lambda config: extras.SOUND,
     private=("item_pseudonyms",),
 )

@@ -65,7 +65,7 @@ class Stage:
     memory: Callable[["Config", Sizes, int], int] = lambda config, sizes, cores: 0
     on_spark: str | None = None
     saves: bool = False
-    extra: Extra | None = None
+    extra: Callable[["Config"], Extra | None] = lambda config: None
     private: Names = ()
 
     @property

@@ -1,12 +1,13 @@
-"""A published network in a small form, run by LiteRT (`ai-edge-litert`): pictures to classes or to
-factors, without TensorFlow. docs/serving.md shows how to use it.
+"""A published network in a small form, run by LiteRT (`ai-edge-litert`) or, in ONNX's form, by ONNX
+Runtime: pictures to classes or to factors, without TensorFlow. docs/serving.md shows how to use it.
 """
 
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from emberline.datasets.manifest import Dataset, remedy
 from emberline.errors import ConfigError, ManifestError, NotServedError
 from emberline.models import EXPORTED
 from emberline.numeric.arrays import Float32
+from emberline.serving.onnx import Session
 
 Pixels = npt.NDArray[np.uint8]
 _BATCH = 32  # pictures at a time: few enough to stay in a core's cache
@@ -71,15 +73,31 @@ class Interpreter:
         return int(self._run.get_output_details()[0]["shape"][-1])
 
 
+class Network(Protocol):
+    """What runs a file: uint8 pictures (n, height, width, channels) to numbers (n, outputs), which
+    are `scale * (output - zero_point)` of what the file answers.
+    """
+
+    scale: float
+    zero_point: int
+
+    def outputs(self, pixels: Pixels) -> Float32: ...
+
+
+def run_by(form: str) -> Callable[..., Network]:
+    """What runs files of a form; it takes their content, and on how many threads."""
+    return Session if form == "onnx" else Interpreter
+
+
 class LightModel:
     """The network of a release, or of a root, in one of the forms that it was exported to."""
 
     def __init__(self, exported: Dataset, form: str = "int8", threads: int = 1) -> None:
         """Raises NotServedError for a form that was not exported, ManifestError for a file that was
-        altered, ConfigError where LiteRT is not installed.
+        altered, ConfigError where what runs the form is not installed.
         """
         told = _told(exported, form)
-        self._interpreter = Interpreter(_content(exported, told.file), threads)
+        self._network = run_by(told.form)(_content(exported, told.file), threads)
         self.form = told
         self.shape = exported.manifest.facts(Pictures).shape
         classes = exported.manifest.given(Classes)
@@ -101,7 +119,7 @@ class LightModel:
                 f"the network takes pictures (n, {', '.join(map(str, self.shape))}) of uint8, found"
                 f" {pixels.shape} of {pixels.dtype}"
             )
-        return self._interpreter.outputs(pixels)
+        return self._network.outputs(pixels)
 
     def classify(self, pixels: Pixels, k: int = 1) -> list[list[Guess]]:
         """Of each picture the k most probable classes, the first one first. Raises NotServedError
@@ -120,11 +138,11 @@ class LightModel:
 
 
 def _told(exported: Dataset, form: str) -> LightForm:
-    """What the manifest says of a form. Raises NotServedError where it has none of LiteRT's of
-    that name.
+    """What the manifest says of a small form. Raises NotServedError where it has none of that
+    name.
     """
     forms = exported.manifest.facts(Exported).forms
-    known = {each.form: each for each in forms if each.file.endswith(".tflite")}
+    known = {each.form: each for each in forms if each.form != "keras"}
     if form not in known:
         raise NotServedError(
             f"{exported.folder} has no form {form!r:.60}; it has {', '.join(known) or 'none'}"
