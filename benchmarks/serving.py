@@ -2,7 +2,8 @@
 on one core, of a release whose lists and factors of rank 64 are drawn.
 
 `p95 cpu ms` is what the calling thread computes, on whatever else the machine is busy with; `p95
-ms` is what passed meanwhile. What is folded in has 30 events.
+ms` is what passed meanwhile. What is folded in has 30 events. With --full also of a million items
+with the index that is published beside them, and without.
 """
 
 import os
@@ -26,17 +27,18 @@ from emberline.datasets.manifest import Manifest, ProducedBy, run_folder
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES, fields_of
 from emberline.models import ALS
+from emberline.numeric.arrays import Float32, Float64
 from emberline.publish import releases
 from emberline.serving.recommender import Recommender
 
 FITTED = Fitted(True, 0.2, 1.0, 1.0, "log", None, False, False)
 USERS, RANK, EVENTS, TOP = 20_000, 64, 30, 10
-ITEMS, QUICK_ITEMS = (20_000, 100_000), (5_000,)
-CALLS = 1_000
+ITEMS, QUICK_ITEMS, MANY_ITEMS = (20_000, 100_000), (5_000,), 1_000_000
+CALLS, KINDS = 1_000, 200
 RUN_ID = "20250101T000000-00000000"
 
 
-def release(users: int, items: int, folder: Path) -> Path:
+def release(users: int, items: int, folder: Path, is_indexed: bool = False) -> Path:
     """A release of so many people and things, whose lists and factors are drawn: an answer takes
     as long as if they were learnt.
     """
@@ -46,7 +48,8 @@ def release(users: int, items: int, folder: Path) -> Path:
     names = [f"i{item:07}" for item in range(items)]
     commit(root, "items", [range(items), names, [f"Thing {name}" for name in names]], ids)
     fit = ProducedBy("train-als", "1" * 64, RUN_ID)
-    factors = rng.normal(size=(items, RANK)).astype(np.float32) / 8
+    centres = rng.normal(size=(KINDS, RANK))
+    factors, tastes = drawn(centres, items, rng), drawn(centres, users, rng)
     commit(root, "item_factors", [range(items), list(factors)], fit, Values(1.0, 1.0), FITTED)
     inputs = {"item_factors": {"fingerprint": fit.fingerprint, "run_id": RUN_ID}}
     made = ProducedBy("recommend", "2" * 64, RUN_ID, {"model": ALS.name, "top_k": TOP}, inputs)
@@ -61,8 +64,17 @@ def release(users: int, items: int, folder: Path) -> Path:
     commit(root, "recommendations", listed, made)
     best = [range(1, TOP + 1), range(TOP), np.arange(TOP, 0, -1, dtype=np.float32)]
     commit(root, "popular_items", best, made)
-    releases.publish(root, folder / "release", with_defaults=False)
+    commit(root, "user_factors", [range(users), list(tastes)], fit, Values(1.0, 1.0), FITTED)
+    least = items if is_indexed else items + 1
+    releases.publish(root, folder / "release", with_defaults=False, index_from=least)
     return folder / "release"
+
+
+def drawn(centres: Float64, count: int, rng: np.random.Generator) -> Float32:
+    """Factors (count, RANK) around centres, of very different lengths."""
+    near = centres[rng.integers(len(centres), size=count)] + 0.7 * rng.normal(size=(count, RANK))
+    found: Float32 = (near * np.exp(0.6 * rng.normal(size=(count, 1))) / 8).astype(np.float32)
+    return found
 
 
 def commit(root: Path, name: str, columns: list[Any], by: ProducedBy, *info: Facts) -> None:
@@ -108,30 +120,36 @@ def timed(call: Callable[[Any], Any], asked: Sequence[Any]) -> Figures:
     return figures
 
 
+def measure(report: harness.Report, folder: Path, named: str) -> None:
+    """The calls, of one release."""
+    rng = np.random.default_rng(1)
+    with Recommender.open(folder) as r:
+        ids = r._served.items.texts.to_pylist()
+        users = r._served.users.texts.to_pylist()
+        asked: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
+            "recommend": (r.recommend, list(rng.choice(users, CALLS))),
+            "similar": (r.similar, list(rng.choice(ids, CALLS))),
+            "fold_in": (r.fold_in, [list(rng.choice(ids, EVENTS)) for _ in range(CALLS)]),
+        }
+        for name, (call, arguments) in asked.items():
+            run = partial(timed, call, arguments)
+            if report.wants(f"{name} {named}"):
+                subject = Subject("emberline", run, measures_itself=True)
+                report.compare(f"{name} {named}", [subject])
+
+
 def main() -> None:
     """Measure the calls, for each number of items."""
     options = harness.options(__doc__, with_spark=False)
-    sizes = QUICK_ITEMS if options.quick else ITEMS
-    rng = np.random.default_rng(1)
+    sizes = [(items, False) for items in (QUICK_ITEMS if options.quick else ITEMS)]
+    sizes += [(MANY_ITEMS, False), (MANY_ITEMS, True)] if options.full else []
+    users = USERS // (4 if options.quick else 1)
     with harness.report(options) as report, TemporaryDirectory(prefix="emberline-bench-") as place:
-        for items in sizes:
-            folder = Path(place) / str(items)
+        for items, is_indexed in sizes:
+            named = f"{items:,} items{' by the index' if is_indexed else ''}"
+            folder = Path(place) / named
             folder.mkdir()
-            with Recommender.open(
-                release(USERS // (4 if options.quick else 1), items, folder)
-            ) as r:
-                ids = r._served.items.texts.to_pylist()
-                users = r._served.users.texts.to_pylist()
-                asked: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
-                    "recommend": (r.recommend, list(rng.choice(users, CALLS))),
-                    "similar": (r.similar, list(rng.choice(ids, CALLS))),
-                    "fold_in": (r.fold_in, [list(rng.choice(ids, EVENTS)) for _ in range(CALLS)]),
-                }
-                for name, (call, arguments) in asked.items():
-                    run = partial(timed, call, arguments)
-                    case = f"{name} {items:,} items"
-                    if report.wants(case):
-                        report.compare(case, [Subject("emberline", run, measures_itself=True)])
+            measure(report, release(users, items, folder, is_indexed), named)
 
 
 if __name__ == "__main__":

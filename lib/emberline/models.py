@@ -11,6 +11,7 @@ from typing import Literal
 
 Names = tuple[str, ...]
 EXPORTED = "exported_model"  # the network in small forms
+ITEM_INDEX = "item_index"  # by which a release's items are found without looking at all
 Role = Literal["model", "baseline", "part", "bound"]
 
 

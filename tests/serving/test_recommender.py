@@ -18,9 +18,12 @@ import pytest
 from packaging.requirements import Requirement
 from tests.serving.shop import EXCLUDED, NEIGHBORS, USERS, Row, Shop, rows_of, run_in
 
+from emberline import extras
 from emberline.datasets import damage
 from emberline.datasets import manifest as manifests
+from emberline.datasets.facts import Indexed
 from emberline.errors import ConfigError, ManifestError, NotServedError
+from emberline.nearest import Nearest
 from emberline.publish import releases
 from emberline.serving.lookup import Reason
 from emberline.serving.recommender import Recommender
@@ -257,3 +260,70 @@ def _link(distribution: str, folder: Path) -> None:
         place = Path(str(metadata.distribution(distribution).locate_file(name)))
         if name != "__pycache__" and not (folder / name).exists():
             (folder / name).symlink_to(place)
+
+
+# --------------------------------------------------------------------------------------------------
+# an index of very many items
+
+
+def test_with_an_index_the_same_items_are_recommended_and_it_says_how_many_it_finds(
+    shop: Shop, served: Recommender, tmp_path: Path
+) -> None:
+    release, _ = releases.publish(shop.root, tmp_path / "r", with_defaults=False, index_from=30)
+    place = tmp_path / "r" / "releases" / release.release
+    index = manifests.load(place, "item_index")
+    damage.verify(index)
+    said = index.manifest.facts(Indexed)
+    assert said == Indexed("refitted_item_factors", pytest.approx(1.0), 10, len(shop.users))
+    indexed = Recommender.open(tmp_path / "r", follow=None)
+    for events in shop.events.values():
+        assert [(row.item_id, row.model) for row in indexed.fold_in(events, 3)] == [
+            (row.item_id, row.model) for row in served.fold_in(events, 3)
+        ]
+    assert not EXCLUDED & {row.item_id for row in indexed.fold_in({"i0": 1}, 5)}
+    asked = {"with_defaults": False, "index_from": 30}
+    assert releases.publish(shop.root, tmp_path / "r", **asked) == (release, False)
+    whole, is_new = releases.publish(shop.root, tmp_path / "r", with_defaults=False)
+    assert is_new and "item_index" not in whole.datasets
+
+
+def test_where_the_index_finds_too_few_that_may_be_listed_all_are_scored(
+    shop: Shop, served: Recommender, tmp_path: Path
+) -> None:
+    releases.publish(shop.root, tmp_path / "r", with_defaults=False, index_from=1)
+    indexed = Recommender.open(tmp_path / "r", follow=None)
+    events = {f"i{item}": 1.0 for item in range(0, 20, 2)}
+    assert len(indexed.fold_in(events, 30)) == len(served.fold_in(events, 30)) > 20
+
+
+def test_an_index_that_was_altered_is_not_read_and_none_is_needed(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, _ = releases.publish(shop.root, tmp_path / "r", with_defaults=False, index_from=1)
+    (path,) = (tmp_path / "r" / "releases" / release.release / "item_index").rglob("*.usearch")
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ManifestError, match=r"items\.usearch was altered"):
+        Recommender.open(tmp_path / "r", follow=None)
+    monkeypatch.setattr(extras, "INDEX", extras.Extra("index", ("no_such_module",), "usearch"))
+    assert Recommender.open(tmp_path / "r", follow=None).fold_in({"i0": 1}, 3)
+    bare, _ = releases.publish(shop.root, tmp_path / "r", with_defaults=False, index_from=1)
+    assert "item_index" not in bare.datasets
+
+
+def test_of_twenty_thousand_items_of_very_different_lengths_nearly_all_of_the_best_are_found() -> (
+    None
+):
+    rng = np.random.default_rng(3)
+    centres = rng.normal(size=(50, 16))
+    lengths = np.exp(0.6 * rng.normal(size=(20_000, 1)))
+    items = (centres[rng.integers(50, size=20_000)] + rng.normal(size=(20_000, 16))) * lengths
+    items = items.astype(np.float32)
+    users = rng.normal(size=(50, 16)).astype(np.float32)
+    nearest = Nearest.restored(Nearest.of([items[:7_000], items[7_000:]], 16).content())
+    best = np.argsort(-(users @ items.T), axis=1)[:, :10]
+    found = [nearest.near(user, 40) for user in users]
+    assert all(np.array_equal(places, np.unique(places)) for places in found)
+    shares = [len(np.intersect1d(each, own)) / 10 for each, own in zip(found, best, strict=True)]
+    assert np.mean(shares) > 0.95

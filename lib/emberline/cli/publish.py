@@ -51,6 +51,11 @@ Factors = Annotated[
     typer.Option(help="Factors as they are, or in fewer bytes (float32)."),
 ]
 
+IndexFrom = Annotated[
+    int | None,
+    typer.Option(min=1, help="Publish an index, too, of so many items or more (1,000,000)."),
+]
+
 
 def publish(
     root: Source = None,
@@ -64,6 +69,7 @@ def publish(
     new_baseline: NewBaseline = False,
     default_gates: DefaultGates = None,
     factors: Factors = None,
+    index_from: IndexFrom = None,
 ) -> None:
     """Copy the tables that a serving system reads, checked, in one step, and only if every gate
     holds. (To go back: emberline rollback.)
@@ -86,5 +92,6 @@ def publish(
         new_baseline,
         settings.default_gates if default_gates is None else default_gates,
         factors or settings.factors,
+        index_from or settings.index_from,
     )
     show_release(make_console(), release, is_new)

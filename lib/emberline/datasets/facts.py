@@ -223,6 +223,18 @@ class Exported(Facts):
 
 
 @dataclass(frozen=True)
+class Indexed(Facts):
+    """Of which table an index finds items: the share of the `recall_at` best that it finds, the
+    mean of so many users.
+    """
+
+    indexed_table: str
+    recall: float
+    recall_at: int
+    recall_users: int
+
+
+@dataclass(frozen=True)
 class AlsTraining(Facts):
     """How ALS went, by iteration, and the parts of its loss at the end, None where not known."""
 

@@ -29,8 +29,8 @@ from emberline.datasets.released import (
 )
 from emberline.datasets.storage import Location
 from emberline.errors import ConfigError, DataError, GateError, ManifestError
-from emberline.models import quantized
-from emberline.publish import gates, parity, quantizing, trivial
+from emberline.models import ITEM_INDEX, quantized
+from emberline.publish import gates, indexing, parity, quantizing, trivial
 from emberline.publish.gates import Gate
 from emberline.publish.served import open_served
 from emberline.runs.stage_run import new_run_id
@@ -48,9 +48,11 @@ def publish(
     is_baseline: bool = False,
     with_defaults: bool = True,
     factors: Literal["float32", "int8"] = "float32",
+    index_from: int = 1_000_000,
 ) -> tuple[Release, bool]:
     """Publish a root's tables, those named or all that are served, if every gate holds; `factors`
-    by which lists are made as they are, or in fewer bytes. Returns the release; whether it is new.
+    by which lists are made as they are, or in fewer bytes, and with an index of items where there
+    are `index_from` or more. Returns the release; whether it is new.
 
     Every part is hashed while it is copied. The current release stays until the new one is whole.
     `is_baseline` compares with no previous one; `with_defaults` also asks that no model that is
@@ -63,7 +65,10 @@ def publish(
     with lock.hold(folder) as held:
         storage.refuse_links(folder, folder / RELEASES, folder / CURRENT)
         before, named = current(folder), _named(datasets, factors)
-        if before is not None and before.datasets == _identities(datasets, named):
+        identities, table = _identities(datasets, named), indexing.indexed(datasets, index_from)
+        if table is not None:
+            identities[ITEM_INDEX] = table.manifest.identity()
+        if before is not None and before.datasets == identities:
             _remove_old(folder, before, keep)  # as it would have, had it not been killed
             return before, False
         reports, model, rows = _reports(root), _model(datasets), _rows(datasets)
@@ -73,8 +78,18 @@ def publish(
         asked = gates.judge(conditions, measures, previous, model)
         verdicts = [*asked, *parity.verdicts(datasets), *defaults]
         _check_gates(verdicts, folder, before, {verdict.gate for verdict in defaults})
-        release = _describe(root, before, datasets, named, measures, verdicts)
+        release = _describe(
+            root,
+            before,
+            identities,
+            {named[name]: count for name, count in rows.items()},
+            measures,
+            verdicts,
+        )
         _copy(datasets, named, place_of(folder, release.release))
+        if table is not None:
+            place = place_of(folder, release.release)
+            manifests.commit(place, indexing.write(table, datasets, place))
         held.check()
         _make_current(folder, release)
         _remove_old(folder, release, keep)
@@ -184,8 +199,8 @@ def _check_gates(
 def _describe(
     root: Location,
     before: Release | None,
-    datasets: Sequence[Dataset],
-    named: Names,
+    identities: dict[str, dict[str, str]],
+    rows: dict[str, int],
     measures: dict[str, Measure],
     verdicts: list[Verdict],
 ) -> Release:
@@ -194,8 +209,8 @@ def _describe(
         previous=before.release if before else None,
         published=datetime.now(UTC).isoformat(timespec="seconds"),
         source=str(root),
-        datasets=_identities(datasets, named),
-        rows={named[dataset.name]: dataset.rows for dataset in datasets},
+        datasets=identities,
+        rows=rows,
         measures=measures,
         gates=verdicts,
     )

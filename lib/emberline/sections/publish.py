@@ -31,6 +31,11 @@ class PublishConfig(Section):
         "items' as int8, with four bits more by which the best are scored again, and users' as "
         "float16.",
     )
+    index_from: Positive = Field(
+        default=1_000_000,
+        description="From how many items on an index of them is published beside their factors, by "
+        "which readers find the best without scoring all (extra index).",
+    )
     keep: Positive = Field(
         default=3, description="How many releases are kept, the current one included."
     )

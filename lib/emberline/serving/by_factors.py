@@ -1,7 +1,8 @@
 """Answers by factors: the user's, folded in, times the items' own or those predicted for them.
 
 Of items in few bytes all are scored by int8, and the best 4 k once more, by all that is known of
-them.
+them. Where there is an index, it names the best 4 k, and no others are scored; what may not be
+listed is left out of these, so that all are scored where too few are left.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from emberline.cf.equations import Common
 from emberline.cf.listing import Places, no_places
 from emberline.cf.reasons import Targets
 from emberline.errors import NotServedError
+from emberline.nearest import Nearest
 from emberline.numeric.arrays import Bool, Float32, Int32, Int64
 from emberline.serving.answers import Because, best_of, ranked
 from emberline.serving.events import Events
@@ -30,13 +32,14 @@ _RESCORED = 4  # times as many as are asked for
 class Scored:
     """The items (n,), ascending, that a model scores, their factors as tables have them, which of
     them may be recommended (n,), and what makes scores compare with other models': factors less a
-    `centre` (rank,), times a `slope`, and something `added`.
+    `centre` (rank,), times a `slope`, and something `added`. By `nearest` the best are found.
     """
 
     model: str
     items: Int32
     factors: Vectors
     may_be_listed: Bool
+    nearest: Nearest | None = None
     slope: float = 1.0
     centre: Float32 | None = None
     added: float = 0.0
@@ -144,6 +147,8 @@ def _best(
     divided_by: Float32 | None = None,
 ) -> Places:
     """The k items of the largest products with a vector, divided by something of each (n,)."""
+    if divided_by is None and (near := _near(each, vector, k, without)) is not None:
+        return best_of(each.factors.rows(near) @ vector, each.items[near], k, number, without)
     scores = each.factors.scores(vector)
     if divided_by is not None:
         scores /= divided_by
@@ -158,6 +163,17 @@ def _best(
         exact /= divided_by[near]
     exact[np.isneginf(scores[near])] = -np.inf
     return best_of(exact, each.items[near], k, number, without)
+
+
+def _near(each: Scored, vector: Float32, k: int, without: Int32) -> Int64 | None:
+    """The places, ascending, of what an index finds of those that may be listed, at least k; None
+    without one, or where it does not find so many.
+    """
+    if each.nearest is None:
+        return None
+    places = each.nearest.near(vector, _RESCORED * k + len(without))
+    fit = places[each.may_be_listed[places] & ~np.isin(each.items[places], without)]
+    return fit if len(fit) >= k else None
 
 
 def _largest(scores: Float32, count: int) -> Int64:

@@ -2,7 +2,6 @@
 Runtime: pictures to classes or to factors, without TensorFlow. docs/serving.md shows how to use it.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ import numpy.typing as npt
 from emberline import extras
 from emberline.datasets import manifest as manifests
 from emberline.datasets import released, storage
-from emberline.datasets.damage import damage_explained
+from emberline.datasets.artifacts import content_of
 from emberline.datasets.facts import Classes, Exported, Pictures
 from emberline.datasets.light import LightForm
-from emberline.datasets.manifest import Dataset, remedy
-from emberline.errors import ConfigError, ManifestError, NotServedError
+from emberline.datasets.manifest import Dataset
+from emberline.errors import ConfigError, NotServedError
 from emberline.models import EXPORTED
 from emberline.numeric.arrays import Float32
 from emberline.serving.onnx import Session
@@ -97,7 +96,7 @@ class LightModel:
         altered, ConfigError where what runs the form is not installed.
         """
         told = _told(exported, form)
-        self._network = run_by(told.form)(_content(exported, told.file), threads)
+        self._network = run_by(told.form)(content_of(exported, told.file), threads)
         self.form = told
         self.shape = exported.manifest.facts(Pictures).shape
         classes = exported.manifest.given(Classes)
@@ -148,22 +147,6 @@ def _told(exported: Dataset, form: str) -> LightForm:
             f"{exported.folder} has no form {form!r:.60}; it has {', '.join(known) or 'none'}"
         )
     return known[form]
-
-
-def _content(exported: Dataset, name: str) -> bytes:
-    """A file of the artifact. Raises ManifestError where it is not there, or was altered."""
-    parts = zip(exported.manifest.parts, exported.paths, strict=True)
-    found = next(((part, path) for part, path in parts if path.name == name), None)
-    if found is None:
-        raise ManifestError(f"{exported.folder} has no {name}; {remedy(exported.manifest)}")
-    part, path = found
-    with damage_explained(exported, path):
-        content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != part.sha256:
-        raise ManifestError(
-            f"{path} was altered: its sha256 is not the manifest's; {remedy(exported.manifest)}"
-        )
-    return content
 
 
 def _interpreter(content: bytes, threads: int) -> Any:

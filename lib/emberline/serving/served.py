@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from emberline import extras
 from emberline.cf.als.folding import Fixed
 from emberline.cf.als.objective import Objective
 from emberline.cf.blocks import matrix_of
@@ -16,13 +17,24 @@ from emberline.cf.content.calibration import Calibration
 from emberline.cf.listing import Popular
 from emberline.cf.quantized import Quantized
 from emberline.datasets import manifest as manifests
+from emberline.datasets.artifacts import content_of
 from emberline.datasets.facts import Fitted, Values
 from emberline.datasets.manifest import Dataset
 from emberline.datasets.rows import whole
 from emberline.datasets.schema import TABLES
 from emberline.datasets.storage import Location
 from emberline.errors import NotServedError
-from emberline.models import ALS, CONTENT, ITEM_NEIGHBORS, POPULAR, answering, outdating, quantized
+from emberline.models import (
+    ALS,
+    CONTENT,
+    ITEM_INDEX,
+    ITEM_NEIGHBORS,
+    POPULAR,
+    answering,
+    outdating,
+    quantized,
+)
+from emberline.nearest import Nearest
 from emberline.numeric.arrays import Bool, Float32, Int32, UInt8
 from emberline.serving.answers import Answers
 from emberline.serving.by_factors import ByFactors, Scored
@@ -157,7 +169,7 @@ class _Made:
         fitted, values = own.manifest.facts(Fitted), own.manifest.facts(Values)
         items, vectors = _vectors(own)
         fixed = Fixed.of(chunks(vectors), objective_of(fitted, values), fitted.nonnegative)
-        scored = [Scored(ALS.name, items, vectors, self.may_be_listed(items))]
+        scored = [Scored(ALS.name, items, vectors, self.may_be_listed(items), self.nearest(own))]
         answered = items
         for model in answering("new_items", self.lists.manifest.produced_by.inputs):
             (name,) = model.new_items
@@ -175,6 +187,16 @@ class _Made:
             scored.append(new)
             answered = np.union1d(answered, table["item"].to_numpy())
         return ByFactors(fixed, scored)
+
+    def nearest(self, own: Dataset) -> Nearest | None:
+        """The index of a table of items' factors, where it was published and can be read. Raises
+        ManifestError where it is another's, or was altered.
+        """
+        if not (manifests.exists(self.place, ITEM_INDEX) and extras.INDEX.is_here()):
+            return None
+        found = manifests.load(self.place, ITEM_INDEX)
+        manifests.check_same_run([own, found])
+        return Nearest.restored(content_of(found, found.paths[0].name))
 
     def calibration(self, name: str) -> Calibration | None:
         """By which lists were made."""
