@@ -5,10 +5,10 @@ replacing the other in one step; `datasets/released.py` says how they lie there.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Literal, Self
 
 from emberline import shipped
 from emberline.datasets import lock, storage
@@ -60,40 +60,60 @@ def publish(
     for tables that do not belong together, LockedError while another publish works on the folder.
     """
     _check_apart(root, folder)
-    datasets = open_served(root, tables)
-    _check_lineage(root, datasets)
+    contents = _Contents.of(root, tables, factors, index_from)
     with lock.hold(folder) as held:
         storage.refuse_links(folder, folder / RELEASES, folder / CURRENT)
-        before, named = current(folder), _named(datasets, factors)
-        identities, table = _identities(datasets, named), indexing.indexed(datasets, index_from)
-        if table is not None:
-            identities[ITEM_INDEX] = table.manifest.identity()
-        if before is not None and before.datasets == identities:
+        before = current(folder)
+        if before is not None and before.datasets == contents.identities:
             _remove_old(folder, before, keep)  # as it would have, had it not been killed
             return before, False
-        reports, model, rows = _reports(root), _model(datasets), _rows(datasets)
-        measures = gates.measures(reports, rows) | parity.measures(datasets)
         previous = before.measures if before and not is_baseline else None
-        defaults = trivial.verdicts(reports, set(rows), model) if with_defaults else []
-        asked = gates.judge(conditions, measures, previous, model)
-        verdicts = [*asked, *parity.verdicts(datasets), *defaults]
+        measures, asked, defaults = _judged(root, contents, conditions, previous, with_defaults)
+        verdicts = [*asked, *defaults]
         _check_gates(verdicts, folder, before, {verdict.gate for verdict in defaults})
-        release = _describe(
-            root,
-            before,
-            identities,
-            {named[name]: count for name, count in rows.items()},
-            measures,
-            verdicts,
-        )
-        _copy(datasets, named, place_of(folder, release.release))
-        if table is not None:
-            place = place_of(folder, release.release)
-            manifests.commit(place, indexing.write(table, datasets, place))
+        release = _describe(root, before, contents, measures, verdicts)
+        contents.copy_to(place_of(folder, release.release))
         held.check()
         _make_current(folder, release)
         _remove_old(folder, release, keep)
     return release, True
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What a release has: tables of a root, what they are called there, and the one of which it has
+    an index.
+    """
+
+    datasets: Sequence[Dataset]
+    named: Names
+    indexed: Dataset | None
+
+    @classmethod
+    def of(cls, root: Location, tables: Sequence[str], factors: str, index_from: int) -> Self:
+        """Raises ManifestError for tables that do not belong together."""
+        datasets = open_served(root, tables)
+        _check_lineage(root, datasets)
+        return cls(datasets, _named(datasets, factors), indexing.indexed(datasets, index_from))
+
+    @property
+    def identities(self) -> dict[str, dict[str, str]]:
+        """By name."""
+        found = {self.named[each.name]: each.manifest.identity() for each in self.datasets}
+        if self.indexed is not None:
+            found[ITEM_INDEX] = self.indexed.manifest.identity()
+        return found
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many, by name."""
+        return {self.named[each.name]: each.rows for each in self.datasets}
+
+    def copy_to(self, place: Location) -> None:
+        """Raises ManifestError where a part was altered."""
+        _copy(self.datasets, self.named, place)
+        if self.indexed is not None:
+            manifests.commit(place, indexing.write(self.indexed, self.datasets, place))
 
 
 def _named(datasets: Sequence[Dataset], factors: str) -> Names:
@@ -102,8 +122,20 @@ def _named(datasets: Sequence[Dataset], factors: str) -> Names:
     return {name: (quantized(name) if factors == "int8" else None) or name for name in names}
 
 
-def _identities(datasets: Sequence[Dataset], named: Names) -> dict[str, dict[str, str]]:
-    return {named[dataset.name]: dataset.manifest.identity() for dataset in datasets}
+def _judged(
+    root: Location,
+    contents: _Contents,
+    conditions: Sequence[Gate],
+    previous: Mapping[str, Measure] | None,
+    with_defaults: bool,
+) -> tuple[dict[str, Measure], list[Verdict], list[Verdict]]:
+    """What is measured, what the gates that were asked for find, and what those by default do."""
+    datasets = contents.datasets
+    reports, model, rows = _reports(root), _model(datasets), _rows(datasets)
+    measures = gates.measures(reports, rows) | parity.measures(datasets)
+    asked = gates.judge(conditions, measures, previous, model)
+    defaults = trivial.verdicts(reports, set(rows), model) if with_defaults else []
+    return measures, [*asked, *parity.verdicts(datasets)], defaults
 
 
 def rollback(folder: Location) -> Release:
@@ -199,8 +231,7 @@ def _check_gates(
 def _describe(
     root: Location,
     before: Release | None,
-    identities: dict[str, dict[str, str]],
-    rows: dict[str, int],
+    contents: _Contents,
     measures: dict[str, Measure],
     verdicts: list[Verdict],
 ) -> Release:
@@ -209,8 +240,8 @@ def _describe(
         previous=before.release if before else None,
         published=datetime.now(UTC).isoformat(timespec="seconds"),
         source=str(root),
-        datasets=identities,
-        rows=rows,
+        datasets=contents.identities,
+        rows=contents.rows,
         measures=measures,
         gates=verdicts,
     )
