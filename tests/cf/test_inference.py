@@ -19,7 +19,7 @@ def sample(values: np.ndarray, seed: int = 1, weights: np.ndarray | None = None)
 
 
 def of_root(values: np.ndarray, weights: np.ndarray) -> Sample:
-    return Sample(sample(values, 1, weights).users, is_root=True)
+    return Sample.of("rmse", sample(values, 1, weights).users)
 
 
 RNG = np.random.default_rng(11)
@@ -71,6 +71,31 @@ def test_over_users_and_items_both_variances_add_up() -> None:
     assert deviation == pytest.approx(expected, rel=0.1)
     assert of_users.replicates().std() < deviation / 4
     assert both.standard_error == of_items.standard_error
+
+
+def test_an_interval_ends_where_its_metric_does() -> None:
+    """An area near 1 over 200 users and 5 items, which vary much: what both say adds up to more."""
+    of_users = sample(RNG.beta(9, 1, 200)).users
+    of_items = sample(np.array([1.0, 1.0, 1.0, 1.0, 0.5]), seed=3).users
+    free = Sample(of_users, of_items).interval() or (0.0, 0.0)
+    assert free[1] > 1
+    assert Sample.of("auc", of_users, of_items).interval() == (free[0], 1.0)
+    assert Sample.of("mean_popularity@5", of_users, of_items).interval() == free
+
+
+def test_the_interval_of_a_difference_ends_where_the_largest_difference_does() -> None:
+    """One area is near 1 for all users and items, the other one near 0."""
+    good, bad = (
+        Sample.of("auc", sample(users).users, sample(np.array(items), seed=3).users)
+        for users, items in (
+            (RNG.beta(9, 1, 200), [1.0, 1.0, 1.0, 1.0, 0.5]),
+            (RNG.beta(1, 9, 200), [0.0, 0.5, 0.0, 0.0, 0.0]),
+        )
+    )
+    low, high = difference(good, bad).interval or (0.0, 0.0)
+    assert 0 < low < good.value - bad.value and high == 1
+    low, high = difference(bad, good).interval or (0.0, 0.0)
+    assert low == -1 and bad.value - good.value < high < 0
 
 
 def test_a_difference_is_paired() -> None:

@@ -31,6 +31,13 @@ def _told(reports: dict[str, Report]) -> dict[str, Any]:
     return {"reports": {name: report.to_json() for name, report in reports.items()}}
 
 
+def _shown(reports: dict[str, Report]) -> str:
+    console = Console(record=True, width=200)
+    outcome = Outcome(STAGE["evaluate"], "run", "never run here", 1.0, {}, _told(reports))
+    show_outcomes(console, [outcome])
+    return console.export_text()
+
+
 LISTS = [
     row("als", "ndcg@10", 0.078),
     row("als", "ndcg@5", 0.1),
@@ -63,6 +70,31 @@ def test_a_model_that_does_not_beat_a_trivial_answer_is_named_with_the_numbers()
     ]
 
 
+def test_where_a_test_has_told_two_apart_its_p_is_said_and_no_error_beside_it() -> None:
+    """The error is small, and what the test says is not what the error would: it is over these
+    items, too, of which there are few.
+    """
+    cold = report(row("content", "auc", 0.6, 0.002), row("mean-factors", "auc", 0.5, 0.002))
+    tested = Compared("content", "mean-factors", "auc", 0.1, [-0.1, 0.3], 0.2, 0.31)
+    reports = {"cold items": replace(cold, comparisons=[tested])}
+    said = "a difference that may be chance (p = 0.310 on the same users and items)"
+    assert gains.losses(reports) == [
+        "content is no better than mean-factors, a trivial answer: auc 0.600 against 0.500, "
+        f"{said}."
+    ]
+    shown = _shown(reports)
+    assert f"content is no better than mean-factors: auc 0.6000 against 0.5000, {said};" in shown
+    assert "± is one standard error over users or over items, the larger" in shown
+
+
+def test_lists_that_lose_by_a_test_lose_on_the_same_users() -> None:
+    tested = Compared("als", "most-popular", "ndcg@10", -0.002, [-0.003, -0.001], 0.001, 0.004)
+    reports = {"holdout": replace(report(*LISTS), comparisons=[tested])}
+    shown = _shown(reports)
+    assert "ndcg@10 0.0780 against 0.0800 (p < 0.005 on the same users);" in shown
+    assert shown.partition("; ± is ")[2].startswith("one standard error\n")
+
+
 # als against most-popular with standard errors of .003 and .004: of the difference .005, so that
 # .010 is what tells two values apart; None is an error that is not known
 RULE = [
@@ -84,10 +116,7 @@ def test_the_console_the_gates_and_the_report_say_the_same_of_the_same_numbers(
             row("als", "ndcg@10", value, error), row("most-popular", "ndcg@10", popular, 0.004)
         )
     }
-    console = Console(record=True, width=200)
-    outcome = Outcome(STAGE["evaluate"], "run", "never run here", 1.0, {}, _told(reports))
-    show_outcomes(console, [outcome])
-    shown = console.export_text()
+    shown = _shown(reports)
     words = {
         "worse": "als loses to most-popular",
         "undecided": "als is no better than most-popular",

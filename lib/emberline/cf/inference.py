@@ -7,19 +7,24 @@ far as a normal distribution has them (the expanded percentile interval, Hesterb
 Where users share items, as with items that nobody has rated, both are samples. A replicate then
 deviates by what users drawn again make of it, and by what items drawn again do: the variances of
 both add up, each with the noise of single pairs in it, which counts that twice, and so is
-cautious (Owen 2007 has the sum for the pigeonhole bootstrap, which counts it three times).
+cautious (Owen 2007 has the sum for the pigeonhole bootstrap, which counts it three times). The sum
+of two such deviations may leave the range of the metric, as an area of 1.02 does where items are
+few; an interval is cut to the range, which loses none of its confidence: no true value is outside.
 
 Whether two models differ is asked of a paired randomisation test: were they alike, what a unit adds
 to the difference would as likely have the other sign. No Wilcoxon and no sign test: at these sizes
 they err too often (Ihemelandu and Ekstrand, SIGIR 2023).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy import stats
 
+from emberline.cf.metrics import metric_of
 from emberline.cf.resampling import Resampled
 from emberline.numeric.arrays import Float64
 
@@ -29,12 +34,24 @@ LEVEL = 0.95
 @dataclass(frozen=True)
 class Sample:
     """One mean over users and, where these share them, over items; `is_root`: the metric is its
-    square root, as of squared errors.
+    square root, as of squared errors. The metric is `least` or more, and `most` or less.
     """
 
     users: Resampled
     items: Resampled | None = None
     is_root: bool = False
+    least: float = -math.inf
+    most: float = math.inf
+
+    @classmethod
+    def of(cls, metric: str, users: Resampled, items: Resampled | None = None) -> Self:
+        """Of a metric by its name; nothing is known of the range of one that is not in the table of
+        metrics.
+        """
+        known = metric_of(metric)
+        if known is None:
+            return cls(users, items)
+        return cls(users, items, known.is_root, known.least, known.most)
 
     @property
     def value(self) -> float:
@@ -66,7 +83,7 @@ class Sample:
 
     def interval(self) -> tuple[float, float] | None:
         """Which the metric lies in at LEVEL, if it can be known: see `interval`."""
-        return interval(self.replicates(), self.units)
+        return interval(self.replicates(), self.units, self.least, self.most)
 
     @property
     def sides(self) -> list[Resampled]:
@@ -89,15 +106,16 @@ class Difference:
 
 
 def difference(one: Sample, other: Sample) -> Difference:
-    """Of two metrics over the same units, which weigh the same in both."""
-    value = one.value - other.value
-    found = interval(value + one.deviations() - other.deviations(), one.units)
+    """Of one metric of two models over the same units, which weigh the same in both."""
+    value, reach = one.value - other.value, one.most - one.least
+    replicates = value + one.deviations() - other.deviations()
+    found = interval(replicates, one.units, -reach, reach)
     sides = zip(one.sides, other.sides, strict=True)
     flipped = sum((_flipped(*side, one.is_root) for side in sides), np.zeros(1))
     # a replicate that comes out at the very same difference must not be missed for rounding
     least = abs(value) * (1 - 1e-9)
-    replicates = one.users.flips.shape[1]
-    return Difference(value, found, (1 + int((abs(flipped) >= least).sum())) / (1 + replicates))
+    p = (1 + int((abs(flipped) >= least).sum())) / (1 + len(replicates))
+    return Difference(value, found, p)
 
 
 def _flipped(one: Resampled, other: Resampled, is_root: bool) -> Float64:
@@ -111,17 +129,19 @@ def _flipped(one: Resampled, other: Resampled, is_root: bool) -> Float64:
     return np.asarray(ones - others)
 
 
-def interval(replicates: Float64, units: int) -> tuple[float, float] | None:
-    """The expanded percentile interval of replicates (R,); None below two units, and where all
-    replicates are alike, as of hits where there is none: what did not vary says nothing of how far
-    it might.
+def interval(
+    replicates: Float64, units: int, least: float, most: float
+) -> tuple[float, float] | None:
+    """The expanded percentile interval of replicates (R,), cut to what there can be; None below
+    two units, and where all replicates are alike, as of hits where there is none: what did not vary
+    says nothing of how far it might.
     """
     if units < 2 or not np.nanmax(replicates) > np.nanmin(replicates):
         return None
     tail = (1 - LEVEL) / 2
     reach = stats.t.ppf(tail, units - 1) * np.sqrt(units / (units - 1))
     share = float(stats.norm.cdf(reach))
-    low, high = np.nanquantile(replicates, [share, 1 - share])
+    low, high = np.clip(np.nanquantile(replicates, [share, 1 - share]), least, most)
     return float(low), float(high)
 
 

@@ -7,6 +7,7 @@ items that nobody has rated in `ranks`, of predicted ratings in `rating_errors`,
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Self
@@ -22,7 +23,8 @@ Direction = Literal["higher", "lower", "neither"]
 class Metric:
     """A metric's name, in which * is a length of lists; which values are better; and what it says,
     in a few words. One of the main ones decides which of two models is better; the console has no
-    room for those that are not brief.
+    room for those that are not brief. A value is `least` or more, and `most` or less; that of a
+    root is the square root of a mean.
     """
 
     name: str
@@ -30,6 +32,9 @@ class Metric:
     label: str
     is_main: bool = False
     is_brief: bool = True
+    least: float = 0.0
+    most: float = 1.0
+    is_root: bool = False
 
 
 METRICS = (
@@ -52,21 +57,44 @@ METRICS = (
         "recall as if all items were observed as often",
         is_brief=False,
     ),
-    Metric("mean_popularity@*", "neither", "ratings of a listed item", is_brief=False),
     Metric(
-        "self_information@*", "neither", "how unexpected a listed item is, in bits", is_brief=False
+        "mean_popularity@*", "neither", "ratings of a listed item", is_brief=False, most=math.inf
     ),
     Metric(
-        "diversity@*", "neither", "how unlike each other the items of a list are", is_brief=False
+        "self_information@*",
+        "neither",
+        "how unexpected a listed item is, in bits",
+        is_brief=False,
+        most=math.inf,
+    ),
+    Metric(
+        "diversity@*",
+        "neither",
+        "how unlike each other the items of a list are",
+        is_brief=False,
+        most=2.0,
     ),
     Metric("coverage@*", "neither", "share of the items that are in somebody's list"),
     Metric("new@*", "neither", "share of the places that items without ratings have"),
     Metric("new among withheld", "neither", "share of such items among what was withheld"),
     Metric("gini@*", "neither", "how unevenly lists fall on the items", is_brief=False),
     Metric("auc", "higher", "share of pairs of items in the right order", is_main=True),
-    Metric("auc z", "higher", "auc above chance, in standard deviations of permuted items"),
-    Metric("rmse", "lower", "root mean squared error of predicted ratings", is_main=True),
-    Metric("mae", "lower", "mean absolute error of predicted ratings"),
+    Metric(
+        "auc z",
+        "higher",
+        "auc above chance, in standard deviations of permuted items",
+        least=-math.inf,
+        most=math.inf,
+    ),
+    Metric(
+        "rmse",
+        "lower",
+        "root mean squared error of predicted ratings",
+        is_main=True,
+        most=math.inf,
+        is_root=True,
+    ),
+    Metric("mae", "lower", "mean absolute error of predicted ratings", most=math.inf),
     Metric("accuracy", "higher", "share of pictures whose class is right", is_main=True),
     Metric("top-5 accuracy", "higher", "share of pictures whose class is among the first five"),
     Metric("mean precision", "higher", "over classes"),

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from emberline.cf.metrics import is_brief
 from emberline.cli.console import make_table, printable, say
-from emberline.datasets.measures import Measured, Report
+from emberline.datasets.measures import COLD_ITEMS, Measured, Report
 
 _FALLBACK = "answered by biases"  # how often, where a model that predicts ratings has no answer
 _ANY_WIDTH = 1 << 20
@@ -20,12 +20,17 @@ def named(report: Report) -> str:
     return f"{report.protocol.name} (protocol {report.protocol.hash}{data})"
 
 
-def show_metrics(console: Console, measured_on: str, rows: Iterable[Measured]) -> None:
+def show_metrics(
+    console: Console, measured_on: str, rows: Iterable[Measured], report: str = ""
+) -> None:
     """Tables for each unit counted (users, items, ratings), of as many metrics as there is room
     for side by side; the report has those, too, for which there is none here.
     """
+    error = "one standard error"
+    if report == COLD_ITEMS:
+        error += " over users or over items, the larger"
     console.print()
-    say(console, f"Measured on: {measured_on}; ± is one standard error")
+    say(console, f"Measured on: {measured_on}; ± is {error}")
     for count, cells in _by_unit(row for row in rows if is_brief(row.metric)).items():
         for table in _tables(console, f"over {count}", cells):
             console.print(table)

@@ -44,8 +44,8 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
     for sentence in sentences(metrics):
         say(console, sentence)
     reports = reports_in(metrics.get("reports", {}))
-    for report in reports.values():
-        show_metrics(console, named(report), report.metrics)
+    for name, report in reports.items():
+        show_metrics(console, named(report), report.metrics, name)
     for comparison in trivial.not_beaten(reports):
         console.print(Text(f"\n{_said(comparison)}", COLOURS["warning"]), soft_wrap=True)
 
@@ -60,7 +60,8 @@ def _passed_over(ran: Sequence[Outcome]) -> str:
 
 
 def _said(compared: Comparison) -> str:
-    error = f" ±{compared.error:.4f}" if compared.error is not None else ""
+    is_by_error = compared.error is not None and not compared.test
+    error = f" ±{compared.error:.4f}" if is_by_error else ""
     values = f"{compared.metric} {compared.value:.4f}{error} against {compared.trivial_value:.4f}"
     return (
         f"{compared.words}: {values}{compared.remark}; {shipped.page('lists.md')} says what helps"

@@ -21,7 +21,6 @@ from emberline.datasets.measures import Compared, Measured, Report
 from emberline.models import role_of
 from emberline.numeric.arrays import Int32
 
-_ROOTS = ("rmse",)
 _SEED = 1
 _COLUMNS = ("report", "model", "metric")
 
@@ -208,9 +207,8 @@ def _compared(
     ]
     if not both or not all(_same_units(*sides) for sides in both):
         return pair
-    is_root = pair.now.metric in _ROOTS
     older, newer = (
-        Sample(sides[0], sides[1] if len(sides) > 1 else None, is_root)
+        Sample.of(pair.now.metric, sides[0], sides[1] if len(sides) > 1 else None)
         for sides in zip(*both, strict=True)
     )
     found = difference(newer, older)

@@ -12,6 +12,7 @@ from emberline.datasets.sketch import Sketch
 from emberline.errors import ManifestError
 
 FILE_NAME = "metrics.json"
+COLD_ITEMS = "cold items"  # the report whose items are drawn again, too
 UNITS = ("users", "items", "ratings", "pictures")  # one of which a row of metrics is over
 
 
@@ -163,6 +164,14 @@ class _Rest:
     classes: list[str] = field(default_factory=list)
     per_class: list[dict[str, Any]] = field(default_factory=list)
     confusion: dict[str, list[list[int]]] = field(default_factory=dict)
+
+
+def drawn(report: str, row: Measured) -> str:
+    """Over what, in words, a report's intervals and tests of a metric are: what it is a mean over
+    and, where users share the items that nobody has rated, these as well.
+    """
+    over = " and ".join(row.over)
+    return f"{over} and items" if report == COLD_ITEMS and over == "users" else over
 
 
 Reports = Mapping[str, Report]  # by the question's name

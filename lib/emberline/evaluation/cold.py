@@ -23,6 +23,7 @@ from emberline.cf.metrics import protocol
 from emberline.cf.pieces import scatter_sparse
 from emberline.cf.ranks import RELEVANT, Candidates
 from emberline.datasets import rows
+from emberline.datasets.measures import COLD_ITEMS
 from emberline.errors import EmptyDatasetError
 from emberline.evaluation import permuted, protocols
 from emberline.evaluation.found import Found, given_rows, joined, user_rows
@@ -36,7 +37,7 @@ from emberline.scoring.topk import ROWS_PER_BLOCK, user_pieces
 from emberline.sections.evaluate import EvaluateConfig
 
 _FACTORS = pa.schema([("item", pa.int32()), ("factors", pa.list_(pa.float32()))])
-REPORT = "cold items"
+REPORT = COLD_ITEMS
 _NAMES = pa.schema([("model", pa.string())])
 Row = dict[str, Any]
 Tables = Mapping[str, Source]

@@ -25,7 +25,6 @@ from emberline.numeric.arrays import Float64
 
 Row = dict[str, Any]
 Samples = dict[Key, Sample]
-_ROOTS = ("rmse",)
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class Tables:
         users = self.drawn(flow, "user", user_keys)
         items = self.drawn(flow, "item", item_keys)
         return {
-            key: sample_of(
-                key, users.get(key) or items[key], items.get(key) if key in users else None
+            key: Sample.of(
+                key[2], users.get(key) or items[key], items.get(key) if key in users else None
             )
             for key in users | items
         }
@@ -72,11 +71,6 @@ def _by_key(
         number, group = divmod(block, groups.count if groups else 1)
         own = Resampled.from_vectors(vector[None, :])
         yield (keys[number], group) if groups else keys[number], own
-
-
-def sample_of(key: Key, units: Resampled, items: Resampled | None = None) -> Sample:
-    """The sample of a metric, over one kind of units, or over users and items."""
-    return Sample(units, items, is_root=key[2] in _ROOTS)
 
 
 def metric_rows(report: str, found: Found, samples: Samples) -> Iterator[Row]:

@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from emberline.cf import listing
+from emberline.cf.inference import Sample
 from emberline.cf.listing import COUNTS, Popular
 from emberline.cf.measures import Groups, Key
 from emberline.cf.metrics import metric_of
 from emberline.datasets.rows import unchanged
 from emberline.errors import ConfigError
 from emberline.evaluation.found import Found
-from emberline.evaluation.samples import Tables, measured, sample_of
+from emberline.evaluation.samples import Tables, measured
 from emberline.flow.rows import Flow, Source
 from emberline.numeric.arrays import Float64, Int32
 from emberline.scoring.sources import distinct
@@ -64,7 +65,7 @@ def _sliced(
     for number, name in enumerate(by.names):
         for key in keys:
             if (key, number) in drawn:
-                sample = sample_of(key, drawn[key, number])
+                sample = Sample.of(key[2], drawn[key, number])
                 yield {"by": by.by, "slice": name, **measured(key[1], key[2], sample, over)}
 
 

@@ -12,6 +12,7 @@ from emberline.datasets.measures import Compared, Measured, Report
 Standing = Literal["better", "undecided", "worse"]
 _APART = 2.0  # standard errors of a difference, above which two values are told apart
 _SIGNIFICANT = 0.05  # p-values of a family of comparisons, below which a difference counts
+_LEAST_P = 0.005  # below which nobody needs to know how small
 
 
 def standing(row: Measured, other: Measured, report: Report | None = None) -> Standing:
@@ -59,6 +60,11 @@ def comparison(report: Report, row: Measured, other: Measured) -> Compared | Non
             if (found.other, found.model) == (row.model, other.model):
                 return turned(found)
     return None
+
+
+def chance(found: Compared) -> str:
+    """The p-value, adjusted for all comparisons of its report."""
+    return f"p < {_LEAST_P}" if found.adjusted < _LEAST_P else f"p = {found.adjusted:.3f}"
 
 
 def turned(found: Compared) -> Compared:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from emberline.cf.metrics import direction_of
-from emberline.datasets.measures import Measured, Report, Reports
+from emberline.datasets.measures import Measured, Report, Reports, drawn
 from emberline.datasets.released import Verdict
 from emberline.models import (
     BIASES,
@@ -19,7 +19,7 @@ from emberline.models import (
     MOST_POPULAR,
     role_of,
 )
-from emberline.publish.standing import Standing, margin, standing
+from emberline.publish.standing import Standing, chance, comparison, margin, standing
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,10 @@ class Trivial:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model beside a trivial answer, by one metric; `error` is the standard error of `value`."""
+    """A model beside a trivial answer, by one metric: `test` is what a test of their difference
+    says. `error` is the standard error of `value`, by which they are told apart where none says
+    anything.
+    """
 
     model: str
     trivial: str
@@ -42,6 +45,7 @@ class Comparison:
     trivial_value: float
     error: float | None
     standing: Standing
+    test: str = ""
 
     @property
     def words(self) -> str:
@@ -52,7 +56,8 @@ class Comparison:
     @property
     def remark(self) -> str:
         """What is to be added to the numbers, where they alone mislead."""
-        return ", a difference that may be chance" if self.standing == "undecided" else ""
+        test = f" ({self.test})" if self.test else ""
+        return f", a difference that may be chance{test}" if self.standing == "undecided" else test
 
 
 TRIVIAL = (
@@ -77,7 +82,7 @@ def not_beaten(reports: Reports) -> list[Comparison]:
     """The models that lose to a trivial answer, or are no better, each by the first metric of its
     kind.
     """
-    compared = [
+    found = [
         Comparison(
             row.model,
             other.model,
@@ -86,10 +91,17 @@ def not_beaten(reports: Reports) -> list[Comparison]:
             other.value,
             row.standard_error,
             standing(row, other, reports[trivial.report]),
+            _test(trivial.report, reports[trivial.report], row, other),
         )
         for trivial, row, other in _pairs(reports)
     ]
-    return [comparison for comparison in compared if comparison.standing != "better"]
+    return [compared for compared in found if compared.standing != "better"]
+
+
+def _test(key: str, report: Report, row: Measured, other: Measured) -> str:
+    """Such as p = 0.310 on the same users; empty where the two have not been tested."""
+    found = comparison(report, row, other)
+    return f"{chance(found)} on the same {drawn(key, row)}" if found else ""
 
 
 def verdicts(reports: Reports, tables: Collection[str], lists_by: str | None) -> list[Verdict]:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from emberline.cf.metrics import metric_of
 from emberline.datasets.measures import Compared, Report, Reports, Slice
-from emberline.publish.standing import Standing, standing_of
+from emberline.publish.standing import Standing, chance, standing_of
 from emberline.report.measures import Cell, Line, is_ours, spread
-from emberline.report.text import chance, measure, signed
+from emberline.report.text import measure, signed
 
 
 @dataclass(frozen=True)

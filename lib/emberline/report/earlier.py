@@ -19,9 +19,9 @@ from emberline.datasets.sketch import Sketch
 from emberline.datasets.storage import Location
 from emberline.errors import EmberlineError
 from emberline.publish.gates import LEAST_SHARED
-from emberline.publish.standing import Standing, standing, standing_of
+from emberline.publish.standing import Standing, chance, standing, standing_of
 from emberline.report.measures import is_ours, main_metrics
-from emberline.report.text import chance, measure, moment, signed, started
+from emberline.report.text import measure, moment, signed, started
 
 Row = dict[str, Any]
 _KEPT = ("model", "metric", "value", "standard_error")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from emberline.datasets.measures import Measured, Report, Reports
 from emberline.publish import trivial
-from emberline.publish.standing import Standing, comparison, standing
+from emberline.publish.standing import Standing, chance, comparison, standing
 from emberline.report.earlier import Comparison
 from emberline.report.measures import (
     HEADINGS,
@@ -18,7 +18,7 @@ from emberline.report.measures import (
     main_metrics,
     over,
 )
-from emberline.report.text import chance, measure, signed
+from emberline.report.text import measure, signed
 
 # one each, where a report has it; they answer different questions
 _HEADLINES = ("ndcg@*", "auc", "rmse", "accuracy")

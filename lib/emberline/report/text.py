@@ -5,10 +5,7 @@ reorders what it stands beside.
 import unicodedata
 from datetime import UTC, datetime
 
-from emberline.datasets.measures import Compared
-
 _HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
-_LEAST_P = 0.005
 _JOINERS = {"\u200c", "\u200d"}  # spelling in some scripts, and of some emoji
 
 
@@ -54,11 +51,6 @@ def signed(value: float) -> str:
     """A difference, with its sign."""
     sign = "+" if value > 0 else "\u2212" if value < 0 else "\u00b1"
     return f"{sign}{measure(abs(value))}"
-
-
-def chance(found: Compared) -> str:
-    """The p-value, adjusted for all comparisons of its report."""
-    return f"p < {_LEAST_P}" if found.adjusted < _LEAST_P else f"p = {found.adjusted:.3f}"
 
 
 def started(run_id: str) -> datetime:
