@@ -351,8 +351,8 @@ def test_where_items_are_listed_no_others_are_candidates_or_relevant(
     publish_all(publish, tmp_path, TRAINING, WITHHELD, COLD, lists, HOLDOUT)
     publish(
         tmp_path,
-        "recommend",
-        "recommendable_items",
+        "recommend-holdout",
+        "holdout_recommendable_items",
         [{"item": item} for item in [*in_stock, 5000]],
     )
     limited = evaluated(

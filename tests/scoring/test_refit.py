@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from emberline import stages
 from emberline.datasets import manifest as manifests
+from emberline.datasets.measures import reports_of
 from emberline.models import LIST_MODELS, MODELS, refitted
 from emberline.runs import runner
 from emberline.sections.config import Config
@@ -146,6 +147,26 @@ def test_what_is_measured_knows_nothing_of_what_was_withheld(
     assert not measured & lists.pairs("ratings")
     assert {item for _, item in measured} <= {item for _, item in lists.pairs("ratings")}
     assert lists.pairs("holdout_recommendations", model)
+
+
+def test_limited_lists_are_measured_where_nothing_has_been_published(
+    trained: Path, tmp_path: Path
+) -> None:
+    """recommend-holdout and evaluate, each alone; the items of one group are in stock."""
+    stock = {f"old-0-{item}" for item in range(OLD)} | {f"new-0-{item}" for item in range(NEW)}
+    path = tmp_path / "stock.csv"
+    path.write_text("\n".join(["item_id", *sorted(stock)]) + "\n")
+    sections = with_events(SECTIONS, trained.parent) | {"base": str(trained)}
+    limited = SECTIONS["recommend"] | {"candidates": str(path)}
+    config = Config.model_validate(sections | {"recommend": limited})
+    for name in ("recommend-holdout", "evaluate"):
+        runner.run(config, tmp_path / "root", stages.select(config, name))
+    lists = Lists(trained, tmp_path / "root")
+    assert not manifests.exists(lists.root, "recommendations")
+    assert {item for _, item in lists.named(lists.pairs("holdout_recommendations"))} <= stock
+    # to nobody of the other group anything is relevant
+    report = reports_of(manifests.load(lists.root, "metrics"))["holdout"]
+    assert {row.users for row in report.metrics if row.metric == "ndcg@5"} == {USERS}
 
 
 def test_manifests_say_what_lists_are_made_from(refitted_lists: tuple[str, Lists]) -> None:

@@ -263,6 +263,7 @@ TABLES: dict[str, pa.Schema] = {
     "picture_reasons": PICTURE_REASONS,
     "class_reasons": CLASS_REASONS,
     "recommendable_items": RECOMMENDABLE_ITEMS,
+    "holdout_recommendable_items": RECOMMENDABLE_ITEMS,
     "popular_items": POPULAR_ITEMS,
     "user_measures": USER_MEASURES,
     "item_measures": ITEM_MEASURES,

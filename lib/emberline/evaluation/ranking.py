@@ -28,6 +28,7 @@ from emberline.models import ALS, MOST_POPULAR, RANDOM
 from emberline.numeric.arrays import Float32, Int32
 from emberline.scoring.sources import Chosen, Withheld, distinct
 from emberline.scoring.topk import ROWS_PER_BLOCK, excluded_pieces
+from emberline.sections.recommend import HOLDOUT_RECOMMENDABLE_ITEMS
 
 _TIES = 1 << 20  # different numbers that break ties of equally popular items
 _FACTORS = pa.schema([("item", pa.int32()), ("factors", pa.list_(pa.float32()))])
@@ -54,8 +55,8 @@ def lists(flow: Flow, tables: Mapping[str, Source], asked: Asked) -> Found:
     EmptyDatasetError where nothing withheld is relevant.
     """
     items = None
-    if "recommendable_items" in tables:
-        items = distinct(tables["recommendable_items"], "item")
+    if HOLDOUT_RECOMMENDABLE_ITEMS in tables:
+        items = distinct(tables[HOLDOUT_RECOMMENDABLE_ITEMS], "item")
     catalogue = _catalogue(tables, items, asked.seed)
     shared, question = flow.share(catalogue), Question(asked.ks, asked.seed)
     task = partial(ranking.measure, question=question, catalogue=shared)

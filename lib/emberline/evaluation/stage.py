@@ -39,6 +39,7 @@ from emberline.numeric.arrays import Int32
 from emberline.runs.stage_run import StageRun
 from emberline.scoring.rated import Rated
 from emberline.sections.evaluate import EvaluateConfig
+from emberline.sections.recommend import HOLDOUT_RECOMMENDABLE_ITEMS
 
 REPORT = "holdout"
 Row = dict[str, Any]
@@ -183,7 +184,7 @@ def holdout_protocol(run: StageRun[EvaluateConfig]) -> Row:
     made_from = run.inputs.produced_by("holdout_recommendations").inputs
     if any(name in made_from for model in MODELS.values() for name in model.new_items):
         facts["candidates"] += ", and items without ratings by their predicted factors"
-    if "recommendable_items" in run.inputs:
+    if HOLDOUT_RECOMMENDABLE_ITEMS in run.inputs:
         facts["items"] = (
             "only those that recommend.candidates and recommend.exclude leave are candidates, or"
             " relevant"

@@ -45,6 +45,11 @@ def allowed(run: StageRun[RecommendConfig], flow: Flow) -> Int32 | None:
     return found
 
 
+def offered(items: Int32) -> pa.Table:
+    """RECOMMENDABLE_ITEMS of what is allowed (n,)."""
+    return pa.table([items], names=["item"])
+
+
 def _places(config: RecommendConfig) -> str:
     named = {"candidates": config.candidates, "exclude": config.exclude}
     return " and ".join(

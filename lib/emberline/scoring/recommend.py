@@ -8,8 +8,6 @@ has withheld something, and without any interaction of the user's own.
 from collections.abc import Mapping
 from functools import partial, reduce
 
-import pyarrow as pa
-
 from emberline.cf.entries import PIECES
 from emberline.cf.pieces import scatter_wanted
 from emberline.datasets.cleaned import has_ratings
@@ -24,7 +22,7 @@ from emberline.raw import ids
 from emberline.runs.stage_run import StageRun
 from emberline.scoring import popularity
 from emberline.scoring.calibrations import calibrations_of
-from emberline.scoring.candidates import allowed
+from emberline.scoring.candidates import allowed, offered
 from emberline.scoring.listed import listed
 from emberline.scoring.lists import full_lists, most_popular
 from emberline.scoring.models.offers import Known
@@ -49,8 +47,7 @@ def run(run: StageRun[RecommendConfig], flow: Flow) -> None:
         left_out = TooFewUsers(known.min_users, every, every - len(enough.items))
         run.outputs.finish("popular_items", left_out)
     if known.items is not None:
-        offered = pa.table([known.items], names=["item"])
-        outputs.write_here(offered, run, RECOMMENDABLE_ITEMS)
+        outputs.write_here(offered(known.items), run, RECOMMENDABLE_ITEMS)
 
 
 def _known(run: StageRun[RecommendConfig], flow: Flow) -> Known:

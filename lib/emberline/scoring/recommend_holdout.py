@@ -16,15 +16,15 @@ from emberline.flow.rows import Flow
 from emberline.models import MODELS, blended
 from emberline.runs.stage_run import StageRun
 from emberline.scoring.calibrations import calibrations_of
-from emberline.scoring.candidates import allowed
+from emberline.scoring.candidates import allowed, offered
 from emberline.scoring.lists import full_lists
 from emberline.scoring.models.offers import Known
 from emberline.scoring.topk import ROWS_PER_BLOCK
-from emberline.sections.recommend import RecommendConfig
+from emberline.sections.recommend import HOLDOUT_RECOMMENDABLE_ITEMS, RecommendConfig
 
 
 def run(run: StageRun[RecommendConfig], flow: Flow) -> None:
-    """Score, mix, fill up and write."""
+    """Score, mix, fill up and write; also what may be recommended, where that is limited."""
     given = {blended(name): name for name in MODELS[run.settings.model].lists}
     tables = {
         given.get(name, name): flow.read(run.inputs[name]) for name in run.inputs if name in TABLES
@@ -41,3 +41,5 @@ def run(run: StageRun[RecommendConfig], flow: Flow) -> None:
         calibrations_of(run.inputs, run.settings.calibrate),
     )
     outputs.write(full_lists(known, run.settings), run, "holdout_recommendations")
+    if known.items is not None:
+        outputs.write_here(offered(known.items), run, HOLDOUT_RECOMMENDABLE_ITEMS)

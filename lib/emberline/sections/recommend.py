@@ -217,13 +217,9 @@ def _holdout_reads(config: "Config") -> Names:
     return ("ratings", "holdout", "items", *by, *_also_read(config, _raw_items(config)))
 
 
-def _limits(config: "Config") -> Names:
+def _limits(config: "Config", name: str) -> Names:
     is_limited = config.recommend is not None and config.recommend.limits_items
-    return (RECOMMENDABLE_ITEMS,) if is_limited else ()
-
-
-def _holdout_writes(config: "Config") -> Names:
-    return HOLDOUT_LISTS if holdout_tables(config) else ()
+    return (name,) if is_limited else ()
 
 
 def holdout_tables(config: "Config") -> Names:
@@ -232,7 +228,7 @@ def holdout_tables(config: "Config") -> Names:
     """
     if config.recommend is None or config.evaluate is None:
         return ()
-    return (*HOLDOUT_LISTS, *_limits(config))
+    return ("holdout_recommendations", *_limits(config, HOLDOUT_RECOMMENDABLE_ITEMS))
 
 
 def _refit_memory(config: "Config", sizes: Sizes, cores: int) -> int:
@@ -258,8 +254,8 @@ def _memory(config: "Config", sizes: Sizes, cores: int, ratings: str) -> int:
     )
 
 
-HOLDOUT_LISTS: Names = ("holdout_recommendations",)
 RECOMMENDABLE_ITEMS = "recommendable_items"
+HOLDOUT_RECOMMENDABLE_ITEMS = "holdout_recommendable_items"
 _LISTS = ("model", "top_k", "cold_share", "calibrate", "candidates", "exclude", "segments")
 
 HOLDOUT_STAGE = Stage(
@@ -268,7 +264,7 @@ HOLDOUT_STAGE = Stage(
     "flow",
     "emberline.scoring.recommend_holdout:run",
     reads=_holdout_reads,
-    writes=_holdout_writes,
+    writes=holdout_tables,
     raw=_raw_items,
     uses=_LISTS,
     memory=lambda config, sizes, cores: _memory(config, sizes, cores, "ratings"),
@@ -293,7 +289,11 @@ STAGE = Stage(
     "flow",
     "emberline.scoring.recommend:run",
     reads=_reads,
-    writes=lambda config: ("recommendations", "popular_items", *_limits(config)),
+    writes=lambda config: (
+        "recommendations",
+        "popular_items",
+        *_limits(config, RECOMMENDABLE_ITEMS),
+    ),
     raw=_raw,
     uses=(*_LISTS, "users"),
     memory=lambda config, sizes, cores: _memory(config, sizes, cores, "interactions"),

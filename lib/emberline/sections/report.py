@@ -74,6 +74,7 @@ _UNREAD = {
     "embeddings",
     *SHARDS,
     "recommendable_items",
+    "holdout_recommendable_items",
     *map(refitted, LIST_TABLES),
     "baseline_factors",
     "popular_items",
