@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -68,6 +69,43 @@ def test_pages_carry_checksums_so_that_a_flipped_bit_is_noticed_on_reading(tmp_p
     content[200] ^= 1
     with pytest.raises(OSError, match="CRC checksum"):
         pq.read_table(pa.BufferReader(bytes(content)), page_checksum_verification=True)
+
+
+FLOATS = pa.schema([("item", pa.int32()), ("f", pa.list_(pa.float32())), ("value", pa.float32())])
+
+
+def _floats(rows: int, width: int, values: int) -> pa.Table:
+    """Lists of floats that hardly repeat, and as many different values as is said."""
+    rng = np.random.default_rng(1)
+    lists = rng.normal(size=(rows, width)).astype(np.float32)
+    columns = [np.arange(rows, dtype=np.int32), list(lists), rng.integers(0, values, rows) / 2]
+    return pa.table(columns, FLOATS.names).cast(FLOATS)
+
+
+@pytest.mark.parametrize(("values", "repeats"), [(10, True), (1 << 20, False)])
+def test_floats_have_a_dictionary_only_where_they_repeat(
+    values: int, repeats: bool, tmp_path: Path
+) -> None:
+    table = _floats(5000, 16, values)
+    tables = [table.slice(0, 3000), table.slice(3000)]
+    part = parts.write_part(tables, tmp_path / "run", "part", FLOATS)
+    group = pq.ParquetFile(tmp_path / part.path).metadata.row_group(0)
+    found = [group.column(at).has_dictionary_page for at in range(3)]
+    assert found == [True, False, repeats]
+    assert pq.read_table(tmp_path / part.path).equals(table)
+
+
+def test_factors_take_no_more_than_their_bytes(tmp_path: Path) -> None:
+    """A dictionary, and places in it, take half as many again."""
+    table = _floats(20_000, 64, 10).select(["item", "f"])
+    part = parts.write_part([table], tmp_path / "run", "part", table.schema)
+    assert part.bytes < 20_000 * 65 * 4
+
+
+def test_floats_without_any_value_are_written(tmp_path: Path) -> None:
+    empty = pa.table([[1, 2], [[], []], [None, None]], FLOATS.names).cast(FLOATS)
+    part = parts.write_part([empty], tmp_path / "run", "part", FLOATS)
+    assert pq.read_table(tmp_path / part.path).equals(empty)
 
 
 def test_two_parts_of_one_stem_never_share_a_file(tmp_path: Path) -> None:
