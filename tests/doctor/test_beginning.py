@@ -47,10 +47,12 @@ def check(config: Config, tmp_path: Path) -> Check:
 
 @pytest.fixture
 def look(config: Config) -> Look:
-    """`look(**environment)`: the names of all that is looked at, and their states."""
+    """`look(**environment)`: the names of all that is looked at, and their states; of another
+    pipeline `look(its_config, **environment)`.
+    """
 
-    def states(**environment: str) -> dict[str, str]:
-        lines = beginning._look(config, stages.select(config), environment)
+    def states(looked_at: Config = config, **environment: str) -> dict[str, str]:
+        lines = beginning._look(looked_at, stages.select(looked_at), environment)
         return {line.name: line.state for line in lines}
 
     return states
@@ -71,11 +73,10 @@ def test_a_machine_that_is_set_up_well_is_in_nobodys_way(check: Check, look: Loo
     check(PYSPARK_PYTHON=sys.executable)
 
 
-def test_stages_that_can_do_without_spark_do_not_wait_for_it(
-    config: Config, tmp_path: Path
-) -> None:
+def test_stages_that_can_do_without_spark_do_not_wait_for_it(config: Config, look: Look) -> None:
     here = config.model_copy(update={"spark": SparkConfig()})
-    beginning.check(here, tmp_path / "root", stages.select(here), False, {"SPARK_HOME": "/nowhere"})
+    assert look(here, SPARK_HOME="/nowhere").keys() == {"clock"}
+    assert look(SPARK_HOME="/nowhere")["SPARK_HOME"] == "error"
 
 
 def test_another_spark_home_is_told(check: Check, tmp_path: Path) -> None:
