@@ -111,18 +111,25 @@ def _publish(
     liked_by: np.ndarray,
     liked: np.ndarray,
 ) -> None:
-    warm = ~is_cold[liked]
-    ones = np.ones(int(warm.sum()), np.float32)
-    columns = [liked_by[warm].astype(np.int32), liked[warm].astype(np.int32)]
+    _publish_ratings(root, *(each[~is_cold[liked]] for each in (liked_by, liked)))
+    _publish_factors(root, "user_factors", np.arange(len(users)), users)
+    _publish_factors(root, "item_factors", np.flatnonzero(~is_cold), factors[~is_cold])
+    _publish_attributes(root, rng, kinds)
+
+
+def _publish_ratings(root: Path, users: np.ndarray, items: np.ndarray) -> None:
+    ones = np.ones(len(users), np.float32)
+    columns = [users.astype(np.int32), items.astype(np.int32)]
     moments = pa.nulls(len(ones), TABLES["ratings"].field("timestamp").type)
     data.publish(root, pa.table([*columns, ones, moments], schema=TABLES["ratings"]), "ratings", 4)
-    for name, ids, rows in (
-        ("user_factors", np.arange(len(users)), users),
-        ("item_factors", np.flatnonzero(~is_cold), factors[~is_cold]),
-    ):
-        table = pa.table([ids.astype(np.int32), list(rows)], schema=TABLES[name])
-        values = {"value_mean": 1.0, "value_deviation": 0.0}
-        data.publish(root, table, name, 4, rank=RANK, **values)
+
+
+def _publish_factors(root: Path, name: str, ids: np.ndarray, factors: np.ndarray) -> None:
+    table = pa.table([ids.astype(np.int32), list(factors)], schema=TABLES[name])
+    data.publish(root, table, name, 4, rank=RANK, value_mean=1.0, value_deviation=0.0)
+
+
+def _publish_attributes(root: Path, rng: np.random.Generator, kinds: np.ndarray) -> None:
     titles = [
         f"{' '.join(WORDS[words])} kind{kind % 20}"
         for words, kind in zip(rng.integers(0, len(WORDS), (len(kinds), 4)), kinds, strict=True)
