@@ -5,7 +5,6 @@ This side imports no TensorFlow: neither planning, nor Spark's driver, nor its w
 """
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from emberline import trainers
@@ -23,12 +22,7 @@ class TensorFlowEngine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._shared.kill()
 
     def begin(self, settings: Any) -> None:

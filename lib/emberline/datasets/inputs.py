@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -138,12 +137,7 @@ class Digests:
     def __enter__(self) -> "Digests":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._given_up.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 

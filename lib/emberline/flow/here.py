@@ -9,7 +9,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from operator import itemgetter
 from threading import Event
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -47,12 +46,7 @@ class Here:
         self.processes = self._open.enter_context(closing(Processes()))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._open.close()
 
     def read(self, dataset: Dataset) -> "HereDataset":

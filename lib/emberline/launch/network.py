@@ -18,7 +18,6 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 _NEW_NETWORK, _NEW_USERS = 0x40000000, 0x10000000  # CLONE_NEWNET, CLONE_NEWUSER
@@ -54,12 +53,7 @@ class PrivateNetwork:
                     self._descriptors.append(os.open(its / name, os.O_RDONLY | os.O_CLOEXEC))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         while self._descriptors:
             os.close(self._descriptors.pop())
 

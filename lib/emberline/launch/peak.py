@@ -5,7 +5,6 @@ second: on Linux, which says it in /proc.
 import os
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 _EVERY = 0.1  # seconds
@@ -28,12 +27,7 @@ class Peak:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._ended.set()
         self._thread.join()
         self._look()

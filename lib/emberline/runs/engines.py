@@ -5,7 +5,6 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from types import TracebackType
 from typing import Any, Literal, Protocol
 
 from emberline import extras
@@ -65,12 +64,7 @@ class Engines(AbstractContextManager["Engines"]):
         self._stack, self._lock = ExitStack(), threading.Lock()
         self._begun: dict[tuple[str, int], Engine] = {}
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stack.close()
 
     def get(self, name: Name, config: Config, input_bytes: Callable[[], int]) -> Engine:

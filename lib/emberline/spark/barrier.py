@@ -9,7 +9,6 @@ import logging
 import queue
 import time
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
@@ -98,12 +97,7 @@ class Barrier:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.kill()
 
     def _wait_for_room(self) -> None:
