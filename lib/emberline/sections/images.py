@@ -5,17 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from emberline.cleaning.texts import TextRules
-from emberline.datasets.listing import extension_of
 from emberline.images.formats import EXTENSIONS
-from emberline.sections.artifacts import artifacts_of
-from emberline.sections.attributes import attribute_tables
+from emberline.sections import media
 from emberline.sections.base import Positive, Section, place
-from emberline.sections.stage import Names, Sizes, Stage
+from emberline.sections.stage import Names, Stage
 
 if TYPE_CHECKING:
     from emberline.sections.config import Config
 
-_KNOWN = 2000  # bytes of what is known of a picture
 _ENCODED = 2000  # bytes of a picture in a file that holds several
 
 
@@ -96,27 +93,14 @@ def _raw(config: "Config") -> Names:
     return (config.images.path,) if config.images else ()
 
 
-def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
-    """What is known of every picture, the bytes of one in several in a file being guessed, and what
-    a task has in hand: batches, a row group, a large picture.
-    """
-    several = sum(file.size for file in sizes.raw if extension_of(file.name) not in EXTENSIONS)
-    pictures = len(sizes.raw) + several // _ENCODED
-    return (250 << 20) + _KNOWN * pictures + cores * (150 << 20)
-
-
 STAGE = Stage(
     "prepare-images",
     "images",
     "flow",
     "emberline.pictures.stage:run",
-    reads=lambda config: (
-        *artifacts_of(_raw(config)),
-        *(("items",) if config.ratings else ()),
-        *(name for name in attribute_tables(config) if name == "item_attributes"),
-    ),
+    reads=lambda config: media.tables_read(config, _raw(config)),
     writes=lambda config: ("images", "rejected_images"),
     raw=_raw,
-    memory=_memory,
+    memory=lambda config, sizes, cores: media.memory(sizes, cores, EXTENSIONS, _ENCODED),
     private=("item_pseudonyms",),
 )

@@ -7,12 +7,10 @@ from pydantic import Field, field_validator, model_validator
 from emberline import extras
 from emberline.cleaning.texts import TextRules
 from emberline.datasets.facts import Spectrograms
-from emberline.datasets.listing import extension_of
-from emberline.sections.artifacts import artifacts_of
-from emberline.sections.attributes import attribute_tables
+from emberline.sections import media
 from emberline.sections.base import Positive, Seconds, Section, place
 from emberline.sections.patterns import regular_expression
-from emberline.sections.stage import Names, Sizes, Stage
+from emberline.sections.stage import Names, Stage
 from emberline.sounds.formats import EXTENSIONS
 from emberline.sounds.spectrogram import Mel
 
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from emberline.sections.config import Config
 
 _PLAYED = 2.0  # seconds
-_KNOWN = 2000  # bytes of what is known of a sound
 _ENCODED = 10_000  # bytes of a sound in Parquet
 
 
@@ -177,29 +174,18 @@ def _raw(config: "Config") -> Names:
     return (config.sounds.path,) if config.sounds else ()
 
 
-def _memory(config: "Config", sizes: Sizes, cores: int) -> int:
-    """What is known of every sound, those in Parquet being guessed by its bytes, and what a task
-    has in hand: batches, blocks of a long sound.
-    """
-    several = sum(file.size for file in sizes.raw if extension_of(file.name) not in EXTENSIONS)
-    sounds = len(sizes.raw) + several // _ENCODED
-    return (250 << 20) + _KNOWN * sounds + cores * (150 << 20)
-
-
 STAGE = Stage(
     "prepare-sounds",
     "sounds",
     "flow",
     "emberline.recordings.stage:run",
     reads=lambda config: (
-        *artifacts_of(_raw(config)),
-        *(("items",) if config.ratings else ()),
-        *(name for name in attribute_tables(config) if name == "item_attributes"),
+        *media.tables_read(config, _raw(config)),
         *(("images",) if config.images else ()),
     ),
     writes=lambda config: ("sounds", "rejected_sounds"),
     raw=_raw,
-    memory=_memory,
+    memory=lambda config, sizes, cores: media.memory(sizes, cores, EXTENSIONS, _ENCODED),
     extra=lambda config: extras.SOUND,
     private=("item_pseudonyms",),
 )
