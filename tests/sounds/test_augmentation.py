@@ -32,6 +32,17 @@ def test_every_move_in_time_comes_with_silence() -> None:
     assert len(moves) == 200 and set(moves) == set(range(-3, 4))
 
 
+def test_every_move_in_frequency_is_that_of_all_columns_and_comes_with_silence() -> None:
+    moves = []
+    for before, after in zip(PICTURES[..., 0], changed(band_shift=2)[..., 0], strict=True):
+        for move in range(-2, 3):
+            expected = np.zeros_like(before)
+            expected[max(0, -move) : 12 - max(0, move)] = before[max(0, move) : 12 - max(0, -move)]
+            if np.array_equal(expected, after):
+                moves.append(move)
+    assert len(moves) == 200 and set(moves) == set(range(-2, 3))
+
+
 @pytest.mark.parametrize(("which", "axis"), [("time_mask", 2), ("band_mask", 1)])
 def test_a_mask_is_one_span_of_up_to_so_many_at_the_mean_level(which: str, axis: int) -> None:
     found = changed(**{which: 4})
@@ -59,7 +70,7 @@ def test_gain_moves_all_levels_by_as_much_and_leaves_the_floor() -> None:
 
 
 def test_a_picture_changes_by_its_key_alone_whoever_is_beside_it() -> None:
-    changes = Changes(shift=3, time_mask=4, band_mask=3, gain=6.0)
+    changes = Changes(shift=3, time_mask=4, band_mask=3, gain=6.0, band_shift=2)
     whole = augment(PICTURES, KEYS, changes)
     np.testing.assert_array_equal(augment(PICTURES[70:90], KEYS[70:90], changes), whole[70:90])
     assert (augment(PICTURES, KEYS + np.uint64(1), changes) != whole).any()

@@ -20,5 +20,12 @@ def augmentation_of(shards: Manifest, config: InputConfig) -> Augment:
     heard = shards.given(Spectrograms)
     if heard is None:
         return partial(pixels.augment, flip=bool(config.flip), shift=config.shift)
-    changes = Changes(config.shift, config.time_mask, config.band_mask, config.gain, heard.decibels)
+    changes = Changes(
+        config.shift,
+        config.time_mask,
+        config.band_mask,
+        config.gain,
+        heard.decibels,
+        config.band_shift,
+    )
     return partial(augmentation.augment, changes=changes)

@@ -91,6 +91,11 @@ class InputConfig(Section):
         description="By up to how many pixels pictures are moved at random while training; "
         "spectrograms are moved in time only.",
     )
+    band_shift: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="By up to how many bands spectrograms are moved up or down at random while "
+        "training, as if somebody else spoke.",
+    )
     time_mask: Annotated[int, Field(ge=0)] = Field(
         default=0,
         description="Up to how many neighbouring columns of a spectrogram are blotted out at "
@@ -119,7 +124,8 @@ class InputConfig(Section):
         """
         if of == "sounds" and self.flip:
             raise ValueError("cnn.input.flip mirrors pictures: for sounds remove it")
-        others = [name for name in ("time_mask", "band_mask", "gain") if getattr(self, name)]
+        named = ("band_shift", "time_mask", "band_mask", "gain")
+        others = [name for name in named if getattr(self, name)]
         if of == "images" and others:
             raise ValueError(
                 f'cnn.input.{others[0]} is for spectrograms: remove it, or set shards.of = "sounds"'

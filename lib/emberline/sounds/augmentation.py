@@ -1,4 +1,6 @@
-"""The random changes that training makes to spectrograms: those of SpecAugment, and loudness."""
+"""The random changes that training makes to spectrograms: those of SpecAugment, loudness, and the
+length of a vocal tract.
+"""
 
 from dataclasses import dataclass
 
@@ -12,9 +14,9 @@ _LEVELS = 255
 
 @dataclass(frozen=True)
 class Changes:
-    """How much may change: a move in time by up to `shift` columns; columns and bands that are
-    blotted out, up to so many of either; and up to so many `decibels` of gain, of the `of` from
-    black to white.
+    """How much may change: a move in time by up to `shift` columns, and in frequency by up to
+    `band_shift` bands; columns and bands that are blotted out, up to so many of either; and up to
+    so many `decibels` of gain, of the `of` from black to white.
     """
 
     shift: int = 0
@@ -22,6 +24,7 @@ class Changes:
     band_mask: int = 0
     gain: float = 0.0
     of: float = 80.0
+    band_shift: int = 0
 
 
 def augment(pictures: UInt8, keys: UInt64, changes: Changes) -> UInt8:
@@ -29,16 +32,21 @@ def augment(pictures: UInt8, keys: UInt64, changes: Changes) -> UInt8:
 
     Silence comes in where a move uncovers; what is blotted out has the spectrogram's mean level.
     SpecAugment (Park et al. 2019), without its warping: a mask's width is uniform in 0..F, its
-    place in what that leaves. Gain moves what is above the floor, which stays where it is.
+    place in what that leaves. Gain moves what is above the floor, which stays where it is. Moved in
+    frequency, a voice is another's: bands are about logarithms, and formants lie where the length
+    of the vocal tract has them (Jaitly and Hinton 2013, who stretch frequencies).
     """
-    draws = hashing.finish(keys + np.arange(1, 7, dtype=np.uint64)[:, None] * hashing.STEP)
+    draws = hashing.finish(keys + np.arange(1, 8, dtype=np.uint64)[:, None] * hashing.STEP)
     changed = pictures[..., 0]
     if changes.shift:
         changed = _moved(changed, draws[0], changes.shift)
+    if changes.band_shift:
+        across = _moved(changed.swapaxes(1, 2), draws[6], changes.band_shift)
+        changed = across.swapaxes(1, 2)
     if changes.gain:
         changed = _louder(changed, draws[1], changes.gain / changes.of * _LEVELS)
     if changes.time_mask or changes.band_mask:
-        changed = _masked(changed, draws[2:], changes)
+        changed = _masked(changed, draws[2:6], changes)
     return changed[..., None]
 
 
