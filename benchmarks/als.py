@@ -357,10 +357,11 @@ def main() -> None:
         if options.figure:
             figure(report, session, options)
             return
-        millions, first = ([0.1], 0.02) if options.quick else ([1, 4, 16], 0.2)
-        sizes(report, session, millions, first)
+        every, first = ([0.1], 0.02) if options.quick else ([1, 4, 16], 0.2)
+        sizes(report, session, every, first)
         if not options.quick:
-            measure(report, session, generated(16, "implicit"), [UNSCALED], 15)
+            for millions in (4, 16):
+                measure(report, session, generated(millions, "implicit"), [UNSCALED], 15)
             measure(report, session, Dataset("movielens", data.movielens), [EXPLICIT], 5)
             measure(report, session, Dataset("retail", data.retail), [IMPLICIT, UNSCALED], 5)
         if options.full:

@@ -599,7 +599,7 @@ def test_what_decides_the_result_is_ready_for_json_and_leaves_out_where_it_runs(
         "alpha": 1.0,
         "confidence": "auto",
         "unobserved_weight": None,
-        "ratings": {"rank": 32, "reg_param": 0.1, "biases": True},
+        "ratings": {"rank": 32, "reg_param": 0.1, "reg_exponent": 1.0, "biases": True},
         "nonnegative": False,
         "solver": "cg",
         "cg_steps": 2,

@@ -28,6 +28,12 @@ class RatingFactorsConfig(Section):
         description="The regularisation of the fit that predicts ratings; raise it where "
         "held-out ratings are predicted worse than known ones.",
     )
+    reg_exponent: Annotated[float, Field(ge=0)] = Field(
+        default=1.0,
+        json_schema_extra=tuned(0.0, 1.0),
+        description="How that regularisation grows with a row's count of ratings, as "
+        "als.reg_exponent says it of the fit that makes lists.",
+    )
     biases: bool = Field(
         default=True,
         json_schema_extra=tuned(choices=(True, False)),
@@ -170,6 +176,7 @@ class AlsConfig(Section):
             update={
                 "rank": self.ratings.rank,
                 "reg_param": self.ratings.reg_param,
+                "reg_exponent": self.ratings.reg_exponent,
                 "unobserved_weight": None,
                 "nonnegative": nonnegative,
             }

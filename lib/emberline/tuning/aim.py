@@ -22,7 +22,7 @@ _ON_FACTORS: Names = (CONTENT.name, "shards", CNN.name, "predict", FOREST.name)
 _LIGHT = 4  # factors of lists where none is measured: evaluate has them beside predicted ratings
 # the sections whose settings a study may vary
 VARIED: Names = (ALS.name, "cosine", CONTENT.name, "shards", CNN.name, FOREST.name, "recommend")
-_ALS_RATINGS: Names = (f"{ALS.name}.ratings", f"{ALS.name}.reg_exponent")
+_ALS_RATINGS: Names = (f"{ALS.name}.ratings",)
 
 
 @dataclass(frozen=True)
