@@ -5,9 +5,12 @@ by usearch (extra `index`).
 Near is by products themselves. To make them cosines by one coordinate more (Bachrach et al. 2014)
 found a tenth to a third of the best ten here, where products found 98 % and more: lengths of
 factors differ, and nearly all of such a vector is that one coordinate.
+
+What is nearest is the same in any unit, but usearch's distance is 1 less a product, in float32:
+of small products nothing would be left in it. So rows are in units of the longest, and a vector of
+itself.
 """
 
-from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +21,7 @@ from emberline.numeric.arrays import Float32, Int64
 
 _NEIGHBORS = 16  # of a row in the graph
 _TRIED_TO_ADD, _TRIED_TO_FIND = 128, 200  # rows that are looked at, of which the best are kept
+_CHUNK = 1 << 16
 
 
 class Nearest:
@@ -27,20 +31,31 @@ class Nearest:
         self._index = index
 
     @classmethod
-    def of(cls, rows: Iterable[Float32], width: int) -> Self:
-        """Of rows (n, width), some at a time, by all of this machine's cores. Raises ConfigError
-        where usearch is not installed.
+    def of(cls, rows: Float32) -> Self:
+        """Of rows (n, d), by all of this machine's cores. Raises ConfigError where usearch is not
+        installed.
         """
-        index = _kind()(ndim=width, metric="ip", dtype="f16", connectivity=_NEIGHBORS)
+        index = _kind()(ndim=rows.shape[1], metric="ip", dtype="f16", connectivity=_NEIGHBORS)
         index.expansion_add, index.expansion_search = _TRIED_TO_ADD, _TRIED_TO_FIND
-        for some in rows:
-            index.add(len(index) + np.arange(len(some)), some)
+        longest = _not_zero(float(np.linalg.norm(rows, axis=1).max(initial=0)))
+        for first in range(0, len(rows), _CHUNK):
+            some = rows[first : first + _CHUNK]
+            index.add(first + np.arange(len(some)), some / np.float32(longest))
         return cls(index)
 
     @classmethod
     def restored(cls, content: bytes) -> Self:
-        """What `content` made of one. Raises ConfigError where usearch is not installed."""
-        index = _kind().restore(content)
+        """What `content` made of one. Raises ConfigError where usearch is not installed, or is of
+        a version that does not read it.
+        """
+        kind = _kind()
+        try:
+            index = kind.restore(content)
+        except (RuntimeError, ValueError) as error:  # its own, of what it was given
+            raise ConfigError(
+                f"the installed usearch cannot read the index of items ({error}): it needs the"
+                f" version that published it, or a later one; {extras.INDEX.remedy}"
+            ) from error
         index.expansion_search = _TRIED_TO_FIND
         return cls(index)
 
@@ -55,8 +70,13 @@ class Nearest:
         """The places, ascending, of so many rows at most, whose products with the vector (d,) are
         nearly always the largest.
         """
-        found = self._index.search(vector, count, threads=1)
+        length = _not_zero(float(np.linalg.norm(vector)))
+        found = self._index.search(vector / np.float32(length), count, threads=1)
         return np.sort(found.keys.astype(np.int64))
+
+
+def _not_zero(length: float) -> float:
+    return length or 1.0
 
 
 def _kind() -> Any:

@@ -2,6 +2,7 @@
 tables and beside arithmetic done here.
 """
 
+import logging
 import os
 import subprocess
 import sys
@@ -287,6 +288,26 @@ def test_with_an_index_the_same_items_are_recommended_and_it_says_how_many_it_fi
     assert is_new and "item_index" not in whole.datasets
 
 
+def test_an_index_finds_items_of_few_bytes_too(shop: Shop, tmp_path: Path) -> None:
+    whole, found = (
+        Recommender.open(_published(shop, tmp_path / str(least), least), follow=None)
+        for least in (1_000_000, 1)
+    )
+    for events in shop.events.values():
+        expected, rows = whole.fold_in(events, 3), found.fold_in(events, 3)
+        assert [row.item_id for row in rows] == [row.item_id for row in expected]
+        assert [row.score for row in rows] == pytest.approx([row.score for row in expected])
+
+
+def _published(shop: Shop, folder: Path, least: int) -> Path:
+    release, _ = releases.publish(
+        shop.root, folder, with_defaults=False, factors="int8", index_from=least
+    )
+    assert "quantized_item_factors" in release.datasets
+    assert ("item_index" in release.datasets) == (least == 1)
+    return folder
+
+
 def test_where_the_index_finds_too_few_that_may_be_listed_all_are_scored(
     shop: Shop, served: Recommender, tmp_path: Path
 ) -> None:
@@ -312,18 +333,39 @@ def test_an_index_that_was_altered_is_not_read_and_none_is_needed(
     assert "item_index" not in bare.datasets
 
 
-def test_of_twenty_thousand_items_of_very_different_lengths_nearly_all_of_the_best_are_found() -> (
-    None
-):
+@pytest.mark.parametrize("scale", [1.0, 1e-5, 1e5])
+def test_of_twenty_thousand_items_of_very_different_lengths_nearly_all_of_the_best_are_found(
+    scale: float,
+) -> None:
+    """Whatever the unit: neither float16's range nor that of a distance, 1 less a product."""
     rng = np.random.default_rng(3)
     centres = rng.normal(size=(50, 16))
-    lengths = np.exp(0.6 * rng.normal(size=(20_000, 1)))
+    lengths = scale * np.exp(0.6 * rng.normal(size=(20_000, 1)))
     items = (centres[rng.integers(50, size=20_000)] + rng.normal(size=(20_000, 16))) * lengths
     items = items.astype(np.float32)
-    users = rng.normal(size=(50, 16)).astype(np.float32)
-    nearest = Nearest.restored(Nearest.of([items[:7_000], items[7_000:]], 16).content())
+    users = (scale * rng.normal(size=(50, 16))).astype(np.float32)
+    nearest = Nearest.restored(Nearest.of(items).content())
     best = np.argsort(-(users @ items.T), axis=1)[:, :10]
     found = [nearest.near(user, 40) for user in users]
     assert all(np.array_equal(places, np.unique(places)) for places in found)
     shares = [len(np.intersect1d(each, own)) / 10 for each, own in zip(found, best, strict=True)]
     assert np.mean(shares) > 0.95
+
+
+def test_what_the_installed_usearch_cannot_read_is_said_in_one_line() -> None:
+    content = Nearest.of(np.eye(16, dtype=np.float32)).content()
+    for unread in (content[: len(content) // 2], b"", b"x" * 500):
+        with pytest.raises(ConfigError, match=r"usearch cannot read .*emberline\[index\]'$"):
+            Nearest.restored(unread)
+
+
+def test_an_index_that_finds_few_of_the_best_is_said_to_when_it_is_published(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("emberline"), "propagate", True)
+    releases.publish(shop.root, tmp_path / "good", with_defaults=False, index_from=1)
+    assert "index_finds_few" not in caplog.text
+    monkeypatch.setattr(Nearest, "near", lambda self, vector, count: np.arange(3))
+    releases.publish(shop.root, tmp_path / "poor", with_defaults=False, index_from=1)
+    (line,) = [each for each in caplog.messages if each.startswith("index_finds_few")]
+    assert "of=10" in line and "index_from" in line

@@ -2,6 +2,7 @@
 the exactly best ones it finds.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,15 +14,17 @@ from emberline.datasets import facts, rows
 from emberline.datasets.manifest import Dataset, Manifest, run_folder
 from emberline.datasets.parts import write_file
 from emberline.datasets.storage import Location
+from emberline.logs import event
 from emberline.models import ALS, ITEM_INDEX, outdating
 from emberline.nearest import Nearest
 from emberline.numeric import hashing
 from emberline.numeric.arrays import Float32
 
+log = logging.getLogger(__name__)
 FILE = "items.usearch"
 _TOP, _LOOKED_AT = 10, 40  # the best, among those so many that the index finds
 _USERS = 1000
-_CHUNK = 1 << 16
+_FEW = 0.95  # a recall less than this is said
 
 
 def indexed(datasets: Sequence[Dataset], least: int) -> Dataset | None:
@@ -37,17 +40,23 @@ def write(table: Dataset, datasets: Sequence[Dataset], place: Location) -> Manif
     committed yet.
     """
     factors = _matrix(table, "item")
-    chunks = (factors[first : first + _CHUNK] for first in range(0, len(factors), _CHUNK))
-    nearest = Nearest.of(chunks, factors.shape[1])
+    nearest = Nearest.of(factors)
     by = table.manifest.produced_by
     folder = place / ITEM_INDEX / run_folder(by.fingerprint, by.run_id)
     part = write_file(nearest.content(), folder, FILE)
     users = _made_of(datasets, ALS.lists[0])
     found = _recall(nearest, factors, _sample(users) if users else factors[:0])
+    _say_if_few(*found)
     info = facts.merged([facts.Indexed(table.name, *found)])
     return replace(
         table.manifest, name=ITEM_INDEX, kind="artifact", fields=[], rows=0, parts=[part], info=info
     )
+
+
+def _say_if_few(recall: float, top: int, users: int) -> None:
+    if users and recall < _FEW:
+        remedy = "readers score all items where publish.index_from is more than there are"
+        log.warning(event("index_finds_few", recall=f"{recall:.3f}", of=top, remedy=remedy))
 
 
 def _made_of(datasets: Sequence[Dataset], name: str) -> Dataset | None:
