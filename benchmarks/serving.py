@@ -3,7 +3,8 @@ on one core, of a release whose lists and factors of rank 64 are drawn.
 
 `p95 cpu ms` is what the calling thread computes, on whatever else the machine is busy with; `p95
 ms` is what passed meanwhile. What is folded in has 30 events. With --full also of a million items
-with the index that is published beside them, and without.
+with the index that is published beside them, and without; `recall` is how many of the ten best
+it finds.
 """
 
 import os
@@ -21,12 +22,13 @@ from harness import Figures, Subject
 from threadpoolctl import threadpool_limits
 
 from emberline.datasets import manifest as manifests
-from emberline.datasets.facts import Fitted, Values, merged
+from emberline.datasets import released
+from emberline.datasets.facts import Fitted, Indexed, Values, merged
 from emberline.datasets.info import Facts
 from emberline.datasets.manifest import Manifest, ProducedBy, run_folder
 from emberline.datasets.parts import write_part
 from emberline.datasets.schema import TABLES, fields_of
-from emberline.models import ALS
+from emberline.models import ALS, ITEM_INDEX
 from emberline.numeric.arrays import Float32, Float64
 from emberline.publish import releases
 from emberline.serving.recommender import Recommender
@@ -51,7 +53,7 @@ def release(users: int, items: int, folder: Path, is_indexed: bool = False) -> P
     centres = rng.normal(size=(KINDS, RANK))
     factors, tastes = drawn(centres, items, rng), drawn(centres, users, rng)
     commit(root, "item_factors", [range(items), list(factors)], fit, Values(1.0, 1.0), FITTED)
-    inputs = {"item_factors": {"fingerprint": fit.fingerprint, "run_id": RUN_ID}}
+    inputs = {name: {"fingerprint": fit.fingerprint, "run_id": RUN_ID} for name in ALS.lists}
     made = ProducedBy("recommend", "2" * 64, RUN_ID, {"model": ALS.name, "top_k": TOP}, inputs)
     places = users * TOP
     listed = [
@@ -99,8 +101,16 @@ def commit(root: Path, name: str, columns: list[Any], by: ProducedBy, *info: Fac
     )
 
 
-def timed(call: Callable[[Any], Any], asked: Sequence[Any]) -> Figures:
-    """Of each call what passed and what it computed, on one core."""
+def recall(folder: Path) -> Figures:
+    """Of a release's index, as its manifest says it; nothing where it has none."""
+    place = released.place_of(folder, released.read(folder / released.CURRENT).release)
+    if not manifests.exists(place, ITEM_INDEX):
+        return {}
+    return {"recall": manifests.load(place, ITEM_INDEX).manifest.facts(Indexed).recall or 0.0}
+
+
+def timed(call: Callable[[Any], Any], asked: Sequence[Any], known: Figures) -> Figures:
+    """Of each call what passed and what it computed, on one core; beside what is known of them."""
     cores = os.sched_getaffinity(0)
     passed, computed = [], []
     os.sched_setaffinity(0, {min(cores)})
@@ -113,7 +123,7 @@ def timed(call: Callable[[Any], Any], asked: Sequence[Any]) -> Figures:
                 passed.append(time.perf_counter() - began)
     finally:
         os.sched_setaffinity(0, cores)
-    figures = {"seconds": sum(passed)}
+    figures = known | {"seconds": sum(passed)}
     for name, times in (("ms", passed), ("cpu_ms", computed)):
         for percent in (50, 95):
             figures[f"p{percent}_{name}"] = 1000 * float(np.percentile(times, percent))
@@ -132,7 +142,7 @@ def measure(report: harness.Report, folder: Path, named: str) -> None:
             "fold_in": (r.fold_in, [list(rng.choice(ids, EVENTS)) for _ in range(CALLS)]),
         }
         for name, (call, arguments) in asked.items():
-            run = partial(timed, call, arguments)
+            run = partial(timed, call, arguments, recall(folder) if name == "fold_in" else {})
             if report.wants(f"{name} {named}"):
                 subject = Subject("emberline", run, measures_itself=True)
                 report.compare(f"{name} {named}", [subject])

@@ -352,6 +352,20 @@ def test_of_twenty_thousand_items_of_very_different_lengths_nearly_all_of_the_be
     assert np.mean(shares) > 0.95
 
 
+def test_what_was_not_measured_is_no_recall_of_0(
+    shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("emberline"), "propagate", True)
+    tables = ["recommendations", "users", "items", "refitted_item_factors"]
+    release, _ = releases.publish(
+        shop.root, tmp_path / "r", tables, with_defaults=False, index_from=1
+    )
+    place = tmp_path / "r" / "releases" / release.release
+    said = manifests.load(place, "item_index").manifest.facts(Indexed)
+    assert said == Indexed("refitted_item_factors", None, 10, 0)
+    assert "index_finds_few" not in caplog.text
+
+
 def test_what_the_installed_usearch_cannot_read_is_said_in_one_line() -> None:
     content = Nearest.of(np.eye(16, dtype=np.float32)).content()
     for unread in (content[: len(content) // 2], b"", b"x" * 500):

@@ -225,11 +225,11 @@ class Exported(Facts):
 @dataclass(frozen=True)
 class Indexed(Facts):
     """Of which table an index finds items: the share of the `recall_at` best that it finds, the
-    mean of so many users.
+    mean of so many users; None where none are published by whom to tell.
     """
 
     indexed_table: str
-    recall: float
+    recall: float | None
     recall_at: int
     recall_users: int
 

@@ -46,15 +46,15 @@ def write(table: Dataset, datasets: Sequence[Dataset], place: Location) -> Manif
     part = write_file(nearest.content(), folder, FILE)
     users = _made_of(datasets, ALS.lists[0])
     found = _recall(nearest, factors, _sample(users) if users else factors[:0])
-    _say_if_few(*found)
+    _say_if_few(*found[:2])
     info = facts.merged([facts.Indexed(table.name, *found)])
     return replace(
         table.manifest, name=ITEM_INDEX, kind="artifact", fields=[], rows=0, parts=[part], info=info
     )
 
 
-def _say_if_few(recall: float, top: int, users: int) -> None:
-    if users and recall < _FEW:
+def _say_if_few(recall: float | None, top: int) -> None:
+    if recall is not None and recall < _FEW:
         remedy = "readers score all items where publish.index_from is more than there are"
         log.warning(event("index_finds_few", recall=f"{recall:.3f}", of=top, remedy=remedy))
 
@@ -84,15 +84,15 @@ def _sample(users: Dataset) -> Float32:
     return matrix_of(some["factors"].combine_chunks(), len(some))
 
 
-def _recall(nearest: Nearest, factors: Float32, users: Float32) -> tuple[float, int, int]:
-    """The share of each user's best that are among what the index finds, their mean; of how many
-    best, and of how many users.
+def _recall(nearest: Nearest, factors: Float32, users: Float32) -> tuple[float | None, int, int]:
+    """The share of each user's best that are among what the index finds, their mean, None where
+    there are no users; of how many best, and of how many users.
     """
     found = [
         len(np.intersect1d(nearest.near(user, _LOOKED_AT), _best(factors @ user))) for user in users
     ]
     top = min(_TOP, len(factors))
-    return float(np.mean(found)) / top if found and top else 0.0, top, len(found)
+    return float(np.mean(found)) / top if found else None, top, len(found)
 
 
 def _best(scores: Float32) -> np.ndarray:
