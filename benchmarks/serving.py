@@ -106,7 +106,7 @@ def recall(folder: Path) -> Figures:
     place = released.place_of(folder, released.read(folder / released.CURRENT).release)
     if not manifests.exists(place, ITEM_INDEX):
         return {}
-    return {"recall": manifests.load(place, ITEM_INDEX).manifest.facts(Indexed).recall or 0.0}
+    return {"recall": manifests.load(place, ITEM_INDEX).manifest.facts(Indexed).index_recall or 0.0}
 
 
 def timed(call: Callable[[Any], Any], asked: Sequence[Any], known: Figures) -> Figures:

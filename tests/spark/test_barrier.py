@@ -128,11 +128,12 @@ def test_too_few_slots_are_an_error_within_a_minute(run: Team) -> None:
 
 
 def test_executors_load_no_tensorflow_no_pydantic_and_no_stage(
-    spark: SparkSession, run: Team, tmp_path: Path
+    spark: SparkSession, run: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The agent's modules are looked at from a job of the same Python workers, after it has run
-    in them.
+    in them: workers of this test, as those of others have loaded what these asked for.
     """
+    monkeypatch.setitem(spark.sparkContext.environment, "WORKERS_OF", str(tmp_path))
     run("pass", "pass")
 
     def look(batches: Iterator[Any]) -> Iterator[Any]:

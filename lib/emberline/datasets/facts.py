@@ -229,7 +229,7 @@ class Indexed(Facts):
     """
 
     indexed_table: str
-    recall: float | None
+    index_recall: float | None
     recall_at: int
     recall_users: int
 
