@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from emberline.datasets import manifest as manifests
@@ -100,6 +101,15 @@ def test_parquet_is_one_file_that_pandas_reads_alone(shop: Path, tmp_path: Path)
     frame = pd.read_parquet(tmp_path / "lists.parquet")
     assert frame.columns.tolist() == COLUMNS
     assert frame["user_id"].tolist() == ["ann", "ann", "=1+1"] and frame["title"][1] is None
+
+
+def test_parquet_holds_floats_as_the_tables_of_a_root_do_without_a_dictionary(
+    shop: Path, tmp_path: Path
+) -> None:
+    export(shop, "recommendations", str(tmp_path / "lists.parquet"))
+    group = pq.read_metadata(tmp_path / "lists.parquet").row_group(0)
+    columns = {group.column(at).path_in_schema: group.column(at) for at in range(group.num_columns)}
+    assert columns["user_id"].has_dictionary_page and not columns["score"].has_dictionary_page
 
 
 def test_any_table_with_indices_gets_names_and_any_other_its_own_columns(

@@ -143,7 +143,7 @@ def write_part(
     first = next(groups, schema.empty_table())
     with (
         _HashingFile(path) as file,
-        pq.ParquetWriter(file, schema, write_page_checksum=True, **_encoding(first)) as writer,
+        pq.ParquetWriter(file, schema, write_page_checksum=True, **encoding(first)) as writer,
     ):
         groups = chain([first] if first.num_rows else [], groups)
         del first  # as large as a row group may be
@@ -157,10 +157,10 @@ def write_part(
     )
 
 
-def _encoding(table: pa.Table) -> dict[str, Any]:
-    """How the columns of a file are written that begins with these rows: pixels repeat nothing, and
-    their least and greatest are of no use to anybody; nor do most floats, of which a dictionary
-    makes half as much again.
+def encoding(table: pa.Table) -> dict[str, Any]:
+    """How the columns of a Parquet file are written that begins with these rows: pixels repeat
+    nothing, and their least and greatest are of no use to anybody; nor do most floats, of which a
+    dictionary makes half as much again.
     """
     binary = [field.name for field in table.schema if pa.types.is_binary(field.type)]
     others = {

@@ -4,12 +4,15 @@ import base64
 import json
 import math
 from collections.abc import Iterable
+from itertools import chain, islice
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
+
+from emberline.datasets.parts import encoding
 
 Format = Literal["csv", "jsonl", "parquet"]
 Batches = Iterable[pa.RecordBatch]
@@ -65,9 +68,11 @@ def _write_json(stream: Any, schema: pa.Schema, batches: Batches) -> int:
 
 
 def _write_parquet(stream: Any, schema: pa.Schema, batches: Batches) -> int:
-    count = 0
-    with pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer:
-        for batch in batches:
+    count, rest = 0, iter(batches)
+    first = list(islice(rest, 1))
+    options = encoding(pa.Table.from_batches(first, schema))
+    with pq.ParquetWriter(stream, schema, write_page_checksum=True, **options) as writer:
+        for batch in chain(first, rest):
             writer.write_batch(batch)
             count += batch.num_rows
     return count

@@ -2,13 +2,10 @@
 
 from typing import Any
 
-import numpy as np
-
 from emberline import extras
 from emberline.errors import ConfigError
 from emberline.numeric.arrays import Float32, UInt8
-
-_BATCH = 32  # pictures at a time: few enough to stay in a core's cache
+from emberline.serving.networks import outputs_of
 
 
 class Session:
@@ -25,11 +22,11 @@ class Session:
 
     def outputs(self, pixels: UInt8) -> Float32:
         """(n, outputs) of pictures (n, height, width, channels)."""
-        found = [
-            self._run.run(None, {self._pictures: pixels[first : first + _BATCH]})[0]
-            for first in range(0, len(pixels), _BATCH)
-        ]
-        return np.concatenate(found) if found else np.empty((0, self._width), np.float32)
+        return outputs_of(self._some, pixels, self._width)
+
+    def _some(self, pixels: UInt8) -> Float32:
+        found: Float32 = self._run.run(None, {self._pictures: pixels})[0]
+        return found
 
 
 def _session(content: bytes, threads: int) -> Any:
