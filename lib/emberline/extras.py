@@ -35,6 +35,7 @@ EXPORT_ONNX = Extra(
     (*EXPORT.modules, *ONNX.modules),
     "TensorFlow, LiteRT and ONNX (tf2onnx, onnxruntime)",
 )
+FAST = Extra("fast", ("numba",), "numba")
 INDEX = Extra("index", ("usearch",), "usearch")
 SERVE = Extra("serve", ("starlette", "uvicorn"), "a web server (Starlette, uvicorn)")
 SOUND = Extra("sound", ("soundfile", "soxr"), "the extra for sound (soundfile, soxr)")

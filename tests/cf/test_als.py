@@ -31,6 +31,7 @@ UNSCALED = Objective(True, 2.0, reg_exponent=0.0, alpha=3.0)
 RENDLE = Objective(True, 0.01, reg_exponent=0.5, unobserved_weight=0.2)
 OBJECTIVES = [EXPLICIT, MLLIB, UNSCALED, RENDLE]
 CHOLESKY = Solver("cholesky")
+COMPILED = Solver(compiled=True)
 
 
 def ratings(seed: int = 1) -> np.ndarray:
@@ -118,7 +119,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("small_tiles")
-@pytest.mark.parametrize("solver", [CHOLESKY, Solver(steps=40)])
+@pytest.mark.parametrize("solver", [CHOLESKY, Solver(steps=40), Solver(steps=40, compiled=True)])
 @pytest.mark.parametrize("objective", [EXPLICIT, MLLIB, RENDLE])
 def test_rows_that_are_wider_than_tiles_are_solved_too(
     objective: Objective, solver: Solver
@@ -166,7 +167,14 @@ def test_rows_that_are_wider_than_tiles_are_held_too() -> None:
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize(
-    "solver", [Solver("cg", steps=40), Solver("exact"), Solver("subspace", subspace=RANK)]
+    "solver",
+    [
+        Solver("cg", steps=40),
+        Solver("cg", steps=40, compiled=True),
+        Solver("exact"),
+        Solver("exact", compiled=True),
+        Solver("subspace", subspace=RANK),
+    ],
 )
 def test_iterative_solvers_reach_the_exact_answer(objective: Objective, solver: Solver) -> None:
     """Conjugate gradients after many steps or enough of them, the subspace solver at once where
@@ -214,7 +222,7 @@ def loss_by_hand(
     )
 
 
-@pytest.mark.parametrize("solver", [CHOLESKY, Solver(), Solver("subspace", subspace=2)])
+@pytest.mark.parametrize("solver", [CHOLESKY, Solver(), COMPILED, Solver("subspace", subspace=2)])
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_the_parts_of_the_loss_are_the_papers_sums(objective: Objective, solver: Solver) -> None:
     found, loss = solved(ratings(), objective, solver)
@@ -334,7 +342,8 @@ def test_regularisation_is_scaled_by_the_count_that_the_table_says(
 
 
 @pytest.mark.parametrize(
-    "solver", [CHOLESKY, Solver(), Solver("subspace", subspace=2), Solver(nonnegative=True)]
+    "solver",
+    [CHOLESKY, Solver(), COMPILED, Solver("subspace", subspace=2), Solver(nonnegative=True)],
 )
 @pytest.mark.parametrize("objective", [Objective(False, 0.0), Objective(True, 0.0, alpha=5.0)])
 def test_without_regularisation_and_with_more_factors_than_ratings_all_is_finite(
@@ -348,7 +357,9 @@ def test_without_regularisation_and_with_more_factors_than_ratings_all_is_finite
         np.testing.assert_allclose(OTHERS[known] @ found[0], one[known], atol=1e-3)
 
 
-@pytest.mark.parametrize("solver", [CHOLESKY, Solver("exact")], ids=lambda solver: solver.name)
+@pytest.mark.parametrize(
+    "solver", [CHOLESKY, Solver("exact"), Solver("exact", compiled=True)], ids=str
+)
 @pytest.mark.parametrize(("degree", "directions"), [(60, 128), (5000, 3)])
 def test_without_regularisation_errors_are_those_of_least_squares(
     solver: Solver, degree: int, directions: int
@@ -460,7 +471,7 @@ def fit(
     return x @ y.T, losses
 
 
-@pytest.mark.parametrize("solver", [Solver(), Solver("subspace", subspace=2), CHOLESKY])
+@pytest.mark.parametrize("solver", [Solver(), COMPILED, Solver("subspace", subspace=2), CHOLESKY])
 @pytest.mark.parametrize("objective", [EXPLICIT, MLLIB, RENDLE])
 def test_the_loss_never_rises_from_iteration_to_iteration(
     objective: Objective, solver: Solver

@@ -14,11 +14,12 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import SparkSession
 from tests.flows import given, rows_of
 
-from emberline.cf.als import factor_rows
+from emberline.cf.als import compiled, factor_rows
 from emberline.cf.als.factors import initial_factors
 from emberline.cf.als.starts import EARLIER
 from emberline.errors import DataError, EmptyDatasetError
 from emberline.factors import fit as als_fit
+from emberline.factors import plan
 from emberline.factors.exchange import Exchange
 from emberline.factors.fit import Model
 from emberline.flow.here import Here
@@ -249,6 +250,34 @@ def test_neither_parts_nor_blocks_nor_the_exchange_nor_the_engine_change_factors
     assert [row["loss"] for row in history] == pytest.approx(
         [row["loss"] for row in reference[1]], rel=1e-4
     )
+
+
+def test_large_fits_are_compiled_which_changes_no_factors(
+    fit: Fit, reference: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    kernel = compiled.kernel
+    monkeypatch.setattr(compiled, "kernel", lambda: asked.append(True) or kernel())
+    monkeypatch.setattr(plan, "_COMPILED_FROM", len(LIKES) * 4 + 1)
+    fit(iterations=4)
+    assert not asked
+    monkeypatch.setattr(plan, "_COMPILED_FROM", len(LIKES) * 4)
+    factors, history, _ = fit(iterations=4)
+    assert asked
+    assert_same(reference[0], factors)
+    assert [row["loss"] for row in history] == pytest.approx(
+        [row["loss"] for row in reference[1]], rel=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("flow", "is_compiled"), [("here", True), ("spark", False)], indirect=["flow"]
+)
+def test_only_threads_are_compiled_for(flow: Flow, is_compiled: bool) -> None:
+    """Spark's processes are as quick without."""
+    large, small = (plan.Sizes(count, 1000, 1000, RANK) for count in (1 << 24, 1 << 10))
+    chosen = [plan.choose(AlsConfig(iterations=2), sizes, flow) for sizes in (large, small)]
+    assert [each.compiled for each in chosen] == [is_compiled, False]
 
 
 @pytest.mark.parametrize(

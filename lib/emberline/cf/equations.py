@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from emberline.cf.als.gramians import Grams
 from emberline.cf.als.objective import Objective
-from emberline.cf.als.solvers import Tile
+from emberline.cf.als.systems import Tile
 from emberline.numeric.arrays import Bool, Float32, Float64, Int32, Int64
 
 Floats = npt.NDArray[np.floating[Any]]

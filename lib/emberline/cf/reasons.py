@@ -23,7 +23,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from emberline.cf.als.half_step import tiles
-from emberline.cf.als.solvers import Tile
+from emberline.cf.als.systems import Tile
 from emberline.cf.blocks import Block
 from emberline.cf.entries import Arrays
 from emberline.cf.equations import Apart, Common

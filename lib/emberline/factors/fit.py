@@ -94,13 +94,14 @@ def fit(
 @dataclass(frozen=True)
 class Cut:
     """Ratings as blocks, and what their cut was decided by; `withheld` are others, that
-    iterations are measured by.
+    iterations are measured by. `compiled` is as in the plan.
     """
 
     ratings: Source
     packed: RatingBlocks
     sizes: Sizes
     exchange: str
+    compiled: bool
     withheld: Source | None
 
 
@@ -132,7 +133,7 @@ def prepare(
     packed = rating_blocks.pack(
         ratings, plan.blocks, scratch / "packed" if plan.exchange == "shuffle" else None
     )
-    return Cut(ratings, packed, sizes, plan.exchange, withheld)
+    return Cut(ratings, packed, sizes, plan.exchange, plan.compiled, withheld)
 
 
 def fit_blocks(
@@ -154,7 +155,7 @@ def fit_blocks(
         else None
     )
     exchange = exchange_of(cut.exchange, cut.packed, objective.width(config.rank), scratch)
-    training = Training(exchange, objective, config, checkpoint, measured, progress)
+    training = Training(exchange, objective, config, checkpoint, measured, progress, cut.compiled)
     _begin(training, earlier)
     final = training.run()
     return Model(

@@ -19,6 +19,9 @@ _BYTES_PER_BLOCK = 64 << 20  # at most, of the factors that a routed block needs
 _COPIES = 16
 _FLOAT, _DOUBLE = 4, 8
 _MAX_BLOCKS = 1 << 16
+# ratings times iterations of threads, from which compiling takes less time than it saves; NumPy's
+# threads wait for each other, which processes of Spark's do not, where compiled code is no faster
+_COMPILED_FROM = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Sizes:
 @dataclass(frozen=True)
 class Plan:
     """The way chosen, and the bytes it takes: in this process, in each worker, and sent between
-    machines per iteration.
+    machines per iteration. `compiled`: whether conjugate gradients are, where numba is installed.
     """
 
     exchange: Literal["broadcast", "shuffle"]
@@ -54,6 +57,7 @@ class Plan:
     driver_bytes: int
     worker_bytes: int
     bytes_per_iteration: int
+    compiled: bool = False
 
 
 def measure(ratings: Source, width: int) -> Sizes:
@@ -91,7 +95,8 @@ def choose(
         if wanted == "broadcast"
         else _shuffle(config, sizes, flow)
     )
-    return replace(plan, blocks=blocks or plan.blocks)
+    compiled = flow.threads > 1 and sizes.ratings * config.iterations >= _COMPILED_FROM
+    return replace(plan, blocks=blocks or plan.blocks, compiled=compiled)
 
 
 def _fits(sizes: Sizes, room: Room) -> bool:

@@ -30,12 +30,18 @@ class Training:
     checkpoint: Checkpoint
     validation: Validation | None
     progress: Progress
+    compiled: bool
 
     def __post_init__(self) -> None:
         self.history = list(self.checkpoint.history)
         self.best = self.checkpoint.best
+        config = self.config
         self.solver = Solver(
-            self.config.solver, self.config.cg_steps, self.config.subspace, self.config.nonnegative
+            config.solver,
+            config.cg_steps,
+            config.subspace,
+            config.nonnegative,
+            compiled=self.compiled,
         )
         self.exact = replace(self.solver, name="exact")
 

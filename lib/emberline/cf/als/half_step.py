@@ -12,9 +12,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from emberline.cf.als import compiled
 from emberline.cf.als.gramians import Grams
 from emberline.cf.als.objective import Loss, Objective
-from emberline.cf.als.solvers import Shared, Solver, System, Tile, solve, solve_wide
+from emberline.cf.als.solvers import Solver, solve, solve_wide
+from emberline.cf.als.systems import Ratings, Shared, System, Tile
 from emberline.cf.blocks import Block
 from emberline.numeric.arrays import Float32, Float64, Int32, Int64
 
@@ -22,6 +24,9 @@ from emberline.numeric.arrays import Float32, Float64, Int32, Int64
 _TILE = 1 << 20
 _WIDEST = 8  # a row that needs more than so many tiles is summed up piece by piece
 _PADDING = 1.15
+_PORTION = (
+    1 << 16
+)  # ratings at a time, that are not gathered: their rows' factors stay in the cache
 
 
 def half_step(
@@ -38,27 +43,26 @@ def half_step(
     grams: of the whole other side;
     start: (m, width), where iterative solvers begin, and what a prior holds rows to.
     """
-    degrees = np.diff(block.indptr)
+    degrees, width = np.diff(block.indptr), others.shape[1]
     penalties = objective.penalties(block, grams.rows)
-    gather, shared = (
-        _Gather(block, others, objective),
-        Shared.of(objective.w * grams.each, grams.mean),
-    )
+    shared = Shared.of(objective.w * grams.each, grams.mean)
+    gather = _Gather(block, others, objective)
     factors = np.empty_like(start)
     loss = Loss.empty()
-    for rows in _alike(degrees, others.shape[1], others.shape[1] if solver.forms_matrices else 1):
+    compiles = solver.compiled and solver.iterates and compiled.is_here()
+    least = width if solver.forms_matrices else 1
+    for rows in _portions(block.indptr) if compiles else _alike(degrees, width, least):
         system = System(shared, penalties[rows])
         first, count = block.indptr[rows], degrees[rows]
-        if count[-1] * others.shape[1] <= _WIDEST * _TILE:
-            tiles = [gather.tile(first, count)]
-            factors[rows], scores = solve(tiles[0], system, start[rows], solver)
-            parts = [tiles[0].errors(scores)]
+        if count[-1] * width > _WIDEST * _TILE:
+            x = solve_wide(gather.pieces(first, count), system, start[rows], solver)
+            parts = [tile.errors(tile.scores(x)) for tile in gather.pieces(first, count)]
         else:
-            factors[rows] = solve_wide(gather.pieces(first, count), system, start[rows], solver)
-            parts = [
-                tile.errors(tile.scores(factors[rows])) for tile in gather.pieces(first, count)
-            ]
-        loss = loss.merge(_loss(parts, factors[rows], grams.each, penalties[rows]))
+            ratings: Ratings = gather.ratings(rows) if compiles else gather.tile(first, count)
+            x, scores = solve(ratings, system, start[rows], solver)
+            parts = [ratings.errors(scores)]
+        factors[rows] = x
+        loss = loss.merge(_loss(parts, x, grams.each, penalties[rows]))
     return factors, loss
 
 
@@ -89,6 +93,16 @@ def _alike(degrees: Int64, width: int, least: int) -> Iterator[Int64]:
         alike = int(np.searchsorted(ascending, ascending[first] * _PADDING, side="right"))
         after = min(alike, first + max(1, _TILE // (max(int(ascending[alike - 1]), least) * width)))
         yield order[first:after]
+        first = after
+
+
+def _portions(indptr: Int64) -> Iterator[Int64]:
+    """Positions of rows next to each other that have so many ratings together, or of one row."""
+    first, last = 0, len(indptr) - 1
+    while first < last:
+        enough = int(np.searchsorted(indptr, indptr[first] + _PORTION, side="right")) - 1
+        after = max(first + 1, enough)
+        yield np.arange(first, after)
         first = after
 
 
@@ -124,6 +138,18 @@ class _Gather:
             p -= y[:, :, -1]
             y[:, :, -1] = 1
         return Tile(y, e, p, a)
+
+    def ratings(self, rows: Int64) -> compiled.Ratings:
+        """Those of rows next to each other, as they are in the block."""
+        indptr = self._block.indptr[rows[0] : rows[-1] + 2]
+        places = slice(indptr[0], indptr[-1])
+        columns = self._block.indices[places]
+        e, p = self._objective.terms(self._block.values[places])
+        biased = self._objective.biases
+        if biased:
+            p = p - self._others[columns, -1]
+        a = e - np.float32(self._objective.w) if self._objective.replaces else e
+        return compiled.Ratings(indptr - indptr[0], columns, self._others, e, p, a, biased)
 
     def pieces(self, first: Int64, count: Int64) -> Iterator[Tile]:
         """The tiles of one row that is too wide for one, one after the other."""

@@ -1,20 +1,15 @@
-"""Solvers of alternating least squares: many rows' equations `A x = b` at once, from a tile of the
-ratings they have.
-
-Letters as in `objective.py`: `A = w Y.T Y + Y_o.T diag(a) Y_o + reg I` and `b = Y_o.T (e p)`.
-"""
+"""Solvers of alternating least squares: many rows' equations (`systems.py`) at once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import scipy.linalg
 
+from emberline.cf.als.systems import Floats, Ratings, System, Tile
 from emberline.numeric.arrays import Bool, Float32, Float64
 
-Floats = npt.NDArray[np.floating[Any]]
 SolverName = Literal["cg", "cholesky", "subspace", "exact"]
 
 # of A's trace: what rounding its products to float32 may take from its eigenvalues
@@ -35,7 +30,8 @@ class Solver:
     (iALS++, Rendle et al. 2021): for ranks of some hundreds. `exact` takes conjugate gradients as
     far as float32 goes, which is quicker than `cholesky` from factors that are good already; rows
     that do not get there are solved by it. `nonnegative` is exact under x >= 0, whatever the name
-    says. What is exact holds rows by `prior` to where they start (`objective.py`).
+    says. What is exact holds rows by `prior` to where they start (`objective.py`). Where `compiled`
+    and numba are, conjugate gradients are of `compiled.Ratings`.
     """
 
     name: SolverName = "cg"
@@ -43,108 +39,17 @@ class Solver:
     subspace: int = 32
     nonnegative: bool = False
     prior: float = 0.0
+    compiled: bool = False
 
     @property
     def forms_matrices(self) -> bool:
         """Whether A takes memory, of (width, width) a row."""
         return self.nonnegative or self.name != "cg"
 
-
-@dataclass(frozen=True)
-class Tile:
-    """The ratings of some rows, padded to the largest number d of them; what pads has e = a = 0.
-
-    y: (rows, d, width) the others' factors; e, p, a: (rows, d).
-    """
-
-    y: Float32
-    e: Float32
-    p: Float32
-    a: Float32
-
-    def scores(self, x: Float32) -> Float32:
-        """`Y_o x`: (rows, d)."""
-        product: Float32 = np.matmul(self.y, x[:, :, None])
-        return product[:, :, 0]
-
-    def pull(self, weights: Float32) -> Float32:
-        """`Y_o.T weights`: (rows, width) of (rows, d)."""
-        product: Float32 = np.matmul(weights[:, None, :], self.y)
-        return product[:, 0]
-
-    def normal(self, kind: type[np.floating[Any]] = np.float32) -> Floats:
-        """`Y_o.T diag(a) Y_o`, of products in float32 or float64: (rows, width, width)."""
-        y = self.y.astype(kind, copy=False)
-        product: Floats = np.matmul((y * self.a[:, :, None]).transpose(0, 2, 1), y)
-        return product
-
-    def errors(self, scores: Float32) -> tuple[float, float]:
-        """The observed part of the objective, and the sum of the squared scores."""
-        wrong = self.p - scores
-        return float(np.vdot(self.e * wrong, wrong)), float(np.vdot(scores * (self.e > 0), scores))
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What all rows' equations share: `base` = w Y.T Y (width, width), and a guess at the rest of
-    them.
-
-    `vectors` (width, width) are the directions of the mean y y.T over all ratings, `sizes` (width,)
-    how large it is along each, and `base_sizes` how large `base` is.
-    """
-
-    base: Float32
-    vectors: Float32
-    sizes: Float32
-    base_sizes: Float32
-
-    @classmethod
-    def of(cls, base: Float64, mean: Float64) -> Self:
-        """Of w Y.T Y, and the mean y y.T over all ratings."""
-        sizes, vectors = np.linalg.eigh(mean)
-        along = np.einsum("ji,jk,ki->i", vectors, base, vectors)
-        return cls(
-            *(array.astype(np.float32) for array in (base, vectors, np.maximum(sizes, 0), along))
-        )
-
-
-@dataclass(frozen=True)
-class System:
-    """What A holds besides the ratings: what is `shared`, and `penalties` (rows,) on its
-    diagonal.
-    """
-
-    shared: Shared
-    penalties: Float32
-
-    def guess(self, mass: Float32) -> "_Guess":
-        """A where each row's ratings, of the weight `mass` (rows,) together, are of rows that
-        are rated like all others.
-        """
-        sizes = mass[:, None] * self.shared.sizes + self.shared.base_sizes + self.penalties[:, None]
-        floor = np.maximum(1e-6 * sizes.max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        return _Guess(self.shared.vectors, np.maximum(sizes, floor))
-
-    def push(self, x: Float32) -> Float32:
-        """`(w Y.T Y + reg I) x`: (rows, width)."""
-        return x @ self.shared.base + self.penalties[:, None] * x
-
-
-@dataclass(frozen=True)
-class _Guess:
-    """Matrices near A with directions in common: `vectors` (width, width), and each row's
-    `sizes` along them (rows, width).
-    """
-
-    vectors: Float32
-    sizes: Float32
-
-    def solve(self, b: Float32) -> Float32:
-        """x (rows, width) of b."""
-        along = np.matmul(b, self.vectors)
-        along /= self.sizes
-        x: Float32 = np.matmul(along, self.vectors.T)
-        return x
+    @property
+    def iterates(self) -> bool:
+        """Whether it is conjugate gradients."""
+        return not self.nonnegative and self.name in ("cg", "exact")
 
 
 def _full(normal: Floats, base: Floats, penalties: Float32) -> Float64:
@@ -158,19 +63,24 @@ def _full(normal: Floats, base: Floats, penalties: Float32) -> Float64:
     return a
 
 
-def solve(tile: Tile, system: System, start: Float32, solver: Solver) -> tuple[Float32, Float32]:
-    """x (rows, width) and its scores (rows, d)."""
-    if solver.name == "cholesky" or solver.nonnegative:
-        right = tile.pull(tile.e * tile.p) + np.float32(solver.prior) * start
-        penalties = system.penalties + np.float32(solver.prior)
-        x = _by_matrices(tile, right, system.shared.base, penalties, solver)
-        return x, tile.scores(x)
-    if solver.name == "subspace":
-        return _subspace(tile, system, start, solver.subspace)
-    if solver.name == "exact":
-        return _precise(tile, system, start)
-    x, scores, _ = _conjugate_gradients(tile, system, start, solver.steps)
-    return x, scores
+def solve(
+    ratings: Ratings, system: System, start: Float32, solver: Solver
+) -> tuple[Float32, Float32]:
+    """x (rows, width), and its scores, one for each of the ratings, which are a tile unless the
+    solver iterates.
+    """
+    if solver.iterates and solver.name == "exact":
+        return _precise(ratings, system, start)
+    if solver.iterates:
+        x, scores, _ = _conjugate_gradients(ratings, system, start, solver.steps)
+        return x, scores
+    assert isinstance(ratings, Tile)
+    if solver.name == "subspace" and not solver.nonnegative:
+        return _subspace(ratings, system, start, solver.subspace)
+    right = ratings.pull(ratings.e * ratings.p) + np.float32(solver.prior) * start
+    penalties = system.penalties + np.float32(solver.prior)
+    x = _by_matrices(ratings, right, system.shared.base, penalties, solver)
+    return x, ratings.scores(x)
 
 
 def solve_exactly(tile: Tile, base: Float64, penalties: Float32, nonnegative: bool) -> Float32:
@@ -211,26 +121,29 @@ def _exact(a: Float64, b: Floats, solver: Solver) -> Float32:
     return x[:, :, 0].astype(np.float32)
 
 
-def _precise(tile: Tile, system: System, start: Float32) -> tuple[Float32, Float32]:
+def _precise(ratings: Ratings, system: System, start: Float32) -> tuple[Float32, Float32]:
     """Conjugate gradients until all rows are precise, or by Cholesky where many steps are not
     enough.
     """
-    right = tile.pull(tile.e * tile.p)
-    guess = system.guess(tile.a.sum(axis=1))
+    right = ratings.pull(ratings.e * ratings.p)
+    guess = system.guess(ratings.sums(ratings.a))
     enough = _PRECISION**2 * _dots(right, guess.solve(right))
-    x, scores, distance = _conjugate_gradients(tile, system, start, _ENOUGH_STEPS, enough)
+    x, scores, distance = _conjugate_gradients(ratings, system, start, _ENOUGH_STEPS, enough)
     rest = np.flatnonzero(~(distance <= enough))
     if len(rest):
-        some = Tile(tile.y[rest], tile.e[rest], tile.p[rest], tile.a[rest])
         x[rest] = _by_matrices(
-            some, right[rest], system.shared.base, system.penalties[rest], Solver("cholesky")
+            ratings.some(rest),
+            right[rest],
+            system.shared.base,
+            system.penalties[rest],
+            Solver("cholesky"),
         )
-        scores[rest] = some.scores(x[rest])
+        scores = ratings.scores(x)
     return x, scores
 
 
 def _conjugate_gradients(
-    tile: Tile, system: System, start: Float32, steps: int, enough: Float32 | float = 0.0
+    ratings: Ratings, system: System, start: Float32, steps: int, enough: Float32 | float = 0.0
 ) -> tuple[Float32, Float32, Float32]:
     """A few steps of conjugate gradients from `start`, A never being formed (Takacs, Pilaszy and
     Tikk 2011).
@@ -241,22 +154,25 @@ def _conjugate_gradients(
     Without `enough` nobody asks for the distance after the last step, nor for the slope that it is
     of, which is a sixth of the work of two steps: they are those before it.
     """
-    guess = system.guess(tile.a.sum(axis=1))
-    x, scores = start.copy(), tile.scores(start)
-    residual = tile.pull(tile.e * tile.p - tile.a * scores) - system.push(x)
+    guess = system.guess(ratings.sums(ratings.a))
+    x = start.copy()
+    scores, residual = ratings.slopes(x, ratings.e * ratings.p)
+    residual -= system.push(x)
     direction = guess.solve(residual)
     square = _dots(residual, direction)
     for left in reversed(range(steps)):
         if np.all(square <= enough):
             break
-        along, pushed = tile.scores(direction), system.push(direction)
-        weighted = tile.a * along
-        step = _ratio(square, _dots(weighted, along) + _dots(pushed, direction))
+        is_last = not left and not np.any(enough)
+        along, slope = (ratings.scores(direction), None) if is_last else ratings.slopes(direction)
+        pushed = system.push(direction)
+        energy = ratings.sums(ratings.a * along * along) + _dots(pushed, direction)
+        step = _ratio(square, energy)
         x += step * direction
-        scores += step * along
-        if not left and not np.any(enough):
+        scores += ratings.spread(step) * along
+        if slope is None:
             break
-        residual -= step * (tile.pull(weighted) + pushed)
+        residual += step * (slope - pushed)
         guessed = guess.solve(residual)
         before, square = square, _dots(residual, guessed)
         direction *= _ratio(square, before)
