@@ -110,6 +110,8 @@ def _table(found: Sequence[Pair]) -> Any:
     """Models first, and their baselines beside them; differences are on what both have measured."""
     heads = (">before", ">now", ">difference", ">95 % interval", ">p", "")
     table = make_table("metric", "model", *heads)
+    for column in table.columns[2:]:
+        column.no_wrap = True
     for pair in found:
         compared = pair.compared
         name = pair.now.model
