@@ -3,7 +3,8 @@
 - emberline is the whole stage, from listing the files to the committed dataset: headers judged,
   damage looked for, ids numbered, accounts, statistics and clips to be played included.
 - bare pool reads and decodes by soundfile, resamples by soxr, cuts or fills up, and transforms by
-  the same NumPy, one file after the other in a process per core, and keeps nothing.
+  the same NumPy, one file after the other in a process per core, whose BLAS has one thread, and
+  keeps nothing.
 - librosa pool does the same by librosa's own load and melspectrogram, as people write it.
 
 The recordings are the 3,000 of shared/data/spoken-digits at 8 kHz, linked under other names until
@@ -26,6 +27,7 @@ import harness
 import numpy as np
 import soundfile
 import soxr
+from threadpoolctl import threadpool_limits
 from data import REAL_DATA
 from harness import CORES, Figures, Report, Subject
 
@@ -72,7 +74,8 @@ def emberline(case: Case) -> Path:
 
 def pool(case: Case, one: Callable[[Path], bool]) -> int:
     """How many sounds were transformed."""
-    with multiprocessing.get_context("fork").Pool(CORES) as processes:
+    own = multiprocessing.get_context("fork").Pool(CORES, threadpool_limits, (1, "blas"))
+    with own as processes:
         return sum(processes.imap_unordered(one, case.files, _CHUNK))
 
 
