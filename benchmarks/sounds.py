@@ -27,9 +27,9 @@ import harness
 import numpy as np
 import soundfile
 import soxr
-from threadpoolctl import threadpool_limits
 from data import REAL_DATA
 from harness import CORES, Figures, Report, Subject
+from threadpoolctl import threadpool_limits
 
 from emberline import stages
 from emberline.datasets.manifest import load

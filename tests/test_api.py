@@ -77,6 +77,19 @@ def test_planning_imports_neither_spark_nor_tensorflow_nor_pandas(
     )
 
 
+def test_the_command_line_begins_without_what_only_some_commands_need() -> None:
+    heavy = {
+        "pyspark",
+        "tensorflow",
+        "keras",
+        "pandas",
+        "matplotlib",
+        "scipy.stats",
+        "scipy.special",
+    }
+    assert not (heavy | {"numba", "optuna"}) & _imported("import emberline.cli.app")
+
+
 def test_every_name_it_promises_is_there_with_a_docstring() -> None:
     for name in set(emberline.__all__) - {"__version__"}:
         assert getattr(emberline, name).__doc__, name

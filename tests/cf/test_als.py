@@ -11,8 +11,7 @@ import pytest
 import scipy.optimize
 import scipy.sparse as sp
 
-from emberline.cf.als import gramians
-from emberline.cf.als import half_step as cf_half_step
+from emberline.cf.als import gramians, grouping
 from emberline.cf.als.factors import initial_factors, published, unpublished
 from emberline.cf.als.gramians import Grams, gramian
 from emberline.cf.als.half_step import half_step
@@ -113,8 +112,8 @@ def test_the_exact_half_step_solves_the_equations_over_all_pairs(objective: Obje
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tiles so small that rows of more than 12 ratings are summed up in pieces."""
-    monkeypatch.setattr(cf_half_step, "_TILE", 4 * RANK)
-    monkeypatch.setattr(cf_half_step, "_WIDEST", 3)
+    monkeypatch.setattr(grouping, "TILE", 4 * RANK)
+    monkeypatch.setattr(grouping, "_WIDEST", 3)
     yield
 
 
@@ -401,12 +400,14 @@ def test_the_memory_of_exact_solvers_does_not_grow_with_rows_of_few_ratings() ->
 def test_a_row_that_is_only_disliked_has_factors_of_zero() -> None:
     matrix = np.full((1, NUM_OTHERS), np.nan, np.float32)
     matrix[0, [3, 5]] = [-1, -2]
-    for solver in (CHOLESKY, Solver(steps=30), Solver("subspace")):
-        found, _ = solved(matrix, MLLIB, solver, np.zeros((1, RANK), np.float32))
+    for solver in (CHOLESKY, Solver(steps=30), Solver("subspace"), Solver("exact", compiled=True)):
+        begun = START[:1] if solver.name == "exact" else np.zeros((1, RANK), np.float32)
+        found, _ = solved(matrix, MLLIB, solver, begun)
         np.testing.assert_allclose(found, 0, atol=1e-6)
 
 
-def test_a_row_with_a_million_ratings_keeps_its_precision() -> None:
+@pytest.mark.parametrize("solver", [Solver(), COMPILED])
+def test_a_row_with_a_million_ratings_keeps_its_precision(solver: Solver) -> None:
     rng = np.random.default_rng(8)
     count, rank = 1_000_000, 4
     others = rng.standard_normal((count, rank)).astype(np.float32) + 1
@@ -416,7 +417,7 @@ def test_a_row_with_a_million_ratings_keeps_its_precision() -> None:
     )
     objective = Objective(False, 0.0001)
     grams = Grams.of(others, np.ones(count, np.int64))
-    found, _ = half_step(block, others, grams, np.zeros((1, rank), np.float32), objective, Solver())
+    found, _ = half_step(block, others, grams, np.zeros((1, rank), np.float32), objective, solver)
     y = others.astype(float)
     expected = np.linalg.solve(y.T @ y + 0.0001 * count * np.eye(rank), y.T @ values.astype(float))
     np.testing.assert_allclose(found[0], expected, rtol=1e-4)

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy import stats
 
 from emberline.cf.metrics import metric_of
 from emberline.cf.resampling import Resampled
@@ -138,9 +137,11 @@ def interval(
     """
     if units < 2 or not np.nanmax(replicates) > np.nanmin(replicates):
         return None
+    from scipy import special  # which takes as long to import as the whole command line
+
     tail = (1 - LEVEL) / 2
-    reach = stats.t.ppf(tail, units - 1) * np.sqrt(units / (units - 1))
-    share = float(stats.norm.cdf(reach))
+    reach = special.stdtrit(units - 1, tail) * np.sqrt(units / (units - 1))
+    share = float(special.ndtr(reach))
     low, high = np.clip(np.nanquantile(replicates, [share, 1 - share]), least, most)
     return float(low), float(high)
 

@@ -8,11 +8,11 @@ Both depend on nothing but hash(seed, r, u): all models and all runs that know t
 drawn alike, so that the replicates of two of them are paired, and no number of partitions matters.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy import stats
 
 from emberline.numeric import hashing
 from emberline.numeric.arrays import Float64, UInt8, UInt64
@@ -22,6 +22,7 @@ _LEVELS = 1 << 16  # a draw has so many equally likely outcomes
 _PER_HASH = 4  # draws of 16 bits
 _FLIPS = np.uint64(1 << 32)  # the place in a unit's stream of numbers where those of signs begin
 _MOMENTS = 6
+_MOST = 16  # of which a unit is never counted so often: that is a chance of 2e-14
 
 
 def _counts() -> UInt8:
@@ -29,8 +30,8 @@ def _counts() -> UInt8:
     its mean is 1, and its variance .99997.
     """
     middles = (np.arange(_LEVELS) + 0.5) / _LEVELS
-    found: UInt8 = stats.poisson.ppf(middles, 1.0).astype(np.uint8)
-    return found
+    shares = [math.exp(-1) / math.factorial(count) for count in range(_MOST)]
+    return np.searchsorted(np.cumsum(shares), middles).astype(np.uint8)
 
 
 _COUNTS = _counts()

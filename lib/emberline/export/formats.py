@@ -68,7 +68,7 @@ def _write_json(stream: Any, schema: pa.Schema, batches: Batches) -> int:
 
 
 def _write_parquet(stream: Any, schema: pa.Schema, batches: Batches) -> int:
-    count, rest = 0, iter(batches)
+    count, rest = 0, (batch for batch in batches if batch.num_rows)
     first = list(islice(rest, 1))
     options = encoding(pa.Table.from_batches(first, schema))
     with pq.ParquetWriter(stream, schema, write_page_checksum=True, **options) as writer:

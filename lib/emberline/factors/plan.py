@@ -7,7 +7,7 @@ from typing import Literal
 
 import pyarrow.compute as pc
 
-from emberline.cf.als import factor_rows, packing
+from emberline.cf.als import compiled, factor_rows, packing
 from emberline.errors import EmptyDatasetError
 from emberline.flow.rows import Flow, Room, Source
 from emberline.sections.als import AlsConfig
@@ -49,7 +49,7 @@ class Sizes:
 @dataclass(frozen=True)
 class Plan:
     """The way chosen, and the bytes it takes: in this process, in each worker, and sent between
-    machines per iteration. `compiled`: whether conjugate gradients are, where numba is installed.
+    machines per iteration. `compiled`: whether conjugate gradients are.
     """
 
     exchange: Literal["broadcast", "shuffle"]
@@ -95,8 +95,13 @@ def choose(
         if wanted == "broadcast"
         else _shuffle(config, sizes, flow)
     )
-    compiled = flow.threads > 1 and sizes.ratings * config.iterations >= _COMPILED_FROM
-    return replace(plan, blocks=blocks or plan.blocks, compiled=compiled)
+    is_large = flow.threads > 1 and sizes.ratings * config.iterations >= _COMPILED_FROM
+    iterates = config.solver == "cg" and not config.nonnegative
+    return replace(
+        plan,
+        blocks=blocks or plan.blocks,
+        compiled=is_large and iterates and compiled.is_here(),
+    )
 
 
 def _fits(sizes: Sizes, room: Room) -> bool:

@@ -4,6 +4,8 @@ written and read twice, and threads do not wait for each other, as they do for N
 operations.
 """
 
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
@@ -12,9 +14,12 @@ from typing import Any
 import numpy as np
 
 from emberline import extras
+from emberline.cf.als import grouping
 from emberline.cf.als.systems import Tile
+from emberline.logs import event
 from emberline.numeric.arrays import Float32, Int32, Int64
 
+log = logging.getLogger(__name__)
 _COMPILING = Lock()
 
 
@@ -63,8 +68,13 @@ class Ratings:
         """Each row's number (rows, 1) for all its ratings: (n,)."""
         return np.repeat(each[:, 0], np.diff(self.indptr))
 
-    def some(self, rows: Int64) -> Tile:
-        """A tile of a few rows."""
+    def some(self, rows: Int64) -> Iterator[tuple[Int64, Tile]]:
+        """Tiles of some of the rows, whose matrices are to be formed."""
+        width = self.others.shape[1]
+        for group in grouping.alike(np.diff(self.indptr)[rows], width, width):
+            yield rows[group], self._tile(rows[group])
+
+    def _tile(self, rows: Int64) -> Tile:
         count = np.diff(self.indptr)[rows]
         within = np.arange(count.max())
         real, places = within < count[:, None], self.indptr[rows][:, None] + within
@@ -80,14 +90,22 @@ class Ratings:
         return float(np.vdot(self.e * wrong, wrong)), float(np.vdot(scores, scores))
 
 
+@cache
 def is_here() -> bool:
-    """Whether numba is installed."""
-    return extras.FAST.is_here()
+    """Whether numba is installed, and works; where it does not, a warning says why."""
+    if not extras.FAST.is_here():
+        return False
+    try:
+        kernel()
+    except ImportError as error:  # of a NumPy that it does not know yet, for example
+        log.warning(event("numba_not_usable", error=str(error)))
+        return False
+    return True
 
 
 def kernel() -> Any:
-    """What computes `Ratings.slopes`, compiled by the first who asks, in about a second; while it
-    runs, other threads do.
+    """What computes `Ratings.slopes`, compiled by the first who asks, in less than a second with
+    the import; while it runs, other threads do.
     """
     with _COMPILING:
         return _compiled()
@@ -95,12 +113,18 @@ def kernel() -> Any:
 
 @cache
 def _compiled() -> Any:
-    from numba import njit
+    from numba import njit, types
 
-    vector, matrix = "f4[::1]", "f4[:,::1]"
-    numbers = ", ".join([matrix, matrix, vector, vector, vector, matrix])
-    signature = f"void(i8[::1], i4[::1], {numbers}, b1)"
-    return njit(signature, nogil=True, fastmath=True)(_slopes)
+    def read(kind: Any, dimensions: int) -> Any:
+        return types.Array(kind, dimensions, "C", readonly=True)
+
+    vector, matrix = read(types.float32, 1), read(types.float32, 2)
+    places, columns = read(types.int64, 1), read(types.int32, 1)
+    written = (types.float32[::1], types.float32[:, ::1])
+    given = (places, columns, matrix, matrix, vector, vector)
+    # sums in any order, but what is not finite stays so
+    loose = {"reassoc", "contract", "nsz"}
+    return njit(types.void(*given, *written, types.boolean), nogil=True, fastmath=loose)(_slopes)
 
 
 def _slopes(

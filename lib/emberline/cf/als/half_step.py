@@ -12,21 +12,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from emberline.cf.als import compiled
+from emberline.cf.als import compiled, grouping
 from emberline.cf.als.gramians import Grams
 from emberline.cf.als.objective import Loss, Objective
 from emberline.cf.als.solvers import Solver, solve, solve_wide
 from emberline.cf.als.systems import Ratings, Shared, System, Tile
 from emberline.cf.blocks import Block
 from emberline.numeric.arrays import Float32, Float64, Int32, Int64
-
-# float32 numbers of Y_o at a time, 4 MiB: they stay in the cache while a tile is solved
-_TILE = 1 << 20
-_WIDEST = 8  # a row that needs more than so many tiles is summed up piece by piece
-_PADDING = 1.15
-_PORTION = (
-    1 << 16
-)  # ratings at a time, that are not gathered: their rows' factors stay in the cache
 
 
 def half_step(
@@ -51,10 +43,14 @@ def half_step(
     loss = Loss.empty()
     compiles = solver.compiled and solver.iterates and compiled.is_here()
     least = width if solver.forms_matrices else 1
-    for rows in _portions(block.indptr) if compiles else _alike(degrees, width, least):
+    for rows in (
+        grouping.neighbouring(block.indptr, width)
+        if compiles
+        else grouping.alike(degrees, width, least)
+    ):
         system = System(shared, penalties[rows])
         first, count = block.indptr[rows], degrees[rows]
-        if count[-1] * width > _WIDEST * _TILE:
+        if grouping.is_wide(count[-1], width):
             x = solve_wide(gather.pieces(first, count), system, start[rows], solver)
             parts = [tile.errors(tile.scores(x)) for tile in gather.pieces(first, count)]
         else:
@@ -73,37 +69,11 @@ def tiles(
     tile, which is valid until the next; what pads is of any column.
     """
     degrees, gather = np.diff(block.indptr), _Gather(block, others, objective)
-    for rows in _alike(degrees, others.shape[1], others.shape[1]):
+    for rows in grouping.alike(degrees, others.shape[1], others.shape[1]):
         first, count = block.indptr[rows], degrees[rows]
         places = first[:, None] + np.arange(count.max())
         columns = np.take(block.indices, places, mode="clip")
         yield rows, columns, gather.tile(first, count)
-
-
-def _alike(degrees: Int64, width: int, least: int) -> Iterator[Int64]:
-    """Positions of rows that are solved together: of almost the same degree, ascending, and few
-    enough for the cache.
-
-    Each takes `width` times its degree there, or times `least`.
-    """
-    order = np.argsort(degrees, kind="stable")
-    ascending = degrees[order]
-    first = 0
-    while first < len(order):
-        alike = int(np.searchsorted(ascending, ascending[first] * _PADDING, side="right"))
-        after = min(alike, first + max(1, _TILE // (max(int(ascending[alike - 1]), least) * width)))
-        yield order[first:after]
-        first = after
-
-
-def _portions(indptr: Int64) -> Iterator[Int64]:
-    """Positions of rows next to each other that have so many ratings together, or of one row."""
-    first, last = 0, len(indptr) - 1
-    while first < last:
-        enough = int(np.searchsorted(indptr, indptr[first] + _PORTION, side="right")) - 1
-        after = max(first + 1, enough)
-        yield np.arange(first, after)
-        first = after
 
 
 def _loss(errors: list[tuple[float, float]], x: Float32, gram: Float64, penalties: Float32) -> Loss:
@@ -153,7 +123,7 @@ class _Gather:
 
     def pieces(self, first: Int64, count: Int64) -> Iterator[Tile]:
         """The tiles of one row that is too wide for one, one after the other."""
-        size = _TILE // self._others.shape[1]
+        size = grouping.TILE // self._others.shape[1]
         for place in range(int(first[0]), int(first[0] + count[0]), size):
             yield self.tile(
                 np.array([place]), np.array([min(size, int(first[0] + count[0]) - place)])
@@ -163,7 +133,7 @@ class _Gather:
         shape = (*ids.shape, self._others.shape[1])
         size = shape[0] * shape[1] * shape[2]
         if len(self._buffer) < size:
-            self._buffer = np.empty(max(size, _TILE), np.float32)
+            self._buffer = np.empty(max(size, grouping.TILE), np.float32)
         # "clip" writes into `out` directly; ids are valid
         return np.take(
             self._others, ids, axis=0, out=self._buffer[:size].reshape(shape), mode="clip"

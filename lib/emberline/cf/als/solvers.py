@@ -123,23 +123,18 @@ def _exact(a: Float64, b: Floats, solver: Solver) -> Float32:
 
 def _precise(ratings: Ratings, system: System, start: Float32) -> tuple[Float32, Float32]:
     """Conjugate gradients until all rows are precise, or by Cholesky where many steps are not
-    enough.
+    enough. What nothing pulls at is zero.
     """
     right = ratings.pull(ratings.e * ratings.p)
-    guess = system.guess(ratings.sums(ratings.a))
-    enough = _PRECISION**2 * _dots(right, guess.solve(right))
-    x, scores, distance = _conjugate_gradients(ratings, system, start, _ENOUGH_STEPS, enough)
+    size = _dots(right, system.guess(ratings.sums(ratings.a)).solve(right))
+    enough = _PRECISION**2 * size
+    begin = np.where(size[:, None] > 0, start, np.float32(0))
+    x, scores, distance = _conjugate_gradients(ratings, system, begin, _ENOUGH_STEPS, enough)
     rest = np.flatnonzero(~(distance <= enough))
-    if len(rest):
-        x[rest] = _by_matrices(
-            ratings.some(rest),
-            right[rest],
-            system.shared.base,
-            system.penalties[rest],
-            Solver("cholesky"),
-        )
-        scores = ratings.scores(x)
-    return x, scores
+    cholesky, base = Solver("cholesky"), system.shared.base
+    for rows, tile in ratings.some(rest):
+        x[rows] = _by_matrices(tile, right[rows], base, system.penalties[rows], cholesky)
+    return x, ratings.scores(x) if len(rest) else scores
 
 
 def _conjugate_gradients(

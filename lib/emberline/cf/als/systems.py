@@ -4,6 +4,7 @@ all rows share.
 Letters as in `objective.py`: `A = w Y.T Y + Y_o.T diag(a) Y_o + reg I` and `b = Y_o.T (e p)`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -54,9 +55,9 @@ class Tile:
         """Each row's number (rows, 1), as it is for all its ratings."""
         return each
 
-    def some(self, rows: Int64) -> Self:
-        """A tile of a few rows."""
-        return type(self)(self.y[rows], self.e[rows], self.p[rows], self.a[rows])
+    def some(self, rows: Int64) -> Iterator[tuple[Int64, Self]]:
+        """A tile of some of the rows."""
+        yield rows, type(self)(self.y[rows], self.e[rows], self.p[rows], self.a[rows])
 
     def normal(self, kind: type[np.floating[Any]] = np.float32) -> Floats:
         """`Y_o.T diag(a) Y_o`, of products in float32 or float64: (rows, width, width)."""
@@ -86,7 +87,7 @@ class Ratings(Protocol):
     def slopes(self, x: Float32, wanted: Float32 | None = None) -> tuple[Float32, Float32]: ...
     def sums(self, values: Float32) -> Float32: ...
     def spread(self, each: Float32) -> Float32: ...
-    def some(self, rows: Int64) -> Tile: ...
+    def some(self, rows: Int64) -> Iterator[tuple[Int64, Tile]]: ...
     def errors(self, scores: Float32) -> tuple[float, float]: ...
 
 
