@@ -1,10 +1,8 @@
 """Log-mel spectrograms beside librosa's."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import librosa
-import numba
 import numpy as np
 import pytest
 import soundfile
@@ -12,16 +10,6 @@ import soundfile
 from emberline.sounds.spectrogram import Mel, filters, levels, log_mel
 
 DIGITS = Mel(rate=8000, window=256, hop=128, bands=40, decibels=80.0)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def plain_librosa() -> Iterator[None]:
-    """librosa without its compiled parts: compiling these takes half a minute, and nothing here
-    needs them.
-    """
-    numba.config.DISABLE_JIT = True
-    yield
-    numba.config.DISABLE_JIT = False
 
 
 def by_librosa(samples: np.ndarray, mel: Mel) -> np.ndarray:
